@@ -1,0 +1,91 @@
+"""What a metric is: it sees every image of an evaluation once, and keeps sums."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from vaegan.images import to_float, to_uint8
+from vaegan.models import Autoencoder, Posterior
+from vaegan.randomness import normal
+
+
+class Pairs:
+    """Consecutive real images of an evaluation and what the model makes of them, each made when first asked for.
+
+    Reconstructions are what an image file would hold: clamped and rounded to 8 bits.
+
+    Args:
+        model: In evaluation mode.
+        pixels: The real images, uint8 of shape (B, C, S, S).
+        start: Place of the first one among the evaluated images.
+        seed: Root of the posterior noise.
+    """
+
+    def __init__(self, model: Autoencoder, pixels: Tensor, start: int, seed: int) -> None:
+        self.model = model
+        self.start = start
+        self.seed = seed
+        self.pixels = pixels.to(next(model.parameters()).device)
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Shape (B, C, S, S) in [-1, 1], of the model's device and dtype."""
+        return to_float(self.pixels, next(self.model.parameters()).dtype)
+
+    @cached_property
+    def posterior(self) -> Posterior:
+        """Of the B codes."""
+        return self.model.encode(self.real)
+
+    @cached_property
+    def reconstruction(self) -> Tensor:
+        """The decoded posterior means, as `real`."""
+        return rounded(self.model.decode(self.posterior.mean))
+
+    @cached_property
+    def likelihood_mean(self) -> Tensor:
+        """The decoder's output, neither clamped nor rounded, for one posterior sample of each image, as `real`.
+
+        The noise of an image is a function of the seed and its place.
+        """
+        mean = self.posterior.mean
+        places = range(self.start, self.start + len(mean))
+        noise = torch.stack([normal((mean.shape[1],), self.seed, "evaluate posterior", place) for place in places])
+        return self.model.decode(self.posterior.sample(noise.to(mean)))
+
+
+@dataclass
+class Result:
+    """What a metric has to say in the end."""
+
+    metrics: dict[str, float]
+    """Figures by name, all finite."""
+    protocol: dict[str, Any] = field(default_factory=dict)
+    """The metric's own choices."""
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    """Figures per radial frequency band."""
+
+
+class Metric:
+    """Base of the metrics; each overrides what it looks at."""
+
+    uses_samples: ClassVar[bool] = False
+    """Whether samples must be drawn for it."""
+
+    def pairs(self, pairs: Pairs) -> None:
+        """Take in some real images and their reconstructions."""
+
+    def samples(self, images: Tensor) -> None:
+        """Take in images from the prior, rounded to 8 bits, shape (B, C, S, S) in [-1, 1]."""
+
+    def result(self) -> Result:
+        """The figures over all images taken in."""
+        raise NotImplementedError
+
+
+def rounded(images: Tensor) -> Tensor:
+    """Images of any shape in [-1, 1] as a file of 8 bits per value would hold them, in the same dtype."""
+    return to_float(to_uint8(images), images.dtype)

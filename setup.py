@@ -1,0 +1,96 @@
+"""How the three code folders become one installed package; pyproject.toml holds the settings of the tools."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+
+
+def version() -> str:
+    """The version in ``vaegan/__init__.py``, read as text: importing it would need torch before torch is installed."""
+    text = (HERE / "vaegan" / "__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    if found is None:
+        raise RuntimeError('vaegan/__init__.py: no line __version__ = "..."')
+    return found[1]
+
+
+# The folders trainers/, evaluate/ and configs/ stand at the root of the checkout and are installed inside vaegan: a
+# top-level package called `evaluate` would overwrite, or be shadowed by, Hugging Face's `evaluate`. For the same reason
+# evaluate/ has no __init__.py: it is a namespace package, and where the checkout is on sys.path, a regular package of
+# the same name still goes before it. The links vaegan/trainers, vaegan/evaluate and vaegan/configs serve editors, mypy
+# and runs without an install; nothing is packed through them.
+PACKAGE_DIR = {
+    "vaegan": "vaegan",
+    "vaegan.config": "vaegan/config",
+    "vaegan.data": "vaegan/data",
+    "vaegan.losses": "vaegan/losses",
+    "vaegan.models": "vaegan/models",
+    "vaegan.networks": "vaegan/networks",
+    "vaegan.trainers": "trainers",
+    "vaegan.evaluate": "evaluate",
+    "vaegan.configs": "configs",
+}
+
+PACKAGE_DATA = {
+    "vaegan": ["py.typed"],
+    "vaegan.evaluate": ["*.j2"],
+    "vaegan.configs": ["**/*.yaml"],
+}
+
+REQUIRES = [
+    "accelerate>=1.2",
+    "click>=8.1",
+    "jinja2>=3.1",
+    "lpips>=0.1.4",
+    "numpy>=1.26",
+    "pillow>=10.1",
+    "pydantic>=2.7",  # use_attribute_docstrings
+    "pyyaml>=6.0.1",
+    "rich>=13.7",
+    "safetensors>=0.4.3",
+    "scikit-learn>=1.4",
+    "torch>=2.6",
+    "torchmetrics>=1.4",
+    "torchvision>=0.21",  # the release that goes with torch 2.6
+    "wandb>=0.19",
+]
+
+TEST = [
+    "build>=1.2",
+    "hypothesis>=6.100",
+    "pip>=23.1",
+    "pytest>=8.2",
+    "setuptools>=77",
+]
+
+DEV = [
+    "mypy>=1.15",
+    "ruff>=0.12",
+    "types-PyYAML>=6.0.12",
+]
+
+setup(
+    name="vaegan",
+    version=version(),
+    description="Train, measure and compare autoencoder generators: AE, VAE, two-way and three-way VAE-GAN",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=list(PACKAGE_DIR),
+    package_dir=PACKAGE_DIR,
+    package_data=PACKAGE_DATA,
+    include_package_data=False,
+    install_requires=REQUIRES,
+    extras_require={"test": TEST, "dev": TEST + DEV},
+    entry_points={"console_scripts": ["vaegan = vaegan.__main__:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+)

@@ -1,0 +1,77 @@
+"""Reads what Weights & Biases has recorded offline: the records of a ``.wandb`` file.
+
+The file is a 7-byte header, then blocks of 32,768 bytes (the header counts to the first). A block holds pieces, each with
+a header of 7 bytes (crc, length, type) and never split; what is too small for a header at a block's end is zero. The crc
+is CRC-32 of the type and the data. A record is one piece (type 1) or a first (2), middle ones (3) and a last (4).
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wandb.proto.wandb_internal_pb2 import Record
+
+BLOCK, HEADER = 32768, 7
+WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+
+
+def read_records(path: Path) -> list[Record]:
+    """Every record of a file; ValueError if a byte of it is wrong or its end is missing."""
+    data = path.read_bytes()
+    if struct.unpack("<4sHB", data[:HEADER]) != (b":W&B", 0xBEE1, 0):
+        raise ValueError(f"{path}: not a .wandb file")
+    records: list[Record] = []
+    pieces: list[bytes] = []
+    for kind, piece in _pieces(data):
+        if (kind in (WHOLE, FIRST)) == bool(pieces):
+            raise ValueError(f"{path}: piece of type {kind} out of place")
+        pieces.append(piece)
+        if kind in (WHOLE, LAST):
+            records.append(Record.FromString(b"".join(pieces)))
+            pieces = []
+    if pieces:
+        raise ValueError(f"{path}: the last record has no end")
+    return records
+
+
+def read_run(folder: Path) -> list[Record]:
+    """The records of the one offline run in a run folder."""
+    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    return read_records(path)
+
+
+def kinds(records: list[Record], kind: str) -> list[Any]:
+    """The records of one kind (``history``, ``metric``, ``artifact``, ``exit``, ...), in order."""
+    return [getattr(record, kind) for record in records if record.WhichOneof("record_type") == kind]
+
+
+def history(records: list[Record]) -> list[dict[str, Any]]:
+    """Logged values, one mapping for each entry of the history; ``_step`` is W&B's own step."""
+    return [
+        {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in entry.item} | {"_step": entry.step.num}
+        for entry in kinds(records, "history")
+    ]
+
+
+def config(records: list[Record]) -> dict[str, Any]:
+    """The run's config as it was given."""
+    (run,) = kinds(records, "run")
+    return {item.key: json.loads(item.value_json) for item in run.config.update if item.key != "_wandb"}
+
+
+def _pieces(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = HEADER
+    while at < len(data):
+        room = BLOCK - at % BLOCK
+        if room < HEADER:
+            at += room
+            continue
+        crc, length, kind = struct.unpack_from("<IHB", data, at)
+        piece = data[at + HEADER : at + HEADER + length]
+        if crc != zlib.crc32(bytes([kind]) + piece):
+            raise ValueError(f"wrong checksum at byte {at}")
+        yield kind, piece
+        at += HEADER + length

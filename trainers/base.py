@@ -1,0 +1,151 @@
+"""The one training loop. A family adds only its step; everything random or scheduled is a function of the step."""
+
+import math
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from vaegan.config.schema import Config, TrainConfig
+from vaegan.console import Console
+from vaegan.data import Data, batches
+from vaegan.errors import Failure
+from vaegan.images import to_float
+from vaegan.randomness import normal
+from vaegan.runs import Run
+
+from . import ae, ema, vae, vaegan
+from .interrupt import Interrupted, Interrupts
+from .processes import arithmetic, make_accelerator, share
+from .recorder import Evaluator, Recorder
+from .state import State, build_state, restore
+from .step import Batch, Family
+
+FAMILIES: Mapping[str, Family] = {"ae": ae, "vae": vae, "vaegan": vaegan}
+
+
+def train(
+    config: Config,
+    folder: Path,
+    data: Data,
+    resume: bool = False,
+    evaluator: Evaluator | None = None,
+    console: Console | None = None,
+) -> Run:
+    """Train a run to its end.
+
+    Args:
+        config: The run.
+        folder: Where it is recorded; made where it does not exist.
+        data: The images that `config.data` names.
+        resume: Go on from the newest checkpoint in `folder`, if there is one.
+        evaluator: Measures the averaged model every `train.evaluate_every` steps.
+        console: Where progress and notes go; None: nowhere.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        Mistake: The folder holds another run, or the processes cannot share the batch.
+        Failure: A gradient is not finite; the last checkpoint is kept.
+        Interrupted: A signal came, and a checkpoint was written.
+    """
+    accelerator = make_accelerator(config.train)
+    family = FAMILIES[config.model.family]
+    part = share(config.train, accelerator.process_index, accelerator.num_processes)
+    console = console if console is not None and accelerator.is_main_process else Console(shown=False)
+    run = Run(folder)
+
+    with Recorder(config, run, data, accelerator, console, resume) as recorder, Interrupts() as interrupts:
+        state = build_state(config, family, accelerator)
+        if recorder.checkpoint is not None:
+            restore(state, recorder.checkpoint, accelerator)
+        stream = batches(
+            data.train, config.data, config.seed, config.train.batch_size, part,
+            config.train.micro_batch_size, accelerator.device, state.step, config.train.steps,
+        )  # fmt: skip
+        with console.progress(f"Training {folder.name}", "images", config.train.batch_size) as progress:
+            for micro_batches in stream:
+                schedule(config.train, state)
+                codes = gradients(config, family, state, micro_batches, part, accelerator)
+                norms = gradient_norms(config.train, state, accelerator)
+                for optimizer in state.optimizers.values():
+                    optimizer.step()
+                    optimizer.zero_grad(set_to_none=True)
+                ema.update(state.average, state.networks["autoencoder"], config.train.ema_decay, state.step)
+                state.step += 1
+                progress(state.step, config.train.steps)
+                recorder.after_step(state, norms, codes, evaluator)
+                if interrupts.on_any_process(accelerator):
+                    recorder.save(state)
+                    raise Interrupted(f"{folder}: stopped at step {state.step}; go on with --resume")
+        recorder.finish(state)
+    return run
+
+
+def gradients(
+    config: Config, family: Family, state: State, micro_batches: list[Tensor], part: slice, accelerator: Accelerator
+) -> Tensor | None:
+    """The gradient of the global batch in every network, reduced over processes with the last micro-batch.
+
+    Returns:
+        This process's codes, shape (images of this process, d); None where the family has no prior.
+    """
+    dtype = getattr(torch, config.train.dtype)
+    shape = (config.train.batch_size, config.model.latent_size)
+    noise, prior = (
+        normal(shape, config.seed, purpose, state.step)[part].to(accelerator.device, dtype).chunk(len(micro_batches))
+        for purpose in ("posterior", "prior")
+    )
+    codes = []
+    for index, images in enumerate(micro_batches):
+        batch = Batch(to_float(images, dtype), noise[index], prior[index], state.step, arithmetic(config.train))
+        with ExitStack() as stack:
+            if index < len(micro_batches) - 1:
+                for network in state.prepared.values():
+                    stack.enter_context(accelerator.no_sync(network))
+            report = family.step(config, state.prepared, batch, lambda loss: (loss / len(micro_batches)).backward())
+        state.meter.add(report, 1 / len(micro_batches))
+        codes += [report.codes] if report.codes is not None else []
+    return torch.cat(codes) if codes else None
+
+
+def gradient_norms(config: TrainConfig, state: State, accelerator: Accelerator) -> dict[str, float]:
+    """The norm of each network's gradient, which is then clipped to `train.clip_norm`.
+
+    The gradients are already those of the global batch, so every process decides alike.
+
+    Raises:
+        Failure: A gradient is not finite; the message names the loss term that is not.
+    """
+    bound = config.clip_norm or math.inf
+    norms = {
+        name: float(torch.nn.utils.clip_grad_norm_(network.parameters(), bound))
+        for name, network in state.networks.items()
+    }
+    if not all(map(math.isfinite, norms.values())):
+        terms = [key for key, total in state.meter.total(accelerator).sums.items() if not total.isfinite().all()]
+        guilty = terms or [f"the gradient of the {name}" for name, norm in norms.items() if not math.isfinite(norm)]
+        raise Failure(
+            f"step {state.step + 1}: {', '.join(guilty)} not finite; the last checkpoint is kept;"
+            " try a smaller train.learning_rate or a train.clip_norm"
+        )
+    return norms
+
+
+def schedule(config: TrainConfig, state: State) -> None:
+    """Set the learning rates of the coming step."""
+    rate = learning_rate_factor(config, state.step)
+    for name, optimizer in state.optimizers.items():
+        own = config.discriminator_learning_rate if name == "discriminator" else None
+        for group in optimizer.param_groups:
+            group["lr"] = rate * (own or config.learning_rate)
+
+
+def learning_rate_factor(config: TrainConfig, step: int) -> float:
+    """Share of the learning rates that step number ``step`` (from 0) uses: linear warm-up, then `train.decay`."""
+    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
+    return warm * (0.5 * (1 + math.cos(math.pi * step / config.steps)) if config.decay == "cosine" else 1.0)

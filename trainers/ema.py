@@ -1,0 +1,20 @@
+"""The averaged weights that samples, evaluations and the exported model use."""
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def update(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """average <- d average + (1 - d) model, with d = min(decay, (1 + step) / (10 + step)); buffers are copied.
+
+    Args:
+        average: A copy of the model.
+        model: The model after optimizer step number ``step``.
+        decay: `train.ema_decay`; 0 copies the model.
+        step: Updates before this one.
+    """
+    share = 1 - min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), share)
+    for kept, buffer in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(buffer)

@@ -1,0 +1,70 @@
+"""The log of a run in plain files, one JSON object a line: ``history.jsonl`` and ``timing.jsonl``."""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+Value: TypeAlias = "float | str | Sequence[Value] | None"
+"""What can be logged under one name: a figure, a date, a curve, a matrix."""
+
+
+class History:
+    """Append-only log that a resume cuts back to its checkpoint.
+
+    A step may have several lines. Each is handed to the system as soon as it is written, so that a killed process loses
+    none; ``sync`` makes them outlive the machine as well, and belongs before each checkpoint.
+    """
+
+    def __init__(self, path: Path, resume_step: int | None = None) -> None:
+        """Opens the file for the steps that follow.
+
+        Args:
+            path: The file; its folder must exist.
+            resume_step: Step of the checkpoint that the run goes on from: lines of later steps, and torn ones, are cut.
+                None: a new run, whose log starts empty.
+        """
+        kept = [] if resume_step is None else _lines(path, resume_step)
+        beside = path.with_name(path.name + ".new")
+        with beside.open("wb") as file:
+            file.writelines(kept)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, step: int, values: Mapping[str, Value]) -> None:
+        """Appends one line: ``step``, then the values, every float exact and NaN or infinite ones as null."""
+        plain = {key: _plain(value) for key, value in values.items()}
+        self._file.write(json.dumps({"step": step, **plain}, allow_nan=False, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Returns once every line is on the disk."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Ends the log; a second call does nothing."""
+        self._file.close()
+
+
+def _lines(path: Path, last_step: int) -> list[bytes]:
+    """The whole lines of steps up to and with ``last_step``, each with its line end."""
+    kept = []
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        try:
+            if json.loads(line)["step"] <= last_step:
+                kept.append(line + b"\n")
+        except (ValueError, TypeError, KeyError):
+            continue  # torn when the machine stopped
+    return kept
+
+
+def _plain(value: Value) -> Value:
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value

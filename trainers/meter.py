@@ -1,0 +1,59 @@
+"""Averages of what the steps report, over images, micro-batches, steps and processes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from .step import Report
+
+
+class Meter:
+    """Sums since the last line of the history, kept on the device so that no step waits for them."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.steps: dict[str, float] = {}
+
+    def add(self, report: Report, share: float) -> None:
+        """Take in one micro-batch, which is a ``share`` of the step's images."""
+        for key, value in report.scalars.items():
+            self._add(key, value.double() * share, share)
+        for key, value in report.counts.items():
+            self._add(key, value.double(), 0.0)
+
+    def clear(self) -> None:
+        """Start anew."""
+        self.sums.clear()
+        self.steps.clear()
+
+    def total(self, accelerator: Accelerator) -> "Meter":
+        """The sums of all processes together, on every process."""
+        whole = Meter()
+        if not self.sums:
+            return whole
+        keys = sorted(self.sums)
+        flat = torch.cat([self.sums[key].flatten() for key in keys])
+        flat = accelerator.reduce(flat, "sum") if accelerator.num_processes > 1 else flat
+        for key, part in zip(keys, flat.split([self.sums[key].numel() for key in keys]), strict=True):
+            whole._add(key, part.reshape(self.sums[key].shape), self.steps[key] * accelerator.num_processes)
+        return whole
+
+    def values(self) -> dict[str, Any]:
+        """Means over the images of the scalars, sums of the counts (as nested lists)."""
+        return {key: value.item() / self.steps[key] if self.steps[key] else value.tolist() for key, value in self.sums.items()}
+
+    def state(self) -> dict[str, Any]:
+        """The sums as JSON knows them, exactly."""
+        return {key: [value.tolist(), self.steps[key]] for key, value in self.sums.items()}
+
+    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Go on from the `state` of a `total`; on one process only, since sums are added up over them."""
+        for key, (value, steps) in state.items():
+            self._add(key, torch.tensor(value, dtype=torch.float64, device=device), steps)
+
+    def _add(self, key: str, value: Tensor, steps: float) -> None:
+        self.sums[key] = self.sums[key] + value if key in self.sums else value
+        self.steps[key] = self.steps.get(key, 0.0) + steps

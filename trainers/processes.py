@@ -1,0 +1,57 @@
+"""How the work of one step is divided over processes, and in which arithmetic it is done."""
+
+import os
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+
+from vaegan.config.schema import TrainConfig
+from vaegan.errors import Mistake
+
+LAUNCHED = {"no": None, "bf16": "bf16"}
+"""What `accelerate launch --mixed_precision` may say, in our words."""
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """The processes of this training, in the precision that the config or `accelerate launch` asks for.
+
+    Autocast is ours (`arithmetic`), so Accelerate itself always runs without.
+
+    Raises:
+        Mistake: The two ask for different precisions, or for one that is not supported.
+    """
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if launched not in LAUNCHED:
+        raise Mistake(f"--mixed_precision={launched}: not supported (one scaler cannot serve two networks); use bf16 or no")
+    if LAUNCHED[launched] and config.precision not in (None, LAUNCHED[launched]):
+        raise Mistake(
+            f"train.precision: {config.precision} here, but {launched} was given to `accelerate launch`; leave one out"
+        )
+    torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+    replicas = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+    return Accelerator(mixed_precision="no", kwargs_handlers=[replicas])
+
+
+def arithmetic(config: TrainConfig) -> torch.dtype | None:
+    """The autocast type of the forwards; None: that of the weights."""
+    asked = config.precision or LAUNCHED[os.environ.get("ACCELERATE_MIXED_PRECISION", "no")]
+    return torch.bfloat16 if asked == "bf16" else None
+
+
+def share(config: TrainConfig, rank: int, processes: int) -> slice:
+    """The places in the global batch that one process works on.
+
+    Raises:
+        Mistake: The batch cannot be shared evenly.
+    """
+    if config.batch_size % processes:
+        raise Mistake(f"train.batch_size: {config.batch_size} is not a multiple of the {processes} processes that share it")
+    own = config.batch_size // processes
+    if config.micro_batch_size is not None and own % config.micro_batch_size:
+        raise Mistake(
+            f"train.micro_batch_size: {config.micro_batch_size} does not divide the {own} images that each of the"
+            f" {processes} processes has of train.batch_size={config.batch_size}"
+        )
+    return slice(rank * own, (rank + 1) * own)

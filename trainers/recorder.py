@@ -1,0 +1,211 @@
+"""Everything that a training leaves behind: lines, grids, evaluations, checkpoints, the model, the W&B run.
+
+Files are written by the main process; whatever needs every process (sums, codes) is asked of all of them.
+"""
+
+import difflib
+import resource
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from vaegan.checkpoints import Checkpoint, load_latest
+from vaegan.checkpoints import save as save_checkpoint
+from vaegan.config import Config, dump
+from vaegan.console import Console
+from vaegan.data import Data, Images
+from vaegan.errors import Mistake
+from vaegan.images import beside, grid, to_float
+from vaegan.losses.adversarial import NAMES
+from vaegan.losses.divergence import frechet_standard_normal, mmd_imq
+from vaegan.models import Autoencoder
+from vaegan.randomness import normal
+from vaegan.runs import Run
+
+from .history import History
+from .state import State, to_checkpoint
+from .tracking import Tracker
+
+Evaluator = Callable[[Autoencoder, Data], Mapping[str, float]]
+"""Measures a model on the validation images: name and value of each figure."""
+
+CONFUSION = "discriminator/confusion"
+GRID = 32
+"""Images of a grid."""
+
+
+class Recorder:
+    """The record of one training, open inside a ``with`` block.
+
+    Args:
+        config: The run.
+        run: Its folder.
+        data: Its images.
+        accelerator: Its processes.
+        console: Where notes go.
+        resume: Whether the folder may hold this run already.
+
+    Raises:
+        Mistake: The folder holds a run and `resume` is not asked for, or another run, or other images.
+    """
+
+    def __init__(
+        self, config: Config, run: Run, data: Data, accelerator: Accelerator, console: Console, resume: bool
+    ) -> None:
+        self.config, self.run, self.data = config, run, data
+        self.accelerator, self.console = accelerator, console
+        self.checkpoint = self._newest_checkpoint(resume)
+        self.clock = time.monotonic()
+
+    def __enter__(self) -> "Recorder":
+        """Open the files and the W&B run."""
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            step = self.checkpoint.step if self.checkpoint else None
+            self.run.write_config(self.config)
+            self.history = History(self.run.history_file, step)
+            self.timing = History(self.run.timing_file, step)
+            run_id = self.checkpoint.state["wandb"] if self.checkpoint else None
+            self.tracker = Tracker.start(self.config, self.run.path, run_id, self.console.note)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Close them."""
+        if self.accelerator.is_main_process:
+            self.tracker.finish(0 if kind is None else 1)
+            self.history.close()
+            self.timing.close()
+
+    def after_step(
+        self, state: State, norms: Mapping[str, float], codes: Tensor | None, evaluator: Evaluator | None
+    ) -> None:
+        """Record what is due after a step; called by every process."""
+        train, step = self.config.train, state.step
+        if _due(step, train.log_every) or step in (1, train.steps):
+            self._log(state, norms, codes)
+        if _due(step, train.sample_every) or step == train.steps:
+            self._grids(state)
+        if evaluator is not None and _due(step, train.evaluate_every):
+            self._evaluate(state, evaluator)
+        if _due(step, train.checkpoint_every):
+            self.save(state)
+
+    def save(self, state: State) -> None:
+        """Write a checkpoint, and the averaged model as it is now; called by every process."""
+        meter = state.meter.total(self.accelerator)
+        if self.accelerator.is_main_process:
+            self.history.sync()
+            extra = {"fingerprint": self.data.fingerprint, "wandb": self.tracker.run_id}
+            save_checkpoint(self.run.checkpoints, to_checkpoint(state, meter, extra), self.config.train.keep_checkpoints)
+            self.run.export(state.average, state.step)
+        self.accelerator.wait_for_everyone()
+
+    def finish(self, state: State) -> None:
+        """Write the last checkpoint and the model, and hand the model to W&B."""
+        self.save(state)
+        if self.accelerator.is_main_process:
+            self.tracker.artifact(self.run.model_folder, f"{self.run.path.absolute().name}-model")
+
+    def _log(self, state: State, norms: Mapping[str, float], codes: Tensor | None) -> None:
+        values: dict[str, Any] = state.meter.total(self.accelerator).values()
+        state.meter.clear()
+        values |= {f"gradient/{name}": norm for name, norm in norms.items()}
+        values |= {f"learning_rate/{name}": rate.param_groups[0]["lr"] for name, rate in state.optimizers.items()}
+        if codes is not None:
+            values |= self._gap(self.accelerator.gather(codes), state.step)
+        if CONFUSION in values:
+            counts = torch.tensor(values[CONFUSION], dtype=torch.float64)
+            values["discriminator/accuracy"] = _accuracy(counts)
+        if self.accelerator.is_main_process:
+            self.history.write(state.step, values)
+            self.tracker.log(state.step, {key: value for key, value in values.items() if isinstance(value, float)})
+            if CONFUSION in values:
+                names = NAMES if counts.shape[1] == 3 else ("real", "fake")
+                self.tracker.confusion(state.step, CONFUSION, counts, names)
+            self._time(state.step)
+
+    def _gap(self, codes: Tensor, step: int) -> dict[str, float]:
+        """How far the aggregate posterior of this batch is from the prior."""
+        prior = normal((len(codes), codes.shape[1]), self.config.seed, "gap", step)
+        codes = codes.cpu()
+        return {"gap/mmd2": mmd_imq(codes, prior).item(), "gap/frechet": frechet_standard_normal(codes).item()}
+
+    def _time(self, step: int) -> None:
+        now = time.monotonic()
+        steps = self.config.train.log_every if _due(step, self.config.train.log_every) else step
+        device = self.accelerator.device
+        memory = (
+            torch.cuda.max_memory_allocated(device)
+            if device.type == "cuda"
+            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        )
+        self.timing.write(
+            step,
+            {
+                "seconds": now - self.clock,
+                "images_per_second": steps * self.config.train.batch_size / (now - self.clock),
+                "memory_bytes": float(memory),
+                "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+        self.clock = now
+
+    @torch.no_grad()
+    def _grids(self, state: State) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        model, pictures = state.average, {}
+        real = _fixed(self.data)[torch.arange(min(GRID, len(_fixed(self.data))))].to(self.accelerator.device)
+        fake = model.reconstruct(to_float(real, next(model.parameters()).dtype))
+        pictures["reconstruction"] = beside(real, fake)
+        if self.config.model.family != "ae":
+            pictures["sample"] = grid(model.sample(GRID, self.config.seed), columns=8)
+        self.run.samples.mkdir(exist_ok=True)
+        for name, picture in pictures.items():
+            picture.save(self.run.samples / f"step_{state.step:08d}_{name}.png")
+        self.tracker.images(state.step, {f"grid/{name}": picture for name, picture in pictures.items()})
+
+    def _evaluate(self, state: State, evaluator: Evaluator) -> None:
+        if self.accelerator.is_main_process:
+            values = {f"validation/{key}": value for key, value in evaluator(state.average, self.data).items()}
+            self.history.write(state.step, values)
+            self.tracker.log(state.step, values)
+        self.accelerator.wait_for_everyone()
+
+    def _newest_checkpoint(self, resume: bool) -> Checkpoint | None:
+        if not self.run.exists:
+            return None
+        if not resume:
+            raise Mistake(f"{self.run.path}: holds a run already; go on with --resume, or choose another --output")
+        before, now = dump(self.run.config).splitlines(), dump(self.config).splitlines()
+        changes = [line for line in difflib.ndiff(before, now) if line[0] in "+-"]
+        if changes:
+            raise Mistake(f"{self.run.config_file}: the run was started with another config ({'; '.join(changes)})")
+        checkpoint = load_latest(self.run.checkpoints, self.console.note)
+        if checkpoint is not None and checkpoint.state["fingerprint"] != self.data.fingerprint:
+            raise Mistake(f"{self.run.path}: the images are no longer those that the run was started with")
+        return checkpoint
+
+
+def _due(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0
+
+
+def _accuracy(counts: Tensor) -> float:
+    """Share of images, balanced over real, reconstructed and generated, whose class the discriminator says.
+
+    Args:
+        counts: Shape (3 origins, 3 or 2 predictions); both fakes of a two-way discriminator are class 1.
+    """
+    right = counts.diagonal() if counts.shape[1] == 3 else counts[[0, 1, 2], [0, 1, 1]]
+    return float((right / counts.sum(1)).mean())
+
+
+def _fixed(data: Data) -> Images:
+    """The images whose reconstructions are shown: validation ones, or training ones where none are held out."""
+    return data.validation if len(data.validation) else data.train

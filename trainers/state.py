@@ -1,0 +1,91 @@
+"""All that training changes, and how it gets into a checkpoint and out of it."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from vaegan.checkpoints import Checkpoint
+from vaegan.config.schema import Config
+from vaegan.models import Autoencoder
+
+from .meter import Meter
+from .step import Family, Networks
+
+
+@dataclass
+class State:
+    """The networks, what follows them, and the step they have reached."""
+
+    networks: dict[str, nn.Module]
+    """As built, under their own parameter names."""
+    prepared: Networks
+    """The same networks as Accelerate wrapped them: every training forward goes through these."""
+    optimizers: dict[str, torch.optim.Optimizer]
+    """One for each network."""
+    average: Autoencoder
+    """The averaged autoencoder."""
+    meter: Meter = field(default_factory=Meter)
+    """What was reported since the last line of the history."""
+    step: int = 0
+    """Optimizer steps taken."""
+
+
+def build_state(config: Config, family: Family, accelerator: Accelerator) -> State:
+    """Networks with their initial weights on this process's device, and their optimizers."""
+    networks = {name: network.to(getattr(torch, config.train.dtype)) for name, network in family.build(config).items()}
+    average = copy.deepcopy(networks["autoencoder"]).to(accelerator.device).eval().requires_grad_(False)
+    assert isinstance(average, Autoencoder)
+    prepared = {name: accelerator.prepare_model(network.to(accelerator.device)) for name, network in networks.items()}
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        name: torch.optim.Adam(network.parameters(), lr=config.train.learning_rate, betas=config.train.betas)
+        for name, network in networks.items()
+    }
+    return State(networks, prepared, optimizers, average)
+
+
+def to_checkpoint(state: State, meter: Meter, extra: Mapping[str, Any]) -> Checkpoint:
+    """Everything that a later step reads.
+
+    Args:
+        state: The training.
+        meter: Its meter, added up over all processes.
+        extra: What the recorder adds (the data's fingerprint, the W&B run's id).
+    """
+    tensors: dict[str, Mapping[str, Tensor]] = {name: network.state_dict() for name, network in state.networks.items()}
+    tensors["average"] = state.average.state_dict()
+    for name, optimizer in state.optimizers.items():
+        tensors[f"{name}.optimizer"] = _by_name(state.networks[name], optimizer)
+    return Checkpoint(state.step, tensors, {**extra, "meter": meter.state()})
+
+
+def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> None:
+    """Put a training where a checkpoint left it, on any number of processes."""
+    for name, network in state.networks.items():
+        network.load_state_dict(checkpoint.tensors[name])
+        _from_names(network, state.optimizers[name], checkpoint.tensors[f"{name}.optimizer"])
+    state.average.load_state_dict(checkpoint.tensors["average"])
+    state.step = checkpoint.step
+    if accelerator.is_main_process:
+        state.meter.restore(checkpoint.state["meter"], accelerator.device)
+
+
+def _by_name(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"{name}/{key}": value
+        for name, parameter in network.named_parameters()
+        for key, value in optimizer.state[parameter].items()
+    }
+
+
+def _from_names(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    names = [name for name, _ in network.named_parameters()]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        name, moment = key.rsplit("/", 1)
+        moments.setdefault(names.index(name), {})[moment] = value
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,173 @@
+"""A training shown in Weights & Biases, which it never depends on.
+
+Whatever goes wrong here is said in one line, and the training goes on; the same figures are in ``history.jsonl``.
+"""
+
+import contextlib
+import re
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from PIL import Image
+
+from vaegan.config.schema import Config
+
+from .confusion import confusion_image
+from .history import Value
+
+if TYPE_CHECKING:  # importing it takes half a second, and a run without tracking needs none
+    import wandb
+    from torch import Tensor
+
+INIT_SECONDS = 30.0
+"""How long the server may take to open a run before the run is recorded offline."""
+FINISH_SECONDS = 300.0
+"""How long the last uploads may take before they are left to ``wandb sync``."""
+
+
+class Tracker:
+    """The record of one run, written by the main process only.
+
+    What is logged for one step with any of the methods becomes one entry of the run's history. Steps must not go back:
+    W&B passes over what is logged for an earlier step than the last.
+    """
+
+    run_id: str | None
+    """The run's id, to be kept in checkpoints so that a resume goes on in the same W&B run."""
+
+    def __init__(self, run: "wandb.Run | None", run_id: str | None, notify: Callable[[str], None]) -> None:
+        """Use ``start``."""
+        self.run_id = run_id
+        self._run = run
+        self._notify = notify
+
+    @classmethod
+    def start(cls, config: Config, run_folder: Path, run_id: str | None, notify: Callable[[str], None]) -> "Tracker":
+        """Opens the run as ``config.track`` says, without ever asking the user for anything.
+
+        ``online`` becomes ``offline`` where nobody is logged in or the server cannot be reached.
+
+        Args:
+            config: The whole config, which the run shows.
+            run_folder: Run folder; W&B's files lie in its folder ``wandb``.
+            run_id: Id of the W&B run to go on with; None: a new one.
+            notify: Takes one line for the user.
+        """
+        if config.track.wandb == "disabled":
+            return cls(None, run_id, notify)
+        try:
+            run = _open(config, run_folder, run_id, notify)
+        except Exception as error:
+            notify(f"W&B: tracking is off, the run could not be opened ({_reason(error)}); the training goes on")
+            return cls(None, run_id, notify)
+        return cls(run, run.id, notify)
+
+    def log(self, step: int, values: Mapping[str, Value]) -> None:
+        """Logs figures of a step."""
+        self._attempt("logging", lambda run: run.log({**values, "step": step}, step=step))
+
+    def images(self, step: int, pictures: Mapping[str, Image.Image]) -> None:
+        """Logs pictures of a step as PNG."""
+
+        def send(run: "wandb.Run") -> None:
+            import wandb
+
+            media = {name: wandb.Image(picture, file_type="png") for name, picture in pictures.items()}
+            run.log({**media, "step": step}, step=step)
+
+        self._attempt("logging images", send)
+
+    def confusion(self, step: int, name: str, matrix: "Tensor", names: Sequence[str]) -> None:
+        """Logs a confusion matrix (rows: true, columns: predicted) as a picture; see ``confusion_image``."""
+        if self._run is not None:
+            self.images(step, {name: confusion_image(matrix, names)})
+
+    def artifact(self, folder: Path, name: str) -> None:
+        """Keeps the files of a folder, which must not change afterwards, as a model of this name."""
+
+        def send(run: "wandb.Run") -> None:
+            import wandb
+
+            artifact = wandb.Artifact(re.sub(r"[^A-Za-z0-9_.-]", "-", name), type="model")
+            artifact.add_dir(str(folder.absolute()), policy="immutable")  # uploaded from where it lies, not from a copy
+            run.log_artifact(artifact)
+
+        self._attempt("keeping the model", send)
+
+    def finish(self, exit_code: int = 0) -> None:
+        """Ends the record, as failed unless ``exit_code`` is 0; nothing is tracked afterwards."""
+        self._attempt("finishing", lambda run: run.finish(exit_code=exit_code))
+        self._run = None
+
+    def _attempt(self, action: str, send: Callable[["wandb.Run"], object]) -> None:
+        if self._run is None:
+            return
+        try:
+            send(self._run)
+        except Exception as error:
+            run, self._run = self._run, None
+            self._notify(f"W&B: tracking is off, {action} failed ({_reason(error)}); the training goes on")
+            _abandon(run)
+
+
+def _open(config: Config, run_folder: Path, run_id: str | None, notify: Callable[[str], None]) -> "wandb.Run":
+    import wandb
+
+    track = config.track
+    settings = wandb.Settings(
+        silent=True,
+        console="off",  # the terminal belongs to the progress bar
+        init_timeout=INIT_SECONDS,
+        finish_timeout=FINISH_SECONDS,
+        finish_timeout_raises=True,
+    )
+    wandb.setup(settings)
+
+    def begin(mode: Literal["online", "offline"]) -> "wandb.Run":
+        run = wandb.init(
+            mode=mode,
+            dir=run_folder.absolute(),
+            config=config.model_dump(mode="json"),
+            project=track.project,
+            entity=track.entity,
+            name=track.name or run_folder.absolute().name,
+            group=track.group,
+            tags=list(track.tags),
+            id=run_id,
+            resume="allow",
+            reinit="create_new",
+            save_code=False,
+            settings=settings,
+        )
+        run.define_metric("step")
+        run.define_metric("*", step_metric="step")
+        return run
+
+    if track.wandb == "online":
+        try:
+            if wandb.login(prompt=False, verify=False):
+                run = begin("online")
+                notify(f"W&B: {run.url}")
+                return run
+            why = "nobody is logged in here (`wandb login`)"
+        except Exception as error:
+            why = _reason(error)
+        notify(f"W&B: recording offline, {why}; `wandb sync {run_folder}/wandb/offline-run-*` uploads the run later")
+    return begin("offline")
+
+
+def _abandon(run: "wandb.Run") -> None:
+    """Closes a run that failed, and W&B's service with it if that has died, so that a later run gets a new one."""
+    import wandb
+
+    try:
+        run.finish(exit_code=1)
+    except Exception:
+        with contextlib.suppress(Exception, SystemExit):  # SystemExit: how teardown reports that the service has died
+            wandb.teardown(exit_code=1)
+
+
+def _reason(error: Exception) -> str:
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" ...")

@@ -1,0 +1,112 @@
+"""The VAE-GAN's training step, two-way (Larsen et al. 2016) and three-way.
+
+Both networks' gradients are taken at the same parameters, so that the step is a function of the batch alone,
+however it is divided.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from vaegan.config.schema import Config, VAEGANConfig
+from vaegan.losses.adversarial import (
+    DISCRIMINATOR_WEIGHTS,
+    GENERATED,
+    REAL,
+    RECONSTRUCTED,
+    classification_loss,
+    feature_distance,
+    predicted_counts,
+    r1_penalty,
+    realness,
+)
+from vaegan.models import build_model
+from vaegan.models.vaegan import build_discriminator
+
+from .step import Backward, Batch, Networks, Report, frozen, image_shape
+from .vae import family_config, negative_elbo
+
+
+def build(config: Config) -> dict[str, nn.Module]:
+    """The autoencoder and the discriminator."""
+    model = family_config(config, VAEGANConfig)
+    shape = image_shape(config)
+    return {
+        "autoencoder": build_model(model, shape, config.seed),
+        "discriminator": build_discriminator(model, shape, config.seed),
+    }
+
+
+def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
+    """One forward of the autoencoder; the discriminator's gradient, then the autoencoder's."""
+    model = family_config(config, VAEGANConfig)
+    discriminator = networks["discriminator"]
+    images = batch.images
+    out = networks["autoencoder"](images, batch.noise, batch.prior, batch.arithmetic)
+
+    loss, features, report = discriminator_loss(
+        model, discriminator, batch, out.reconstruction.detach(), out.generated.detach()
+    )
+    backward(loss)
+
+    with frozen(discriminator):
+        elbo, scalars = negative_elbo(model, batch, out.reconstruction, out.posterior)
+        logits, similarity = judge(discriminator, batch, out.reconstruction, out.judged, out.generated, features)
+        adversarial = 0.5 * sum(classification_loss(fake, REAL).mean() for fake in logits)
+        backward(elbo + model.adversarial.similarity * similarity + model.adversarial.weight * adversarial)
+
+    scalars |= {"loss/adversarial": adversarial.detach(), "loss/similarity": similarity.detach()}
+    return Report({**scalars, **report.scalars}, report.counts, out.codes.detach())
+
+
+def discriminator_loss(
+    model: VAEGANConfig, discriminator: nn.Module, batch: Batch, reconstruction: Tensor, generated: Tensor
+) -> tuple[Tensor, Tensor, Report]:
+    """What the discriminator minimises: the classification of the three origins, and lazily R1 at real images.
+
+    Args:
+        model: The run's `model` section.
+        discriminator: Called once, for all three origins together.
+        batch: The real images.
+        reconstruction: Theirs, detached.
+        generated: As many, detached.
+
+    Returns:
+        The loss; the features of the real images, without a graph; losses and confusion counts to log.
+    """
+    weights = DISCRIMINATOR_WEIGHTS[model.discriminator.classes]
+    penalised = model.adversarial.r1 > 0 and batch.step % model.adversarial.r1_every == 0
+    images = batch.images.detach().requires_grad_(penalised)
+    judgement = discriminator(torch.cat([images, reconstruction, generated]), None if penalised else batch.arithmetic)
+    logits = judgement.logits.chunk(3)
+    parts = [classification_loss(logits[origin], origin).mean() for origin in (REAL, RECONSTRUCTED, GENERATED)]
+    loss = sum((weight * part for weight, part in zip(weights, parts, strict=True)), torch.zeros_like(parts[0]))
+    scalars = {"loss/discriminator": loss.detach()}
+    if penalised:
+        penalty = r1_penalty(realness(logits[REAL]), images).mean()
+        loss = loss + model.adversarial.r1 * model.adversarial.r1_every * penalty
+        scalars["loss/r1"] = penalty.detach()
+    confusion = torch.stack([predicted_counts(part.detach()) for part in logits])
+    return loss, judgement.features[: len(images)].detach(), Report(scalars, {"discriminator/confusion": confusion})
+
+
+def judge(
+    discriminator: nn.Module, batch: Batch, reconstruction: Tensor, judged: Tensor, generated: Tensor, real: Tensor
+) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """How the frozen discriminator sees the fakes, with a graph to whoever made them.
+
+    Args:
+        discriminator: Frozen.
+        batch: The micro-batch.
+        reconstruction: Whose features are compared with the real ones.
+        judged: Whose class matters; in the three-way game the same tensor.
+        generated: Images from the prior.
+        real: Features of the real images.
+
+    Returns:
+        The logits of the judged reconstructions and of the generated images; the learned similarity, a scalar.
+    """
+    fakes = [reconstruction, generated] + ([judged] if judged is not reconstruction else [])
+    judgement = discriminator(torch.cat(fakes), batch.arithmetic)
+    logits = judgement.logits.split(len(reconstruction))
+    features = judgement.features[: len(reconstruction)]
+    return (logits[2 if len(fakes) == 3 else 0], logits[1]), feature_distance(real, features).mean()

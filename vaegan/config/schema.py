@@ -1,0 +1,265 @@
+"""Every setting of a run, typed and documented where it is defined.
+
+``vaegan configs --schema`` prints this file's fields. Lengths of training are counted in optimizer
+steps, batches in images, log-likelihoods in nats.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Count = Annotated[int, Field(ge=1)]
+Steps = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Network = Literal["mlp", "conv", "resnet"]
+Source = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba"]
+Split = Literal["train", "validation", "test"]
+Metric = Literal["psnr", "ssim", "lpips", "sharpness", "elbo"]
+
+SYNTHETIC: tuple[Source, ...] = ("photos", "shapes")
+"""The sources whose number of images is chosen, not given."""
+
+
+class Section(BaseModel):
+    """A part of the config: immutable, and closed to keys that it does not know."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+class AutoencoderConfig(Section):
+    """The encoder and the decoder, the same for every family."""
+
+    network: Network = "conv"
+    """`mlp`: fully connected; `conv`: plain convolutions; `resnet`: residual blocks."""
+    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
+    """conv, resnet: channels at full resolution, doubled at each halving up to 8 times as many.
+    mlp: units of each hidden layer."""
+    depth: Annotated[int, Field(ge=1, le=16)] = 1
+    """conv, resnet: blocks at each resolution; mlp: hidden layers."""
+    latent_size: Annotated[int, Field(ge=1, le=65536)] = 64
+    """Dimensions of the code z."""
+
+
+class AEConfig(AutoencoderConfig):
+    """A deterministic autoencoder trained on the squared error; it has no prior to sample from."""
+
+    family: Literal["ae"] = "ae"
+    """The kind of model."""
+
+
+class VAEConfig(AutoencoderConfig):
+    """A variational autoencoder (Kingma & Welling 2014, eq. 3)."""
+
+    family: Literal["vae"] = "vae"
+    """The kind of model."""
+    likelihood: Literal["gaussian", "laplace"] = "gaussian"
+    """Observation model p(x | z): `gaussian` is the squared, `laplace` the absolute error."""
+    scale: Positive = 0.2
+    """Standard deviation (gaussian) or scale b (laplace) of p(x | z), in units of the [-1, 1] pixel range.
+    Smaller weighs reconstruction more against the KL divergence."""
+    beta: Weight = 1.0
+    """Weight of the KL divergence (Higgins et al. 2017); 1 is the ELBO."""
+    beta_warmup_steps: Steps = 0
+    """Steps over which beta rises linearly from 0; 0: no warm-up."""
+    free_bits: Weight = 0.0
+    """Nats of each latent dimension of each image that the KL term leaves free (Kingma et al. 2016, per sample)."""
+
+
+class DiscriminatorConfig(Section):
+    """The discriminator; norm-free, so that no image is judged by its neighbours in the batch."""
+
+    classes: Literal["two", "three"] = "three"
+    """`two`: real / fake, after Larsen et al. 2016, where the encoder gets no adversarial gradient.
+    `three`: real / reconstructed / generated, where it does."""
+    network: Network = "conv"
+    """As `model.network`."""
+    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
+    """As `model.width`."""
+    depth: Annotated[int, Field(ge=1, le=16)] = 1
+    """As `model.depth`."""
+
+
+class AdversarialConfig(Section):
+    """How the discriminator and the autoencoder train each other."""
+
+    weight: Weight = 0.1
+    """Weight of the adversarial term beside the negative ELBO in nats per pixel value."""
+    similarity: Weight = 0.1
+    """Weight of the learned similarity: the squared distance of an image and its reconstruction in the
+    discriminator's features (Larsen et al. 2016, eq. 7)."""
+    r1: Weight = 1.0
+    """Weight gamma of the gradient penalty gamma/2 |grad|^2 at real images (Mescheder et al. 2018, eq. 9)."""
+    r1_every: Count = 4
+    """Steps between two gradient penalties, each weighted by this number (lazy, Karras et al. 2020)."""
+
+
+class VAEGANConfig(VAEConfig):
+    """A VAE whose decoder is also the generator of a GAN, with a two-way or three-way discriminator."""
+
+    family: Literal["vaegan"] = "vaegan"  # type: ignore[assignment]
+    """The kind of model."""
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    adversarial: AdversarialConfig = AdversarialConfig()
+
+
+ModelConfig = Annotated[AEConfig | VAEConfig | VAEGANConfig, Field(discriminator="family")]
+
+
+class DataConfig(Section):
+    """The images."""
+
+    source: Source
+    """`digits`, `photos` and `shapes` are embedded; `folder` is any tree of image files under `root`;
+    the rest are read by torchvision's formats under `root`."""
+    root: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] | None = None
+    """Folder of the images (`folder`), or folder that holds or receives the set (`mnist`, ...; None: `data`
+    in the working folder). The embedded sets take none."""
+    image_size: Annotated[int, Field(ge=8, le=256, multiple_of=8)]
+    """Height and width in pixels; larger images are resized (antialiased bicubic, short side) and centre-cropped."""
+    channels: Literal[1, 3] = 3
+    """1: grey (luminance); 3: RGB."""
+    count: Annotated[int, Field(ge=10, le=100_000_000)] | None = None
+    """`photos` and `shapes`: number of images in all splits together; None: 10,000. Other sources take none."""
+    validation: Fraction = 0.1
+    """Share of the images that is held out for evaluation during training."""
+    test: Fraction = 0.1
+    """Share held out for the final evaluation; a set with an official test split keeps that one."""
+    horizontal_flip: bool = False
+    """Mirror each training image with probability 1/2, as a function of seed, step and place in the batch."""
+    cache: Literal["auto", "device", "memory", "none"] = "auto"
+    """`device`, `memory`: hold the set as uint8 there; `none`: decode ahead in workers; `auto`: `device` for up to
+    1 GiB on an accelerator, `memory` up to 4 GiB, else `none`."""
+    workers: Annotated[int, Field(ge=0, le=256)] = 4
+    """Processes (of each rank) that decode images ahead under `cache: none`; 0 decodes in the training process."""
+    strict: bool = False
+    """`folder`: a file that cannot be read as an image is an error instead of a warning."""
+    download: bool = False
+    """Let torchvision fetch `mnist`, `fashion_mnist`, `cifar10` or `celeba` where it is missing."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "DataConfig":
+        if self.source == "folder" and self.root is None:
+            raise ValueError("data.root: missing; data.source=folder needs the folder of the images")
+        if self.source not in SYNTHETIC and self.count is not None:
+            raise ValueError(f"data.count: only {' and '.join(SYNTHETIC)} have a chosen number of images; leave it out")
+        if self.validation + self.test >= 1:
+            raise ValueError("data.validation: with data.test it leaves no image to train on; keep their sum below 1")
+        return self
+
+
+class TrainConfig(Section):
+    """The training loop."""
+
+    steps: Count
+    """Optimizer steps."""
+    batch_size: Count = 64
+    """Images of one optimizer step, over all processes and micro-batches."""
+    micro_batch_size: Count | None = None
+    """Images that one process holds at a time; None: its whole share of the batch."""
+    precision: Literal["fp32", "tf32", "bf16"] | None = None
+    """Arithmetic of the networks; None: what `accelerate launch --mixed_precision` says, else fp32.
+    Losses and gradient penalties are float32 always."""
+    dtype: Literal["float32", "float64"] = "float32"
+    """Type of weights and images; float64 is for tests of exactness."""
+    learning_rate: Positive = 1e-3
+    """Adam's step size for encoder and decoder."""
+    discriminator_learning_rate: Positive | None = None
+    """Adam's step size for the discriminator; None: `learning_rate`."""
+    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
+    """Adam's averaging of the gradient and of its square."""
+    warmup_steps: Steps = 0
+    """Steps over which the learning rates rise linearly from 0."""
+    decay: Literal["constant", "cosine"] = "constant"
+    """Learning rates after the warm-up: kept, or lowered to 0 at the last step along half a cosine."""
+    clip_norm: Positive | None = None
+    """Largest gradient norm of each network; None: no clipping."""
+    ema_decay: Fraction = 0.999
+    """Decay per step of the averaged weights that samples, evaluations and the exported model use, reached
+    gradually as min(decay, (1 + step) / (10 + step)); 0: the last weights."""
+    log_every: Count = 50
+    """Steps between two lines of `history.jsonl`."""
+    sample_every: Count | None = None
+    """Steps between two grids of samples and reconstructions; None: at the end only."""
+    evaluate_every: Count | None = None
+    """Steps between two evaluations on the validation split; None: none during training."""
+    checkpoint_every: Count | None = None
+    """Steps between two checkpoints; None: at the end and when interrupted only."""
+    keep_checkpoints: Count = 2
+    """Checkpoints that are kept; older ones are deleted."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TrainConfig":
+        if self.micro_batch_size is not None and self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"train.micro_batch_size: {self.micro_batch_size} does not divide train.batch_size={self.batch_size}"
+            )
+        return self
+
+
+class EvaluateConfig(Section):
+    """How a run is judged."""
+
+    metrics: tuple[Metric, ...] = ("psnr", "ssim", "lpips", "sharpness", "elbo")
+    """What to measure; a metric that the family cannot have (the ELBO of an AE) is passed over."""
+    split: Split = "test"
+    """The images that are reconstructed and that samples are compared with."""
+    samples: Count | None = None
+    """Images drawn from the prior, and at most so many reconstructed; None: as many as the split holds."""
+    batch_size: Count = 64
+    """Images at a time. It is part of the protocol: a float32 feature moves by 4e-7 with it."""
+
+
+class TrackConfig(Section):
+    """Weights & Biases."""
+
+    wandb: Literal["online", "offline", "disabled"] = "online"
+    """`online` falls back to `offline` where there is no account; `wandb sync` uploads an offline run later."""
+    project: str = "vaegan"
+    """Project of the run."""
+    entity: str | None = None
+    """User or team; None: the account's default."""
+    name: str | None = None
+    """Name of the run; None: the run folder's name."""
+    group: str | None = None
+    """Group of the run; None: none (a study sets its title)."""
+    tags: tuple[str, ...] = ()
+    """Tags of the run."""
+
+
+class Config(Section):
+    """One run that can be repeated: its weights are a function of this and nothing else."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Root of all randomness."""
+    model: ModelConfig
+    data: DataConfig
+    train: TrainConfig
+    evaluate: EvaluateConfig = EvaluateConfig()
+    track: TrackConfig = TrackConfig()
+
+
+class Variant(Section):
+    """One row of a study."""
+
+    recipe: str
+    """Recipe or config file of the variant."""
+    set: dict[str, object] = {}
+    """Settings of this variant that differ from the recipe, nested as in a config."""
+
+
+class StudyConfig(Section):
+    """Variants of a model trained on the same images, for the same number of them, and compared."""
+
+    title: str
+    """Heading of the report and W&B group."""
+    variants: Annotated[dict[str, Variant], Field(min_length=1)]
+    """Name of each row, and what it trains; the first is the reference that the others are compared with."""
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0,)
+    """Each variant is trained once for each seed."""
+    shared: dict[str, object] = {}
+    """Settings of every variant, nested as in a config; `key.sub=value` on the command line lands here."""

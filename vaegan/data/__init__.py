@@ -1,0 +1,9 @@
+"""Images: where they come from, how they are split, kept and served to training."""
+
+from .folder import find_images
+from .images import Data, Images
+from .opening import open_data
+from .pixels import Unreadable, read_image
+from .stream import batches
+
+__all__ = ["Data", "Images", "Unreadable", "batches", "find_images", "open_data", "read_image"]

@@ -1,0 +1,125 @@
+"""The sets that need no download: scikit-learn's digits and photographs; and arrays of images in general."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from .images import Parts, Pixels, Source
+from .pixels import fit
+
+STRIP = 128
+"""Pixels: width of the strip of each photograph that a held-out split is cropped from, and largest side of a crop."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Images that a source keeps in one array, fitted when asked for."""
+
+    pixels: NDArray[np.uint8]
+    """Grey, shape (N, H, W), or colour, shape (N, H, W, 3)."""
+    size: int
+    channels: int
+    pad: int = 0
+    """Black pixels put around each image before it is fitted."""
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __call__(self, index: int) -> Pixels:
+        image = self.pixels[index]
+        if self.pad:
+            image = np.pad(image, [(self.pad, self.pad)] * 2 + [(0, 0)] * (image.ndim - 2))
+        return fit(Image.fromarray(image), self.size, self.channels)
+
+    def check(self, index: int) -> None:
+        """Nothing can be wrong with an array."""
+
+    def digest(self) -> bytes:
+        """The raw pixels, hashed."""
+        return blake2b(np.ascontiguousarray(self.pixels).data).digest()
+
+
+def digits(size: int, channels: int) -> Source:
+    """scikit-learn's 1,797 handwritten digits, 8x8 pixels of 0 to 16 (UCI test set, Alpaydin & Kaynak 1998)."""
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+
+    images, labels = load_digits(return_X_y=True)
+    pixels = np.rint(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    return Source(
+        decoder=Arrays(pixels, size, channels),
+        classes=tuple(str(digit) for digit in range(10)),
+        labels=torch.from_numpy(labels.astype(np.int64)),
+    )
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Random crops of photographs; image ``index`` is a function of ``index`` and its split.
+
+    Each held-out split has a strip of `STRIP` columns of every photograph to itself (validation the left, test
+    the right end), so that no two splits share a pixel. Sides are drawn between twice the image size (within 32
+    and 96 pixels) and `STRIP`, the same for all splits.
+    """
+
+    photographs: tuple[NDArray[np.uint8], ...]
+    """RGB, shape (H, W, 3)."""
+    size: int
+    channels: int
+    starts: tuple[int, int, int]
+    """First image of the train, the validation and the test split."""
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __call__(self, index: int) -> Pixels:
+        left, top, side = self.box(index)
+        photograph = self.photographs[index % len(self.photographs)]
+        return fit(Image.fromarray(photograph[top : top + side, left : left + side]), self.size, self.channels)
+
+    def box(self, index: int) -> tuple[int, int, int]:
+        """Left and top edge and side of a crop, pixels of its photograph."""
+        height, width, _ = self.photographs[index % len(self.photographs)].shape
+        _, validation, test = self.starts
+        inner = (STRIP if test > validation else 0, width - STRIP if self.count > test else width)
+        split = bisect_right(self.starts, index)
+        start, stop = (inner, (0, STRIP), (width - STRIP, width))[split - 1]
+        scale, across, down = uniforms("photos", index)[:3]
+        smallest = min(max(2 * self.size, 32), 96)
+        side = smallest + int(scale * (STRIP - smallest + 1))
+        return start + int(across * (stop - start - side + 1)), int(down * (height - side + 1)), side
+
+    def check(self, index: int) -> None:
+        """Nothing can be wrong with a crop."""
+
+    def digest(self) -> bytes:
+        """The photographs, hashed."""
+        return blake2b(b"".join(photograph.tobytes() for photograph in self.photographs)).digest()
+
+
+def photos(size: int, channels: int, parts: Parts) -> Source:
+    """Crops of the two photographs that scikit-learn ships, in turn; the photograph is the label."""
+    from sklearn.datasets import load_sample_images
+
+    sample = load_sample_images()
+    validation = len(parts.train)
+    test = validation + len(parts.validation)
+    count = test + len(parts.test)
+    photographs = tuple(np.asarray(image, dtype=np.uint8) for image in sample.images)
+    return Source(
+        decoder=Crops(photographs, size, channels, (0, validation, test), count),
+        classes=tuple(str(name).replace("\\", "/").rsplit("/", 1)[-1].split(".")[0] for name in sample.filenames),
+        labels=torch.arange(count) % len(photographs),
+        parts=parts,
+    )
+
+
+def uniforms(source: str, index: int) -> NDArray[np.float64]:
+    """Sixteen numbers in [0, 1) that are a function of a set's name and the number of an image."""
+    digest = blake2b(f"{source} {index}".encode(), digest_size=64).digest()
+    return np.frombuffer(digest, dtype="<u4") / 2.0**32

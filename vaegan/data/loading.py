@@ -1,0 +1,71 @@
+"""Going through a whole source at the start, in threads."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .images import Decoder
+from .pixels import Unreadable, quietly
+
+CHUNK = 128
+"""Images of one task of a thread, and between two calls of the progress callback."""
+
+Progress = Callable[[int, int], None]
+"""Called now and then with the images done and the images in all."""
+Broken = dict[int, Unreadable]
+"""What is wrong with each image that cannot be used."""
+
+
+def decode_all(decoder: Decoder, shape: tuple[int, int, int], progress: Progress) -> tuple[Tensor, Broken]:
+    """Decode every image.
+
+    Returns:
+        uint8 pixels of all images, shape (N, C, S, S), those of broken ones undefined; and the broken ones.
+    """
+    pixels = np.empty((len(decoder), *shape), dtype=np.uint8)
+
+    def decode(index: int) -> None:
+        pixels[index] = decoder(index)
+
+    broken = _visit(len(decoder), decode, progress)
+    return torch.from_numpy(pixels), broken
+
+
+def check_all(decoder: Decoder, progress: Progress) -> Broken:
+    """Find the images that can be seen to be broken without decoding them."""
+    return _visit(len(decoder), decoder.check, progress)
+
+
+def _visit(count: int, action: Callable[[int], None], progress: Progress) -> Broken:
+    def visit(start: int) -> Broken:
+        broken = {}
+        for index in range(start, min(start + CHUNK, count)):
+            try:
+                action(index)
+            except Unreadable as error:
+                broken[index] = error
+        return broken
+
+    found: Broken = {}
+    with quietly(), ThreadPoolExecutor(_threads()) as pool, closing(_map(pool, visit, count)) as results:
+        for number, broken in enumerate(results, start=1):
+            found |= broken
+            progress(min(number * CHUNK, count), count)
+    return found
+
+
+def _map(pool: ThreadPoolExecutor, visit: Callable[[int], Broken], count: int) -> Iterator[Broken]:
+    """Results in order; when it is closed early, as by Ctrl-C, what has not begun is dropped."""
+    try:
+        yield from pool.map(visit, range(0, count, CHUNK))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

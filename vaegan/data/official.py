@@ -1,0 +1,171 @@
+"""MNIST, Fashion-MNIST, CIFAR-10 and CelebA, in the files of torchvision's downloader."""
+
+import gzip
+import zlib
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from hashlib import md5
+from pathlib import Path
+from sys import stderr
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vaegan.errors import Failure, Mistake
+
+from .embedded import Arrays
+from .folder import Files
+from .images import Parts, Source
+from .restricted import read_batch
+
+MNIST_PARTS = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+FASHION_CLASSES = ("T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Ankle-boot").split()
+CIFAR_BATCHES = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+}
+"""Batch files and their MD5, as torchvision checks them; the last is the official test split."""
+
+
+def mnist(
+    source: Literal["mnist", "fashion_mnist"], root: Path, size: int, channels: int, download: bool
+) -> Source:
+    """MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017), padded from 28 to 32 pixels, then fitted.
+
+    Read from the IDX files, gzipped or not, in ``MNIST/raw`` or ``FashionMNIST/raw``.
+    """
+    name = "MNIST" if source == "mnist" else "FashionMNIST"
+    raw = root / name / "raw"
+
+    def fetch() -> None:
+        from torchvision import datasets
+
+        getattr(datasets, name)(str(root), download=True)
+
+    _require(source, [raw / part for part in MNIST_PARTS], fetch if download else None, [".gz"])
+    train, train_labels, test, test_labels = (_read_idx(raw / part) for part in MNIST_PARTS)
+    pixels, labels = np.concatenate([train, test]), np.concatenate([train_labels, test_labels])
+    if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
+        raise Mistake(f"data.root: {raw}: images {pixels.shape} and labels {labels.shape} do not belong together")
+    return Source(
+        decoder=Arrays(pixels, size, channels, pad=2),
+        classes=tuple(FASHION_CLASSES if source == "fashion_mnist" else map(str, range(10))),
+        labels=_labels(labels, raw),
+        held_out=torch.arange(len(train), len(pixels)),
+    )
+
+
+def cifar10(root: Path, size: int, channels: int, download: bool, notify: Callable[[str], None]) -> Source:
+    """CIFAR-10 (Krizhevsky 2009), read from the Python batch files in ``cifar-10-batches-py``."""
+    folder = root / "cifar-10-batches-py"
+
+    def fetch() -> None:
+        from torchvision.datasets import CIFAR10
+        from torchvision.datasets.utils import download_and_extract_archive
+
+        download_and_extract_archive(CIFAR10.url, str(root), filename=CIFAR10.filename, md5=CIFAR10.tgz_md5)
+
+    files = [folder / name for name in CIFAR_BATCHES]
+    _require("cifar10", [*files, folder / "batches.meta"], fetch if download else None)
+    changed = [file.name for file in files if _md5(file) != CIFAR_BATCHES[file.name]]
+    if changed:
+        notify(f"data.root: {folder}: not the official CIFAR-10 (MD5 of {', '.join(changed)} differs)")
+    pixels, labels = zip(*(_cifar_batch(file) for file in files), strict=True)
+    count = sum(map(len, pixels))
+    return Source(
+        decoder=Arrays(np.concatenate(pixels), size, channels),
+        classes=tuple(map(str, read_batch(folder / "batches.meta").get("label_names", range(10)))),
+        labels=_labels(np.concatenate(labels), folder),
+        held_out=torch.arange(count - len(pixels[-1]), count),
+    )
+
+
+def celeba(root: Path, size: int, channels: int, download: bool) -> Source:
+    """CelebA (Liu et al. 2015), aligned and cropped faces; the three official splits are kept, without labels.
+
+    Read from ``celeba/img_align_celeba/`` and ``celeba/list_eval_partition.txt``.
+    """
+    base = root / "celeba"
+    listing, images = base / "list_eval_partition.txt", base / "img_align_celeba"
+
+    def fetch() -> None:
+        from torchvision.datasets import CelebA
+
+        CelebA(str(root), download=True)
+
+    _require("celeba", [listing, images], fetch if download else None)
+    names, numbers = [], []
+    for line, text in enumerate(listing.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        name, _, number = text.strip().partition(" ")
+        if number.strip() not in ("0", "1", "2") or Path(name).name != name:
+            raise Mistake(f"data.root: {listing}: line {line} is not a file name and a split 0, 1 or 2")
+        names.append(name)
+        numbers.append(int(number))
+    split = torch.tensor(numbers)
+    return Source(
+        decoder=Files(images, tuple(names), size, channels),
+        parts=Parts(*((split == number).nonzero().flatten() for number in range(3))),
+    )
+
+
+def _require(source: str, paths: list[Path], fetch: Callable[[], None] | None, endings: list[str] = []) -> None:  # noqa: B006
+    """Make sure that a set's files are there."""
+
+    def missing() -> list[Path]:
+        return [path for path in paths if not any(Path(f"{path}{ending}").exists() for ending in ["", *endings])]
+
+    if missing() and fetch:
+        try:
+            with redirect_stdout(stderr):
+                fetch()
+        except (OSError, RuntimeError, ImportError) as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise Failure(f"data.download: {source} could not be fetched ({reason}); {_where(paths)}") from error
+    if missing():
+        raise Mistake(f"data.root: {source}: not found; set data.download=true, or {_where(paths)}")
+
+
+def _where(paths: list[Path]) -> str:
+    return f"put {', '.join(path.name for path in paths)} into {paths[0].parent}"
+
+
+def _read_idx(path: Path) -> NDArray[np.uint8]:
+    """An array of bytes in the IDX format: 0 0 8 rank, big-endian 32-bit lengths, content."""
+    try:
+        if path.exists():
+            data = path.read_bytes()
+        else:
+            data = gzip.decompress(Path(f"{path}.gz").read_bytes())
+        if data[:3] != b"\0\0\x08":
+            raise ValueError("not an IDX file of bytes")
+        shape = np.frombuffer(data, dtype=">u4", count=data[3], offset=4).tolist()
+        return np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * data[3]).reshape(shape)
+    except (ValueError, IndexError, EOFError, OSError, zlib.error) as error:
+        raise Mistake(f"data.root: {path}: damaged ({error}); delete it and fetch it again") from error
+
+
+def _cifar_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images, shape (N, 32, 32, 3), and labels of one batch file."""
+    batch = read_batch(path)
+    pixels, labels = batch.get("data"), batch.get("labels")
+    if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != 3072:
+        raise Mistake(f"data.root: {path}: no array `data` of 3072 bytes an image in it")
+    if not isinstance(labels, list) or len(labels) != len(pixels) or not all(isinstance(x, int) for x in labels):
+        raise Mistake(f"data.root: {path}: no list `labels` with one number for each image in it")
+    return pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), np.array(labels, dtype=np.int64)
+
+
+def _labels(labels: NDArray[np.integer], path: Path) -> torch.Tensor:
+    if len(labels) and not 0 <= labels.min() <= labels.max() < 10:
+        raise Mistake(f"data.root: {path}: a label outside 0 to 9")
+    return torch.from_numpy(labels.astype(np.int64))
+
+
+def _md5(path: Path) -> str:
+    return md5(path.read_bytes(), usedforsecurity=False).hexdigest()

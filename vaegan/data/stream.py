@@ -1,0 +1,155 @@
+"""The training stream: which images each optimizer step shows to each process, and how they get to its device."""
+
+import signal
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vaegan.config.schema import DataConfig
+from vaegan.errors import Failure, Mistake
+from vaegan.randomness import generator, order
+
+from .images import Images
+
+DEVICE_LIMIT = 2**30
+"""Bytes of pixels that `data.cache: auto` holds on an accelerator."""
+
+
+def batches(
+    images: Images,
+    config: DataConfig,
+    seed: int,
+    batch_size: int,
+    share: slice,
+    micro_batch_size: int | None,
+    device: torch.device,
+    start: int,
+    stop: int,
+) -> Iterator[list[Tensor]]:
+    """This process's images of the optimizer steps ``start`` to ``stop``.
+
+    Step k shows the positions k B to (k + 1) B of `randomness.order`; which images these are, and which of them
+    are mirrored, is a function of the seed and the step, not of the processes, the micro-batches or the cache.
+
+    Args:
+        images: The split to train on.
+        config: How it is cached, decoded and mirrored.
+        seed: Root of the order and of the mirroring.
+        batch_size: B, images of one optimizer step over all processes.
+        share: The part of the global batch that is this process's.
+        micro_batch_size: Images of one forward pass; None: the whole share.
+        device: Where the images are wanted.
+        start: First step.
+        stop: One after the last step.
+
+    Yields:
+        For each step the micro-batches: uint8, shape (M, C, S, S), on the device.
+
+    Raises:
+        Failure: An image can no longer be read, or a decoding process has died.
+        Mistake: The set does not fit on the device.
+    """
+    wanted = _Steps(len(images), seed, batch_size, share, start, stop)
+    if config.cache == "device" or (config.cache == "auto" and _fits(images, device)):
+        served = _from_device(images, wanted, device)
+    elif images.in_memory or config.workers == 0:
+        served = (_moved(images[indices], device) for indices in wanted)
+    else:
+        served = _from_workers(images, wanted, config.workers, device)
+    for step, batch in enumerate(served, start):
+        if config.horizontal_flip:
+            mirrored = torch.rand(batch_size, generator=generator(seed, "flip", step))[share] < 0.5
+            batch = torch.where(mirrored.to(device)[:, None, None, None], batch.flip(-1), batch)
+        yield list(batch.split(micro_batch_size or len(batch)))
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The images that a process wants at each step, int64, shape (len(share),)."""
+
+    count: int
+    seed: int
+    batch_size: int
+    share: slice
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for step in range(self.start, self.stop):
+            first = step * self.batch_size
+            yield order(self.count, first, first + self.batch_size, self.seed)[self.share]
+
+
+def _fits(images: Images, device: torch.device) -> bool:
+    return device.type != "cpu" and images.in_memory and images.nbytes <= DEVICE_LIMIT
+
+
+def _from_device(images: Images, wanted: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+    try:
+        pixels = images.on(device)
+    except torch.OutOfMemoryError as error:
+        raise Mistake(
+            f"data.cache: device: {images.nbytes / 2**30:.1f} GiB of images do not fit on {device}; use memory or auto"
+        ) from error
+    for indices in wanted:
+        yield pixels[indices.to(device)]
+
+
+def _moved(batch: Tensor, device: torch.device) -> Tensor:
+    if device.type != "cuda":
+        return batch.to(device)
+    return (batch if batch.is_pinned() else batch.pin_memory()).to(device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class _Decoding(Dataset[Tensor | Failure]):
+    """What runs in the decoding processes; a failure is handed over like a batch, to be one line and no traceback."""
+
+    images: Images
+
+    def __getitem__(self, indices: Tensor) -> Tensor | Failure:
+        try:
+            return self.images[indices]
+        except Failure as failure:
+            return failure
+
+
+def _from_workers(images: Images, wanted: _Steps, workers: int, device: torch.device) -> Iterator[Tensor]:
+    """Decode ahead in processes, in the order of the steps."""
+    with warnings.catch_warnings():  # more processes than cores is for the user to judge
+        warnings.simplefilter("ignore")
+        loader = DataLoader(
+            _Decoding(images),
+            batch_size=None,
+            sampler=wanted,
+            num_workers=workers,
+            prefetch_factor=4,
+            pin_memory=device.type == "cuda",
+            worker_init_fn=_leave_signals,
+            generator=torch.Generator(),  # the loader would draw from the global one
+        )
+        results = iter(loader)
+    while True:
+        try:
+            batch = next(results)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise Failure(f"data.workers: a decoding process died ({reason}); resume, with data.workers=0 if it does so again") from error
+        if isinstance(batch, Failure):
+            raise batch
+        yield _moved(batch, device)
+
+
+def _leave_signals(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; what to do about it is decided by the one that trains."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,0 +1,43 @@
+"""Between the networks' pixels (float, [-1, 1]) and everybody else's (uint8, 0 to 255)."""
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import make_grid
+
+
+def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Pixels of the networks: uint8 of any shape => ``dtype`` in [-1, 1]."""
+    return images.to(dtype) / 127.5 - 1
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Pixels of an image file: float in [-1, 1] of any shape => uint8, rounded to nearest and clamped."""
+    return (images.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """One image, uint8 (C, H, W) with C = 1 or 3, as a PIL image."""
+    pixels = image.cpu().permute(1, 2, 0).numpy()
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def grid(images: Tensor, columns: int, scale: int | None = None) -> Image.Image:
+    """Images side by side on a white ground.
+
+    Args:
+        images: uint8, or float in [-1, 1], shape (N, C, S, S).
+        columns: Images of each row.
+        scale: Screen pixels per pixel, without smoothing; None: as many as show images of at least 64.
+    """
+    images = images if images.dtype == torch.uint8 else to_uint8(images)
+    scale = scale or max(1, 64 // images.shape[-1])
+    enlarged = images.cpu().repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+    return to_picture(make_grid(enlarged, nrow=columns, padding=2, pad_value=255))
+
+
+def beside(real: Tensor, fake: Tensor, columns: int = 8) -> Image.Image:
+    """Rows of real images, each above the row of their counterparts; both as `grid` takes them."""
+    real, fake = (images if images.dtype == torch.uint8 else to_uint8(images) for images in (real.cpu(), fake.cpu()))
+    rows = [row for pair in zip(real.split(columns), fake.split(columns), strict=True) for row in pair]
+    return grid(torch.cat(rows), columns)

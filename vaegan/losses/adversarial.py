@@ -1,0 +1,77 @@
+"""The adversarial games: two classes (real, fake) and three (real, reconstructed, generated).
+
+Every function takes the discriminator's logits and returns one value per image, so that losses stay means
+of per-sample terms.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+REAL, RECONSTRUCTED, GENERATED = range(3)
+"""The classes of the three-way discriminator, in the order of its logits."""
+
+NAMES = ("real", "reconstructed", "generated")
+"""Their names, in the same order."""
+
+DISCRIMINATOR_WEIGHTS = {"two": (1.0, 0.5, 0.5), "three": (1 / 3, 1 / 3, 1 / 3)}
+"""Weight of each origin's term in the discriminator's loss: the two-way game's fakes share one weight, the
+three-way game's classes are balanced."""
+
+
+def classification_loss(logits: Tensor, origin: int) -> Tensor:
+    """-log p(origin | image), what the discriminator minimises of every image.
+
+    With three logits p is their softmax. With one logit D it is sigmoid(D) of a real and sigmoid(-D) of a
+    reconstructed or generated image (Goodfellow et al. 2014, eq. 1, with the fakes of Larsen et al. 2016, eq. 8).
+    The generator minimises the same loss of its fakes with ``origin=REAL`` (the non-saturating form).
+
+    Args:
+        logits: Shape (N, 3), in the order real, reconstructed, generated; or (N, 1).
+        origin: `REAL`, `RECONSTRUCTED` or `GENERATED`.
+
+    Returns:
+        Nats, shape (N,).
+    """
+    if logits.shape[1] == 1:
+        return F.softplus(-logits[:, 0] if origin == REAL else logits[:, 0])
+    return -F.log_softmax(logits, dim=1)[:, origin]
+
+
+def realness(logits: Tensor) -> Tensor:
+    """Log-odds that the image is real, shape (N,): the logit, or l_real - logsumexp(l_rec, l_gen)."""
+    if logits.shape[1] == 1:
+        return logits[:, 0]
+    return logits[:, REAL] - logits[:, RECONSTRUCTED:].logsumexp(1)
+
+
+def predicted_counts(logits: Tensor) -> Tensor:
+    """How many images the discriminator takes for each class: one row of the confusion matrix.
+
+    Returns:
+        int64, shape (3,) of real, reconstructed, generated; or (2,) of real, fake for one logit.
+    """
+    scores = logits if logits.shape[1] > 1 else torch.cat([logits, torch.zeros_like(logits)], 1)
+    return torch.bincount(scores.argmax(1), minlength=scores.shape[1])
+
+
+def r1_penalty(realness: Tensor, images: Tensor) -> Tensor:
+    """1/2 |d realness / d image|^2 of each real image (Mescheder et al. 2018, eq. 9).
+
+    Args:
+        realness: Shape (N,), of `images`, with its graph.
+        images: Shape (N, C, S, S), requiring a gradient.
+
+    Returns:
+        Shape (N,), differentiable by the discriminator's parameters.
+    """
+    (slope,) = torch.autograd.grad(realness.sum(), images, create_graph=True)
+    return 0.5 * slope.square().flatten(1).sum(1)
+
+
+def feature_distance(real: Tensor, fake: Tensor) -> Tensor:
+    """Learned similarity: 1/2 mean squared distance of two images' features, shape (N,).
+
+    The negative log-likelihood of Larsen et al. 2016, eq. 7, up to its constant, per feature.
+    """
+    return 0.5 * (real - fake).square().flatten(1).mean(1)

@@ -1,0 +1,45 @@
+"""The deterministic autoencoder: the baseline that reconstructs and cannot be sampled."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vaegan.errors import Mistake
+
+from .autoencoder import Autoencoder, autocast
+from .posterior import Posterior, deterministic
+
+
+class AEOutput(NamedTuple):
+    """One training forward of N images."""
+
+    posterior: Posterior
+    """Of variance 0."""
+    reconstruction: Tensor
+    """Shape (N, C, S, S)."""
+
+
+class AE(Autoencoder):
+    """z = E(x), x' = G(z)."""
+
+    code_parameters = 1
+
+    def encode(self, images: Tensor) -> Posterior:
+        """The code of each image (N, C, S, S) in [-1, 1], with variance 0."""
+        return deterministic(self.encoder(images).to(images.dtype))
+
+    def prior_codes(self, start: int, stop: int, seed: int) -> Tensor:
+        """Refused: an autoencoder has no prior.
+
+        Raises:
+            Mistake: Always.
+        """
+        raise Mistake("model.family=ae: it has no prior to sample from; train a vae or a vaegan for samples")
+
+    def forward(self, images: Tensor, arithmetic: torch.dtype | None = None) -> AEOutput:
+        """Reconstruct images (N, C, S, S) in [-1, 1], for training; ``arithmetic`` as `autocast`."""
+        with autocast(images, arithmetic):
+            posterior = self.encode(images)
+            reconstruction = self.decode(posterior.mean).to(images.dtype)
+        return AEOutput(posterior, reconstruction)

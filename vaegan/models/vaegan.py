@@ -1,0 +1,66 @@
+"""The VAE-GAN: a VAE whose decoder also generates from the prior, and the discriminator that it plays against."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vaegan.config.schema import VAEGANConfig
+from vaegan.networks import Discriminator, initialise
+
+from .autoencoder import autocast
+from .posterior import Posterior
+from .vae import VAE
+
+
+class VAEGANOutput(NamedTuple):
+    """One training forward of N images."""
+
+    posterior: Posterior
+    """q(z | x)."""
+    codes: Tensor
+    """One draw of it for each image, shape (N, d)."""
+    reconstruction: Tensor
+    """The decoded codes, shape (N, C, S, S) in [-1, 1]."""
+    judged: Tensor
+    """The reconstruction as the discriminator's class is concerned: the same values, and in the two-way game
+    no gradient to the encoder."""
+    generated: Tensor
+    """The decoded prior noise, shape (N, C, S, S) in [-1, 1]."""
+
+
+class VAEGAN(VAE):
+    """A VAE with G(z), z ~ N(0, I), in every training forward."""
+
+    config: VAEGANConfig
+
+    def forward(  # type: ignore[override]
+        self, images: Tensor, noise: Tensor, prior: Tensor, arithmetic: torch.dtype | None = None
+    ) -> VAEGANOutput:
+        """Encode and draw, decode the draws and the prior's codes, for training.
+
+        Larsen et al. 2016 (section 2.3) keep the adversarial gradient from the encoder. Their decoder's output
+        therefore appears twice, once over codes without a graph, so that one backward routes every term.
+
+        Args:
+            images: Shape (N, C, S, S) in [-1, 1].
+            noise: Standard normal, shape (N, d); what makes the draw of each image's code.
+            prior: Standard normal, shape (N, d); the codes of the generated images.
+            arithmetic: As `autocast`.
+        """
+        count = len(images)
+        with autocast(images, arithmetic):
+            posterior = self.encode(images)
+            codes = posterior.sample(noise)
+            shielded = [codes.detach()] if self.config.discriminator.classes == "two" else []
+            decoded = self.decode(torch.cat([codes, prior, *shielded])).to(images.dtype).split(count)
+        return VAEGANOutput(posterior, codes, decoded[0], decoded[2] if shielded else decoded[0], decoded[1])
+
+
+def build_discriminator(config: VAEGANConfig, image_shape: tuple[int, int, int], seed: int) -> Discriminator:
+    """The two-way or three-way discriminator of a run, with its initial weights."""
+    shape = config.discriminator
+    logits = 1 if shape.classes == "two" else 3
+    discriminator = Discriminator(shape.network, image_shape, shape.width, shape.depth, logits)
+    initialise(discriminator, seed, "discriminator")
+    return discriminator

@@ -1,0 +1,85 @@
+"""Encoder, decoder and discriminator over trunks of three kinds: ``mlp``, ``conv`` and ``resnet``.
+
+Generators use GroupNorm or LayerNorm, discriminators no norm at all; BatchNorm, which would tie an image to
+its neighbours in the batch, is used nowhere.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vaegan.randomness import seeded
+
+from . import conv, mlp, resnet
+
+KINDS = {"mlp": mlp, "conv": conv, "resnet": resnet}
+
+
+class Encoder(nn.Module):
+    """Image to ``outputs`` numbers (the parameters of a posterior)."""
+
+    def __init__(self, kind: str, image_shape: tuple[int, int, int], width: int, depth: int, outputs: int) -> None:
+        super().__init__()
+        self.trunk = KINDS[kind].Down(image_shape, width, depth, normalise=True)
+        self.head = nn.Linear(self.trunk.features, outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, C, S, S) in [-1, 1] => (N, outputs)."""
+        parameters: Tensor = self.head(self.trunk(images)[-1].flatten(1))
+        return parameters
+
+
+class Decoder(nn.Module):
+    """Code to image; it is also the generator."""
+
+    def __init__(self, kind: str, image_shape: tuple[int, int, int], width: int, depth: int, latent_size: int) -> None:
+        super().__init__()
+        self.trunk = KINDS[kind].Up(image_shape, width, depth, latent_size)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes (N, d) => images (N, C, S, S) in [-1, 1]."""
+        return torch.tanh(self.trunk(codes))
+
+
+class Judgement(NamedTuple):
+    """What a discriminator says of N images."""
+
+    logits: Tensor
+    """Shape (N, classes), float32 or float64."""
+    features: Tensor
+    """Of its last layer before the logits, shape (N, ...)."""
+
+
+class Discriminator(nn.Module):
+    """Image to class logits, without any norm."""
+
+    def __init__(self, kind: str, image_shape: tuple[int, int, int], width: int, depth: int, logits: int) -> None:
+        super().__init__()
+        self.trunk = KINDS[kind].Down(image_shape, width, depth, normalise=False)
+        self.head = nn.Linear(self.trunk.features, logits)
+
+    def forward(self, images: Tensor, autocast: torch.dtype | None = None) -> Judgement:
+        """Images (N, C, S, S) in [-1, 1] => logits and features.
+
+        Args:
+            images: Real, reconstructed or generated ones, or all of them in one batch.
+            autocast: Arithmetic of the trunk (bfloat16); None: that of the weights, as a gradient penalty needs.
+        """
+        with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
+            features = self.trunk(images)[-1]
+        features = features.to(images.dtype)
+        return Judgement(self.head(features.flatten(1)), features)
+
+
+def initialise(network: nn.Module, seed: int, name: str) -> None:
+    """Draw the weights as a function of ``seed`` and the network's ``name`` alone (He et al. 2015, fan in).
+
+    Networks of the same shape and name start equal whatever else the variant trains. Biases start at 0.
+    """
+    with seeded(seed, "initialise", name):
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, a=0.2)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)

@@ -1,0 +1,50 @@
+"""Fully connected trunks."""
+
+from torch import Tensor, nn
+
+
+class Down(nn.Module):
+    """Image to features.
+
+    Args:
+        image_shape: (C, S, S) of the images.
+        width: Units of each hidden layer.
+        depth: Hidden layers.
+        normalise: LayerNorm before each activation (generators) or none (discriminators).
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, normalise: bool) -> None:
+        super().__init__()
+        channels, side, _ = image_shape
+        sizes = [channels * side * side] + [width] * depth
+        self.layers = nn.ModuleList(_layer(*pair, normalise) for pair in zip(sizes, sizes[1:], strict=False))
+        self.features = width
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Images (N, C, S, S) => the features of each hidden layer, the last of shape (N, `features`)."""
+        layers = [images.flatten(1)]
+        for layer in self.layers:
+            layers.append(layer(layers[-1]))
+        return layers[1:]
+
+
+class Up(nn.Module):
+    """Code to image, with the arguments of `Down`."""
+
+    def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, latent_size: int) -> None:
+        super().__init__()
+        channels, side, _ = image_shape
+        sizes = [latent_size] + [width] * depth
+        self.layers = nn.Sequential(*(_layer(*pair, True) for pair in zip(sizes, sizes[1:], strict=False)))
+        self.out = nn.Sequential(nn.Linear(width, channels * side * side), nn.Unflatten(1, image_shape))
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes (N, d) => unbounded pixels (N, C, S, S)."""
+        image: Tensor = self.out(self.layers(codes))
+        return image
+
+
+def _layer(inputs: int, outputs: int, normalise: bool) -> nn.Module:
+    if normalise:
+        return nn.Sequential(nn.Linear(inputs, outputs, bias=False), nn.LayerNorm(outputs), nn.SiLU())
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.LeakyReLU(0.2))
