@@ -1,13 +1,20 @@
-# Every target does its own set-up, from a bare clone, in a virtual environment in the checkout. It installs again only
-# when setup.py has changed.
+# make demo        train and compare a VAE, a two-way and a three-way VAE-GAN on embedded images; ends with report.html
+# make test        the tests that CI runs
+# make test-long   the tests that take longer
+# make lint        style, docstrings and types
+# make clean       remove the virtual environment and everything that was built; runs/ is kept
+#
+# Each does its own set-up from a bare clone, in the virtual environment VENV, and installs again only when setup.py has
+# changed. PYTHON makes the virtual environment.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
 .PHONY: demo test test-long lint clean
+.NOTPARALLEL:
 
-demo: $(VENV)/.installed  ## train and compare three variants on embedded images, about five minutes
+demo: $(VENV)/.installed
 	$(BIN)/vaegan compare configs/quickstart.yaml --output runs/quickstart
 
 test: $(VENV)/.installed-test

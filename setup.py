@@ -53,7 +53,7 @@ REQUIRES = [
     "safetensors>=0.4.3",
     "scikit-learn>=1.4",
     "torch>=2.6",
-    "torchmetrics>=1.4",
+    "torchmetrics>=1.5",
     "torchvision>=0.21",  # the release that goes with torch 2.6
     "wandb>=0.19",
 ]

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from vaegan.errors import Failure
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder, Posterior
 from vaegan.randomness import normal
@@ -54,7 +55,7 @@ class Pairs:
         mean = self.posterior.mean
         places = range(self.start, self.start + len(mean))
         noise = torch.stack([normal((mean.shape[1],), self.seed, "evaluate posterior", place) for place in places])
-        return self.model.decode(self.posterior.sample(noise.to(mean)))
+        return finite(self.model.decode(self.posterior.sample(noise.to(mean))))
 
 
 @dataclass
@@ -87,5 +88,20 @@ class Metric:
 
 
 def rounded(images: Tensor) -> Tensor:
-    """Images of any shape in [-1, 1] as a file of 8 bits per value would hold them, in the same dtype."""
-    return to_float(to_uint8(images), images.dtype)
+    """Images of any shape in [-1, 1] as a file of 8 bits per value would hold them, in the same dtype.
+
+    Raises:
+        Failure: A value is not finite.
+    """
+    return to_float(to_uint8(finite(images)), images.dtype)
+
+
+def finite(images: Tensor) -> Tensor:
+    """The decoder's images as they are.
+
+    Raises:
+        Failure: A value is not finite.
+    """
+    if not images.isfinite().all():
+        raise Failure("the model makes pixels that are not finite; evaluate a run whose training did not diverge")
+    return images

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
@@ -47,9 +48,12 @@ def trained_network(path: Path) -> nn.Module:
     if not digest(path).startswith(digits):
         raise Mistake(f"{path}: damaged or another file (its SHA-256 does not begin with {digits}); fetch it again")
     network = _network(lpips=True)
-    backbone = _read(path)
     layers = network.get_submodule("net")
-    layers.load_state_dict({key: backbone[f"features.{key.split('.', 1)[1]}"] for key in layers.state_dict()})
+    try:
+        backbone = _read(path)
+        layers.load_state_dict({key: backbone[f"features.{key.split('.', 1)[1]}"] for key in layers.state_dict()})
+    except (UnpicklingError, KeyError, TypeError, RuntimeError):
+        raise Mistake(f"{path}: not the weights of torchvision's AlexNet; fetch them from {SOURCE}{BACKBONE}") from None
     calibration = _read(Path(str(files("lpips").joinpath("weights", "v0.1", "alex.pth"))))
     with torch.no_grad():
         for name, tensor in calibration.items():

@@ -37,7 +37,7 @@ class Evaluation:
     """Figures per radial frequency band, at ``frequency`` cycles per pixel."""
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def evaluate(
     model: Autoencoder,
     images: Images,
@@ -64,6 +64,7 @@ def evaluate(
 
     Raises:
         Mistake: A file of weights is damaged.
+        Failure: The model's images are not finite.
     """
     notify = notify or Console().note
     made = [make_metric(name, model, notify) for name in dict.fromkeys(config.metrics)]

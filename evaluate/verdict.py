@@ -61,7 +61,8 @@ def sharper_reconstructions(candidate: Evaluation, baseline: Evaluation) -> Verd
     """Whether the candidate's reconstructions are sharper than the baseline's, and not just noisier.
 
     They are if their spectrum is closer to the real images' and their high-frequency coherence with them beats
-    `noise_coherence` by `CERTAINTY` standard errors of noise.
+    `noise_coherence` by `CERTAINTY` standard errors of noise. A filter that amplifies what the baseline shows is
+    therefore sharper as long as it brings the spectrum closer, though it knows no more: neither figure can tell.
 
     Args:
         candidate: With the sharpness figures.
@@ -75,7 +76,11 @@ def sharper_reconstructions(candidate: Evaluation, baseline: Evaluation) -> Verd
     match, noise = candidate.metrics["reconstruction/coherence"], noise_coherence(baseline, candidate)
     size, images = (candidate.protocol[key] for key in ("resolution", "reconstructions"))
     margin = CERTAINTY * noise_standard_error(size, images)
-    figures = f"spectrum error {before:.3f} -> {error:.3f}, coherence {match:.3f} against {noise:.3f} +- {margin:.3f}"
+    before_match = baseline.metrics["reconstruction/coherence"]
+    figures = (
+        f"spectrum error {before:.3f} -> {error:.3f}, coherence {before_match:.3f} -> {match:.3f}, "
+        f"{noise:.3f} +- {margin:.3f} with noise"
+    )
     if match <= noise + margin:
         return Verdict(False, f"not sharper: the added detail is no better than noise of its spectrum ({figures})")
     return Verdict(True, f"sharper: closer in spectrum, with detail that noise of its spectrum has not ({figures})")

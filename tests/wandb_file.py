@@ -1,8 +1,8 @@
 """Reads what Weights & Biases has recorded offline: the records of a ``.wandb`` file.
 
-The file is a 7-byte header, then blocks of 32,768 bytes (the header counts to the first). A block holds pieces, each with
-a header of 7 bytes (crc, length, type) and never split; what is too small for a header at a block's end is zero. The crc
-is CRC-32 of the type and the data. A record is one piece (type 1) or a first (2), middle ones (3) and a last (4).
+The file is a 7-byte header, then blocks of 32,768 bytes (the header counts to the first). A block holds pieces, each
+with a header of 7 bytes (crc, length, type) that is never split; what is too small for one at a block's end is zero.
+The crc is CRC-32 of the type and the data. A record is one piece (type 1) or a first (2), middle ones (3) and a last (4).
 """
 
 import json
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import wandb
 from wandb.proto.wandb_internal_pb2 import Record
 
 BLOCK, HEADER = 32768, 7
@@ -37,10 +38,16 @@ def read_records(path: Path) -> list[Record]:
     return records
 
 
+def read_runs(folder: Path) -> list[list[Record]]:
+    """The records of each offline run in a run folder, the oldest first; W&B is stopped, or it may still be writing."""
+    wandb.teardown()
+    return [read_records(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
+
+
 def read_run(folder: Path) -> list[Record]:
     """The records of the one offline run in a run folder."""
-    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    return read_records(path)
+    (records,) = read_runs(folder)
+    return records
 
 
 def kinds(records: list[Record], kind: str) -> list[Any]:
@@ -49,11 +56,18 @@ def kinds(records: list[Record], kind: str) -> list[Any]:
 
 
 def history(records: list[Record]) -> list[dict[str, Any]]:
-    """Logged values, one mapping for each entry of the history; ``_step`` is W&B's own step."""
-    return [
-        {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in entry.item} | {"_step": entry.step.num}
-        for entry in kinds(records, "history")
-    ]
+    """Logged values, one mapping for each entry of the history; ``_step`` is W&B's own step, a picture a mapping."""
+    entries = []
+    for record in kinds(records, "history"):
+        entry: dict[str, Any] = {"_step": record.step.num}
+        for item in record.item:
+            *outer, last = item.nested_key or [item.key]
+            place = entry
+            for key in outer:
+                place = place.setdefault(key, {})
+            place[last] = json.loads(item.value_json)
+        entries.append(entry)
+    return entries
 
 
 def config(records: list[Record]) -> dict[str, Any]:

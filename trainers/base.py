@@ -12,13 +12,13 @@ from torch import Tensor
 from vaegan.config.schema import Config, TrainConfig
 from vaegan.console import Console
 from vaegan.data import Data, batches
-from vaegan.errors import Failure
+from vaegan.errors import Failure, Interrupted
 from vaegan.images import to_float
 from vaegan.randomness import normal
 from vaegan.runs import Run
 
 from . import ae, ema, vae, vaegan
-from .interrupt import Interrupted, Interrupts
+from .interrupt import Interrupts
 from .processes import arithmetic, make_accelerator, share
 from .recorder import Evaluator, Recorder
 from .state import State, build_state, restore

@@ -9,10 +9,6 @@ import torch
 from accelerate import Accelerator
 
 
-class Interrupted(Exception):
-    """The training was asked to stop and has written its checkpoint."""
-
-
 class Interrupts:
     """Remembers signals inside a ``with`` block, on the main thread; elsewhere it changes nothing."""
 

@@ -7,7 +7,7 @@ import difflib
 import resource
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import torch
@@ -150,7 +150,7 @@ class Recorder:
                 "seconds": now - self.clock,
                 "images_per_second": steps * self.config.train.batch_size / (now - self.clock),
                 "memory_bytes": float(memory),
-                "date": datetime.now(UTC).isoformat(timespec="seconds"),
+                "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             },
         )
         self.clock = now

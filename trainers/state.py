@@ -37,10 +37,14 @@ class State:
 
 def build_state(config: Config, family: Family, accelerator: Accelerator) -> State:
     """Networks with their initial weights on this process's device, and their optimizers."""
-    networks = {name: network.to(getattr(torch, config.train.dtype)) for name, network in family.build(config).items()}
-    average = copy.deepcopy(networks["autoencoder"]).to(accelerator.device).eval().requires_grad_(False)
+    dtype = getattr(torch, config.train.dtype)
+    networks = {
+        name: network.to(accelerator.device, dtype, memory_format=torch.channels_last)
+        for name, network in family.build(config).items()
+    }
+    average = copy.deepcopy(networks["autoencoder"]).eval().requires_grad_(False)
     assert isinstance(average, Autoencoder)
-    prepared = {name: accelerator.prepare_model(network.to(accelerator.device)) for name, network in networks.items()}
+    prepared = {name: accelerator.prepare_model(network) for name, network in networks.items()}
     optimizers: dict[str, torch.optim.Optimizer] = {
         name: torch.optim.Adam(network.parameters(), lr=config.train.learning_rate, betas=config.train.betas)
         for name, network in networks.items()

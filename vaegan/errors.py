@@ -13,3 +13,7 @@ class Failure(RuntimeError):
 
     The message is one line that says what happened and what is left (the last checkpoint, say).
     """
+
+
+class Interrupted(Exception):
+    """The training was asked to stop and has written its checkpoint first (exit code 130)."""

@@ -59,8 +59,8 @@ def test_every_number_is_inside_its_cell_and_every_name_inside_the_picture() -> 
         assert image.size == small.size
         cells(image, 2)
     long = confusion_image(torch.eye(3), ("real", "a rather long name of a class", "x"))
-    border = [long.getpixel((x, y)) for x in range(long.width) for y in range(long.height) if x < 5 or x > long.width - 5]
-    assert set(border) == {PAPER}
+    assert len(long.crop((0, 0, 5, long.height)).getcolors()) == 1
+    assert len(long.crop((long.width - 5, 0, long.width, long.height)).getcolors()) == 1
     assert len(long.getcolors(1 << 20)) > 10
 
 

@@ -42,7 +42,7 @@ def test_each_line_is_handed_over_when_it_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("resume_step", "kept"), [(None, []), (0, []), (1, [1]), (3, [1, 2, 2]), (4, [1, 2, 2, 4])])
-def test_a_resume_keeps_the_lines_up_to_its_checkpoint(tmp_path: Path, resume_step: int | None, kept: list[int]) -> None:
+def test_a_resume_keeps_the_lines_up_to_its_checkpoint(tmp_path, resume_step, kept) -> None:
     path = tmp_path / "history.jsonl"
     history = History(path)
     for step in (1, 2, 2, 4):
@@ -60,7 +60,10 @@ def test_a_resume_keeps_the_lines_up_to_its_checkpoint(tmp_path: Path, resume_st
     assert os.listdir(tmp_path) == ["history.jsonl"]
 
 
-@pytest.mark.parametrize("torn", [b'{"step": 2, "a": 0.3', b'{"step": 2', b"{", b"\0\0\0\0", b"\xc3", b"2", b'{"a": 1}\n', b"\n"])
+TORN = [b'{"step": 2, "a": 0.3', b'{"step": 2', b"{", b"\0\0\0\0", b"\xc3", b"2", b'{"a": 1}\n', b"\n"]
+
+
+@pytest.mark.parametrize("torn", TORN)
 def test_a_torn_line_is_dropped_and_the_next_one_is_whole(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "history.jsonl"
     path.write_bytes(b'{"step": 1, "a": 0.5}\n' + torn)

@@ -1,6 +1,5 @@
 """The sets that need no download: scikit-learn's digits and photographs; and arrays of images in general."""
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -12,8 +11,8 @@ from PIL import Image
 from .images import Parts, Pixels, Source
 from .pixels import fit
 
-STRIP = 128
-"""Pixels: width of the strip of each photograph that a held-out split is cropped from, and largest side of a crop."""
+TEST, VALIDATION = (128, 224), (384, 480)
+"""Columns of each photograph that a held-out split has to itself: parts of both motifs, cut between JPEG blocks."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class Arrays:
         return len(self.pixels)
 
     def __call__(self, index: int) -> Pixels:
+        """Image ``index``, shape (C, S, S)."""
         image = self.pixels[index]
         if self.pad:
             image = np.pad(image, [(self.pad, self.pad)] * 2 + [(0, 0)] * (image.ndim - 2))
@@ -46,7 +46,7 @@ class Arrays:
 
 def digits(size: int, channels: int) -> Source:
     """scikit-learn's 1,797 handwritten digits, 8x8 pixels of 0 to 16 (UCI test set, Alpaydin & Kaynak 1998)."""
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     pixels = np.rint(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
@@ -61,9 +61,8 @@ def digits(size: int, channels: int) -> Source:
 class Crops:
     """Random crops of photographs; image ``index`` is a function of ``index`` and its split.
 
-    Each held-out split has a strip of `STRIP` columns of every photograph to itself (validation the left, test
-    the right end), so that no two splits share a pixel. Sides are drawn between twice the image size (within 32
-    and 96 pixels) and `STRIP`, the same for all splits.
+    A held-out split has the columns `TEST` or `VALIDATION` of every photograph to itself, so that no two splits
+    share a pixel. Sides are drawn between twice the image size (within 32 and 64) and 96 pixels in all splits.
     """
 
     photographs: tuple[NDArray[np.uint8], ...]
@@ -78,6 +77,7 @@ class Crops:
         return self.count
 
     def __call__(self, index: int) -> Pixels:
+        """Image ``index``, shape (C, S, S)."""
         left, top, side = self.box(index)
         photograph = self.photographs[index % len(self.photographs)]
         return fit(Image.fromarray(photograph[top : top + side, left : left + side]), self.size, self.channels)
@@ -85,14 +85,20 @@ class Crops:
     def box(self, index: int) -> tuple[int, int, int]:
         """Left and top edge and side of a crop, pixels of its photograph."""
         height, width, _ = self.photographs[index % len(self.photographs)].shape
-        _, validation, test = self.starts
-        inner = (STRIP if test > validation else 0, width - STRIP if self.count > test else width)
-        split = bisect_right(self.starts, index)
-        start, stop = (inner, (0, STRIP), (width - STRIP, width))[split - 1]
         scale, across, down = uniforms("photos", index)[:3]
-        smallest = min(max(2 * self.size, 32), 96)
-        side = smallest + int(scale * (STRIP - smallest + 1))
-        return start + int(across * (stop - start - side + 1)), int(down * (height - side + 1)), side
+        smallest, largest = min(max(2 * self.size, 32), 64), 96
+        side = smallest + int(scale * (largest - smallest + 1))
+        lefts = [left for start, stop in self._columns(index, width) for left in range(start, stop - side + 1)]
+        return lefts[int(across * len(lefts))], int(down * (height - side + 1)), side
+
+    def _columns(self, index: int, width: int) -> list[tuple[int, int]]:
+        """The columns that belong to an image's split: start and stop of each run."""
+        _, validation, test = self.starts
+        if index >= validation:
+            return [VALIDATION if index < test else TEST]
+        taken = [TEST] * (self.count > test) + [VALIDATION] * (test > validation)
+        edges = [0, *(edge for columns in taken for edge in columns), width]
+        return list(zip(edges[::2], edges[1::2], strict=True))
 
     def check(self, index: int) -> None:
         """Nothing can be wrong with a crop."""

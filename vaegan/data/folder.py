@@ -33,6 +33,7 @@ class Files:
         return len(self.names)
 
     def __call__(self, index: int) -> Pixels:
+        """Image ``index``, shape (C, S, S)."""
         return read_image(os.path.join(self.root, self.names[index]), self.size, self.channels)
 
     def check(self, index: int) -> None:
@@ -43,7 +44,7 @@ class Files:
         """Names and sizes, hashed."""
         digest = blake2b()
         for name in self.names:
-            digest.update(os.fsencode(f"{name}\0{os.stat(os.path.join(self.root, name)).st_size}\0"))
+            digest.update(os.fsencode(f"{name}\0{_size(os.path.join(self.root, name))}\0"))
         return digest.digest()
 
 
@@ -93,6 +94,13 @@ def find_images(root: Path) -> tuple[str, ...]:
     if not names:
         raise Mistake(f"data.root: {root}: no image in it; files ending in {_listed(SUFFIXES)} are taken for images")
     return tuple(sorted(names))
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except OSError:  # a link that leads nowhere; it is reported when it is read
+        return None
 
 
 def _entries(root: Path, name: str) -> list[os.DirEntry[str]]:

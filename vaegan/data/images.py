@@ -60,7 +60,7 @@ class Source:
     """The images of the official test split; None: it is drawn as well."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Images:
     """A split of a set, in memory or decoded when asked for."""
 
@@ -113,7 +113,7 @@ class Images:
         return self._copies[device]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Data:
     """A set of images and its three splits, which never overlap."""
 

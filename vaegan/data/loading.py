@@ -1,7 +1,7 @@
 """Going through a whole source at the start, in threads."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -21,8 +21,16 @@ Broken = dict[int, Unreadable]
 """What is wrong with each image that cannot be used."""
 
 
-def decode_all(decoder: Decoder, shape: tuple[int, int, int], progress: Progress) -> tuple[Tensor, Broken]:
+def decode_all(
+    decoder: Decoder, shape: tuple[int, int, int], threads: int, progress: Progress
+) -> tuple[Tensor, Broken]:
     """Decode every image.
+
+    Args:
+        decoder: The images.
+        shape: Of each image: (C, S, S).
+        threads: How many to decode in. Numpy's steps on small arrays go fastest in one.
+        progress: Told of the images done.
 
     Returns:
         uint8 pixels of all images, shape (N, C, S, S), those of broken ones undefined; and the broken ones.
@@ -32,16 +40,16 @@ def decode_all(decoder: Decoder, shape: tuple[int, int, int], progress: Progress
     def decode(index: int) -> None:
         pixels[index] = decoder(index)
 
-    broken = _visit(len(decoder), decode, progress)
+    broken = _visit(len(decoder), decode, threads, progress)
     return torch.from_numpy(pixels), broken
 
 
-def check_all(decoder: Decoder, progress: Progress) -> Broken:
+def check_all(decoder: Decoder, threads: int, progress: Progress) -> Broken:
     """Find the images that can be seen to be broken without decoding them."""
-    return _visit(len(decoder), decoder.check, progress)
+    return _visit(len(decoder), decoder.check, threads, progress)
 
 
-def _visit(count: int, action: Callable[[int], None], progress: Progress) -> Broken:
+def _visit(count: int, action: Callable[[int], None], threads: int, progress: Progress) -> Broken:
     def visit(start: int) -> Broken:
         broken = {}
         for index in range(start, min(start + CHUNK, count)):
@@ -52,14 +60,14 @@ def _visit(count: int, action: Callable[[int], None], progress: Progress) -> Bro
         return broken
 
     found: Broken = {}
-    with quietly(), ThreadPoolExecutor(_threads()) as pool, closing(_map(pool, visit, count)) as results:
+    with quietly(), ThreadPoolExecutor(threads) as pool, closing(_map(pool, visit, count)) as results:
         for number, broken in enumerate(results, start=1):
             found |= broken
             progress(min(number * CHUNK, count), count)
     return found
 
 
-def _map(pool: ThreadPoolExecutor, visit: Callable[[int], Broken], count: int) -> Iterator[Broken]:
+def _map(pool: ThreadPoolExecutor, visit: Callable[[int], Broken], count: int) -> Generator[Broken, None, None]:
     """Results in order; when it is closed early, as by Ctrl-C, what has not begun is dropped."""
     try:
         yield from pool.map(visit, range(0, count, CHUNK))
@@ -67,5 +75,6 @@ def _map(pool: ThreadPoolExecutor, visit: Callable[[int], Broken], count: int) -
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _threads() -> int:
+def cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,12 +1,12 @@
 """MNIST, Fashion-MNIST, CIFAR-10 and CelebA, in the files of torchvision's downloader."""
 
 import gzip
+import sys
 import zlib
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from hashlib import md5
 from pathlib import Path
-from sys import stderr
 from typing import Literal
 
 import numpy as np
@@ -33,9 +33,7 @@ CIFAR_BATCHES = {
 """Batch files and their MD5, as torchvision checks them; the last is the official test split."""
 
 
-def mnist(
-    source: Literal["mnist", "fashion_mnist"], root: Path, size: int, channels: int, download: bool
-) -> Source:
+def mnist(source: Literal["mnist", "fashion_mnist"], root: Path, size: int, channels: int, download: bool) -> Source:
     """MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017), padded from 28 to 32 pixels, then fitted.
 
     Read from the IDX files, gzipped or not, in ``MNIST/raw`` or ``FashionMNIST/raw``.
@@ -48,7 +46,7 @@ def mnist(
 
         getattr(datasets, name)(str(root), download=True)
 
-    _require(source, [raw / part for part in MNIST_PARTS], fetch if download else None, [".gz"])
+    _require(source, [raw / part for part in MNIST_PARTS], fetch if download else None, ".gz")
     train, train_labels, test, test_labels = (_read_idx(raw / part) for part in MNIST_PARTS)
     pixels, labels = np.concatenate([train, test]), np.concatenate([train_labels, test_labels])
     if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
@@ -114,17 +112,17 @@ def celeba(root: Path, size: int, channels: int, download: bool) -> Source:
     )
 
 
-def _require(source: str, paths: list[Path], fetch: Callable[[], None] | None, endings: list[str] = []) -> None:  # noqa: B006
-    """Make sure that a set's files are there."""
+def _require(source: str, paths: list[Path], fetch: Callable[[], None] | None, packed: str = "") -> None:
+    """Make sure that a set's files are there, packed or not; `fetch` them if they are not."""
 
     def missing() -> list[Path]:
-        return [path for path in paths if not any(Path(f"{path}{ending}").exists() for ending in ["", *endings])]
+        return [path for path in paths if not any(Path(f"{path}{ending}").exists() for ending in {"", packed})]
 
     if missing() and fetch:
         try:
-            with redirect_stdout(stderr):
+            with redirect_stdout(sys.stderr):
                 fetch()
-        except (OSError, RuntimeError, ImportError) as error:
+        except Exception as error:  # downloaders raise nearly anything
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise Failure(f"data.download: {source} could not be fetched ({reason}); {_where(paths)}") from error
     if missing():

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from vaegan.errors import Mistake
 from .embedded import digits, photos
 from .folder import Files, folder
 from .images import Data, Decoder, Images, Parts, Source
-from .loading import Broken, Progress, check_all, decode_all
+from .loading import Broken, Progress, check_all, cores, decode_all
 from .official import celeba, cifar10, mnist
 from .shapes import shapes
 from .splits import consecutive, drawn
@@ -91,31 +90,39 @@ def _open(source: Source, config: DataConfig, notify: Notify, progress: Progress
     store: Tensor | Decoder = source.decoder
     shape = config.channels, config.image_size, config.image_size
     count = len(source.decoder)
+    threads = cores() if isinstance(source.decoder, Files) or config.image_size >= 64 else 1
     in_memory = config.cache != "none" and (
         config.cache != "auto" or count * shape[0] * shape[1] * shape[2] <= MEMORY_LIMIT
     )
     if in_memory:
-        store, broken = decode_all(source.decoder, shape, progress)
+        store, broken = decode_all(source.decoder, shape, threads, progress)
     else:
-        broken = check_all(source.decoder, progress) if isinstance(source.decoder, Files) else {}
+        broken = check_all(source.decoder, threads, progress)
     usable = torch.ones(count, dtype=torch.bool)
     usable[list(broken)] = False
     _report(broken, config, notify)
+    if len(broken) == count:
+        raise Mistake(f"data.root: {config.root}: none of the {count} files can be used as an image")
     parts = _split(source, config, usable)
-    splits = [
+    train, validation, test = (
         Images(store, part, None if source.labels is None else source.labels[part], source.classes)
         for part in (parts.train, parts.validation, parts.test)
-    ]
-    return Data(*splits, classes=source.classes, fingerprint=_fingerprint(source, config, store, usable))
+    )
+    for name, images, share in (
+        ("train", train, 1),
+        ("validation", validation, config.validation),
+        ("test", test, config.test),
+    ):
+        if not len(images) and share > 0:
+            raise Mistake(f"data.source: {config.source}: the {name} split is empty")
+    return Data(train, validation, test, source.classes, _fingerprint(source, config, store, usable))
 
 
 def _split(source: Source, config: DataConfig, usable: Tensor) -> Parts:
     """The splits as indices of the source, without its broken images."""
     if source.parts is not None:
-        parts = [part[usable[part]] for part in (source.parts.train, source.parts.validation, source.parts.test)]
-        if not len(parts[0]):
-            raise Mistake(f"data.source: {config.source}: no image is left to train on")
-        return Parts(*parts)
+        fixed = source.parts
+        return Parts(*(part[usable[part]] for part in (fixed.train, fixed.validation, fixed.test)))
     numbers = usable.nonzero().flatten()
     held_out = None
     if source.held_out is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 SMALLEST_SIDE = 8
 """Pixels: a picture with a shorter side than the smallest `data.image_size` is too small to train on."""
@@ -49,7 +49,8 @@ def read_image(path: str | Path, size: int, channels: int) -> NDArray[np.uint8]:
             `SMALLEST_SIDE`, or has pixels of an unknown range.
     """
     with _opened(path) as image:
-        return fit(ImageOps.exif_transpose(image), size, channels)
+        ImageOps.exif_transpose(image, in_place=True)
+        return fit(image, size, channels)
 
 
 def check_image(path: str | Path) -> None:
@@ -93,7 +94,7 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()

@@ -34,15 +34,16 @@ class Shapes:
         return self.count
 
     def __call__(self, index: int) -> Pixels:
+        """Image ``index``, shape (C, S, S)."""
         draw = uniforms("shapes", index)
         x, y = _grid(self.size)
         angle = 2 * math.pi * draw[0]
         shade = 0.5 + 0.35 * (math.cos(angle) * x + math.sin(angle) * y)
         hue, dark = draw[1], draw[2] < 0.5
-        near, far = (_colour(hue + turn, 0.55, 0.18 if dark else 0.95) for turn in (0.0, 0.12))
-        near = near * (0.6 if dark else 0.8)
+        saturation, value = (0.5, 0.2) if dark else (0.35, 0.97)
+        near, far = _colour(hue, saturation, 0.8 * value), _colour(hue + 0.12, saturation, value)
         image = near[:, None, None] * (1 - shade) + far[:, None, None] * shade
-        paint = _colour(hue + 0.25 + 0.5 * draw[3], 0.75 + 0.25 * draw[4], 0.9 if dark else 0.55)
+        paint = _contrasting(_colour(hue + 0.25 + 0.5 * draw[3], 0.75 + 0.25 * draw[4], 0.9), dark)
         light = 1.08 - 0.16 * (y + 1) / 2
         coverage = self._coverage(index, x, y)
         image = image * (1 - coverage) + np.minimum(paint[:, None, None] * light, 1) * coverage
@@ -90,6 +91,15 @@ def _grid(size: int) -> tuple[Plane, Plane]:
 
 def _colour(hue: float, saturation: float, value: float) -> Plane:
     return np.array(colorsys.hsv_to_rgb(hue % 1, saturation, value))
+
+
+def _contrasting(paint: Plane, dark: bool) -> Plane:
+    """A colour that stands out in grey too: of luminance 0.5 or more on dark ground, at most 0.32 on light."""
+    luminance = float(LUMINANCE @ paint)
+    if dark:
+        white = max(0.0, (0.5 - luminance) / (1 - luminance))
+        return paint * (1 - white) + white
+    return paint * min(1.0, 0.32 / luminance)
 
 
 def _distance(kind: str, x: Plane, y: Plane, radius: float) -> Plane:

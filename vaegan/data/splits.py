@@ -27,7 +27,7 @@ def sizes(count: int, validation: float, test: float) -> tuple[int, int, int]:
 
 def consecutive(count: int, validation: float, test: float) -> Parts:
     """Splits in the order of the images, for images that are independent draws."""
-    return Parts(*torch.arange(count).split(list(sizes(count, validation, test))))
+    return Parts(*torch.split(torch.arange(count), list(sizes(count, validation, test))))
 
 
 def drawn(count: int, validation: float, test: float, held_out: Tensor | None = None) -> Parts:
@@ -43,7 +43,7 @@ def drawn(count: int, validation: float, test: float, held_out: Tensor | None = 
     if held_out is not None:
         shuffled = shuffled[~torch.isin(shuffled, held_out)]
         test = 0
-    train, valid, rest = shuffled.split(list(sizes(len(shuffled), validation, test)))
+    train, valid, rest = torch.split(shuffled, list(sizes(len(shuffled), validation, test)))
     return Parts(_sorted(train), _sorted(valid), _sorted(rest if held_out is None else held_out))
 
 

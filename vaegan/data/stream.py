@@ -54,7 +54,7 @@ def batches(
         Mistake: The set does not fit on the device.
     """
     wanted = _Steps(len(images), seed, batch_size, share, start, stop)
-    if config.cache == "device" or (config.cache == "auto" and _fits(images, device)):
+    if _held_on(device, images, config):
         served = _from_device(images, wanted, device)
     elif images.in_memory or config.workers == 0:
         served = (_moved(images[indices], device) for indices in wanted)
@@ -64,7 +64,7 @@ def batches(
         if config.horizontal_flip:
             mirrored = torch.rand(batch_size, generator=generator(seed, "flip", step))[share] < 0.5
             batch = torch.where(mirrored.to(device)[:, None, None, None], batch.flip(-1), batch)
-        yield list(batch.split(micro_batch_size or len(batch)))
+        yield list(torch.split(batch, micro_batch_size or len(batch)))
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,10 @@ class _Steps:
             yield order(self.count, first, first + self.batch_size, self.seed)[self.share]
 
 
-def _fits(images: Images, device: torch.device) -> bool:
-    return device.type != "cpu" and images.in_memory and images.nbytes <= DEVICE_LIMIT
+def _held_on(device: torch.device, images: Images, config: DataConfig) -> bool:
+    if device.type == "cpu" or not images.in_memory:
+        return False
+    return config.cache == "device" or (config.cache == "auto" and images.nbytes <= DEVICE_LIMIT)
 
 
 def _from_device(images: Images, wanted: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
@@ -143,7 +145,9 @@ def _from_workers(images: Images, wanted: _Steps, workers: int, device: torch.de
             return
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
-            raise Failure(f"data.workers: a decoding process died ({reason}); resume, with data.workers=0 if it does so again") from error
+            raise Failure(
+                f"data.workers: a decoding process died ({reason}); resume, perhaps with 0 of them"
+            ) from error
         if isinstance(batch, Failure):
             raise batch
         yield _moved(batch, device)

@@ -1,0 +1,72 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from vaegan.evaluate.pixels import PSNR_LIMIT, psnr, ssim, ssim_sigma, ssim_window
+from vaegan.images import to_float
+
+from .controls import blur, judge, noisy
+
+
+def test_identical_images_have_the_best_finite_figures(sets: dict[str, Tensor]) -> None:
+    for pixels in sets.values():
+        metrics = judge(pixels, lambda images: images, "psnr", "ssim").metrics
+        assert metrics["reconstruction/psnr"] == pytest.approx(PSNR_LIMIT)
+        assert metrics["reconstruction/ssim"] == pytest.approx(1, abs=1e-12)
+
+
+def test_psnr_is_that_of_8_bit_levels_and_the_mean_over_images() -> None:
+    pixels = torch.full((2, 3, 8, 8), 100, dtype=torch.uint8)
+    shift = torch.tensor([2.0, 5.0])[:, None, None, None]
+    metrics = judge(pixels, lambda images: images + shift / 127.5, "psnr").metrics
+    expected = [10 * math.log10(255**2 / levels**2) for levels in (2, 5)]
+    assert metrics["reconstruction/psnr"] == pytest.approx(sum(expected) / 2, rel=1e-6)
+
+
+def test_no_figure_tells_images_apart_that_one_file_would_hold(photos: Tensor) -> None:
+    close = judge(photos, lambda images: images + 0.49 / 127.5, "psnr").metrics
+    outside = judge(photos, lambda images: torch.where(images == images.amax(), 1.5, images), "psnr").metrics
+    assert close["reconstruction/psnr"] == pytest.approx(PSNR_LIMIT)
+    assert outside["reconstruction/psnr"] > 35  # clamped: not the distance to 1.5
+
+
+@pytest.mark.parametrize("size", [8, 11, 16, 24])
+def test_ssim_is_the_formula_of_the_paper_over_whole_windows(size: int, photos: Tensor) -> None:
+    images = to_float(photos[:3, :, :size, :size], torch.float64)
+    others = noisy(blur(images, 0.7), 0.1)
+    side, sigma = ssim_window(size), ssim_sigma(size)
+    assert side <= size
+    places = np.arange(side) - side // 2
+    weights = np.exp(-(places**2) / (2 * sigma**2))
+    weights = np.outer(weights, weights) / weights.sum() ** 2
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        windows = np.lib.stride_tricks.sliding_window_view(values, (side, side), axis=(-2, -1))
+        return (windows * weights).sum((-2, -1))
+
+    x, y = images.numpy(), others.numpy()
+    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+    covariance = mean(x * y) - mean(x) * mean(y)
+    variances = mean(x * x) - mean(x) ** 2 + mean(y * y) - mean(y) ** 2
+    luminance = (2 * mean(x) * mean(y) + c1) / (mean(x) ** 2 + mean(y) ** 2 + c1)
+    expected = (luminance * (2 * covariance + c2) / (variances + c2)).mean((1, 2, 3))
+    assert ssim(images, others).numpy() == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_window_is_the_standard_one_where_it_fits_and_recorded(sets: dict[str, Tensor]) -> None:
+    windows = {name: judge(pixels, noisy_a_little, "ssim").protocol["ssim"] for name, pixels in sets.items()}
+    assert windows["photos"] == windows["small photos"] == {"window": 11, "sigma": 1.5}
+    assert windows["digits"] == {"window": 7, "sigma": 0.75}
+
+
+def test_flat_images_are_finite() -> None:
+    flat = torch.zeros(2, 1, 8, 8, dtype=torch.float64)
+    assert ssim(flat, flat).tolist() == [1, 1]
+    assert psnr(flat, flat).tolist() == pytest.approx([PSNR_LIMIT] * 2)
+
+
+def noisy_a_little(images: Tensor) -> Tensor:
+    return noisy(images, 0.1)

@@ -1,0 +1,140 @@
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from vaegan.config.schema import AEConfig, EvaluateConfig, VAEConfig, VAEGANConfig
+from vaegan.errors import Failure
+from vaegan.evaluate.metric import rounded
+from vaegan.evaluate.runner import Evaluation, evaluate, read_metrics, write_metrics
+from vaegan.evaluate.sharpness import StatisticsSum, spectrum
+from vaegan.images import to_float
+from vaegan.models import Autoencoder, build_model
+
+from .controls import judge, split_of
+
+SIZES = {"width": 8, "latent_size": 6}
+
+
+def built(config: AEConfig, pixels: Tensor) -> Autoencoder:
+    return build_model(config, tuple(pixels.shape[1:]), 0)
+
+
+def measured(model: Autoencoder, pixels: Tensor, seed: int = 0, **settings: object) -> Evaluation:
+    config = EvaluateConfig(**settings)
+    return evaluate(model, split_of(pixels), config, split="test", seed=seed, notify=lambda _: None)
+
+
+@pytest.mark.parametrize("config", [VAEConfig(**SIZES), VAEGANConfig(**SIZES)])
+def test_every_figure_and_choice_is_there(config: VAEConfig, photos: Tensor) -> None:
+    evaluation = measured(built(config, photos), photos[:20])
+    gaps = ("laplacian_gap", "spectrum_error", "kurtosis_gap")
+    paired = ("psnr", "ssim", "lpips_random", "coherence", *gaps)
+    names = {f"reconstruction/{name}" for name in paired} | {f"sample/{name}" for name in gaps}
+    assert set(evaluation.metrics) == names | {"elbo", "bits_per_dim"}
+    assert all(isinstance(value, float) and math.isfinite(value) for value in evaluation.metrics.values())
+    expected = {"split": "test", "reconstructions": 20, "samples": 20, "of": 20, "resolution": 32, "channels": 3,
+                "code": "posterior mean", "seed": 0, "batch_size": 64, "dtype": "float32", "device": "cpu"}  # fmt: skip
+    assert expected.items() <= evaluation.protocol.items()
+    assert {"psnr", "ssim", "lpips", "sharpness", "elbo", "versions"} <= set(evaluation.protocol)
+
+
+def test_an_autoencoder_has_neither_samples_nor_a_bound(digits: Tensor) -> None:
+    evaluation = measured(built(AEConfig(**SIZES), digits), digits[:20])
+    assert evaluation.protocol["samples"] == 0
+    assert not [name for name in evaluation.metrics if not name.startswith("reconstruction/")]
+    assert "power/sample" not in evaluation.curves
+
+
+def test_the_batch_size_changes_nothing_but_rounding(digits: Tensor) -> None:
+    model = built(VAEConfig(**SIZES), digits).double()
+    small, large = (measured(model, digits[:50], batch_size=size) for size in (7, 50))
+    assert small.metrics == {
+        name: pytest.approx(value, rel=1e-4 if "lpips" in name else 1e-9) for name, value in large.metrics.items()
+    }
+    assert small.protocol | {"batch_size": 50} == large.protocol
+
+
+def test_samples_are_the_models_own_of_that_seed(digits: Tensor) -> None:
+    model = built(VAEConfig(**SIZES), digits)
+    evaluation = measured(model, digits[:20], seed=5, samples=45, batch_size=16, metrics=("sharpness",))
+    total = StatisticsSum()
+    with torch.no_grad():
+        images = rounded(model.sample(45, seed=5))
+    total.add(images, spectrum(images))
+    assert evaluation.curves["power/sample"] == pytest.approx(total.statistics().power.tolist(), rel=1e-3)
+    assert evaluation.protocol["samples"] == 45
+    assert evaluation.protocol["reconstructions"] == 20
+    assert evaluation.metrics != measured(model, digits[:20], seed=6, samples=45, metrics=("sharpness",)).metrics
+
+
+def test_a_part_of_the_split_is_taken_at_even_distances(digits: Tensor) -> None:
+    model = built(VAEConfig(**SIZES), digits)
+    metrics = ("psnr", "ssim")
+    part = measured(model, digits[:40], samples=10, metrics=metrics)
+    by_hand = measured(model, digits[:40:4], metrics=metrics)
+    assert part.metrics == by_hand.metrics
+    assert (part.protocol["reconstructions"], part.protocol["of"]) == (10, 40)
+
+
+def test_nothing_is_drawn_that_no_metric_needs(digits: Tensor) -> None:
+    class NoSamples(type(built(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
+        def prior_codes(self, start: int, stop: int, seed: int) -> Tensor:
+            raise AssertionError("samples were drawn")
+
+    model = NoSamples(VAEConfig(**SIZES), (1, 8, 8), 0)
+    assert set(measured(model, digits[:9], metrics=("psnr", "elbo")).metrics) == {
+        "reconstruction/psnr", "elbo", "bits_per_dim"
+    }  # fmt: skip
+
+
+def test_the_model_is_left_as_it_came_and_the_progress_is_told(digits: Tensor) -> None:
+    model = built(VAEConfig(**SIZES), digits).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    told: list[tuple[int, int]] = []
+    settings = EvaluateConfig(metrics=("sharpness",), batch_size=8)
+    evaluate(model, split_of(digits[:20]), settings, split="test", seed=0, progress=lambda *step: told.append(step))
+    assert told == [(8, 40), (16, 40), (20, 40), (28, 40), (36, 40), (40, 40)]
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_images_that_are_not_finite_are_a_failure(digits: Tensor) -> None:
+    for metric in ("psnr", "sharpness", "elbo"):
+        with pytest.raises(Failure, match="not finite"):
+            judge(digits[:4], lambda images: images * math.nan, metric)
+
+
+def test_reconstructions_are_rounded_as_a_file_would(digits: Tensor) -> None:
+    images = to_float(digits[:3]) + 0.3 / 127.5
+    assert torch.equal(rounded(images), to_float(digits[:3]))
+    assert rounded(torch.tensor([-3.0, 3.0], dtype=torch.float64)).tolist() == [-1, 1]
+
+
+def test_what_is_written_is_read_back_and_replaces_the_old_file(tmp_path: Path, digits: Tensor) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text("old")
+    evaluation = measured(built(VAEConfig(**SIZES), digits), digits[:8])
+    write_metrics(evaluation, path)
+    assert read_metrics(path) == evaluation
+    assert set(json.loads(path.read_text())) == {"metrics", "protocol", "curves"}
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_a_number_that_json_has_not_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text("old")
+    with pytest.raises(ValueError, match="JSON"):
+        write_metrics(Evaluation({"elbo": math.inf}, {}, {}), path)
+    assert path.read_text() == "old"
+
+
+def test_lpips_is_imported_only_when_it_is_used() -> None:
+    code = "import sys, vaegan.evaluate.runner; sys.exit('lpips' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
