@@ -2,7 +2,7 @@
 
 The file is a 7-byte header, then blocks of 32,768 bytes (the header counts to the first). A block holds pieces, each
 with a header of 7 bytes (crc, length, type) that is never split; what is too small for one at a block's end is zero.
-The crc is CRC-32 of the type and the data. A record is one piece (type 1) or a first (2), middle ones (3) and a last (4).
+The crc is CRC-32 of the type and the data. A record is one piece (type 1), or a first (2), middle (3) and last one (4).
 """
 
 import json

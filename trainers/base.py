@@ -108,7 +108,7 @@ def gradients(
                 for network in state.prepared.values():
                     stack.enter_context(accelerator.no_sync(network))
             report = family.step(config, state.prepared, batch, lambda loss: (loss / len(micro_batches)).backward())
-        state.meter.add(report, 1 / len(micro_batches))
+        state.meter.add(report, len(images) / config.train.batch_size)
         codes += [report.codes] if report.codes is not None else []
     return torch.cat(codes) if codes else None
 
@@ -147,5 +147,8 @@ def schedule(config: TrainConfig, state: State) -> None:
 
 def learning_rate_factor(config: TrainConfig, step: int) -> float:
     """Share of the learning rates that step number ``step`` (from 0) uses: linear warm-up, then `train.decay`."""
-    warm = min(1.0, (step + 1) / max(1, config.warmup_steps))
-    return warm * (0.5 * (1 + math.cos(math.pi * step / config.steps)) if config.decay == "cosine" else 1.0)
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    if config.decay == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - config.warmup_steps) / (config.steps - config.warmup_steps)))

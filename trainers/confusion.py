@@ -67,7 +67,7 @@ def _blend(share: float) -> tuple[int, int, int]:
 
 
 def _write_upwards(image: Image.Image, words: str, font: Font, middle: tuple[int, int]) -> None:
-    """Draws ``words`` turned by a quarter, read from below."""
+    """Draw ``words`` turned by a quarter, read from below."""
     strip = Image.new("RGB", (round(font.getlength(words)) + 2, SMALL + 6), PAPER)
     ImageDraw.Draw(strip).text((strip.width / 2, strip.height / 2), words, INK, font, anchor="mm")
     strip = strip.rotate(90, expand=True)

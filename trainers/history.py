@@ -19,7 +19,7 @@ class History:
     """
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
-        """Opens the file for the steps that follow.
+        """Open the file for the steps that follow.
 
         Args:
             path: The file; its folder must exist.
@@ -36,17 +36,17 @@ class History:
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, step: int, values: Mapping[str, Value]) -> None:
-        """Appends one line: ``step``, then the values, every float exact and NaN or infinite ones as null."""
+        """Append one line: ``step``, then the values, every float exact and NaN or infinite ones as null."""
         plain = {key: _plain(value) for key, value in values.items()}
-        self._file.write(json.dumps({"step": step, **plain}, allow_nan=False, ensure_ascii=False) + "\n")
+        self._file.write(json.dumps({"step": step, **plain}, allow_nan=False) + "\n")
         self._file.flush()
 
     def sync(self) -> None:
-        """Returns once every line is on the disk."""
+        """Return once every line is on the disk."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Ends the log; a second call does nothing."""
+        """End the log; a second call does nothing."""
         self._file.close()
 
 

@@ -18,7 +18,7 @@ class Meter:
         self.steps: dict[str, float] = {}
 
     def add(self, report: Report, share: float) -> None:
-        """Take in one micro-batch, which is a ``share`` of the step's images."""
+        """Take in one micro-batch, which is a ``share`` of the step's images over all processes."""
         for key, value in report.scalars.items():
             self._add(key, value.double() * share, share)
         for key, value in report.counts.items():
@@ -35,10 +35,12 @@ class Meter:
         if not self.sums:
             return whole
         keys = sorted(self.sums)
-        flat = torch.cat([self.sums[key].flatten() for key in keys])
+        sums = [self.sums[key].flatten() for key in keys]
+        flat = torch.cat([*sums, sums[0].new_tensor([self.steps[key] for key in keys])])
         flat = accelerator.reduce(flat, "sum") if accelerator.num_processes > 1 else flat
-        for key, part in zip(keys, flat.split([self.sums[key].numel() for key in keys]), strict=True):
-            whole._add(key, part.reshape(self.sums[key].shape), self.steps[key] * accelerator.num_processes)
+        *parts, steps = flat.split([*map(len, sums), len(keys)])
+        for key, part, share in zip(keys, parts, steps.tolist(), strict=True):
+            whole._add(key, part.reshape(self.sums[key].shape), share)
         return whole
 
     def values(self) -> dict[str, Any]:
@@ -49,10 +51,12 @@ class Meter:
         """The sums as JSON knows them, exactly."""
         return {key: [value.tolist(), self.steps[key]] for key, value in self.sums.items()}
 
-    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Go on from the `state` of a `total`; on one process only, since sums are added up over them."""
+    def restore(self, state: Mapping[str, Any], accelerator: Accelerator) -> None:
+        """Go on from the `state` of a `total` on the main process; the others start from zeros under the same keys."""
         for key, (value, steps) in state.items():
-            self._add(key, torch.tensor(value, dtype=torch.float64, device=device), steps)
+            sums = torch.tensor(value, dtype=torch.float64, device=accelerator.device)
+            main = float(accelerator.is_main_process)
+            self._add(key, sums * main, steps * main)
 
     def _add(self, key: str, value: Tensor, steps: float) -> None:
         self.sums[key] = self.sums[key] + value if key in self.sums else value

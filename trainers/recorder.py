@@ -61,6 +61,7 @@ class Recorder:
         self.accelerator, self.console = accelerator, console
         self.checkpoint = self._newest_checkpoint(resume)
         self.clock = time.monotonic()
+        self.timed = self.saved = self.checkpoint.step if self.checkpoint else 0
 
     def __enter__(self) -> "Recorder":
         """Open the files and the W&B run."""
@@ -99,9 +100,13 @@ class Recorder:
         """Write a checkpoint, and the averaged model as it is now; called by every process."""
         meter = state.meter.total(self.accelerator)
         if self.accelerator.is_main_process:
-            self.history.sync()
-            extra = {"fingerprint": self.data.fingerprint, "wandb": self.tracker.run_id}
-            save_checkpoint(self.run.checkpoints, to_checkpoint(state, meter, extra), self.config.train.keep_checkpoints)
+            if state.step > self.saved:
+                self.history.sync()
+                extra = {"fingerprint": self.data.fingerprint, "wandb": self.tracker.run_id}
+                save_checkpoint(
+                    self.run.checkpoints, to_checkpoint(state, meter, extra), self.config.train.keep_checkpoints
+                )
+                self.saved = state.step
             self.run.export(state.average, state.step)
         self.accelerator.wait_for_everyone()
 
@@ -116,7 +121,7 @@ class Recorder:
         state.meter.clear()
         values |= {f"gradient/{name}": norm for name, norm in norms.items()}
         values |= {f"learning_rate/{name}": rate.param_groups[0]["lr"] for name, rate in state.optimizers.items()}
-        if codes is not None:
+        if codes is not None and self.config.train.batch_size > 1:
             values |= self._gap(self.accelerator.gather(codes), state.step)
         if CONFUSION in values:
             counts = torch.tensor(values[CONFUSION], dtype=torch.float64)
@@ -137,7 +142,6 @@ class Recorder:
 
     def _time(self, step: int) -> None:
         now = time.monotonic()
-        steps = self.config.train.log_every if _due(step, self.config.train.log_every) else step
         device = self.accelerator.device
         memory = (
             torch.cuda.max_memory_allocated(device)
@@ -148,12 +152,12 @@ class Recorder:
             step,
             {
                 "seconds": now - self.clock,
-                "images_per_second": steps * self.config.train.batch_size / (now - self.clock),
+                "images_per_second": (step - self.timed) * self.config.train.batch_size / (now - self.clock),
                 "memory_bytes": float(memory),
                 "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             },
         )
-        self.clock = now
+        self.clock, self.timed = now, step
 
     @torch.no_grad()
     def _grids(self, state: State) -> None:

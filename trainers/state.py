@@ -74,8 +74,7 @@ def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> N
         _from_names(network, state.optimizers[name], checkpoint.tensors[f"{name}.optimizer"])
     state.average.load_state_dict(checkpoint.tensors["average"])
     state.step = checkpoint.step
-    if accelerator.is_main_process:
-        state.meter.restore(checkpoint.state["meter"], accelerator.device)
+    state.meter.restore(checkpoint.state["meter"], accelerator)
 
 
 def _by_name(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -87,9 +86,12 @@ def _by_name(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, 
 
 
 def _from_names(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    names = [name for name, _ in network.named_parameters()]
+    parameters = {name: (index, parameter) for index, (name, parameter) in enumerate(network.named_parameters())}
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         name, moment = key.rsplit("/", 1)
-        moments.setdefault(names.index(name), {})[moment] = value
+        index, parameter = parameters[name]
+        if value.shape == parameter.shape:  # laid out in memory as Adam lays it out, as the parameter
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+        moments.setdefault(index, {})[moment] = value
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -45,7 +45,7 @@ class Tracker:
 
     @classmethod
     def start(cls, config: Config, run_folder: Path, run_id: str | None, notify: Callable[[str], None]) -> "Tracker":
-        """Opens the run as ``config.track`` says, without ever asking the user for anything.
+        """Open the run as ``config.track`` says, without ever asking the user for anything.
 
         ``online`` becomes ``offline`` where nobody is logged in or the server cannot be reached.
 
@@ -65,39 +65,23 @@ class Tracker:
         return cls(run, run.id, notify)
 
     def log(self, step: int, values: Mapping[str, Value]) -> None:
-        """Logs figures of a step."""
+        """Log figures of a step."""
         self._attempt("logging", lambda run: run.log({**values, "step": step}, step=step))
 
     def images(self, step: int, pictures: Mapping[str, Image.Image]) -> None:
-        """Logs pictures of a step as PNG."""
-
-        def send(run: "wandb.Run") -> None:
-            import wandb
-
-            media = {name: wandb.Image(picture, file_type="png") for name, picture in pictures.items()}
-            run.log({**media, "step": step}, step=step)
-
-        self._attempt("logging images", send)
+        """Log pictures of a step as PNG."""
+        self._attempt("logging images", lambda run: _log_images(run, step, pictures))
 
     def confusion(self, step: int, name: str, matrix: "Tensor", names: Sequence[str]) -> None:
-        """Logs a confusion matrix (rows: true, columns: predicted) as a picture; see ``confusion_image``."""
-        if self._run is not None:
-            self.images(step, {name: confusion_image(matrix, names)})
+        """Log a confusion matrix (rows: true, columns: predicted) as a picture; see ``confusion_image``."""
+        self._attempt("logging images", lambda run: _log_images(run, step, {name: confusion_image(matrix, names)}))
 
     def artifact(self, folder: Path, name: str) -> None:
-        """Keeps the files of a folder, which must not change afterwards, as a model of this name."""
-
-        def send(run: "wandb.Run") -> None:
-            import wandb
-
-            artifact = wandb.Artifact(re.sub(r"[^A-Za-z0-9_.-]", "-", name), type="model")
-            artifact.add_dir(str(folder.absolute()), policy="immutable")  # uploaded from where it lies, not from a copy
-            run.log_artifact(artifact)
-
-        self._attempt("keeping the model", send)
+        """Keep the files of a folder, which must not change afterwards, as a model of this name."""
+        self._attempt("keeping the model", lambda run: _log_model(run, folder, name))
 
     def finish(self, exit_code: int = 0) -> None:
-        """Ends the record, as failed unless ``exit_code`` is 0; nothing is tracked afterwards."""
+        """End the record, as failed unless ``exit_code`` is 0; nothing is tracked afterwards."""
         self._attempt("finishing", lambda run: run.finish(exit_code=exit_code))
         self._run = None
 
@@ -115,6 +99,7 @@ class Tracker:
 def _open(config: Config, run_folder: Path, run_id: str | None, notify: Callable[[str], None]) -> "wandb.Run":
     import wandb
 
+    wandb.setup(wandb.Settings(silent=True))  # before the login, which would say that it found a key
     track = config.track
     settings = wandb.Settings(
         silent=True,
@@ -123,7 +108,6 @@ def _open(config: Config, run_folder: Path, run_id: str | None, notify: Callable
         finish_timeout=FINISH_SECONDS,
         finish_timeout_raises=True,
     )
-    wandb.setup(settings)
 
     def begin(mode: Literal["online", "offline"]) -> "wandb.Run":
         run = wandb.init(
@@ -158,8 +142,23 @@ def _open(config: Config, run_folder: Path, run_id: str | None, notify: Callable
     return begin("offline")
 
 
+def _log_images(run: "wandb.Run", step: int, pictures: Mapping[str, Image.Image]) -> None:
+    import wandb
+
+    media = {name: wandb.Image(picture, file_type="png") for name, picture in pictures.items()}
+    run.log({**media, "step": step}, step=step)
+
+
+def _log_model(run: "wandb.Run", folder: Path, name: str) -> None:
+    import wandb
+
+    artifact = wandb.Artifact(re.sub(r"[^A-Za-z0-9_.-]", "-", name), type="model")
+    artifact.add_dir(str(folder.absolute()), policy="immutable")  # uploaded from where it lies, not from a copy
+    run.log_artifact(artifact)
+
+
 def _abandon(run: "wandb.Run") -> None:
-    """Closes a run that failed, and W&B's service with it if that has died, so that a later run gets a new one."""
+    """Close a run that failed, and W&B's service with it if that has died, so that a later run gets a new one."""
     import wandb
 
     try:

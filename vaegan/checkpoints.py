@@ -1,6 +1,6 @@
 """Checkpoints that survive a kill at any moment and run no code when they are read.
 
-A checkpoint is a folder ``step_XXXXXXXX`` of safetensors files and a ``state.json`` that holds their SHA-256.
+A checkpoint is a folder ``step_XXXXXXXX`` of safetensors files and a ``state.json``, with their SHA-256 beside them.
 It is written beside, synced, then renamed, so that a folder of that name is whole or damaged by something else;
 a damaged one is passed over with a word about it.
 """
@@ -14,7 +14,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -34,7 +33,9 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write a checkpoint into ``folder`` and delete all but the newest ``keep``.
+    """Write a checkpoint into ``folder``, and delete all but the newest ``keep`` up to its step.
+
+    Checkpoints of later steps are deleted too: the training was not resumed from them, so they are damaged.
 
     Returns:
         The new checkpoint's folder.
@@ -44,15 +45,17 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     """
     final = folder / f"step_{checkpoint.step:08d}"
     with replacing(final) as partial:
-        hashes = {}
         for name, tensors in checkpoint.tensors.items():
-            file = partial / f"{name}.safetensors"
-            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, file)
-            hashes[name] = digest(file)
-        state = {"step": checkpoint.step, "sha256": hashes, "state": checkpoint.state}
+            values = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+            save_file(values, partial / f"{name}.safetensors")
+        state = {"step": checkpoint.step, "files": list(checkpoint.tensors), "state": checkpoint.state}
         (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-    for old in _newest_first(folder)[keep:]:
-        shutil.rmtree(old)
+        hashes = {file.name: digest(file) for file in sorted(partial.iterdir())}
+        (partial / "sha256.json").write_text(json.dumps(hashes, indent=1), encoding="utf-8")
+    later = [path for path in _newest_first(folder) if path.name > final.name]
+    unfinished = folder.glob("step_*.*")  # left behind by a kill
+    for path in [*later, *_newest_first(folder)[len(later) + keep :], *unfinished]:
+        shutil.rmtree(path)
     return final
 
 
@@ -66,7 +69,7 @@ def load_latest(folder: Path, notify: Callable[[str], None]) -> Checkpoint | Non
     for path in _newest_first(folder):
         try:
             return _load(path)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, ValueError) as error:
             notify(f"{path}: damaged ({error}); using the checkpoint before it")
     return None
 
@@ -126,9 +129,12 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _load(path: Path) -> Checkpoint:
+    hashes = json.loads((path / "sha256.json").read_text(encoding="utf-8"))
+    if not isinstance(hashes, dict) or "state.json" not in hashes:
+        raise ValueError("sha256.json is not what was written")
+    for name, expected in hashes.items():
+        if digest(path / name) != expected:
+            raise ValueError(f"{name} does not match its checksum")
     record = json.loads((path / "state.json").read_text(encoding="utf-8"))
-    for name, expected in record["sha256"].items():
-        if digest(path / f"{name}.safetensors") != expected:
-            raise ValueError(f"{name}.safetensors does not match its checksum")
-    tensors = {name: load_file(path / f"{name}.safetensors") for name in record["sha256"]}
+    tensors = {name: load_file(path / f"{name}.safetensors") for name in record["files"]}
     return Checkpoint(record["step"], tensors, record["state"])

@@ -4,10 +4,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from .checkpoints import replacing
+from .checkpoints import replacing, sync
 from .config.reading import check, dump, read_tree
 from .config.schema import Config
 from .errors import Mistake
@@ -77,6 +78,7 @@ class Run:
         self.path.mkdir(parents=True, exist_ok=True)
         beside = self.config_file.with_suffix(".partial")
         beside.write_text(dump(config), encoding="utf-8")
+        sync(beside)
         beside.rename(self.config_file)
 
     @property
@@ -121,8 +123,9 @@ def load(path: str | Path) -> Autoencoder:
     file = run.model_folder / "model.safetensors"
     try:
         weights = load_file(file)
-        model.to(next(iter(weights.values())).dtype).load_state_dict(weights)
+        dtype = next(iter(weights.values())).dtype
+        model.to(dtype, memory_format=torch.channels_last).load_state_dict(weights)  # as trained: the same bits
     except (OSError, SafetensorError, RuntimeError, StopIteration) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or "it holds none").splitlines()[0]
         raise Mistake(f"{file}: not this run's weights ({reason}); resume the run to write them anew") from None
     return model.eval().requires_grad_(False)

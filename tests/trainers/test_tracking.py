@@ -58,7 +58,7 @@ def said():
 def settings(**track):
     tree = {
         "model": {"family": "vae", "beta": 0.1},
-        "data": {"source": "digits", "image_size": 8},
+        "data": {"source": "folder", "root": "/images", "image_size": 8},
         "train": {"steps": 10},
         "track": {"wandb": "offline", **track},
     }
@@ -100,6 +100,7 @@ def test_the_offline_file_holds_scalars_images_config_and_model(folder, said) ->
     matrix = torch.tensor([[9, 1], [2, 8]])
 
     tracker = Tracker.start(config, folder, None, said.append)
+    print("the terminal is not W&B's")
     tracker.log(0, {"loss/kl": 0.1 + 0.2})
     tracker.log(50, {"loss/kl": 1 / 3, "curve": [1.0, 0.5]})
     tracker.images(50, {"samples/prior": grid, "samples/reconstruction": grid.rotate(180)})
@@ -108,6 +109,7 @@ def test_the_offline_file_holds_scalars_images_config_and_model(folder, said) ->
     tracker.log(100, {"loss/kl": math.nan})
     tracker.artifact(model, "digits/vae gän")
     tracker.finish()
+    tracker.log(150, {"late": 1.0})
     assert said == []
 
     records = read_run(folder)
@@ -118,7 +120,7 @@ def test_the_offline_file_holds_scalars_images_config_and_model(folder, said) ->
     assert second["loss/kl"] == 1 / 3
     assert second["curve"] == [1.0, 0.5]
     assert second["validation/psnr"] == 20.5
-    assert third["_step"] == 100
+    assert (third["_step"], third["step"]) == (100, 100)
     assert math.isnan(third["loss/kl"])
 
     (files,) = folder.glob("wandb/offline-run-*/files")
@@ -144,6 +146,7 @@ def test_the_offline_file_holds_scalars_images_config_and_model(folder, said) ->
     assert [exit.exit_code for exit in kinds(records, "exit")] == [0]
     assert not list((folder.parent / "home").rglob("*.safetensors"))  # no copy in the user's home
     assert not kinds(records, "output_raw")
+    assert not kinds(records, "output")
 
 
 def test_a_resume_goes_on_in_the_same_run_at_its_own_steps(folder, said) -> None:
@@ -218,16 +221,19 @@ def test_online_without_an_account_records_offline_and_neither_asks_nor_chatters
 
 
 @pytest.mark.parametrize("where", ["environment", "netrc"])
-def test_a_server_that_is_not_there_means_offline(folder, said, monkeypatch, where) -> None:
+def test_a_server_that_is_not_there_means_offline(folder, said, monkeypatch, capfd, where) -> None:
     monkeypatch.setattr(tracking, "INIT_SECONDS", 1.0)
     if where == "environment":
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     else:
         Path(os.environ["NETRC"]).parent.mkdir(exist_ok=True)
         Path(os.environ["NETRC"]).write_text(f"machine 127.0.0.1:9 login user password {'0' * 40}\n")
+    begun = time.monotonic()
     tracker = Tracker.start(settings(wandb="online"), folder, None, said.append)
+    assert time.monotonic() - begun < 30
     tracker.log(1, {"a": 1.0})
     tracker.finish()
+    assert capfd.readouterr() == ("", "")
     (line,) = said
     assert "recording offline" in line
     assert "127.0.0.1:9" in line  # it did try, so the key was found
@@ -330,6 +336,12 @@ def test_pictures_that_cannot_be_written_end_tracking_only(folder, said) -> None
     off(tracker, folder, said, tracker.run_id)
     assert [entry["a"] for entry in history(read_run(folder))] == [1.0]  # what came before is kept
     works_again(folder)
+
+
+def test_a_matrix_that_cannot_be_drawn_ends_tracking_only(folder, said) -> None:
+    tracker = Tracker.start(settings(), folder, None, said.append)
+    tracker.confusion(1, "c", torch.eye(3), ("a", "b"))
+    off(tracker, folder, said, tracker.run_id)
 
 
 def test_a_model_that_is_missing_ends_tracking_only(folder, said) -> None:

@@ -93,7 +93,11 @@ def test_broken_and_tiny_files_are_named_in_one_warning_and_skipped(tmp_path: Pa
     (tmp_path / "dog" / "line\nbreak.png").write_bytes(b"?")
     picture(7, 300).save(tmp_path / "cat" / "tiny.png")
     data, said = opened(tmp_path, cache=cache)
-    assert len(data.train) + len(data.validation) + len(data.test) == 20
+    splits = (data.train, data.validation, data.test)
+    shown = torch.cat([split[torch.arange(len(split))] for split in splits])
+    good = [path for path in tmp_path.rglob("[0-9]*.png")]
+    expected = torch.stack([torch.from_numpy(read_image(path, 16, 3)) for path in good])
+    assert len(good) == 20 and {image.numpy().tobytes() for image in shown} == {x.numpy().tobytes() for x in expected}
     assert len(said) == 1 and "\n" not in said[0] and said[0].startswith("data.root: 6 files")
     for name in ("text.jpg", "empty.png", "bomb.png", "gone.png", "line\\nbreak.png", "tiny.png (7x300 pixels"):
         assert name in said[0]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vaegan.config.schema import DataConfig
 from vaegan.data import Data, batches, find_images, open_data
-from vaegan.data.stream import _Decoding
+from vaegan.data.stream import _Decoding, _from_device, _Steps
 from vaegan.errors import Failure
 from vaegan.randomness import order
 
@@ -135,8 +135,17 @@ def test_decoding_processes_outlive_ctrl_c_and_end_with_the_stream(folder: Path)
     assert len(workers) >= 2
     for worker in workers:
         os.kill(worker, signal.SIGINT)
+        os.kill(worker, signal.SIGTERM)
     rest = [next(steps) for _ in range(40)]
     assert torch.equal(joined(first + rest)[:9], joined(list(batches(opened.train, data.model_copy(
         update={"workers": 0}), 5, 12, WHOLE, None, CPU, 0, 9))))  # fmt: skip
     del steps
     assert not set(children()) - before
+
+
+def test_a_set_held_on_the_device_gives_the_same_bits() -> None:
+    images = open_data(config()).train
+    wanted = _Steps(len(images), 5, 12, slice(3, 9), 2, 6)
+    assert len(wanted) == 4
+    for indices, batch in zip(wanted, _from_device(images, wanted, CPU), strict=True):
+        assert torch.equal(batch, images[indices]) and len(batch) == 6

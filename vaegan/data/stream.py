@@ -3,6 +3,7 @@
 import signal
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -125,7 +126,7 @@ class _Decoding(Dataset[Tensor | Failure]):
 
 def _from_workers(images: Images, wanted: _Steps, workers: int, device: torch.device) -> Iterator[Tensor]:
     """Decode ahead in processes, in the order of the steps."""
-    with warnings.catch_warnings():  # more processes than cores is for the user to judge
+    with _signals_held(), warnings.catch_warnings():  # more processes than cores is for the user to judge
         warnings.simplefilter("ignore")
         loader = DataLoader(
             _Decoding(images),
@@ -134,7 +135,6 @@ def _from_workers(images: Images, wanted: _Steps, workers: int, device: torch.de
             num_workers=workers,
             prefetch_factor=4,
             pin_memory=device.type == "cuda",
-            worker_init_fn=_leave_signals,
             generator=torch.Generator(),  # the loader would draw from the global one
         )
         results = iter(loader)
@@ -153,7 +153,17 @@ def _from_workers(images: Images, wanted: _Steps, workers: int, device: torch.de
         yield _moved(batch, device)
 
 
-def _leave_signals(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; what to do about it is decided by the one that trains."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold back SIGINT and SIGTERM, which what is started inside then never sees.
+
+    Ctrl-C and job schedulers signal every process; what to do about it is decided by the one that trains.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -52,7 +52,8 @@ def predicted_counts(logits: Tensor) -> Tensor:
         int64, shape (3,) of real, reconstructed, generated; or (2,) of real, fake for one logit.
     """
     scores = logits if logits.shape[1] > 1 else torch.cat([logits, torch.zeros_like(logits)], 1)
-    return torch.bincount(scores.argmax(1), minlength=scores.shape[1])
+    classes = torch.arange(scores.shape[1], device=scores.device)
+    return (scores.argmax(1, keepdim=True) == classes).sum(0)
 
 
 def r1_penalty(realness: Tensor, images: Tensor) -> Tensor:

@@ -65,8 +65,11 @@ def frechet_standard_normal(codes: Tensor) -> Tensor:
 
 def _imq(a: Tensor, b: Tensor) -> Tensor:
     distance = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
-    scales = 2 * a.shape[1] * torch.tensor([0.1, 0.2, 0.5, 1, 2, 5, 10], dtype=a.dtype, device=a.device)
-    return (scales / (scales + distance[..., None])).mean(-1)
+    scales = [2 * a.shape[1] * scale for scale in (0.1, 0.2, 0.5, 1, 2, 5, 10)]
+    kernel = torch.zeros_like(distance)
+    for scale in scales:  # one at a time, since the kernel of a large batch is large
+        kernel += scale / (scale + distance)
+    return kernel / len(scales)
 
 
 def _mean_off_diagonal(kernel: Tensor) -> Tensor:

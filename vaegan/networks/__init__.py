@@ -79,7 +79,7 @@ def initialise(network: nn.Module, seed: int, name: str) -> None:
     """
     with seeded(seed, "initialise", name):
         for layer in network.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, a=0.2)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)

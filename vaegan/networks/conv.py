@@ -22,7 +22,7 @@ class Down(nn.Module):
         self.stages = nn.ModuleList()
         for level in range(count + 1):
             wide = channels_at(width, level)
-            enter = _convolution(channels, wide, normalise, halve=level > 0)
+            enter = _convolution(channels, wide, normalise, scale=0.5 if level else 1)
             rest = [_convolution(wide, wide, normalise) for _ in range(depth - 1)]
             self.stages.append(nn.Sequential(enter, *rest))
             channels = wide
@@ -37,7 +37,8 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Code to image, `Down` mirrored; nearest-neighbour enlarging leaves no checkerboard (Odena et al. 2016)."""
+    """Code to image, `Down` mirrored: transposed convolutions whose kernel is a multiple of their stride, so that
+    every pixel is reached equally often (Odena et al. 2016)."""
 
     def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, latent_size: int) -> None:
         super().__init__()
@@ -48,9 +49,8 @@ class Up(nn.Module):
         stages: list[nn.Module] = []
         for level in reversed(range(count + 1)):
             wide = channels_at(width, level)
-            if level < count:
-                stages.append(nn.Upsample(scale_factor=2))
-            stages.append(_convolution(channels_at(width, min(level + 1, count)), wide, True))
+            before = channels_at(width, min(level + 1, count))
+            stages.append(_convolution(before, wide, True, scale=2 if level < count else 1))
             stages += [_convolution(wide, wide, True) for _ in range(depth - 1)]
         self.stages = nn.Sequential(*stages)
         self.out = nn.Conv2d(width, channels, 3, padding=1)
@@ -61,9 +61,12 @@ class Up(nn.Module):
         return image
 
 
-def _convolution(inputs: int, outputs: int, normalise: bool, halve: bool = False) -> nn.Module:
-    kernel = {"kernel_size": 4, "stride": 2, "padding": 1} if halve else {"kernel_size": 3, "padding": 1}
+def _convolution(inputs: int, outputs: int, normalise: bool, scale: float = 1) -> nn.Module:
+    """A convolution that keeps the resolution, halves it (scale 1/2) or doubles it (scale 2)."""
+    if scale == 1:
+        convolution: nn.Module = nn.Conv2d(inputs, outputs, 3, padding=1)
+    else:
+        convolution = (nn.Conv2d if scale < 1 else nn.ConvTranspose2d)(inputs, outputs, 4, stride=2, padding=1)
     if normalise:
-        normal = nn.GroupNorm(groups(outputs), outputs)
-        return nn.Sequential(nn.Conv2d(inputs, outputs, bias=False, **kernel), normal, nn.SiLU())
-    return nn.Sequential(nn.Conv2d(inputs, outputs, **kernel), nn.LeakyReLU(0.2))
+        return nn.Sequential(convolution, nn.GroupNorm(groups(outputs), outputs), nn.SiLU())
+    return nn.Sequential(convolution, nn.LeakyReLU(0.2))

@@ -46,5 +46,5 @@ class Up(nn.Module):
 
 def _layer(inputs: int, outputs: int, normalise: bool) -> nn.Module:
     if normalise:
-        return nn.Sequential(nn.Linear(inputs, outputs, bias=False), nn.LayerNorm(outputs), nn.SiLU())
+        return nn.Sequential(nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.SiLU())
     return nn.Sequential(nn.Linear(inputs, outputs), nn.LeakyReLU(0.2))

@@ -1,0 +1,181 @@
+"""Images per second of the training loop beside a bare hand-written loop over the same networks and data.
+
+    python benchmarks/throughput.py digits/vaegan3 --steps 100 --rounds 5
+
+Both loops run in turns inside one process, so that only their ratio is to be read. The bare loop is what a
+script for one device and the three-way game alone would be: same losses, same optimizers, noise from
+torch.randn, no averaging of weights, no gradient norms, no log, no resume. The parts of the difference are then timed one by one on the same networks.
+Recorded results: benchmarks/README.md.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+
+from vaegan.config import Config, load_config
+from vaegan.console import Console, Update
+from vaegan.data import Data, batches, open_data
+from vaegan.images import to_float
+from vaegan.randomness import normal
+from vaegan.trainers import ema, train
+from vaegan.trainers.base import FAMILIES, gradient_norms
+from vaegan.trainers.processes import arithmetic
+from vaegan.trainers.state import build_state
+from vaegan.trainers.step import Batch
+
+WARM_UP = 10
+"""Steps before the clock starts."""
+
+
+class Clock(Console):
+    """Notes when each step ended."""
+
+    def __init__(self) -> None:
+        super().__init__(shown=True)
+        self.times: list[float] = []
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    @contextmanager
+    def progress(self, what: str, unit: str, per_step: int = 1) -> Iterator[Update]:
+        """Take the time instead of showing it."""
+        yield lambda done, total: self.times.append(time.perf_counter())
+
+
+def ours(config: Config, data: Data) -> float:
+    """Seconds of the steps after the warm-up in `vaegan.trainers.train`."""
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        train(config, Path(folder) / "run", data, console=clock)
+    return clock.times[-1] - clock.times[WARM_UP - 1]
+
+
+def bare(config: Config, data: Data, device: torch.device) -> float:
+    """Seconds of as many steps of the bare loop."""
+    family = FAMILIES[config.model.family]
+    networks = {
+        name: network.to(device, memory_format=torch.channels_last) for name, network in family.build(config).items()
+    }
+    optimizers = [
+        torch.optim.Adam(network.parameters(), config.train.learning_rate, config.train.betas)
+        for network in networks.values()
+    ]
+    pixels, count = data.train.on(device), config.train.batch_size
+    autoencoder, discriminator = networks["autoencoder"], networks["discriminator"]
+    model, values = config.model, pixels[0].numel()
+    for step in range(config.train.steps):
+        if step == WARM_UP:
+            _synchronise(device)
+            start = time.perf_counter()
+        images = pixels[torch.randint(len(pixels), (count,), device=device)].float() / 127.5 - 1
+        mean, log_variance = autoencoder.encoder(images).chunk(2, 1)
+        codes = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        fakes = autoencoder.decoder(torch.cat([codes, torch.randn_like(mean)]))
+
+        penalised = step % model.adversarial.r1_every == 0
+        images.requires_grad_(penalised)
+        logits, features = discriminator(torch.cat([images, fakes.detach()]))
+        loss = F.cross_entropy(logits, torch.arange(3, device=device).repeat_interleave(count))
+        if penalised:
+            odds = logits[:count, 0] - logits[:count, 1:].logsumexp(1)
+            (slope,) = torch.autograd.grad(odds.sum(), images, create_graph=True)
+            loss = loss + model.adversarial.r1 * model.adversarial.r1_every / 2 * slope.square().sum() / count
+        loss.backward()
+
+        discriminator.requires_grad_(False)
+        images = images.detach()
+        error = (images - fakes[:count]).square().sum() / (2 * model.scale**2)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
+        logits, own = discriminator(fakes)
+        adversarial = F.cross_entropy(logits, torch.zeros(2 * count, dtype=torch.long, device=device))
+        similarity = 0.5 * F.mse_loss(own[:count], features[:count].detach())
+        loss = (error + model.beta * divergence) / (count * values)
+        loss = loss + model.adversarial.similarity * similarity + model.adversarial.weight * adversarial
+        loss.backward()
+        discriminator.requires_grad_(True)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+    _synchronise(device)
+    return time.perf_counter() - start
+
+
+def parts(config: Config, data: Data, accelerator: Accelerator) -> dict[str, float]:
+    """Milliseconds of what our loop does besides, each alone."""
+    state = build_state(config, FAMILIES[config.model.family], accelerator)
+    size, device = config.train.batch_size, accelerator.device
+    stream = batches(data.train, config.data, 0, size, slice(0, size), None, device, 0, 10_000)
+    for network in state.networks.values():
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+
+    def noise() -> None:
+        for purpose in ("posterior", "prior"):
+            normal((size, config.model.latent_size), 0, purpose, 0).to(device)
+
+    def average() -> None:
+        ema.update(state.average, state.networks["autoencoder"], 0.999, 0)
+
+    images, latent = next(stream)[0], torch.zeros(size, config.model.latent_size, device=device)
+    batch = Batch(to_float(images), latent, latent, 0, None)
+    report = FAMILIES[config.model.family].step(config, state.networks, batch, lambda loss: None)
+    work: dict[str, Callable[[], object]] = {
+        "next batch in its order": lambda: next(stream),
+        "stateless noise": noise,
+        "gradient norms and the NaN check": lambda: gradient_norms(config.train, state, accelerator),
+        "averaged weights": average,
+        "sums for the log": lambda: state.meter.add(report, 1.0),
+    }
+    return {name: timed(function, device) for name, function in work.items()}
+
+
+def timed(work: Callable[[], object], device: torch.device, repeats: int = 50) -> float:
+    """Milliseconds of one call, the median of many."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        _synchronise(device)
+        seconds.append(time.perf_counter() - start)
+    return 1000 * statistics.median(seconds)
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config")
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    overrides = [*arguments.overrides, f"train.steps={arguments.steps + WARM_UP}", "track.wandb=disabled"]
+    config = load_config(arguments.config, overrides)
+    data, accelerator = open_data(config.data), Accelerator()
+    images = arguments.steps * config.train.batch_size
+    ratios = []
+    for number in range(arguments.rounds):
+        theirs, own = bare(config, data, accelerator.device), ours(config, data)
+        ratios.append(theirs / own)
+        print(f"round {number + 1}: bare {images / theirs:,.0f}, ours {images / own:,.0f} images/s, ratio {ratios[-1]:.3f}")
+    step = 1000 * own / arguments.steps
+    print(f"median ratio {statistics.median(ratios):.3f} on {accelerator.device}, {torch.get_num_threads()} threads")
+    for name, milliseconds in parts(config, data, accelerator).items():
+        print(f"  {name}: {milliseconds:.2f} ms of a step's {step:.1f} ms ({milliseconds / step:.1%})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""A study: every variant trained for every seed at the same budget, judged alike, and set side by side."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import vaegan
+from vaegan.checkpoints import digest, load_latest
+from vaegan.config import Config, StudyConfig
+from vaegan.config.schema import EvaluateConfig, VAEGANConfig
+from vaegan.console import Console
+from vaegan.data import Data, open_data
+from vaegan.errors import Mistake
+from vaegan.images import to_float
+from vaegan.models import Autoencoder
+from vaegan.models.vaegan import build_discriminator
+from vaegan.runs import Run, load
+
+from .comparison import Comparison, Judged
+from .report import write_report
+from .runner import Evaluation, evaluate, read_metrics, write_metrics
+from .sharpness import StatisticsSum, kurtosis_gap, laplacian_gap, spectrum, spectrum_error
+
+Settings = dict[str, object]
+Notify = Callable[[str], None]
+
+
+Train = Callable[[Config, Path, Data, bool], Run]
+"""Trains a run to its end in a folder; the last argument lets it go on with what lies there."""
+
+
+def compare(
+    study: StudyConfig,
+    configs: Mapping[str, Config],
+    output: Path,
+    train: Train,
+    console: Console,
+    command: str | None = None,
+) -> Comparison | None:
+    """Train what is not finished, judge what is not judged, and write `comparison.json` and `report.html`.
+
+    Every process of a launch takes part in the training; the main one alone judges and writes.
+
+    Args:
+        study: The variants and the seeds.
+        configs: The config of each variant, in the study's order.
+        output: Folder of the study; the runs are OUTPUT/<variant>/seed_<seed>.
+        train: How a run is trained.
+        console: Where notes and progress go; it is shown on the main process.
+        command: The command line, for the record.
+
+    Returns:
+        The comparison; None on the other processes.
+
+    Raises:
+        Mistake: The variants are not matched, or a folder holds another run.
+        Failure: A training or an evaluation failed; what is finished is kept.
+        Interrupted: A training was asked to stop.
+    """
+    check_matched(configs)
+    check_seeds(study)
+    planned = {
+        name: {seed: of_seed(config, study, name, seed) for seed in study.seeds} for name, config in configs.items()
+    }
+    some = next(iter(configs.values()))
+    with console.progress("Reading images", "images") as progress:
+        data = open_data(some.data, console.note, progress)
+    runs: dict[str, dict[int, Run]] = {name: {} for name in planned}
+    for name, seed, config in _each_seed_first(planned):
+        runs[name][seed] = train_run(config, output / name / f"seed_{seed}", data, train, console)
+    if not console.shown:
+        return None
+    said_once = cache(console.note)
+    judged = {
+        name: {seed: judge(run, planned[name][seed], data, console, said_once) for seed, run in of_name.items()}
+        for name, of_name in runs.items()
+    }
+    comparison = Comparison(study, judged, real_against_real(data, some.evaluate), command)
+    write_comparison(comparison, output / "comparison.json")
+    write_report(comparison, data, output / "report.html")
+    return comparison
+
+
+def check_matched(configs: Mapping[str, Config]) -> None:
+    """See that the variants differ in what they train, not in what they are given.
+
+    Raises:
+        Mistake: Decoder, latent size, images seen, data or evaluation differ.
+    """
+    (reference, first), *others = configs.items()
+    for name, config in others:
+        differing = _differences(matched_settings(first), matched_settings(config), reference, name)
+        if differing:
+            raise Mistake(f"variants are not matched: {'; '.join(differing)}; give them one value under `shared:`")
+
+
+def matched_settings(config: Config) -> Settings:
+    """What has to be the same for all variants of a study: name and value of each setting."""
+    decoder = {f"model.{key}": getattr(config.model, key) for key in ("network", "width", "depth", "latent_size")}
+    seen = {"train.steps * train.batch_size": config.train.steps * config.train.batch_size}
+    sections = {"data": config.data.model_dump(mode="json"), "evaluate": config.evaluate.model_dump(mode="json")}
+    return decoder | seen | _flat(sections)
+
+
+def check_seeds(study: StudyConfig) -> None:
+    """See that no seed is counted twice.
+
+    Raises:
+        Mistake: One is.
+    """
+    twice = {seed for seed in study.seeds if study.seeds.count(seed) > 1}
+    if twice:
+        raise Mistake(f"seeds: {', '.join(map(str, sorted(twice)))} given twice; list each seed once")
+
+
+def of_seed(config: Config, study: StudyConfig, name: str, seed: int) -> Config:
+    """A variant's config for one seed, tracked in the study's group."""
+    track = config.track.model_copy(update={"group": config.track.group or study.title, "name": f"{name}-seed_{seed}"})
+    return config.model_copy(update={"seed": seed, "track": track})
+
+
+def train_run(config: Config, folder: Path, data: Data, train: Train, console: Console) -> Run:
+    """The finished run of a config: as it lies there, gone on with, or trained from the beginning.
+
+    Raises:
+        Mistake: The folder holds a run of another config or of other images.
+    """
+    run, name = Run(folder), f"{folder.parent.name}/{folder.name}"
+    if not run.finished:
+        console.note(f"{name}: {'going on with it' if run.exists else 'training'}")
+        return train(config, folder, data, True)
+    before = run.config
+    differing = _differences(_flat(_trained(before)), _flat(_trained(config)), "the folder", "the study")
+    if differing:
+        raise Mistake(f"{folder}: holds another finished run: {'; '.join(differing)}; choose another --output")
+    checkpoint = load_latest(run.checkpoints, console.note)
+    if checkpoint is not None and checkpoint.state["fingerprint"] != data.fingerprint:
+        raise Mistake(f"{folder}: was trained on other images than the study's data are now; choose another --output")
+    console.note(f"{name}: finished already, kept")
+    return run
+
+
+def judge(run: Run, config: Config, data: Data, console: Console, notify: Notify) -> Judged:
+    """A finished run with its figures and its price."""
+    model = load(run.path)
+    evaluation = evaluate_run(run, model, config.evaluate, data, console, notify)
+    timing = [json.loads(line) for line in run.timing_file.read_text(encoding="utf-8").splitlines()]
+    return Judged(
+        run,
+        config,
+        evaluation,
+        seconds=sum(line["seconds"] for line in timing),
+        memory_bytes=max(line["memory_bytes"] for line in timing),
+        parameters=count_parameters(model, config),
+    )
+
+
+def evaluate_run(
+    run: Run, model: Autoencoder, config: EvaluateConfig, data: Data, console: Console, notify: Notify
+) -> Evaluation:
+    """The evaluation of a run's exported model, in its `metrics.json`.
+
+    What lies there is used again if it was made with the same weights, images, settings and versions.
+    """
+    images, seed = getattr(data, config.split), run.config.seed
+    origin = {
+        "weights": digest(run.model_folder / "model.safetensors"),
+        "data": data.fingerprint,
+        "settings": config.model_dump(mode="json"),
+        "vaegan": vaegan.__version__,
+        "torch": str(torch.__version__),
+    }
+    if run.metrics_file.is_file():
+        try:
+            known = read_metrics(run.metrics_file)
+        except (ValueError, TypeError):
+            known = None
+        if known is not None and known.protocol.get("origin") == origin:
+            return known
+    with console.progress(f"Evaluating {run.path.parent.name}/{run.path.name}", "images") as progress:
+        evaluation = evaluate(model, images, config, split=config.split, seed=seed, progress=progress, notify=notify)
+    evaluation.protocol["origin"] = origin
+    write_metrics(evaluation, run.metrics_file)
+    return evaluation
+
+
+def count_parameters(model: Autoencoder, config: Config) -> dict[str, int]:
+    """Trained numbers of each network of a run."""
+    networks = dict(model.named_children())
+    if isinstance(config.model, VAEGANConfig):
+        with torch.device("meta"):
+            networks["discriminator"] = build_discriminator(config.model, model.image_shape, config.seed)
+    return {name: sum(each.numel() for each in network.parameters()) for name, network in networks.items()}
+
+
+def real_against_real(data: Data, config: EvaluateConfig) -> dict[str, float]:
+    """What other real images score where samples are measured: the floor that finite numbers of images leave.
+
+    As many of them as there are samples, or as there are.
+    """
+    images = getattr(data, config.split)
+    others = data.test if config.split == "train" else data.train
+    if "sharpness" not in config.metrics or not len(others):
+        return {}
+    sums = []
+    for split in (images, others):
+        count = min(len(split), config.samples or len(images))
+        total = StatisticsSum()
+        for chosen in (torch.arange(count) * len(split) // count).split(config.batch_size):
+            pixels = to_float(split[chosen])
+            total.add(pixels, spectrum(pixels))
+        sums.append(total.statistics())
+    real, other = sums
+    return {
+        "sample/spectrum_error": spectrum_error(real.power, other.power),
+        "sample/laplacian_gap": laplacian_gap(real, other),
+        "sample/kurtosis_gap": kurtosis_gap(real, other),
+    }
+
+
+def write_comparison(comparison: Comparison, path: Path) -> None:
+    """Write `comparison.json`; whoever looks finds the old file or the new one."""
+    beside = path.with_name(path.name + ".partial")
+    beside.write_text(json.dumps(comparison.record(), indent=2, allow_nan=False), encoding="utf-8")
+    beside.replace(path)
+
+
+def _each_seed_first(planned: Mapping[str, Mapping[int, Config]]) -> Iterator[tuple[str, int, Config]]:
+    """All variants at the first seed, then all at the second: what is cut off is still comparable."""
+    for seed in next(iter(planned.values())):
+        for name, configs in planned.items():
+            yield name, seed, configs[seed]
+
+
+def _trained(config: Config) -> dict[str, Any]:
+    """The sections that the weights are a function of."""
+    return config.model_dump(mode="json", exclude={"track", "evaluate"})
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Settings:
+    """`{"train": {"steps": 10}}` as `{"train.steps": 10}`."""
+    settings: Settings = {}
+    for key, value in tree.items():
+        settings |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return settings
+
+
+def _differences(one: Settings, other: Settings, name: str, other_name: str) -> list[str]:
+    missing = "not there"
+    return [
+        f"{key} is {one.get(key, missing)} in {name} and {other.get(key, missing)} in {other_name}"
+        for key in {**one, **other}
+        if one.get(key, missing) != other.get(key, missing)
+    ]
