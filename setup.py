@@ -47,6 +47,7 @@ REQUIRES = [
     "lpips>=0.1.4",
     "numpy>=1.26",
     "pillow>=10.1",
+    "psutil>=5.9",
     "pydantic>=2.7",  # use_attribute_docstrings
     "pyyaml>=6.0.1",
     "rich>=13.7",
@@ -55,7 +56,7 @@ REQUIRES = [
     "torch>=2.6",
     "torchmetrics>=1.5",
     "torchvision>=0.21",  # the release that goes with torch 2.6
-    "wandb>=0.19",
+    "wandb>=0.31",
 ]
 
 TEST = [
@@ -78,7 +79,7 @@ setup(
     description="Train, measure and compare autoencoder generators: AE, VAE, two-way and three-way VAE-GAN",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    license_expression="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=list(PACKAGE_DIR),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from vaegan.config import Config, StudyConfig
 from vaegan.runs import Run
 
-from .figures import ARROWS, Figure, figure, in_order
+from .figures import Figure, figure, in_order
 from .runner import Evaluation
 from .verdict import Verdict, sharper_reconstructions, sharper_samples
 
@@ -34,8 +34,11 @@ class Judged:
     @property
     def figures(self) -> dict[str, float]:
         """What was measured, and the price."""
-        price = {"seconds": self.seconds, "memory_bytes": self.memory_bytes, "parameters": sum(self.parameters.values())}
-        return self.evaluation.metrics | price
+        return self.evaluation.metrics | {
+            "seconds": self.seconds,
+            "memory_bytes": self.memory_bytes,
+            "parameters": sum(self.parameters.values()),
+        }
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Spread:
     def text(self, described: Figure) -> str:
         """Mean, and standard deviation where there is one."""
         spread = f" ± {described.write(self.deviation)}" if self.deviation is not None else ""
-        return described.write(self.mean) + spread
+        return described.write(self.mean).replace("-", "−") + spread
 
 
 @dataclass(frozen=True)
@@ -140,10 +143,7 @@ class Comparison:
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows of plain text: a figure a row, a variant a column, real images last."""
-        rows = [
-            [f"{row.figure.group}: {row.figure.label} {ARROWS[row.figure.better]}".rstrip(), *row.cells.values(), row.real]
-            for row in self.rows()
-        ]
+        rows = [[f"{row.figure.group}: {row.figure.name}", *row.cells.values(), row.real] for row in self.rows()]
         return ["figure", *self.names, "real"], rows
 
     def verdicts(self, name: str) -> dict[Kind, dict[int, Verdict]]:
@@ -228,25 +228,20 @@ class Comparison:
 
 
 def _finding(name: str, reference: str, kind: Kind, verdicts: Mapping[int, Verdict]) -> Finding:
-    answers = {verdict.sharper for verdict in verdicts.values()}
-    sharper = answers.pop() if len(answers) == 1 else None
-    what = f"{kind.capitalize()}s of {name}"
-    match sharper, answers:
-        case True, _:
-            headline = f"{what} are sharper than those of {reference}"
-        case False, _:
-            headline = f"{what} are not sharper than those of {reference}"
-        case None, rest if rest:
-            won = sum(verdict.sharper is True for verdict in verdicts.values())
-            headline = f"{what} are sharper than those of {reference} at {won} of {len(verdicts)} seeds"
-        case _:
-            headline = f"{what} cannot be told from those of {reference} by these figures"
-    several = len(verdicts) > 1
-    reasons = tuple(
-        (f"seed {seed}: " if several else "") + (verdict.reason if several else _bare(verdict.reason))
-        for seed, verdict in verdicts.items()
-    )
-    return Finding(name, kind, sharper, headline, reasons)
+    answers = [verdict.sharper for verdict in verdicts.values()]
+    same = answers[0] if len(set(answers)) == 1 else None
+    pair = f"of {name} are {'not ' if same is False else ''}sharper than those of {reference}"
+    if answers.count(None) == len(answers):
+        headline = f"Whether {kind}s {pair} is undecided"
+    elif same is None:
+        headline = f"{kind.capitalize()}s {pair} at {answers.count(True)} of {len(answers)} seeds"
+    else:
+        headline = f"{kind.capitalize()}s {pair}"
+    if len(verdicts) == 1:
+        reasons = tuple(_bare(verdict.reason) for verdict in verdicts.values())
+    else:
+        reasons = tuple(f"seed {seed}: {verdict.reason}" for seed, verdict in verdicts.items())
+    return Finding(name, kind, same, headline, reasons)
 
 
 def _bare(reason: str) -> str:

@@ -25,6 +25,11 @@ class Figure:
     write: Callable[[float], str] = "{:.3f}".format
     """A value as text, with its unit where the label has none."""
 
+    @property
+    def name(self) -> str:
+        """The label, and an arrow in the better direction."""
+        return f"{self.label} {ARROWS[self.better]}".rstrip()
+
 
 def duration(seconds: float) -> str:
     """Seconds in the largest units that leave two of them: `2 h 5 min`."""
@@ -44,45 +49,33 @@ RECONSTRUCTION, SAMPLE, LIKELIHOOD, PRICE = "Reconstructions", "Samples", "Likel
 _SPECTRUM = "Distance of the power at each frequency from the real images', in nats; blur and noise both raise it."
 _LAPLACIAN = "Distance of the overall strength of edges from the real images'."
 _KURTOSIS = "Distance from the real images' share of clean edges; noise and blur both raise it."
+_COHERENCE = "Share of the fine detail that is the right one at the right place; noise adds none."
+_PSNR = "Closeness pixel by pixel; it favours blur over detail that is slightly out of place."
+_LPIPS = "Distance in the features of a network trained on photographs."
+_UNTRAINED = "Distance in the features of an untrained network, where the trained one's weights are missing."
+_ELBO = "Lower bound of the log-probability of an image."
+_BITS = "Bits for each value of an image if the model were used to compress it."
+_MEMORY = "On an accelerator, of its memory; on a CPU, of the whole process with all that it did before."
+_PARAMETERS = "Trained numbers, those of a discriminator included."
 
 FIGURES: dict[str, Figure] = {
     "reconstruction/spectrum_error": Figure(RECONSTRUCTION, "spectrum error", _SPECTRUM, "lower", 0.0),
-    "reconstruction/coherence": Figure(
-        RECONSTRUCTION, "coherence", "Share of the fine detail that is the right one at the right place; noise adds none.",
-        "higher", 1.0,
-    ),
+    "reconstruction/coherence": Figure(RECONSTRUCTION, "coherence", _COHERENCE, "higher", 1.0),
     "reconstruction/laplacian_gap": Figure(RECONSTRUCTION, "Laplacian gap", _LAPLACIAN, "lower", 0.0),
     "reconstruction/kurtosis_gap": Figure(RECONSTRUCTION, "kurtosis gap", _KURTOSIS, "lower", 0.0),
-    "reconstruction/psnr": Figure(
-        RECONSTRUCTION, "PSNR, dB", "Closeness pixel by pixel; it favours blur over detail at the wrong place.",
-        "higher", float("inf"), "{:.2f}".format,
-    ),
+    "reconstruction/psnr": Figure(RECONSTRUCTION, "PSNR, dB", _PSNR, "higher", float("inf"), "{:.2f}".format),
     "reconstruction/ssim": Figure(RECONSTRUCTION, "SSIM", "Closeness of local structure, at most 1.", "higher", 1.0),
-    "reconstruction/lpips_alex": Figure(
-        RECONSTRUCTION, "LPIPS (AlexNet)", "Distance in the features of a network trained on photographs.", "lower", 0.0,
-        "{:.4f}".format,
-    ),
-    "reconstruction/lpips_random": Figure(
-        RECONSTRUCTION, "LPIPS (random)", "Distance in the features of an untrained network; a stand-in for trained ones.",
-        "lower", 0.0, "{:.4f}".format,
-    ),
+    "reconstruction/lpips_alex": Figure(RECONSTRUCTION, "LPIPS (AlexNet)", _LPIPS, "lower", 0.0, "{:.4f}".format),
+    "reconstruction/lpips_random": Figure(RECONSTRUCTION, "LPIPS (random)", _UNTRAINED, "lower", 0.0, "{:.4f}".format),
     "sample/spectrum_error": Figure(SAMPLE, "spectrum error", _SPECTRUM, "lower"),
     "sample/laplacian_gap": Figure(SAMPLE, "Laplacian gap", _LAPLACIAN, "lower"),
     "sample/kurtosis_gap": Figure(SAMPLE, "kurtosis gap", _KURTOSIS, "lower"),
-    "elbo": Figure(
-        LIKELIHOOD, "ELBO, nats", "Lower bound of the log-probability of an image.", "higher", None, "{:,.1f}".format
-    ),
-    "bits_per_dim": Figure(
-        LIKELIHOOD, "bits/dim", "Bits of each pixel value if the model were used to compress the images.", "lower"
-    ),
-    "seconds": Figure(PRICE, "training time", "By the clock, without the evaluation.", "lower", None, duration),
-    "memory_bytes": Figure(
-        PRICE, "peak memory",
-        "Of the accelerator; on a CPU of the whole process, where a run also counts what came before it.",
-        None, None, memory,
-    ),
-    "parameters": Figure(PRICE, "parameters", "Trained numbers, those of a discriminator included.", None, None, "{:,.0f}".format),
-}  # fmt: skip
+    "elbo": Figure(LIKELIHOOD, "ELBO, nats", _ELBO, "higher", None, "{:,.1f}".format),
+    "bits_per_dim": Figure(LIKELIHOOD, "bits/dim", _BITS, "lower"),
+    "seconds": Figure(PRICE, "training time", "By the clock, without the final evaluation.", "lower", None, duration),
+    "memory_bytes": Figure(PRICE, "peak memory", _MEMORY, None, None, memory),
+    "parameters": Figure(PRICE, "parameters", _PARAMETERS, None, None, "{:,.0f}".format),
+}
 """Every figure, in the order in which tables show them."""
 
 

@@ -26,7 +26,9 @@ from .figures import ARROWS
 from .spectrum_plot import Plot, spectrum_plot
 
 COLUMNS = 12
-"""Images of each row."""
+"""Real images, and images of each row."""
+SAMPLES = 2 * COLUMNS
+"""Of each variant."""
 OWN_PROTOCOL = ("origin", "seed", "samples", "elbo")
 """What may differ between the runs of one study."""
 
@@ -62,7 +64,8 @@ def write_report(comparison: Comparison, data: Data, path: Path) -> None:
         evaluated=comparison.first.evaluation.protocol["reconstructions"],
         findings=_by_variant(comparison),
         reconstructions=reconstruction_strips(models, real),
-        samples=sample_strips(models, count, seed),
+        samples=sample_strips(models, SAMPLES, seed),
+        sampled=SAMPLES,
         groups=[(name, list(rows)) for name, rows in groupby(comparison.rows(), lambda row: row.figure.group)],
         arrows=ARROWS,
         plots=plots(comparison),

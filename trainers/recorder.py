@@ -4,12 +4,12 @@ Files are written by the main process; whatever needs every process (sums, codes
 """
 
 import difflib
-import resource
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+import psutil
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -66,6 +66,8 @@ class Recorder:
     def __enter__(self) -> "Recorder":
         """Open the files and the W&B run."""
         self.accelerator.wait_for_everyone()
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.accelerator.device)
         if self.accelerator.is_main_process:
             step = self.checkpoint.step if self.checkpoint else None
             self.run.write_config(self.config)
@@ -143,20 +145,15 @@ class Recorder:
     def _time(self, step: int) -> None:
         now = time.monotonic()
         device = self.accelerator.device
-        memory = (
-            torch.cuda.max_memory_allocated(device)
-            if device.type == "cuda"
-            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        )
-        self.timing.write(
-            step,
-            {
-                "seconds": now - self.clock,
-                "images_per_second": (step - self.timed) * self.config.train.batch_size / (now - self.clock),
-                "memory_bytes": float(memory),
-                "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            },
-        )
+        on_gpu = device.type == "cuda"
+        memory = torch.cuda.max_memory_allocated(device) if on_gpu else psutil.Process().memory_info().rss
+        values = {
+            "seconds": now - self.clock,
+            "images_per_second": (step - self.timed) * self.config.train.batch_size / (now - self.clock),
+            "memory_bytes": float(memory),
+        }
+        self.timing.write(step, {**values, "date": datetime.now(timezone.utc).isoformat(timespec="seconds")})
+        self.tracker.log(step, {f"timing/{name}": value for name, value in values.items()})
         self.clock, self.timed = now, step
 
     @torch.no_grad()

@@ -1,0 +1,67 @@
+"""The smallest runs that have everything: 8x8 digits, four latent dimensions, eight channels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vaegan.checkpoints import Checkpoint, load_latest
+from vaegan.config.reading import check, merge, parse_overrides
+from vaegan.config.schema import Config
+
+FAMILIES = ("ae", "vae", "vaegan2", "vaegan3")
+NETWORKS = ("mlp", "conv", "resnet")
+
+EVERYTHING = (
+    "data.horizontal_flip=true", "train.clip_norm=0.5", "train.ema_decay=0.9", "train.warmup_steps=2",
+    "train.decay=cosine",
+)  # fmt: skip
+"""Options of the loop that are off otherwise."""
+
+
+def tiny(name: str, *overrides: str) -> Config:
+    """The config of a family of `FAMILIES`, with ``key.sub=value`` words."""
+    model: dict[str, object] = {"family": name.rstrip("23"), "width": 8, "latent_size": 4}
+    if name != "ae":
+        model |= {"free_bits": 0.05, "scale": 0.5}
+    if name.startswith("vaegan"):
+        model["discriminator"] = {"classes": {"2": "two", "3": "three"}[name[-1]], "width": 8}
+        model["adversarial"] = {"weight": 0.7, "similarity": 0.3, "r1": 0.5, "r1_every": 2}
+    tree = {
+        "seed": 5,
+        "model": model,
+        "data": {"source": "digits", "image_size": 8, "channels": 1},
+        "train": {"steps": 5, "batch_size": 8, "log_every": 2},
+        "track": {"wandb": "disabled"},
+    }
+    return check(Config, merge(tree, parse_overrides(overrides)), name)
+
+
+def last(folder: Path) -> Checkpoint:
+    """The newest checkpoint of a run, which must be whole."""
+
+    def fail(message: str) -> None:
+        raise AssertionError(message)
+
+    checkpoint = load_latest(folder / "checkpoints", fail)
+    assert checkpoint is not None
+    return checkpoint
+
+
+def flat(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Every tensor of a checkpoint."""
+    return {f"{file}/{key}": value for file, tensors in checkpoint.tensors.items() for key, value in tensors.items()}
+
+
+def farthest(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[float, str]:
+    """Largest difference of two sets of tensors, relative to each tensor's largest value, and where it is."""
+    assert a.keys() == b.keys()
+    return max(((b[key] - a[key]).abs().max() / a[key].abs().max().clamp_min(1e-30)).item() for key in a), max(
+        a, key=lambda key: ((b[key] - a[key]).abs().max() / a[key].abs().max().clamp_min(1e-30)).item()
+    )
+
+
+def same_bits(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+    """Whether two sets of tensors are equal, bit for bit."""
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)

@@ -1,0 +1,355 @@
+"""The gradient that each network gets is that of its equation in DESIGN.md section 3, computed here a second time.
+
+The oracle knows the networks and nothing else of the toolkit: neither `vaegan.losses` nor a training step.
+"""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vaegan.checkpoints import Checkpoint
+from vaegan.config.schema import Config
+from vaegan.data import Data, open_data
+from vaegan.losses.adversarial import REAL
+from vaegan.trainers import train
+from vaegan.trainers.base import FAMILIES as FAMILY_OF
+from vaegan.trainers.base import learning_rate_factor
+from vaegan.trainers.ema import update
+from vaegan.trainers.step import Batch, Report, frozen
+from vaegan.trainers.vaegan import discriminator_loss
+
+from ..tiny import EVERYTHING, FAMILIES, NETWORKS, farthest, flat, last, same_bits, tiny
+
+Gradients = dict[str, list[Tensor]]
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return open_data(tiny("vae").data)
+
+
+def networks_of(config: Config, dtype: torch.dtype = torch.float64) -> dict[str, nn.Module]:
+    """With every bias away from 0, so that all of them matter."""
+    networks = FAMILY_OF[config.model.family].build(config)
+    for network in networks.values():
+        network.to(dtype)
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias"):
+                nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(len(name)))
+    return networks
+
+
+def batch_of(config: Config, step: int = 0, dtype: torch.dtype = torch.float64, count: int = 6) -> Batch:
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(count, *shape, generator=source, dtype=torch.float64).to(dtype)
+
+    source = torch.Generator().manual_seed(step)
+    size, latent = config.data.image_size, config.model.latent_size
+    return Batch(draw(config.data.channels, size, size).tanh(), draw(latent), draw(latent), step, None)
+
+
+def taken(config: Config, networks: dict[str, nn.Module], batch: Batch) -> tuple[Gradients, Report]:
+    """The gradients that the training step leaves in encoder, decoder and discriminator."""
+    for network in networks.values():
+        network.zero_grad()
+    report = FAMILY_OF[config.model.family].step(config, networks, batch, lambda loss: loss.backward())
+    parts = parts_of(networks)
+    assert all(each.grad is not None for parameters in parts.values() for each in parameters)
+    return {name: [each.grad.clone() for each in parameters] for name, parameters in parts.items()}, report
+
+
+def parts_of(networks: dict[str, nn.Module]) -> dict[str, list[nn.Parameter]]:
+    parts = dict(networks["autoencoder"].named_children())
+    parts |= {name: network for name, network in networks.items() if name != "autoencoder"}
+    return {name: list(part.parameters()) for name, part in parts.items()}
+
+
+def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict[str, dict[str, list[Tensor]]]:
+    """Gradient of each term of each network's equation: network, term, one tensor for each parameter."""
+    model, x = config.model, batch.images
+    encoder, decoder = networks["autoencoder"].encoder, networks["autoencoder"].decoder
+    parameters = parts_of(networks)
+    count, pixels = len(x), x[0].numel()
+
+    def gradient(term: Tensor, network: str) -> list[Tensor]:
+        found = torch.autograd.grad(term, parameters[network], retain_graph=True, allow_unused=True)
+        return [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters[network], strict=True)]
+
+    if model.family == "ae":
+        error = ((x - decoder(encoder(x))) ** 2).sum() / (count * pixels)
+        return {name: {"error": gradient(error, name)} for name in ("encoder", "decoder")}
+
+    parameters_of_code = encoder(x)
+    mean, log_variance = parameters_of_code[:, : model.latent_size], parameters_of_code[:, model.latent_size :]
+    variance = torch.exp(log_variance)
+    codes = mean + torch.sqrt(variance) * batch.noise
+    reconstruction, generated = decoder(codes), decoder(batch.prior)
+
+    # -log N(x; G(z), s^2) or -log Laplace(x; G(z), s), and KL(N(mean, variance) || N(0, 1)) with free nats
+    if model.likelihood == "gaussian":
+        surprise = (x - reconstruction) ** 2 / (2 * model.scale**2) + math.log(math.sqrt(2 * math.pi) * model.scale)
+    else:
+        surprise = torch.abs(x - reconstruction) / model.scale + math.log(2 * model.scale)
+    kl = (mean**2 + variance - log_variance - 1) / 2
+    kl = torch.where(kl > model.free_bits, kl, torch.full_like(kl, model.free_bits))
+    terms = {
+        "reconstruction": surprise.sum() / (count * pixels),
+        "divergence": model.beta * kl.sum() / (count * pixels),
+    }
+    if model.family == "vae":
+        return {name: {key: gradient(term, name) for key, term in terms.items()} for name in ("encoder", "decoder")}
+
+    def judge(images: Tensor) -> tuple[Tensor, Tensor]:
+        judgement = networks["discriminator"](images)
+        return judgement.logits, judgement.features
+
+    three = model.discriminator.classes == "three"
+    adversarial = model.adversarial
+
+    def surprise_at(logits: Tensor, origin: int) -> Tensor:
+        """Mean of -log p(origin): of a softmax, or of sigmoid(D) for real and 1 - sigmoid(D) for fake."""
+        if three:
+            exponentials = torch.exp(logits)
+            return -torch.log(exponentials[:, origin] / exponentials.sum(1)).sum() / count
+        real = 1 / (1 + torch.exp(-logits[:, 0]))
+        return -torch.log(real if origin == 0 else 1 - real).sum() / count
+
+    fixed_reconstruction, fixed_generated = reconstruction.detach(), generated.detach()
+    shares = (1 / 3, 1 / 3, 1 / 3) if three else (1, 1 / 2, 1 / 2)
+    judged = {
+        name: shares[origin] * surprise_at(judge(images)[0], origin)
+        for origin, (name, images) in enumerate(
+            {"real": x, "reconstructed": fixed_reconstruction, "generated": fixed_generated}.items()
+        )
+    }
+    if adversarial.r1 and batch.step % adversarial.r1_every == 0:
+        images = x.clone().requires_grad_()
+        logits = judge(images)[0]
+        odds = logits[:, 0] - torch.log(torch.exp(logits[:, 1]) + torch.exp(logits[:, 2])) if three else logits[:, 0]
+        penalties = [torch.autograd.grad(each, images, create_graph=True)[0] for each in odds]
+        squares = sum((slope**2).sum() for slope in penalties) / count
+        judged["r1"] = adversarial.r1_every * adversarial.r1 / 2 * squares
+
+    features = judge(x)[1].detach() - judge(reconstruction)[1]
+    terms["similarity"] = adversarial.similarity * (features**2).sum() / (2 * features.numel())
+    seen = {"fooling with reconstructions": reconstruction, "fooling with generated": generated}
+    terms |= {name: adversarial.weight / 2 * surprise_at(judge(images)[0], 0) for name, images in seen.items()}
+    of_encoder = [key for key in terms if three or not key.startswith("fooling")]
+    return {
+        "encoder": {key: gradient(terms[key], "encoder") for key in of_encoder},
+        "decoder": {key: gradient(term, "decoder") for key, term in terms.items()},
+        "discriminator": {key: gradient(term, "discriminator") for key, term in judged.items()},
+    }
+
+
+EXPECTED = {
+    "ae": {"encoder": {"error"}, "decoder": {"error"}},
+    "vae": {"encoder": {"reconstruction", "divergence"}, "decoder": {"reconstruction"}},
+    "vaegan2": {
+        "encoder": {"reconstruction", "divergence", "similarity"},
+        "decoder": {"reconstruction", "similarity", "fooling with reconstructions", "fooling with generated"},
+        "discriminator": {"real", "reconstructed", "generated", "r1"},
+    },
+    "vaegan3": {
+        "encoder": {"reconstruction", "divergence", "similarity", "fooling with reconstructions"},
+        "decoder": {"reconstruction", "similarity", "fooling with reconstructions", "fooling with generated"},
+        "discriminator": {"real", "reconstructed", "generated", "r1"},
+    },
+}
+"""Which terms reach which network."""
+
+
+def norm(gradients: list[Tensor]) -> float:
+    return math.sqrt(sum(each.square().sum().item() for each in gradients))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_each_network_gets_the_gradient_of_its_equation(name: str, network: str) -> None:
+    words = [f"model.network={network}", "data.channels=3"]
+    if name != "ae":
+        words += ["model.beta=1.5", f"model.likelihood={'laplace' if network == 'mlp' else 'gaussian'}"]
+    if name.startswith("vaegan"):
+        words += [f"model.discriminator.network={network}"]
+    config = tiny(name, *words)
+    networks, batch = networks_of(config), batch_of(config)
+    found, _ = taken(config, networks, batch)
+    expected = oracle(config, networks, batch)
+    assert found.keys() == expected.keys() == EXPECTED[name].keys()
+    for part, terms in expected.items():
+        whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
+        wrong = norm([a - b for a, b in zip(found[part], whole, strict=True)])
+        assert wrong < 1e-10 * norm(whole), part
+        # a term that is dropped, doubled or of the wrong sign would show a thousandfold
+        assert {key for key, gradients in terms.items() if norm(gradients) > 1e-7 * norm(whole)} == EXPECTED[name][part]
+
+
+@pytest.mark.parametrize("name", ["vaegan2", "vaegan3"])
+def test_steps_between_two_penalties_have_none(name: str) -> None:
+    config = tiny(name)
+    networks = networks_of(config)
+    for step, penalised in ((1, False), (2, True), (3, False)):
+        batch = batch_of(config, step)
+        found, report = taken(config, networks, batch)
+        assert ("loss/r1" in report.scalars) == penalised
+        terms = oracle(config, networks, batch)["discriminator"]
+        assert ("r1" in terms) == penalised
+        whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
+        assert norm([a - b for a, b in zip(found["discriminator"], whole, strict=True)]) < 1e-10 * norm(whole)
+
+
+def test_the_two_fakes_of_the_two_way_game_share_one_weight_and_the_three_classes_are_balanced() -> None:
+    for name, expected in (("vaegan2", 2 * math.log(2)), ("vaegan3", math.log(3))):
+        config = tiny(name)
+        networks = networks_of(config)
+        nn.init.zeros_(networks["discriminator"].head.weight)
+        nn.init.zeros_(networks["discriminator"].head.bias)  # knows nothing
+        _, report = taken(config, networks, batch_of(config))
+        assert report.scalars["loss/discriminator"].item() == pytest.approx(expected, abs=1e-12)
+        confusion = report.counts["discriminator/confusion"]
+        assert confusion.sum(1).tolist() == [6, 6, 6]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_no_parameter_is_without_gradient(name: str, network: str) -> None:
+    words = [f"model.network={network}", "model.depth=2"]
+    if name.startswith("vaegan"):
+        words += [f"model.discriminator.network={network}", "model.discriminator.depth=2"]
+    config = tiny(name, *words)
+    networks = FAMILY_OF[config.model.family].build(config)
+    for network_ in networks.values():
+        network_.double()
+    taken(config, networks, batch_of(config))
+    largest = max(each.grad.abs().max().item() for network_ in networks.values() for each in network_.parameters())
+    for key, network_ in networks.items():
+        for parameter, value in network_.named_parameters():
+            assert value.grad.abs().max() > 1e-9 * largest, f"{key} {parameter}"
+
+
+def test_logged_terms_are_those_of_the_equation() -> None:
+    config = tiny("vaegan3", "model.free_bits=0")
+    networks, batch = networks_of(config), batch_of(config)
+    scalars = {key: value.item() for key, value in taken(config, networks, batch)[1].scalars.items()}
+    out = networks["autoencoder"](batch.images, batch.noise, batch.prior)
+    pixel = torch.distributions.Normal(out.reconstruction, config.model.scale)
+    likelihood = pixel.log_prob(batch.images).sum((1, 2, 3)).mean().item()
+    posterior = torch.distributions.Normal(out.posterior.mean, out.posterior.variance.sqrt())
+    prior = torch.distributions.Normal(torch.zeros(4).double(), 1.0)
+    kl = torch.distributions.kl_divergence(posterior, prior).sum(1).mean().item()
+    assert scalars["loss/reconstruction"] == pytest.approx(-likelihood)
+    assert scalars["loss/kl"] == pytest.approx(kl)
+    assert scalars["elbo"] == pytest.approx(likelihood - kl)
+    fakes = [networks["discriminator"](each).logits.log_softmax(1)[:, REAL] for each in (out.reconstruction, out.generated)]
+    assert scalars["loss/adversarial"] == pytest.approx(-torch.stack(fakes).mean().item())
+
+
+def test_beta_warms_up_linearly_and_free_bits_are_not_warmed() -> None:
+    config = tiny("vae", "model.beta_warmup_steps=4", "model.beta=2", "model.free_bits=0")
+    networks = networks_of(config)
+    for step, beta in ((0, 0.5), (1, 1.0), (3, 2.0), (9, 2.0)):
+        batch = batch_of(config, step)
+        fixed = tiny("vae", f"model.beta={beta}", "model.free_bits=0")
+        warm, cold = taken(config, networks, batch)[0], taken(fixed, networks, batch)[0]
+        assert all(torch.equal(a, b) for part in warm for a, b in zip(warm[part], cold[part], strict=True))
+
+
+def test_frozen_lets_gradients_through_and_none_in() -> None:
+    layer, inputs = nn.Linear(2, 1), torch.randn(3, 2, requires_grad=True)
+    with frozen(layer):
+        layer(inputs).sum().backward()
+    assert inputs.grad is not None and layer.weight.grad is None and layer.weight.requires_grad
+    with pytest.raises(ZeroDivisionError), frozen(layer):
+        raise ZeroDivisionError
+    assert layer.weight.requires_grad and layer.bias.requires_grad
+
+
+def test_the_penalty_is_float32_under_bfloat16() -> None:
+    config = tiny("vaegan3")
+    networks = networks_of(config, torch.float32)
+    for step in (0, 1):
+        fine = batch_of(config, step, torch.float32)
+        coarse = dataclasses.replace(fine, arithmetic=torch.bfloat16)
+        fakes = fine.images.flip(0), fine.images.flip(1)
+        losses = [discriminator_loss(config.model, networks["discriminator"], batch, *fakes)[0] for batch in (fine, coarse)]
+        gradients = [torch.autograd.grad(loss, list(networks["discriminator"].parameters())) for loss in losses]
+        same = all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+        assert same == (step == 0)  # penalised at step 0 only
+        assert all(loss.dtype == torch.float32 for loss in losses)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_bfloat16_step_gives_float32_terms_and_nearly_the_same_gradient(name: str) -> None:
+    config = tiny(name)
+    networks = networks_of(config, torch.float32)
+    fine = batch_of(config, 1, torch.float32, count=16)
+    expected, _ = taken(config, networks, fine)
+    found, report = taken(config, networks, dataclasses.replace(fine, arithmetic=torch.bfloat16))
+    assert all(value.dtype == torch.float32 for value in report.scalars.values())
+    for part, gradients in expected.items():
+        difference = norm([a - b for a, b in zip(found[part], gradients, strict=True)])
+        assert 0 < difference < 0.1 * norm(gradients), part
+        assert all(each.dtype == torch.float32 for each in found[part])
+
+
+def trained(config: Config, folder, data: Data) -> Checkpoint:
+    train(config, folder, data)
+    return last(folder)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("dtype", "bound"), [("float64", 1e-10), ("float32", 1e-4)])
+def test_micro_batches_are_one_batch(name: str, dtype: str, bound: float, tmp_path, data: Data) -> None:
+    words = [*EVERYTHING, f"train.dtype={dtype}"]
+    whole = flat(trained(tiny(name, *words), tmp_path / "whole", data))
+    start = flat(trained(tiny(name, *words, "train.learning_rate=1e-30"), tmp_path / "start", data))
+    weights = [key for key in whole if ".optimizer/" not in key]
+    assert farthest({key: start[key] for key in weights}, {key: whole[key] for key in weights})[0] > 1e-3  # it trained
+    for size in (1, 4):
+        parts = flat(trained(tiny(name, *words, f"train.micro_batch_size={size}"), tmp_path / str(size), data))
+        difference, where = farthest({k: whole[k] for k in weights}, {k: parts[k] for k in weights})
+        assert difference < bound, where
+        if dtype == "float64":
+            difference, where = farthest(whole, parts)
+            assert difference < 1e-8, where  # the optimizer's averages as well
+    again = flat(trained(tiny(name, *words), tmp_path / "again", data))
+    assert same_bits(whole, again)
+
+
+def test_the_average_follows_its_formula() -> None:
+    """Against weights written out by hand: sum over steps of (1 - d_k) times the product of the later d."""
+    model, average = nn.BatchNorm1d(3).double(), nn.BatchNorm1d(3).double()
+    with torch.no_grad():
+        average.weight.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    values = [torch.tensor([1.0, -1.0, 0.5]) * (step + 2) for step in range(4)]
+    decays = [1 / 10, 2 / 11, 0.2, 0.2]  # min(0.2, (1 + k) / (10 + k))
+    expected = torch.tensor([1.0, 2.0, 3.0]).double()
+    for step, value in enumerate(values):
+        with torch.no_grad():
+            model.weight.copy_(value)
+            model.running_mean.copy_(value)
+        update(average, model, 0.2, step)
+        expected = decays[step] * expected + (1 - decays[step]) * value.double()
+    torch.testing.assert_close(average.weight, expected, rtol=1e-14, atol=0)
+    assert torch.equal(average.running_mean, model.running_mean)  # buffers are copied
+    update(average, model, 0.0, 100)
+    assert torch.equal(average.weight, model.weight)
+
+
+def test_learning_rates_follow_their_schedule() -> None:
+    def factors(*words: str) -> list[float]:
+        config = tiny("vae", "train.steps=8", *words).train
+        return [learning_rate_factor(config, step) for step in range(8)]
+
+    assert factors() == [1.0] * 8
+    assert factors("train.warmup_steps=4") == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
+    assert factors("train.warmup_steps=20")[-1] == 8 / 20
+    half = [0.5 + 0.5 * math.cos(math.pi * step / 8) for step in range(8)]
+    assert factors("train.decay=cosine") == pytest.approx(half)
+    rest = [0.5 + 0.5 * math.cos(math.pi * step / 4) for step in range(4)]
+    both = factors("train.decay=cosine", "train.warmup_steps=4")
+    assert both == pytest.approx([0.25, 0.5, 0.75, 1, *rest])
+    assert factors("train.decay=cosine", "train.warmup_steps=8")[-1] == 1

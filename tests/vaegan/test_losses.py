@@ -1,0 +1,203 @@
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributions import Categorical, Independent, Laplace, Normal, kl_divergence
+
+from vaegan.losses.adversarial import (
+    DISCRIMINATOR_WEIGHTS,
+    GENERATED,
+    REAL,
+    RECONSTRUCTED,
+    classification_loss,
+    feature_distance,
+    predicted_counts,
+    r1_penalty,
+    realness,
+)
+from vaegan.losses.divergence import frechet_standard_normal, kl_standard_normal, mmd_imq, with_free_bits
+from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD, gaussian_nll, laplace_nll
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_kl_equals_its_monte_carlo_estimate() -> None:
+    mean, log_variance = torch.tensor([0.7, -1.2, 0.0]), torch.tensor([-1.0, 0.5, -4.0])
+    posterior, prior = Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)
+    codes = mean + (0.5 * log_variance).exp() * draw(400_000, 3).float()
+    terms = posterior.log_prob(codes) - prior.log_prob(codes)
+    error = terms.std(0) / len(codes) ** 0.5
+    assert ((kl_standard_normal(mean, log_variance) - terms.mean(0)).abs() < 4 * error).all()
+    assert (error < 0.005).all()
+
+
+def test_kl_equals_the_library_and_is_zero_at_the_prior_alone() -> None:
+    mean, log_variance = draw(5, 3), draw(5, 3, seed=1)
+    expected = kl_divergence(Normal(mean, log_variance.exp().sqrt()), Normal(torch.zeros(3).double(), 1.0))
+    torch.testing.assert_close(kl_standard_normal(mean, log_variance), expected, rtol=1e-12, atol=1e-12)
+    assert kl_standard_normal(torch.zeros(2), torch.zeros(2)).tolist() == [0, 0]
+    assert (kl_standard_normal(mean, log_variance) > 0).all()
+
+
+def test_free_bits_leave_no_gradient_below_and_all_of_it_above() -> None:
+    divergence = torch.tensor([[0.1, 0.5, 0.3], [0.0, 2.0, 0.2]], requires_grad=True)
+    costly = with_free_bits(divergence, 0.25)
+    assert costly.tolist() == torch.tensor([[0.25, 0.5, 0.3], [0.25, 2.0, 0.25]]).tolist()
+    costly.sum().backward()
+    assert divergence.grad is not None and divergence.grad.tolist() == [[0, 1, 1], [0, 1, 0]]
+    assert with_free_bits(divergence, 0.0) is divergence
+
+
+def test_mmd_is_unbiased() -> None:
+    """Over many draws it has mean 0 for the prior itself, so it is below 0 as often as it must be."""
+    values = torch.stack([mmd_imq(draw(32, 4, seed=i), draw(32, 4, seed=1000 + i)) for i in range(300)])
+    assert values.mean().abs() < 4 * values.std() / 300**0.5
+    assert (values < 0).any()
+
+
+def test_mmd_equals_its_definition_and_sees_shift_and_scale() -> None:
+    codes, prior = draw(6, 3) * 0.5 + 1, draw(5, 3, seed=1)
+    constants = [2 * 3 * scale for scale in (0.1, 0.2, 0.5, 1, 2, 5, 10)]
+
+    def kernel(a: Tensor, b: Tensor) -> float:
+        distance = sum((x - y) ** 2 for x, y in zip(a.tolist(), b.tolist(), strict=True))
+        return sum(constant / (constant + distance) for constant in constants) / 7
+
+    within = [
+        sum(kernel(a, b) for i, a in enumerate(few) for j, b in enumerate(few) if i != j) / len(few) / (len(few) - 1)
+        for few in (codes, prior)
+    ]
+    across = sum(kernel(a, b) for a in codes for b in prior) / 30
+    assert mmd_imq(codes, prior).item() == pytest.approx(sum(within) - 2 * across, abs=1e-12)
+    many, reference = draw(400, 4, seed=2), draw(400, 4, seed=3)
+    same = mmd_imq(many, reference).abs()
+    assert mmd_imq(many + 0.5, reference) > 10 * same
+    assert mmd_imq(many * 0.5, reference) > 10 * same
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_frechet_equals_the_matrix_square_root(size: int) -> None:
+    codes = draw(50, size) @ draw(size, size, seed=1) + draw(size, seed=2)
+    mean, spread = codes.mean(0).numpy(), np.atleast_2d(np.cov(codes.numpy().T))
+    root = scipy.linalg.sqrtm(spread).real
+    expected = mean @ mean + np.trace(spread + np.eye(size) - 2 * root)
+    assert frechet_standard_normal(codes).item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_frechet_is_zero_where_mean_and_covariance_are_the_priors() -> None:
+    codes = draw(40, 4)
+    codes -= codes.mean(0)
+    codes = codes @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(codes.T)).T)
+    assert frechet_standard_normal(codes).item() == pytest.approx(0, abs=1e-12)
+    assert frechet_standard_normal(codes + 1).item() == pytest.approx(4, abs=1e-10)
+    assert frechet_standard_normal(codes * 3).item() == pytest.approx(4 * (3 - 1) ** 2, abs=1e-10)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("gaussian", Normal), ("laplace", Laplace)])
+def test_likelihoods_equal_the_librarys(name: str, kind: type[Normal] | type[Laplace]) -> None:
+    images, reconstruction = draw(4, 3, 2, 2), draw(4, 3, 2, 2, seed=1)
+    expected = -Independent(kind(reconstruction, 0.3), 3).log_prob(images)
+    found = NEGATIVE_LOG_LIKELIHOOD[name](images, reconstruction, 0.3)
+    assert found.shape == (4,)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    assert {"gaussian": gaussian_nll, "laplace": laplace_nll} == NEGATIVE_LOG_LIKELIHOOD
+
+
+@pytest.mark.parametrize("origin", [REAL, RECONSTRUCTED, GENERATED])
+def test_three_way_loss_is_the_cross_entropy(origin: int) -> None:
+    logits = 5 * draw(7, 3)
+    torch.testing.assert_close(classification_loss(logits, origin), -Categorical(logits=logits).log_prob(torch.tensor(origin)))
+    probabilities = logits.exp() / logits.exp().sum(1, keepdim=True)
+    torch.testing.assert_close(classification_loss(logits, origin), -probabilities[:, origin].log())
+
+
+def test_two_way_loss_is_the_binary_cross_entropy() -> None:
+    logits = 5 * draw(7, 1)
+    for origin, target in ((REAL, 1.0), (RECONSTRUCTED, 0.0), (GENERATED, 0.0)):
+        expected = F.binary_cross_entropy_with_logits(logits[:, 0], torch.full((7,), target).double(), reduction="none")
+        torch.testing.assert_close(classification_loss(logits, origin), expected)
+    assert classification_loss(torch.tensor([[-500.0], [500.0]]), REAL).tolist() == [500, 0]  # no overflow
+
+
+def test_origins_are_weighted_as_the_design_says() -> None:
+    assert DISCRIMINATOR_WEIGHTS["two"] == (1, 0.5, 0.5)
+    assert DISCRIMINATOR_WEIGHTS["three"] == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+
+
+def test_realness_is_the_log_odds_of_real() -> None:
+    logits = 3 * draw(7, 3)
+    real = logits.softmax(1)[:, REAL]
+    torch.testing.assert_close(realness(logits), (real / (1 - real)).log())
+    one = draw(7, 1)
+    probability = one[:, 0].sigmoid()
+    torch.testing.assert_close(realness(one), (probability / (1 - probability)).log())
+
+
+def test_predictions_are_counted() -> None:
+    three = torch.tensor([[3.0, 1, 2], [0, 5, 1], [0, 1, 5], [0, 2, 9]])
+    assert predicted_counts(three).tolist() == [1, 1, 2]
+    assert predicted_counts(torch.tensor([[2.0], [-1.0], [-3.0]])).tolist() == [1, 2]
+
+
+def test_r1_of_a_quadratic_is_known() -> None:
+    """Realness 1/2 x'Ax has slope Ax, so the penalty is 1/2 |Ax|^2 with gradient Axx' by a symmetric A."""
+    matrix = draw(12, 12)
+    matrix = ((matrix + matrix.T) / 2).requires_grad_()
+    images = draw(5, 3, 2, 2, seed=1).requires_grad_()
+    rows = images.flatten(1)
+    penalty = r1_penalty(0.5 * ((rows @ matrix) * rows).sum(1), images)
+    slope = rows @ (matrix + matrix.T) / 2
+    torch.testing.assert_close(penalty, 0.5 * slope.square().sum(1))
+    (found,) = torch.autograd.grad(penalty.sum(), matrix)
+    outer = slope.T @ rows
+    torch.testing.assert_close(found, (outer + outer.T) / 2)
+
+
+def test_r1_equals_finite_differences() -> None:
+    layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 6), torch.nn.Softplus(), torch.nn.Linear(6, 3))
+    layers.double()
+    images = draw(4, 3, 2, 2).requires_grad_()
+    penalty = r1_penalty(realness(layers(images)), images)
+    step = 1e-5
+    for index in range(4):
+        squares = 0.0
+        for place in range(12):
+            shift = torch.zeros(12).double()
+            shift[place] = step
+            up, down = (realness(layers(images[index] + sign * shift.reshape(1, 3, 2, 2))) for sign in (1, -1))
+            squares += ((up - down) / (2 * step)).item() ** 2
+        assert penalty[index].item() == pytest.approx(squares / 2, rel=1e-6)
+    assert all(each is not None for each in torch.autograd.grad(penalty.sum(), layers[1].weight))
+
+
+def test_feature_distance_is_half_the_mean_square() -> None:
+    a, b = draw(4, 2, 3, 3), draw(4, 2, 3, 3, seed=1)
+    expected = [0.5 * sum((x - y) ** 2 for x, y in zip(p.flatten(), q.flatten(), strict=True)) / 18 for p, q in zip(a, b, strict=True)]
+    torch.testing.assert_close(feature_distance(a, b), torch.stack(expected))
+    normal = Normal(a.flatten(1), 1.0)
+    likelihood = -normal.log_prob(b.flatten(1)).mean(1) - 0.5 * math.log(2 * math.pi)
+    torch.testing.assert_close(feature_distance(a, b), likelihood)
+
+
+@pytest.mark.parametrize("loss", ["gaussian", "laplace", "kl", "free", "three", "two", "features"])
+def test_a_loss_of_an_image_does_not_depend_on_its_neighbours(loss: str) -> None:
+    a, b = draw(8, 3), draw(8, 3, seed=1)
+
+    def value(a: Tensor, b: Tensor) -> Tensor:
+        return {
+            "gaussian": lambda: gaussian_nll(a, b, 0.3),
+            "laplace": lambda: laplace_nll(a, b, 0.3),
+            "kl": lambda: kl_standard_normal(a, b).sum(1),
+            "free": lambda: with_free_bits(kl_standard_normal(a, b), 0.4).sum(1),
+            "three": lambda: classification_loss(a, REAL),
+            "two": lambda: classification_loss(a[:, :1], REAL),
+            "features": lambda: feature_distance(a, b),
+        }[loss]()
+
+    torch.testing.assert_close(value(a, b), torch.cat([value(a[i : i + 1], b[i : i + 1]) for i in range(8)]))
