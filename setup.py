@@ -49,6 +49,7 @@ REQUIRES = [
     "pillow>=10.1",
     "psutil>=5.9",
     "pydantic>=2.7",  # use_attribute_docstrings
+    "psutil>=5.9",
     "pyyaml>=6.0.1",
     "rich>=13.7",
     "safetensors>=0.4.3",
@@ -70,6 +71,7 @@ TEST = [
 DEV = [
     "mypy>=1.15",
     "ruff>=0.12",
+    "types-psutil>=5.9",
     "types-PyYAML>=6.0.12",
 ]
 

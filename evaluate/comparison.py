@@ -59,8 +59,8 @@ class Spread:
         return statistics.stdev(self.seeds.values()) if len(self.seeds) > 1 else None
 
     def text(self, described: Figure) -> str:
-        """Mean, and standard deviation where there is one."""
-        spread = f" ± {described.write(self.deviation)}" if self.deviation is not None else ""
+        """Mean, and standard deviation where the seeds differ."""
+        spread = f" ± {described.write(self.deviation)}" if self.deviation else ""
         return described.write(self.mean).replace("-", "−") + spread
 
 
@@ -85,6 +85,8 @@ class Finding:
     kind: Kind
     sharper: bool | None
     """None: undecided, or not the same at all seeds."""
+    answer: str
+    """The same in words."""
     headline: str
     reasons: tuple[str, ...]
     """Of each seed."""
@@ -230,18 +232,19 @@ class Comparison:
 def _finding(name: str, reference: str, kind: Kind, verdicts: Mapping[int, Verdict]) -> Finding:
     answers = [verdict.sharper for verdict in verdicts.values()]
     same = answers[0] if len(set(answers)) == 1 else None
-    pair = f"of {name} are {'not ' if same is False else ''}sharper than those of {reference}"
     if answers.count(None) == len(answers):
-        headline = f"Whether {kind}s {pair} is undecided"
-    elif same is None:
-        headline = f"{kind.capitalize()}s {pair} at {answers.count(True)} of {len(answers)} seeds"
+        answer = "Undecided"
+        headline = f"Whether {kind}s of {name} are sharper than those of {reference} is undecided"
     else:
-        headline = f"{kind.capitalize()}s {pair}"
+        answer = "not sharper" if same is False else "sharper"
+        where = f" at {answers.count(True)} of {len(answers)} seeds" if same is None else ""
+        headline = f"{kind.capitalize()}s of {name} are {answer} than those of {reference}{where}"
+        answer = f"{answer.capitalize()}{where}"
     if len(verdicts) == 1:
         reasons = tuple(_bare(verdict.reason) for verdict in verdicts.values())
     else:
         reasons = tuple(f"seed {seed}: {verdict.reason}" for seed, verdict in verdicts.items())
-    return Finding(name, kind, same, headline, reasons)
+    return Finding(name, kind, same, answer, headline, reasons)
 
 
 def _bare(reason: str) -> str:

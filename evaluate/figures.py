@@ -46,16 +46,16 @@ def memory(size: float) -> str:
 
 RECONSTRUCTION, SAMPLE, LIKELIHOOD, PRICE = "Reconstructions", "Samples", "Likelihood", "Price"
 
-_SPECTRUM = "Distance of the power at each frequency from the real images', in nats; blur and noise both raise it."
-_LAPLACIAN = "Distance of the overall strength of edges from the real images'."
-_KURTOSIS = "Distance from the real images' share of clean edges; noise and blur both raise it."
+_SPECTRUM = "Distance of the power at each frequency from the real images’, in nats; blur and noise both raise it."
+_LAPLACIAN = "Distance of the overall strength of edges from the real images’."
+_KURTOSIS = "Distance from the real images’ share of clean edges; noise and blur both raise it."
 _COHERENCE = "Share of the fine detail that is the right one at the right place; noise adds none."
 _PSNR = "Closeness pixel by pixel; it favours blur over detail that is slightly out of place."
 _LPIPS = "Distance in the features of a network trained on photographs."
-_UNTRAINED = "Distance in the features of an untrained network, where the trained one's weights are missing."
+_UNTRAINED = "Distance in the features of an untrained network, where the trained one’s weights are missing."
 _ELBO = "Lower bound of the log-probability of an image."
 _BITS = "Bits for each value of an image if the model were used to compress it."
-_MEMORY = "On an accelerator, of its memory; on a CPU, of the whole process with all that it did before."
+_MEMORY = "Most seen: on an accelerator, of its memory; on a CPU, of the process, with the libraries and the images."
 _PARAMETERS = "Trained numbers, those of a discriminator included."
 
 FIGURES: dict[str, Figure] = {

@@ -27,6 +27,8 @@ from .sharpness import StatisticsSum, kurtosis_gap, laplacian_gap, spectrum, spe
 
 Settings = dict[str, object]
 Notify = Callable[[str], None]
+NAMED = 4
+"""Differing settings that a message names; of the rest it gives the number."""
 
 
 Train = Callable[[Config, Path, Data, bool], Run]
@@ -95,7 +97,7 @@ def check_matched(configs: Mapping[str, Config]) -> None:
     for name, config in others:
         differing = _differences(matched_settings(first), matched_settings(config), reference, name)
         if differing:
-            raise Mistake(f"variants are not matched: {'; '.join(differing)}; give them one value under `shared:`")
+            raise Mistake(f"variants are not matched: {differing}; give them one value under `shared:`")
 
 
 def matched_settings(config: Config) -> Settings:
@@ -136,7 +138,7 @@ def train_run(config: Config, folder: Path, data: Data, train: Train, console: C
     before = run.config
     differing = _differences(_flat(_trained(before)), _flat(_trained(config)), "the folder", "the study")
     if differing:
-        raise Mistake(f"{folder}: holds another finished run: {'; '.join(differing)}; choose another --output")
+        raise Mistake(f"{folder}: holds another finished run: {differing}; choose another --output")
     checkpoint = load_latest(run.checkpoints, console.note)
     if checkpoint is not None and checkpoint.state["fingerprint"] != data.fingerprint:
         raise Mistake(f"{folder}: was trained on other images than the study's data are now; choose another --output")
@@ -146,7 +148,7 @@ def train_run(config: Config, folder: Path, data: Data, train: Train, console: C
 
 def judge(run: Run, config: Config, data: Data, console: Console, notify: Notify) -> Judged:
     """A finished run with its figures and its price."""
-    model = load(run.path)
+    model = load(run.path).to("cuda" if torch.cuda.is_available() else "cpu")
     evaluation = evaluate_run(run, model, config.evaluate, data, console, notify)
     timing = [json.loads(line) for line in run.timing_file.read_text(encoding="utf-8").splitlines()]
     return Judged(
@@ -249,10 +251,12 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Settings:
     return settings
 
 
-def _differences(one: Settings, other: Settings, name: str, other_name: str) -> list[str]:
+def _differences(one: Settings, other: Settings, name: str, other_name: str) -> str:
+    """In words, the settings that differ; empty: none does."""
     missing = "not there"
-    return [
+    keys = [key for key in {**one, **other} if one.get(key, missing) != other.get(key, missing)]
+    named = [
         f"{key} is {one.get(key, missing)} in {name} and {other.get(key, missing)} in {other_name}"
-        for key in {**one, **other}
-        if one.get(key, missing) != other.get(key, missing)
+        for key in keys[:NAMED]
     ]
+    return "; ".join(named) + (f"; and {len(keys) - NAMED} more" if len(keys) > NAMED else "")

@@ -50,8 +50,10 @@ def last(folder: Path) -> Checkpoint:
 
 
 def flat(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Every tensor of a checkpoint."""
-    return {f"{file}/{key}": value for file, tensors in checkpoint.tensors.items() for key, value in tensors.items()}
+    """Copies of every tensor of a checkpoint, which is a map of its files."""
+    return {
+        f"{file}/{key}": value.clone() for file, tensors in checkpoint.tensors.items() for key, value in tensors.items()
+    }
 
 
 def farthest(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[float, str]:

@@ -45,7 +45,10 @@ class Meter:
 
     def values(self) -> dict[str, Any]:
         """Means over the images of the scalars, sums of the counts (as nested lists)."""
-        return {key: value.item() / self.steps[key] if self.steps[key] else value.tolist() for key, value in self.sums.items()}
+        return {
+            key: value.item() / self.steps[key] if self.steps[key] else value.tolist()
+            for key, value in self.sums.items()
+        }
 
     def state(self) -> dict[str, Any]:
         """The sums as JSON knows them, exactly."""

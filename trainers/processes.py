@@ -19,11 +19,14 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     Autocast is ours (`arithmetic`), so Accelerate itself always runs without.
 
     Raises:
-        Mistake: The two ask for different precisions, or for one that is not supported.
+        Mistake: The two ask for different precisions, or for one that is not supported; or the processes that were
+            launched cannot work together, so that each would train alone.
     """
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     if launched not in LAUNCHED:
-        raise Mistake(f"--mixed_precision={launched}: not supported (one scaler cannot serve two networks); use bf16 or no")
+        raise Mistake(
+            f"--mixed_precision={launched}: not supported (one scaler cannot serve two networks); use bf16 or no"
+        )
     if LAUNCHED[launched] and config.precision not in (None, LAUNCHED[launched]):
         raise Mistake(
             f"train.precision: {config.precision} here, but {launched} was given to `accelerate launch`; leave one out"
@@ -31,7 +34,16 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
     replicas = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
-    return Accelerator(mixed_precision="no", kwargs_handlers=[replicas])
+    # Accelerate 1.15 joins processes without an accelerator only where it is told to use the CPU.
+    cpu = not torch.accelerator.is_available()
+    accelerator = Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[replicas])
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != processes:
+        raise Mistake(
+            f"WORLD_SIZE: {processes} processes were launched, but Accelerate joins {accelerator.num_processes} of them"
+            f" on {accelerator.device.type}; launch one, or set ACCELERATE_USE_CPU=true"
+        )
+    return accelerator
 
 
 def arithmetic(config: TrainConfig) -> torch.dtype | None:
@@ -47,7 +59,9 @@ def share(config: TrainConfig, rank: int, processes: int) -> slice:
         Mistake: The batch cannot be shared evenly.
     """
     if config.batch_size % processes:
-        raise Mistake(f"train.batch_size: {config.batch_size} is not a multiple of the {processes} processes that share it")
+        raise Mistake(
+            f"train.batch_size: {config.batch_size} is not a multiple of the {processes} processes that share it"
+        )
     own = config.batch_size // processes
     if config.micro_batch_size is not None and own % config.micro_batch_size:
         raise Mistake(

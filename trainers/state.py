@@ -39,7 +39,7 @@ def build_state(config: Config, family: Family, accelerator: Accelerator) -> Sta
     """Networks with their initial weights on this process's device, and their optimizers."""
     dtype = getattr(torch, config.train.dtype)
     networks = {
-        name: network.to(accelerator.device, dtype, memory_format=torch.channels_last)
+        name: network.to(accelerator.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, network in family.build(config).items()
     }
     average = copy.deepcopy(networks["autoencoder"]).eval().requires_grad_(False)

@@ -51,7 +51,7 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
     with frozen(discriminator):
         elbo, scalars = negative_elbo(model, batch, out.reconstruction, out.posterior)
         logits, similarity = judge(discriminator, batch, out.reconstruction, out.judged, out.generated, features)
-        adversarial = 0.5 * sum(classification_loss(fake, REAL).mean() for fake in logits)
+        adversarial = torch.stack([classification_loss(fake, REAL) for fake in logits]).mean()
         backward(elbo + model.adversarial.similarity * similarity + model.adversarial.weight * adversarial)
 
     scalars |= {"loss/adversarial": adversarial.detach(), "loss/similarity": similarity.detach()}

@@ -4,9 +4,10 @@ Heavy packages are imported inside the commands that need them, so that `vaegan 
 """
 
 import os
+import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -14,16 +15,40 @@ from vaegan import __version__
 from vaegan.errors import Failure, Interrupted, Mistake
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from vaegan.config import Config
     from vaegan.console import Console
     from vaegan.data import Data
     from vaegan.models import Autoencoder
     from vaegan.runs import Run
 
-SAMPLE_BATCH = 256
-"""Images drawn or encoded at a time by the commands that make pictures."""
+MOST = 10_000
+"""Images of one picture."""
+PATH = click.Path(path_type=Path)
+RANK = os.environ.get("RANK", "0")
+"""Number of this process among those that `accelerate launch` or torchrun started."""
+
+
+def _picture(context: click.Context, option: click.Parameter, path: Path) -> Path:
+    """See that a picture can be written there, before any work is done."""
+    from PIL import Image
+
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise Mistake(f"--output {path}: not the name of a picture; let it end in .png or .jpg")
+    if path.is_dir():
+        raise Mistake(f"--output {path}: a folder, not a file")
+    _folder(context, option, path.parent)
+    return path
+
+
+def _folder(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """See that no file is where a folder is to be."""
+    for each in (path, *path.parents) if path else ():
+        if each.exists() and not each.is_dir():
+            raise Mistake(f"--output {path}: {each} is a file, not a folder")
+    return path
+
+
+OVERRIDES = click.argument("overrides", metavar="[key.sub=value]...", nargs=-1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -32,34 +57,39 @@ def cli() -> None:
     """Train autoencoder generators (AE, VAE, two-way and three-way VAE-GAN), judge them and compare them."""
 
 
-@cli.command()
+@cli.command(short_help="Train a config or a shipped recipe.")
 @click.argument("config")
-@click.argument("overrides", metavar="[key.sub=value]...", nargs=-1)
-@click.option("--output", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME]")
+@OVERRIDES
+@click.option("--output", type=PATH, callback=_folder, help="Run folder.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the run folder's newest checkpoint.")
 @click.option("--dry-run", is_flag=True, help="Show the resolved config and the size of the run; train nothing.")
 def train(config: str, overrides: tuple[str, ...], output: Path | None, resume: bool, dry_run: bool) -> None:
     """Train CONFIG: a YAML file, or a shipped recipe such as cifar10/vaegan3."""
     from vaegan.config import load_config
 
-    resolved = load_config(config, overrides)
+    resolved, console = load_config(config, overrides), _console()
     if dry_run:
-        _show_plan(resolved)
+        _show_plan(resolved, console)
         return
-    folder = output or Path("runs") / Path(config).with_suffix("").as_posix().strip("./").replace("/", "-")
-    console = _console()
-    run = _train(resolved, folder, _open(resolved, console), resume, console)
-    if console.shown:
-        click.echo(f"{run.path}: trained {resolved.train.steps} steps; judge it with `vaegan evaluate {run.path}`")
+    from vaegan.runs import Run
+
+    run = Run(output or _default_folder(config))
+    if resume and run.finished and run.config == resolved:
+        console.say(f"{run.path}: finished already, with {resolved.train.steps} steps")
+        return
+    _train(resolved, run.path, _open(resolved, console), resume, console)
+    console.say(f"{run.path}: trained {resolved.train.steps} steps; judge it with `vaegan evaluate {run.path}`")
 
 
-@cli.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@cli.command(short_help="Judge a trained run.")
+@click.argument("run", type=PATH)
 @click.option("--metrics", help="Which ones, separated by commas.  [default: the run's evaluate.metrics]")
 @click.option("--samples", type=int, help="Images to draw, and at most to reconstruct.  [default: evaluate.samples]")
 @click.option("--split", help="train, validation or test.  [default: evaluate.split]")
 def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | None) -> None:
     """Judge the trained model of RUN and write RUN/metrics.json."""
+    import torch
+
     from vaegan.config.reading import check
     from vaegan.config.schema import Config
     from vaegan.evaluate.runner import evaluate as judge
@@ -68,24 +98,28 @@ def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | N
 
     folder, console = Run(run), _console()
     tree = folder.config.model_dump(mode="json")
-    asked = {"metrics": metrics.split(",") if metrics else None, "samples": samples, "split": split}
+    named = None if metrics is None else [name.strip() for name in metrics.split(",")]
+    asked = {"metrics": named, "samples": samples, "split": split}
     tree["evaluate"] |= {key: value for key, value in asked.items() if value is not None}
-    config = check(Config, tree, "vaegan evaluate")
-    model, data = _load(run), _open(config, console)
-    images = getattr(data, config.evaluate.split)
+    config = check(Config, tree, str(run))
+    model = _load(run, console).to("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = config.evaluate.split
+    images = getattr(_open(config, console), chosen)
+    if not len(images):
+        raise Mistake(f"--split {chosen}: the run keeps no image in it (data.{chosen} is 0)")
     with console.progress("Evaluating", "images") as progress:
         result = judge(
-            model, images, config.evaluate, split=config.evaluate.split, seed=config.seed, progress=progress, notify=console.note
+            model, images, config.evaluate, split=chosen, seed=config.seed, progress=progress, notify=console.note
         )  # fmt: skip
     write_metrics(result, folder.metrics_file)
-    _table(["figure", str(run)], [[name, f"{value:.4g}"] for name, value in result.metrics.items()])
-    click.echo(f"written to {folder.metrics_file}, with the protocol of every figure")
+    console.table(["figure", str(run)], [[name, f"{value:.4g}"] for name, value in result.metrics.items()])
+    console.say(f"written to {folder.metrics_file}, with the protocol of every figure")
 
 
-@cli.command()
+@cli.command(short_help="Train and judge the variants of a study, and report.")
 @click.argument("study")
-@click.argument("overrides", metavar="[key.sub=value]...", nargs=-1)
-@click.option("--output", type=click.Path(path_type=Path), help="Folder of the study.  [default: runs/NAME]")
+@OVERRIDES
+@click.option("--output", type=PATH, callback=_folder, help="Folder of the study.  [default: runs/NAME]")
 def compare(study: str, overrides: tuple[str, ...], output: Path | None) -> None:
     """Train and judge every variant of STUDY for every seed, and write comparison.json and report.html.
 
@@ -96,69 +130,71 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None) -> None
     described, configs = load_study(study, overrides)
     from vaegan.evaluate.study import compare as run_study
 
-    folder, console = output or Path("runs") / Path(study).stem, _console()
+    folder, console = output or _default_folder(study), _console()
 
     def train_one(config: "Config", into: Path, data: "Data", resume: bool) -> "Run":
         return _train(config, into, data, resume, console)
 
-    comparison = run_study(described, configs, folder, train_one, console)
-    header, rows = comparison.table()
-    _table(header, rows)
-    for sentence in comparison.sentences():
-        click.echo(sentence)
-    click.echo(f"report: {(folder / 'report.html').absolute()}")
+    comparison = run_study(described, configs, folder, train_one, console, shlex.join(["vaegan", *sys.argv[1:]]))
+    if comparison is not None:
+        console.table(*comparison.table())
+        for sentence in comparison.sentences():
+            console.say(sentence)
+        console.say(f"report: {(folder / 'report.html').absolute()}")
 
 
-@cli.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("-n", "--number", type=click.IntRange(1, 100_000), default=64, show_default=True, help="Images to draw.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Root of their codes.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("samples.png"), show_default=True)
+@cli.command(short_help="Draw images from the prior of a run.")
+@click.argument("run", type=PATH)
+@click.option("-n", "--number", type=click.IntRange(1, MOST), default=64, show_default=True, help="Images to draw.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Root of their codes.")
+@click.option("-o", "--output", type=PATH, callback=_picture, default="samples.png", show_default=True)
 def sample(run: Path, number: int, seed: int, output: Path) -> None:
     """Draw images from the prior of RUN."""
-    from vaegan.images import grid, to_uint8
+    from vaegan.images import grid
+    from vaegan.pictures import make, write
 
-    model = _load(run)
-    chunks = range(0, number, SAMPLE_BATCH)
-    drawn = [to_uint8(model.decode(model.prior_codes(i, min(i + SAMPLE_BATCH, number), seed))) for i in chunks]
-    _save(grid(_joined(drawn), columns=max(1, round(number**0.5))), output)
+    console = _console()
+    model = _load(run, console)
+    drawn = make("Drawing", model.prior_codes(0, number, seed), model.decode, console)
+    write(grid(drawn, columns=max(1, round(number**0.5))), output, console)
 
 
-@cli.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("reconstructions.png"), show_default=True)
+@cli.command(short_help="Show images and what a run makes of them.")
+@click.argument("run", type=PATH)
+@click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=PATH)
+@click.option("-o", "--output", type=PATH, callback=_picture, default="reconstructions.png", show_default=True)
 def reconstruct(run: Path, paths: tuple[Path, ...], output: Path) -> None:
     """Show images, each above what RUN makes of it."""
-    from vaegan.data import find_images
-    from vaegan.images import beside, to_float, to_uint8
+    from vaegan.images import beside
+    from vaegan.pictures import make, read, write
 
-    model = _load(run)
-    files = [file for path in paths for file in ([path / name for name in find_images(path)] if path.is_dir() else [path])]
-    real = _read(files, model)
-    fake = [to_uint8(model.reconstruct(_like(model, to_float(chunk)))) for chunk in real.split(SAMPLE_BATCH)]
-    _save(beside(real, _joined(fake)), output)
+    console = _console()
+    model = _load(run, console)
+    real = read(paths, model, MOST)
+    write(beside(real, make("Reconstructing", real, model.reconstruct, console)), output, console)
 
 
-@cli.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
+@cli.command(short_help="Show the way from one image to another.")
+@click.argument("run", type=PATH)
+@click.argument("a", type=PATH)
+@click.argument("b", type=PATH)
 @click.option("--steps", type=click.IntRange(2, 1000), default=8, show_default=True, help="Images from A to B.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("interpolation.png"), show_default=True)
+@click.option("-o", "--output", type=PATH, callback=_picture, default="interpolation.png", show_default=True)
 def interpolate(run: Path, a: Path, b: Path, steps: int, output: Path) -> None:
     """Show the way from image A to image B along a straight line between their codes."""
     import torch
 
-    from vaegan.images import grid, to_float
+    from vaegan.images import grid
+    from vaegan.pictures import make, read, write
 
-    model = _load(run)
-    start, end = model.encode(_like(model, to_float(_read([a, b], model)))).mean
-    codes = torch.stack([torch.lerp(start, end, float(share)) for share in torch.linspace(0, 1, steps)])
-    _save(grid(model.decode(codes), columns=steps), output)
+    console = _console()
+    model = _load(run, console)
+    start, end = model.encode(read([a, b], model, most=2)).mean
+    codes = torch.stack([torch.lerp(start, end, share) for share in torch.linspace(0, 1, steps).to(start)])
+    write(grid(make("Drawing", codes, model.decode, console), columns=steps), output, console)
 
 
-@cli.command()
+@cli.command(short_help="List the shipped recipes, or every setting.")
 @click.option("--schema", is_flag=True, help="Print every setting with its type, default and meaning.")
 def configs(schema: bool) -> None:
     """List the shipped recipes."""
@@ -180,9 +216,16 @@ def _train(config: "Config", folder: Path, data: "Data", resume: bool, console: 
 
     def validate(model: "Autoencoder", images: "Data") -> dict[str, float]:
         held_out = images.validation
-        return judge(model, held_out, config.evaluate, split="validation", seed=config.seed, notify=console.note).metrics
+        return judge(
+            model, held_out, config.evaluate, split="validation", seed=config.seed, notify=console.note
+        ).metrics
 
     return run_training(config, folder, data, resume, validate, console)
+
+
+def _default_folder(name: str) -> Path:
+    """Where a config file or a recipe is recorded if nothing else is said."""
+    return Path("runs") / (Path(name).stem if Path(name).is_file() else name.replace("/", "-"))
 
 
 def _open(config: "Config", console: "Console") -> "Data":
@@ -192,82 +235,37 @@ def _open(config: "Config", console: "Console") -> "Data":
         return open_data(config.data, console.note, progress)
 
 
-def _load(run: Path) -> "Autoencoder":
-    from vaegan import load
+def _load(path: Path, console: "Console") -> "Autoencoder":
+    """The model of a run, with a word about it if the run is not finished."""
+    from vaegan.runs import Run, load
 
-    return load(run)
-
-
-def _read(files: list[Path], model: "Autoencoder") -> "Tensor":
-    """Image files as the model takes them, uint8 (N, C, S, S)."""
-    import numpy as np
-    import torch
-
-    from vaegan.data import Unreadable, read_image
-
-    channels, side, _ = model.image_shape
-    try:
-        return torch.from_numpy(np.stack([read_image(file, side, channels) for file in files]))
-    except Unreadable as error:
-        raise Mistake(f"{error.file}: {error.reason}") from None
+    model, run = load(path), Run(path)
+    if not run.finished:
+        console.note(
+            f"{path}: not finished; this is its model after {run.exported_step} of {run.config.train.steps} steps"
+        )
+    return model
 
 
-def _like(model: "Autoencoder", images: "Tensor") -> "Tensor":
-    """Images in the type of the model's weights."""
-    return images.to(next(model.parameters()))
-
-
-def _joined(chunks: list["Tensor"]) -> "Tensor":
-    import torch
-
-    return torch.cat(chunks)
-
-
-def _save(picture: "object", output: Path) -> None:
-    from PIL import Image
-
-    assert isinstance(picture, Image.Image)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(output)
-    except (OSError, ValueError) as error:
-        raise Mistake(f"--output {output}: {error}") from None
-    click.echo(f"{output}: {picture.width} x {picture.height} pixels")
-
-
-def _show_plan(config: "Config") -> None:
+def _show_plan(config: "Config", console: "Console") -> None:
     from vaegan.config import dump
     from vaegan.trainers.plan import plan
 
     planned = plan(config)
-    click.echo(dump(config))
-    rows = [[name, f"{count:,}"] for name, count in planned.parameters.items()]
-    rows.append(["all", f"{sum(planned.parameters.values()):,}"])
-    _table(["network", "parameters"], rows)
-    click.echo(
+    console.say(dump(config))
+    sizes = {**planned.parameters, "all": sum(planned.parameters.values())}
+    console.table(["network", "parameters"], [[name, f"{count:,}"] for name, count in sizes.items()])
+    console.say(
         f"weights {planned.weight_bytes / 2**20:,.1f} MiB (with the averaged copy),"
         f" optimizer state {planned.optimizer_bytes / 2**20:,.1f} MiB,"
         f" {planned.images_per_process} images per step on each process; nothing was trained"
     )
 
 
-def _table(header: list[str], rows: list[list[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console as Terminal
-    from rich.table import Table
-
-    table = Table(*header[:1], box=SIMPLE_HEAD)
-    for name in header[1:]:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    Terminal(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False).print(table)
-
-
 def _console() -> "Console":
     from vaegan.console import Console
 
-    return Console(shown=os.environ.get("RANK", "0") == "0")
+    return Console(shown=RANK == "0")
 
 
 def main() -> None:
@@ -278,19 +276,27 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except Mistake as mistake:
-        _end(f"vaegan: {mistake}", 2)
-    except (Failure, OSError) as failure:
-        _end(f"vaegan: {failure}", 1)
-    except Interrupted as interrupted:
-        _end(f"vaegan: {interrupted}", 130)
-    except (KeyboardInterrupt, click.Abort):
-        _end("vaegan: interrupted", 130)
+        _end(str(mistake), 2)
+    except (Interrupted, KeyboardInterrupt, click.Abort) as interrupt:
+        _end(str(interrupt) or "interrupted", 130)
+    except BrokenPipeError:  # whoever read our output has had enough, and Python would say so again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _end(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error), 1)
+    except RuntimeError as error:
+        if isinstance(error, Failure):
+            _end(str(error), 1)
+        if "out of memory" not in str(error) and "allocate memory" not in str(error):
+            raise
+        _end(f"{str(error).splitlines()[0]}; a smaller train.micro_batch_size or evaluate.batch_size needs less", 1)
 
 
-def _end(message: str, code: int) -> None:
-    rank = os.environ.get("RANK", "0")
-    if rank == "0" or code == 1:
-        click.echo(message if rank == "0" else f"[rank {rank}] {message}", err=True)
+def _end(message: str, code: int) -> NoReturn:
+    if RANK == "0":
+        click.echo(f"vaegan: {message}", err=True)
+    elif code == 1:
+        click.echo(f"[rank {RANK}] vaegan: {message}", err=True)
     sys.exit(code)
 
 

@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -69,12 +70,12 @@ def load_latest(folder: Path, notify: Callable[[str], None]) -> Checkpoint | Non
     for path in _newest_first(folder):
         try:
             return _load(path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             notify(f"{path}: damaged ({error}); using the checkpoint before it")
     return None
 
 
-class replacing:  # noqa: N801 - reads as a verb
+class replacing:
     """A new folder that takes the place of ``final`` once the block has filled it and it lies safely on disk.
 
     Used as ``with replacing(final) as partial``; where the block raises, ``final`` is untouched.

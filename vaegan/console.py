@@ -1,5 +1,6 @@
-"""What a person sees of long work: progress bars on a terminal, plain lines elsewhere, nothing on other ranks."""
+"""What a person sees: answers, notes, and progress bars on a terminal or plain lines elsewhere."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +9,10 @@ from contextlib import contextmanager
 Update = Callable[[int, int], None]
 """Told (done, total) as work goes on."""
 
+SECONDS_BEFORE_BAR = 0.5
 SECONDS_BETWEEN_LINES = 15.0
+NARROW = 60
+"""Characters of a terminal that has no room for a bar beside the figures."""
 
 
 def silent(done: int, total: int) -> None:
@@ -16,7 +20,7 @@ def silent(done: int, total: int) -> None:
 
 
 class Console:
-    """Where notes and progress go.
+    """Where answers (standard output), notes and progress (standard error) go.
 
     Args:
         shown: Whether this process is the one that speaks.
@@ -25,14 +29,36 @@ class Console:
     def __init__(self, shown: bool = True) -> None:
         self.shown = shown
 
+    def say(self, text: str) -> None:
+        """A part of the answer."""
+        if self.shown:
+            print(text, flush=True)
+
+    def table(self, header: list[str], rows: list[list[str]]) -> None:
+        """A part of the answer in columns, the first of words and the others of numbers."""
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console as Terminal
+        from rich.table import Table
+
+        if self.shown:
+            table = Table(box=SIMPLE_HEAD)
+            for column, name in enumerate(header):
+                table.add_column(name, justify="right" if column else "left", overflow="fold")
+            for row in rows:
+                table.add_row(*row)
+            width = None if sys.stdout.isatty() else 200
+            Terminal(width=width, markup=False, highlight=False).print(table)
+
     def note(self, text: str) -> None:
-        """One line on the standard error stream."""
+        """One line about what is going on."""
         if self.shown:
             print(text, file=sys.stderr, flush=True)
 
     @contextmanager
     def progress(self, what: str, unit: str, per_step: int = 1) -> Iterator[Update]:
         """A bar with rate and time left, or a line now and then where the output is no terminal.
+
+        Work that is done in a moment shows nothing.
 
         Args:
             what: What is being done.
@@ -48,47 +74,69 @@ class Console:
             yield _lines(what, unit, per_step)
 
 
+class _Pace:
+    """How fast the work goes, from its first report on: what a resumed run has behind it does not count."""
+
+    def __init__(self, unit: str, per_step: int) -> None:
+        self.unit, self.per_step = unit, per_step
+        self.begun = time.monotonic()
+        self.first: tuple[int, float] | None = None
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.begun
+
+    def per_second(self, done: int) -> float:
+        """Steps per second; 0: not known yet."""
+        self.first = self.first or (done, time.monotonic())
+        steps, seconds = done - self.first[0], time.monotonic() - self.first[1]
+        return steps / seconds if steps > 0 and seconds > 0 else 0.0
+
+    def rate(self, done: int) -> str:
+        speed = self.per_second(done) * self.per_step
+        return f"{speed:,.{0 if speed >= 10 else 1}f} {self.unit}/s" if speed else f"- {self.unit}/s"
+
+    def seconds_left(self, done: int, total: int) -> float:
+        speed = self.per_second(done)
+        return (total - done) / speed if speed else math.inf
+
+
 @contextmanager
 def _bar(what: str, unit: str, per_step: int) -> Iterator[Update]:
     from rich.console import Console as Terminal
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
+    terminal = Terminal(stderr=True)
+    columns = [
+        TextColumn("{task.description}", markup=False),
+        *([BarColumn()] if terminal.width >= NARROW else []),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Terminal(stderr=True), refresh_per_second=5) as progress:
-        task = progress.add_task(what, total=None, rate="")
-        first: list[tuple[int, float]] = []
+        TimeRemainingColumn(compact=True),
+    ]
+    progress = Progress(*columns, console=terminal, refresh_per_second=5)
+    task = progress.add_task(what, total=0, rate="")
+    pace = _Pace(unit, per_step)
 
-        def update(done: int, total: int) -> None:
-            first.append((done, time.monotonic())) if not first else None
-            progress.update(task, completed=done, total=total, rate=_rate(first[0], done, unit, per_step))
+    def update(done: int, total: int) -> None:
+        progress.update(task, completed=done, total=total, rate=pace.rate(done))
+        if pace.seconds() > SECONDS_BEFORE_BAR:
+            progress.start()
 
+    try:
         yield update
+    finally:
+        progress.stop()
 
 
 def _lines(what: str, unit: str, per_step: int) -> Update:
-    first: list[tuple[int, float]] = []
-    last = time.monotonic()
+    pace = _Pace(unit, per_step)
+    printed = time.monotonic()
 
     def update(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if not first:
-            first.append((done, now))
-        if now - last >= SECONDS_BETWEEN_LINES:
-            last = now
-            left = (now - first[0][1]) / max(1, done - first[0][0]) * (total - done)
-            rate = _rate(first[0], done, unit, per_step)
+        nonlocal printed
+        rate, left = pace.rate(done), pace.seconds_left(done, total)
+        if time.monotonic() - printed >= SECONDS_BETWEEN_LINES:
+            printed = time.monotonic()
             print(f"{what}: {done}/{total}, {rate}, {left:.0f} s left", file=sys.stderr, flush=True)
 
     return update
-
-
-def _rate(first: tuple[int, float], done: int, unit: str, per_step: int) -> str:
-    seconds = time.monotonic() - first[1]
-    return f"{(done - first[0]) * per_step / seconds:,.0f} {unit}/s" if seconds > 0 and done > first[0] else ""

@@ -89,7 +89,9 @@ class Run:
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
-            raise Mistake(f"{self.model_folder / 'config.json'}: damaged ({error}); resume the run to write it anew") from None
+            raise Mistake(
+                f"{self.model_folder / 'config.json'}: damaged ({error}); resume the run to write it anew"
+            ) from None
 
     @property
     def finished(self) -> bool:
@@ -119,12 +121,15 @@ def load(path: str | Path) -> Autoencoder:
     config = run.config
     if run.exported_step is None:
         raise Mistake(f"{path}: the run has no model yet; finish it with `vaegan train ... --resume`")
-    model = build_model(config.model, (config.data.channels, config.data.image_size, config.data.image_size), config.seed)
+    model = build_model(
+        config.model, (config.data.channels, config.data.image_size, config.data.image_size), config.seed
+    )
     file = run.model_folder / "model.safetensors"
     try:
         weights = load_file(file)
         dtype = next(iter(weights.values())).dtype
-        model.to(dtype, memory_format=torch.channels_last).load_state_dict(weights)  # as trained: the same bits
+        model.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload] # as trained: the same bits
+        model.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError, StopIteration) as error:
         reason = (str(error) or "it holds none").splitlines()[0]
         raise Mistake(f"{file}: not this run's weights ({reason}); resume the run to write them anew") from None

@@ -243,7 +243,9 @@ def test_logged_terms_are_those_of_the_equation() -> None:
     assert scalars["loss/reconstruction"] == pytest.approx(-likelihood)
     assert scalars["loss/kl"] == pytest.approx(kl)
     assert scalars["elbo"] == pytest.approx(likelihood - kl)
-    fakes = [networks["discriminator"](each).logits.log_softmax(1)[:, REAL] for each in (out.reconstruction, out.generated)]
+    fakes = [
+        networks["discriminator"](each).logits.log_softmax(1)[:, REAL] for each in (out.reconstruction, out.generated)
+    ]
     assert scalars["loss/adversarial"] == pytest.approx(-torch.stack(fakes).mean().item())
 
 
@@ -274,7 +276,9 @@ def test_the_penalty_is_float32_under_bfloat16() -> None:
         fine = batch_of(config, step, torch.float32)
         coarse = dataclasses.replace(fine, arithmetic=torch.bfloat16)
         fakes = fine.images.flip(0), fine.images.flip(1)
-        losses = [discriminator_loss(config.model, networks["discriminator"], batch, *fakes)[0] for batch in (fine, coarse)]
+        losses = [
+            discriminator_loss(config.model, networks["discriminator"], batch, *fakes)[0] for batch in (fine, coarse)
+        ]
         gradients = [torch.autograd.grad(loss, list(networks["discriminator"].parameters())) for loss in losses]
         same = all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
         assert same == (step == 0)  # penalised at step 0 only

@@ -112,7 +112,9 @@ def test_likelihoods_equal_the_librarys(name: str, kind: type[Normal] | type[Lap
 @pytest.mark.parametrize("origin", [REAL, RECONSTRUCTED, GENERATED])
 def test_three_way_loss_is_the_cross_entropy(origin: int) -> None:
     logits = 5 * draw(7, 3)
-    torch.testing.assert_close(classification_loss(logits, origin), -Categorical(logits=logits).log_prob(torch.tensor(origin)))
+    torch.testing.assert_close(
+        classification_loss(logits, origin), -Categorical(logits=logits).log_prob(torch.tensor(origin))
+    )
     probabilities = logits.exp() / logits.exp().sum(1, keepdim=True)
     torch.testing.assert_close(classification_loss(logits, origin), -probabilities[:, origin].log())
 
@@ -178,7 +180,10 @@ def test_r1_equals_finite_differences() -> None:
 
 def test_feature_distance_is_half_the_mean_square() -> None:
     a, b = draw(4, 2, 3, 3), draw(4, 2, 3, 3, seed=1)
-    expected = [0.5 * sum((x - y) ** 2 for x, y in zip(p.flatten(), q.flatten(), strict=True)) / 18 for p, q in zip(a, b, strict=True)]
+    expected = [
+        0.5 * sum((x - y) ** 2 for x, y in zip(p.flatten(), q.flatten(), strict=True)) / 18
+        for p, q in zip(a, b, strict=True)
+    ]
     torch.testing.assert_close(feature_distance(a, b), torch.stack(expected))
     normal = Normal(a.flatten(1), 1.0)
     likelihood = -normal.log_prob(b.flatten(1)).mean(1) - 0.5 * math.log(2 * math.pi)

@@ -30,7 +30,9 @@ def test_variants_start_from_the_same_weights(network: str) -> None:
     assert all(same_bits(encoders[1], other) for other in encoders[2:])
     trunks = [model.encoder.trunk.state_dict() for model in models]
     assert all(same_bits(trunks[0], other) for other in trunks[1:])
-    assert not same_bits(decoders[0], built("vae", f"model.network={network}", "model.latent_size=6", seed=1).decoder.state_dict())
+    assert not same_bits(
+        decoders[0], built("vae", f"model.network={network}", "model.latent_size=6", seed=1).decoder.state_dict()
+    )
 
 
 def test_weights_do_not_depend_on_the_global_generator() -> None:
@@ -92,7 +94,11 @@ def test_bfloat16_forwards_end_in_float32(name: str) -> None:
     noise = [torch.randn(6, 4) for _ in range(draws)]
     coarse, fine = model(x, *noise, torch.bfloat16), model(x, *noise, None)
     for a, b in zip(coarse, fine, strict=True):
-        pairs = [(a.mean, b.mean), (a.log_variance, b.log_variance)] if hasattr(a, "mean") and not torch.is_tensor(a) else [(a, b)]
+        pairs = (
+            [(a.mean, b.mean), (a.log_variance, b.log_variance)]
+            if hasattr(a, "mean") and not torch.is_tensor(a)
+            else [(a, b)]
+        )
         for rough, exact in pairs:
             assert rough.dtype == exact.dtype == torch.float32
             torch.testing.assert_close(rough, exact, rtol=0.1, atol=0.1)

@@ -19,7 +19,9 @@ def sized(network: str, size: int, channels: int, *overrides: str) -> Config:
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize(("size", "channels", "depth"), [(8, 1, 1), (8, 3, 3), (24, 3, 1), (40, 1, 2), (56, 3, 1), (256, 3, 1)])
+@pytest.mark.parametrize(
+    ("size", "channels", "depth"), [(8, 1, 1), (8, 3, 3), (24, 3, 1), (40, 1, 2), (56, 3, 1), (256, 3, 1)]
+)
 def test_every_size_gives_the_right_shapes(network: str, size: int, channels: int, depth: int) -> None:
     config = sized(network, size, channels, f"model.depth={depth}", f"model.discriminator.depth={depth}")
     shape = (channels, size, size)

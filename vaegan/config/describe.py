@@ -1,81 +1,139 @@
-"""The schema as a person reads it: every key with its type, its default and what it means."""
+"""The schema in words: every key with what it may be, its default and what it means."""
 
+import json
+import textwrap
 from collections.abc import Iterator
+from typing import Any
 
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel
 
-from .schema import (
-    AEConfig,
-    Config,
-    DataConfig,
-    EvaluateConfig,
-    Section,
-    StudyConfig,
-    TrackConfig,
-    TrainConfig,
-    VAEConfig,
-    VAEGANConfig,
-    Variant,
-)
+from .schema import Config, StudyConfig
 
-SECTIONS: dict[str, type[Section]] = {
-    "(top level)": Config,
-    "model, family: ae": AEConfig,
-    "model, family: vae": VAEConfig,
-    "model, family: vaegan": VAEGANConfig,
-    "data": DataConfig,
-    "train": TrainConfig,
-    "evaluate": EvaluateConfig,
-    "track": TrackConfig,
-    "a study": StudyConfig,
-    "a study's variants.NAME": Variant,
+Node = dict[str, Any]
+"""A part of a JSON schema without references; a choice between families has them under ``families``."""
+
+LIMITS = {
+    "minimum": ">=",
+    "exclusiveMinimum": ">",
+    "maximum": "<=",
+    "exclusiveMaximum": "<",
+    "multipleOf": "multiple of",
 }
+KINDS = {"array": "list", "boolean": "true | false", "object": "mapping", "string": "text"}
+WIDTH = 80
+
+
+def node(kind: type[BaseModel]) -> Node:
+    """The JSON schema of a config or a study."""
+    schema = kind.model_json_schema()
+    whole: Node = _resolved(schema, schema.get("$defs", {}))
+    return whole
+
+
+def child(parent: Node, part: int | str) -> Node:
+    """What lies under a key, a place in a list, or the name of a family."""
+    if "families" in parent:
+        return dict(parent["families"].get(part, {}))
+    if isinstance(part, int):
+        places = parent.get("prefixItems", [])
+        return dict(places[part] if part < len(places) else parent.get("items", {}))
+    others = parent.get("additionalProperties")
+    return dict(parent.get("properties", {}).get(part, others if isinstance(others, dict) else {}))
+
+
+def allowed(parent: Node) -> str:
+    """What may lie there, in a few words: ``integer >= 1``, ``two | three``."""
+    match parent:
+        case {"families": families}:
+            return f"mapping with `family: {' | '.join(families)}`"
+        case {"properties": properties}:
+            return f"mapping of {', '.join(properties)}"
+        case {"const": value}:
+            return str(value)
+        case {"enum": values}:
+            return " | ".join(map(str, values))
+        case {"anyOf": choices}:
+            return " | ".join(map(allowed, choices))
+        case {"prefixItems": places}:
+            return f"[{', '.join(map(allowed, places))}]"
+        case {"items": every}:
+            return f"list of {allowed(every)}"
+        case {"format": "path"}:
+            return "path"
+        case {"type": kind}:
+            limits = [f"{sign} {parent[key]:,}" for key, sign in LIMITS.items() if key in parent]
+            return " ".join([KINDS.get(str(kind), str(kind)), ", ".join(limits)]).strip()
+        case _:
+            return "anything"
+
+
+def keys(parent: Node, above: str = "") -> Iterator[tuple[str, Node]]:
+    """Every key under a node, in full (``train.steps``), and what lies there; sections come before their keys."""
+    for family in parent.get("families", {}).values():
+        yield from keys(family, above)
+    for name, below in parent.get("properties", {}).items():
+        yield f"{above}{name}", below
+        yield from keys(below, f"{above}{name}.")
+        yield from keys(child(below, "NAME"), f"{above}{name}.NAME.")
 
 
 def schema_text() -> str:
-    """Every setting, section by section."""
-    return "\n\n".join("\n".join([f"{title}: {_text(kind.__doc__)}", *_fields(kind, "  ")]) for title, kind in SECTIONS.items())
+    """Every setting of a run, then of a study, as wide as a terminal."""
+    run = "\n".join(_section(node(Config), ""))
+    study = "\n".join(_section(node(StudyConfig), ""))
+    return f"A run (vaegan train):\n{run}\n\nA study (vaegan compare):\n{study}"
 
 
-def _fields(kind: type[Section], indent: str) -> Iterator[str]:
-    types = kind.model_json_schema()["properties"]
-    for name, field in kind.model_fields.items():
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, Section) and annotation not in SECTIONS.values():
-            yield f"{indent}{name}: {_text(annotation.__doc__)}"
-            yield from _fields(annotation, indent + "  ")
-        elif name not in SECTIONS and name != "model":
-            yield f"{indent}{name}: {_type(types[name])}{_default(field)}"
-            yield f"{indent}    {_text(field.description)}"
+def _section(section: Node, above: str) -> Iterator[str]:
+    for name, below in section.get("properties", {}).items():
+        key = f"{above}{name}"
+        if "families" in below:
+            yield from _families(below["families"], key)
+        elif "properties" in below:
+            yield from _paragraph(f"{key}: {below['description']}", "\n")
+            yield from _section(below, f"{key}.")
+        else:
+            default = f" = {json.dumps(below['default'])}" if "default" in below else " (required)"
+            yield from _paragraph(f"{key}: {allowed(below)}{default}", "  ")
+            yield from _paragraph(below["description"].replace("None:", "null:"), "      ")
+        yield from _section(child(below, "NAME"), f"{key}.NAME.")
 
 
-def _type(schema: dict[str, object]) -> str:
-    """A JSON schema in a few words: `integer >= 1`, `'a' | 'b'`."""
-    match schema:
-        case {"const": value}:
-            return repr(value)
-        case {"enum": list(values)}:
-            return " | ".join(map(str, values))
-        case {"anyOf": list(choices)}:
-            return " | ".join(map(_type, choices))
-        case {"prefixItems": list(items)}:
-            return f"[{', '.join(map(_type, items))}]"
-        case {"items": dict(item)}:
-            return f"list of {_type(item)}"
-        case {"type": str(kind)}:
-            bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<", "multipleOf": "multiple of"}
-            limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if isinstance(schema.get(key), int | float)]
-            return " ".join([{"object": "mapping"}.get(kind, kind), *limits])
+def _families(families: dict[str, Node], key: str) -> Iterator[str]:
+    """Each family with the keys that the families before it do not have."""
+    yield from _paragraph(f"{key}.family: {' | '.join(families)} (required)", "  ")
+    known: Node = {}
+    for tag, family in families.items():
+        own = family["properties"]
+        shared = [name for name in own if name in known]
+        yield from _paragraph(f"{key}, family: {tag}. {family['description']}", "\n")
+        if shared:
+            yield from _paragraph(f"{', '.join(shared)}: as above", "  ")
+        new = {name: below for name, below in own.items() if name not in known and name != "family"}
+        yield from _section({"properties": new}, f"{key}.")
+        known |= new
+
+
+def _paragraph(text: str, indent: str) -> list[str]:
+    """Lines of at most `WIDTH` characters; an indent that is a line break puts an empty line before them."""
+    space = indent.strip("\n")
+    lines = textwrap.wrap(
+        text, WIDTH, initial_indent=space, subsequent_indent=space + "  " * indent.isspace(), break_on_hyphens=False
+    )
+    return ["", *lines] if "\n" in indent else lines
+
+
+def _resolved(part: Any, definitions: Node) -> Any:
+    match part:
+        case {"$ref": str(reference), **others}:
+            return {**_resolved(definitions[reference.rpartition("/")[2]], definitions), **others}
+        case {"oneOf": _, "discriminator": {"mapping": mapping}}:
+            return {
+                "families": {tag: _resolved({"$ref": reference}, definitions) for tag, reference in mapping.items()}
+            }
+        case dict():
+            return {key: _resolved(value, definitions) for key, value in part.items() if key != "$defs"}
+        case list():
+            return [_resolved(value, definitions) for value in part]
         case _:
-            return "mapping"
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return " (required)"
-    value = field.get_default(call_default_factory=True)
-    return f" = {list(value) if isinstance(value, tuple) else value}"
-
-
-def _text(docs: str | None) -> str:
-    return " ".join((docs or "").split())
+            return part

@@ -1,6 +1,7 @@
 """From a YAML file and ``key.sub=value`` words to a checked config, or to one line that says what is wrong."""
 
-import difflib
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,44 +11,78 @@ from pydantic import BaseModel, ValidationError
 
 from vaegan.errors import Mistake
 
+from .explaining import explain, nearest, one_line, shown, word
 from .schema import Config, StudyConfig
 
 Loaded = TypeVar("Loaded", Config, StudyConfig)
 Tree = dict[str, Any]
 
+FLOAT = re.compile(r"[-+]?((\.\d+|\d+\.\d*)(e[-+]?\d+)?|\d+e[-+]?\d+|\.inf)$|\.nan$", re.ASCII | re.IGNORECASE)
+"""As in YAML 1.2: PyYAML, which follows 1.1, takes 1e-4 for a word."""
+PLAIN = {
+    "null": re.compile(r"(~|null|)$", re.IGNORECASE),
+    "bool": re.compile(r"(true|false)$", re.IGNORECASE),
+    "int": re.compile(r"[-+]?(0|[1-9][0-9_]*)$"),
+    "float": FLOAT,
+}
+"""What an unquoted word may be beside text: no dates, no `on` and `off`, no base 60."""
+
 
 class _Loader(yaml.SafeLoader):
-    """Plain data only, and no key twice."""
+    """Plain data only, no key twice, and no aliases, which a short file could make endless."""
+
+    yaml_implicit_resolvers = {None: [(f"tag:yaml.org,2002:{kind}", pattern) for kind, pattern in PLAIN.items()]}  # noqa: RUF012
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise Mistake(f"*{event.anchor}: aliases are not read; write the value out ({_line(event)})")
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = key_node.value
-            if key in seen:
-                raise Mistake(f"{key}: given twice, the second time on line {key_node.start_mark.line + 1}")
-            seen.add(key)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise Mistake(f"a key must be a word ({_line(key)})")
+            if key.value in seen:
+                raise Mistake(f"{word(key.value)}: given twice (the second time on {_line(key)})")
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts every text that `_Loader` would take for a number in quotes."""
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, None)
 
 
 def recipes() -> dict[str, Path]:
     """Name (``digits/vae``) and file of every shipped recipe, in alphabetical order."""
     root = Path(__file__).parents[1] / "configs"
-    return {str(path.relative_to(root).with_suffix("")): path for path in sorted(root.rglob("*.yaml"))}
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(root.rglob("*.yaml"))}
 
 
-def find(name: str) -> Path:
-    """The config file at a path, or the shipped recipe of that name.
+def find(name: str, beside: Path | None = None) -> Path:
+    """The config file at a path, the shipped recipe of that name, or the file of that name in a folder.
+
+    Args:
+        name: Path or recipe.
+        beside: The folder where a file is looked for last; None: nowhere else.
 
     Raises:
-        Mistake: Neither exists.
+        Mistake: There is none.
     """
-    path = Path(name)
-    if path.is_file():
-        return path
     shipped = recipes()
-    if name in shipped:
-        return shipped[name]
-    raise Mistake(f"{name}: neither a file nor a shipped recipe{_nearest(name, shipped)}; `vaegan configs` lists them")
+    for path in (Path(name), shipped.get(name), beside and beside / name):
+        if path and "\0" not in name and path.is_file():
+            return path
+    what = (
+        "a folder, not a config file"
+        if "\0" not in name and Path(name).is_dir()
+        else "neither a file nor a shipped recipe"
+    )
+    raise Mistake(f"{word(name)}: {what}{nearest(name, shipped)}; `vaegan configs` lists the recipes")
 
 
 def read_tree(path: Path) -> Tree:
@@ -57,12 +92,14 @@ def read_tree(path: Path) -> Tree:
         Mistake: The file is not YAML, or not a mapping, or has a key twice.
     """
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        tree = _parse(path.read_bytes())
     except Mistake as mistake:
         raise Mistake(f"{path}: {mistake}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        raise Mistake(f"{path}: not a readable YAML file ({_one_line(error)})") from None
-    return _mapping(tree, str(path))
+    except OSError as error:
+        raise Mistake(f"{path}: {error.strerror}") from None
+    if not isinstance(tree, dict):
+        raise Mistake(f"{path}: expected sections such as `model:` and `train:`, not {shown(tree)}")
+    return tree
 
 
 def parse_overrides(words: Sequence[str]) -> Tree:
@@ -72,14 +109,14 @@ def parse_overrides(words: Sequence[str]) -> Tree:
         Mistake: A word is not ``key.sub=value``.
     """
     tree: Tree = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not all(key.split(".")):
-            raise Mistake(f"{word}: not a setting; write key.sub=value, for example train.steps=1000")
+    for setting in words:
+        key, equals, text = setting.partition("=")
+        if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+){0,9}", key):
+            raise Mistake(f"{word(setting)}: not a setting; write key.sub=value, for example train.steps=1000")
         try:
-            value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            raise Mistake(f"{key}: {text!r} is not a YAML value ({_one_line(error)})") from None
+            value = _parse(text)
+        except Mistake as mistake:
+            raise Mistake(f"{word(setting)}: {mistake}") from None
         for part in reversed(key.split(".")):
             value = {part: value}
         tree = merge(tree, value)
@@ -102,9 +139,10 @@ def check(schema: type[Loaded], tree: Tree, where: str) -> Loaded:
         Mistake: One line: ``where``, the key, what was given, what is allowed, the nearest key on a typo.
     """
     try:
-        return schema.model_validate(tree)
+        # From JSON a strict schema takes lists for tuples and text for paths, and still not "5" or true for a number.
+        return schema.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        first, *others = (_explain(schema, detail) for detail in error.errors())
+        first, *others = (explain(schema, detail) for detail in error.errors())
         more = f" (and {len(others)} more)" if others else ""
         raise Mistake(f"{where}: {first}{more}") from None
 
@@ -115,8 +153,7 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         Mistake: The file, an override or a setting is wrong.
     """
-    path = find(str(name))
-    tree = read_tree(path)
+    tree = read_tree(find(str(name)))
     if "variants" in tree:
         raise Mistake(f"{name}: this is a study of several runs; use `vaegan compare {name}`")
     return check(Config, merge(tree, parse_overrides(overrides)), str(name))
@@ -136,73 +173,66 @@ def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyCo
         raise Mistake(f"{name}: this is one run, not a study; use `vaegan train {name}`")
     given = parse_overrides(overrides)
     shared = {key: given.pop(key) for key in list(given) if key in Config.model_fields and key != "seed"}
-    study = check(StudyConfig, merge(merge(tree, given), {"shared": merge(tree.get("shared") or {}, shared)}), str(name))
+    study = check(StudyConfig, merge(merge(tree, given), {"shared": shared} if shared else {}), str(name))
     configs = {}
     for row, variant in study.variants.items():
-        if not row.replace("-", "").replace("_", "").replace(".", "").isalnum() or row.startswith("."):
-            raise Mistake(f"{name}: variants.{row}: a row's name becomes a folder; use letters, digits, '.', '-' and '_'")
-        layers = merge(merge(read_tree(find(variant.recipe)), variant.set), study.shared)
-        configs[row] = check(Config, merge(layers, {"seed": study.seeds[0]}), f"{name}: {row}")
+        if not re.fullmatch(r"[\w-][\w.-]*", row):
+            raise Mistake(
+                f"{name}: variants.{word(row)}: its name becomes a folder; use letters, digits, '.', '-' and '_'"
+            )
+        recipe = find(variant.recipe, beside=path.parent)
+        layers = merge(merge(read_tree(recipe), variant.set), study.shared)
+        configs[row] = check(
+            Config, merge(layers, {"seed": study.seeds[0]}), f"{name}: variants.{row} ({variant.recipe})"
+        )
     return study, configs
 
 
 def dump(config: BaseModel) -> str:
     """The config as YAML with every default filled in; reading it gives the same config."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def _mapping(tree: object, where: str) -> Tree:
-    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
-        raise Mistake(f"{where}: expected sections such as `model:` and `train:`")
-    return tree
+def differences(before: Config, now: Config) -> list[str]:
+    """The settings that differ between two configs, each as ``key: before -> now``."""
+    old, new = (dict(_leaves(config.model_dump(mode="json"))) for config in (before, now))
+    return [
+        f"{key}: {shown(old[key]) if key in old else 'absent'} -> {shown(new[key]) if key in new else 'absent'}"
+        for key in {**old, **new}
+        if old.get(key, _leaves) != new.get(key, _leaves)
+    ]
 
 
-def _explain(schema: type[BaseModel], detail: Any) -> str:
-    families = ("ae", "vae", "vaegan")
-    location = [part for part in detail["loc"] if not (isinstance(part, str) and part in families)]
-    key = ".".join(map(str, location)) or "config"
-    given = _one_line(repr(detail["input"]))
-    match detail["type"]:
-        case "extra_forbidden":
-            known = _keys(schema, detail["loc"][:-1])
-            return f"{key}: unknown key (given {given}){_nearest(location[-1], known)}; allowed: {', '.join(known)}"
-        case "missing" | "union_tag_not_found":
-            missing = f"{key}.family" if detail["type"] == "union_tag_not_found" else key
-            return f"{missing}: missing"
-        case "union_tag_invalid":
-            return f"{key}.family: {detail['ctx']['tag']!r} is not a family{_nearest(detail['ctx']['tag'], families)}; " \
-                f"allowed: {', '.join(families)}"
-        case "value_error":
-            return _one_line(detail["ctx"]["error"])
-        case "literal_error":
-            return f"{key}: got {given}; allowed: {detail['ctx']['expected']}{_nearest(detail['input'], _words(detail))}"
-        case _:
-            return f"{key}: got {given}; {_one_line(detail['msg'])[0].lower()}{_one_line(detail['msg'])[1:]}"
+def _leaves(tree: Tree, above: str = "") -> list[tuple[str, Any]]:
+    pairs = ((f"{above}{key}", value) for key, value in tree.items())
+    return [
+        leaf
+        for key, value in pairs
+        for leaf in (_leaves(value, f"{key}.") if isinstance(value, dict) else [(key, value)])
+    ]
 
 
-def _words(detail: Any) -> list[str]:
-    return [word.strip("' ") for word in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
+def _parse(text: str | bytes) -> Any:
+    """A YAML document as mappings, lists, words and numbers.
+
+    Raises:
+        Mistake: It is not one, or holds something else.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except Mistake:
+        raise
+    except yaml.constructor.ConstructorError as error:
+        raise Mistake(f"{one_line(error.problem)}: only plain values are read{_at(error)}") from None
+    except yaml.MarkedYAMLError as error:
+        raise Mistake(f"not YAML: {one_line(error.problem)}{_at(error)}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise Mistake(f"not YAML: {one_line(error)}") from None
 
 
-def _keys(schema: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    fields = schema.model_json_schema()
-    definitions = fields.get("$defs", {})
-    node: Any = fields
-    for part in location:
-        if "discriminator" in node and part in node["discriminator"]["mapping"]:
-            node = {"$ref": node["discriminator"]["mapping"][str(part)]}
-        else:
-            node = node.get("properties", {}).get(part, node.get("items", node.get("additionalProperties", {})))
-        while "$ref" in node:
-            node = definitions[node["$ref"].rsplit("/", 1)[-1]]
-    return list(node.get("properties", {}))
+def _at(error: yaml.MarkedYAMLError) -> str:
+    return f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
 
 
-def _nearest(word: object, known: Any) -> str:
-    close = difflib.get_close_matches(str(word), list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _one_line(message: object) -> str:
-    text = " ".join(str(message).split())
-    return text if len(text) <= 200 else text[:197] + "..."
+def _line(where: yaml.Node | yaml.Event) -> str:
+    return f"line {where.start_mark.line + 1}" if where.start_mark else "line unknown"

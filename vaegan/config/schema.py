@@ -4,16 +4,18 @@
 steps, batches in images, log-likelihoods in nats.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-Count = Annotated[int, Field(ge=1)]
-Steps = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Steps = Annotated[int, Field(ge=0, le=10**9)]
 Weight = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Text = Annotated[str, Field(strict=False, coerce_numbers_to_str=True)]
 Network = Literal["mlp", "conv", "resnet"]
 Source = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba"]
 Split = Literal["train", "validation", "test"]
@@ -23,11 +25,22 @@ SYNTHETIC: tuple[Source, ...] = ("photos", "shapes")
 """The sources whose number of images is chosen, not given."""
 
 
+def _absolute(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("data.root: a path cannot hold a null character")
+    return Path(os.path.expanduser(path)).absolute()
+
+
 class Section(BaseModel):
     """A part of the config: immutable, and closed to keys that it does not know."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False, validate_default=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        validate_default=True,
     )
 
 
@@ -116,7 +129,7 @@ class DataConfig(Section):
     source: Source
     """`digits`, `photos` and `shapes` are embedded; `folder` is any tree of image files under `root`;
     the rest are read by torchvision's formats under `root`."""
-    root: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] | None = None
+    root: Annotated[Path, AfterValidator(_absolute)] | None = None
     """Folder of the images (`folder`), or folder that holds or receives the set (`mnist`, ...; None: `data`
     in the working folder). The embedded sets take none."""
     image_size: Annotated[int, Field(ge=8, le=256, multiple_of=8)]
@@ -155,7 +168,7 @@ class DataConfig(Section):
 class TrainConfig(Section):
     """The training loop."""
 
-    steps: Count
+    steps: Annotated[int, Field(ge=1, lt=10**8)]
     """Optimizer steps."""
     batch_size: Count = 64
     """Images of one optimizer step, over all processes and micro-batches."""
@@ -204,7 +217,7 @@ class TrainConfig(Section):
 class EvaluateConfig(Section):
     """How a run is judged."""
 
-    metrics: tuple[Metric, ...] = ("psnr", "ssim", "lpips", "sharpness", "elbo")
+    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = ("psnr", "ssim", "lpips", "sharpness", "elbo")
     """What to measure; a metric that the family cannot have (the ELBO of an AE) is passed over."""
     split: Split = "test"
     """The images that are reconstructed and that samples are compared with."""
@@ -219,15 +232,15 @@ class TrackConfig(Section):
 
     wandb: Literal["online", "offline", "disabled"] = "online"
     """`online` falls back to `offline` where there is no account; `wandb sync` uploads an offline run later."""
-    project: str = "vaegan"
+    project: Text = "vaegan"
     """Project of the run."""
-    entity: str | None = None
+    entity: Text | None = None
     """User or team; None: the account's default."""
-    name: str | None = None
+    name: Text | None = None
     """Name of the run; None: the run folder's name."""
-    group: str | None = None
+    group: Text | None = None
     """Group of the run; None: none (a study sets its title)."""
-    tags: tuple[str, ...] = ()
+    tags: tuple[Text, ...] = ()
     """Tags of the run."""
 
 
@@ -242,6 +255,12 @@ class Config(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     track: TrackConfig = TrackConfig()
 
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        if self.train.evaluate_every is not None and not self.data.validation:
+            raise ValueError("data.validation: 0 holds out no image for train.evaluate_every; leave one of them out")
+        return self
+
 
 class Variant(Section):
     """One row of a study."""
@@ -255,7 +274,7 @@ class Variant(Section):
 class StudyConfig(Section):
     """Variants of a model trained on the same images, for the same number of them, and compared."""
 
-    title: str
+    title: Text
     """Heading of the report and W&B group."""
     variants: Annotated[dict[str, Variant], Field(min_length=1)]
     """Name of each row, and what it trains; the first is the reference that the others are compared with."""

@@ -60,7 +60,8 @@ def frechet_standard_normal(codes: Tensor) -> Tensor:
     """
     codes = codes.double()
     spread = torch.linalg.eigvalsh(torch.cov(codes.T).reshape(codes.shape[1], codes.shape[1])).clamp_min(0).sqrt()
-    return codes.mean(0).square().sum() + (spread - 1).square().sum()
+    distance: Tensor = codes.mean(0).square().sum() + (spread - 1).square().sum()
+    return distance
 
 
 def _imq(a: Tensor, b: Tensor) -> Tensor:

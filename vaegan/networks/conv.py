@@ -37,8 +37,11 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Code to image, `Down` mirrored: transposed convolutions whose kernel is a multiple of their stride, so that
-    every pixel is reached equally often (Odena et al. 2016)."""
+    """Code to image, `Down` mirrored.
+
+    The kernel of its transposed convolutions is a multiple of their stride, so that every pixel is reached equally
+    often (Odena et al. 2016).
+    """
 
     def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, latent_size: int) -> None:
         super().__init__()

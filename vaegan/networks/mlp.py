@@ -1,5 +1,7 @@
 """Fully connected trunks."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 
@@ -17,7 +19,7 @@ class Down(nn.Module):
         super().__init__()
         channels, side, _ = image_shape
         sizes = [channels * side * side] + [width] * depth
-        self.layers = nn.ModuleList(_layer(*pair, normalise) for pair in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(_layer(*pair, normalise) for pair in pairwise(sizes))
         self.features = width
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -35,7 +37,7 @@ class Up(nn.Module):
         super().__init__()
         channels, side, _ = image_shape
         sizes = [latent_size] + [width] * depth
-        self.layers = nn.Sequential(*(_layer(*pair, True) for pair in zip(sizes, sizes[1:], strict=False)))
+        self.layers = nn.Sequential(*(_layer(*pair, True) for pair in pairwise(sizes)))
         self.out = nn.Sequential(nn.Linear(width, channels * side * side), nn.Unflatten(1, image_shape))
 
     def forward(self, codes: Tensor) -> Tensor:

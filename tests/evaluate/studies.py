@@ -1,0 +1,36 @@
+"""The smallest study that has everything: an autoencoder, a VAE and a three-way VAE-GAN, for two seeds."""
+
+from pathlib import Path
+
+from vaegan.config.schema import Config, StudyConfig, Variant
+from vaegan.console import Console
+from vaegan.data import Data
+from vaegan.evaluate.comparison import Comparison
+from vaegan.evaluate.study import compare
+from vaegan.runs import Run
+from vaegan.trainers import train
+
+from ..tiny import tiny
+
+SETTINGS = ("train.checkpoint_every=2", "evaluate.metrics=[psnr, ssim, sharpness, elbo]", "evaluate.samples=40")
+
+
+def configs(*overrides: str, names: tuple[str, ...] = ("vae", "ae", "vaegan3")) -> dict[str, Config]:
+    return {name: tiny(name, *SETTINGS, *overrides) for name in names}
+
+
+def study_of(variants: dict[str, Config], title: str = "Tiny", seeds: tuple[int, ...] = (5, 6)) -> StudyConfig:
+    return StudyConfig(title=title, variants={name: Variant(recipe=name) for name in variants}, seeds=seeds)
+
+
+def train_one(config: Config, folder: Path, data: Data, resume: bool) -> Run:
+    return train(config, folder, data, resume)
+
+
+def run_study(
+    output: Path, variants: dict[str, Config], title: str = "Tiny", seeds: tuple[int, ...] = (5, 6),
+    train_run=train_one, command: str | None = None,
+) -> Comparison:  # fmt: skip
+    comparison = compare(study_of(variants, title, seeds), variants, output, train_run, Console(), command)
+    assert comparison is not None
+    return comparison

@@ -1,0 +1,293 @@
+import json
+import os
+import shutil
+import signal
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from vaegan.config.schema import Config, EvaluateConfig
+from vaegan.console import Console, Update
+from vaegan.data import Data, open_data
+from vaegan.errors import Interrupted, Mistake
+from vaegan.evaluate.comparison import Comparison, Judged
+from vaegan.evaluate.runner import Evaluation
+from vaegan.evaluate.study import check_matched, compare, real_against_real
+from vaegan.images import to_float, to_uint8
+from vaegan.runs import Run
+from vaegan.trainers import train
+from vaegan.trainers.plan import plan
+
+from ..tiny import flat as tensors
+from ..tiny import last, same_bits
+from .controls import blur, judge, noisy, split_of
+from .studies import configs, run_study, study_of, train_one
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
+    folder = tmp_path_factory.mktemp("study")
+    return folder, run_study(folder, configs())
+
+
+@pytest.fixture
+def copied(finished: tuple[Path, Comparison], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished[0], tmp_path / "study"))
+
+
+def record(folder: Path) -> dict:
+    return json.loads((folder / "comparison.json").read_text())
+
+
+def never(config: Config, folder: Path, data: Data, resume: bool) -> Run:
+    raise AssertionError(f"{folder} is trained again")
+
+
+def test_every_variant_is_trained_for_every_seed(finished: tuple[Path, Comparison]) -> None:
+    folder, _ = finished
+    for name, config in configs().items():
+        for seed in (5, 6):
+            run = Run(folder / name / f"seed_{seed}")
+            assert run.finished
+            assert run.config.model_dump(exclude={"seed", "track"}) == config.model_dump(exclude={"seed", "track"})
+            assert run.config.seed == seed
+            assert (run.config.track.group, run.config.track.name) == ("Tiny", f"{name}-seed_{seed}")
+
+
+def test_the_record_holds_the_figures_of_the_runs(finished: tuple[Path, Comparison]) -> None:
+    folder, comparison = finished
+    written = record(folder)
+    assert written["reference"] == "vae"
+    assert written["images_seen"] == 5 * 8
+    assert list(written["variants"]) == ["vae", "ae", "vaegan3"]
+    for name, variant in written["variants"].items():
+        runs = {seed: folder / name / f"seed_{seed}" for seed in (5, 6)}
+        measured = {str(seed): json.loads((run / "metrics.json").read_text()) for seed, run in runs.items()}
+        for key in measured["5"]["metrics"]:
+            values = {seed: each["metrics"][key] for seed, each in measured.items()}
+            assert variant["figures"][key] == {
+                "mean": pytest.approx(statistics.fmean(values.values()), rel=1e-12),
+                "standard_deviation": pytest.approx(statistics.stdev(values.values()), rel=1e-12),
+                "seeds": values,
+            }
+        for seed, run in runs.items():
+            timing = [json.loads(line) for line in (run / "timing.jsonl").read_text().splitlines()]
+            assert variant["figures"]["seconds"]["seeds"][str(seed)] == sum(line["seconds"] for line in timing)
+            assert variant["figures"]["memory_bytes"]["seeds"][str(seed)] == max(x["memory_bytes"] for x in timing)
+            assert variant["runs"][str(seed)]["protocol"] == measured[str(seed)]["protocol"]
+        assert variant["parameters"] == plan(configs()[name]).parameters
+    assert "sample/spectrum_error" not in written["variants"]["ae"]["figures"]
+    assert "sample" not in written["variants"]["ae"]["verdicts"]
+    assert written["variants"]["vae"]["verdicts"] == {}
+    assert set(written["variants"]["vaegan3"]["verdicts"]) == {"reconstruction", "sample"}
+    assert written["sentences"] == comparison.sentences()
+
+
+def test_the_table_holds_every_figure(finished: tuple[Path, Comparison]) -> None:
+    _, comparison = finished
+    header, rows = comparison.table()
+    assert header == ["figure", "vae", "ae", "vaegan3", "real"]
+    assert all(len(row) == len(header) for row in rows)
+    table = {row[0]: row[1:] for row in rows}
+    psnr = [comparison.spreads(name)["reconstruction/psnr"] for name in comparison.names]
+    assert table["Reconstructions: PSNR, dB ↑"] == [*(f"{x.mean:.2f} ± {x.deviation:.2f}" for x in psnr), "∞"]
+    assert table["Samples: spectrum error ↓"][1] == ""
+    assert table["Samples: spectrum error ↓"][3] == f"{comparison.floor['sample/spectrum_error']:.3f}"
+
+
+def test_what_is_finished_is_left_alone(copied: Path) -> None:
+    def state() -> dict[Path, tuple[int, bytes]]:
+        files = [file for file in copied.rglob("seed_*/**/*") if file.is_file()]
+        return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
+
+    before = state()
+    assert len(before) > 30
+    figures = {name: variant["figures"] for name, variant in record(copied)["variants"].items()}
+    run_study(copied, configs("track.project=renamed"), train_run=never)
+    assert state() == before
+    assert {name: variant["figures"] for name, variant in record(copied)["variants"].items()} == figures
+
+
+class Stopping(Console):
+    """Sends this process a SIGINT at the third step of a training, as Ctrl-C would."""
+
+    @contextmanager
+    def progress(self, what: str, unit: str, per_step: int = 1) -> Iterator[Update]:
+        yield lambda done, total: os.kill(os.getpid(), signal.SIGINT) if done == 3 else None
+
+
+def test_what_is_cut_off_is_resumed(finished: tuple[Path, Comparison], tmp_path: Path) -> None:
+    def stopping(config: Config, folder: Path, data: Data, resume: bool) -> Run:
+        console = Stopping() if folder == tmp_path / "ae" / "seed_5" else None
+        return train(config, folder, data, resume, console=console)
+
+    with pytest.raises(Interrupted):
+        run_study(tmp_path, configs(), train_run=stopping)
+    assert Run(tmp_path / "vae" / "seed_5").finished
+    assert Run(tmp_path / "ae" / "seed_5").exported_step == 3
+    assert not (tmp_path / "vae" / "seed_6").exists()
+
+    trained = []
+
+    def counting(config: Config, folder: Path, data: Data, resume: bool) -> Run:
+        trained.append(str(folder.relative_to(tmp_path)))
+        return train(config, folder, data, resume)
+
+    comparison = run_study(tmp_path, configs(), train_run=counting)
+    assert trained == ["ae/seed_5", "vaegan3/seed_5", "vae/seed_6", "ae/seed_6", "vaegan3/seed_6"]
+    resumed, whole = (last(folder / "ae" / "seed_5") for folder in (tmp_path, finished[0]))
+    assert same_bits(tensors(resumed), tensors(whole))
+    for name in comparison.names:
+        for seed, judged in comparison.judged[name].items():
+            assert judged.evaluation.metrics == finished[1].judged[name][seed].evaluation.metrics
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.width=16", "model.width is 8 in vae and 16 in vaegan3"),
+        ("model.depth=2", "model.depth is 1 in vae and 2 in vaegan3"),
+        ("model.network=mlp", "model.network is conv in vae and mlp in vaegan3"),
+        ("model.latent_size=5", "model.latent_size is 4 in vae and 5 in vaegan3"),
+        ("train.steps=6", "train.steps * train.batch_size is 40 in vae and 48 in vaegan3"),
+        ("data.image_size=16", "data.image_size is 8 in vae and 16 in vaegan3"),
+        ("evaluate.split=validation", "evaluate.split is test in vae and validation in vaegan3"),
+    ],
+)
+def test_variants_that_are_not_matched_are_refused(override: str, said: str, tmp_path: Path) -> None:
+    variants = configs() | {"vaegan3": configs(override)["vaegan3"]}
+    with pytest.raises(Mistake, match="not matched") as caught:
+        run_study(tmp_path, variants, train_run=never)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not any(tmp_path.iterdir())
+
+
+def test_as_many_images_in_other_batches_are_matched() -> None:
+    variants = configs() | {"vaegan3": configs("train.steps=10", "train.batch_size=4")["vaegan3"]}
+    check_matched(variants)
+
+
+def test_another_run_in_the_folder_is_refused(copied: Path) -> None:
+    with pytest.raises(Mistake, match=r"train\.learning_rate is 0\.001 in the folder and 0\.01 in the study"):
+        run_study(copied, configs("train.learning_rate=0.01"), train_run=never)
+    shutil.rmtree(copied / "vae" / "seed_5" / "model")
+    with pytest.raises(Mistake, match="learning_rate"):
+        run_study(copied, configs("train.learning_rate=0.01"))
+
+
+def test_a_run_of_other_images_is_refused(copied: Path) -> None:
+    state = next(iter((copied / "vae" / "seed_5" / "checkpoints").glob("step_*5/state.json")))
+    data = open_data(configs()["vae"].data)
+    assert data.fingerprint in state.read_text()
+    other = configs("data.test=0.2")
+    for name in other:
+        for seed in (5, 6):
+            run = Run(copied / name / f"seed_{seed}")
+            run.write_config(run.config.model_copy(update={"data": other[name].data}))
+    with pytest.raises(Mistake, match="other images"):
+        run_study(copied, other, train_run=never)
+
+
+def test_a_seed_counts_once(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match="seeds: 5 given twice"):
+        run_study(tmp_path, configs(), seeds=(5, 6, 5), train_run=never)
+
+
+def test_other_settings_of_the_evaluation_need_no_training(copied: Path) -> None:
+    comparison = run_study(copied, configs("evaluate.samples=30"), train_run=never)
+    assert {judged.evaluation.protocol["samples"] for judged in comparison.judged["vae"].values()} == {30}
+
+
+@pytest.mark.parametrize("damage", ["weights", "torn", "other"])
+def test_other_figures_are_not_believed(damage: str, finished: tuple[Path, Comparison], copied: Path) -> None:
+    run = Run(copied / "vae" / "seed_5")
+    measured = json.loads(run.metrics_file.read_text())
+    measured["metrics"]["reconstruction/psnr"] = 99.0
+    if damage == "weights":
+        measured["protocol"]["origin"]["weights"] = "0" * 64
+    text = json.dumps(measured if damage != "other" else {"psnr": 99.0})
+    run.metrics_file.write_text(text[:-20] if damage == "torn" else text)
+    comparison = run_study(copied, configs(), train_run=never)
+    expected = finished[1].judged["vae"][5].evaluation
+    assert comparison.judged["vae"][5].evaluation == expected
+    assert json.loads(run.metrics_file.read_text())["metrics"] == expected.metrics
+
+
+def test_only_the_main_process_judges(tmp_path: Path) -> None:
+    variants = configs(names=("ae",))
+    study = study_of(variants, seeds=(5,))
+    assert compare(study, variants, tmp_path, train_one, Console(shown=False)) is None
+    assert Run(tmp_path / "ae" / "seed_5").finished
+    assert [path.name for path in tmp_path.iterdir()] == ["ae"]
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_real_images_are_scored_as_samples_are(split: str, photos: Tensor) -> None:
+    blurred = to_uint8(blur(to_float(photos), 1.0))
+    real, other = split_of(photos), split_of(blurred)
+    parts = {"train": other, "test": real} if split == "test" else {"train": real, "test": other}
+    data = Data(validation=split_of(photos[:0]), classes=(), fingerprint="", **parts)
+    floor = real_against_real(data, EvaluateConfig(split=split, batch_size=50))
+    metrics = judge(photos, lambda images: blur(images, 1.0)).metrics
+    assert floor == {key: pytest.approx(metrics[key], rel=1e-9) for key in metrics if key.startswith("sample/")}
+    same = Data(real, real, real, (), "")
+    assert real_against_real(same, EvaluateConfig(split=split)) == dict.fromkeys(floor, 0.0)
+    assert real_against_real(data, EvaluateConfig(metrics=("psnr",))) == {}
+
+
+def comparison_of(*pairs: tuple[Evaluation, Evaluation]) -> Comparison:
+    """A study of a reference and an "other" variant whose evaluations are given for each seed."""
+    variants = configs(names=("vae", "vaegan3"))
+    study = study_of(variants, seeds=tuple(range(len(pairs))))
+    judged: dict[str, dict[int, Judged]] = {"vae": {}, "vaegan3": {}}
+    for seed, pair in enumerate(pairs):
+        for (name, config), evaluation in zip(variants.items(), pair, strict=True):
+            seconds = {"vae": 2.0, "vaegan3": 5.0}[name]
+            judged[name][seed] = Judged(Run(Path(name)), config, evaluation, seconds, 1e9, {"encoder": 3})
+    return Comparison(study, judged, {}, None)
+
+
+def test_findings_say_what_the_verdicts_say(photos: Tensor) -> None:
+    soft, softer, crisp = (judge(photos, lambda images, s=s: blur(images, s)) for s in (1.0, 2.0, 0.5))
+    noise = judge(photos, lambda images: noisy(blur(images, 1.0), 0.05))
+
+    (finding, _), one = comparison_of((soft, crisp)).findings(), comparison_of((soft, crisp)).sentences()
+    assert finding.sharper is True
+    assert finding.headline == "Reconstructions of vaegan3 are sharper than those of vae"
+    assert finding.reasons[0].startswith("closer in spectrum")
+    assert "vaegan3 took 2.5 times the training time of vae." in one
+    assert one[-1] == "One seed: every verdict is conditional on seed 0, and another seed may change it."
+
+    finding, samples = comparison_of((soft, softer)).findings()
+    assert finding.sharper is samples.sharper is False
+    assert finding.headline == "Reconstructions of vaegan3 are not sharper than those of vae"
+    assert comparison_of((soft, noise)).findings()[0].sharper is False
+
+    finding, samples = comparison_of((soft, crisp), (soft, softer)).findings()
+    assert finding.sharper is None
+    assert finding.headline == "Reconstructions of vaegan3 are sharper than those of vae at 1 of 2 seeds"
+    assert (finding.answer, samples.answer) == ("Sharper at 1 of 2 seeds", "Sharper at 0 of 2 seeds")
+    assert [reason[:7] for reason in finding.reasons] == ["seed 0:", "seed 1:"]
+    assert "conditional" in comparison_of((soft, crisp), (soft, softer)).condition()
+    assert comparison_of(*[(soft, crisp)] * 5).condition() == "5 seeds."
+
+    undecided = comparison_of((softer, crisp)).findings()[1]
+    assert undecided.sharper is None
+    assert undecided.headline == "Whether samples of vaegan3 are sharper than those of vae is undecided"
+
+
+def test_the_better_value_is_marked(photos: Tensor) -> None:
+    soft, crisp = (judge(photos, lambda images, s=s: blur(images, s), "psnr", "sharpness") for s in (1.0, 0.5))
+    rows = {row.figure.name: row for row in comparison_of((soft, crisp)).rows()}
+    assert rows["PSNR, dB ↑"].best == {"vaegan3"}
+    assert rows["training time ↓"].best == {"vae"}
+    assert rows["parameters"].best == set()
+    tied = {row.figure.name: row for row in comparison_of((soft, soft)).rows()}
+    assert tied["PSNR, dB ↑"].best == {"vae", "vaegan3"}
+    assert torch.tensor(tied["PSNR, dB ↑"].figure.ideal).isinf()

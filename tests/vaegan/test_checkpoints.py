@@ -1,0 +1,200 @@
+import itertools
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from vaegan.checkpoints import Checkpoint, digest, load_latest, replacing, save
+
+from ..tiny import flat, same_bits
+
+
+def checkpoint(step: int) -> Checkpoint:
+    draw = torch.Generator().manual_seed(step)
+    weights = torch.randn(3, 4, 2, 2, generator=draw)
+    return Checkpoint(
+        step,
+        {
+            "network": {
+                "a.weight": weights.to(memory_format=torch.channels_last),
+                "b": torch.randn(5, generator=draw, dtype=torch.float64),
+                "odd": torch.tensor([float("nan"), -0.0, float("inf"), 1e-45]),
+            },
+            "network.optimizer": {"a.weight/step": torch.tensor(float(step)), "a.weight/exp_avg": weights.mT},
+            "empty": {},
+        },
+        {"meter": {"loss": [0.1 + 0.2 + step, 3.0], "counts": [[[1, 2], [3, 4]], 0.0]}, "wandb": None},
+    )
+
+
+def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    notes: list[str] = []
+    return load_latest(folder, notes.append), notes
+
+
+def test_what_is_saved_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    saved = checkpoint(7)
+    assert save(tmp_path / "new" / "folder", saved, keep=1) == tmp_path / "new" / "folder" / "step_00000007"
+    loaded, notes = newest(tmp_path / "new" / "folder")
+    assert loaded is not None and notes == []
+    assert loaded.step == 7 and loaded.state == saved.state and loaded.tensors.keys() == saved.tensors.keys()
+    before, after = flat(saved), flat(loaded)
+    assert {key: value.dtype for key, value in before.items()} == {key: value.dtype for key, value in after.items()}
+    assert same_bits(
+        {key: value.contiguous().view(torch.uint8) if value.dim() else value for key, value in before.items()},
+        {key: value.view(torch.uint8) if value.dim() else value for key, value in after.items()},
+    )
+
+
+def test_the_newest_are_kept(tmp_path: Path) -> None:
+    for step in (1, 2, 10, 9, 11):
+        save(tmp_path, checkpoint(step), keep=2)
+    assert sorted(os.listdir(tmp_path)) == ["step_00000009", "step_00000011"]  # 10 was later than 9 and passed over
+    loaded, _ = newest(tmp_path)
+    assert loaded is not None and loaded.step == 11
+    assert newest(tmp_path / "none") == (None, [])
+
+
+FILES = ("network.safetensors", "network.optimizer.safetensors", "state.json", "sha256.json")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("damage", ["missing", "empty", "torn", "flipped", "folder"])
+def test_a_damaged_checkpoint_is_passed_over_with_a_word(tmp_path: Path, name: str, damage: str) -> None:
+    for step in (1, 2, 3):
+        save(tmp_path, checkpoint(step), keep=3)
+    file = tmp_path / "step_00000003" / name
+    contents = bytearray(file.read_bytes())
+    file.unlink()
+    if damage == "folder":
+        file.mkdir()
+    elif damage != "missing":
+        contents[len(contents) // 2] ^= 1
+        file.write_bytes({"empty": b"", "torn": contents[: len(contents) // 2], "flipped": contents}[damage])
+    loaded, notes = newest(tmp_path)
+    assert loaded is not None and loaded.step == 2
+    (note,) = notes
+    assert "step_00000003: damaged" in note and "\n" not in note
+
+
+def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    save(tmp_path, checkpoint(1), keep=3)
+    for name in FILES:
+        file = tmp_path / "step_00000001" / name
+        contents = file.read_bytes()
+        for place in range(0, len(contents), 1 + len(contents) // 50):
+            file.write_bytes(contents[:place] + bytes([contents[place] ^ 4]) + contents[place + 1 :])
+            loaded, notes = newest(tmp_path)
+            # a blank of the list of checksums may change; what it lists may not
+            assert (loaded is None and len(notes) == 1) or (
+                name == "sha256.json" and contents[place : place + 1].isspace()
+            )
+        file.write_bytes(contents)
+    assert newest(tmp_path)[0] is not None
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "null", '{"state.json": 3}', "\xff"])
+def test_a_list_of_checksums_that_lists_nothing_is_damage(tmp_path: Path, text: str) -> None:
+    save(tmp_path, checkpoint(1), keep=3)
+    (tmp_path / "step_00000001" / "sha256.json").write_bytes(text.encode("latin-1"))
+    loaded, notes = newest(tmp_path)
+    assert loaded is None and len(notes) == 1
+
+
+def test_a_new_checkpoint_is_never_deleted_for_a_damaged_later_one(tmp_path: Path) -> None:
+    save(tmp_path, checkpoint(30), keep=1)
+    (tmp_path / "step_00000030" / "state.json").unlink()
+    save(tmp_path, checkpoint(10), keep=1)
+    assert os.listdir(tmp_path) == ["step_00000010"]
+    loaded, notes = newest(tmp_path)
+    assert loaded is not None and loaded.step == 10 and notes == []
+
+
+def test_a_damaged_checkpoint_is_replaced_by_one_of_the_same_step(tmp_path: Path) -> None:
+    save(tmp_path, checkpoint(3), keep=1)
+    (tmp_path / "step_00000003" / "state.json").unlink()
+    save(tmp_path, checkpoint(3), keep=1)
+    assert newest(tmp_path)[1] == []
+    assert os.listdir(tmp_path) == ["step_00000003"]
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'sprung'}",)
+
+    folder = save(tmp_path / "run", checkpoint(1), keep=1)
+    torch.save({"a": Trap()}, folder / "network.safetensors")
+    hashes = json.loads((folder / "sha256.json").read_text())
+    hashes["network.safetensors"] = digest(folder / "network.safetensors")  # even with the right checksum
+    (folder / "sha256.json").write_text(json.dumps(hashes))
+    loaded, notes = newest(tmp_path / "run")
+    assert loaded is None and len(notes) == 1
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    save(tmp_path, checkpoint(1), keep=1)
+    impossible = Checkpoint(1, {"network": {"a": torch.zeros(2)}}, {"set": {1, 2}})  # not JSON
+    with pytest.raises(TypeError):
+        save(tmp_path, impossible, keep=1)
+    assert os.listdir(tmp_path) == ["step_00000001"]
+    loaded, notes = newest(tmp_path)
+    assert loaded is not None and notes == []
+
+
+def save_dying(folder: Path, moment: str, count: int) -> int:
+    """Save a second checkpoint in a child that gets SIGKILL at its n-th call of a system function; its exit code."""
+    child = os.fork()
+    if child == 0:
+        calls = 0
+        owner = {"fsync": os, "rmtree": shutil}.get(moment, Path)
+        original = getattr(owner, moment)
+
+        def dying(*args, **options):
+            nonlocal calls
+            calls += 1
+            if calls == count:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **options)
+
+        setattr(owner, moment, dying)
+        save(folder, checkpoint(2), keep=1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("moment", ["mkdir", "write_text", "fsync", "rename", "rmtree"])
+def test_a_kill_at_any_moment_of_saving_leaves_a_whole_checkpoint(tmp_path: Path, moment: str) -> None:
+    for count in itertools.count(1):
+        folder = tmp_path / str(count)
+        save(folder, checkpoint(1), keep=1)
+        code = save_dying(folder, moment, count)
+        loaded, notes = newest(folder)
+        assert loaded is not None and loaded.step in (1, 2) and notes == []
+        save(folder, checkpoint(3), keep=1)
+        assert os.listdir(folder) == ["step_00000003"]  # what the kill left behind is cleared away
+        if code == 0:  # there is no such call any more
+            assert count > 1 and loaded.step == 2
+            break
+        assert code == -signal.SIGKILL
+
+
+def test_replacing_puts_the_new_folder_in_the_place_of_the_old(tmp_path: Path) -> None:
+    final = tmp_path / "model"
+
+    def fill(text: str) -> None:
+        with replacing(final) as partial:
+            (partial / "file").write_text(text, encoding="ascii")
+
+    fill("old")
+    fill("new")
+    assert (final / "file").read_text() == "new"
+    with pytest.raises(UnicodeEncodeError):
+        fill("\xff")
+    assert (final / "file").read_text() == "new"
+    assert os.listdir(tmp_path) == ["model"]

@@ -1,0 +1,137 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import vaegan
+from vaegan.data import Data, open_data
+from vaegan.errors import Mistake
+from vaegan.models import Autoencoder
+from vaegan.runs import Run
+from vaegan.trainers import train
+from vaegan.trainers.recorder import Recorder
+from vaegan.trainers.state import State
+
+from ..tiny import FAMILIES, NETWORKS, last, same_bits, tiny
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return open_data(tiny("vae").data)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, data: Data) -> Path:
+    return train(tiny("vae"), tmp_path_factory.mktemp("runs") / "vae", data).path
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Run:
+    """A finished run to spoil."""
+    os.system(f"cp -r {finished} {tmp_path / 'run'}")
+    return Run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_path, data, monkeypatch) -> None:
+    averages: list[Autoencoder] = []
+    finish = Recorder.finish
+
+    def keep(self: Recorder, state: State) -> None:
+        averages.append(state.average)
+        finish(self, state)
+
+    monkeypatch.setattr(Recorder, "finish", keep)
+    train(tiny(name, f"model.network={network}", "train.steps=3"), tmp_path / "run", data)
+    (trained,) = averages
+    loaded = vaegan.load(tmp_path / "run")
+    assert not loaded.training and not any(each.requires_grad for each in loaded.parameters())
+    assert same_bits(trained.state_dict(), loaded.state_dict())
+    weights = last(tmp_path / "run").tensors["autoencoder"]
+    assert not same_bits(dict(weights), loaded.state_dict())  # the average, not the last weights
+    images = torch.rand(9, 1, 8, 8) * 2 - 1
+    assert torch.equal(trained.reconstruct(images), loaded.reconstruct(images))
+    assert torch.equal(trained.encode(images).log_variance, loaded.encode(images).log_variance)
+    if name != "ae":
+        assert torch.equal(trained.sample(9, seed=3), loaded.sample(9, seed=3))
+
+
+def test_a_float64_run_loads_as_float64(tmp_path: Path, data: Data) -> None:
+    train(tiny("vae", "train.dtype=float64", "train.steps=1"), tmp_path / "run", data)
+    assert vaegan.load(tmp_path / "run").sample(2).dtype == torch.float64
+
+
+def test_the_folder_tells_what_it_is(run: Run) -> None:
+    assert run.exists and run.finished and run.exported_step == 5
+    assert run.config == tiny("vae")
+    described = json.loads((run.model_folder / "config.json").read_text())
+    assert described == {
+        "step": 5, "seed": 5, "image_shape": [1, 8, 8], "model": tiny("vae").model.model_dump(mode="json")
+    }  # fmt: skip
+    nowhere = Run(run.path / "nowhere")
+    assert not nowhere.exists and not nowhere.finished and nowhere.exported_step is None
+
+
+def test_a_run_that_has_steps_before_it_is_not_finished(run: Run) -> None:
+    run.write_config(tiny("vae", "train.steps=6"))
+    assert run.exists and not run.finished
+
+
+def refused(path: Path, *words: str) -> None:
+    with pytest.raises(Mistake) as mistake:
+        vaegan.load(path)
+    assert "\n" not in str(mistake.value)
+    for word in words:
+        assert word in str(mistake.value)
+
+
+def test_loading_what_is_no_run_is_a_mistake(run: Run, tmp_path: Path) -> None:
+    refused(tmp_path / "nothing", "nothing", "not a run folder", "--output")
+    refused(tmp_path, "not a run folder")
+
+
+@pytest.mark.parametrize("contents", [b"", b"\x00" * 40, b"\xff" * 8 + b"{}", b"{", None, "torn"])
+def test_damaged_weights_are_a_mistake(run: Run, contents: bytes | str | None) -> None:
+    file = run.model_folder / "model.safetensors"
+    whole = file.read_bytes()
+    file.unlink()
+    if contents is not None:
+        file.write_bytes(whole[:-9] if isinstance(contents, str) else contents)
+    refused(run.path, "model.safetensors", "resume the run")
+
+
+def test_another_models_weights_are_a_mistake(run: Run) -> None:
+    file = run.model_folder / "model.safetensors"
+    for weights in ({}, {"encoder.head.weight": torch.zeros(2, 2)}):
+        save_file(weights, file)
+        refused(run.path, "not this run's weights")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"step": null}', '{"step": "many"}', "\0"])
+def test_a_damaged_description_is_a_mistake(run: Run, text: str) -> None:
+    (run.model_folder / "config.json").write_text(text)
+    refused(run.path, "config.json", "damaged")
+
+
+def test_a_run_without_a_model_says_how_to_get_one(run: Run) -> None:
+    os.system(f"rm -r {run.model_folder}")
+    refused(run.path, "no model yet", "--resume")
+
+
+def test_a_resume_writes_a_lost_model_anew(run: Run, data: Data) -> None:
+    before = (run.model_folder / "model.safetensors").read_bytes()
+    saved = {path: path.stat().st_mtime_ns for path in run.checkpoints.rglob("*")}
+    os.system(f"rm -r {run.model_folder}")
+    train(tiny("vae"), run.path, data, resume=True)
+    assert (run.model_folder / "model.safetensors").read_bytes() == before
+    assert {path: path.stat().st_mtime_ns for path in run.checkpoints.rglob("*")} == saved  # not written again
+
+
+@pytest.mark.parametrize("text", ["", "model: {", "model: {family: vae}\n", "a: 1\na: 2\n"])
+def test_a_damaged_config_is_a_mistake(run: Run, text: str) -> None:
+    run.config_file.write_text(text)
+    refused(run.path, "config.yaml")

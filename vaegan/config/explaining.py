@@ -1,0 +1,81 @@
+"""What is wrong with a setting, in one line."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from .describe import Node, allowed, child, keys, node
+
+LONGEST = 80
+"""Characters of a value, a name or a message that somebody else wrote."""
+
+
+def explain(schema: type[BaseModel], detail: Any) -> str:
+    """One of pydantic's errors: the key, what was given, what is near, what is allowed.
+
+    Args:
+        schema: What was checked.
+        detail: One of the details that `pydantic.ValidationError.errors` lists.
+    """
+    whole = section = here = node(schema)
+    names, family = [], ""
+    for part in detail["loc"]:
+        if "families" in here:
+            family = f" of family {part}"
+        else:
+            names.append(str(part))
+        section, here = here, child(here, part)
+    key, given = word(".".join(names)), detail["input"]
+    match detail["type"]:
+        case "value_error":
+            return one_line(detail["ctx"]["error"])
+        case "json_invalid":
+            return f"not plain settings: {one_line(detail['msg'])}"
+        case "missing":
+            return f"{key}: missing; allowed: {allowed(here)}"
+        case "union_tag_not_found":
+            return f"{key}.family: missing; allowed: {' | '.join(here['families'])}"
+        case "union_tag_invalid":
+            key, given, here = f"{key}.family", given["family"], {"enum": list(here["families"])}
+        case "extra_forbidden":
+            hint = _nearest_key(key, section, whole)
+            return (
+                f"{key}: unknown key{family} (given {shown(given)}){hint}; allowed: {', '.join(section['properties'])}"
+            )
+    return f"{key}: got {shown(given)}{nearest(given, here.get('enum', ()))}; allowed: {allowed(here)}"
+
+
+def nearest(given: object, known: Iterable[object]) -> str:
+    """A question whether the nearest of the known words was meant; nothing where none is near."""
+    close = difflib.get_close_matches(given, map(str, known), n=1) if isinstance(given, str) else ()
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def shown(value: object) -> str:
+    """What was given, as one short line of JSON."""
+    return word(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def word(text: str) -> str:
+    """A name as one short line, whatever is in it."""
+    return one_line(text if text.isprintable() else ascii(text), LONGEST)
+
+
+def one_line(message: object, longest: int = 200) -> str:
+    """A message without line breaks, cut where it goes on for too long."""
+    text = " ".join(str(message).split())
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def _nearest_key(key: str, section: Node, whole: Node) -> str:
+    """The nearest key of the section, or else one of nearly that name in another."""
+    above, dot, name = key.rpartition(".")
+    here = {other: f"{above}{dot}{other}" for other in section["properties"]}
+    elsewhere = {other.rpartition(".")[2]: other for other, _ in keys(whole) if other != key}
+    for names, likeness in ((here, 0.6), (elsewhere, 0.8)):
+        if close := difflib.get_close_matches(name, names, 1, likeness):
+            return f"; did you mean {names[close[0]]}?"
+    return ""

@@ -1,0 +1,67 @@
+"""What the commands that make pictures do beside asking the model: read, go through it in batches, write."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from .console import Console
+from .data import Unreadable, find_images, read_image
+from .errors import Failure, Mistake
+from .images import to_float, to_uint8
+from .models import Autoencoder
+
+BATCH = 256
+"""Images made at a time."""
+
+
+def read(paths: Sequence[Path], model: Autoencoder, most: int) -> Tensor:
+    """Image files, and those in folders, fitted to a model: shape (N, C, S, S) in [-1, 1], of its type.
+
+    Raises:
+        Mistake: A file is no image, a folder holds none, or there are more than ``most``.
+    """
+    found = [[path / name for name in find_images(path)] if path.is_dir() else [path] for path in paths]
+    files = [file for each in found for file in each]
+    if len(files) > most:
+        raise Mistake(f"{len(files)} images: one picture holds at most {most}; name fewer")
+    channels, side, _ = model.image_shape
+    try:
+        pixels = torch.from_numpy(np.stack([read_image(file, side, channels) for file in files]))
+    except Unreadable as error:
+        raise Mistake(f"{error.file}: {error.reason}") from None
+    return to_float(pixels, next(model.parameters()).dtype)
+
+
+def make(what: str, given: Tensor, function: Callable[[Tensor], Tensor], console: Console) -> Tensor:
+    """The images that a function makes of codes or images, some at a time, as uint8.
+
+    Args:
+        what: What is being done, for the progress bar.
+        given: Shape (N, ...).
+        function: Makes images in [-1, 1], one of each.
+        console: Where progress goes.
+    """
+    made: list[Tensor] = []
+    with console.progress(what, "images") as progress:
+        for chunk in given.split(BATCH):
+            made.append(to_uint8(function(chunk)))
+            progress(min(len(made) * BATCH, len(given)), len(given))
+    return torch.cat(made)
+
+
+def write(picture: Image, file: Path, console: Console) -> None:
+    """Save a picture, in a folder that is made where it does not exist, and say so.
+
+    Raises:
+        Failure: It cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(file)
+    except (OSError, ValueError) as error:
+        raise Failure(f"--output {file}: {getattr(error, 'strerror', None) or error}") from None
+    console.say(f"{file}: {picture.width} x {picture.height} pixels")
