@@ -49,7 +49,6 @@ REQUIRES = [
     "pillow>=10.1",
     "psutil>=5.9",
     "pydantic>=2.7",  # use_attribute_docstrings
-    "psutil>=5.9",
     "pyyaml>=6.0.1",
     "rich>=13.7",
     "safetensors>=0.4.3",
@@ -63,8 +62,10 @@ REQUIRES = [
 TEST = [
     "build>=1.2",
     "hypothesis>=6.100",
+    "mpmath>=1.3",
     "pip>=23.1",
     "pytest>=8.2",
+    "scipy>=1.11",
     "setuptools>=77",
 ]
 

@@ -4,7 +4,8 @@
 
 Both loops run in turns inside one process, so that only their ratio is to be read. The bare loop is what a
 script for one device and the three-way game alone would be: same losses, same optimizers, noise from
-torch.randn, no averaging of weights, no gradient norms, no log, no resume. The parts of the difference are then timed one by one on the same networks.
+torch.randn, no averaging of weights, no gradient norms, no log, no resume. The parts of the difference are
+then timed one by one on the same networks.
 Recorded results: benchmarks/README.md.
 """
 
@@ -27,7 +28,6 @@ from vaegan.images import to_float
 from vaegan.randomness import normal
 from vaegan.trainers import ema, train
 from vaegan.trainers.base import FAMILIES, gradient_norms
-from vaegan.trainers.processes import arithmetic
 from vaegan.trainers.state import build_state
 from vaegan.trainers.step import Batch
 
@@ -170,7 +170,8 @@ def main() -> None:
     for number in range(arguments.rounds):
         theirs, own = bare(config, data, accelerator.device), ours(config, data)
         ratios.append(theirs / own)
-        print(f"round {number + 1}: bare {images / theirs:,.0f}, ours {images / own:,.0f} images/s, ratio {ratios[-1]:.3f}")
+        speeds = f"bare {images / theirs:,.0f}, ours {images / own:,.0f} images/s"
+        print(f"round {number + 1}: {speeds}, ratio {ratios[-1]:.3f}")
     step = 1000 * own / arguments.steps
     print(f"median ratio {statistics.median(ratios):.3f} on {accelerator.device}, {torch.get_num_threads()} threads")
     for name, milliseconds in parts(config, data, accelerator).items():

@@ -56,8 +56,7 @@ def write_report(comparison: Comparison, data: Data, path: Path) -> None:
     seed = comparison.study.seeds[0]
     models = {name: load(runs[seed].run.path) for name, runs in comparison.judged.items()}
     split = getattr(data, comparison.first.config.evaluate.split)
-    count = min(COLUMNS, len(split))
-    real = split[torch.arange(count) * len(split) // count]
+    real = split[split.spread(COLUMNS)]
     page = _environment().get_template("report.html.j2").render(
         comparison=comparison,
         config=comparison.first.config,

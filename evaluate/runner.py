@@ -77,8 +77,7 @@ def evaluate(
     with evaluating(model):
         for start in range(0, pair_count, config.batch_size):
             stop = min(start + config.batch_size, pair_count)
-            chosen = torch.arange(start, stop) * len(images) // pair_count
-            pairs = Pairs(model, images[chosen], start, seed)
+            pairs = Pairs(model, images[images.spread(pair_count)[start:stop]], start, seed)
             for metric in metrics:
                 metric.pairs(pairs)
             progress(stop, total)

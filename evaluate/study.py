@@ -212,7 +212,7 @@ def real_against_real(data: Data, config: EvaluateConfig) -> dict[str, float]:
     for split in (images, others):
         count = min(len(split), config.samples or len(images))
         total = StatisticsSum()
-        for chosen in (torch.arange(count) * len(split) // count).split(config.batch_size):
+        for chosen in split.spread(count).split(config.batch_size):
             pixels = to_float(split[chosen])
             total.add(pixels, spectrum(pixels))
         sums.append(total.statistics())

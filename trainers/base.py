@@ -67,7 +67,8 @@ def train(
             data.train, config.data, config.seed, config.train.batch_size, part,
             config.train.micro_batch_size, accelerator.device, state.step, config.train.steps,
         )  # fmt: skip
-        with console.progress(f"Training {folder.name}", "images", config.train.batch_size) as progress:
+        title = f"Training {config.track.name or folder.name}"
+        with console.progress(title, "images", config.train.batch_size) as progress:
             for micro_batches in stream:
                 schedule(config.train, state)
                 codes = gradients(config, family, state, micro_batches, part, accelerator)

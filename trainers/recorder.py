@@ -18,7 +18,7 @@ from vaegan.checkpoints import Checkpoint, load_latest
 from vaegan.checkpoints import save as save_checkpoint
 from vaegan.config import Config, dump
 from vaegan.console import Console
-from vaegan.data import Data, Images
+from vaegan.data import Data
 from vaegan.errors import Mistake
 from vaegan.images import beside, grid, to_float
 from vaegan.losses.adversarial import NAMES
@@ -161,7 +161,8 @@ class Recorder:
         if not self.accelerator.is_main_process:
             return
         model, pictures = state.average, {}
-        real = _fixed(self.data)[torch.arange(min(GRID, len(_fixed(self.data))))].to(self.accelerator.device)
+        fixed = self.data.validation if len(self.data.validation) else self.data.train
+        real = fixed[fixed.spread(GRID)].to(self.accelerator.device)
         fake = model.reconstruct(to_float(real, next(model.parameters()).dtype))
         pictures["reconstruction"] = beside(real, fake)
         if self.config.model.family != "ae":
@@ -205,8 +206,3 @@ def _accuracy(counts: Tensor) -> float:
     """
     right = counts.diagonal() if counts.shape[1] == 3 else counts[[0, 1, 2], [0, 1, 1]]
     return float((right / counts.sum(1)).mean())
-
-
-def _fixed(data: Data) -> Images:
-    """The images whose reconstructions are shown: validation ones, or training ones where none are held out."""
-    return data.validation if len(data.validation) else data.train

@@ -92,26 +92,24 @@ def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | N
 
     from vaegan.config.reading import check
     from vaegan.config.schema import Config
-    from vaegan.evaluate.runner import evaluate as judge
-    from vaegan.evaluate.runner import write_metrics
+    from vaegan.evaluate import runner
     from vaegan.runs import Run
 
     folder, console = Run(run), _console()
     tree = folder.config.model_dump(mode="json")
-    named = None if metrics is None else [name.strip() for name in metrics.split(",")]
-    asked = {"metrics": named, "samples": samples, "split": split}
+    asked = {"metrics": metrics and metrics.replace(" ", "").split(","), "samples": samples, "split": split}
     tree["evaluate"] |= {key: value for key, value in asked.items() if value is not None}
     config = check(Config, tree, str(run))
     model = _load(run, console).to("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = config.evaluate.split
-    images = getattr(_open(config, console), chosen)
+    split, notify = config.evaluate.split, console.note
+    images = getattr(_open(config, console), split)
     if not len(images):
-        raise Mistake(f"--split {chosen}: the run keeps no image in it (data.{chosen} is 0)")
+        raise Mistake(f"--split {split}: the run keeps no image in it (data.{split} is 0)")
     with console.progress("Evaluating", "images") as progress:
-        result = judge(
-            model, images, config.evaluate, split=chosen, seed=config.seed, progress=progress, notify=console.note
-        )  # fmt: skip
-    write_metrics(result, folder.metrics_file)
+        result = runner.evaluate(
+            model, images, config.evaluate, split=split, seed=config.seed, progress=progress, notify=notify
+        )
+    runner.write_metrics(result, folder.metrics_file)
     console.table(["figure", str(run)], [[name, f"{value:.4g}"] for name, value in result.metrics.items()])
     console.say(f"written to {folder.metrics_file}, with the protocol of every figure")
 
@@ -211,16 +209,14 @@ def configs(schema: bool) -> None:
 
 
 def _train(config: "Config", folder: Path, data: "Data", resume: bool, console: "Console") -> "Run":
-    from vaegan.evaluate.runner import evaluate as judge
-    from vaegan.trainers import train as run_training
+    from vaegan.evaluate.runner import evaluate
+    from vaegan.trainers import train
 
     def validate(model: "Autoencoder", images: "Data") -> dict[str, float]:
-        held_out = images.validation
-        return judge(
-            model, held_out, config.evaluate, split="validation", seed=config.seed, notify=console.note
-        ).metrics
+        held_out, notify = images.validation, console.note
+        return evaluate(model, held_out, config.evaluate, split="validation", seed=config.seed, notify=notify).metrics
 
-    return run_training(config, folder, data, resume, validate, console)
+    return train(config, folder, data, resume, validate, console)
 
 
 def _default_folder(name: str) -> Path:

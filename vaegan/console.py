@@ -1,6 +1,5 @@
 """What a person sees: answers, notes, and progress bars on a terminal or plain lines elsewhere."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +8,8 @@ from contextlib import contextmanager
 Update = Callable[[int, int], None]
 """Told (done, total) as work goes on."""
 
-SECONDS_BEFORE_BAR = 0.5
+WORTH_A_BAR = 0.5
+"""Seconds of work left."""
 SECONDS_BETWEEN_LINES = 15.0
 NARROW = 60
 """Characters of a terminal that has no room for a bar beside the figures."""
@@ -79,11 +79,7 @@ class _Pace:
 
     def __init__(self, unit: str, per_step: int) -> None:
         self.unit, self.per_step = unit, per_step
-        self.begun = time.monotonic()
         self.first: tuple[int, float] | None = None
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.begun
 
     def per_second(self, done: int) -> float:
         """Steps per second; 0: not known yet."""
@@ -93,11 +89,12 @@ class _Pace:
 
     def rate(self, done: int) -> str:
         speed = self.per_second(done) * self.per_step
-        return f"{speed:,.{0 if speed >= 10 else 1}f} {self.unit}/s" if speed else f"- {self.unit}/s"
+        return f"{speed:,.{0 if speed >= 10 else 1}f} {self.unit}/s" if speed else ""
 
     def seconds_left(self, done: int, total: int) -> float:
+        """0: not known yet."""
         speed = self.per_second(done)
-        return (total - done) / speed if speed else math.inf
+        return (total - done) / speed if speed else 0.0
 
 
 @contextmanager
@@ -108,10 +105,10 @@ def _bar(what: str, unit: str, per_step: int) -> Iterator[Update]:
     terminal = Terminal(stderr=True)
     columns = [
         TextColumn("{task.description}", markup=False),
-        *([BarColumn()] if terminal.width >= NARROW else []),
+        *([BarColumn(bar_width=28)] if terminal.width >= NARROW else []),
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[rate]}"),
     ]
     progress = Progress(*columns, console=terminal, refresh_per_second=5)
     task = progress.add_task(what, total=0, rate="")
@@ -119,7 +116,7 @@ def _bar(what: str, unit: str, per_step: int) -> Iterator[Update]:
 
     def update(done: int, total: int) -> None:
         progress.update(task, completed=done, total=total, rate=pace.rate(done))
-        if pace.seconds() > SECONDS_BEFORE_BAR:
+        if pace.seconds_left(done, total) > WORTH_A_BAR:
             progress.start()
 
     try:
@@ -134,9 +131,11 @@ def _lines(what: str, unit: str, per_step: int) -> Update:
 
     def update(done: int, total: int) -> None:
         nonlocal printed
-        rate, left = pace.rate(done), pace.seconds_left(done, total)
+        words = [f"{what}: {done:,}/{total:,}", pace.rate(done)]
+        left = pace.seconds_left(done, total)
         if time.monotonic() - printed >= SECONDS_BETWEEN_LINES:
             printed = time.monotonic()
-            print(f"{what}: {done}/{total}, {rate}, {left:.0f} s left", file=sys.stderr, flush=True)
+            words += [f"{left:,.0f} s left"] if left else []
+            print(", ".join(filter(None, words)), file=sys.stderr, flush=True)
 
     return update

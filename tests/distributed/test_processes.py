@@ -31,7 +31,7 @@ def pair(tmp_path_factory) -> Path:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     worker = [str(Path(__file__).with_name("worker.py")), "2", str(root / "runs"), *map(str, files)]
-    ended = subprocess.run([*command, *worker], capture_output=True, text=True, env=environment, timeout=300)
+    ended = subprocess.run([*command, *worker], capture_output=True, text=True, env=environment, timeout=600)
     assert ended.returncode == 0, ended.stderr[-6000:]
     return root / "runs"
 

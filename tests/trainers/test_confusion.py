@@ -25,8 +25,12 @@ def cells(image: Image.Image, count: int) -> list[list[object]]:
         colours.append([])
         for left, top, right, bottom in row:
             inside = image.crop((left + 1, top + 1, right, bottom))
-            ring = [inside.getpixel((x, y)) for x in range(inside.width) for y in range(inside.height)
-                    if x < 2 or y < 2 or x >= inside.width - 2 or y >= inside.height - 2]
+            ring = [
+                inside.getpixel((x, y))
+                for x in range(inside.width)
+                for y in range(inside.height)
+                if x < 2 or y < 2 or x >= inside.width - 2 or y >= inside.height - 2
+            ]
             assert len(set(ring)) == 1
             assert len(inside.getcolors(1 << 20)) > 2  # the number is there
             colours[-1].append(ring[0])

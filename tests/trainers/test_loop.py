@@ -135,7 +135,7 @@ def stopped(tmp_path_factory) -> tuple[Path, dict[str, list[int]]]:
     (root / "config.yaml").write_text(dump(tiny("vaegan3", *SLOW)))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(Path(__file__).with_name("stopped.py")), str(root / "config.yaml"), str(root)]
-    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert ended.returncode == 0, ended.stderr
     return root, json.loads(ended.stdout.splitlines()[-1])
 

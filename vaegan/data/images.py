@@ -92,6 +92,14 @@ class Images:
         except Unreadable as error:
             raise Failure(f"{error.file}: {error.reason}; mend or restore this image, then resume") from error
 
+    def spread(self, count: int) -> Tensor:
+        """The numbers of ``count`` images at even distances, int64; all of them if there are no more.
+
+        Sets are often sorted by class, so that the first images would be of one class.
+        """
+        count = min(count, len(self))
+        return torch.arange(count) * len(self) // max(1, count)
+
     def label(self, index: int) -> str | None:
         """Class name of an image; None if the set has no labels."""
         return None if self.labels is None else self.classes[int(self.labels[index])]

@@ -80,4 +80,3 @@ class Autoencoder(nn.Module):
 def autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:
     """The arithmetic of a training forward: ``dtype`` (bfloat16), or that of the weights where it is None."""
     return torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None)
-
