@@ -8,7 +8,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from torch import Tensor

@@ -1,6 +1,7 @@
 """How the work of one step is divided over processes, and in which arithmetic it is done."""
 
 import os
+import warnings
 
 import torch
 from accelerate import Accelerator
@@ -33,6 +34,8 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         )
     torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
+    # Said of dimensions of one element, whose stride means nothing.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     replicas = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
     # Accelerate 1.15 joins processes without an accelerator only where it is told to use the CPU.
     cpu = not torch.accelerator.is_available()

@@ -33,6 +33,12 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers = {None: [(f"tag:yaml.org,2002:{kind}", pattern) for kind, pattern in PLAIN.items()]}  # noqa: RUF012
 
+    yaml_constructors = {  # noqa: RUF012
+        tag: function
+        for tag, function in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in ("str", "seq", "map", *PLAIN)
+    }
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]

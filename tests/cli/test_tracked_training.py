@@ -1,0 +1,68 @@
+"""A training as a user starts it, and what its W&B file holds afterwards."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from vaegan.config import dump
+from vaegan.runs import Run
+
+from ..tiny import tiny
+from ..wandb_file import config as config_of
+from ..wandb_file import history, kinds, read_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("tracked")
+    config = tiny("vaegan3", "track.wandb=offline", "train.sample_every=4", "train.steps=6", "train.evaluate_every=4")
+    (folder / "tiny.yaml").write_text(dump(config))
+    home = {f"WANDB_{name}_DIR": str(folder / "home") for name in ("CACHE", "CONFIG", "DATA")}
+    command = [sys.executable, "-m", "vaegan", "train", "tiny.yaml", "evaluate.metrics=[psnr]", "--output", "run"]
+    subprocess.run(command, cwd=folder, env={**os.environ, **home}, check=True, capture_output=True, timeout=300)
+    return Run(folder / "run")
+
+
+def test_every_scalar_of_the_history_is_in_the_file(run: Run) -> None:
+    logged: dict[int, dict[str, object]] = {}
+    for entry in history(read_run(run.path)):
+        logged.setdefault(entry["step"], {}).update(entry)
+    lines = [json.loads(line) for line in run.history_file.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 4, 4, 6]
+    names = set()
+    for line in lines:
+        scalars = {key: value for key, value in line.items() if isinstance(value, float)}
+        assert scalars.items() <= logged[line["step"]].items()
+        names |= scalars.keys()
+    assert {"loss/kl", "loss/adversarial", "loss/discriminator", "loss/r1", "loss/similarity", "elbo"} <= names
+    assert {"gradient/autoencoder", "gradient/discriminator", "discriminator/accuracy"} <= names
+    assert {"gap/mmd2", "gap/frechet", "validation/reconstruction/psnr"} <= names
+    assert {"timing/images_per_second", "timing/memory_bytes"} <= logged[6].keys()
+
+
+def test_grids_and_confusion_matrices_are_pictures_in_the_file(run: Run) -> None:
+    pictures = {
+        (entry["step"], key): value["path"]
+        for entry in history(read_run(run.path))
+        for key, value in entry.items()
+        if isinstance(value, dict)
+    }
+    for step in (4, 6):
+        for kind in ("reconstruction", "sample"):
+            (files,) = run.path.glob("wandb/offline-run-*/files")
+            shown = Image.open(files / pictures[step, f"grid/{kind}"])
+            assert shown.tobytes() == Image.open(run.samples / f"step_{step:08d}_{kind}.png").tobytes()
+    assert {step for step, key in pictures if key == "discriminator/confusion"} == {1, 2, 4, 6}
+
+
+def test_the_config_and_the_final_weights_are_in_the_file(run: Run) -> None:
+    records = read_run(run.path)
+    assert config_of(records) == run.config.model_dump(mode="json")
+    (artifact,) = kinds(records, "artifact")
+    files = {entry.path: Path(entry.local_path) for entry in artifact.manifest.contents}
+    assert files == {name: run.model_folder / name for name in ("model.safetensors", "config.json")}
