@@ -36,7 +36,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
     # Said of dimensions of one element, whose stride means nothing.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-    replicas = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+    replicas = DistributedDataParallelKwargs(gradient_as_bucket_view=True)
     # Accelerate 1.15 joins processes without an accelerator only where it is told to use the CPU.
     cpu = not torch.accelerator.is_available()
     accelerator = Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[replicas])

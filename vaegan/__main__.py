@@ -136,8 +136,7 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None) -> None
     comparison = run_study(described, configs, folder, train_one, console, shlex.join(["vaegan", *sys.argv[1:]]))
     if comparison is not None:
         console.table(*comparison.table())
-        for sentence in comparison.sentences():
-            console.say(sentence)
+        console.say("\n".join(comparison.sentences()))
         console.say(f"report: {(folder / 'report.html').absolute()}")
 
 
@@ -169,7 +168,8 @@ def reconstruct(run: Path, paths: tuple[Path, ...], output: Path) -> None:
     console = _console()
     model = _load(run, console)
     real = read(paths, model, MOST)
-    write(beside(real, make("Reconstructing", real, model.reconstruct, console)), output, console)
+    fake = make("Reconstructing", real, model.reconstruct, console)
+    write(beside(real, fake, columns=min(8, len(real))), output, console)
 
 
 @cli.command(short_help="Show the way from one image to another.")
@@ -202,10 +202,10 @@ def configs(schema: bool) -> None:
     if schema:
         click.echo(schema_text())
         return
-    listed = {name: path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for name, path in recipes().items()}
-    width = max(map(len, listed))
-    for name, line in listed.items():
-        click.echo(f"{name:{width}}  {line}")
+    listed = recipes()
+    for name, path in listed.items():
+        first_line = path.read_text(encoding="utf-8").splitlines()[0]
+        click.echo(f"{name:{max(map(len, listed))}}  {first_line.lstrip('# ')}")
 
 
 def _train(config: "Config", folder: Path, data: "Data", resume: bool, console: "Console") -> "Run":
@@ -248,8 +248,8 @@ def _show_plan(config: "Config", console: "Console") -> None:
     from vaegan.trainers.plan import plan
 
     planned = plan(config)
-    console.say(dump(config))
     sizes = {**planned.parameters, "all": sum(planned.parameters.values())}
+    console.say(dump(config))
     console.table(["network", "parameters"], [[name, f"{count:,}"] for name, count in sizes.items()])
     console.say(
         f"weights {planned.weight_bytes / 2**20:,.1f} MiB (with the averaged copy),"

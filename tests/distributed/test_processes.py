@@ -47,6 +47,9 @@ def test_two_processes_are_one(name: str, pair: Path, tmp_path: Path) -> None:
     difference, where = farthest(expected, found)
     assert difference < 1e-8, where
 
+    meter = json.loads((pair / name / "checkpoints" / "step_00000003" / "state.json").read_text())["state"]["meter"]
+    assert meter["loss/reconstruction"][1] == pytest.approx(2)  # steps since the last line, whatever the processes
+
     lines = [
         [json.loads(line) for line in run.history_file.read_text().splitlines()] for run in (alone, Run(pair / name))
     ]

@@ -20,7 +20,7 @@ from vaegan.trainers.base import gradient_norms
 from vaegan.trainers.interrupt import Interrupts
 from vaegan.trainers.meter import Meter
 from vaegan.trainers.processes import arithmetic, make_accelerator, share
-from vaegan.trainers.state import build_state
+from vaegan.trainers.state import build_state, restore
 from vaegan.trainers.step import Report
 
 from ..tiny import EVERYTHING, FAMILIES, flat, last, same_bits, tiny
@@ -194,6 +194,17 @@ def test_a_resume_passes_over_damaged_checkpoints(tmp_path: Path, data: Data, sp
     train(config, run.path, data, resume=True)
     assert same_bits(before, flat(last(run.path)))
     assert run.history_file.read_bytes() == lines
+
+
+def test_a_resumed_optimizer_is_laid_out_in_memory_as_before(tmp_path: Path, data: Data) -> None:
+    config = tiny("vaegan3", "train.steps=1")
+    accelerator = make_accelerator(config.train)
+    state = build_state(config, FAMILY_OF["vaegan"], accelerator)
+    restore(state, last(train(config, tmp_path / "run", data).path), accelerator)
+    moments = [(key, value) for adam in state.optimizers.values() for key, value in adam.state.items()]
+    assert len(moments) == sum(len(list(network.parameters())) for network in state.networks.values())
+    assert all(value["exp_avg"].stride() == value["exp_avg_sq"].stride() == key.stride() for key, value in moments)
+    assert any(not key.is_contiguous() for key, _ in moments)
 
 
 def test_another_config_or_other_images_cannot_be_resumed(tmp_path: Path, data: Data) -> None:

@@ -1,14 +1,12 @@
 """Configs: what is read, what is refused and in which words."""
 
-import copy
-import random
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from vaegan.config import Config, differences, dump, load_config, load_study, recipes
@@ -73,7 +71,9 @@ def test_what_is_printed_reads_back_to_the_same_config(tree, write):
     rate=st.floats(min_value=1e-300, max_value=1e300),
     seed=st.integers(0, 2**63 - 1),
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(name="\x85", rate=1.0, seed=0)
+@example(name="1e3", rate=1e-5, seed=2**63 - 1)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_round_trip_keeps_odd_names_and_numbers(name, rate, seed, write):
     tree = {**RUN, "seed": seed, "track": {"name": name}, "train": {"steps": 1, "learning_rate": rate}}
     config = check(Config, tree, "given")
@@ -139,6 +139,8 @@ def test_words_are_read_as_yaml_1_2(text, value):
         ("track.name=!!python/name:os.system", "only plain values are read"),
         ("track.name=!!binary aGk=", "only plain values are read"),
         ("track.tags=!!set {a}", "only plain values are read"),
+        ("seed=!!bool x", "not YAML"),
+        ("seed=!!int ''", "not YAML"),
         ("track.name=[", "not YAML"),
         ("track.name=\0", "not YAML"),
         ("seed=" + "[" * 5000, "not YAML"),
@@ -269,52 +271,6 @@ def test_the_printed_schema_has_every_setting_and_fits_a_terminal():
         assert below.get("description") or "families" in below, f"{key} has no docstring"
     assert "model.discriminator_learning_rate" not in text
     assert re.search(r"train\.discriminator_learning_rate: number > 0 \| null = null\n", text)
-
-
-VALUES = [
-    None, True, False, 0, 1, -1, 7, 8, 10**9, 10**40, 0.5, -0.0, 1e-300, float("inf"), float("nan"), "", "x", "two",
-    "vaegan", "mlp", "folder", "\0", "é\u2028", [], [1], [[]], ["psnr"], {}, {"x": 1}, {"family": "ae"}, [None], "1e5",
-    "~", "null",
-]  # fmt: skip
-
-
-def mutated(tree: dict, chance: random.Random) -> dict:
-    """A config with one to three keys lost, renamed, doubled elsewhere or set to something odd."""
-    tree = copy.deepcopy(tree)
-    for _ in range(chance.randint(1, 3)):
-        section = tree
-        while (
-            deeper := [value for value in section.values() if isinstance(value, dict) and value]
-        ) and chance.random() < 0.7:
-            section = chance.choice(deeper)
-        if not section:
-            continue
-        key = chance.choice(list(section))
-        match chance.randrange(5):
-            case 0:
-                del section[key]
-            case 1:
-                section[chance.choice([key + "s", key[:-1], key.upper(), "", " ", "family", "steps"])] = section.pop(
-                    key
-                )
-            case _:
-                section[key] = chance.choice(VALUES)
-    return tree
-
-
-def test_mutated_configs_are_planned_or_refused_in_one_line(write):
-    chance = random.Random(2)
-    whole = [check(Config, tree, "whole").model_dump(mode="json") for tree in (RUN, VAEGAN)]
-    counts = {"planned": 0, "refused": 0}
-    for _ in range(300):
-        name = write(mutated(chance.choice([*whole, RUN, VAEGAN]), chance))
-        try:
-            assert plan(load_config(name)).parameters
-            counts["planned"] += 1
-        except Mistake as mistake:
-            lines = str(mistake).splitlines()
-            counts["refused"] += len(lines) == 1
-    assert sum(counts.values()) == 300 and min(counts.values()) > 20, counts
 
 
 def test_recipes_are_found_from_any_folder(write):

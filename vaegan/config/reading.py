@@ -57,9 +57,13 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts every text that `_Loader` would take for a number in quotes."""
+    """Puts in quotes what `_Loader` would take for a number, and line breaks of every kind, which PyYAML would fold."""
+
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
 
 
+_Dumper.add_representer(str, _Dumper.represent_str)
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, None)
 
 
@@ -232,7 +236,7 @@ def _parse(text: str | bytes) -> Any:
         raise Mistake(f"{one_line(error.problem)}: only plain values are read{_at(error)}") from None
     except yaml.MarkedYAMLError as error:
         raise Mistake(f"not YAML: {one_line(error.problem)}{_at(error)}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, RecursionError) as error:
         raise Mistake(f"not YAML: {one_line(error)}") from None
 
 

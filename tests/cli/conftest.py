@@ -1,0 +1,47 @@
+"""The command line in this process, and runs to use it on."""
+
+import sys
+
+import pytest
+
+from vaegan.__main__ import main
+
+CONFIG = """# A run of a moment
+model: {family: vae, network: mlp, width: 8, latent_size: 2}
+data: {source: shapes, image_size: 8, channels: 3, count: 60}
+train: {steps: 4, batch_size: 8, log_every: 2}
+evaluate: {metrics: [psnr, elbo], batch_size: 8}
+track: {wandb: disabled}
+"""
+
+
+@pytest.fixture
+def vaegan(monkeypatch, capsys):
+    """Runs `vaegan WORDS` in this process: exit code, standard output, standard error."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vaegan", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """An empty working folder with the config of a tiny run."""
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def trained(work, vaegan):
+    """A finished run, in `runs/tiny`."""
+    assert vaegan("train", "tiny.yaml")[0] == 0
+    return work / "runs" / "tiny"

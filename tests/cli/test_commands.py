@@ -1,0 +1,190 @@
+"""Every command and option, on runs of a moment."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from vaegan import load
+from vaegan.config import load_config
+from vaegan.images import grid
+
+HELP = """
+import sys
+from click.testing import CliRunner
+from vaegan.__main__ import cli
+for command in ([], *([name] for name in cli.commands)):
+    result = CliRunner().invoke(cli, [*command, "--help"])
+    assert result.exit_code == 0 and "..." not in result.output.partition("Commands:")[2], result.output
+    print(result.output)
+print("loaded", *(name for name in ("torch", "wandb", "numpy", "pydantic", "rich") if name in sys.modules))
+"""
+
+
+def test_help_loads_nothing_heavy_and_knows_every_option():
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded"
+    for word in (
+        "--output",
+        "--resume",
+        "--dry-run",
+        "--metrics",
+        "--samples",
+        "--split",
+        "-n",
+        "-o",
+        "--steps",
+        "--schema",
+    ):
+        assert re.search(rf"\s{word}\b", done.stdout), word
+    for command in ("train", "evaluate", "compare", "sample", "reconstruct", "interpolate", "configs"):
+        assert re.search(rf"^  {command} +[A-Z].+\.$", done.stdout, re.MULTILINE), command
+
+
+def test_python_m_vaegan():
+    done = subprocess.run([sys.executable, "-m", "vaegan", "--version"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"vaegan, version \S+\n", done.stdout)
+
+
+def test_dry_run_shows_config_sizes_and_trains_nothing(work, vaegan):
+    code, out, err = vaegan("train", "tiny.yaml", "model.family=vaegan", "model.latent_size=3", "--dry-run")
+    assert (code, err) == (0, "")
+    shown, sizes = re.split(r"\n\n\s+(?=network +parameters)", out)
+    config = load_config("tiny.yaml", ["model.family=vaegan", "model.latent_size=3"])
+    assert yaml.safe_load(shown) == config.model_dump(mode="json")
+    numbers = {name: int(number.replace(",", "")) for name, number in re.findall(r"(\w+) +([\d,]+) *\n", sizes)}
+    assert numbers.keys() == {"encoder", "decoder", "discriminator", "all"}
+    assert numbers["all"] == numbers["encoder"] + numbers["decoder"] + numbers["discriminator"]
+    assert "weights" in sizes and "MiB" in sizes and "optimizer state" in sizes and "nothing was trained" in sizes
+    assert not (work / "runs").exists()
+
+
+def test_train_then_train_again(work, vaegan):
+    code, out, _ = vaegan("train", "tiny.yaml", "train.steps=3")
+    assert code == 0 and "trained 3 steps; judge it with `vaegan evaluate runs/tiny`" in out
+    code, _, err = vaegan("train", "tiny.yaml", "train.steps=3")
+    assert code == 2 and "--resume" in err and "--output" in err
+    weights = (work / "runs/tiny/model/model.safetensors").stat()
+    code, out, _ = vaegan("train", "tiny.yaml", "train.steps=3", "--resume")
+    assert code == 0 and "finished already, with 3 steps" in out
+    assert (work / "runs/tiny/model/model.safetensors").stat() == weights, "nothing is written again"
+    code, _, err = vaegan("train", "tiny.yaml", "train.steps=5", "model.beta=2", "--resume")
+    assert code == 2 and len(err.splitlines()) == 1
+    assert "steps: 3" in err and "5" in err and "beta: 1.0" in err and "2.0" in err
+
+
+def test_resume_where_nothing_is_begins(work, vaegan):
+    assert vaegan("train", "tiny.yaml", "--resume", "--output", "elsewhere/run")[0] == 0
+    assert load_config(work / "elsewhere/run/config.yaml") == load_config("tiny.yaml")
+
+
+def test_the_run_of_a_recipe_is_named_after_it(work, vaegan):
+    small = ["model.width=8", "train.steps=1", "train.batch_size=4", "track.wandb=disabled"]
+    assert vaegan("train", "digits/ae", *small)[0] == 0
+    assert (work / "runs/digits-ae/model/config.json").is_file()
+
+
+def test_evaluate_writes_metrics(trained, vaegan):
+    code, out, _ = vaegan("evaluate", trained)
+    assert code == 0 and str(trained) in out and f"written to {trained}/metrics.json" in out
+    first = json.loads((trained / "metrics.json").read_text())
+    assert first["metrics"].keys() == {"reconstruction/psnr", "elbo", "bits_per_dim"}
+    for name, value in first["metrics"].items():
+        assert re.search(rf"{name} +{re.escape(f'{value:.4g}')}", out)
+    assert vaegan("evaluate", trained, "--metrics", "psnr, sharpness", "--samples", 5, "--split", "train")[0] == 0
+    second = json.loads((trained / "metrics.json").read_text())
+    assert "elbo" not in second["metrics"] and "sample/spectrum_error" in second["metrics"]
+    protocol = second["protocol"]
+    assert (protocol["split"], protocol["samples"], protocol["reconstructions"]) == ("train", 5, 5)
+
+
+def test_sample_draws_what_the_library_draws(trained, vaegan):
+    code, out, _ = vaegan("sample", trained, "-n", 6, "-o", "new/folder/drawn.png")
+    assert code == 0 and out.startswith("new/folder/drawn.png: ")
+    with Image.open("new/folder/drawn.png") as drawn:
+        expected = grid(load(trained).sample(6), columns=2)
+        assert drawn.size == expected.size and drawn.tobytes() == expected.tobytes()
+    assert vaegan("sample", trained, "-n", 6, "--seed", 1, "-o", "other.png")[0] == 0
+    with Image.open("other.png") as other:
+        assert other.tobytes() != expected.tobytes()
+
+
+def test_a_long_list_of_samples_is_its_parts(trained, vaegan, monkeypatch):
+    assert vaegan("sample", trained, "-n", 5, "-o", "whole.png")[0] == 0
+    monkeypatch.setattr("vaegan.pictures.BATCH", 2)
+    assert vaegan("sample", trained, "-n", 5, "-o", "parts.png")[0] == 0
+    with Image.open("whole.png") as whole, Image.open("parts.png") as parts:
+        assert whole.tobytes() == parts.tobytes()
+
+
+def test_reconstruct_takes_files_and_folders(trained, vaegan, work):
+    (work / "images/deep").mkdir(parents=True)
+    for number, name in enumerate(("a.png", "images/b.jpg", "images/deep/c.webp")):
+        Image.new("RGB", (20 + number, 30), (80 * number, 0, 255)).save(name)
+    assert vaegan("reconstruct", trained, "a.png", "images", "-o", "out.jpg")[0] == 0
+    with Image.open("out.jpg") as picture:
+        cell = 64 + 2
+        assert picture.size == (3 * cell + 2, 2 * cell + 2), "three images above their reconstructions"
+        red, _, blue = picture.getpixel((2 * cell + 30, 30))
+        assert abs(red - 160) < 12 and blue > 240, "the last real image"
+
+
+def test_interpolate_goes_from_one_reconstruction_to_the_other(trained, vaegan):
+    for name, colour in (("a.png", "red"), ("b.png", "blue")):
+        Image.new("RGB", (8, 8), colour).save(name)
+    assert vaegan("interpolate", trained, "a.png", "b.png", "--steps", 5, "-o", "way.png")[0] == 0
+    assert vaegan("reconstruct", trained, "a.png", "b.png", "-o", "ends.png")[0] == 0
+    with Image.open("way.png") as way, Image.open("ends.png") as ends:
+        assert way.size == (5 * 66 + 2, 68)
+        cells = [way.crop((2 + 66 * at, 2, 66 + 66 * at, 66)).tobytes() for at in range(5)]
+        assert cells[0] == ends.crop((2, 68, 66, 132)).tobytes()
+        assert cells[4] == ends.crop((68, 68, 132, 132)).tobytes()
+        assert len(set(cells)) > 2
+
+
+def test_configs_lists_recipes_with_a_line_each(vaegan):
+    code, out, _ = vaegan("configs")
+    assert code == 0
+    for line in out.splitlines():
+        assert re.fullmatch(r"\S+ {2,}\S.+", line)
+    assert {"quickstart", "digits/ae", "digits/vae", "digits/vaegan2", "digits/vaegan3"} <= {
+        line.split()[0] for line in out.splitlines()
+    }
+
+
+@pytest.mark.parametrize("reader", ["head -1", "true"])
+def test_a_reader_that_has_had_enough_gets_no_traceback(reader):
+    command = f"{sys.executable} -m vaegan configs --schema | {reader}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_compare_trains_judges_and_keeps_what_is_finished(work, vaegan):
+    two = {"vae": {"recipe": "tiny.yaml"}, "again": {"recipe": "tiny.yaml", "set": {"model": {"beta": 2}}}}
+    (work / "study.yaml").write_text(yaml.safe_dump({"title": "Two", "variants": two}))
+    code, out, err = vaegan("compare", "study.yaml", "train.steps=2")
+    assert code == 0, err
+    page = work / "runs/study/report.html"
+    assert f"report: {page}" in out and page.is_file() and (work / "runs/study/comparison.json").is_file()
+    weights = (work / "runs/study/vae/seed_0/model/model.safetensors").stat()
+    code, _, err = vaegan("compare", "study.yaml", "train.steps=2")
+    assert code == 0 and err.count("finished already") == 2
+    assert (work / "runs/study/vae/seed_0/model/model.safetensors").stat() == weights
+
+
+def test_a_run_that_is_not_finished_says_so(trained, vaegan):
+    described = trained / "model/config.json"
+    described.write_text(json.dumps({**json.loads(described.read_text()), "step": 3}))
+    code, _, err = vaegan("sample", trained, "-o", "x.png")
+    assert code == 0 and f"{trained}: not finished; this is its model after 3 of 4 steps" in err
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_evaluate_uses_the_gpu(trained, vaegan):
+    assert vaegan("evaluate", trained)[0] == 0
+    assert json.loads((trained / "metrics.json").read_text())["protocol"]["device"] == "cuda"

@@ -1,0 +1,163 @@
+"""What is asked wrongly gets one line and exit code 2; what cannot be done gets one line and exit code 1."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from vaegan.errors import Failure
+
+
+@pytest.fixture
+def refused(vaegan):
+    """Runs a command that must be refused, and gives its one line."""
+
+    def run(*words: object, code: int = 2) -> str:
+        got, out, err = vaegan(*words)
+        assert (got, out) == (code, ""), err
+        assert err.startswith("vaegan: ") and err.count("\n") == 1, err
+        return err.removeprefix("vaegan: ").rstrip()
+
+    return run
+
+
+def fails(error: BaseException) -> Callable[..., None]:
+    """A training that ends like this."""
+
+    def train(*given: object) -> None:
+        raise error
+
+    return train
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("frob",), ("train",), ("train", "tiny.yaml", "--outputt", "x"), ("sample", "run", "-n", "0"),
+              ("sample", "run", "-n", "x"), ("interpolate", "run", "a.png"), ("reconstruct", "run"),
+              ("interpolate", "run", "a.png", "b.png", "--steps", "1"), ("sample", "run", "--seed", "-1")],
+)  # fmt: skip
+def test_the_form_of_a_command(words, work, vaegan):
+    code, out, err = vaegan(*words)
+    assert code == 2 and out == "" and "Usage: vaegan" in err
+
+
+def test_configs_that_are_none(work, refused):
+    (work / "folder.yaml").mkdir()
+    Path("binary.yaml").write_bytes(bytes(range(256)))
+    assert "did you mean digits/vae?" in refused("train", "digits/vea")
+    assert "a folder" in refused("train", "folder.yaml")
+    assert "not YAML" in refused("train", "binary.yaml")
+    assert "vaegan compare quickstart" in refused("train", "quickstart")
+    assert "vaegan train digits/vae" in refused("compare", "digits/vae")
+    assert "did you mean train.steps?" in refused("train", "tiny.yaml", "train.step=3", "--dry-run")
+    assert "did you mean train.steps?" in refused("compare", "quickstart", "train.step=3")
+    assert sorted(path.name for path in work.iterdir()) == ["binary.yaml", "folder.yaml", "tiny.yaml"]
+
+
+def test_images_that_are_not_there(work, refused):
+    folder = ["data={source: folder, image_size: 8, root: images}"]
+    assert "no such folder" in refused("train", "tiny.yaml", *folder, "data.count=null")
+    (work / "images").mkdir()
+    assert "no image in it" in refused("train", "tiny.yaml", *folder, "data.count=null")
+
+
+def test_runs_that_are_none(trained, refused):
+    for path in (".", "nowhere", "tiny.yaml"):
+        assert (
+            refused("sample", path)
+            == f"{path}: not a run folder (it has no config.yaml); give the --output of `vaegan train`"
+        )
+        assert "not a run folder" in refused("evaluate", path)
+    shutil.rmtree(trained / "model")
+    assert "no model yet" in refused("sample", trained) and "--resume" in refused("evaluate", trained)
+    (trained / "config.yaml").write_text("")
+    assert "config.yaml: expected sections" in refused("sample", trained)
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 300, None])
+def test_models_that_are_damaged(damage, trained, refused):
+    weights = trained / "model/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8] if damage is None else damage)
+    assert str(weights) in refused("sample", trained)
+
+
+def test_what_is_wrong_about_an_evaluation(trained, refused):
+    assert 'got "psn"; did you mean psnr?' in refused("evaluate", trained, "--metrics", "psn")
+    assert "evaluate.metrics" in refused("evaluate", trained, "--metrics", "")
+    assert 'evaluate.split: got "tset"; did you mean test?' in refused("evaluate", trained, "--split", "tset")
+    assert "evaluate.samples: got 0; allowed: integer >= 1" in refused("evaluate", trained, "--samples", 0)
+    assert not (trained / "metrics.json").exists()
+
+
+def test_a_split_without_images(work, vaegan, refused):
+    assert vaegan("train", "tiny.yaml", "data.test=0")[0] == 0
+    assert "--split test: the run keeps no image in it" in refused("evaluate", "runs/tiny")
+
+
+def test_an_autoencoder_has_no_prior(work, vaegan, refused):
+    assert vaegan("train", "tiny.yaml", "model.family=ae", "--output", "ae")[0] == 0
+    assert "no prior" in refused("sample", "ae")
+    assert vaegan("evaluate", "ae")[0] == 0
+
+
+def test_pictures_that_cannot_be_read(trained, work, refused):
+    Path("broken.png").write_text("no picture")
+    (work / "empty").mkdir()
+    assert refused("reconstruct", trained, "broken.png") == "broken.png: not an image"
+    assert refused("reconstruct", trained, "nowhere.png") == "nowhere.png: no such file or directory"
+    assert "no image in it" in refused("reconstruct", trained, "empty")
+    Image.new("RGB", (8, 8)).save("good.png")
+    assert "not an image" in refused("interpolate", trained, "good.png", "broken.png")
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [("x.foo", "let it end in .png or .jpg"), ("x", "let it end in .png"), ("folder.png", "a folder, not a file"),
+     ("tiny.yaml/x.png", "tiny.yaml is a file, not a folder")],
+)  # fmt: skip
+def test_pictures_that_cannot_be_written(output, expected, work, refused):
+    (work / "folder.png").mkdir()
+    assert expected in refused("sample", "any", "-o", output)  # said before the run is looked at
+    assert expected in refused("reconstruct", "any", "a.png", "-o", output)
+    assert expected in refused("interpolate", "any", "a.png", "b.png", "-o", output)
+
+
+def test_folders_that_cannot_be_made(work, refused):
+    assert "tiny.yaml is a file" in refused("train", "tiny.yaml", "--output", "tiny.yaml")
+    assert "tiny.yaml is a file" in refused("train", "tiny.yaml", "--output", "tiny.yaml/run")
+    assert "tiny.yaml is a file" in refused("compare", "quickstart", "--output", "tiny.yaml")
+    assert refused("train", "tiny.yaml", "--output", "/proc/run", code=1).startswith("/proc/run: ")
+
+
+def test_a_disk_that_is_full(trained, refused):
+    Path("full.png").symlink_to("/dev/full")
+    assert refused("sample", trained, "-o", "full.png", code=1) == "--output full.png: No space left on device"
+
+
+def test_failures_end_with_1_and_their_one_line(work, vaegan, refused, monkeypatch):
+    for error, expected in (
+        (Failure("step 3: loss not finite"), "step 3: loss not finite"),
+        (PermissionError(13, "Permission denied", "runs"), "runs: Permission denied"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (
+            RuntimeError("CUDA out of memory. Tried\nmore"),
+            "CUDA out of memory. Tried; a smaller train.micro_batch_size",
+        ),
+    ):
+        monkeypatch.setattr("vaegan.trainers.train", fails(error))
+        assert refused("train", "tiny.yaml", code=1).startswith(expected)
+    monkeypatch.setattr("vaegan.trainers.train", fails(KeyboardInterrupt()))
+    code, _, err = vaegan("train", "tiny.yaml")
+    assert (code, err.strip()) == (130, "vaegan: interrupted")
+    monkeypatch.setattr("vaegan.trainers.train", fails(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        refused("train", "tiny.yaml")
+
+
+def test_other_ranks_leave_mistakes_to_the_first(work, vaegan, monkeypatch):
+    monkeypatch.setattr("vaegan.__main__.RANK", "1")
+    assert vaegan("train", "digits/vea") == (2, "", "")
+    assert vaegan("train", "tiny.yaml", "--dry-run") == (0, "", "")
+    monkeypatch.setattr("vaegan.trainers.train", fails(Failure("lost")))
+    assert vaegan("train", "tiny.yaml") == (1, "", "[rank 1] vaegan: lost\n")
