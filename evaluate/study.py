@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import vaegan
 from vaegan.checkpoints import digest, load_latest
 from vaegan.config import Config, StudyConfig
+from vaegan.config.comparing import Settings, differences, flat, training_settings
 from vaegan.config.schema import EvaluateConfig, VAEGANConfig
 from vaegan.console import Console
 from vaegan.data import Data, open_data
@@ -25,11 +25,7 @@ from .report import write_report
 from .runner import Evaluation, evaluate, read_metrics, write_metrics
 from .sharpness import StatisticsSum, kurtosis_gap, laplacian_gap, spectrum, spectrum_error
 
-Settings = dict[str, object]
 Notify = Callable[[str], None]
-NAMED = 4
-"""Differing settings that a message names; of the rest it gives the number."""
-
 
 Train = Callable[[Config, Path, Data, bool], Run]
 """Trains a run to its end in a folder; the last argument lets it go on with what lies there."""
@@ -95,9 +91,9 @@ def check_matched(configs: Mapping[str, Config]) -> None:
     """
     (reference, first), *others = configs.items()
     for name, config in others:
-        differing = _differences(matched_settings(first), matched_settings(config), reference, name)
+        differing = differences(matched_settings(first), matched_settings(config))
         if differing:
-            raise Mistake(f"variants are not matched: {differing}; give them one value under `shared:`")
+            raise Mistake(f"{reference} and {name} are not matched: {differing}; give them one value under `shared:`")
 
 
 def matched_settings(config: Config) -> Settings:
@@ -105,7 +101,7 @@ def matched_settings(config: Config) -> Settings:
     decoder = {f"model.{key}": getattr(config.model, key) for key in ("network", "width", "depth", "latent_size")}
     seen = {"train.steps * train.batch_size": config.train.steps * config.train.batch_size}
     sections = {"data": config.data.model_dump(mode="json"), "evaluate": config.evaluate.model_dump(mode="json")}
-    return decoder | seen | _flat(sections)
+    return decoder | seen | flat(sections)
 
 
 def check_seeds(study: StudyConfig) -> None:
@@ -135,8 +131,7 @@ def train_run(config: Config, folder: Path, data: Data, train: Train, console: C
     if not run.finished:
         console.note(f"{name}: {'going on with it' if run.exists else 'training'}")
         return train(config, folder, data, True)
-    before = run.config
-    differing = _differences(_flat(_trained(before)), _flat(_trained(config)), "the folder", "the study")
+    differing = differences(training_settings(run.config), training_settings(config))
     if differing:
         raise Mistake(f"{folder}: holds another finished run: {differing}; choose another --output")
     checkpoint = load_latest(run.checkpoints, console.note)
@@ -236,27 +231,3 @@ def _each_seed_first(planned: Mapping[str, Mapping[int, Config]]) -> Iterator[tu
     for seed in next(iter(planned.values())):
         for name, configs in planned.items():
             yield name, seed, configs[seed]
-
-
-def _trained(config: Config) -> dict[str, Any]:
-    """The sections that the weights are a function of."""
-    return config.model_dump(mode="json", exclude={"track", "evaluate"})
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Settings:
-    """`{"train": {"steps": 10}}` as `{"train.steps": 10}`."""
-    settings: Settings = {}
-    for key, value in tree.items():
-        settings |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return settings
-
-
-def _differences(one: Settings, other: Settings, name: str, other_name: str) -> str:
-    """In words, the settings that differ; empty: none does."""
-    missing = "not there"
-    keys = [key for key in {**one, **other} if one.get(key, missing) != other.get(key, missing)]
-    named = [
-        f"{key} is {one.get(key, missing)} in {name} and {other.get(key, missing)} in {other_name}"
-        for key in keys[:NAMED]
-    ]
-    return "; ".join(named) + (f"; and {len(keys) - NAMED} more" if len(keys) > NAMED else "")

@@ -122,11 +122,12 @@ def gradient_norms(config: TrainConfig, state: State, accelerator: Accelerator) 
     Raises:
         Failure: A gradient is not finite; the message names the loss term that is not.
     """
-    bound = config.clip_norm or math.inf
-    norms = {
-        name: float(torch.nn.utils.clip_grad_norm_(network.parameters(), bound))
-        for name, network in state.networks.items()
-    }
+    norms = {}
+    for name, parameters in state.parameters.items():
+        norm = torch.nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])
+        if config.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norm)
+        norms[name] = float(norm)
     if not all(map(math.isfinite, norms.values())):
         terms = [key for key, total in state.meter.total(accelerator).sums.items() if not total.isfinite().all()]
         guilty = terms or [f"the gradient of the {name}" for name, norm in norms.items() if not math.isfinite(norm)]

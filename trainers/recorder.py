@@ -3,7 +3,6 @@
 Files are written by the main process; whatever needs every process (sums, codes) is asked of all of them.
 """
 
-import difflib
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
@@ -16,10 +15,11 @@ from torch import Tensor
 
 from vaegan.checkpoints import Checkpoint, load_latest
 from vaegan.checkpoints import save as save_checkpoint
-from vaegan.config import Config, dump
+from vaegan.config import Config
+from vaegan.config.comparing import differences, training_settings
 from vaegan.console import Console
 from vaegan.data import Data
-from vaegan.errors import Mistake
+from vaegan.errors import Failure, Mistake
 from vaegan.images import beside, grid, to_float
 from vaegan.losses.adversarial import NAMES
 from vaegan.losses.divergence import frechet_standard_normal, mmd_imq
@@ -37,6 +37,8 @@ Evaluator = Callable[[Autoencoder, Data], Mapping[str, float]]
 CONFUSION = "discriminator/confusion"
 GRID = 32
 """Images of a grid."""
+GAP_CODES = 2048
+"""Codes that the gap to the prior is measured with, since its kernel grows with their square."""
 
 
 class Recorder:
@@ -100,6 +102,8 @@ class Recorder:
 
     def save(self, state: State) -> None:
         """Write a checkpoint, and the averaged model as it is now; called by every process."""
+        if not state.finite():
+            raise Failure(f"step {state.step}: the weights are no longer finite; the last checkpoint is kept")
         meter = state.meter.total(self.accelerator)
         if self.accelerator.is_main_process:
             if state.step > self.saved:
@@ -137,9 +141,9 @@ class Recorder:
             self._time(state.step)
 
     def _gap(self, codes: Tensor, step: int) -> dict[str, float]:
-        """How far the aggregate posterior of this batch is from the prior."""
+        """How far the aggregate posterior of this batch, of `GAP_CODES` at most, is from the prior."""
+        codes = codes[:GAP_CODES].cpu()
         prior = normal((len(codes), codes.shape[1]), self.config.seed, "gap", step)
-        codes = codes.cpu()
         return {"gap/mmd2": mmd_imq(codes, prior).item(), "gap/frechet": frechet_standard_normal(codes).item()}
 
     def _time(self, step: int) -> None:
@@ -184,10 +188,9 @@ class Recorder:
             return None
         if not resume:
             raise Mistake(f"{self.run.path}: holds a run already; go on with --resume, or choose another --output")
-        before, now = dump(self.run.config).splitlines(), dump(self.config).splitlines()
-        changes = [line for line in difflib.ndiff(before, now) if line[0] in "+-"]
+        changes = differences(training_settings(self.run.config), training_settings(self.config))
         if changes:
-            raise Mistake(f"{self.run.config_file}: the run was started with another config ({'; '.join(changes)})")
+            raise Mistake(f"{self.run.config_file}: the run was started with another config ({changes})")
         checkpoint = load_latest(self.run.checkpoints, self.console.note)
         if checkpoint is not None and checkpoint.state["fingerprint"] != self.data.fingerprint:
             raise Mistake(f"{self.run.path}: the images are no longer those that the run was started with")

@@ -27,12 +27,18 @@ class State:
     """The same networks as Accelerate wrapped them: every training forward goes through these."""
     optimizers: dict[str, torch.optim.Optimizer]
     """One for each network."""
+    parameters: dict[str, list[nn.Parameter]]
+    """Those of each network, in the order of `named_parameters`."""
     average: Autoencoder
     """The averaged autoencoder."""
     meter: Meter = field(default_factory=Meter)
     """What was reported since the last line of the history."""
     step: int = 0
     """Optimizer steps taken."""
+
+    def finite(self) -> bool:
+        """Whether every weight is a number."""
+        return all(bool(weights.isfinite().all()) for own in self.parameters.values() for weights in own)
 
 
 def build_state(config: Config, family: Family, accelerator: Accelerator) -> State:
@@ -45,11 +51,12 @@ def build_state(config: Config, family: Family, accelerator: Accelerator) -> Sta
     average = copy.deepcopy(networks["autoencoder"]).eval().requires_grad_(False)
     assert isinstance(average, Autoencoder)
     prepared = {name: accelerator.prepare_model(network) for name, network in networks.items()}
+    parameters = {name: list(network.parameters()) for name, network in networks.items()}
     optimizers: dict[str, torch.optim.Optimizer] = {
-        name: torch.optim.Adam(network.parameters(), lr=config.train.learning_rate, betas=config.train.betas)
-        for name, network in networks.items()
+        name: torch.optim.Adam(own, lr=config.train.learning_rate, betas=config.train.betas)
+        for name, own in parameters.items()
     }
-    return State(networks, prepared, optimizers, average)
+    return State(networks, prepared, optimizers, parameters, average)
 
 
 def to_checkpoint(state: State, meter: Meter, extra: Mapping[str, Any]) -> Checkpoint:

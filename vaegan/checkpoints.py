@@ -47,8 +47,7 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     final = folder / f"step_{checkpoint.step:08d}"
     with replacing(final) as partial:
         for name, tensors in checkpoint.tensors.items():
-            values = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-            save_file(values, partial / f"{name}.safetensors")
+            save_tensors(tensors, partial / f"{name}.safetensors")
         state = {"step": checkpoint.step, "files": list(checkpoint.tensors), "state": checkpoint.state}
         (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
         hashes = {file.name: digest(file) for file in sorted(partial.iterdir())}
@@ -58,6 +57,18 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     for path in [*later, *_newest_first(folder)[len(later) + keep :], *unfinished]:
         shutil.rmtree(path)
     return final
+
+
+def save_tensors(tensors: Tensors, file: Path) -> None:
+    """Write named tensors as safetensors.
+
+    Raises:
+        OSError: They could not be written.
+    """
+    try:
+        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, file)
+    except SafetensorError as error:
+        raise OSError(f"{file}: {error}") from error
 
 
 def load_latest(folder: Path, notify: Callable[[str], None]) -> Checkpoint | None:

@@ -39,5 +39,6 @@ def grid(images: Tensor, columns: int, scale: int | None = None) -> Image.Image:
 def beside(real: Tensor, fake: Tensor, columns: int = 8) -> Image.Image:
     """Rows of real images, each above the row of their counterparts; both as `grid` takes them."""
     real, fake = (images if images.dtype == torch.uint8 else to_uint8(images) for images in (real.cpu(), fake.cpu()))
-    rows = [row for pair in zip(real.split(columns), fake.split(columns), strict=True) for row in pair]
-    return grid(torch.cat(rows), columns)
+    white = real.new_full((-len(real) % columns, *real.shape[1:]), 255)
+    rows = zip(torch.cat([real, white]).split(columns), torch.cat([fake, white]).split(columns), strict=True)
+    return grid(torch.cat([row for pair in rows for row in pair]), columns)

@@ -37,7 +37,7 @@ def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
     For constructors that draw their initial weights; the generator's state is restored afterwards.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, *purpose))
+        torch.default_generator.manual_seed(derive(seed, *purpose))
         yield
 
 

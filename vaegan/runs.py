@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from .checkpoints import replacing, sync
+from .checkpoints import replacing, save_tensors, sync
 from .config.reading import check, dump, read_tree
 from .config.schema import Config
 from .errors import Mistake
@@ -102,8 +102,7 @@ class Run:
         """Write the model that `vaegan.load` reads."""
         shape = {"step": step, "seed": self.config.seed, "image_shape": model.image_shape}
         with replacing(self.model_folder) as partial:
-            weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-            save_file(weights, partial / "model.safetensors")
+            save_tensors(model.state_dict(), partial / "model.safetensors")
             described = json.dumps({**shape, "model": model.config.model_dump(mode="json")}, indent=1)
             (partial / "config.json").write_text(described, encoding="utf-8")
 
@@ -131,6 +130,6 @@ def load(path: str | Path) -> Autoencoder:
         model.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload] # as trained: the same bits
         model.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError, StopIteration) as error:
-        reason = (str(error) or "it holds none").splitlines()[0]
+        reason = (str(error) or "it holds none").splitlines()[-1].strip()
         raise Mistake(f"{file}: not this run's weights ({reason}); resume the run to write them anew") from None
     return model.eval().requires_grad_(False)

@@ -150,18 +150,18 @@ def test_what_is_cut_off_is_resumed(finished: tuple[Path, Comparison], tmp_path:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("model.width=16", "model.width is 8 in vae and 16 in vaegan3"),
-        ("model.depth=2", "model.depth is 1 in vae and 2 in vaegan3"),
-        ("model.network=mlp", "model.network is conv in vae and mlp in vaegan3"),
-        ("model.latent_size=5", "model.latent_size is 4 in vae and 5 in vaegan3"),
-        ("train.steps=6", "train.steps * train.batch_size is 40 in vae and 48 in vaegan3"),
-        ("data.image_size=16", "data.image_size is 8 in vae and 16 in vaegan3"),
-        ("evaluate.split=validation", "evaluate.split is test in vae and validation in vaegan3"),
+        ("model.width=16", "model.width: 8 -> 16"),
+        ("model.depth=2", "model.depth: 1 -> 2"),
+        ("model.network=mlp", 'model.network: "conv" -> "mlp"'),
+        ("model.latent_size=5", "model.latent_size: 4 -> 5"),
+        ("train.steps=6", "train.steps * train.batch_size: 40 -> 48"),
+        ("data.image_size=16", "data.image_size: 8 -> 16"),
+        ("evaluate.split=validation", 'evaluate.split: "test" -> "validation"'),
     ],
 )
 def test_variants_that_are_not_matched_are_refused(override: str, said: str, tmp_path: Path) -> None:
     variants = configs() | {"vaegan3": configs(override)["vaegan3"]}
-    with pytest.raises(Mistake, match="not matched") as caught:
+    with pytest.raises(Mistake, match="vae and vaegan3 are not matched") as caught:
         run_study(tmp_path, variants, train_run=never)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -174,7 +174,7 @@ def test_as_many_images_in_other_batches_are_matched() -> None:
 
 
 def test_another_run_in_the_folder_is_refused(copied: Path) -> None:
-    with pytest.raises(Mistake, match=r"train\.learning_rate is 0\.001 in the folder and 0\.01 in the study"):
+    with pytest.raises(Mistake, match=r"train\.learning_rate: 0\.001 -> 0\.01"):
         run_study(copied, configs("train.learning_rate=0.01"), train_run=never)
     shutil.rmtree(copied / "vae" / "seed_5" / "model")
     with pytest.raises(Mistake, match="learning_rate"):

@@ -203,25 +203,6 @@ def dump(config: BaseModel) -> str:
     return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def differences(before: Config, now: Config) -> list[str]:
-    """The settings that differ between two configs, each as ``key: before -> now``."""
-    old, new = (dict(_leaves(config.model_dump(mode="json"))) for config in (before, now))
-    return [
-        f"{key}: {shown(old[key]) if key in old else 'absent'} -> {shown(new[key]) if key in new else 'absent'}"
-        for key in {**old, **new}
-        if old.get(key, _leaves) != new.get(key, _leaves)
-    ]
-
-
-def _leaves(tree: Tree, above: str = "") -> list[tuple[str, Any]]:
-    pairs = ((f"{above}{key}", value) for key, value in tree.items())
-    return [
-        leaf
-        for key, value in pairs
-        for leaf in (_leaves(value, f"{key}.") if isinstance(value, dict) else [(key, value)])
-    ]
-
-
 def _parse(text: str | bytes) -> Any:
     """A YAML document as mappings, lists, words and numbers.
 

@@ -176,7 +176,7 @@ class TrainConfig(Section):
     """Images that one process holds at a time; None: its whole share of the batch."""
     precision: Literal["fp32", "tf32", "bf16"] | None = None
     """Arithmetic of the networks; None: what `accelerate launch --mixed_precision` says, else fp32.
-    Losses and gradient penalties are float32 always."""
+    Under bf16 the losses, and the steps with a gradient penalty, stay float32."""
     dtype: Literal["float32", "float64"] = "float32"
     """Type of weights and images; float64 is for tests of exactness."""
     learning_rate: Positive = 1e-3

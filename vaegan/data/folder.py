@@ -54,7 +54,10 @@ def folder(root: Path, size: int, channels: int) -> Source:
     The folder that an image lies in, named by its path under the root, is its label; where images lie in the
     root itself, the set has no labels.
     """
-    names = find_images(root)
+    try:
+        names = find_images(root)
+    except Mistake as mistake:
+        raise Mistake(f"data.root: {mistake}") from mistake
     parents = [name.rpartition("/")[0] for name in names]
     classes = tuple(sorted(set(parents)))
     if "" in classes:
@@ -73,9 +76,9 @@ def find_images(root: Path) -> tuple[str, ...]:
         Mistake: There is no such folder, it may not be read, or no file in it ends like an image's.
     """
     if not root.exists():
-        raise Mistake(f"data.root: {root}: no such folder")
+        raise Mistake(f"{root}: no such folder")
     if not root.is_dir():
-        raise Mistake(f"data.root: {root}: a file, not a folder of images")
+        raise Mistake(f"{root}: a file, not a folder of images")
     names: list[str] = []
     folders, links, seen = [""], list[str](), set[tuple[int, int]]()
     while folders or links:
@@ -92,7 +95,7 @@ def find_images(root: Path) -> tuple[str, ...]:
                 names.append(name)
         links.sort(reverse=True)
     if not names:
-        raise Mistake(f"data.root: {root}: no image in it; files ending in {_listed(SUFFIXES)} are taken for images")
+        raise Mistake(f"{root}: no image in it; files ending in {_listed(SUFFIXES)} are taken for images")
     return tuple(sorted(names))
 
 
@@ -108,7 +111,7 @@ def _entries(root: Path, name: str) -> list[os.DirEntry[str]]:
         with os.scandir(os.path.join(root, name)) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
-        raise Mistake(f"data.root: {os.path.join(root, name)}: {(error.strerror or str(error)).lower()}") from error
+        raise Mistake(f"{os.path.join(root, name)}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _listed(suffixes: frozenset[str]) -> str:

@@ -39,7 +39,7 @@ class Decoder(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes (N, d) => images (N, C, S, S) in [-1, 1]."""
-        return torch.tanh(self.trunk(codes))
+        return torch.tanh(self.trunk(codes).to(codes.dtype))
 
 
 class Judgement(NamedTuple):

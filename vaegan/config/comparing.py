@@ -1,0 +1,40 @@
+"""What two configs differ in, setting by setting."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .explaining import shown
+from .schema import Config
+
+Settings = dict[str, object]
+"""Full key of a setting (``train.steps``) and its value."""
+
+NAMED = 4
+"""Differences that a message names; of the rest it gives the number."""
+
+HANDLING = {"data": {"cache", "workers", "strict", "download"}}
+"""How images are kept and read, which changes nothing that is trained."""
+
+
+def training_settings(config: Config) -> Settings:
+    """The settings that a run's weights and history are a function of."""
+    return flat(config.model_dump(mode="json", exclude={"track": True, "evaluate": True, **HANDLING}))
+
+
+def flat(tree: Mapping[str, Any], above: str = "") -> Settings:
+    """`{"train": {"steps": 10}}` as `{"train.steps": 10}`."""
+    settings: Settings = {}
+    for key, value in tree.items():
+        settings |= flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return settings
+
+
+def differences(before: Settings, now: Settings) -> str:
+    """The settings that differ, as ``key: before -> now``; empty if none does."""
+    changed = [
+        f"{key}: {shown(before[key]) if key in before else 'absent'} -> {shown(now[key]) if key in now else 'absent'}"
+        for key in {**before, **now}
+        if key not in before or key not in now or before[key] != now[key]
+    ]
+    more = [f"and {len(changed) - NAMED} more"] if len(changed) > NAMED else []
+    return "; ".join(changed[:NAMED] + more)
