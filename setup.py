@@ -59,6 +59,8 @@ REQUIRES = [
     "wandb>=0.31",
 ]
 
+CELEBA = ["gdown>=5"]  # with which torchvision fetches it from Google Drive
+
 TEST = [
     "build>=1.2",
     "hypothesis>=6.100",
@@ -90,7 +92,7 @@ setup(
     package_data=PACKAGE_DATA,
     include_package_data=False,
     install_requires=REQUIRES,
-    extras_require={"test": TEST, "dev": TEST + DEV},
+    extras_require={"celeba": CELEBA, "test": TEST, "dev": TEST + DEV},
     entry_points={"console_scripts": ["vaegan = vaegan.__main__:main"]},
     classifiers=[
         "Programming Language :: Python :: 3",

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 
 from vaegan.config import Config, load_config
+from vaegan.config.schema import VAEGANConfig
 from vaegan.console import Console, Update
 from vaegan.data import Data, batches, open_data
 from vaegan.images import to_float
@@ -125,8 +126,8 @@ def parts(config: Config, data: Data, accelerator: Accelerator) -> dict[str, flo
     def average() -> None:
         ema.update(state.average, state.networks["autoencoder"], 0.999, 0)
 
-    images, latent = next(stream)[0], torch.zeros(size, config.model.latent_size, device=device)
-    batch = Batch(to_float(images), latent, latent, 0, None)
+    (images, labels), latent = next(stream)[0], torch.zeros(size, config.model.latent_size, device=device)
+    batch = Batch(to_float(images), labels, latent, latent, 0, None)
     report = FAMILIES[config.model.family].step(config, state.networks, batch, lambda loss: None)
     work: dict[str, Callable[[], object]] = {
         "next batch in its order": lambda: next(stream),
@@ -164,6 +165,8 @@ def main() -> None:
     arguments = parser.parse_args()
     overrides = [*arguments.overrides, f"train.steps={arguments.steps + WARM_UP}", "track.wandb=disabled"]
     config = load_config(arguments.config, overrides)
+    if not isinstance(config.model, VAEGANConfig) or config.model.discriminator.classes != "three":
+        parser.error(f"{arguments.config}: the bare loop is that of the three-way VAE-GAN; name such a config")
     data, accelerator = open_data(config.data), Accelerator()
     images = arguments.steps * config.train.batch_size
     ratios = []

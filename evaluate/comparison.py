@@ -27,7 +27,7 @@ class Judged:
     seconds: float
     """Wall-clock time of the training."""
     memory_bytes: float
-    """Most memory that the training was seen to use."""
+    """The most in the run's `timing.jsonl`: of a GPU, or of the process when a line was logged."""
     parameters: Mapping[str, int]
     """Trained numbers of each network."""
 

@@ -55,7 +55,10 @@ _LPIPS = "Distance in the features of a network trained on photographs."
 _UNTRAINED = "Distance in the features of an untrained network, where the trained one’s weights are missing."
 _ELBO = "Lower bound of the log-probability of an image."
 _BITS = "Bits for each value of an image if the model were used to compress it."
-_MEMORY = "Most seen: on an accelerator, of its memory; on a CPU, of the process, with the libraries and the images."
+_MEMORY = (
+    "GPU: the most allocated on it. CPU: the resident memory of the process, which trained the variants in turn,"
+    " when a line was logged."
+)
 _PARAMETERS = "Trained numbers, those of a discriminator included."
 
 FIGURES: dict[str, Figure] = {
@@ -73,7 +76,7 @@ FIGURES: dict[str, Figure] = {
     "elbo": Figure(LIKELIHOOD, "ELBO, nats", _ELBO, "higher", None, "{:,.1f}".format),
     "bits_per_dim": Figure(LIKELIHOOD, "bits/dim", _BITS, "lower"),
     "seconds": Figure(PRICE, "training time", "By the clock, without the final evaluation.", "lower", None, duration),
-    "memory_bytes": Figure(PRICE, "peak memory", _MEMORY, None, None, memory),
+    "memory_bytes": Figure(PRICE, "memory", _MEMORY, None, None, memory),
     "parameters": Figure(PRICE, "parameters", _PARAMETERS, None, None, "{:,.0f}".format),
 }
 """Every figure, in the order in which tables show them."""

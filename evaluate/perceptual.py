@@ -33,6 +33,11 @@ def backbone_path() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / BACKBONE
 
 
+def backbone() -> str | None:
+    """What tells the backbone that `LPIPS` uses from others: its file's name, with its hash; None: there is no file."""
+    return BACKBONE if backbone_path().is_file() else None
+
+
 def trained_network(path: Path) -> nn.Module:
     """LPIPS v0.1 with AlexNet's trained weights and the calibrated weights that the package `lpips` ships.
 

@@ -13,8 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from torch import Tensor
 
 import vaegan
+from vaegan.checkpoints import write_text
 from vaegan.config import dump
-from vaegan.config.schema import VAEConfig
 from vaegan.data import Data
 from vaegan.images import to_float, to_picture, to_uint8
 from vaegan.models import Autoencoder
@@ -72,9 +72,7 @@ def write_report(comparison: Comparison, data: Data, path: Path) -> None:
         protocols={name: _own_protocol(comparison, name) for name in comparison.names},
         version=vaegan.__version__,
     )  # fmt: skip
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(page, encoding="utf-8")
-    beside.replace(path)
+    write_text(path, page)
 
 
 def reconstruction_strips(models: Mapping[str, Autoencoder], real: Tensor) -> list[Strip]:
@@ -95,7 +93,7 @@ def sample_strips(models: Mapping[str, Autoencoder], count: int, seed: int) -> l
     """What each model draws from its prior, from the same codes."""
     return [
         Strip(name, "samples", data_uris(to_uint8(model.sample(count, seed))))
-        if isinstance(model.config, VAEConfig)
+        if model.has_prior
         else Strip(name, "samples", [])
         for name, model in models.items()
     ]

@@ -1,7 +1,6 @@
 """One pass over the images that feeds every metric."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 
+from vaegan.checkpoints import write_text
 from vaegan.config.schema import EvaluateConfig, VAEConfig
 from vaegan.config.schema import Metric as MetricName
 from vaegan.console import Console, Update, silent
@@ -70,7 +70,7 @@ def evaluate(
     made = [make_metric(name, model, notify) for name in dict.fromkeys(config.metrics)]
     metrics = [metric for metric in made if metric is not None]
     pair_count = min(len(images), config.samples or len(images))
-    sampled = isinstance(model.config, VAEConfig) and any(metric.uses_samples for metric in metrics)
+    sampled = model.has_prior and any(metric.uses_samples for metric in metrics)
     sample_count = (config.samples or len(images)) if sampled else 0
     total = pair_count + sample_count
 
@@ -90,6 +90,7 @@ def evaluate(
 
     results = [metric.result() for metric in metrics]
     some = next(model.parameters())
+    dtype = str(some.dtype).removeprefix("torch.")
     protocol: dict[str, Any] = {
         "split": split,
         "reconstructions": pair_count,
@@ -102,9 +103,10 @@ def evaluate(
         "code": "posterior mean",
         "seed": seed,
         "batch_size": config.batch_size,
-        "dtype": str(some.dtype).removeprefix("torch."),
+        "dtype": dtype,
+        "arithmetic": "float32, without TF32" if some.dtype == torch.float32 else dtype,
         "device": some.device.type,
-        "versions": {package: version(package) for package in ("torch", "torchvision", "torchmetrics", "lpips")},
+        "versions": versions(),
     }
     evaluation = Evaluation({}, protocol, {})
     for result in results:
@@ -116,13 +118,31 @@ def evaluate(
 
 @contextmanager
 def evaluating(model: Autoencoder) -> Iterator[None]:
-    """The model in evaluation mode inside the block, in the mode in which it came afterwards."""
-    mode = model.training
+    """The model in evaluation mode and float32 without TF32 inside the block; all as it was afterwards.
+
+    TF32, of 10 bits of mantissa, is what newer GPUs convolve float32 in where nobody says otherwise.
+    """
+    cudnn = torch.backends.cudnn
+    mode, precision, tf32 = model.training, torch.get_float32_matmul_precision(), cudnn.allow_tf32
     model.eval()
+    torch.set_float32_matmul_precision("highest")
+    cudnn.allow_tf32 = False
     try:
         yield
     finally:
+        cudnn.allow_tf32 = tf32
+        torch.set_float32_matmul_precision(precision)
         model.train(mode)
+
+
+def device() -> str:
+    """Where models are judged: on a GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that figures depend on."""
+    return {package: version(package) for package in ("torch", "torchvision", "torchmetrics", "lpips")}
 
 
 def make_metric(name: MetricName, model: Autoencoder, notify: Callable[[str], None]) -> Metric | None:
@@ -142,12 +162,7 @@ def make_metric(name: MetricName, model: Autoencoder, notify: Callable[[str], No
 
 def write_metrics(evaluation: Evaluation, path: Path) -> None:
     """Write ``metrics.json``; whoever looks finds the old file or the new one, never half of one."""
-    beside = path.with_name(path.name + ".partial")
-    with beside.open("w") as file:
-        json.dump(asdict(evaluation), file, indent=2, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    write_text(path, json.dumps(asdict(evaluation), indent=2, allow_nan=False))
 
 
 def read_metrics(path: Path) -> Evaluation:

@@ -2,17 +2,16 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 
 import torch
 
 import vaegan
-from vaegan.checkpoints import digest, load_latest
+from vaegan.checkpoints import digest, load_latest, write_text
 from vaegan.config import Config, StudyConfig
 from vaegan.config.comparing import Settings, differences, flat, training_settings
 from vaegan.config.schema import EvaluateConfig, VAEGANConfig
-from vaegan.console import Console
+from vaegan.console import Console, Update, rank, silent
 from vaegan.data import Data, open_data
 from vaegan.errors import Mistake
 from vaegan.images import to_float
@@ -21,11 +20,10 @@ from vaegan.models.vaegan import build_discriminator
 from vaegan.runs import Run, load
 
 from .comparison import Comparison, Judged
+from .perceptual import backbone
 from .report import write_report
-from .runner import Evaluation, evaluate, read_metrics, write_metrics
+from .runner import Evaluation, device, evaluate, read_metrics, versions, write_metrics
 from .sharpness import StatisticsSum, kurtosis_gap, laplacian_gap, spectrum, spectrum_error
-
-Notify = Callable[[str], None]
 
 Train = Callable[[Config, Path, Data, bool], Run]
 """Trains a run to its end in a folder; the last argument lets it go on with what lies there."""
@@ -41,18 +39,18 @@ def compare(
 ) -> Comparison | None:
     """Train what is not finished, judge what is not judged, and write `comparison.json` and `report.html`.
 
-    Every process of a launch takes part in the training; the main one alone judges and writes.
+    Every process of a launch takes part in the training; the first one, of rank 0, alone judges and writes.
 
     Args:
         study: The variants and the seeds.
         configs: The config of each variant, in the study's order.
         output: Folder of the study; the runs are OUTPUT/<variant>/seed_<seed>.
         train: How a run is trained.
-        console: Where notes and progress go; it is shown on the main process.
+        console: Where notes and progress go.
         command: The command line, for the record.
 
     Returns:
-        The comparison; None on the other processes.
+        The comparison; None on processes of another rank.
 
     Raises:
         Mistake: The variants are not matched, or a folder holds another run.
@@ -70,14 +68,15 @@ def compare(
     runs: dict[str, dict[int, Run]] = {name: {} for name in planned}
     for name, seed, config in _each_seed_first(planned):
         runs[name][seed] = train_run(config, output / name / f"seed_{seed}", data, train, console)
-    if not console.shown:
+    if rank() != 0:
         return None
-    said_once = cache(console.note)
     judged = {
-        name: {seed: judge(run, planned[name][seed], data, console, said_once) for seed, run in of_name.items()}
+        name: {seed: judge(run, planned[name][seed], data, console) for seed, run in of_name.items()}
         for name, of_name in runs.items()
     }
-    comparison = Comparison(study, judged, real_against_real(data, some.evaluate), command)
+    with console.progress("Measuring real images", "images") as progress:
+        floor = real_against_real(data, some.evaluate, progress)
+    comparison = Comparison(study, judged, floor, command)
     write_comparison(comparison, output / "comparison.json")
     write_report(comparison, data, output / "report.html")
     return comparison
@@ -141,10 +140,10 @@ def train_run(config: Config, folder: Path, data: Data, train: Train, console: C
     return run
 
 
-def judge(run: Run, config: Config, data: Data, console: Console, notify: Notify) -> Judged:
+def judge(run: Run, config: Config, data: Data, console: Console) -> Judged:
     """A finished run with its figures and its price."""
-    model = load(run.path).to("cuda" if torch.cuda.is_available() else "cpu")
-    evaluation = evaluate_run(run, model, config.evaluate, data, console, notify)
+    model = load(run.path).to(device())
+    evaluation = evaluate_run(run, model, config.evaluate, data, console)
     timing = [json.loads(line) for line in run.timing_file.read_text(encoding="utf-8").splitlines()]
     return Judged(
         run,
@@ -156,20 +155,20 @@ def judge(run: Run, config: Config, data: Data, console: Console, notify: Notify
     )
 
 
-def evaluate_run(
-    run: Run, model: Autoencoder, config: EvaluateConfig, data: Data, console: Console, notify: Notify
-) -> Evaluation:
+def evaluate_run(run: Run, model: Autoencoder, config: EvaluateConfig, data: Data, console: Console) -> Evaluation:
     """The evaluation of a run's exported model, in its `metrics.json`.
 
-    What lies there is used again if it was made with the same weights, images, settings and versions.
+    What lies there is used again if it was made with the same weights (the model's and those of LPIPS), images,
+    settings and versions, on the same kind of device.
     """
     images, seed = getattr(data, config.split), run.config.seed
     origin = {
         "weights": digest(run.model_folder / "model.safetensors"),
         "data": data.fingerprint,
         "settings": config.model_dump(mode="json"),
-        "vaegan": vaegan.__version__,
-        "torch": str(torch.__version__),
+        "backbone": backbone() if "lpips" in config.metrics else None,
+        "versions": {"vaegan": vaegan.__version__, **versions()},
+        "device": next(model.parameters()).device.type,
     }
     if run.metrics_file.is_file():
         try:
@@ -179,7 +178,9 @@ def evaluate_run(
         if known is not None and known.protocol.get("origin") == origin:
             return known
     with console.progress(f"Evaluating {run.path.parent.name}/{run.path.name}", "images") as progress:
-        evaluation = evaluate(model, images, config, split=config.split, seed=seed, progress=progress, notify=notify)
+        evaluation = evaluate(
+            model, images, config, split=config.split, seed=seed, progress=progress, notify=console.note_once
+        )
     evaluation.protocol["origin"] = origin
     write_metrics(evaluation, run.metrics_file)
     return evaluation
@@ -194,22 +195,29 @@ def count_parameters(model: Autoencoder, config: Config) -> dict[str, int]:
     return {name: sum(each.numel() for each in network.parameters()) for name, network in networks.items()}
 
 
-def real_against_real(data: Data, config: EvaluateConfig) -> dict[str, float]:
+def real_against_real(data: Data, config: EvaluateConfig, progress: Update = silent) -> dict[str, float]:
     """What other real images score where samples are measured: the floor that finite numbers of images leave.
 
     As many of them as there are samples, or as there are.
+
+    Args:
+        data: The images.
+        config: What is measured, of which split.
+        progress: Called with (images done, images in all) after each batch.
     """
     images = getattr(data, config.split)
     others = data.test if config.split == "train" else data.train
     if "sharpness" not in config.metrics or not len(others):
         return {}
-    sums = []
-    for split in (images, others):
-        count = min(len(split), config.samples or len(images))
+    counts = [min(len(split), config.samples or len(images)) for split in (images, others)]
+    sums, done = [], 0
+    for split, count in zip((images, others), counts, strict=True):
         total = StatisticsSum()
         for chosen in split.spread(count).split(config.batch_size):
             pixels = to_float(split[chosen])
             total.add(pixels, spectrum(pixels))
+            done += len(chosen)
+            progress(done, sum(counts))
         sums.append(total.statistics())
     real, other = sums
     return {
@@ -221,9 +229,7 @@ def real_against_real(data: Data, config: EvaluateConfig) -> dict[str, float]:
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
     """Write `comparison.json`; whoever looks finds the old file or the new one."""
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(json.dumps(comparison.record(), indent=2, allow_nan=False), encoding="utf-8")
-    beside.replace(path)
+    write_text(path, json.dumps(comparison.record(), indent=2, allow_nan=False))
 
 
 def _each_seed_first(planned: Mapping[str, Mapping[int, Config]]) -> Iterator[tuple[str, int, Config]]:

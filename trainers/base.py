@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vaegan.config.schema import Config, TrainConfig
 from vaegan.console import Console
-from vaegan.data import Data, batches
+from vaegan.data import Data, MicroBatch, batches
 from vaegan.errors import Failure, Interrupted
 from vaegan.images import to_float
 from vaegan.randomness import normal
@@ -80,15 +80,17 @@ def train(
                 state.step += 1
                 progress(state.step, config.train.steps)
                 recorder.after_step(state, norms, codes, evaluator)
-                if interrupts.on_any_process(accelerator):
+                if state.step < config.train.steps and interrupts.on_any_process(accelerator):
                     recorder.save(state)
                     raise Interrupted(f"{folder}: stopped at step {state.step}; go on with --resume")
         recorder.finish(state)
+        if interrupts.on_any_process(accelerator):
+            raise Interrupted(f"{folder}: finished, then stopped")
     return run
 
 
 def gradients(
-    config: Config, family: Family, state: State, micro_batches: list[Tensor], part: slice, accelerator: Accelerator
+    config: Config, family: Family, state: State, micro_batches: list[MicroBatch], part: slice, accelerator: Accelerator
 ) -> Tensor | None:
     """The gradient of the global batch in every network, reduced over processes with the last micro-batch.
 
@@ -102,8 +104,8 @@ def gradients(
         for purpose in ("posterior", "prior")
     )
     codes = []
-    for index, images in enumerate(micro_batches):
-        batch = Batch(to_float(images, dtype), noise[index], prior[index], state.step, arithmetic(config.train))
+    for index, (images, labels) in enumerate(micro_batches):
+        batch = Batch(to_float(images, dtype), labels, noise[index], prior[index], state.step, arithmetic(config.train))
         with ExitStack() as stack:
             if index < len(micro_batches) - 1:
                 for network in state.prepared.values():
@@ -122,12 +124,12 @@ def gradient_norms(config: TrainConfig, state: State, accelerator: Accelerator) 
     Raises:
         Failure: A gradient is not finite; the message names the loss term that is not.
     """
-    norms = {}
-    for name, parameters in state.parameters.items():
-        norm = torch.nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])
+    totals = []
+    for parameters in state.parameters.values():
+        totals.append(torch.nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None]))
         if config.clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norm)
-        norms[name] = float(norm)
+            torch.nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, totals[-1])
+    norms = dict(zip(state.parameters, torch.stack(totals).tolist(), strict=True))
     if not all(map(math.isfinite, norms.values())):
         terms = [key for key, total in state.meter.total(accelerator).sums.items() if not total.isfinite().all()]
         guilty = terms or [f"the gradient of the {name}" for name, norm in norms.items() if not math.isfinite(norm)]

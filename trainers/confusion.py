@@ -18,32 +18,33 @@ FULL = (24, 78, 140)
 """Colour of a cell that holds its whole row; an empty cell is paper."""
 
 
-def confusion_image(matrix: "Tensor", names: Sequence[str]) -> Image.Image:
+def confusion_image(matrix: "Tensor", true: Sequence[str], predicted: Sequence[str]) -> Image.Image:
     """A heat map with the number in each cell and its share of the row, which is also its colour.
 
     Args:
-        matrix: Shape (classes, classes), at least 0: how often row ``i``, the true class, was taken for column ``j``.
-        names: Name of each class.
+        matrix: At least 0: how often row ``i``, the true class, was taken for column ``j``.
+        true: Name of each row.
+        predicted: Name of each column.
 
     Returns:
         RGB picture whose size depends on the names only.
     """
     rows = [[float(value) for value in row] for row in matrix.tolist()]
-    if [len(row) for row in rows] != [len(names)] * len(names):
-        raise ValueError(f"{len(names)} names for a matrix of shape {tuple(matrix.shape)}")
+    if [len(row) for row in rows] != [len(predicted)] * len(true):
+        raise ValueError(f"{len(true)} x {len(predicted)} names for a matrix of shape {tuple(matrix.shape)}")
     text, small = ImageFont.load_default(TEXT), ImageFont.load_default(SMALL)
-    widest = max(round(text.getlength(name)) for name in names)
-    cell = max(96, widest + MARGIN)
+    widest = max(round(text.getlength(name)) for name in true)
+    cell = max(96, *(round(text.getlength(name)) + MARGIN for name in predicted))
     left, top = MARGIN + SMALL + MARGIN + widest + MARGIN, MARGIN + SMALL + MARGIN + TEXT + MARGIN
-    side = cell * len(names)
+    width, height = cell * len(predicted), cell * len(true)
 
-    image = Image.new("RGB", (left + side + MARGIN, top + side + MARGIN), PAPER)
+    image = Image.new("RGB", (left + width + MARGIN, top + height + MARGIN), PAPER)
     draw = ImageDraw.Draw(image)
-    draw.text((left + side / 2, MARGIN + SMALL / 2), "predicted", INK, small, anchor="mm")
-    for index, name in enumerate(names):
-        middle = (index + 0.5) * cell
-        draw.text((left + middle, top - MARGIN - TEXT / 2), name, INK, text, anchor="mm")
-        draw.text((left - MARGIN, top + middle), name, INK, text, anchor="rm")
+    draw.text((left + width / 2, MARGIN + SMALL / 2), "predicted", INK, small, anchor="mm")
+    for index, name in enumerate(predicted):
+        draw.text((left + (index + 0.5) * cell, top - MARGIN - TEXT / 2), name, INK, text, anchor="mm")
+    for index, name in enumerate(true):
+        draw.text((left - MARGIN, top + (index + 0.5) * cell), name, INK, text, anchor="rm")
     for i, row in enumerate(rows):
         total = sum(row)
         for j, value in enumerate(row):
@@ -53,7 +54,7 @@ def confusion_image(matrix: "Tensor", names: Sequence[str]) -> Image.Image:
             ink = PAPER if share > 0.5 else INK
             draw.text((x + cell / 2, y + cell / 2 - 4), _figure(value), ink, text, anchor="ms")
             draw.text((x + cell / 2, y + cell / 2 + 6), f"{share:.1%}" if total else "-", ink, small, anchor="mt")
-    _write_upwards(image, "true", small, (MARGIN + SMALL // 2, top + side // 2))
+    _write_upwards(image, "true", small, (MARGIN + SMALL // 2, top + height // 2))
     return image
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from vaegan.checkpoints import write_text
+
 Value: TypeAlias = "float | str | Sequence[Value] | None"
 """What can be logged under one name: a figure, a date, a curve, a matrix."""
 
@@ -27,12 +29,7 @@ class History:
                 None: a new run, whose log starts empty.
         """
         kept = [] if resume_step is None else _lines(path, resume_step)
-        beside = path.with_name(path.name + ".new")
-        with beside.open("wb") as file:
-            file.writelines(kept)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_text(path, "".join(kept))
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, step: int, values: Mapping[str, Value]) -> None:
@@ -50,13 +47,13 @@ class History:
         self._file.close()
 
 
-def _lines(path: Path, last_step: int) -> list[bytes]:
+def _lines(path: Path, last_step: int) -> list[str]:
     """The whole lines of steps up to and with ``last_step``, each with its line end."""
     kept = []
     for line in path.read_bytes().splitlines() if path.exists() else []:
         try:
             if json.loads(line)["step"] <= last_step:
-                kept.append(line + b"\n")
+                kept.append(line.decode() + "\n")
         except (ValueError, TypeError, KeyError):
             continue  # torn when the machine stopped
     return kept

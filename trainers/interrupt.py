@@ -1,19 +1,27 @@
-"""A first Ctrl-C or SIGTERM lets the step end and a checkpoint be written; a second one stops at once."""
+"""A first Ctrl-C or SIGTERM lets the step end and a checkpoint be written; a second Ctrl-C stops at once.
+
+Launchers and schedulers pass the same signal on to processes that had it already, so what comes within a second,
+and any further SIGTERM, is taken for the first one's echo.
+"""
 
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 
+ECHO = 1.0
+"""Seconds within which a signal is heard once."""
+
 
 class Interrupts:
     """Remembers signals inside a ``with`` block, on the main thread; elsewhere it changes nothing."""
 
     def __init__(self) -> None:
-        self.received: signal.Signals | None = None
+        self.received: float | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -37,6 +45,8 @@ class Interrupts:
         return bool(accelerator.reduce(flag, "sum").item())
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        now = time.monotonic()
+        if self.received is None:
+            self.received = now
+        elif number == signal.SIGINT and now - self.received > ECHO:
             raise KeyboardInterrupt
-        self.received = signal.Signals(number)

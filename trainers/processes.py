@@ -2,16 +2,20 @@
 
 import os
 import warnings
+from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from vaegan.config.schema import TrainConfig
 from vaegan.errors import Mistake
 
 LAUNCHED = {"no": None, "bf16": "bf16"}
 """What `accelerate launch --mixed_precision` may say, in our words."""
+
+PATIENCE = timedelta(hours=2)
+"""How long processes wait for the main one while it evaluates or writes."""
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
@@ -37,9 +41,10 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     # Said of dimensions of one element, whose stride means nothing.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     replicas = DistributedDataParallelKwargs(gradient_as_bucket_view=True)
+    patience = InitProcessGroupKwargs(timeout=PATIENCE)
     # Accelerate 1.15 joins processes without an accelerator only where it is told to use the CPU.
-    cpu = not torch.accelerator.is_available()
-    accelerator = Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[replicas])
+    cpu = not torch.cuda.is_available()
+    accelerator = Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[replicas, patience])
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if accelerator.num_processes != processes:
         raise Mistake(

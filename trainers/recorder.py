@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
 
 from vaegan.checkpoints import Checkpoint, load_latest
@@ -21,7 +22,7 @@ from vaegan.console import Console
 from vaegan.data import Data
 from vaegan.errors import Failure, Mistake
 from vaegan.images import beside, grid, to_float
-from vaegan.losses.adversarial import NAMES
+from vaegan.losses.adversarial import NAMES, PREDICTED
 from vaegan.losses.divergence import frechet_standard_normal, mmd_imq
 from vaegan.models import Autoencoder
 from vaegan.randomness import normal
@@ -62,7 +63,6 @@ class Recorder:
         self.config, self.run, self.data = config, run, data
         self.accelerator, self.console = accelerator, console
         self.checkpoint = self._newest_checkpoint(resume)
-        self.clock = time.monotonic()
         self.timed = self.saved = self.checkpoint.step if self.checkpoint else 0
 
     def __enter__(self) -> "Recorder":
@@ -77,6 +77,7 @@ class Recorder:
             self.timing = History(self.run.timing_file, step)
             run_id = self.checkpoint.state["wandb"] if self.checkpoint else None
             self.tracker = Tracker.start(self.config, self.run.path, run_id, self.console.note)
+        self.clock = time.monotonic()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
@@ -113,6 +114,8 @@ class Recorder:
                     self.run.checkpoints, to_checkpoint(state, meter, extra), self.config.train.keep_checkpoints
                 )
                 self.saved = state.step
+            if state.step > self.timed:
+                self._time(state.step)
             self.run.export(state.average, state.step)
         self.accelerator.wait_for_everyone()
 
@@ -128,7 +131,9 @@ class Recorder:
         values |= {f"gradient/{name}": norm for name, norm in norms.items()}
         values |= {f"learning_rate/{name}": rate.param_groups[0]["lr"] for name, rate in state.optimizers.items()}
         if codes is not None and self.config.train.batch_size > 1:
-            values |= self._gap(self.accelerator.gather(codes), state.step)
+            codes = self.accelerator.gather(codes)
+            if self.accelerator.is_main_process:
+                values |= self._gap(codes, state.step)
         if CONFUSION in values:
             counts = torch.tensor(values[CONFUSION], dtype=torch.float64)
             values["discriminator/accuracy"] = _accuracy(counts)
@@ -136,8 +141,7 @@ class Recorder:
             self.history.write(state.step, values)
             self.tracker.log(state.step, {key: value for key, value in values.items() if isinstance(value, float)})
             if CONFUSION in values:
-                names = NAMES if counts.shape[1] == 3 else ("real", "fake")
-                self.tracker.confusion(state.step, CONFUSION, counts, names)
+                self.tracker.confusion(state.step, CONFUSION, counts, NAMES, PREDICTED[counts.shape[1]])
             self._time(state.step)
 
     def _gap(self, codes: Tensor, step: int) -> dict[str, float]:
@@ -169,7 +173,7 @@ class Recorder:
         real = fixed[fixed.spread(GRID)].to(self.accelerator.device)
         fake = model.reconstruct(to_float(real, next(model.parameters()).dtype))
         pictures["reconstruction"] = beside(real, fake)
-        if self.config.model.family != "ae":
+        if model.has_prior:
             pictures["sample"] = grid(model.sample(GRID, self.config.seed), columns=8)
         self.run.samples.mkdir(exist_ok=True)
         for name, picture in pictures.items():
@@ -184,17 +188,26 @@ class Recorder:
         self.accelerator.wait_for_everyone()
 
     def _newest_checkpoint(self, resume: bool) -> Checkpoint | None:
-        if not self.run.exists:
-            return None
+        """What all processes go on from; None: the beginning."""
+        if self.run.exists:
+            self._see_that_it_is_this_run(resume)
+        checkpoint = load_latest(self.run.checkpoints, self.console.note)
+        if checkpoint is not None and checkpoint.state["fingerprint"] != self.data.fingerprint:
+            raise Mistake(f"{self.run.path}: the images are no longer those that the run was started with")
+        seen = gather_object([(checkpoint.step if checkpoint else 0, self.data.fingerprint)])
+        if len(set(seen)) > 1:
+            raise Mistake(
+                f"{self.run.path}: the processes see different checkpoints or images; keep both on a disk that all"
+                " machines share"
+            )
+        return checkpoint
+
+    def _see_that_it_is_this_run(self, resume: bool) -> None:
         if not resume:
             raise Mistake(f"{self.run.path}: holds a run already; go on with --resume, or choose another --output")
         changes = differences(training_settings(self.run.config), training_settings(self.config))
         if changes:
             raise Mistake(f"{self.run.config_file}: the run was started with another config ({changes})")
-        checkpoint = load_latest(self.run.checkpoints, self.console.note)
-        if checkpoint is not None and checkpoint.state["fingerprint"] != self.data.fingerprint:
-            raise Mistake(f"{self.run.path}: the images are no longer those that the run was started with")
-        return checkpoint
 
 
 def _due(step: int, every: int | None) -> bool:

@@ -21,6 +21,8 @@ class Batch:
 
     images: Tensor
     """Shape (N, C, S, S) in [-1, 1]."""
+    labels: Tensor | None
+    """Class of each image, int64, shape (N,); None where the set has none."""
     noise: Tensor
     """Standard normal, shape (N, d), for the draws of the posterior."""
     prior: Tensor

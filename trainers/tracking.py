@@ -72,9 +72,11 @@ class Tracker:
         """Log pictures of a step as PNG."""
         self._attempt("logging images", lambda run: _log_images(run, step, pictures))
 
-    def confusion(self, step: int, name: str, matrix: "Tensor", names: Sequence[str]) -> None:
+    def confusion(self, step: int, name: str, matrix: "Tensor", true: Sequence[str], predicted: Sequence[str]) -> None:
         """Log a confusion matrix (rows: true, columns: predicted) as a picture; see ``confusion_image``."""
-        self._attempt("logging images", lambda run: _log_images(run, step, {name: confusion_image(matrix, names)}))
+        self._attempt(
+            "logging images", lambda run: _log_images(run, step, {name: confusion_image(matrix, true, predicted)})
+        )
 
     def artifact(self, folder: Path, name: str) -> None:
         """Keep the files of a folder, which must not change afterwards, as a model of this name."""

@@ -35,7 +35,8 @@ def negative_elbo(
 
     Returns:
         -log p(x | z) + beta KL, a mean over images and pixel values so that its size does not depend on theirs;
-        and `loss/reconstruction`, `loss/kl` and `elbo` in nats per image (`elbo` with beta = 1).
+        and `loss/reconstruction`, `loss/kl` and `loss/negative_elbo` in nats per image (the last with beta = 1;
+        a density, not the discrete bound that the evaluation gives).
     """
     likelihood = NEGATIVE_LOG_LIKELIHOOD[model.likelihood](batch.images, reconstruction, model.scale)
     divergence = kl_standard_normal(posterior.mean, posterior.log_variance)
@@ -44,7 +45,7 @@ def negative_elbo(
     loss = (likelihood + beta * costly).mean() / batch.images[0].numel()
     kl = divergence.detach().sum(1).mean()
     nll = likelihood.detach().mean()
-    return loss, {"loss/reconstruction": nll, "loss/kl": kl, "elbo": -(nll + kl)}
+    return loss, {"loss/reconstruction": nll, "loss/kl": kl, "loss/negative_elbo": nll + kl}
 
 
 def family_config(config: Config, kind: type[Kind]) -> Kind:

@@ -50,12 +50,22 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
 
     with frozen(discriminator):
         elbo, scalars = negative_elbo(model, batch, out.reconstruction, out.posterior)
-        logits, similarity = judge(discriminator, batch, out.reconstruction, out.judged, out.generated, features)
+        logits, similarity = judge(model, discriminator, batch, out.reconstruction, out.judged, out.generated, features)
         adversarial = torch.stack([classification_loss(fake, REAL) for fake in logits]).mean()
         backward(elbo + model.adversarial.similarity * similarity + model.adversarial.weight * adversarial)
 
     scalars |= {"loss/adversarial": adversarial.detach(), "loss/similarity": similarity.detach()}
     return Report({**scalars, **report.scalars}, report.counts, out.codes.detach())
+
+
+def penalised(model: VAEGANConfig, step: int) -> bool:
+    """Whether a step has a gradient penalty."""
+    return model.adversarial.r1 > 0 and step % model.adversarial.r1_every == 0
+
+
+def arithmetic(model: VAEGANConfig, batch: Batch) -> torch.dtype | None:
+    """The discriminator's autocast type; None, as a penalty needs, in all its forwards of a step that has one."""
+    return None if penalised(model, batch.step) else batch.arithmetic
 
 
 def discriminator_loss(
@@ -74,14 +84,14 @@ def discriminator_loss(
         The loss; the features of the real images, without a graph; losses and confusion counts to log.
     """
     weights = DISCRIMINATOR_WEIGHTS[model.discriminator.classes]
-    penalised = model.adversarial.r1 > 0 and batch.step % model.adversarial.r1_every == 0
-    images = batch.images.detach().requires_grad_(penalised)
-    judgement = discriminator(torch.cat([images, reconstruction, generated]), None if penalised else batch.arithmetic)
+    due = penalised(model, batch.step)
+    images = batch.images.detach().requires_grad_(due)
+    judgement = discriminator(torch.cat([images, reconstruction, generated]), arithmetic(model, batch))
     logits = judgement.logits.chunk(3)
     parts = [classification_loss(logits[origin], origin).mean() for origin in (REAL, RECONSTRUCTED, GENERATED)]
     loss = sum((weight * part for weight, part in zip(weights, parts, strict=True)), torch.zeros_like(parts[0]))
     scalars = {"loss/discriminator": loss.detach()}
-    if penalised:
+    if due:
         penalty = r1_penalty(realness(logits[REAL]), images).mean()
         loss = loss + model.adversarial.r1 * model.adversarial.r1_every * penalty
         scalars["loss/r1"] = penalty.detach()
@@ -90,11 +100,18 @@ def discriminator_loss(
 
 
 def judge(
-    discriminator: nn.Module, batch: Batch, reconstruction: Tensor, judged: Tensor, generated: Tensor, real: Tensor
+    model: VAEGANConfig,
+    discriminator: nn.Module,
+    batch: Batch,
+    reconstruction: Tensor,
+    judged: Tensor,
+    generated: Tensor,
+    real: Tensor,
 ) -> tuple[tuple[Tensor, Tensor], Tensor]:
     """How the frozen discriminator sees the fakes, with a graph to whoever made them.
 
     Args:
+        model: The run's `model` section.
         discriminator: Frozen.
         batch: The micro-batch.
         reconstruction: Whose features are compared with the real ones.
@@ -106,7 +123,7 @@ def judge(
         The logits of the judged reconstructions and of the generated images; the learned similarity, a scalar.
     """
     fakes = [reconstruction, generated] + ([judged] if judged is not reconstruction else [])
-    judgement = discriminator(torch.cat(fakes), batch.arithmetic)
+    judgement = discriminator(torch.cat(fakes), arithmetic(model, batch))
     logits = judgement.logits.split(len(reconstruction))
     features = judgement.features[: len(reconstruction)]
     return (logits[2 if len(fakes) == 3 else 0], logits[1]), feature_distance(real, features).mean()

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from vaegan import __version__
+from vaegan.console import Console, rank
 from vaegan.errors import Failure, Interrupted, Mistake
 
 if TYPE_CHECKING:
     from vaegan.config import Config
-    from vaegan.console import Console
     from vaegan.data import Data
     from vaegan.models import Autoencoder
     from vaegan.runs import Run
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 MOST = 10_000
 """Images of one picture."""
 PATH = click.Path(path_type=Path)
-RANK = os.environ.get("RANK", "0")
-"""Number of this process among those that `accelerate launch` or torchrun started."""
+TOGETHER = ("train", "compare")
+"""Commands that all processes of a launch take part in; the others are done by the first one alone."""
 
 
 def _picture(context: click.Context, option: click.Parameter, path: Path) -> Path:
@@ -53,8 +53,11 @@ OVERRIDES = click.argument("overrides", metavar="[key.sub=value]...", nargs=-1)
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__)
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Train autoencoder generators (AE, VAE, two-way and three-way VAE-GAN), judge them and compare them."""
+    if rank() != 0 and context.invoked_subcommand not in TOGETHER:
+        context.exit()
 
 
 @cli.command(short_help="Train a config or a shipped recipe.")
@@ -88,8 +91,6 @@ def train(config: str, overrides: tuple[str, ...], output: Path | None, resume: 
 @click.option("--split", help="train, validation or test.  [default: evaluate.split]")
 def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | None) -> None:
     """Judge the trained model of RUN and write RUN/metrics.json."""
-    import torch
-
     from vaegan.config.reading import check
     from vaegan.config.schema import Config
     from vaegan.evaluate import runner
@@ -100,7 +101,7 @@ def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | N
     asked = {"metrics": metrics and metrics.replace(" ", "").split(","), "samples": samples, "split": split}
     tree["evaluate"] |= {key: value for key, value in asked.items() if value is not None}
     config = check(Config, tree, str(run))
-    model = _load(run, console).to("cuda" if torch.cuda.is_available() else "cpu")
+    model = _load(run, console).to(runner.device())
     split, notify = config.evaluate.split, console.note
     images = getattr(_open(config, console), split)
     if not len(images):
@@ -208,12 +209,12 @@ def configs(schema: bool) -> None:
         click.echo(f"{name:{max(map(len, listed))}}  {first_line.lstrip('# ')}")
 
 
-def _train(config: "Config", folder: Path, data: "Data", resume: bool, console: "Console") -> "Run":
+def _train(config: "Config", folder: Path, data: "Data", resume: bool, console: Console) -> "Run":
     from vaegan.evaluate.runner import evaluate
     from vaegan.trainers import train
 
     def validate(model: "Autoencoder", images: "Data") -> dict[str, float]:
-        held_out, notify = images.validation, console.note
+        held_out, notify = images.validation, console.note_once
         return evaluate(model, held_out, config.evaluate, split="validation", seed=config.seed, notify=notify).metrics
 
     return train(config, folder, data, resume, validate, console)
@@ -224,26 +225,25 @@ def _default_folder(name: str) -> Path:
     return Path("runs") / (Path(name).stem if Path(name).is_file() else name.replace("/", "-"))
 
 
-def _open(config: "Config", console: "Console") -> "Data":
+def _open(config: "Config", console: Console) -> "Data":
     from vaegan.data import open_data
 
     with console.progress("Reading images", "images") as progress:
         return open_data(config.data, console.note, progress)
 
 
-def _load(path: Path, console: "Console") -> "Autoencoder":
+def _load(path: Path, console: Console) -> "Autoencoder":
     """The model of a run, with a word about it if the run is not finished."""
     from vaegan.runs import Run, load
 
-    model, run = load(path), Run(path)
+    run = Run(path)
+    steps, model = run.config.train.steps, load(path)
     if not run.finished:
-        console.note(
-            f"{path}: not finished; this is its model after {run.exported_step} of {run.config.train.steps} steps"
-        )
+        console.note(f"{path}: not finished; this is its model after {run.exported_step} of {steps} steps")
     return model
 
 
-def _show_plan(config: "Config", console: "Console") -> None:
+def _show_plan(config: "Config", console: Console) -> None:
     from vaegan.config import dump
     from vaegan.trainers.plan import plan
 
@@ -258,10 +258,8 @@ def _show_plan(config: "Config", console: "Console") -> None:
     )
 
 
-def _console() -> "Console":
-    from vaegan.console import Console
-
-    return Console(shown=RANK == "0")
+def _console() -> Console:
+    return Console(shown=rank() == 0)
 
 
 def main() -> None:
@@ -269,7 +267,8 @@ def main() -> None:
     try:
         cli.main(prog_name="vaegan", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        if rank() == 0:
+            error.show()
         sys.exit(2)
     except Mistake as mistake:
         _end(str(mistake), 2)
@@ -289,10 +288,10 @@ def main() -> None:
 
 
 def _end(message: str, code: int) -> NoReturn:
-    if RANK == "0":
+    if rank() == 0:
         click.echo(f"vaegan: {message}", err=True)
     elif code == 1:
-        click.echo(f"[rank {RANK}] vaegan: {message}", err=True)
+        click.echo(f"[rank {rank()}] vaegan: {message}", err=True)
     sys.exit(code)
 
 

@@ -118,6 +118,14 @@ class replacing:
         sync(self.final.parent)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Put a text file in place: whoever looks finds the old one or the new one, never half of one."""
+    beside = path.with_name(path.name + ".partial")
+    beside.write_text(text, encoding="utf-8")
+    sync(beside)
+    beside.replace(path)
+
+
 def sync(path: Path) -> None:
     """Wait until a file or folder is on disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -1,5 +1,6 @@
 """What a person sees: answers, notes, and progress bars on a terminal or plain lines elsewhere."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,11 @@ NARROW = 60
 """Characters of a terminal that has no room for a bar beside the figures."""
 
 
+def rank() -> int:
+    """Number of this process among those that `accelerate launch` or torchrun started; 0: the first, or alone."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def silent(done: int, total: int) -> None:
     """An `Update` that shows nothing."""
 
@@ -28,6 +34,7 @@ class Console:
 
     def __init__(self, shown: bool = True) -> None:
         self.shown = shown
+        self.noted: set[str] = set()
 
     def say(self, text: str) -> None:
         """A part of the answer."""
@@ -53,6 +60,12 @@ class Console:
         """One line about what is going on."""
         if self.shown:
             print(text, file=sys.stderr, flush=True)
+
+    def note_once(self, text: str) -> None:
+        """A note that is left out where it was said before."""
+        if text not in self.noted:
+            self.noted.add(text)
+            self.note(text)
 
     @contextmanager
     def progress(self, what: str, unit: str, per_step: int = 1) -> Iterator[Update]:

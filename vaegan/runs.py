@@ -1,18 +1,21 @@
 """A run's folder: what lies where, and how the finished model gets out of it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from .checkpoints import replacing, save_tensors, sync
+from .checkpoints import digest, replacing, save_tensors, write_text
 from .config.reading import check, dump, read_tree
-from .config.schema import Config
+from .config.schema import Config, ModelConfig, Section
 from .errors import Mistake
 from .models import Autoencoder, build_model
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "config.json"
+"""Files of an exported model."""
 
 
 @dataclass(frozen=True)
@@ -76,60 +79,82 @@ class Run:
     def write_config(self, config: Config) -> None:
         """Make the folder and record what is trained in it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        beside = self.config_file.with_suffix(".partial")
-        beside.write_text(dump(config), encoding="utf-8")
-        sync(beside)
-        beside.rename(self.config_file)
+        write_text(self.config_file, dump(config))
 
     @property
     def exported_step(self) -> int | None:
-        """Optimizer steps behind the exported model; None: there is none."""
+        """Optimizer steps behind the exported model; None: there is no whole one."""
         try:
-            return int(json.loads((self.model_folder / "config.json").read_text(encoding="utf-8"))["step"])
-        except FileNotFoundError:
+            return _described(self.model_folder).step
+        except Mistake:
             return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise Mistake(
-                f"{self.model_folder / 'config.json'}: damaged ({error}); resume the run to write it anew"
-            ) from None
 
     @property
     def finished(self) -> bool:
-        """Whether the exported model has all its steps behind it."""
+        """Whether the exported model is whole and has all its steps behind it."""
         return self.exists and self.exported_step == self.config.train.steps
 
     def export(self, model: Autoencoder, step: int) -> None:
-        """Write the model that `vaegan.load` reads."""
-        shape = {"step": step, "seed": self.config.seed, "image_shape": model.image_shape}
+        """Write the model that `load` reads."""
         with replacing(self.model_folder) as partial:
-            save_tensors(model.state_dict(), partial / "model.safetensors")
-            described = json.dumps({**shape, "model": model.config.model_dump(mode="json")}, indent=1)
-            (partial / "config.json").write_text(described, encoding="utf-8")
+            weights = partial / WEIGHTS
+            save_tensors(model.state_dict(), weights)
+            described = Exported(
+                step=step, image_shape=model.image_shape, sha256=digest(weights), model=cast(ModelConfig, model.config)
+            )
+            (partial / DESCRIPTION).write_text(described.model_dump_json(indent=1), encoding="utf-8")
+
+
+class Exported(Section):
+    """What lies beside the weights of an exported model."""
+
+    step: int
+    """Optimizer steps behind it."""
+    image_shape: tuple[int, int, int]
+    """(C, S, S) of its images."""
+    sha256: str
+    """Of the file of weights, hexadecimal."""
+    model: ModelConfig
+    """The `model` section of its run's config."""
 
 
 def load(path: str | Path) -> Autoencoder:
     """The trained model of a run, on the CPU, ready to encode, decode, reconstruct and sample.
 
     Args:
-        path: The run's folder.
+        path: The run's folder, or an exported model's own.
 
     Raises:
-        Mistake: The folder is no run, has no model yet, or its model is damaged.
+        Mistake: There is no model, or it is damaged.
     """
-    run = Run(Path(path))
-    config = run.config
-    if run.exported_step is None:
-        raise Mistake(f"{path}: the run has no model yet; finish it with `vaegan train ... --resume`")
-    model = build_model(
-        config.model, (config.data.channels, config.data.image_size, config.data.image_size), config.seed
-    )
-    file = run.model_folder / "model.safetensors"
+    own = (Path(path) / DESCRIPTION).is_file()
+    described = _described(folder := Path(path) if own else Run(Path(path)).model_folder)
+    model = build_model(described.model, described.image_shape, seed=0)
     try:
-        weights = load_file(file)
+        weights = load_file(folder / WEIGHTS)
         dtype = next(iter(weights.values())).dtype
         model.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload] # as trained: the same bits
         model.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError, StopIteration) as error:
+    except (SafetensorError, RuntimeError, StopIteration) as error:
         reason = (str(error) or "it holds none").splitlines()[-1].strip()
-        raise Mistake(f"{file}: not this run's weights ({reason}); resume the run to write them anew") from None
+        raise Mistake(f"{folder / WEIGHTS}: not the weights of the model in {DESCRIPTION} ({reason})") from None
     return model.eval().requires_grad_(False)
+
+
+def _described(folder: Path) -> Exported:
+    """What an exported model is, once its weights are seen to be those that were written."""
+    if not folder.is_dir():
+        run = folder.parent
+        raise Mistake(
+            f"{run}: the run has no model yet; finish it with `vaegan train ... --resume`"
+            if Run(run).exists
+            else f"{run}: not a run folder (it has no config.yaml); give the --output of `vaegan train`"
+        )
+    try:
+        described = Exported.model_validate_json((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        if digest(folder / WEIGHTS) == described.sha256:
+            return described
+        reason = f"{WEIGHTS} does not match its checksum"
+    except (OSError, ValueError) as error:
+        reason = f"{DESCRIPTION}: {str(error).splitlines()[0]}"
+    raise Mistake(f"{folder}: damaged ({reason}); `vaegan train ... --resume` writes it anew")

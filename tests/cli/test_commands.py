@@ -177,6 +177,25 @@ def test_compare_trains_judges_and_keeps_what_is_finished(work, vaegan):
     assert (work / "runs/study/vae/seed_0/model/model.safetensors").stat() == weights
 
 
+def test_other_ranks_leave_what_is_no_training_to_the_first(trained, vaegan, monkeypatch):
+    before = set(trained.parent.parent.rglob("*"))
+    monkeypatch.setenv("RANK", "1")
+    for words in (
+        ("evaluate", trained), ("sample", trained), ("configs",), ("configs", "--schema"),
+        ("reconstruct", trained, "a.png"), ("interpolate", trained, "a.png", "b.png"),
+    ):  # fmt: skip
+        assert vaegan(*words) == (0, "", "")
+    assert set(trained.parent.parent.rglob("*")) == before
+
+
+def test_a_note_of_the_evaluation_is_said_once_in_a_training(work, vaegan, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(work / "nowhere"))
+    code, _, err = vaegan("train", "tiny.yaml", "train.evaluate_every=1", "evaluate.metrics=[lpips]")
+    assert code == 0 and err.count("lpips: random features") == 1
+    lines = [json.loads(line) for line in (work / "runs/tiny/history.jsonl").read_text().splitlines()]
+    assert sum("validation/reconstruction/lpips_random" in line for line in lines) == 4
+
+
 def test_a_run_that_is_not_finished_says_so(trained, vaegan):
     described = trained / "model/config.json"
     described.write_text(json.dumps({**json.loads(described.read_text()), "step": 3}))

@@ -44,7 +44,7 @@ def test_a_second_signal_does_not_wait_for_the_step(work):
     slow = ("model.width=1024", "model.depth=4", "train.batch_size=2000")
     process = start(work, *slow, *LONG)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.1)
+    time.sleep(1.2)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")

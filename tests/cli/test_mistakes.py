@@ -70,7 +70,7 @@ def test_runs_that_are_none(trained, refused):
         )
         assert "not a run folder" in refused("evaluate", path)
     shutil.rmtree(trained / "model")
-    assert "no model yet" in refused("sample", trained) and "--resume" in refused("evaluate", trained)
+    assert "no model" in refused("sample", trained) and "no model" in refused("evaluate", trained)
     (trained / "config.yaml").write_text("")
     assert "config.yaml: expected sections" in refused("sample", trained)
 
@@ -79,7 +79,8 @@ def test_runs_that_are_none(trained, refused):
 def test_models_that_are_damaged(damage, trained, refused):
     weights = trained / "model/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8] if damage is None else damage)
-    assert str(weights) in refused("sample", trained)
+    said = refused("sample", trained)
+    assert f"{weights.parent}: damaged" in said and weights.name in said and "--resume" in said
 
 
 def test_what_is_wrong_about_an_evaluation(trained, refused):
@@ -156,8 +157,10 @@ def test_failures_end_with_1_and_their_one_line(work, vaegan, refused, monkeypat
 
 
 def test_other_ranks_leave_mistakes_to_the_first(work, vaegan, monkeypatch):
-    monkeypatch.setattr("vaegan.__main__.RANK", "1")
+    monkeypatch.setenv("RANK", "1")
     assert vaegan("train", "digits/vea") == (2, "", "")
+    assert vaegan("train", "tiny.yaml", "--outputt", "x") == (2, "", "")
+    assert vaegan("frob") == (2, "", "")
     assert vaegan("train", "tiny.yaml", "--dry-run") == (0, "", "")
     monkeypatch.setattr("vaegan.trainers.train", fails(Failure("lost")))
     assert vaegan("train", "tiny.yaml") == (1, "", "[rank 1] vaegan: lost\n")

@@ -1,4 +1,7 @@
-"""Real images."""
+"""Real images, and weights that stand in for the real ones."""
+
+import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +9,10 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits, load_sample_image
 from torch import Tensor
+
+from vaegan.evaluate import perceptual
+from vaegan.evaluate.perceptual import backbone_path
+from vaegan.randomness import seeded
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +39,20 @@ def photos() -> Tensor:
 def sets(digits: Tensor, photos: Tensor) -> dict[str, Tensor]:
     """Real images at 8, 16 and 32 pixels."""
     return {"digits": digits, "small photos": photos[:, :, 8:24, 8:24], "photos": photos}
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file in the format of torchvision's, with random weights, where torch hub would keep the real one."""
+    from torchvision.models import alexnet
+
+    with seeded(1, "stand-in"):
+        weights = {f"features.{name}": value for name, value in alexnet(weights=None).features.state_dict().items()}
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    folder = backbone_path().parent
+    folder.mkdir(parents=True)
+    torch.save(weights, folder / "new.pth")
+    digits = hashlib.sha256((folder / "new.pth").read_bytes()).hexdigest()[:8]
+    path = (folder / "new.pth").rename(folder / f"alexnet-owt-{digits}.pth")
+    monkeypatch.setattr(perceptual, "BACKBONE", path.name)
+    return path

@@ -28,22 +28,6 @@ def no_network_and_no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file in the format of torchvision's, with random weights, where torch hub would keep the real one."""
-    from torchvision.models import alexnet
-
-    with seeded(1, "stand-in"):
-        weights = {f"features.{name}": value for name, value in alexnet(weights=None).features.state_dict().items()}
-    folder = backbone_path().parent
-    folder.mkdir(parents=True)
-    torch.save(weights, folder / "new.pth")
-    digits = hashlib.sha256((folder / "new.pth").read_bytes()).hexdigest()[:8]
-    path = (folder / "new.pth").rename(folder / f"alexnet-owt-{digits}.pth")
-    monkeypatch.setattr(perceptual, "BACKBONE", path.name)
-    return path
-
-
 def package(**settings: object) -> torch.nn.Module:
     import lpips
 

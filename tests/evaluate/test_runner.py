@@ -39,7 +39,8 @@ def test_every_figure_and_choice_is_there(config: VAEConfig, photos: Tensor) -> 
     assert set(evaluation.metrics) == names | {"elbo", "bits_per_dim"}
     assert all(isinstance(value, float) and math.isfinite(value) for value in evaluation.metrics.values())
     expected = {"split": "test", "reconstructions": 20, "samples": 20, "of": 20, "resolution": 32, "channels": 3,
-                "code": "posterior mean", "seed": 0, "batch_size": 64, "dtype": "float32", "device": "cpu"}  # fmt: skip
+                "code": "posterior mean", "seed": 0, "batch_size": 64, "dtype": "float32",
+                "arithmetic": "float32, without TF32", "device": "cpu"}  # fmt: skip
     assert expected.items() <= evaluation.protocol.items()
     assert {"psnr", "ssim", "lpips", "sharpness", "elbo", "versions"} <= set(evaluation.protocol)
 
@@ -103,6 +104,35 @@ def test_the_model_is_left_as_it_came_and_the_progress_is_told(digits: Tensor) -
     assert model.training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_tf32_is_off_while_a_model_is_judged(digits: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def arithmetic() -> tuple[bool, bool, str]:
+        backends = torch.backends
+        return backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32, torch.get_float32_matmul_precision()
+
+    seen = set()
+
+    class Watched(type(built(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
+        def decode(self, codes: Tensor) -> Tensor:
+            seen.add(arithmetic())
+            return super().decode(codes)
+
+    model = Watched(VAEConfig(**SIZES), (1, 8, 8), 0)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        given = arithmetic()
+        measured(model, digits[:9])
+        assert arithmetic() == given == (True, True, "high")
+        with pytest.raises(Failure, match="not finite"):
+            judge(digits[:4], lambda images: images * math.nan, "psnr")
+        assert arithmetic() == given
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert seen == {(False, False, "highest")}
+    assert measured(model.double(), digits[:9], metrics=("psnr",)).protocol["arithmetic"] == "float64"
 
 
 def test_images_that_are_not_finite_are_a_failure(digits: Tensor) -> None:

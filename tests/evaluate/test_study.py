@@ -8,15 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import torch
 from torch import Tensor
 
 from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.console import Console, Update
 from vaegan.data import Data, open_data
 from vaegan.errors import Interrupted, Mistake
-from vaegan.evaluate.comparison import Comparison, Judged
-from vaegan.evaluate.runner import Evaluation
+from vaegan.evaluate.comparison import Comparison
 from vaegan.evaluate.study import check_matched, compare, real_against_real
 from vaegan.images import to_float, to_uint8
 from vaegan.runs import Run
@@ -25,7 +23,7 @@ from vaegan.trainers.plan import plan
 
 from ..tiny import flat as tensors
 from ..tiny import last, same_bits
-from .controls import blur, judge, noisy, split_of
+from .controls import blur, judge, split_of
 from .studies import configs, run_study, study_of, train_one
 
 
@@ -204,13 +202,18 @@ def test_other_settings_of_the_evaluation_need_no_training(copied: Path) -> None
     assert {judged.evaluation.protocol["samples"] for judged in comparison.judged["vae"].values()} == {30}
 
 
-@pytest.mark.parametrize("damage", ["weights", "torn", "other"])
+@pytest.mark.parametrize("damage", ["weights", "versions", "device", "torn", "other"])
 def test_other_figures_are_not_believed(damage: str, finished: tuple[Path, Comparison], copied: Path) -> None:
     run = Run(copied / "vae" / "seed_5")
     measured = json.loads(run.metrics_file.read_text())
     measured["metrics"]["reconstruction/psnr"] = 99.0
+    origin = measured["protocol"]["origin"]
     if damage == "weights":
-        measured["protocol"]["origin"]["weights"] = "0" * 64
+        origin["weights"] = "0" * 64
+    if damage == "versions":
+        origin["versions"]["torchmetrics"] = "0.1"
+    if damage == "device":
+        origin["device"] = "another"
     text = json.dumps(measured if damage != "other" else {"psnr": 99.0})
     run.metrics_file.write_text(text[:-20] if damage == "torn" else text)
     comparison = run_study(copied, configs(), train_run=never)
@@ -219,12 +222,39 @@ def test_other_figures_are_not_believed(damage: str, finished: tuple[Path, Compa
     assert json.loads(run.metrics_file.read_text())["metrics"] == expected.metrics
 
 
-def test_only_the_main_process_judges(tmp_path: Path) -> None:
+def test_weights_of_lpips_that_arrive_later_are_used(
+    copied: Path, stand_in: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = configs("evaluate.metrics=[lpips]", "evaluate.samples=3")
+    monkeypatch.setenv("TORCH_HOME", "nowhere")
+    without = run_study(copied, asked, train_run=never).first.evaluation
+    assert capsys.readouterr().err.count("lpips: random features") == 1, "for all six runs"
+    monkeypatch.setenv("TORCH_HOME", str(stand_in.parents[2]))
+    trained = run_study(copied, asked, train_run=never).first.evaluation
+    assert (*without.metrics, *trained.metrics) == ("reconstruction/lpips_random", "reconstruction/lpips_alex")
+    assert trained.protocol["origin"]["backbone"] == stand_in.name
+    state = Run(copied / "vae" / "seed_5").metrics_file.stat().st_mtime_ns
+    run_study(copied, asked, train_run=never)
+    assert Run(copied / "vae" / "seed_5").metrics_file.stat().st_mtime_ns == state
+
+
+def test_only_the_first_process_judges(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     variants = configs(names=("ae",))
     study = study_of(variants, seeds=(5,))
-    assert compare(study, variants, tmp_path, train_one, Console(shown=False)) is None
-    assert Run(tmp_path / "ae" / "seed_5").finished
-    assert [path.name for path in tmp_path.iterdir()] == ["ae"]
+    for file in ("comparison.json", "report.html", "ae/seed_5/metrics.json"):
+        (copied / file).unlink()
+    monkeypatch.setenv("RANK", "1")
+    assert compare(study, variants, copied, never, Console()) is None
+    assert not (copied / "report.html").exists()
+    assert not Run(copied / "ae" / "seed_5").metrics_file.exists()
+
+
+def test_a_silent_study_is_judged_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    variants = configs(names=("ae",))
+    comparison = compare(study_of(variants, seeds=(5,)), variants, tmp_path, train_one, Console(shown=False))
+    assert comparison is not None
+    assert (tmp_path / "report.html").is_file()
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("split", ["test", "train"])
@@ -233,61 +263,12 @@ def test_real_images_are_scored_as_samples_are(split: str, photos: Tensor) -> No
     real, other = split_of(photos), split_of(blurred)
     parts = {"train": other, "test": real} if split == "test" else {"train": real, "test": other}
     data = Data(validation=split_of(photos[:0]), classes=(), fingerprint="", **parts)
-    floor = real_against_real(data, EvaluateConfig(split=split, batch_size=50))
+    told: list[tuple[int, int]] = []
+    settings = EvaluateConfig(split=split, batch_size=50)
+    floor = real_against_real(data, settings, lambda *step: told.append(step))
+    assert told == [(done, 240) for done in (50, 100, 120, 170, 220, 240)]
     metrics = judge(photos, lambda images: blur(images, 1.0)).metrics
     assert floor == {key: pytest.approx(metrics[key], rel=1e-9) for key in metrics if key.startswith("sample/")}
     same = Data(real, real, real, (), "")
     assert real_against_real(same, EvaluateConfig(split=split)) == dict.fromkeys(floor, 0.0)
     assert real_against_real(data, EvaluateConfig(metrics=("psnr",))) == {}
-
-
-def comparison_of(*pairs: tuple[Evaluation, Evaluation]) -> Comparison:
-    """A study of a reference and an "other" variant whose evaluations are given for each seed."""
-    variants = configs(names=("vae", "vaegan3"))
-    study = study_of(variants, seeds=tuple(range(len(pairs))))
-    judged: dict[str, dict[int, Judged]] = {"vae": {}, "vaegan3": {}}
-    for seed, pair in enumerate(pairs):
-        for (name, config), evaluation in zip(variants.items(), pair, strict=True):
-            seconds = {"vae": 2.0, "vaegan3": 5.0}[name]
-            judged[name][seed] = Judged(Run(Path(name)), config, evaluation, seconds, 1e9, {"encoder": 3})
-    return Comparison(study, judged, {}, None)
-
-
-def test_findings_say_what_the_verdicts_say(photos: Tensor) -> None:
-    soft, softer, crisp = (judge(photos, lambda images, s=s: blur(images, s)) for s in (1.0, 2.0, 0.5))
-    noise = judge(photos, lambda images: noisy(blur(images, 1.0), 0.05))
-
-    (finding, _), one = comparison_of((soft, crisp)).findings(), comparison_of((soft, crisp)).sentences()
-    assert finding.sharper is True
-    assert finding.headline == "Reconstructions of vaegan3 are sharper than those of vae"
-    assert finding.reasons[0].startswith("closer in spectrum")
-    assert "vaegan3 took 2.5 times the training time of vae." in one
-    assert one[-1] == "One seed: every verdict is conditional on seed 0, and another seed may change it."
-
-    finding, samples = comparison_of((soft, softer)).findings()
-    assert finding.sharper is samples.sharper is False
-    assert finding.headline == "Reconstructions of vaegan3 are not sharper than those of vae"
-    assert comparison_of((soft, noise)).findings()[0].sharper is False
-
-    finding, samples = comparison_of((soft, crisp), (soft, softer)).findings()
-    assert finding.sharper is None
-    assert finding.headline == "Reconstructions of vaegan3 are sharper than those of vae at 1 of 2 seeds"
-    assert (finding.answer, samples.answer) == ("Sharper at 1 of 2 seeds", "Sharper at 0 of 2 seeds")
-    assert [reason[:7] for reason in finding.reasons] == ["seed 0:", "seed 1:"]
-    assert "conditional" in comparison_of((soft, crisp), (soft, softer)).condition()
-    assert comparison_of(*[(soft, crisp)] * 5).condition() == "5 seeds."
-
-    undecided = comparison_of((softer, crisp)).findings()[1]
-    assert undecided.sharper is None
-    assert undecided.headline == "Whether samples of vaegan3 are sharper than those of vae is undecided"
-
-
-def test_the_better_value_is_marked(photos: Tensor) -> None:
-    soft, crisp = (judge(photos, lambda images, s=s: blur(images, s), "psnr", "sharpness") for s in (1.0, 0.5))
-    rows = {row.figure.name: row for row in comparison_of((soft, crisp)).rows()}
-    assert rows["PSNR, dB ↑"].best == {"vaegan3"}
-    assert rows["training time ↓"].best == {"vae"}
-    assert rows["parameters"].best == set()
-    tied = {row.figure.name: row for row in comparison_of((soft, soft)).rows()}
-    assert tied["PSNR, dB ↑"].best == {"vae", "vaegan3"}
-    assert torch.tensor(tied["PSNR, dB ↑"].figure.ideal).isinf()

@@ -39,7 +39,7 @@ def cells(image: Image.Image, count: int) -> list[list[object]]:
 
 def test_a_cell_is_as_dark_as_its_share_of_the_true_class() -> None:
     matrix = torch.tensor([[100, 0, 0], [10, 20, 20], [0, 3, 2]])
-    colours = cells(confusion_image(matrix, THREE), 3)
+    colours = cells(confusion_image(matrix, THREE, THREE), 3)
     shares = matrix.double() / matrix.sum(1, keepdim=True)
     for i in range(3):
         for j in range(3):
@@ -48,31 +48,33 @@ def test_a_cell_is_as_dark_as_its_share_of_the_true_class() -> None:
 
 
 def test_rows_are_the_true_class() -> None:
-    upper = cells(confusion_image(torch.tensor([[1, 1], [0, 2]]), ("real", "fake")), 2)
+    upper = cells(confusion_image(torch.tensor([[1, 1], [0, 2]]), ("real", "fake"), ("real", "fake")), 2)
     assert upper[1][0] == PAPER
     assert upper[0][1] != PAPER
 
 
 def test_every_number_is_inside_its_cell_and_every_name_inside_the_picture() -> None:
-    small = confusion_image(torch.tensor([[1, 0], [0, 1]]), ("a", "b"))
+    small = confusion_image(torch.tensor([[1, 0], [0, 1]]), ("a", "b"), ("a", "b"))
     for image in (
-        confusion_image(torch.full((2, 2), 999_999), ("a", "b")),
-        confusion_image(torch.full((2, 2), 123_456_789), ("a", "b")),
-        confusion_image(torch.full((2, 2), 1 / 3), ("a", "b")),
+        confusion_image(torch.full((2, 2), 999_999), ("a", "b"), ("a", "b")),
+        confusion_image(torch.full((2, 2), 123_456_789), ("a", "b"), ("a", "b")),
+        confusion_image(torch.full((2, 2), 1 / 3), ("a", "b"), ("a", "b")),
     ):
         assert image.size == small.size
         cells(image, 2)
-    long = confusion_image(torch.eye(3), ("real", "a rather long name of a class", "x"))
+    long = confusion_image(
+        torch.eye(3), ("real", "a rather long name of a class", "x"), ("real", "a rather long name of a class", "x")
+    )
     assert len(long.crop((0, 0, 5, long.height)).getcolors()) == 1
     assert len(long.crop((long.width - 5, 0, long.width, long.height)).getcolors()) == 1
     assert len(long.getcolors(1 << 20)) > 10
 
 
 def test_an_empty_class_has_no_share() -> None:
-    colours = cells(confusion_image(torch.tensor([[0.0, 0.0], [0.0, 4.0]]), ("a", "b")), 2)
+    colours = cells(confusion_image(torch.tensor([[0.0, 0.0], [0.0, 4.0]]), ("a", "b"), ("a", "b")), 2)
     assert colours == [[PAPER, PAPER], [PAPER, FULL]]
 
 
 def test_a_name_too_few_is_an_error() -> None:
     with pytest.raises(ValueError, match="2 names"):
-        confusion_image(torch.eye(3), ("real", "fake"))
+        confusion_image(torch.eye(3), ("real", "fake"), ("real", "fake"))

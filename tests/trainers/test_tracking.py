@@ -104,7 +104,7 @@ def test_the_offline_file_holds_scalars_images_config_and_model(folder, said) ->
     tracker.log(0, {"loss/kl": 0.1 + 0.2})
     tracker.log(50, {"loss/kl": 1 / 3, "curve": [1.0, 0.5]})
     tracker.images(50, {"samples/prior": grid, "samples/reconstruction": grid.rotate(180)})
-    tracker.confusion(50, "discriminator/confusion", matrix, ("real", "fake"))
+    tracker.confusion(50, "discriminator/confusion", matrix, ("real", "fake"), ("real", "fake"))
     tracker.log(50, {"validation/psnr": 20.5})
     tracker.log(100, {"loss/kl": math.nan})
     tracker.artifact(model, "digits/vae gän")
@@ -128,7 +128,10 @@ def test_the_offline_file_holds_scalars_images_config_and_model(folder, said) ->
     assert {image.format for image in shown.values()} == {"PNG"}
     assert shown["samples/prior"].tobytes() == grid.tobytes()
     assert shown["samples/reconstruction"].tobytes() == grid.rotate(180).tobytes()
-    assert shown["discriminator/confusion"].tobytes() == confusion_image(matrix, ("real", "fake")).tobytes()
+    assert (
+        shown["discriminator/confusion"].tobytes()
+        == confusion_image(matrix, ("real", "fake"), ("real", "fake")).tobytes()
+    )
     assert len(shown) == 3
 
     assert config_of(records) == config.model_dump(mode="json")
@@ -185,7 +188,7 @@ def test_a_disabled_tracker_writes_nothing_and_keeps_the_id(folder, said) -> Non
     tracker = Tracker.start(settings(wandb="disabled"), folder, "kept", said.append)
     tracker.log(1, {"a": 1.0})
     tracker.images(1, {"x": Image.new("L", (2, 2))})
-    tracker.confusion(1, "c", torch.eye(2), ("a", "b"))
+    tracker.confusion(1, "c", torch.eye(2), ("a", "b"), ("a", "b"))
     tracker.artifact(folder / "missing", "m")
     tracker.finish()
     assert (tracker.run_id, os.listdir(folder), said) == ("kept", [], [])
@@ -254,7 +257,7 @@ def off(tracker, folder, said, run_id) -> None:
     """Tracking is off, with one line said, and nothing that a training asks of it raises."""
     tracker.log(100, {"a": 1.0})
     tracker.images(100, {"x": Image.new("L", (2, 2))})
-    tracker.confusion(100, "c", torch.eye(2), ("a", "b"))
+    tracker.confusion(100, "c", torch.eye(2), ("a", "b"), ("a", "b"))
     tracker.artifact(folder, "m")
     tracker.finish()
     (line,) = said
@@ -287,7 +290,7 @@ def test_tracking_ends_when_the_service_dies(folder, said, when) -> None:
         case "images":
             tracker.images(2, {"x": Image.new("L", (2, 2))})
         case "confusion":
-            tracker.confusion(2, "c", torch.eye(2), ("a", "b"))
+            tracker.confusion(2, "c", torch.eye(2), ("a", "b"), ("a", "b"))
         case "artifact":
             (folder / "model").mkdir()
             tracker.artifact(folder / "model", "m")
@@ -340,7 +343,7 @@ def test_pictures_that_cannot_be_written_end_tracking_only(folder, said) -> None
 
 def test_a_matrix_that_cannot_be_drawn_ends_tracking_only(folder, said) -> None:
     tracker = Tracker.start(settings(), folder, None, said.append)
-    tracker.confusion(1, "c", torch.eye(3), ("a", "b"))
+    tracker.confusion(1, "c", torch.eye(3), ("a", "b"), ("a", "b"))
     off(tracker, folder, said, tracker.run_id)
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from vaegan.config.schema import DataConfig
+from vaegan.config.reading import check, find, load_config, merge, read_tree
+from vaegan.config.schema import Config, DataConfig
 from vaegan.data import Data, Images, open_data
 from vaegan.data.embedded import Crops
 from vaegan.data.shapes import KINDS, Shapes
@@ -143,3 +144,33 @@ def test_the_fingerprint_tells_sets_apart() -> None:
     prints = [open_data(config("shapes", **setting)).fingerprint for setting in settings]
     assert len(set(prints)) == len(prints)
     assert prints[0] == open_data(config("shapes", cache="none", workers=1)).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"source": "digits", "root": "x"}, "data.root: digits is embedded"),
+        ({"source": "photos", "root": "x"}, "data.root: photos is embedded"),
+        ({"source": "shapes", "root": "x"}, "data.root: shapes is embedded"),
+        ({"source": "shapes", "strict": True}, "data.strict: only folder"),
+        ({"source": "cifar10", "strict": True}, "data.strict: only folder"),
+        ({"source": "digits", "download": True}, "data.download: only mnist"),
+        ({"source": "folder", "root": "x", "download": True}, "data.download: only mnist"),
+    ],
+)
+def test_settings_that_a_source_has_no_use_for_are_mistakes(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(Mistake, match=message) as caught:
+        check(Config, merge(read_tree(find("digits/ae")), {"data": settings}), "here")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "overrides"),
+    [
+        ("cifar10/vae", ["data.source=folder", "data.root=somewhere", "data.strict=true"]),
+        ("cifar10/vae", ["data.source=celeba", "data.root=somewhere", "data.download=true"]),
+        ("folder64/vae", ["data.source=digits", "data.root=null"]),
+    ],
+)
+def test_a_recipe_may_be_given_another_source(recipe: str, overrides: list[str]) -> None:
+    assert f"data.source={load_config(recipe, overrides).data.source}" == overrides[0]

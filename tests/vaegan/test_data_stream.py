@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from vaegan.config.schema import DataConfig
-from vaegan.data import Data, batches, find_images, open_data
+from vaegan.data import Data, MicroBatch, batches, find_images, open_data
 from vaegan.data.stream import _Decoding, _from_device, _Steps
 from vaegan.errors import Failure
 from vaegan.randomness import order
@@ -30,12 +30,12 @@ def config(**settings: object) -> DataConfig:
 
 def stream(
     data: DataConfig, share: slice = WHOLE, micro: int | None = None, start: int = 0, stop: int = 9, seed: int = 5
-) -> list[list[Tensor]]:
+) -> list[list[MicroBatch]]:
     return list(batches(open_data(data).train, data, seed, 12, share, micro, CPU, start, stop))
 
 
-def joined(steps: list[list[Tensor]]) -> Tensor:
-    return torch.stack([torch.cat(step) for step in steps])
+def joined(steps: list[list[MicroBatch]]) -> Tensor:
+    return torch.stack([torch.cat([part.images for part in step]) for step in steps])
 
 
 def test_each_step_shows_its_positions_of_the_order() -> None:
@@ -62,8 +62,28 @@ def test_the_shares_of_all_ranks_are_the_batch_of_one(cache: str, ranks: int) ->
 @pytest.mark.parametrize("micro", [1, 3, 5, 12])
 def test_micro_batches_are_the_share_in_order(micro: int) -> None:
     steps = stream(config(), slice(0, 12), micro)
-    assert [len(part) for part in steps[0]] == [micro] * (12 // micro) + [12 % micro] * (12 % micro > 0)
+    assert [len(part.images) for part in steps[0]] == [micro] * (12 // micro) + [12 % micro] * (12 % micro > 0)
     assert torch.equal(joined(steps), joined(stream(config())))
+
+
+@pytest.mark.parametrize(
+    "cache", [{"cache": "memory"}, {"cache": "none", "workers": 0}, {"cache": "none", "workers": 2}]
+)
+def test_labels_are_those_of_the_images(cache: dict[str, object]) -> None:
+    data = config(**cache)
+    images = open_data(data).train
+    assert images.labels is not None
+    for step, parts in enumerate(stream(data, slice(3, 10), micro=3, start=2), start=2):
+        assert [tuple(part.labels.shape) for part in parts if part.labels is not None] == [(3,), (3,), (1,)]
+        labels = torch.cat([part.labels for part in parts if part.labels is not None])
+        assert torch.equal(labels, images.labels[order(len(images), 12 * step, 12 * step + 12, 5)[3:10]])
+        assert labels.dtype == torch.int64 and labels.device == CPU
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_set_without_labels_has_none(folder: Path, workers: int) -> None:
+    data, _ = files(folder, workers)
+    assert all(part.labels is None for step in stream(data, micro=5) for part in step)
 
 
 @pytest.mark.parametrize("settings", [{"cache": "memory"}, {"cache": "none", "workers": 2}])
@@ -129,7 +149,7 @@ def children() -> list[int]:
 def test_decoding_processes_outlive_ctrl_c_and_end_with_the_stream(folder: Path) -> None:
     data, opened = files(folder, 2)
     before = set(children())
-    steps: Iterator[list[Tensor]] = batches(opened.train, data, 5, 12, WHOLE, None, CPU, 0, 50)
+    steps: Iterator[list[MicroBatch]] = batches(opened.train, data, 5, 12, WHOLE, None, CPU, 0, 50)
     first = [next(steps)]
     workers = set(children()) - before
     assert len(workers) >= 2

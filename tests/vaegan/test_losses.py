@@ -90,6 +90,14 @@ def test_frechet_equals_the_matrix_square_root(size: int) -> None:
     assert frechet_standard_normal(codes).item() == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize(("count", "size"), [(5, 5), (5, 9), (2, 40)])
+def test_frechet_of_fewer_codes_than_dimensions_is_that_of_their_covariance(count: int, size: int) -> None:
+    codes = draw(count, size) * 2 + 1
+    spread = torch.linalg.eigvalsh(torch.cov(codes.T)).clamp_min(0).sqrt()
+    expected = (codes.mean(0).square().sum() + (spread - 1).square().sum()).item()
+    assert frechet_standard_normal(codes).item() == pytest.approx(expected, rel=1e-6)
+
+
 def test_frechet_is_zero_where_mean_and_covariance_are_the_priors() -> None:
     codes = draw(40, 4)
     codes -= codes.mean(0)

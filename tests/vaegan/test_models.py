@@ -58,6 +58,7 @@ def test_samples_are_decoded_prior_codes_and_each_is_its_own_whatever_the_count(
     assert torch.equal(model.sample(40, seed=1), model.decode(codes))
     assert torch.equal(torch.cat([model.prior_codes(0, 7, 1), model.prior_codes(7, 40, 1)]), codes)
     assert torch.equal(model.sample(5), model.decode(model.prior_codes(0, 5, seed=0)))
+    assert model.sample(0).shape == (0, *model.image_shape)
     assert not torch.equal(model.prior_codes(0, 40, seed=2), codes)
     many = model.prior_codes(0, 3000, seed=0)
     assert many.mean().abs() < 0.04 and (many.var() - 1).abs() < 0.06

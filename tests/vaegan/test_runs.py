@@ -1,5 +1,6 @@
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -69,8 +70,9 @@ def test_the_folder_tells_what_it_is(run: Run) -> None:
     assert run.exists and run.finished and run.exported_step == 5
     assert run.config == tiny("vae")
     described = json.loads((run.model_folder / "config.json").read_text())
+    checksum = sha256((run.model_folder / "model.safetensors").read_bytes()).hexdigest()
     assert described == {
-        "step": 5, "seed": 5, "image_shape": [1, 8, 8], "model": tiny("vae").model.model_dump(mode="json")
+        "step": 5, "image_shape": [1, 8, 8], "sha256": checksum, "model": tiny("vae").model.model_dump(mode="json")
     }  # fmt: skip
     nowhere = Run(run.path / "nowhere")
     assert not nowhere.exists and not nowhere.finished and nowhere.exported_step is None
@@ -101,14 +103,33 @@ def test_damaged_weights_are_a_mistake(run: Run, contents: bytes | str | None) -
     file.unlink()
     if contents is not None:
         file.write_bytes(whole[:-9] if isinstance(contents, str) else contents)
-    refused(run.path, "model.safetensors", "resume the run")
+    assert run.exported_step is None and not run.finished
+    refused(run.path, "model.safetensors", "damaged", "--resume")
 
 
 def test_another_models_weights_are_a_mistake(run: Run) -> None:
-    file = run.model_folder / "model.safetensors"
+    file, description = run.model_folder / "model.safetensors", run.model_folder / "config.json"
+    before = sha256(file.read_bytes()).hexdigest()
     for weights in ({}, {"encoder.head.weight": torch.zeros(2, 2)}):
         save_file(weights, file)
-        refused(run.path, "not this run's weights")
+        now = sha256(file.read_bytes()).hexdigest()
+        description.write_text(description.read_text().replace(before, now))
+        before = now
+        refused(run.path, "model.safetensors", "not the weights of the model")
+
+
+def test_an_exported_model_can_be_carried_away(run: Run, tmp_path: Path) -> None:
+    expected = vaegan.load(run.path).sample(2)
+    run.model_folder.rename(tmp_path / "elsewhere")
+    assert torch.equal(vaegan.load(tmp_path / "elsewhere").sample(2), expected)
+
+
+def test_a_damaged_model_is_written_anew_by_a_resume(run: Run, data: Data) -> None:
+    file = run.model_folder / "model.safetensors"
+    before = file.read_bytes()
+    file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    train(tiny("vae"), run.path, data, resume=True)
+    assert file.read_bytes() == before and run.finished
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"step": null}', '{"step": "many"}', "\0"])
@@ -134,4 +155,6 @@ def test_a_resume_writes_a_lost_model_anew(run: Run, data: Data) -> None:
 @pytest.mark.parametrize("text", ["", "model: {", "model: {family: vae}\n", "a: 1\na: 2\n"])
 def test_a_damaged_config_is_a_mistake(run: Run, text: str) -> None:
     run.config_file.write_text(text)
-    refused(run.path, "config.yaml")
+    with pytest.raises(Mistake, match=r"config\.yaml") as mistake:
+        _ = run.config
+    assert "\n" not in str(mistake.value)

@@ -12,8 +12,12 @@ Settings = dict[str, object]
 NAMED = 4
 """Differences that a message names; of the rest it gives the number."""
 
-HANDLING = {"data": {"cache", "workers", "strict", "download"}}
-"""How images are kept and read, which changes nothing that is trained."""
+HANDLING = {
+    "data": {"root", "cache", "workers", "strict", "download"},
+    "train": {"micro_batch_size", "keep_checkpoints", "checkpoint_every", "sample_every"},
+}
+"""How images are kept, work is divided and steps are saved, which changes nothing that is trained but the rounding of
+sums; whether they are the same images, their fingerprint says."""
 
 
 def training_settings(config: Config) -> Settings:

@@ -133,15 +133,17 @@ class DataConfig(Section):
     """Folder of the images (`folder`), or folder that holds or receives the set (`mnist`, ...; None: `data`
     in the working folder). The embedded sets take none."""
     image_size: Annotated[int, Field(ge=8, le=256, multiple_of=8)]
-    """Height and width in pixels; larger images are resized (antialiased bicubic, short side) and centre-cropped."""
+    """Height and width in pixels; larger and smaller images are resized (antialiased bicubic, short side) and
+    centre-cropped."""
     channels: Literal[1, 3] = 3
     """1: grey (luminance); 3: RGB."""
     count: Annotated[int, Field(ge=10, le=100_000_000)] | None = None
     """`photos` and `shapes`: number of images in all splits together; None: 10,000. Other sources take none."""
     validation: Fraction = 0.1
-    """Share of the images that is held out for evaluation during training."""
+    """Share of the images that is held out for evaluation during training; `celeba` keeps its official split."""
     test: Fraction = 0.1
-    """Share held out for the final evaluation; a set with an official test split keeps that one."""
+    """Share held out for the final evaluation; `mnist`, `fashion_mnist`, `cifar10` and `celeba` keep their official
+    test split."""
     horizontal_flip: bool = False
     """Mirror each training image with probability 1/2, as a function of seed, step and place in the batch."""
     cache: Literal["auto", "device", "memory", "none"] = "auto"
@@ -158,6 +160,14 @@ class DataConfig(Section):
     def _consistent(self) -> "DataConfig":
         if self.source == "folder" and self.root is None:
             raise ValueError("data.root: missing; data.source=folder needs the folder of the images")
+        if self.source in ("digits", *SYNTHETIC) and self.root is not None:
+            raise ValueError(f"data.root: {self.source} is embedded and has no folder; leave it out, or give null")
+        if self.source != "folder" and self.strict:
+            raise ValueError("data.strict: only folder takes it; leave it out")
+        if self.source in ("digits", "folder", *SYNTHETIC) and self.download:
+            raise ValueError(
+                "data.download: only mnist, fashion_mnist, cifar10 and celeba can be fetched; leave it out"
+            )
         if self.source not in SYNTHETIC and self.count is not None:
             raise ValueError(f"data.count: only {' and '.join(SYNTHETIC)} have a chosen number of images; leave it out")
         if self.validation + self.test >= 1:
@@ -176,7 +186,7 @@ class TrainConfig(Section):
     """Images that one process holds at a time; None: its whole share of the batch."""
     precision: Literal["fp32", "tf32", "bf16"] | None = None
     """Arithmetic of the networks; None: what `accelerate launch --mixed_precision` says, else fp32.
-    Under bf16 the losses, and the steps with a gradient penalty, stay float32."""
+    Under bf16 the losses stay float32, and so does the discriminator in steps with a gradient penalty."""
     dtype: Literal["float32", "float64"] = "float32"
     """Type of weights and images; float64 is for tests of exactness."""
     learning_rate: Positive = 1e-3
@@ -188,7 +198,7 @@ class TrainConfig(Section):
     warmup_steps: Steps = 0
     """Steps over which the learning rates rise linearly from 0."""
     decay: Literal["constant", "cosine"] = "constant"
-    """Learning rates after the warm-up: kept, or lowered to 0 at the last step along half a cosine."""
+    """Learning rates after the warm-up: kept, or lowered towards 0 along half a cosine."""
     clip_norm: Positive | None = None
     """Largest gradient norm of each network; None: no clipping."""
     ema_decay: Fraction = 0.999
@@ -200,7 +210,7 @@ class TrainConfig(Section):
     """Steps between two grids of samples and reconstructions; None: at the end only."""
     evaluate_every: Count | None = None
     """Steps between two evaluations on the validation split; None: none during training."""
-    checkpoint_every: Count | None = None
+    checkpoint_every: Count | None = 1000
     """Steps between two checkpoints; None: at the end and when interrupted only."""
     keep_checkpoints: Count = 2
     """Checkpoints that are kept; older ones are deleted."""

@@ -9,21 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaegan.console import Update
+
 from .images import Decoder
 from .pixels import Unreadable, quietly
 
 CHUNK = 128
 """Images of one task of a thread, and between two calls of the progress callback."""
 
-Progress = Callable[[int, int], None]
-"""Called now and then with the images done and the images in all."""
 Broken = dict[int, Unreadable]
 """What is wrong with each image that cannot be used."""
 
 
-def decode_all(
-    decoder: Decoder, shape: tuple[int, int, int], threads: int, progress: Progress
-) -> tuple[Tensor, Broken]:
+def decode_all(decoder: Decoder, shape: tuple[int, int, int], threads: int, progress: Update) -> tuple[Tensor, Broken]:
     """Decode every image.
 
     Args:
@@ -44,12 +42,12 @@ def decode_all(
     return torch.from_numpy(pixels), broken
 
 
-def check_all(decoder: Decoder, threads: int, progress: Progress) -> Broken:
+def check_all(decoder: Decoder, threads: int, progress: Update) -> Broken:
     """Find the images that can be seen to be broken without decoding them."""
     return _visit(len(decoder), decoder.check, threads, progress)
 
 
-def _visit(count: int, action: Callable[[int], None], threads: int, progress: Progress) -> Broken:
+def _visit(count: int, action: Callable[[int], None], threads: int, progress: Update) -> Broken:
     def visit(start: int) -> Broken:
         broken = {}
         for index in range(start, min(start + CHUNK, count)):

@@ -1,11 +1,10 @@
 """MNIST, Fashion-MNIST, CIFAR-10 and CelebA, in the files of torchvision's downloader."""
 
 import gzip
-import sys
 import zlib
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from hashlib import md5
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaegan.errors import Failure, Mistake
+from vaegan.errors import Mistake
 
 from .embedded import Arrays
+from .fetching import require
 from .folder import Files
 from .images import Parts, Source
 from .restricted import read_batch
@@ -46,7 +46,7 @@ def mnist(source: Literal["mnist", "fashion_mnist"], root: Path, size: int, chan
 
         getattr(datasets, name)(str(root), download=True)
 
-    _require(source, [raw / part for part in MNIST_PARTS], fetch if download else None, ".gz")
+    require(source, root, [raw / part for part in MNIST_PARTS], fetch if download else None, ".gz")
     train, train_labels, test, test_labels = (_read_idx(raw / part) for part in MNIST_PARTS)
     pixels, labels = np.concatenate([train, test]), np.concatenate([train_labels, test_labels])
     if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
@@ -70,7 +70,7 @@ def cifar10(root: Path, size: int, channels: int, download: bool, notify: Callab
         download_and_extract_archive(CIFAR10.url, str(root), filename=CIFAR10.filename, md5=CIFAR10.tgz_md5)
 
     files = [folder / name for name in CIFAR_BATCHES]
-    _require("cifar10", [*files, folder / "batches.meta"], fetch if download else None)
+    require("cifar10", root, [*files, folder / "batches.meta"], fetch if download else None)
     changed = [file.name for file in files if _md5(file) != CIFAR_BATCHES[file.name]]
     if changed:
         notify(f"data.root: {folder}: not the official CIFAR-10 (MD5 of {', '.join(changed)} differs)")
@@ -95,9 +95,11 @@ def celeba(root: Path, size: int, channels: int, download: bool) -> Source:
     def fetch() -> None:
         from torchvision.datasets import CelebA
 
+        if find_spec("gdown") is None:
+            raise ModuleNotFoundError("it needs gdown: pip install vaegan[celeba]")
         CelebA(str(root), download=True)
 
-    _require("celeba", [listing, images], fetch if download else None)
+    require("celeba", root, [listing, images], fetch if download else None)
     names, numbers = [], []
     for line, text in enumerate(listing.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         name, _, number = text.strip().partition(" ")
@@ -110,27 +112,6 @@ def celeba(root: Path, size: int, channels: int, download: bool) -> Source:
         decoder=Files(images, tuple(names), size, channels),
         parts=Parts(*((split == number).nonzero().flatten() for number in range(3))),
     )
-
-
-def _require(source: str, paths: list[Path], fetch: Callable[[], None] | None, packed: str = "") -> None:
-    """Make sure that a set's files are there, packed or not; `fetch` them if they are not."""
-
-    def missing() -> list[Path]:
-        return [path for path in paths if not any(Path(f"{path}{ending}").exists() for ending in {"", packed})]
-
-    if missing() and fetch:
-        try:
-            with redirect_stdout(sys.stderr):
-                fetch()
-        except Exception as error:  # downloaders raise nearly anything
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise Failure(f"data.download: {source} could not be fetched ({reason}); {_where(paths)}") from error
-    if missing():
-        raise Mistake(f"data.root: {source}: not found; set data.download=true, or {_where(paths)}")
-
-
-def _where(paths: list[Path]) -> str:
-    return f"put {', '.join(path.name for path in paths)} into {paths[0].parent}"
 
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from vaegan.config.schema import DataConfig
+from vaegan.console import Update, silent
 from vaegan.errors import Mistake
 
 from .embedded import digits, photos
 from .folder import Files, folder
 from .images import Data, Decoder, Images, Parts, Source
-from .loading import Broken, Progress, check_all, cores, decode_all
+from .loading import Broken, check_all, cores, decode_all
 from .official import celeba, cifar10, mnist
 from .shapes import shapes
 from .splits import consecutive, drawn
@@ -34,11 +35,7 @@ def warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-def silent(done: int, total: int) -> None:
-    """Show no progress."""
-
-
-def open_data(config: DataConfig, notify: Notify = warn, progress: Progress = silent) -> Data:
+def open_data(config: DataConfig, notify: Notify = warn, progress: Update = silent) -> Data:
     """Open a set of images: find it, leave out what is broken, cache it and split it.
 
     The set that was opened last is kept, so that the variants of a study share it; files that were changed
@@ -86,7 +83,7 @@ def _independent(config: DataConfig) -> Parts:
     return consecutive(config.count or 10_000, config.validation, config.test)
 
 
-def _open(source: Source, config: DataConfig, notify: Notify, progress: Progress) -> Data:
+def _open(source: Source, config: DataConfig, notify: Notify, progress: Update) -> Data:
     store: Tensor | Decoder = source.decoder
     shape = config.channels, config.image_size, config.image_size
     count = len(source.decoder)

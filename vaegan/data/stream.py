@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +21,15 @@ DEVICE_LIMIT = 2**30
 """Bytes of pixels that `data.cache: auto` holds on an accelerator."""
 
 
+class MicroBatch(NamedTuple):
+    """What one forward pass sees."""
+
+    images: Tensor
+    """uint8, shape (N, C, S, S)."""
+    labels: Tensor | None
+    """Class of each image, int64, shape (N,); None if the set has no labels."""
+
+
 def batches(
     images: Images,
     config: DataConfig,
@@ -30,8 +40,8 @@ def batches(
     device: torch.device,
     start: int,
     stop: int,
-) -> Iterator[list[Tensor]]:
-    """This process's images of the optimizer steps ``start`` to ``stop``.
+) -> Iterator[list[MicroBatch]]:
+    """This process's images, and their labels, of the optimizer steps ``start`` to ``stop``.
 
     Step k shows the positions k B to (k + 1) B of `randomness.order`; which images these are, and which of them
     are mirrored, is a function of the seed and the step, not of the processes, the micro-batches or the cache.
@@ -48,7 +58,7 @@ def batches(
         stop: One after the last step.
 
     Yields:
-        For each step the micro-batches: uint8, shape (M, C, S, S), on the device.
+        For each step the micro-batches, on the device.
 
     Raises:
         Failure: An image can no longer be read, or a decoding process has died.
@@ -61,11 +71,18 @@ def batches(
         served = (_moved(images[indices], device) for indices in wanted)
     else:
         served = _from_workers(images, wanted, config.workers, device)
-    for step, batch in enumerate(served, start):
+    for step, indices, batch in zip(range(start, stop), wanted, served, strict=True):
         if config.horizontal_flip:
             mirrored = torch.rand(batch_size, generator=generator(seed, "flip", step))[share] < 0.5
             batch = torch.where(mirrored.to(device)[:, None, None, None], batch.flip(-1), batch)
-        yield list(torch.split(batch, micro_batch_size or len(batch)))
+        labels = None if images.labels is None else _moved(images.labels[indices], device)
+        yield _split(batch, labels, micro_batch_size or len(batch))
+
+
+def _split(images: Tensor, labels: Tensor | None, size: int) -> list[MicroBatch]:
+    parts = images.split(size)
+    kinds = [None] * len(parts) if labels is None else labels.split(size)
+    return [MicroBatch(*pair) for pair in zip(parts, kinds, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ REAL, RECONSTRUCTED, GENERATED = range(3)
 NAMES = ("real", "reconstructed", "generated")
 """Their names, in the same order."""
 
+PREDICTED = {2: ("real", "fake"), 3: NAMES}
+"""Names of what a discriminator can say, by the number of `predicted_counts`."""
+
 DISCRIMINATOR_WEIGHTS = {"two": (1.0, 0.5, 0.5), "three": (1 / 3, 1 / 3, 1 / 3)}
 """Weight of each origin's term in the discriminator's loss: the two-way game's fakes share one weight, the
 three-way game's classes are balanced."""

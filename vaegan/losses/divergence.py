@@ -59,8 +59,11 @@ def frechet_standard_normal(codes: Tensor) -> Tensor:
         A scalar, at least 0, float64.
     """
     codes = codes.double()
-    spread = torch.linalg.eigvalsh(torch.cov(codes.T).reshape(codes.shape[1], codes.shape[1])).clamp_min(0).sqrt()
-    distance: Tensor = codes.mean(0).square().sum() + (spread - 1).square().sum()
+    count, size = codes.shape
+    centred = (codes - codes.mean(0)) / (count - 1) ** 0.5
+    spread = torch.linalg.eigvalsh(centred @ centred.T if count < size else centred.T @ centred).clamp_min(0).sqrt()
+    unseen = max(0, size - count)  # further eigenvalues, all of them 0
+    distance: Tensor = codes.mean(0).square().sum() + (spread - 1).square().sum() + unseen
     return distance
 
 

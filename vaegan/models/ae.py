@@ -24,6 +24,7 @@ class AE(Autoencoder):
     """z = E(x), x' = G(z)."""
 
     code_parameters = 1
+    has_prior = False
 
     def encode(self, images: Tensor) -> Posterior:
         """The code of each image (N, C, S, S) in [-1, 1], with variance 0."""

@@ -27,6 +27,8 @@ class Autoencoder(nn.Module):
 
     code_parameters: ClassVar[int]
     """Numbers that the encoder gives for each latent dimension."""
+    has_prior: ClassVar[bool] = True
+    """Whether the family can be sampled."""
 
     def __init__(self, config: AutoencoderConfig, image_shape: tuple[int, int, int], seed: int) -> None:
         super().__init__()
@@ -72,9 +74,10 @@ class Autoencoder(nn.Module):
         Raises:
             Mistake: The family has no prior.
         """
-        some = next(self.parameters())
-        codes = [normal((self.config.latent_size,), seed, "codes", index) for index in range(start, stop)]
-        return torch.stack(codes).to(some)
+        codes = torch.empty(max(0, stop - start), self.config.latent_size)
+        for row, index in enumerate(range(start, stop)):
+            codes[row] = normal((self.config.latent_size,), seed, "codes", index)
+        return codes.to(next(self.parameters()))
 
 
 def autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:

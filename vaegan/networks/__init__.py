@@ -59,21 +59,21 @@ class Discriminator(nn.Module):
         self.trunk = KINDS[kind].Down(image_shape, width, depth, normalise=False)
         self.head = nn.Linear(self.trunk.features, logits)
 
-    def forward(self, images: Tensor, autocast: torch.dtype | None = None) -> Judgement:
+    def forward(self, images: Tensor, arithmetic: torch.dtype | None = None) -> Judgement:
         """Images (N, C, S, S) in [-1, 1] => logits and features.
 
         Args:
             images: Real, reconstructed or generated ones, or all of them in one batch.
-            autocast: Arithmetic of the trunk (bfloat16); None: that of the weights, as a gradient penalty needs.
+            arithmetic: Autocast type of the trunk (bfloat16); None: that of the weights, as a gradient penalty needs.
         """
-        with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
+        with torch.autocast(images.device.type, dtype=arithmetic, enabled=arithmetic is not None):
             features = self.trunk(images)[-1]
         features = features.to(images.dtype)
         return Judgement(self.head(features.flatten(1)), features)
 
 
 def initialise(network: nn.Module, seed: int, name: str) -> None:
-    """Draw the weights as a function of ``seed`` and the network's ``name`` alone (He et al. 2015, fan in).
+    """Draw the weights as a function of ``seed`` and the network's ``name`` alone (He et al. 2015, torch's fan-in).
 
     Networks of the same shape and name start equal whatever else the variant trains. Biases start at 0.
     """
