@@ -74,7 +74,7 @@ def test_a_torn_line_is_dropped_and_the_next_one_is_whole(tmp_path: Path, torn: 
 def test_a_resume_that_cannot_write_leaves_the_log_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     path.write_bytes(b'{"step": 1}\n{"step": 2}\n')
-    (tmp_path / "history.jsonl.new").mkdir()
+    (tmp_path / "history.jsonl.partial").mkdir()
     with pytest.raises(OSError, match="history"):
         History(path, 1)
     assert path.read_bytes() == b'{"step": 1}\n{"step": 2}\n'
