@@ -17,7 +17,7 @@ from vaegan.errors import Mistake
 from vaegan.images import to_float
 from vaegan.models import Autoencoder
 from vaegan.models.vaegan import build_discriminator
-from vaegan.runs import Run, load
+from vaegan.runs import WEIGHTS, Run, load
 
 from .comparison import Comparison, Judged
 from .perceptual import backbone
@@ -163,7 +163,7 @@ def evaluate_run(run: Run, model: Autoencoder, config: EvaluateConfig, data: Dat
     """
     images, seed = getattr(data, config.split), run.config.seed
     origin = {
-        "weights": digest(run.model_folder / "model.safetensors"),
+        "weights": digest(run.model_folder / WEIGHTS),
         "data": data.fingerprint,
         "settings": config.model_dump(mode="json"),
         "backbone": backbone() if "lpips" in config.metrics else None,

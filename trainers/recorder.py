@@ -128,21 +128,20 @@ class Recorder:
     def _log(self, state: State, norms: Mapping[str, float], codes: Tensor | None) -> None:
         values: dict[str, Any] = state.meter.total(self.accelerator).values()
         state.meter.clear()
+        codes = self.accelerator.gather(codes) if codes is not None else None
+        if not self.accelerator.is_main_process:
+            return
         values |= {f"gradient/{name}": norm for name, norm in norms.items()}
         values |= {f"learning_rate/{name}": rate.param_groups[0]["lr"] for name, rate in state.optimizers.items()}
-        if codes is not None and self.config.train.batch_size > 1:
-            codes = self.accelerator.gather(codes)
-            if self.accelerator.is_main_process:
-                values |= self._gap(codes, state.step)
+        if codes is not None and len(codes) > 1:
+            values |= self._gap(codes, state.step)
         if CONFUSION in values:
             counts = torch.tensor(values[CONFUSION], dtype=torch.float64)
             values["discriminator/accuracy"] = _accuracy(counts)
-        if self.accelerator.is_main_process:
-            self.history.write(state.step, values)
-            self.tracker.log(state.step, {key: value for key, value in values.items() if isinstance(value, float)})
-            if CONFUSION in values:
-                self.tracker.confusion(state.step, CONFUSION, counts, NAMES, PREDICTED[counts.shape[1]])
-            self._time(state.step)
+            self.tracker.confusion(state.step, CONFUSION, counts, NAMES, PREDICTED[counts.shape[1]])
+        self.history.write(state.step, values)
+        self.tracker.log(state.step, {key: value for key, value in values.items() if isinstance(value, float)})
+        self._time(state.step)
 
     def _gap(self, codes: Tensor, step: int) -> dict[str, float]:
         """How far the aggregate posterior of this batch, of `GAP_CODES` at most, is from the prior."""

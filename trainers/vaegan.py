@@ -50,7 +50,8 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
 
     with frozen(discriminator):
         elbo, scalars = negative_elbo(model, batch, out.reconstruction, out.posterior)
-        logits, similarity = judge(model, discriminator, batch, out.reconstruction, out.judged, out.generated, features)
+        autocast = arithmetic(model, batch)
+        logits, similarity = judge(discriminator, autocast, out.reconstruction, out.judged, out.generated, features)
         adversarial = torch.stack([classification_loss(fake, REAL) for fake in logits]).mean()
         backward(elbo + model.adversarial.similarity * similarity + model.adversarial.weight * adversarial)
 
@@ -100,9 +101,8 @@ def discriminator_loss(
 
 
 def judge(
-    model: VAEGANConfig,
     discriminator: nn.Module,
-    batch: Batch,
+    autocast: torch.dtype | None,
     reconstruction: Tensor,
     judged: Tensor,
     generated: Tensor,
@@ -111,9 +111,8 @@ def judge(
     """How the frozen discriminator sees the fakes, with a graph to whoever made them.
 
     Args:
-        model: The run's `model` section.
         discriminator: Frozen.
-        batch: The micro-batch.
+        autocast: As `arithmetic`.
         reconstruction: Whose features are compared with the real ones.
         judged: Whose class matters; in the three-way game the same tensor.
         generated: Images from the prior.
@@ -123,7 +122,7 @@ def judge(
         The logits of the judged reconstructions and of the generated images; the learned similarity, a scalar.
     """
     fakes = [reconstruction, generated] + ([judged] if judged is not reconstruction else [])
-    judgement = discriminator(torch.cat(fakes), arithmetic(model, batch))
+    judgement = discriminator(torch.cat(fakes), autocast)
     logits = judgement.logits.split(len(reconstruction))
     features = judgement.features[: len(reconstruction)]
     return (logits[2 if len(fakes) == 3 else 0], logits[1]), feature_distance(real, features).mean()
