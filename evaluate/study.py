@@ -11,12 +11,13 @@ from vaegan.checkpoints import digest, load_latest, write_text
 from vaegan.config import Config, StudyConfig
 from vaegan.config.comparing import Settings, differences, flat, training_settings
 from vaegan.config.schema import EvaluateConfig, VAEGANConfig
-from vaegan.console import Console, Update, rank, silent
+from vaegan.console import Console, Update, silent
 from vaegan.data import Data, open_data
 from vaegan.errors import Mistake
 from vaegan.images import to_float
 from vaegan.models import Autoencoder
 from vaegan.models.vaegan import build_discriminator
+from vaegan.processes import rank
 from vaegan.runs import WEIGHTS, Run, load
 
 from .comparison import Comparison, Judged

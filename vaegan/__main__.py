@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from vaegan import __version__
-from vaegan.console import Console, rank
+from vaegan.console import Console
 from vaegan.errors import Failure, Interrupted, Mistake
+from vaegan.processes import rank
 
 if TYPE_CHECKING:
     from vaegan.config import Config

@@ -1,6 +1,5 @@
 """What a person sees: answers, notes, and progress bars on a terminal or plain lines elsewhere."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +13,6 @@ WORTH_A_BAR = 0.5
 SECONDS_BETWEEN_LINES = 15.0
 NARROW = 60
 """Characters of a terminal that has no room for a bar beside the figures."""
-
-
-def rank() -> int:
-    """Number of this process among those that `accelerate launch` or torchrun started; 0: the first, or alone."""
-    return int(os.environ.get("RANK", "0"))
 
 
 def silent(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""The two ways in which vaegan says no; both are shown as one line, never as a traceback."""
+"""The ways in which vaegan says no; each is shown as one line, never as a traceback."""
 
 
 class Mistake(ValueError):
@@ -11,8 +11,14 @@ class Mistake(ValueError):
 class Failure(RuntimeError):
     """What was asked was sound but could not be finished, as when a loss is NaN (exit code 1).
 
-    The message is one line that says what happened and what is left (the last checkpoint, say).
+    Args:
+        message: One line that says what happened and what is left (the last checkpoint, say).
+        everywhere: Whether all processes of a launch raise it alike, so that it is enough if the first one says it.
     """
+
+    def __init__(self, message: str, everywhere: bool = False) -> None:
+        super().__init__(message)
+        self.everywhere = everywhere
 
 
 class Interrupted(Exception):

@@ -1,0 +1,129 @@
+"""The processes of one launch: who they are, and what they do together.
+
+Every function works as well in a process that is alone. Those that exchange something are for all processes at
+once, and a failure of one becomes a failure of all: nobody is left waiting for who has gone.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from .errors import Failure, Mistake
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(minutes=30)
+"""How long a process waits for one that is slower, as in reading its images."""
+
+RANK = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK")
+"""Where torchrun and `accelerate launch`, Open MPI, MPICH and MVAPICH write a process's number."""
+SIZE = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
+"""Where they write how many there are."""
+
+
+def rank() -> int:
+    """Number of this process among those that were launched together; 0: the first, or alone."""
+    return _number(RANK, 0)
+
+
+def size() -> int:
+    """How many processes were launched together."""
+    return _number(SIZE, 1)
+
+
+def join() -> None:
+    """Meet the other processes; a second call does nothing.
+
+    Raises:
+        Mistake: They cannot work together, so that each would work alone.
+    """
+    import torch
+    from accelerate import PartialState
+
+    # Accelerate 1.15 joins processes without an accelerator only where it is told to use the CPU.
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+    if state.num_processes != size():
+        raise Mistake(
+            f"WORLD_SIZE: {size()} processes were launched, but Accelerate joins {state.num_processes} of them"
+            f" on {state.device.type}; launch one, or set ACCELERATE_USE_CPU=true"
+        )
+
+
+def joined() -> bool:
+    """Whether this process has met others."""
+    from torch import distributed
+
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+def gathered(value: T) -> list[T]:
+    """The value of every process, in order of rank."""
+    from torch import distributed
+
+    if not joined():
+        return [value]
+    values: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def together(work: Callable[[], T]) -> T:
+    """Have every process do the same work; where it fails for one of them, it fails for all with the same words.
+
+    Raises:
+        Mistake: As the first process raised it that could not do its work.
+        Failure: Likewise, and for a file that cannot be read or written.
+    """
+    try:
+        made, error = [work()], None
+    except (Mistake, Failure, OSError) as caught:
+        made, error = [], caught
+    problems = [each for each in gathered(None if error is None else (type(error), described(error))) if each]
+    if problems:
+        kind, words = problems[0]
+        raise (Mistake(words) if kind is Mistake else Failure(words, everywhere=True)) from error
+    return made[0]
+
+
+def by_the_first(work: Callable[[], T]) -> T | None:
+    """Have the first process alone do something while the others wait, with the errors of `together`.
+
+    Returns:
+        What the work gives on the first process; None on the others.
+    """
+    return together(lambda: work() if rank() == 0 else None)
+
+
+@contextmanager
+def nobody_lost() -> Iterator[None]:
+    """Say so in one line where another process ends while this one works with it.
+
+    Raises:
+        Failure: It has.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, Failure) or not joined() or not _of_the_connection(error):
+            raise
+        raise Failure("another process of this launch has ended; go on from the last checkpoint with --resume") from error
+
+
+def described(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _of_the_connection(error: RuntimeError) -> bool:
+    from torch.distributed import DistError
+
+    words = ("connection", "gloo", "nccl", "socket", "broken pipe", "timed out")
+    return isinstance(error, DistError) or any(word in str(error).lower() for word in words)
+
+
+def _number(names: tuple[str, ...], otherwise: int) -> int:
+    return next((int(os.environ[name]) for name in names if name in os.environ), otherwise)
