@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 
 from vaegan.config import Config, load_config
-from vaegan.config.schema import VAEGANConfig
+from vaegan.config.models import VAEGANConfig
 from vaegan.console import Console, Update
 from vaegan.data import Data, batches, open_data
 from vaegan.images import to_float

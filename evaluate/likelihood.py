@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from vaegan.config.schema import VAEConfig
+from vaegan.config.models import VAEConfig
 from vaegan.losses.divergence import kl_standard_normal
 
 from .metric import Metric, Pairs, Result

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from vaegan.checkpoints import write_text
-from vaegan.config.schema import EvaluateConfig, VAEConfig
+from vaegan.config.models import VAEConfig
+from vaegan.config.schema import EvaluateConfig
 from vaegan.config.schema import Metric as MetricName
 from vaegan.console import Console, Update, silent
 from vaegan.data import Images

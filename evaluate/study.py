@@ -10,7 +10,8 @@ import vaegan
 from vaegan.checkpoints import digest, load_latest, write_text
 from vaegan.config import Config, StudyConfig
 from vaegan.config.comparing import Settings, differences, flat, training_settings
-from vaegan.config.schema import EvaluateConfig, VAEGANConfig
+from vaegan.config.models import VAEGANConfig
+from vaegan.config.schema import EvaluateConfig
 from vaegan.console import Console, Update, silent
 from vaegan.data import Data, open_data
 from vaegan.errors import Mistake

@@ -1,7 +1,7 @@
 """The one training loop. A family adds only its step; everything random or scheduled is a function of the step."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,11 +14,14 @@ from vaegan.console import Console
 from vaegan.data import Data, MicroBatch, batches
 from vaegan.errors import Failure, Interrupted
 from vaegan.images import to_float
+from vaegan.networks import spectral
+from vaegan.processes import nobody_lost
 from vaegan.randomness import normal
 from vaegan.runs import Run
 
 from . import ae, ema, vae, vaegan
 from .interrupt import Interrupts
+from .meter import Meter
 from .processes import arithmetic, make_accelerator, share
 from .recorder import Evaluator, Recorder
 from .state import State, build_state, restore
@@ -32,16 +35,18 @@ def train(
     folder: Path,
     data: Data,
     resume: bool = False,
+    extend: bool = False,
     evaluator: Evaluator | None = None,
     console: Console | None = None,
 ) -> Run:
-    """Train a run to its end.
+    """Train a run to its end; every process of a launch calls this alike.
 
     Args:
         config: The run.
         folder: Where it is recorded; made where it does not exist.
         data: The images that `config.data` names.
         resume: Go on from the newest checkpoint in `folder`, if there is one.
+        extend: Let a resume have more `train.steps` than the run was started with.
         evaluator: Measures the averaged model every `train.evaluate_every` steps.
         console: Where progress and notes go; None: nowhere.
 
@@ -50,7 +55,7 @@ def train(
 
     Raises:
         Mistake: The folder holds another run, or the processes cannot share the batch.
-        Failure: A gradient is not finite; the last checkpoint is kept.
+        Failure: A gradient or a file is broken, or another process has ended; the message says what is kept.
         Interrupted: A signal came, and a checkpoint was written.
     """
     accelerator = make_accelerator(config.train)
@@ -59,43 +64,59 @@ def train(
     console = console if console is not None and accelerator.is_main_process else Console(shown=False)
     run = Run(folder)
 
-    with Recorder(config, run, data, accelerator, console, resume) as recorder, Interrupts() as interrupts:
+    with (
+        nobody_lost(),
+        Interrupts(config.train.grace_seconds, accelerator.device) as interrupts,
+        Recorder(config, run, data, accelerator, console, evaluator, interrupts, resume, extend) as recorder,
+    ):
         state = build_state(config, family, accelerator)
         if recorder.checkpoint is not None:
             restore(state, recorder.checkpoint, accelerator)
+            recorder.catch_up(state)
         stream = batches(
             data.train, config.data, config.seed, config.train.batch_size, part,
             config.train.micro_batch_size, accelerator.device, state.step, config.train.steps,
         )  # fmt: skip
         title = f"Training {config.track.name or folder.name}"
         with console.progress(title, "images", config.train.batch_size) as progress:
-            for micro_batches in stream:
+            for micro_batches, broken in with_failures(stream):
+                if interrupts.anywhere(or_else=broken is not None):
+                    recorder.stop(state, broken)
                 schedule(config.train, state)
-                codes = gradients(config, family, state, micro_batches, part, accelerator)
-                norms = gradient_norms(config.train, state, accelerator)
+                meter, codes = gradients(config, family, state, micro_batches, part, accelerator)
+                norms = gradient_norms(config.train, state)
+                if all(map(math.isfinite, norms.values())):
+                    update(config.train, state, meter)
+                else:
+                    recorder.skip(state, culprits(norms, meter, accelerator))
+                    norms, codes = {}, None
                 for optimizer in state.optimizers.values():
-                    optimizer.step()
                     optimizer.zero_grad(set_to_none=True)
-                ema.update(state.average, state.networks["autoencoder"], config.train.ema_decay, state.step)
                 state.step += 1
                 progress(state.step, config.train.steps)
-                recorder.after_step(state, norms, codes, evaluator)
-                if state.step < config.train.steps and interrupts.on_any_process(accelerator):
-                    recorder.save(state)
-                    raise Interrupted(f"{folder}: stopped at step {state.step}; go on with --resume")
+                recorder.after_step(state, norms, codes)
         recorder.finish(state)
-        if interrupts.on_any_process(accelerator):
+        if interrupts.anywhere():
             raise Interrupted(f"{folder}: finished, then stopped")
     return run
 
 
+def with_failures(stream: Iterator[list[MicroBatch]]) -> Iterator[tuple[list[MicroBatch], str | None]]:
+    """The steps of a stream, and for one that cannot be read the reason: all processes have to stop for it together."""
+    try:
+        yield from ((micro_batches, None) for micro_batches in stream)
+    except Failure as failure:
+        yield [], str(failure)
+
+
 def gradients(
     config: Config, family: Family, state: State, micro_batches: list[MicroBatch], part: slice, accelerator: Accelerator
-) -> Tensor | None:
+) -> tuple[Meter, Tensor | None]:
     """The gradient of the global batch in every network, reduced over processes with the last micro-batch.
 
     Returns:
-        This process's codes, shape (images of this process, d); None where the family has no prior.
+        What this process's images have to say; and their codes, shape (images of this process, d), None where the
+        family has no prior.
     """
     dtype = getattr(torch, config.train.dtype)
     shape = (config.train.batch_size, config.model.latent_size)
@@ -103,7 +124,7 @@ def gradients(
         normal(shape, config.seed, purpose, state.step)[part].to(accelerator.device, dtype).chunk(len(micro_batches))
         for purpose in ("posterior", "prior")
     )
-    codes = []
+    meter, codes = Meter(), []
     for index, (images, labels) in enumerate(micro_batches):
         batch = Batch(to_float(images, dtype), labels, noise[index], prior[index], state.step, arithmetic(config.train))
         with ExitStack() as stack:
@@ -111,33 +132,40 @@ def gradients(
                 for network in state.prepared.values():
                     stack.enter_context(accelerator.no_sync(network))
             report = family.step(config, state.prepared, batch, lambda loss: (loss / len(micro_batches)).backward())
-        state.meter.add(report, len(images) / config.train.batch_size)
+        meter.add(report, len(images) / config.train.batch_size)
         codes += [report.codes] if report.codes is not None else []
-    return torch.cat(codes) if codes else None
+    return meter, torch.cat(codes) if codes else None
 
 
-def gradient_norms(config: TrainConfig, state: State, accelerator: Accelerator) -> dict[str, float]:
+def gradient_norms(config: TrainConfig, state: State) -> dict[str, float]:
     """The norm of each network's gradient, which is then clipped to `train.clip_norm`.
 
-    The gradients are already those of the global batch, so every process decides alike.
-
-    Raises:
-        Failure: A gradient is not finite; the message names the loss term that is not.
+    The gradients are already those of the global batch, so every process gets the same numbers.
     """
     totals = []
     for parameters in state.parameters.values():
         totals.append(torch.nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None]))
         if config.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, totals[-1])
-    norms = dict(zip(state.parameters, torch.stack(totals).tolist(), strict=True))
-    if not all(map(math.isfinite, norms.values())):
-        terms = [key for key, total in state.meter.total(accelerator).sums.items() if not total.isfinite().all()]
-        guilty = terms or [f"the gradient of the {name}" for name, norm in norms.items() if not math.isfinite(norm)]
-        raise Failure(
-            f"step {state.step + 1}: {', '.join(guilty)} not finite; the last checkpoint is kept;"
-            " try a smaller train.learning_rate or a train.clip_norm"
-        )
-    return norms
+    return dict(zip(state.parameters, torch.stack(totals).tolist(), strict=True))
+
+
+def update(config: TrainConfig, state: State, meter: Meter) -> None:
+    """Take the step that the gradients say, and let what follows the weights follow them."""
+    for optimizer in state.optimizers.values():
+        optimizer.step()
+    for network in state.networks.values():
+        spectral.iterate(network)
+    ema.update(state.average, state.networks["autoencoder"], config.ema_decay, state.updates)
+    state.meter.merge(meter)
+    state.updates += 1
+    state.skipped = 0
+
+
+def culprits(norms: Mapping[str, float], meter: Meter, accelerator: Accelerator) -> list[str]:
+    """What is not finite in a step of which a gradient is not: the loss terms, or else the gradients."""
+    terms = [key for key, total in meter.total(accelerator).sums.items() if not total.isfinite().all()]
+    return terms or [f"the gradient of the {name}" for name, norm in norms.items() if not math.isfinite(norm)]
 
 
 def schedule(config: TrainConfig, state: State) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,7 +18,11 @@ class History:
     """Append-only log that a resume cuts back to its checkpoint.
 
     A step may have several lines. Each is handed to the system as soon as it is written, so that a killed process loses
-    none; ``sync`` makes them outlive the machine as well, and belongs before each checkpoint.
+    none; ``sync`` makes them outlive the machine as well, and belongs before each checkpoint. Lines for which there is
+    no room are kept, and written with the next one.
+
+    Attributes:
+        resumed: What had been logged for the step that the run goes on from.
     """
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
@@ -29,32 +34,48 @@ class History:
                 None: a new run, whose log starts empty.
         """
         kept = [] if resume_step is None else _lines(path, resume_step)
-        write_text(path, "".join(kept))
-        self._file = path.open("a", encoding="utf-8")
+        self.resumed = {key for line, _ in kept if line["step"] == resume_step for key in line}
+        write_text(path, "".join(text for _, text in kept))
+        self._file = path.open("ab", buffering=0)
+        self._waiting = b""
 
     def write(self, step: int, values: Mapping[str, Value]) -> None:
-        """Append one line: ``step``, then the values, every float exact and NaN or infinite ones as null."""
+        """Append one line: ``step``, then the values, every float exact and NaN or infinite ones as null.
+
+        Raises:
+            OSError: There is no room for it; it is kept.
+        """
         plain = {key: _plain(value) for key, value in values.items()}
-        self._file.write(json.dumps({"step": step, **plain}, allow_nan=False) + "\n")
-        self._file.flush()
+        self._waiting += (json.dumps({"step": step, **plain}, allow_nan=False) + "\n").encode()
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is kept; OSError if there is no room for it."""
+        while self._waiting:
+            self._waiting = self._waiting[self._file.write(self._waiting) :]
 
     def sync(self) -> None:
         """Return once every line is on the disk."""
+        self.flush()
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """End the log; a second call does nothing."""
+        """End the log, without the lines for which there is still no room; a second call does nothing."""
+        with suppress(OSError):
+            self.flush()
+        self._waiting = b""
         self._file.close()
 
 
-def _lines(path: Path, last_step: int) -> list[str]:
-    """The whole lines of steps up to and with ``last_step``, each with its line end."""
+def _lines(path: Path, last_step: int) -> list[tuple[dict[str, Value], str]]:
+    """The whole lines of steps up to and with ``last_step``: what they say, and their text with its line end."""
     kept = []
-    for line in path.read_bytes().splitlines() if path.exists() else []:
+    for text in path.read_bytes().splitlines() if path.exists() else []:
         try:
-            if json.loads(line)["step"] <= last_step:
-                kept.append(line.decode() + "\n")
-        except (ValueError, TypeError, KeyError):
+            line = json.loads(text)
+            if line["step"] <= last_step:
+                kept.append((line, text.decode() + "\n"))
+        except (ValueError, TypeError, KeyError, RecursionError):
             continue  # torn when the machine stopped
     return kept
 

@@ -24,6 +24,11 @@ class Meter:
         for key, value in report.counts.items():
             self._add(key, value.double(), 0.0)
 
+    def merge(self, other: "Meter") -> None:
+        """Take in what another meter has summed up."""
+        for key, value in other.sums.items():
+            self._add(key, value, other.steps[key])
+
     def clear(self) -> None:
         """Start anew."""
         self.sums.clear()

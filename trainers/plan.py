@@ -1,6 +1,5 @@
 """What a training will need, told without doing it."""
 
-import os
 from dataclasses import dataclass
 
 import torch
@@ -23,16 +22,20 @@ class Plan:
     optimizer_bytes: int
     """Adam's two averages of each trained number."""
     images_per_process: int
-    """Images of each optimizer step on each of the processes that run this."""
+    """Images of each optimizer step on each of the processes."""
 
 
-def plan(config: Config) -> Plan:
+def plan(config: Config, processes: int = 1) -> Plan:
     """Count a run's weights without allocating them.
+
+    Args:
+        config: The run.
+        processes: How many would share it.
 
     Raises:
         Mistake: The processes cannot share the batch.
     """
-    part = share(config.train, 0, int(os.environ.get("WORLD_SIZE", "1")))
+    part = share(config.train, 0, processes)
     with torch.device("meta"):
         networks = FAMILIES[config.model.family].build(config)
     parts: dict[str, nn.Module] = dict(networks.pop("autoencoder").named_children()) | networks

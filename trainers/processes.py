@@ -2,20 +2,17 @@
 
 import os
 import warnings
-from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate.utils import DistributedDataParallelKwargs
 
 from vaegan.config.schema import TrainConfig
 from vaegan.errors import Mistake
+from vaegan.processes import join
 
 LAUNCHED = {"no": None, "bf16": "bf16"}
 """What `accelerate launch --mixed_precision` may say, in our words."""
-
-PATIENCE = timedelta(hours=2)
-"""How long processes wait for the main one while it evaluates or writes."""
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
@@ -40,18 +37,12 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     torch.backends.cudnn.allow_tf32 = config.precision == "tf32"
     # Said of dimensions of one element, whose stride means nothing.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-    replicas = DistributedDataParallelKwargs(gradient_as_bucket_view=True)
-    patience = InitProcessGroupKwargs(timeout=PATIENCE)
-    # Accelerate 1.15 joins processes without an accelerator only where it is told to use the CPU.
-    cpu = not torch.cuda.is_available()
-    accelerator = Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[replicas, patience])
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if accelerator.num_processes != processes:
-        raise Mistake(
-            f"WORLD_SIZE: {processes} processes were launched, but Accelerate joins {accelerator.num_processes} of them"
-            f" on {accelerator.device.type}; launch one, or set ACCELERATE_USE_CPU=true"
-        )
-    return accelerator
+    # torch 2.15 calls `broadcast_buffers` by another name, which older ones do not know.
+    warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
+    join()
+    # Buffers change once a step, alike on every process.
+    replicas = DistributedDataParallelKwargs(gradient_as_bucket_view=True, broadcast_buffers=False)
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[replicas])
 
 
 def arithmetic(config: TrainConfig) -> torch.dtype | None:

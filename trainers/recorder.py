@@ -6,38 +6,43 @@ Files are written by the main process; whatever needs every process (sums, codes
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from torch import Tensor
 
-from vaegan.checkpoints import Checkpoint, load_latest
 from vaegan.checkpoints import save as save_checkpoint
 from vaegan.config import Config
-from vaegan.config.comparing import differences, training_settings
-from vaegan.console import Console
+from vaegan.console import Console, Update
 from vaegan.data import Data
-from vaegan.errors import Failure, Mistake
+from vaegan.errors import Failure, Interrupted
 from vaegan.images import beside, grid, to_float
 from vaegan.losses.adversarial import NAMES, PREDICTED
 from vaegan.losses.divergence import frechet_standard_normal, mmd_imq
 from vaegan.models import Autoencoder
+from vaegan.processes import by_the_first, gathered
 from vaegan.randomness import normal
 from vaegan.runs import Run
 
 from .history import History
+from .interrupt import Interrupts
+from .resuming import newest_checkpoint
 from .state import State, to_checkpoint
 from .tracking import Tracker
 
-Evaluator = Callable[[Autoencoder, Data], Mapping[str, float]]
-"""Measures a model on the validation images: name and value of each figure."""
+Evaluator = Callable[[Autoencoder, Data, Update], Mapping[str, float]]
+"""Measures a model on the validation images: name and value of each figure. All processes call it together, it gives
+all of them the same, and tells all of them alike how far it is; what that raises ends it."""
 
 CONFUSION = "discriminator/confusion"
 GRID = 32
 """Images of a grid."""
+VALIDATION = "validation/"
+"""What the names of an evaluation's figures begin with."""
+SKIPS = 5
+"""Updates that `train.nan: skip` skips in a row before the training stops."""
 GAP_CODES = 2048
 """Codes that the gap to the prior is measured with, since its kernel grows with their square."""
 
@@ -51,97 +56,182 @@ class Recorder:
         data: Its images.
         accelerator: Its processes.
         console: Where notes go.
+        evaluator: What measures its model.
+        interrupts: What may put an evaluation off.
         resume: Whether the folder may hold this run already.
+        extend: Whether that may be with fewer `train.steps`.
 
     Raises:
-        Mistake: The folder holds a run and `resume` is not asked for, or another run, or other images.
+        Mistake: As `newest_checkpoint`.
     """
 
     def __init__(
-        self, config: Config, run: Run, data: Data, accelerator: Accelerator, console: Console, resume: bool
-    ) -> None:
+        self, config: Config, run: Run, data: Data, accelerator: Accelerator, console: Console,
+        evaluator: Evaluator | None, interrupts: Interrupts, resume: bool, extend: bool,
+    ) -> None:  # fmt: skip
         self.config, self.run, self.data = config, run, data
         self.accelerator, self.console = accelerator, console
-        self.checkpoint = self._newest_checkpoint(resume)
+        self.evaluator, self.interrupts = evaluator, interrupts
+        self.checkpoint = newest_checkpoint(config, run, data, console, resume, extend)
         self.timed = self.saved = self.checkpoint.step if self.checkpoint else 0
 
     def __enter__(self) -> "Recorder":
         """Open the files and the W&B run."""
-        self.accelerator.wait_for_everyone()
         if self.accelerator.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.accelerator.device)
-        if self.accelerator.is_main_process:
-            step = self.checkpoint.step if self.checkpoint else None
-            self.run.write_config(self.config)
-            self.history = History(self.run.history_file, step)
-            self.timing = History(self.run.timing_file, step)
-            run_id = self.checkpoint.state["wandb"] if self.checkpoint else None
-            self.tracker = Tracker.start(self.config, self.run.path, run_id, self.console.note)
+        by_the_first(self._open)
         self.clock = time.monotonic()
         return self
+
+    def _open(self) -> None:
+        step = self.checkpoint.step if self.checkpoint else None
+        self.run.write_config(self.config)
+        self.history = History(self.run.history_file, step)
+        self.timing = History(self.run.timing_file, step)
+        run_id = self.checkpoint.state["wandb"] if self.checkpoint else None
+        self.tracker = Tracker.start(self.config, self.run.path, run_id, self.console.note)
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Close them."""
         if self.accelerator.is_main_process:
-            self.tracker.finish(0 if kind is None else 1)
             self.history.close()
             self.timing.close()
+            self.tracker.finish(0 if kind is None else 1)
 
-    def after_step(
-        self, state: State, norms: Mapping[str, float], codes: Tensor | None, evaluator: Evaluator | None
-    ) -> None:
-        """Record what is due after a step; called by every process."""
+    def catch_up(self, state: State) -> None:
+        """Evaluate where the run that is resumed was stopped before it could."""
+        evaluated = by_the_first(lambda: any(key.startswith(VALIDATION) for key in self.history.resumed))
+        if not gathered(evaluated)[0]:
+            self._evaluate(state)
+
+    def after_step(self, state: State, norms: Mapping[str, float], codes: Tensor | None) -> None:
+        """Record what is due after a step.
+
+        Args:
+            state: The training.
+            norms: The gradients', before they were clipped; none of a step that was skipped.
+            codes: Those of this process's images.
+
+        Raises:
+            Failure: Something could not be written.
+            Interrupted: The evaluation was put off, and a checkpoint was written.
+        """
         train, step = self.config.train, state.step
         if _due(step, train.log_every) or step in (1, train.steps):
             self._log(state, norms, codes)
         if _due(step, train.sample_every) or step == train.steps:
-            self._grids(state)
-        if evaluator is not None and _due(step, train.evaluate_every):
-            self._evaluate(state, evaluator)
-        if _due(step, train.checkpoint_every):
+            self._write("the grids", step, lambda: self._grids(state))
+        evaluation = self.evaluator is not None and _due(step, train.evaluate_every)
+        if _due(step, train.checkpoint_every) or (evaluation and train.checkpoint_every is not None):
             self.save(state)
+        self._evaluate(state)
+
+    def skip(self, state: State, terms: list[str]) -> None:
+        """Record a step whose gradient is not finite, or stop for it as `train.nan` says."""
+        what = f"step {state.step + 1}: {', '.join(terms)} not finite"
+        if self.config.train.nan == "stop" or state.skipped == SKIPS - 1:
+            self.save(state)
+            before = f" in the {SKIPS}th step in a row" if self.config.train.nan == "skip" else ""
+            raise Failure(
+                f"{what}{before}; a checkpoint of step {state.step} is kept; try a smaller train.learning_rate or a"
+                " train.clip_norm, or go on with --resume train.nan=skip",
+                everywhere=True,
+            )
+        state.skipped += 1
+        self.console.note(f"{what}; this update is skipped")
+        self._write("the log", state.step, lambda: self.history.write(state.step + 1, {"skipped": terms}))
+
+    def stop(self, state: State, broken: str | None) -> NoReturn:
+        """Write a checkpoint and end the training, as a signal asks or since images cannot be read.
+
+        Args:
+            state: The training.
+            broken: What this process cannot read.
+        """
+        self.save(state)
+        reasons = [each for each in gathered(broken) if each]
+        if reasons:
+            kept = f"a checkpoint of step {state.step} is kept" if state.step else "nothing was trained yet"
+            raise Failure(f"{reasons[0]} ({kept})", everywhere=True)
+        raise Interrupted(f"{self.run.path}: stopped at step {state.step}; go on with --resume")
 
     def save(self, state: State) -> None:
-        """Write a checkpoint, and the averaged model as it is now; called by every process."""
+        """Write a checkpoint, and the averaged model as it is now, if there is something new."""
+        if state.step == self.saved:
+            return
         if not state.finite():
-            raise Failure(f"step {state.step}: the weights are no longer finite; the last checkpoint is kept")
+            raise Failure(
+                f"step {state.step}: the weights are no longer finite; the last checkpoint is kept", everywhere=True
+            )
         meter = state.meter.total(self.accelerator)
-        if self.accelerator.is_main_process:
-            if state.step > self.saved:
-                self.history.sync()
-                extra = {"fingerprint": self.data.fingerprint, "wandb": self.tracker.run_id}
-                save_checkpoint(
-                    self.run.checkpoints, to_checkpoint(state, meter, extra), self.config.train.keep_checkpoints
-                )
-                self.saved = state.step
+
+        def write() -> None:
+            self.history.sync()
+            extra = {"fingerprint": self.data.fingerprint, "wandb": self.tracker.run_id}
+            save_checkpoint(
+                self.run.checkpoints, to_checkpoint(state, meter, extra), self.config.train.keep_checkpoints
+            )
             if state.step > self.timed:
                 self._time(state.step)
-            self.run.export(state.average, state.step)
-        self.accelerator.wait_for_everyone()
+            if state.step < self.config.train.steps:  # with all its steps it is a finished run's
+                self.run.export(state.average, state.step)
+
+        if self._write("a checkpoint", state.step, write, last=state.step == self.config.train.steps):
+            self.saved = state.step
 
     def finish(self, state: State) -> None:
         """Write the last checkpoint and the model, and hand the model to W&B."""
         self.save(state)
+
+        def write() -> None:
+            self.history.sync()
+            self.run.export(state.average, state.step)
+
+        self._write("the model", state.step, write, last=True)
         if self.accelerator.is_main_process:
             self.tracker.artifact(self.run.model_folder, f"{self.run.path.absolute().name}-model")
 
+    def _write(self, what: str, step: int, work: Callable[[], None], last: bool = False) -> bool:
+        """Have the main process write something while the others wait.
+
+        Returns:
+            Whether it was written; where it was not, the training may go on.
+
+        Raises:
+            Failure: It was not, and the training stops for it, as `train.disk_full` says or since nothing comes after.
+        """
+        try:
+            by_the_first(work)
+        except Failure as failure:
+            problem = f"step {step}: {what} could not be written: {failure}"
+            if last or self.config.train.disk_full == "stop":
+                kept = f"the checkpoint of step {self.saved} is kept" if self.saved else "there is no checkpoint yet"
+                raise Failure(f"{problem}; {kept}; make room, then go on with --resume", everywhere=True) from failure
+            self.console.note(f"{problem}; the training goes on without it")
+            return False
+        return True
+
     def _log(self, state: State, norms: Mapping[str, float], codes: Tensor | None) -> None:
-        values: dict[str, Any] = state.meter.total(self.accelerator).values()
+        meter = state.meter.total(self.accelerator)
         state.meter.clear()
         codes = self.accelerator.gather(codes) if codes is not None else None
-        if not self.accelerator.is_main_process:
-            return
-        values |= {f"gradient/{name}": norm for name, norm in norms.items()}
-        values |= {f"learning_rate/{name}": rate.param_groups[0]["lr"] for name, rate in state.optimizers.items()}
-        if codes is not None and len(codes) > 1:
-            values |= self._gap(codes, state.step)
-        if CONFUSION in values:
-            counts = torch.tensor(values[CONFUSION], dtype=torch.float64)
-            values["discriminator/accuracy"] = _accuracy(counts)
-            self.tracker.confusion(state.step, CONFUSION, counts, NAMES, PREDICTED[counts.shape[1]])
-        self.history.write(state.step, values)
-        self.tracker.log(state.step, {key: value for key, value in values.items() if isinstance(value, float)})
-        self._time(state.step)
+
+        def write() -> None:
+            values: dict[str, Any] = meter.values()
+            values |= {f"gradient/{name}": norm for name, norm in norms.items()}
+            values |= {f"learning_rate/{name}": rate.param_groups[0]["lr"] for name, rate in state.optimizers.items()}
+            values |= {"updates": float(state.updates)}
+            if codes is not None and len(codes) > 1:
+                values |= self._gap(codes, state.step)
+            if CONFUSION in values:
+                counts = torch.tensor(values[CONFUSION], dtype=torch.float64)
+                values["discriminator/accuracy"] = _accuracy(counts)
+                self.tracker.confusion(state.step, CONFUSION, counts, NAMES, PREDICTED[counts.shape[1]])
+            self.tracker.log(state.step, {key: value for key, value in values.items() if isinstance(value, float)})
+            self.history.write(state.step, values)
+            self._time(state.step)
+
+        self._write("a line of the log", state.step, write)
 
     def _gap(self, codes: Tensor, step: int) -> dict[str, float]:
         """How far the aggregate posterior of this batch, of `GAP_CODES` at most, is from the prior."""
@@ -165,8 +255,6 @@ class Recorder:
 
     @torch.no_grad()
     def _grids(self, state: State) -> None:
-        if not self.accelerator.is_main_process:
-            return
         model, pictures = state.average, {}
         fixed = self.data.validation if len(self.data.validation) else self.data.train
         real = fixed[fixed.spread(GRID)].to(self.accelerator.device)
@@ -179,34 +267,23 @@ class Recorder:
             picture.save(self.run.samples / f"step_{state.step:08d}_{name}.png")
         self.tracker.images(state.step, {f"grid/{name}": picture for name, picture in pictures.items()})
 
-    def _evaluate(self, state: State, evaluator: Evaluator) -> None:
-        if self.accelerator.is_main_process:
-            values = {f"validation/{key}": value for key, value in evaluator(state.average, self.data).items()}
-            self.history.write(state.step, values)
+    def _evaluate(self, state: State) -> None:
+        """Measure the averaged model, if that is due."""
+        if self.evaluator is None or not _due(state.step, self.config.train.evaluate_every):
+            return
+
+        def put_off_if_asked(done: int, total: int) -> None:
+            if self.interrupts.anywhere():
+                self.stop(state, None)
+
+        measured = self.evaluator(state.average, self.data, put_off_if_asked)
+        values = {f"{VALIDATION}{key}": value for key, value in measured.items()}
+
+        def write() -> None:
             self.tracker.log(state.step, values)
-        self.accelerator.wait_for_everyone()
+            self.history.write(state.step, values)
 
-    def _newest_checkpoint(self, resume: bool) -> Checkpoint | None:
-        """What all processes go on from; None: the beginning."""
-        if self.run.exists:
-            self._see_that_it_is_this_run(resume)
-        checkpoint = load_latest(self.run.checkpoints, self.console.note)
-        if checkpoint is not None and checkpoint.state["fingerprint"] != self.data.fingerprint:
-            raise Mistake(f"{self.run.path}: the images are no longer those that the run was started with")
-        seen = gather_object([(checkpoint.step if checkpoint else 0, self.data.fingerprint)])
-        if len(set(seen)) > 1:
-            raise Mistake(
-                f"{self.run.path}: the processes see different checkpoints or images; keep both on a disk that all"
-                " machines share"
-            )
-        return checkpoint
-
-    def _see_that_it_is_this_run(self, resume: bool) -> None:
-        if not resume:
-            raise Mistake(f"{self.run.path}: holds a run already; go on with --resume, or choose another --output")
-        changes = differences(training_settings(self.run.config), training_settings(self.config))
-        if changes:
-            raise Mistake(f"{self.run.config_file}: the run was started with another config ({changes})")
+        self._write("the evaluation", state.step, write)
 
 
 def _due(step: int, every: int | None) -> bool:

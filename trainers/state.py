@@ -34,7 +34,11 @@ class State:
     meter: Meter = field(default_factory=Meter)
     """What was reported since the last line of the history."""
     step: int = 0
-    """Optimizer steps taken."""
+    """Optimizer steps behind it, with those whose update was skipped."""
+    updates: int = 0
+    """Updates that were made."""
+    skipped: int = 0
+    """Updates that were skipped since the last one that was made."""
 
     def finite(self) -> bool:
         """Whether every weight is a number."""
@@ -71,7 +75,8 @@ def to_checkpoint(state: State, meter: Meter, extra: Mapping[str, Any]) -> Check
     tensors["average"] = state.average.state_dict()
     for name, optimizer in state.optimizers.items():
         tensors[f"{name}.optimizer"] = _by_name(state.networks[name], optimizer)
-    return Checkpoint(state.step, tensors, {**extra, "meter": meter.state()})
+    counts = {"updates": state.updates, "skipped": state.skipped}
+    return Checkpoint(state.step, tensors, {**extra, **counts, "meter": meter.state()})
 
 
 def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> None:
@@ -81,6 +86,7 @@ def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> N
         _from_names(network, state.optimizers[name], checkpoint.tensors[f"{name}.optimizer"])
     state.average.load_state_dict(checkpoint.tensors["average"])
     state.step = checkpoint.step
+    state.updates, state.skipped = checkpoint.state["updates"], checkpoint.state["skipped"]
     state.meter.restore(checkpoint.state["meter"], accelerator)
 
 

@@ -4,7 +4,8 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from vaegan.config.schema import Config, VAEConfig
+from vaegan.config.models import VAEConfig
+from vaegan.config.schema import Config
 from vaegan.losses.divergence import kl_standard_normal, with_free_bits
 from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD
 from vaegan.models import Posterior, build_model

@@ -7,7 +7,8 @@ however it is divided.
 import torch
 from torch import Tensor, nn
 
-from vaegan.config.schema import Config, VAEGANConfig
+from vaegan.config.models import VAEGANConfig
+from vaegan.config.schema import Config
 from vaegan.losses.adversarial import (
     DISCRIMINATOR_WEIGHTS,
     GENERATED,

@@ -3,18 +3,19 @@
 Heavy packages are imported inside the commands that need them, so that `vaegan --help` answers at once.
 """
 
-import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
 from vaegan import __version__
-from vaegan.console import Console
-from vaegan.errors import Failure, Interrupted, Mistake
-from vaegan.processes import rank
+from vaegan.console import Console, Update
+from vaegan.ending import one_line
+from vaegan.errors import Mistake
+from vaegan.options import OVERRIDES, PATH, PROCESSES, folder, picture
+from vaegan.processes import by_the_first, join, nobody_lost, rank, size, together
 
 if TYPE_CHECKING:
     from vaegan.config import Config
@@ -24,32 +25,8 @@ if TYPE_CHECKING:
 
 MOST = 10_000
 """Images of one picture."""
-PATH = click.Path(path_type=Path)
-TOGETHER = ("train", "compare")
+TOGETHER = ("train", "evaluate", "compare")
 """Commands that all processes of a launch take part in; the others are done by the first one alone."""
-
-
-def _picture(context: click.Context, option: click.Parameter, path: Path) -> Path:
-    """See that a picture can be written there, before any work is done."""
-    from PIL import Image
-
-    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
-        raise Mistake(f"--output {path}: not the name of a picture; let it end in .png or .jpg")
-    if path.is_dir():
-        raise Mistake(f"--output {path}: a folder, not a file")
-    _folder(context, option, path.parent)
-    return path
-
-
-def _folder(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    """See that no file is where a folder is to be."""
-    for each in (path, *path.parents) if path else ():
-        if each.exists() and not each.is_dir():
-            raise Mistake(f"--output {path}: {each} is a file, not a folder")
-    return path
-
-
-OVERRIDES = click.argument("overrides", metavar="[key.sub=value]...", nargs=-1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -64,24 +41,37 @@ def cli(context: click.Context) -> None:
 @cli.command(short_help="Train a config or a shipped recipe.")
 @click.argument("config")
 @OVERRIDES
-@click.option("--output", type=PATH, callback=_folder, help="Run folder.  [default: runs/NAME]")
+@click.option("--output", type=PATH, callback=folder, help="Run folder.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the run folder's newest checkpoint.")
+@click.option("--extend", is_flag=True, help="With --resume: let train.steps be more than before.")
+@PROCESSES
 @click.option("--dry-run", is_flag=True, help="Show the resolved config and the size of the run; train nothing.")
-def train(config: str, overrides: tuple[str, ...], output: Path | None, resume: bool, dry_run: bool) -> None:
+def train(
+    config: str,
+    overrides: tuple[str, ...],
+    output: Path | None,
+    resume: bool,
+    extend: bool,
+    processes: int,
+    dry_run: bool,
+) -> None:
     """Train CONFIG: a YAML file, or a shipped recipe such as cifar10/vaegan3."""
     from vaegan.config import load_config
-
-    resolved, console = load_config(config, overrides), _console()
-    if dry_run:
-        _show_plan(resolved, console)
-        return
+    from vaegan.config.comparing import training_settings
     from vaegan.runs import Run
 
+    resolved, console = load_config(config, overrides), _console()
+    if extend and not resume:
+        raise Mistake("--extend: a run is made longer where it is gone on with; give --resume as well")
+    if dry_run:
+        _show_plan(resolved, processes, console)
+        return
     run = Run(output or _default_folder(config))
-    if resume and run.finished and run.config == resolved:
+    if resume and run.finished and training_settings(run.config) == training_settings(resolved):
         console.say(f"{run.path}: finished already, with {resolved.train.steps} steps")
         return
-    _train(resolved, run.path, _open(resolved, console), resume, console)
+    _meet(processes, [resolved], console)
+    _train(resolved, run.path, _open(resolved, console), resume, extend, console)
     console.say(f"{run.path}: trained {resolved.train.steps} steps; judge it with `vaegan evaluate {run.path}`")
 
 
@@ -90,7 +80,8 @@ def train(config: str, overrides: tuple[str, ...], output: Path | None, resume: 
 @click.option("--metrics", help="Which ones, separated by commas.  [default: the run's evaluate.metrics]")
 @click.option("--samples", type=int, help="Images to draw, and at most to reconstruct.  [default: evaluate.samples]")
 @click.option("--split", help="train, validation or test.  [default: evaluate.split]")
-def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | None) -> None:
+@PROCESSES
+def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | None, processes: int) -> None:
     """Judge the trained model of RUN and write RUN/metrics.json."""
     from vaegan.config.reading import check
     from vaegan.config.schema import Config
@@ -102,16 +93,17 @@ def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | N
     asked = {"metrics": metrics and metrics.replace(" ", "").split(","), "samples": samples, "split": split}
     tree["evaluate"] |= {key: value for key, value in asked.items() if value is not None}
     config = check(Config, tree, str(run))
-    model = _load(run, console).to(runner.device())
+    _meet(processes, [], console)
+    model = together(lambda: _load(run, console)).to(runner.device())
     split, notify = config.evaluate.split, console.note
     images = getattr(_open(config, console), split)
     if not len(images):
         raise Mistake(f"--split {split}: the run keeps no image in it (data.{split} is 0)")
-    with console.progress("Evaluating", "images") as progress:
+    with nobody_lost(), console.progress("Evaluating", "images") as progress:
         result = runner.evaluate(
             model, images, config.evaluate, split=split, seed=config.seed, progress=progress, notify=notify
         )
-    runner.write_metrics(result, folder.metrics_file)
+    by_the_first(lambda: runner.write_metrics(result, folder.metrics_file))
     console.table(["figure", str(run)], [[name, f"{value:.4g}"] for name, value in result.metrics.items()])
     console.say(f"written to {folder.metrics_file}, with the protocol of every figure")
 
@@ -119,8 +111,9 @@ def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | N
 @cli.command(short_help="Train and judge the variants of a study, and report.")
 @click.argument("study")
 @OVERRIDES
-@click.option("--output", type=PATH, callback=_folder, help="Folder of the study.  [default: runs/NAME]")
-def compare(study: str, overrides: tuple[str, ...], output: Path | None) -> None:
+@click.option("--output", type=PATH, callback=folder, help="Folder of the study.  [default: runs/NAME]")
+@PROCESSES
+def compare(study: str, overrides: tuple[str, ...], output: Path | None, processes: int) -> None:
     """Train and judge every variant of STUDY for every seed, and write comparison.json and report.html.
 
     What is finished already is kept, what was cut off is resumed.
@@ -131,9 +124,10 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None) -> None
     from vaegan.evaluate.study import compare as run_study
 
     folder, console = output or _default_folder(study), _console()
+    _meet(processes, list(configs.values()), console)
 
     def train_one(config: "Config", into: Path, data: "Data", resume: bool) -> "Run":
-        return _train(config, into, data, resume, console)
+        return _train(config, into, data, resume, False, console)
 
     comparison = run_study(described, configs, folder, train_one, console, shlex.join(["vaegan", *sys.argv[1:]]))
     if comparison is not None:
@@ -146,7 +140,7 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None) -> None
 @click.argument("run", type=PATH)
 @click.option("-n", "--number", type=click.IntRange(1, MOST), default=64, show_default=True, help="Images to draw.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Root of their codes.")
-@click.option("-o", "--output", type=PATH, callback=_picture, default="samples.png", show_default=True)
+@click.option("-o", "--output", type=PATH, callback=picture, default="samples.png", show_default=True)
 def sample(run: Path, number: int, seed: int, output: Path) -> None:
     """Draw images from the prior of RUN."""
     from vaegan.images import grid
@@ -161,7 +155,7 @@ def sample(run: Path, number: int, seed: int, output: Path) -> None:
 @cli.command(short_help="Show images and what a run makes of them.")
 @click.argument("run", type=PATH)
 @click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=PATH)
-@click.option("-o", "--output", type=PATH, callback=_picture, default="reconstructions.png", show_default=True)
+@click.option("-o", "--output", type=PATH, callback=picture, default="reconstructions.png", show_default=True)
 def reconstruct(run: Path, paths: tuple[Path, ...], output: Path) -> None:
     """Show images, each above what RUN makes of it."""
     from vaegan.images import beside
@@ -179,7 +173,7 @@ def reconstruct(run: Path, paths: tuple[Path, ...], output: Path) -> None:
 @click.argument("a", type=PATH)
 @click.argument("b", type=PATH)
 @click.option("--steps", type=click.IntRange(2, 1000), default=8, show_default=True, help="Images from A to B.")
-@click.option("-o", "--output", type=PATH, callback=_picture, default="interpolation.png", show_default=True)
+@click.option("-o", "--output", type=PATH, callback=picture, default="interpolation.png", show_default=True)
 def interpolate(run: Path, a: Path, b: Path, steps: int, output: Path) -> None:
     """Show the way from image A to image B along a straight line between their codes."""
     import torch
@@ -210,15 +204,33 @@ def configs(schema: bool) -> None:
         click.echo(f"{name:{max(map(len, listed))}}  {first_line.lstrip('# ')}")
 
 
-def _train(config: "Config", folder: Path, data: "Data", resume: bool, console: Console) -> "Run":
+def _meet(processes: int, configs: "list[Config]", console: Console) -> None:
+    """Be one of the processes that do the work together, or start them and end with them.
+
+    Raises:
+        Mistake: They cannot share a config's batches.
+    """
+    from vaegan.launching import launch
+    from vaegan.trainers.processes import share
+
+    for config in configs:
+        share(config.train, 0, processes)
+    if processes > size():
+        launch(processes, console)
+    join()
+
+
+def _train(config: "Config", folder: Path, data: "Data", resume: bool, extend: bool, console: Console) -> "Run":
     from vaegan.evaluate.runner import evaluate
     from vaegan.trainers import train
 
-    def validate(model: "Autoencoder", images: "Data") -> dict[str, float]:
-        held_out, notify = images.validation, console.note_once
-        return evaluate(model, held_out, config.evaluate, split="validation", seed=config.seed, notify=notify).metrics
+    def validate(model: "Autoencoder", images: "Data", progress: Update) -> dict[str, float]:
+        return evaluate(
+            model, images.validation, config.evaluate, split="validation", seed=config.seed, progress=progress,
+            notify=console.note_once,
+        ).metrics  # fmt: skip
 
-    return train(config, folder, data, resume, validate, console)
+    return train(config, folder, data, resume, extend, validate, console)
 
 
 def _default_folder(name: str) -> Path:
@@ -230,7 +242,7 @@ def _open(config: "Config", console: Console) -> "Data":
     from vaegan.data import open_data
 
     with console.progress("Reading images", "images") as progress:
-        return open_data(config.data, console.note, progress)
+        return together(lambda: open_data(config.data, console.note, progress))
 
 
 def _load(path: Path, console: Console) -> "Autoencoder":
@@ -244,11 +256,11 @@ def _load(path: Path, console: Console) -> "Autoencoder":
     return model
 
 
-def _show_plan(config: "Config", console: Console) -> None:
+def _show_plan(config: "Config", processes: int, console: Console) -> None:
     from vaegan.config import dump
     from vaegan.trainers.plan import plan
 
-    planned = plan(config)
+    planned = plan(config, processes)
     sizes = {**planned.parameters, "all": sum(planned.parameters.values())}
     console.say(dump(config))
     console.table(["network", "parameters"], [[name, f"{count:,}"] for name, count in sizes.items()])
@@ -264,36 +276,9 @@ def _console() -> Console:
 
 
 def main() -> None:
-    """Run the command line: exit code 0 done, 2 a mistake in what was asked, 1 a failure, 130 interrupted."""
-    try:
+    """Run the command line."""
+    with one_line():
         cli.main(prog_name="vaegan", standalone_mode=False)
-    except click.ClickException as error:
-        if rank() == 0:
-            error.show()
-        sys.exit(2)
-    except Mistake as mistake:
-        _end(str(mistake), 2)
-    except (Interrupted, KeyboardInterrupt, click.Abort) as interrupt:
-        _end(str(interrupt) or "interrupted", 130)
-    except BrokenPipeError:  # whoever read our output has had enough, and Python would say so again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        _end(f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error), 1)
-    except RuntimeError as error:
-        if isinstance(error, Failure):
-            _end(str(error), 1)
-        if "out of memory" not in str(error) and "allocate memory" not in str(error):
-            raise
-        _end(f"{str(error).splitlines()[0]}; a smaller train.micro_batch_size or evaluate.batch_size needs less", 1)
-
-
-def _end(message: str, code: int) -> NoReturn:
-    if rank() == 0:
-        click.echo(f"vaegan: {message}", err=True)
-    elif code == 1:
-        click.echo(f"[rank {rank()}] vaegan: {message}", err=True)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -21,5 +21,8 @@ class Failure(RuntimeError):
         self.everywhere = everywhere
 
 
-class Interrupted(Exception):
-    """The training was asked to stop and has written its checkpoint first (exit code 130)."""
+class Interrupted(BaseException):
+    """The training was asked to stop and has written its checkpoint first (exit code 130).
+
+    Like KeyboardInterrupt it is no Exception, so that nobody takes it for a fault that can be passed over.
+    """

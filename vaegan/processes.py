@@ -8,9 +8,12 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import Failure, Mistake
+
+if TYPE_CHECKING:  # it is slow to import, and the command line asks for its rank at once
+    import torch
 
 T = TypeVar("T")
 
@@ -53,6 +56,8 @@ def join() -> None:
 
 def joined() -> bool:
     """Whether this process has met others."""
+    if size() == 1:
+        return False
     from torch import distributed
 
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
@@ -60,13 +65,29 @@ def joined() -> bool:
 
 def gathered(value: T) -> list[T]:
     """The value of every process, in order of rank."""
-    from torch import distributed
-
     if not joined():
         return [value]
+    from torch import distributed
+
     values: list[Any] = [None] * distributed.get_world_size()
     distributed.all_gather_object(values, value)
     return values
+
+
+def anywhere(flag: bool, device: "torch.device") -> bool:
+    """Whether something is so for any process; cheap enough to be asked in every step.
+
+    Args:
+        flag: Whether it is so for this one.
+        device: The one that this process computes on.
+    """
+    if not joined():
+        return flag
+    import torch
+
+    flags = torch.tensor(float(flag), device=device)
+    torch.distributed.all_reduce(flags)
+    return bool(flags.item())
 
 
 def together(work: Callable[[], T]) -> T:
@@ -108,14 +129,21 @@ def nobody_lost() -> Iterator[None]:
     except RuntimeError as error:
         if isinstance(error, Failure) or not joined() or not _of_the_connection(error):
             raise
-        raise Failure("another process of this launch has ended; go on from the last checkpoint with --resume") from error
+        raise Failure(
+            "another process of this launch has ended; go on from the last checkpoint with --resume"
+        ) from error
 
 
 def described(error: Exception) -> str:
     """An error in one line."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return str(error)
+    return getattr(error, "strerror", None) or str(error)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _of_the_connection(error: RuntimeError) -> bool:

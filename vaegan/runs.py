@@ -9,8 +9,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from .checkpoints import digest, replacing, save_tensors, write_text
+from .config.models import ModelConfig
 from .config.reading import check, dump, read_tree
-from .config.schema import Config, ModelConfig, Section
+from .config.schema import Config
+from .config.section import Section
 from .errors import Mistake
 from .models import Autoencoder, build_model
 

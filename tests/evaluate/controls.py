@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaegan.config.schema import EvaluateConfig, VAEConfig
+from vaegan.config.models import VAEConfig
+from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Images
 from vaegan.evaluate.runner import Evaluation, evaluate
 from vaegan.images import to_float

@@ -7,7 +7,8 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from vaegan.config.schema import EvaluateConfig, VAEConfig
+from vaegan.config.models import VAEConfig
+from vaegan.config.schema import EvaluateConfig
 from vaegan.evaluate.likelihood import gaussian_log_interval, laplace_log_interval, log_probability
 from vaegan.evaluate.runner import evaluate
 from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaegan.config.schema import AEConfig, EvaluateConfig, VAEConfig, VAEGANConfig
+from vaegan.config.models import AEConfig, VAEConfig, VAEGANConfig
+from vaegan.config.schema import EvaluateConfig
 from vaegan.errors import Failure
 from vaegan.evaluate.metric import rounded
 from vaegan.evaluate.runner import Evaluation, evaluate, read_metrics, write_metrics

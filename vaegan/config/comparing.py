@@ -14,10 +14,12 @@ NAMED = 4
 
 HANDLING = {
     "data": {"root", "cache", "workers", "strict", "download"},
-    "train": {"micro_batch_size", "keep_checkpoints", "checkpoint_every", "sample_every"},
-}
-"""How images are kept, work is divided and steps are saved, which changes nothing that is trained but the rounding of
-sums; whether they are the same images, their fingerprint says."""
+    "train": {
+        "micro_batch_size", "keep_checkpoints", "checkpoint_every", "sample_every", "nan", "disk_full", "grace_seconds",
+    },
+}  # fmt: skip
+"""How images are kept, work is divided, steps are saved and faults are met, which changes nothing that is trained but
+the rounding of sums; whether they are the same images, their fingerprint says."""
 
 
 def training_settings(config: Config) -> Settings:

@@ -8,15 +8,11 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-Count = Annotated[int, Field(ge=1, le=10**9)]
-Steps = Annotated[int, Field(ge=0, le=10**9)]
-Weight = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Text = Annotated[str, Field(strict=False, coerce_numbers_to_str=True)]
-Network = Literal["mlp", "conv", "resnet"]
+from .models import ModelConfig
+from .section import Count, Fraction, Positive, Section, Steps, Text
+
 Source = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba"]
 Split = Literal["train", "validation", "test"]
 Metric = Literal["psnr", "ssim", "lpips", "sharpness", "elbo"]
@@ -29,98 +25,6 @@ def _absolute(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("data.root: a path cannot hold a null character")
     return Path(os.path.expanduser(path)).absolute()
-
-
-class Section(BaseModel):
-    """A part of the config: immutable, and closed to keys that it does not know."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
-        validate_default=True,
-    )
-
-
-class AutoencoderConfig(Section):
-    """The encoder and the decoder, the same for every family."""
-
-    network: Network = "conv"
-    """`mlp`: fully connected; `conv`: plain convolutions; `resnet`: residual blocks."""
-    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
-    """conv, resnet: channels at full resolution, doubled at each halving up to 8 times as many.
-    mlp: units of each hidden layer."""
-    depth: Annotated[int, Field(ge=1, le=16)] = 1
-    """conv, resnet: blocks at each resolution; mlp: hidden layers."""
-    latent_size: Annotated[int, Field(ge=1, le=65536)] = 64
-    """Dimensions of the code z."""
-
-
-class AEConfig(AutoencoderConfig):
-    """A deterministic autoencoder trained on the squared error; it has no prior to sample from."""
-
-    family: Literal["ae"] = "ae"
-    """The kind of model."""
-
-
-class VAEConfig(AutoencoderConfig):
-    """A variational autoencoder (Kingma & Welling 2014, eq. 3)."""
-
-    family: Literal["vae"] = "vae"
-    """The kind of model."""
-    likelihood: Literal["gaussian", "laplace"] = "gaussian"
-    """Observation model p(x | z): `gaussian` is the squared, `laplace` the absolute error."""
-    scale: Positive = 0.2
-    """Standard deviation (gaussian) or scale b (laplace) of p(x | z), in units of the [-1, 1] pixel range.
-    Smaller weighs reconstruction more against the KL divergence."""
-    beta: Weight = 1.0
-    """Weight of the KL divergence (Higgins et al. 2017); 1 is the ELBO."""
-    beta_warmup_steps: Steps = 0
-    """Steps over which beta rises linearly from 0; 0: no warm-up."""
-    free_bits: Weight = 0.0
-    """Nats of each latent dimension of each image that the KL term leaves free (Kingma et al. 2016, per sample)."""
-
-
-class DiscriminatorConfig(Section):
-    """The discriminator; norm-free, so that no image is judged by its neighbours in the batch."""
-
-    classes: Literal["two", "three"] = "three"
-    """`two`: real / fake, after Larsen et al. 2016, where the encoder gets no adversarial gradient.
-    `three`: real / reconstructed / generated, where it does."""
-    network: Network = "conv"
-    """As `model.network`."""
-    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
-    """As `model.width`."""
-    depth: Annotated[int, Field(ge=1, le=16)] = 1
-    """As `model.depth`."""
-
-
-class AdversarialConfig(Section):
-    """How the discriminator and the autoencoder train each other."""
-
-    weight: Weight = 0.1
-    """Weight of the adversarial term beside the negative ELBO in nats per pixel value."""
-    similarity: Weight = 0.1
-    """Weight of the learned similarity: the squared distance of an image and its reconstruction in the
-    discriminator's features (Larsen et al. 2016, eq. 7)."""
-    r1: Weight = 1.0
-    """Weight gamma of the gradient penalty gamma/2 |grad|^2 at real images (Mescheder et al. 2018, eq. 9)."""
-    r1_every: Count = 4
-    """Steps between two gradient penalties, each weighted by this number (lazy, Karras et al. 2020)."""
-
-
-class VAEGANConfig(VAEConfig):
-    """A VAE whose decoder is also the generator of a GAN, with a two-way or three-way discriminator."""
-
-    family: Literal["vaegan"] = "vaegan"  # type: ignore[assignment]
-    """The kind of model."""
-    discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    adversarial: AdversarialConfig = AdversarialConfig()
-
-
-ModelConfig = Annotated[AEConfig | VAEConfig | VAEGANConfig, Field(discriminator="family")]
 
 
 class DataConfig(Section):
@@ -214,6 +118,14 @@ class TrainConfig(Section):
     """Steps between two checkpoints; None: at the end and when interrupted only."""
     keep_checkpoints: Count = 2
     """Checkpoints that are kept; older ones are deleted."""
+    nan: Literal["stop", "skip"] = "stop"
+    """What to do where a gradient is not finite: `stop`, or `skip` that update (and stop after 5 in a row)."""
+    disk_full: Literal["stop", "continue"] = "stop"
+    """What to do where a checkpoint, a grid or a line of a log cannot be written: `stop`, or `continue` without it;
+    lines are then kept until there is room. The last checkpoint and the model are never done without."""
+    grace_seconds: Positive = 25.0
+    """Seconds between SIGTERM and the end of the process, in which the step ends and a checkpoint is written (an
+    evaluation is put off until the resume). Schedulers kill what is left after their own time, often 30 s."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "TrainConfig":
@@ -277,7 +189,7 @@ class Variant(Section):
 
     recipe: str
     """Recipe or config file of the variant."""
-    set: dict[str, object] = {}
+    set: dict[str, object] = Field({})
     """Settings of this variant that differ from the recipe, nested as in a config."""
 
 
@@ -290,5 +202,5 @@ class StudyConfig(Section):
     """Name of each row, and what it trains; the first is the reference that the others are compared with."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0,)
     """Each variant is trained once for each seed."""
-    shared: dict[str, object] = {}
+    shared: dict[str, object] = Field({})
     """Settings of every variant, nested as in a config; `key.sub=value` on the command line lands here."""

@@ -1,6 +1,5 @@
 """Going through a whole source at the start, in threads."""
 
-import os
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -71,8 +70,3 @@ def _map(pool: ThreadPoolExecutor, visit: Callable[[int], Broken], count: int) -
         yield from pool.map(visit, range(0, count, CHUNK))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

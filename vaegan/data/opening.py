@@ -11,11 +11,12 @@ from torch import Tensor
 from vaegan.config.schema import DataConfig
 from vaegan.console import Update, silent
 from vaegan.errors import Mistake
+from vaegan.processes import cores
 
 from .embedded import digits, photos
 from .folder import Files, folder
 from .images import Data, Decoder, Images, Parts, Source
-from .loading import Broken, check_all, cores, decode_all
+from .loading import Broken, check_all, decode_all
 from .official import celeba, cifar10, mnist
 from .shapes import shapes
 from .splits import consecutive, drawn

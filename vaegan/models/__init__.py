@@ -1,6 +1,6 @@
 """One file per family; every model has `encode`, `decode`, `reconstruct` and `sample`."""
 
-from vaegan.config.schema import AEConfig, ModelConfig, VAEGANConfig
+from vaegan.config.models import AEConfig, ModelConfig, VAEGANConfig
 
 from .ae import AE
 from .autoencoder import Autoencoder

@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from vaegan.config.schema import AutoencoderConfig
+from vaegan.config.models import AutoencoderConfig
 from vaegan.networks import Decoder, Encoder, initialise
 from vaegan.randomness import normal
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaegan.config.schema import VAEConfig
+from vaegan.config.models import VAEConfig
 
 from .autoencoder import Autoencoder, autocast
 from .posterior import Posterior

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaegan.config.schema import VAEGANConfig
+from vaegan.config.models import VAEGANConfig
 from vaegan.networks import Discriminator, initialise
+from vaegan.networks.spectral import normalise_spectrally
 
 from .autoencoder import autocast
 from .posterior import Posterior
@@ -63,4 +64,6 @@ def build_discriminator(config: VAEGANConfig, image_shape: tuple[int, int, int],
     logits = 1 if shape.classes == "two" else 3
     discriminator = Discriminator(shape.network, image_shape, shape.width, shape.depth, logits)
     initialise(discriminator, seed, "discriminator")
+    if shape.spectral_norm:
+        normalise_spectrally(discriminator, seed, "discriminator")
     return discriminator

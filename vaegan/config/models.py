@@ -1,0 +1,90 @@
+"""The `model` section of a config: one class for each family."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .section import Count, Positive, Section, Steps, Weight
+
+Network = Literal["mlp", "conv", "resnet"]
+
+
+class AutoencoderConfig(Section):
+    """The encoder and the decoder, the same for every family."""
+
+    network: Network = "conv"
+    """`mlp`: fully connected; `conv`: plain convolutions; `resnet`: residual blocks."""
+    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
+    """conv, resnet: channels at full resolution, doubled at each halving up to 8 times as many.
+    mlp: units of each hidden layer."""
+    depth: Annotated[int, Field(ge=1, le=16)] = 1
+    """conv, resnet: blocks at each resolution; mlp: hidden layers."""
+    latent_size: Annotated[int, Field(ge=1, le=65536)] = 64
+    """Dimensions of the code z."""
+
+
+class AEConfig(AutoencoderConfig):
+    """A deterministic autoencoder trained on the squared error; it has no prior to sample from."""
+
+    family: Literal["ae"] = "ae"
+    """The kind of model."""
+
+
+class VAEConfig(AutoencoderConfig):
+    """A variational autoencoder (Kingma & Welling 2014, eq. 3)."""
+
+    family: Literal["vae"] = "vae"
+    """The kind of model."""
+    likelihood: Literal["gaussian", "laplace"] = "gaussian"
+    """Observation model p(x | z): `gaussian` is the squared, `laplace` the absolute error."""
+    scale: Positive = 0.2
+    """Standard deviation (gaussian) or scale b (laplace) of p(x | z), in units of the [-1, 1] pixel range.
+    Smaller weighs reconstruction more against the KL divergence."""
+    beta: Weight = 1.0
+    """Weight of the KL divergence (Higgins et al. 2017); 1 is the ELBO."""
+    beta_warmup_steps: Steps = 0
+    """Steps over which beta rises linearly from 0; 0: no warm-up."""
+    free_bits: Weight = 0.0
+    """Nats of each latent dimension of each image that the KL term leaves free (Kingma et al. 2016, per sample)."""
+
+
+class DiscriminatorConfig(Section):
+    """The discriminator; norm-free, so that no image is judged by its neighbours in the batch."""
+
+    classes: Literal["two", "three"] = "three"
+    """`two`: real / fake, after Larsen et al. 2016, where the encoder gets no adversarial gradient.
+    `three`: real / reconstructed / generated, where it does."""
+    network: Network = "conv"
+    """As `model.network`."""
+    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
+    """As `model.width`."""
+    depth: Annotated[int, Field(ge=1, le=16)] = 1
+    """As `model.depth`."""
+    spectral_norm: bool = False
+    """Divide each weight by its largest singular value (Miyato et al. 2018)."""
+
+
+class AdversarialConfig(Section):
+    """How the discriminator and the autoencoder train each other."""
+
+    weight: Weight = 0.1
+    """Weight of the adversarial term beside the negative ELBO in nats per pixel value."""
+    similarity: Weight = 0.1
+    """Weight of the learned similarity: the squared distance of an image and its reconstruction in the
+    discriminator's features (Larsen et al. 2016, eq. 7)."""
+    r1: Weight = 1.0
+    """Weight gamma of the gradient penalty gamma/2 |grad|^2 at real images (Mescheder et al. 2018, eq. 9)."""
+    r1_every: Count = 4
+    """Steps between two gradient penalties, each weighted by this number (lazy, Karras et al. 2020)."""
+
+
+class VAEGANConfig(VAEConfig):
+    """A VAE whose decoder is also the generator of a GAN, with a two-way or three-way discriminator."""
+
+    family: Literal["vaegan"] = "vaegan"  # type: ignore[assignment]
+    """The kind of model."""
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    adversarial: AdversarialConfig = AdversarialConfig()
+
+
+ModelConfig = Annotated[AEConfig | VAEConfig | VAEGANConfig, Field(discriminator="family")]

@@ -1,0 +1,53 @@
+"""How a command ends: an exit code, and one line where it was not done."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import click
+
+from .errors import Failure, Interrupted, Mistake
+from .processes import described, rank
+
+ECHO = 1.0
+"""Seconds by which the first process, which speaks, may come later than the others to the same end: launchers end those
+that are left as soon as one has ended."""
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """End the process as its work ends: 0 done, 2 a mistake in what was asked, 1 a failure, 130 interrupted."""
+    try:
+        yield
+    except click.ClickException as error:
+        if rank() == 0:
+            error.show()
+        sys.exit(2)
+    except Mistake as mistake:
+        _end(str(mistake), 2, everywhere=True)
+    except (Interrupted, KeyboardInterrupt, click.Abort) as interrupt:
+        _end(str(interrupt) or "interrupted", 130, everywhere=True)
+    except BrokenPipeError:  # whoever read our output has had enough, and Python would say so again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _end(described(error), 1)
+    except Failure as failure:
+        _end(str(failure), 1, failure.everywhere)
+    except RuntimeError as error:
+        if "out of memory" not in str(error) and "allocate memory" not in str(error):
+            raise
+        _end(f"{str(error).splitlines()[0]}; a smaller train.micro_batch_size or evaluate.batch_size needs less", 1)
+
+
+def _end(message: str, code: int, everywhere: bool = False) -> NoReturn:
+    if rank() == 0:
+        click.echo(f"vaegan: {message}", err=True)
+    elif everywhere:
+        time.sleep(ECHO)
+    else:
+        click.echo(f"[rank {rank()}] vaegan: {message}", err=True)
+    sys.exit(code)

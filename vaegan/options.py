@@ -1,0 +1,45 @@
+"""Options and arguments that commands share, and what is seen to before any work is done."""
+
+from pathlib import Path
+
+import click
+
+from vaegan.errors import Mistake
+from vaegan.processes import size
+
+PATH = click.Path(path_type=Path)
+MOST_PROCESSES = 1024
+"""Of one machine."""
+
+
+def _number(context: click.Context, option: click.Parameter, processes: int | None) -> int:
+    """How many processes do the work; those that `launch` has started are told the same."""
+    if size() > 1 and processes not in (None, size()):
+        raise Mistake(f"--processes {processes}: {size()} processes were launched already; leave it out")
+    return processes or size()
+
+
+PROCESSES = click.option(
+    "--processes", type=click.IntRange(1, MOST_PROCESSES), callback=_number, help="Start so many on this machine."
+)
+OVERRIDES = click.argument("overrides", metavar="[key.sub=value]...", nargs=-1)
+
+
+def picture(context: click.Context, option: click.Parameter, path: Path) -> Path:
+    """See that a picture can be written there."""
+    from PIL import Image
+
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise Mistake(f"--output {path}: not the name of a picture; let it end in .png or .jpg")
+    if path.is_dir():
+        raise Mistake(f"--output {path}: a folder, not a file")
+    folder(context, option, path.parent)
+    return path
+
+
+def folder(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """See that no file is where a folder is to be."""
+    for each in (path, *path.parents) if path else ():
+        if each.exists() and not each.is_dir():
+            raise Mistake(f"--output {path}: {each} is a file, not a folder")
+    return path
