@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from vaegan.checkpoints import save as save_checkpoint
+from vaegan import checkpoints
 from vaegan.config import Config
 from vaegan.console import Console, Update
 from vaegan.data import Data
@@ -168,9 +168,8 @@ class Recorder:
         def write() -> None:
             self.history.sync()
             extra = {"fingerprint": self.data.fingerprint, "wandb": self.tracker.run_id}
-            save_checkpoint(
-                self.run.checkpoints, to_checkpoint(state, meter, extra), self.config.train.keep_checkpoints
-            )
+            checkpoint = to_checkpoint(state, meter, extra)
+            checkpoints.save(self.run.checkpoints, checkpoint, self.config.train.keep_checkpoints)
             if state.step > self.timed:
                 self._time(state.step)
             if state.step < self.config.train.steps:  # with all its steps it is a finished run's
@@ -185,6 +184,7 @@ class Recorder:
 
         def write() -> None:
             self.history.sync()
+            checkpoints.prune(self.run.checkpoints, state.step, self.config.train.keep_checkpoints)  # if a kill was sooner
             self.run.export(state.average, state.step)
 
         self._write("the model", state.step, write, last=True)

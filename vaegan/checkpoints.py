@@ -34,9 +34,7 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write a checkpoint into ``folder``, and delete all but the newest ``keep`` up to its step.
-
-    Checkpoints of later steps are deleted too: the training was not resumed from them, so they are damaged.
+    """Write a checkpoint into ``folder``, and ``prune`` it.
 
     Returns:
         The new checkpoint's folder.
@@ -52,11 +50,19 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
         (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
         hashes = {file.name: digest(file) for file in sorted(partial.iterdir())}
         (partial / "sha256.json").write_text(json.dumps(hashes, indent=1), encoding="utf-8")
-    later = [path for path in _newest_first(folder) if path.name > final.name]
-    unfinished = folder.glob("step_*.*")  # left behind by a kill
+    prune(folder, checkpoint.step, keep)
+    return final
+
+
+def prune(folder: Path, step: int, keep: int) -> None:
+    """Delete all checkpoints in ``folder`` but the newest ``keep`` up to a step, and what a kill has left of others.
+
+    Those of later steps are deleted too: the training was not resumed from them, so they are damaged.
+    """
+    later = [path for path in _newest_first(folder) if path.name > f"step_{step:08d}"]
+    unfinished = folder.glob("step_*.*")
     for path in [*later, *_newest_first(folder)[len(later) + keep :], *unfinished]:
         shutil.rmtree(path)
-    return final
 
 
 def save_tensors(tensors: Tensors, file: Path) -> None:
@@ -113,8 +119,8 @@ class replacing:
         shutil.rmtree(old, ignore_errors=True)
         if self.final.exists():
             self.final.rename(old)
-        self.partial.rename(self.final)
-        shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+        self.partial.rename(self.final)  # last of all, so that a kill leaves nothing beside what is whole
         sync(self.final.parent)
 
 

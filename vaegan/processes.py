@@ -63,6 +63,15 @@ def joined() -> bool:
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
+def place() -> tuple[int, int]:
+    """Number of this process among those that have met, and how many they are; (0, 1): it has met nobody."""
+    if not joined():
+        return 0, 1
+    from torch import distributed
+
+    return distributed.get_rank(), distributed.get_world_size()
+
+
 def gathered(value: T) -> list[T]:
     """The value of every process, in order of rank."""
     if not joined():
@@ -115,6 +124,11 @@ def by_the_first(work: Callable[[], T]) -> T | None:
         What the work gives on the first process; None on the others.
     """
     return together(lambda: work() if rank() == 0 else None)
+
+
+def from_the_first(work: Callable[[], T]) -> T:
+    """Have the first process alone do something, with the errors of `together`, and all of them get what it gives."""
+    return gathered(together(lambda: [work()] if place()[0] == 0 else []))[0][0]
 
 
 @contextmanager

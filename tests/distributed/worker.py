@@ -1,64 +1,135 @@
-"""One of the processes that train argv[3:] (config files) into folders of argv[2]; argv[1]: how many there must be.
+"""One process of the pool: does jobs, one a line of JSON on standard input, each in another company of ranks."""
 
-On the way one of them gets SIGTERM, so that all stop, and they resume.
-"""
-
+import io
+import json
+import math
 import os
 import signal
 import sys
+import time
+import traceback
+from contextlib import redirect_stderr
+from hashlib import sha256
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from accelerate.state import AcceleratorState, GradientState, PartialState
+from torch import Tensor, distributed, nn
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.communication import counted
 from vaegan.config import load_config
+from vaegan.config.models import VAEGANConfig
+from vaegan.console import Console
 from vaegan.data import open_data
-from vaegan.errors import Interrupted
-from vaegan.trainers import base, train
+from vaegan.errors import Failure, Interrupted
+from vaegan.processes import rank
+from vaegan.trainers import base, train, vaegan
 from vaegan.trainers.recorder import Recorder
-from vaegan.trainers.state import State
+from vaegan.trainers.state import State, to_checkpoint
+from vaegan.trainers.step import Batch
 
-STOP = 3
+
+def training(
+    config: str,
+    folder: str,
+    world: int,
+    resume: bool = False,
+    slow: int | None = None,
+    stop: int | None = None,
+    poison: dict[str, int] | None = None,
+) -> dict[str, object]:
+    """Train.
+
+    Args:
+        config: File of the run.
+        folder: Its folder.
+        world: How many processes there must be.
+        resume: As `train`.
+        slow: A process that comes late to every step.
+        stop: A step after which the last process gets SIGTERM.
+        poison: Which process (`rank`) has a discriminator's loss of NaN in the steps `from`, counted from 0, to `to`.
+
+    Returns:
+        What this process holds after each step, hashed; how the training ended; what was noted.
+    """
+    held: list[str] = []
+    heard = io.StringIO()
+    ended = "finished"
+
+    class Watched(Recorder):
+        def after_step(self, state: State, *rest: object) -> None:
+            assert self.accelerator.num_processes == world
+            if self.accelerator.process_index == slow:
+                time.sleep(0.02)
+            held.append(fingerprint(state))
+            if state.step == stop and self.accelerator.is_last_process:
+                os.kill(os.getpid(), signal.SIGTERM)
+            super().after_step(state, *rest)
+
+    def poisoned(model: VAEGANConfig, discriminator: nn.Module, batch: Batch, *rest: Tensor) -> object:
+        loss, features, report = penalised(model, discriminator, batch, *rest)
+        if poison and batch.step in range(poison["from"], poison["to"]) and rank() == poison["rank"]:
+            loss, report.scalars["loss/discriminator"] = loss * math.nan, loss.detach() * math.nan
+        return loss, features, report
+
+    penalised = vaegan.discriminator_loss
+    base.Recorder, vaegan.discriminator_loss = Watched, poisoned
+    try:
+        run = load_config(config)
+        with redirect_stderr(heard):
+            train(run, Path(folder), open_data(run.data), resume=resume, console=Console())
+    except (Failure, Interrupted) as end:
+        ended = str(end)
+    finally:
+        base.Recorder, vaegan.discriminator_loss = Recorder, penalised
+    return {"held": held, "ended": ended, "noted": heard.getvalue().splitlines()}
 
 
-class Watched(Recorder):
-    """Sends the signal to the last process, and keeps every process's weights."""
+def fingerprint(state: State) -> str:
+    """Digest of every bit that a checkpoint would hold."""
+    digest = sha256()
+    for name, tensors in to_checkpoint(state, state.meter, {}).tensors.items():
+        for key, value in tensors.items():
+            digest.update(f"{name}/{key}".encode())
+            digest.update(bytes_of(value))
+    return digest.hexdigest()
 
-    def __enter__(self) -> "Watched":
-        """Make sure that this is no process alone."""
-        assert self.accelerator.num_processes == int(sys.argv[1])
-        super().__enter__()
-        return self
 
-    def after_step(self, state: State, *rest: object) -> None:
-        """Get the signal during step number `STOP`."""
-        super().after_step(state, *rest)
-        if state.step == STOP and self.checkpoint is None and self.accelerator.is_last_process:
-            os.kill(os.getpid(), signal.SIGTERM)
+def bytes_of(value: Tensor) -> bytes:
+    """Its numbers, however they lie in memory."""
+    return value.detach().cpu().contiguous().numpy().tobytes()
 
-    def finish(self, state: State) -> None:
-        """Write what this process holds."""
-        super().finish(state)
-        rank = self.accelerator.process_index
-        held = {
-            f"{name}/{key}": value
-            for name, network in state.networks.items()
-            for key, value in network.state_dict().items()
-        }
-        held |= {f"average/{key}": value for key, value in state.average.state_dict().items()}
-        save_file({key: value.contiguous() for key, value in held.items()}, self.run.path / f"rank{rank}.safetensors")
+
+def traffic(config: str, folder: str, world: int) -> list[object]:
+    """Train, and say what was said."""
+    heard = counted(load_config(config), Path(folder))
+    assert distributed.get_world_size() == world
+    return [heard.parameters, heard.events]
+
+
+TASKS = {"training": training, "traffic": traffic}
+
+
+def main() -> None:
+    """Work until there is nothing to read; a line of JSON for each job: what came of it, or how it failed."""
+    torch.set_num_threads(1)
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else is printed
+    for line in sys.stdin:
+        job = json.loads(line)
+        os.environ |= job["environment"]
+        try:
+            answer = {"done": TASKS[job["task"]](**job["arguments"])}
+        except Exception:
+            answer = {"failed": traceback.format_exc()}
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+        for state in (GradientState, AcceleratorState, PartialState):
+            state._reset_state()
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
 
 
 if __name__ == "__main__":
-    root, configs = Path(sys.argv[2]), sys.argv[3:]
-    torch.set_num_threads(1)
-    base.Recorder = Watched
-    for file in configs:
-        config = load_config(file)
-        data, folder = open_data(config.data), root / Path(file).stem
-        try:
-            train(config, folder, data)
-        except Interrupted as interrupted:
-            stopped = str(interrupted)
-        assert f"stopped at step {STOP}" in stopped
-        train(config, folder, data, resume=True)
+    main()

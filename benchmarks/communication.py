@@ -1,0 +1,119 @@
+"""What the processes of a training say to each other in each step, counted where DistributedDataParallel says it.
+
+torchrun --nproc_per_node 2 benchmarks/communication.py shapes/vaegan3 --steps 8 --micro-batches 2
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+from torch.nn.parallel import DistributedDataParallel
+
+from vaegan.config import Config, load_config
+from vaegan.console import Console
+from vaegan.data import open_data
+from vaegan.processes import by_the_first, join, size
+from vaegan.trainers import base, train
+
+
+@dataclass
+class Traffic:
+    """What is said, in order.
+
+    Each event is (optimizer step from 0, what, bytes): a network's name for a bucket of its gradient, ``forward`` for
+    the beginning of a micro-batch, or the name of another collective operation.
+    """
+
+    events: list[tuple[int, str, int]] = field(default_factory=list)
+    parameters: dict[str, int] = field(default_factory=dict)
+    """Bytes of each network's parameters."""
+    step: Callable[[], int] = lambda: -1
+
+    def say(self, what: str, size: int = 0) -> None:
+        """Take down an event."""
+        self.events.append((self.step(), what, size))
+
+
+def counted(config: Config, folder: Path) -> Traffic:
+    """Train a config in this launch, and listen."""
+    traffic = Traffic()
+    build_state, all_reduce, families = base.build_state, distributed.all_reduce, base.FAMILIES
+
+    def listening(*arguments: Any) -> Any:
+        state = build_state(*arguments)
+        traffic.step = lambda: state.step
+        for name, network in state.prepared.items():
+            traffic.parameters[name] = sum(each.nbytes for each in state.parameters[name])
+            if isinstance(network, DistributedDataParallel):
+                network.register_comm_hook(name, heard)
+        return state
+
+    def heard(name: str, bucket: distributed.GradBucket) -> torch.futures.Future[Tensor]:
+        traffic.say(name, bucket.buffer().nbytes)
+        return allreduce_hook(None, bucket)
+
+    def reduced(tensor: Tensor, *arguments: Any, **options: Any) -> Any:
+        traffic.say("all_reduce", tensor.nbytes)
+        return all_reduce(tensor, *arguments, **options)
+
+    class Family:
+        build = staticmethod(families[config.model.family].build)
+
+        @staticmethod
+        def step(*arguments: Any) -> Any:
+            traffic.say("forward")
+            return families[config.model.family].step(*arguments)
+
+    base.build_state, distributed.all_reduce = listening, reduced
+    base.FAMILIES = {config.model.family: Family()}
+    try:
+        train(config, folder, open_data(config.data))
+    finally:
+        base.build_state, distributed.all_reduce, base.FAMILIES = build_state, all_reduce, families
+    return traffic
+
+
+def table(traffic: Traffic, steps: int) -> tuple[list[str], list[list[str]]]:
+    """What was said in the steps after the first one, per step: header and rows."""
+    rows = []
+    said = [event for event in traffic.events if 1 <= event[0] < steps]
+    for name in [*traffic.parameters, "all_reduce"]:
+        own = [size for _, what, size in said if what == name]
+        held = traffic.parameters.get(name)
+        rows.append(
+            [
+                name if held else "flags and sums",
+                f"{held:,}" if held else "-",
+                f"{sum(own) / (steps - 1):,.0f}",
+                f"{len(own) / (steps - 1):g}",
+            ]
+        )
+    return ["what", "parameters, bytes", "reduced, bytes a step", "messages a step"], rows
+
+
+def main() -> None:
+    """Train and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe")
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--micro-batches", type=int, default=1)
+    asked = parser.parse_args()
+    config = load_config(asked.recipe, [*asked.overrides, f"train.steps={asked.steps}", "track.wandb=disabled"])
+    micro = config.train.batch_size // size() // asked.micro_batches
+    config = config.model_copy(update={"train": config.train.model_copy(update={"micro_batch_size": micro})})
+    join()
+    with tempfile.TemporaryDirectory() as folder:
+        traffic = counted(config, Path(folder) / "run")
+    header, rows = table(traffic, asked.steps)
+    by_the_first(lambda: Console().table(header, rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What the processes of one training have in common: weights, decisions, stops, and what they say to each other."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vaegan.config import dump
+from vaegan.runs import Run
+
+from ..tiny import EVERYTHING, FAMILIES, farthest, flat, last, tiny
+from .pool import Pool
+
+
+def written(folder: Path, name: str, *words: str) -> dict[str, Any]:
+    """The arguments of a training: its config in a file, and its folder."""
+    file = folder / f"{name}.yaml"
+    file.write_text(dump(tiny(name, *EVERYTHING, *words)))
+    return {"config": str(file), "folder": str(folder / f"run-{name}")}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("slow", [None, 0, 2])
+def test_all_ranks_hold_the_same_bits_after_every_step(name: str, slow: int | None, pool: Pool, tmp_path: Path) -> None:
+    spectral = ("model.discriminator.spectral_norm=true",) if name.startswith("vaegan") else ()
+    arguments = written(tmp_path, name, *spectral, "train.steps=6", "train.micro_batch_size=1")
+    ranks = pool.run(4, "training", **arguments, slow=slow)
+    held = [answer["held"] for answer in ranks]
+    assert len(held[0]) == len(set(held[0])) == 6
+    assert held[0] == held[1] == held[2] == held[3]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("division", [(), ("train.micro_batch_size=2",), ("train.micro_batch_size=1",)])
+def test_each_gradient_is_reduced_once_a_step_with_the_last_micro_batch(name, division, pool, tmp_path) -> None:
+    arguments = written(tmp_path, name, "train.steps=5", "train.batch_size=8", "train.log_every=100", *division)
+    micro_batches = {(): 1, ("train.micro_batch_size=2",): 2, ("train.micro_batch_size=1",): 4}[division]
+    for parameters, events in pool.run(2, "traffic", **arguments):
+        assert parameters.keys() == {"autoencoder", "discriminator"} - ({"discriminator"} - set(parameters))
+        for step in range(5):
+            said = [(what, size) for at, what, size in events if at == step and what != "all_reduce"]
+            assert said[:micro_batches] == [("forward", 0)] * micro_batches
+            reduced = said[micro_batches:]
+            assert "forward" not in dict(reduced)
+            for network, size in parameters.items():
+                assert sum(bucket for what, bucket in reduced if what == network) == size
+
+
+def test_a_resume_may_change_the_number_of_processes(pool: Pool, tmp_path: Path) -> None:
+    words = ("train.dtype=float64", "train.steps=9", "train.log_every=4", "train.learning_rate=0.01")
+    for name in FAMILIES:
+        whole = written(tmp_path, name, *words)
+        pool.run(1, "training", **whole)
+        expected = flat(last(Path(whole["folder"])))
+        for before, after in ((1, 2), (2, 1), (4, 2), (2, 4)):
+            stopped = {**whole, "folder": str(tmp_path / f"{name}-{before}-{after}")}
+            ended = [rank["ended"] for rank in pool.run(before, "training", **stopped, stop=3)]
+            assert ended == [f"{stopped['folder']}: stopped at step 3; go on with --resume"] * before
+            resumed = pool.run(after, "training", **stopped, resume=True)
+            assert [rank["ended"] for rank in resumed] == ["finished"] * after
+            difference, where = farthest(expected, flat(last(Path(stopped["folder"]))))
+            assert difference < 1e-8, (name, before, after, where)
+            _same_lines(Run(Path(whole["folder"])), Run(Path(stopped["folder"])))
+
+
+def _same_lines(one: Run, two: Run) -> None:
+    lines = [[json.loads(line) for line in run.history_file.read_text().splitlines()] for run in (one, two)]
+    assert [line["step"] for line in lines[0]] == [1, 4, 8, 9]
+    for a, b in zip(*lines, strict=True):
+        assert a.keys() == b.keys()
+        assert all(b[key] == pytest.approx(a[key], rel=1e-6, abs=1e-9) for key in a if isinstance(a[key], float))
+
+
+@pytest.mark.parametrize("name", ["vaegan2", "vaegan3"])
+def test_a_nan_on_one_rank_stops_all_of_them_together(name: str, pool: Pool, tmp_path: Path) -> None:
+    arguments = written(tmp_path, name, "train.steps=8")
+    ranks = pool.run(4, "training", **arguments, poison={"rank": 2, "from": 4, "to": 5})
+    assert {rank["ended"] for rank in ranks} == {
+        "step 5: loss/discriminator not finite; a checkpoint of step 4 is kept; try a smaller train.learning_rate or a"
+        " train.clip_norm, or go on with --resume train.nan=skip"
+    }
+    assert last(Path(arguments["folder"])).step == 4
+
+
+@pytest.mark.parametrize("name", ["vaegan2", "vaegan3"])
+def test_a_nan_on_one_rank_is_skipped_by_all_of_them(name: str, pool: Pool, tmp_path: Path) -> None:
+    arguments = written(tmp_path, name, "train.steps=9", "train.nan=skip")
+    ranks = pool.run(4, "training", **arguments, poison={"rank": 2, "from": 3, "to": 6})
+    assert {rank["ended"] for rank in ranks} == {"finished"}
+    held = [rank["held"] for rank in ranks]
+    assert held[0] == held[1] == held[2] == held[3]
+    assert held[0][2:6] == [held[0][2]] * 4 and len(set(held[0])) == 6  # nothing moved while it was skipped
+    notes = [f"step {step}: loss/discriminator not finite; this update is skipped" for step in (4, 5, 6)]
+    assert [rank["noted"] for rank in ranks] == [notes, [], [], []]
+    state = last(Path(arguments["folder"])).state
+    assert (state["updates"], state["skipped"]) == (6, 0)
+    lines = [json.loads(line) for line in Run(Path(arguments["folder"])).history_file.read_text().splitlines()]
+    assert [line["step"] for line in lines if "skipped" in line] == [4, 5, 6]
+    assert all(value is not None for line in lines for value in line.values())
+
+
+def test_a_few_skipped_updates_in_a_row_stop_the_training(pool: Pool, tmp_path: Path) -> None:
+    arguments = written(tmp_path, "vaegan3", "train.steps=20", "train.nan=skip")
+    ranks = pool.run(2, "training", **arguments, poison={"rank": 1, "from": 3, "to": 20})
+    (ended,) = {rank["ended"] for rank in ranks}
+    assert ended.startswith("step 8: loss/discriminator not finite in the 5th step in a row; a checkpoint of step 7 is kept")
+    again = pool.run(1, "training", **arguments, resume=True, poison={"rank": 0, "from": 3, "to": 20})
+    assert again[0]["ended"] == ended
+    healed = pool.run(2, "training", **arguments, resume=True)
+    assert {rank["ended"] for rank in healed} == {"finished"}
+    assert last(Path(arguments["folder"])).state["updates"] == 16
