@@ -1,6 +1,7 @@
 """The evidence lower bound of 8-bit images, a true code length."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from vaegan.config.models import VAEConfig
 from vaegan.losses.divergence import kl_standard_normal
 
 from .metric import Metric, Pairs, Result
+from .sums import Sums, mean, summed
 
 HALF_LEVEL = 1 / 255
 """Half the distance of two neighbouring 8-bit levels in [-1, 1]."""
@@ -74,36 +76,35 @@ class ELBO(Metric):
 
     The bound of the model with beta = 1 and without free bits, whatever it was trained with, and
     bits/dim = -ELBO / (values per image * log 2).
+
+    Args:
+        config: Of the model.
+        values: C S S, pixels of an image times its channels.
     """
 
-    def __init__(self, config: VAEConfig) -> None:
+    def __init__(self, config: VAEConfig, values: int) -> None:
         self.config = config
-        self.total = 0.0
-        self.count = 0
-        self.values = 0
+        self.values = values
 
-    def pairs(self, pairs: Pairs) -> None:
-        """Take in some real images and what the decoder says of a sample of their codes."""
+    def protocol(self) -> dict[str, Any]:
+        """The likelihood."""
+        return {
+            "likelihood": f"{self.config.likelihood}, discretised to 256 levels",
+            "scale": self.config.scale,
+            "posterior_samples": 1,
+        }
+
+    def pairs(self, pairs: Pairs) -> Sums:
+        """Of the images' own bounds, by what the decoder says of a sample of their codes."""
         config, posterior = self.config, pairs.posterior
         log_likelihood = log_probability(pairs.pixels, pairs.likelihood_mean, config.likelihood, config.scale)
         divergence = kl_standard_normal(posterior.mean.double(), posterior.log_variance.double())
-        self.total += (log_likelihood.sum() - divergence.sum()).item()
-        self.count += len(pairs.pixels)
-        self.values = pairs.pixels[0].numel()
+        return summed(log_likelihood.flatten(1).sum(1) - divergence.sum(1))
 
-    def result(self) -> Result:
+    def result(self, sums: Sums) -> Result:
         """Nats per image, and bits per value of an 8-bit image."""
-        elbo = self.total / self.count
-        return Result(
-            {"elbo": elbo, "bits_per_dim": -elbo / (self.values * math.log(2))},
-            {
-                "elbo": {
-                    "likelihood": f"{self.config.likelihood}, discretised to 256 levels",
-                    "scale": self.config.scale,
-                    "posterior_samples": 1,
-                }
-            },
-        )
+        elbo = mean(sums)
+        return Result({"elbo": elbo, "bits_per_dim": -elbo / (self.values * math.log(2))})
 
 
 def _mirrored(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:

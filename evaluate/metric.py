@@ -1,4 +1,4 @@
-"""What a metric is: it sees every image of an evaluation once, and keeps sums."""
+"""What a metric is: it sees every image of an evaluation once, and its figures are a function of sums."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +11,8 @@ from vaegan.errors import Failure
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder, Posterior
 from vaegan.randomness import normal
+
+from .sums import Sums
 
 
 class Pairs:
@@ -64,26 +66,40 @@ class Result:
 
     metrics: dict[str, float]
     """Figures by name, all finite."""
-    protocol: dict[str, Any] = field(default_factory=dict)
-    """The metric's own choices."""
     curves: dict[str, list[float]] = field(default_factory=dict)
     """Figures per radial frequency band."""
 
 
 class Metric:
-    """Base of the metrics; each overrides what it looks at."""
+    """Base of the metrics; each overrides what it looks at.
+
+    It keeps nothing of the images itself: what each batch gives is added up, over the batches of a process and then
+    over the processes. Lists are joined, but not in the order of the images: their entries carry the image's place, and
+    their tensors are on the CPU.
+    """
 
     uses_samples: ClassVar[bool] = False
     """Whether samples must be drawn for it."""
 
-    def pairs(self, pairs: Pairs) -> None:
-        """Take in some real images and their reconstructions."""
+    def protocol(self) -> dict[str, Any]:
+        """Its own choices."""
+        raise NotImplementedError
 
-    def samples(self, images: Tensor) -> None:
-        """Take in images from the prior, rounded to 8 bits, shape (B, C, S, S) in [-1, 1]."""
+    def pairs(self, pairs: Pairs) -> Sums:
+        """What some real images and their reconstructions add; tensors may lie on the model's device."""
+        return {}
 
-    def result(self) -> Result:
-        """The figures over all images taken in."""
+    def samples(self, images: Tensor, start: int) -> Sums:
+        """What images from the prior add, as `pairs`.
+
+        Args:
+            images: Rounded to 8 bits, shape (B, C, S, S) in [-1, 1].
+            start: Place of the first one among the samples of the evaluation.
+        """
+        return {}
+
+    def result(self, sums: Sums) -> Result:
+        """The figures of all images, whose ``sums`` are on the CPU."""
         raise NotImplementedError
 
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from vaegan.errors import Mistake
 from vaegan.randomness import seeded
 
 from .metric import Metric, Pairs, Result
+from .sums import Sums, mean, summed
 
 BACKBONE = "alexnet-owt-7be5be79.pth"
 """torchvision's AlexNet trained on ImageNet; the digits begin the SHA-256 of the file."""
@@ -99,13 +101,15 @@ class LPIPS(Metric):
     """Mean of the images' `distance`, called lpips_alex, or lpips_random where AlexNet's weights are not there.
 
     Args:
+        size: S, side of the images in pixels.
         notify: Told, in one line, what is used instead of missing weights.
 
     Raises:
         Mistake: The weights' file is damaged.
     """
 
-    def __init__(self, notify: Callable[[str], None]) -> None:
+    def __init__(self, size: int, notify: Callable[[str], None]) -> None:
+        self.size = size
         path = backbone_path()
         if path.is_file():
             self.name, self.network = "lpips_alex", trained_network(path)
@@ -113,27 +117,25 @@ class LPIPS(Metric):
             self.name, self.network = "lpips_random", random_network()
             notify(f"lpips: random features, reported as lpips_random; for real ones put {SOURCE}{BACKBONE} at {path}")
         self.hash = _digits(self.network)
-        self.total = 0.0
-        self.count = 0
-        self.size = 0
 
-    def pairs(self, pairs: Pairs) -> None:
-        """Take in some real images and their reconstructions."""
-        self.network.to(pairs.real.device)
-        self.total += distance(self.network, pairs.real, pairs.reconstruction).double().sum().item()
-        self.count += len(pairs.real)
-        self.size = pairs.real.shape[-1]
-
-    def result(self) -> Result:
-        """Without unit, at least 0."""
-        protocol = {
+    def protocol(self) -> dict[str, Any]:
+        """The network and what it is shown."""
+        return {
             "network": "alex" if self.name == "lpips_alex" else "alex, random and uncalibrated",
             "weights": self.hash,
             "dtype": "float32",
             "resolution": max(self.size, MINIMUM),
             "resize": "bilinear" if self.size < MINIMUM else None,
         }
-        return Result({f"reconstruction/{self.name}": self.total / self.count}, {"lpips": protocol})
+
+    def pairs(self, pairs: Pairs) -> Sums:
+        """Of the images' own figures."""
+        self.network.to(pairs.real.device)
+        return summed(distance(self.network, pairs.real, pairs.reconstruction))
+
+    def result(self, sums: Sums) -> Result:
+        """Without unit, at least 0."""
+        return Result({f"reconstruction/{self.name}": mean(sums)})
 
 
 def _network(lpips: bool) -> nn.Module:

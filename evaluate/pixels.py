@@ -1,11 +1,13 @@
 """Figures of the pixels of an image and its reconstruction: PSNR and SSIM."""
 
 import math
+from typing import Any
 
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from .metric import Metric, Pairs, Result
+from .sums import Sums, mean, summed
 
 RANGE = 2.0
 """From the darkest pixel, -1, to the brightest, 1."""
@@ -71,35 +73,37 @@ def ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
 class PSNR(Metric):
     """Mean of the images' `psnr`."""
 
-    def __init__(self) -> None:
-        self.total = 0.0
-        self.count = 0
+    def protocol(self) -> dict[str, Any]:
+        """The cap."""
+        return {"limit": PSNR_LIMIT}
 
-    def pairs(self, pairs: Pairs) -> None:
-        """Take in some real images and their reconstructions."""
-        self.total += psnr(pairs.real, pairs.reconstruction).sum().item()
-        self.count += len(pairs.real)
+    def pairs(self, pairs: Pairs) -> Sums:
+        """Of the images' own figures."""
+        return summed(psnr(pairs.real, pairs.reconstruction))
 
-    def result(self) -> Result:
+    def result(self, sums: Sums) -> Result:
         """Decibel."""
-        return Result({"reconstruction/psnr": self.total / self.count}, {"psnr": {"limit": PSNR_LIMIT}})
+        return Result({"reconstruction/psnr": mean(sums)})
 
 
 class SSIM(Metric):
-    """Mean of the images' `ssim`."""
+    """Mean of the images' `ssim`.
 
-    def __init__(self) -> None:
-        self.total = 0.0
-        self.count = 0
-        self.size = 0
+    Args:
+        size: S, side of the images in pixels.
+    """
 
-    def pairs(self, pairs: Pairs) -> None:
-        """Take in some real images and their reconstructions."""
-        self.size = pairs.real.shape[-1]
-        self.total += ssim(pairs.real, pairs.reconstruction).sum().item()
-        self.count += len(pairs.real)
+    def __init__(self, size: int) -> None:
+        self.size = size
 
-    def result(self) -> Result:
+    def protocol(self) -> dict[str, Any]:
+        """The window."""
+        return {"window": ssim_window(self.size), "sigma": ssim_sigma(self.size)}
+
+    def pairs(self, pairs: Pairs) -> Sums:
+        """Of the images' own figures."""
+        return summed(ssim(pairs.real, pairs.reconstruction))
+
+    def result(self, sums: Sums) -> Result:
         """Without unit, at most 1."""
-        window = {"window": ssim_window(self.size), "sigma": ssim_sigma(self.size)}
-        return Result({"reconstruction/ssim": self.total / self.count}, {"ssim": window})
+        return Result({"reconstruction/ssim": mean(sums)})

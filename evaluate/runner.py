@@ -1,9 +1,11 @@
 """One pass over the images that feeds every metric."""
 
 import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,18 +13,22 @@ from typing import Any
 import torch
 
 from vaegan.checkpoints import write_text
+from vaegan.config.comparing import differences, flat
 from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.config.schema import Metric as MetricName
 from vaegan.console import Console, Update, silent
 from vaegan.data import Images
+from vaegan.errors import Mistake
 from vaegan.models import Autoencoder
+from vaegan.processes import gathered, place, together
 
 from .likelihood import ELBO
 from .metric import Metric, Pairs, rounded
 from .perceptual import LPIPS
 from .pixels import PSNR, SSIM
 from .sharpness import Sharpness
+from .sums import Sums, added, over_processes
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,11 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model by its reconstructions of a split and its samples from the prior.
 
-    Every image is made once and shown to every metric, in batches that are the same whatever the metrics; the
-    metrics keep sums, so that memory does not grow with the number of images.
+    Every image is made once and shown to every metric, in batches that are the same whatever the metrics and the
+    number of processes; what the batches add is summed up, so that memory does not grow with the number of images.
+
+    All processes of a launch that have met call this with the same arguments and get the same answer. They work in
+    rounds, in each of which a process has one batch or, at the end, none.
 
     Args:
         model: Left in the mode in which it came.
@@ -60,36 +69,20 @@ def evaluate(
         config: What to measure and how.
         split: Name of the split, for the protocol.
         seed: Root of samples and posterior noise.
-        progress: Called with (images done, images in all) after each batch.
+        progress: Called with (images done, images in all) after each round, on every process with the same numbers.
+            It may itself be something that all processes do together. What it raises ends the evaluation and passes
+            through as it is; it must then raise on all of them.
         notify: Told one-line notices; None: the standard error stream.
 
     Raises:
-        Mistake: A file of weights is damaged.
-        Failure: The model's images are not finite.
+        Mistake: A file of weights is damaged, or the processes were not asked for the same.
+        Failure: The model's images are not finite, or an image of the split cannot be read.
     """
     notify = notify or Console().note
-    made = [make_metric(name, model, notify) for name in dict.fromkeys(config.metrics)]
-    metrics = [metric for metric in made if metric is not None]
+    metrics = together(lambda: make_metrics(config, model, notify))
     pair_count = min(len(images), config.samples or len(images))
-    sampled = model.has_prior and any(metric.uses_samples for metric in metrics)
+    sampled = model.has_prior and any(metric.uses_samples for metric in metrics.values())
     sample_count = (config.samples or len(images)) if sampled else 0
-    total = pair_count + sample_count
-
-    with evaluating(model):
-        for start in range(0, pair_count, config.batch_size):
-            stop = min(start + config.batch_size, pair_count)
-            pairs = Pairs(model, images[images.spread(pair_count)[start:stop]], start, seed)
-            for metric in metrics:
-                metric.pairs(pairs)
-            progress(stop, total)
-        for start in range(0, sample_count, config.batch_size):
-            stop = min(start + config.batch_size, sample_count)
-            samples = rounded(model.decode(model.prior_codes(start, stop, seed)))
-            for metric in metrics:
-                metric.samples(samples)
-            progress(pair_count + stop, total)
-
-    results = [metric.result() for metric in metrics]
     some = next(model.parameters())
     dtype = str(some.dtype).removeprefix("torch.")
     protocol: dict[str, Any] = {
@@ -108,13 +101,61 @@ def evaluate(
         "arithmetic": "float32, without TF32" if some.dtype == torch.float32 else dtype,
         "device": some.device.type,
         "versions": versions(),
+        **{name: metric.protocol() for name, metric in metrics.items()},
     }
+    check_alike(protocol)
+
+    def of_pairs(places: range) -> Sums:
+        chosen = images.spread(pair_count)[places.start : places.stop]
+        pairs = Pairs(model, images[chosen], places.start, seed)
+        return {name: metric.pairs(pairs) for name, metric in metrics.items()}
+
+    def of_samples(places: range) -> Sums:
+        samples = rounded(model.decode(model.prior_codes(places.start, places.stop, seed)))
+        return {name: metric.samples(samples, places.start) for name, metric in metrics.items()}
+
+    sums: Sums = {}
+    with evaluating(model):
+        for work, before, count in ((of_pairs, 0, pair_count), (of_samples, pair_count, sample_count)):
+            for places, done in rounds(count, config.batch_size):
+                sums = added(sums, together(partial(work, places) if places else dict))
+                progress(before + done, pair_count + sample_count)
+    sums = over_processes(sums)
+
     evaluation = Evaluation({}, protocol, {})
-    for result in results:
+    for name, metric in metrics.items():
+        result = metric.result(sums[name])
         evaluation.metrics.update(result.metrics)
-        evaluation.protocol.update(result.protocol)
         evaluation.curves.update(result.curves)
     return evaluation
+
+
+def rounds(count: int, size: int) -> Iterator[tuple[range, int]]:
+    """Deal ``count`` images in batches of ``size`` to the processes in turn, a batch to each of them a round.
+
+    Returns:
+        For each round, the places of this process's batch (none are left: empty) and the images done after it.
+    """
+    number, processes = place()
+    for start in range(0, count, processes * size):
+        own = start + number * size
+        yield range(own, min(own + size, count)), min(start + processes * size, count)
+
+
+def check_alike(protocol: Mapping[str, Any]) -> None:
+    """See that all processes measure the same.
+
+    Raises:
+        Mistake: They do not.
+    """
+    first, *others = gathered(flat(protocol))
+    for number, other in enumerate(others, start=1):
+        differing = differences(first, other)
+        if differing:
+            raise Mistake(
+                f"process {number} would not measure what process 0 does: {differing};"
+                " give all of them the same arguments, packages and files of weights"
+            )
 
 
 @contextmanager
@@ -146,19 +187,26 @@ def versions() -> dict[str, str]:
     return {package: version(package) for package in ("torch", "torchvision", "torchmetrics", "lpips")}
 
 
+def make_metrics(config: EvaluateConfig, model: Autoencoder, notify: Callable[[str], None]) -> dict[MetricName, Metric]:
+    """The metrics that the config names, without those that the model's family cannot have."""
+    made = {name: make_metric(name, model, notify) for name in dict.fromkeys(config.metrics)}
+    return {name: metric for name, metric in made.items() if metric is not None}
+
+
 def make_metric(name: MetricName, model: Autoencoder, notify: Callable[[str], None]) -> Metric | None:
     """The metric of a name in the config, or None where the model's family cannot have it."""
+    size = model.image_shape[-1]
     match name:
         case "psnr":
             return PSNR()
         case "ssim":
-            return SSIM()
+            return SSIM(size)
         case "lpips":
-            return LPIPS(notify)
+            return LPIPS(size, notify)
         case "sharpness":
-            return Sharpness()
+            return Sharpness(size)
         case "elbo":
-            return ELBO(model.config) if isinstance(model.config, VAEConfig) else None
+            return ELBO(model.config, math.prod(model.image_shape)) if isinstance(model.config, VAEConfig) else None
 
 
 def write_metrics(evaluation: Evaluation, path: Path) -> None:

@@ -7,12 +7,14 @@ images finite and differences that no 8-bit image can show out of the figures.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .metric import Metric, Pairs, Result
 from .pixels import ROUNDING_VARIANCE
+from .sums import Sums
 
 HIGH_FREQUENCY = 0.25
 """Cycles per pixel (half of Nyquist) from which a band counts as high."""
@@ -115,37 +117,29 @@ class Statistics:
     """`band_means` of |F|^2, float64, shape (bands,)."""
 
 
-class StatisticsSum:
-    """Streams images into `Statistics` by float64 sums."""
+def moments(images: Tensor, transform: Tensor) -> Sums:
+    """What `statistics` needs of images (N, C, S, S) and their `spectrum`."""
+    curvature, slope = laplacian(images.double()), gradients(images.double())
+    return {
+        "images": len(images),
+        "laplacian": _power_sums(curvature, 2),
+        "laplacian_values": curvature.numel(),
+        "gradient": _power_sums(slope, 4),
+        "gradient_values": slope.numel(),
+        "power": len(images) * band_means(transform.abs().square()),
+    }
 
-    def __init__(self) -> None:
-        self.images = 0
-        self.laplacian = torch.zeros(2, dtype=torch.float64)
-        self.gradient = torch.zeros(4, dtype=torch.float64)
-        self.laplacian_values = 0
-        self.gradient_values = 0
-        self.power: Tensor | float = 0.0
 
-    def add(self, images: Tensor, transform: Tensor) -> None:
-        """Take in images (N, C, S, S) and their `spectrum`."""
-        curvature, slope = laplacian(images.double()), gradients(images.double())
-        self.laplacian += _power_sums(curvature, 2)
-        self.gradient += _power_sums(slope, 4)
-        self.laplacian_values += curvature.numel()
-        self.gradient_values += slope.numel()
-        self.power = self.power + len(images) * band_means(transform.abs().square())
-        self.images += len(images)
-
-    def statistics(self) -> Statistics:
-        """Of all images taken in."""
-        curvature, curvature_square = (self.laplacian / self.laplacian_values).tolist()
-        mean, square, cube, fourth = (self.gradient / self.gradient_values).tolist()
-        return Statistics(
-            laplacian_variance=max(curvature_square - curvature**2, 0.0),
-            gradient_variance=max(square - mean**2, 0.0),
-            gradient_fourth_moment=max(fourth - 4 * mean * cube + 6 * mean**2 * square - 3 * mean**4, 0.0),
-            power=torch.as_tensor(self.power / self.images),
-        )
+def statistics(sums: Sums) -> Statistics:
+    """Of all images whose `moments` were added."""
+    curvature, curvature_square = (sums["laplacian"] / sums["laplacian_values"]).tolist()
+    mean, square, cube, fourth = (sums["gradient"] / sums["gradient_values"]).tolist()
+    return Statistics(
+        laplacian_variance=max(curvature_square - curvature**2, 0.0),
+        gradient_variance=max(square - mean**2, 0.0),
+        gradient_fourth_moment=max(fourth - 4 * mean * cube + 6 * mean**2 * square - 3 * mean**4, 0.0),
+        power=sums["power"] / sums["images"],
+    )
 
 
 def laplacian_gap(real: Statistics, other: Statistics) -> float:
@@ -210,32 +204,39 @@ def high_band_mean(values: Tensor, frequencies: list[float]) -> float:
 
 
 class Sharpness(Metric):
-    """Statistics of real images, of their reconstructions and of samples, and how far apart they are."""
+    """Statistics of real images, of their reconstructions and of samples, and how far apart they are.
+
+    Args:
+        size: S, side of the images in pixels.
+    """
 
     uses_samples = True
 
-    def __init__(self) -> None:
-        self.real, self.reconstruction, self.sample = StatisticsSum(), StatisticsSum(), StatisticsSum()
-        self.cross: Tensor | float = 0.0
-        self.size = 0
+    def __init__(self, size: int) -> None:
+        self.size = size
 
-    def pairs(self, pairs: Pairs) -> None:
-        """Take in some real images and their reconstructions."""
+    def protocol(self) -> dict[str, Any]:
+        """The same for all images."""
+        return PROTOCOL
+
+    def pairs(self, pairs: Pairs) -> Sums:
+        """Moments of both, and their cross-spectrum."""
         real, reconstruction = spectrum(pairs.real), spectrum(pairs.reconstruction)
-        self.real.add(pairs.real, real)
-        self.reconstruction.add(pairs.reconstruction, reconstruction)
-        self.cross = self.cross + len(pairs.real) * band_means((real.conj() * reconstruction).real)
-        self.size = pairs.real.shape[-1]
+        return {
+            "real": moments(pairs.real, real),
+            "reconstruction": moments(pairs.reconstruction, reconstruction),
+            "cross": len(pairs.real) * band_means((real.conj() * reconstruction).real),
+        }
 
-    def samples(self, images: Tensor) -> None:
-        """Take in images from the prior."""
-        self.sample.add(images, spectrum(images))
+    def samples(self, images: Tensor, start: int) -> Sums:
+        """Moments, wherever an image stands."""
+        return {"sample": moments(images, spectrum(images))}
 
-    def result(self) -> Result:
+    def result(self, sums: Sums) -> Result:
         """Distances from the real images, and the curves behind them."""
         frequencies = band_frequencies(self.size)
-        real, reconstruction = self.real.statistics(), self.reconstruction.statistics()
-        match = coherence(torch.as_tensor(self.cross / self.real.images), real.power, reconstruction.power)
+        real, reconstruction = statistics(sums["real"]), statistics(sums["reconstruction"])
+        match = coherence(sums["cross"] / sums["real"]["images"], real.power, reconstruction.power)
         metrics = {
             **_distances("reconstruction", real, reconstruction),
             "reconstruction/coherence": high_band_mean(match, frequencies),
@@ -243,11 +244,11 @@ class Sharpness(Metric):
         curves = {"frequency": frequencies, "power/real": real.power.tolist()}
         curves |= _curves("reconstruction", real, reconstruction)
         curves["coherence/reconstruction"] = match.tolist()
-        if self.sample.images:
-            sample = self.sample.statistics()
+        if "sample" in sums:
+            sample = statistics(sums["sample"])
             metrics |= _distances("sample", real, sample)
             curves |= _curves("sample", real, sample)
-        return Result(metrics, {"sharpness": PROTOCOL}, curves)
+        return Result(metrics, curves)
 
 
 PROTOCOL = {

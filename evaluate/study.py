@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,14 +19,15 @@ from vaegan.errors import Mistake
 from vaegan.images import to_float
 from vaegan.models import Autoencoder
 from vaegan.models.vaegan import build_discriminator
-from vaegan.processes import rank
+from vaegan.processes import by_the_first, from_the_first, join, together
 from vaegan.runs import WEIGHTS, Run, load
 
 from .comparison import Comparison, Judged
 from .perceptual import backbone
 from .report import write_report
 from .runner import Evaluation, device, evaluate, read_metrics, versions, write_metrics
-from .sharpness import StatisticsSum, kurtosis_gap, laplacian_gap, spectrum, spectrum_error
+from .sharpness import kurtosis_gap, laplacian_gap, moments, spectrum, spectrum_error, statistics
+from .sums import Sums, added
 
 Train = Callable[[Config, Path, Data, bool], Run]
 """Trains a run to its end in a folder; the last argument lets it go on with what lies there."""
@@ -41,7 +43,7 @@ def compare(
 ) -> Comparison | None:
     """Train what is not finished, judge what is not judged, and write `comparison.json` and `report.html`.
 
-    Every process of a launch takes part in the training; the first one, of rank 0, alone judges and writes.
+    Every process of a launch takes part in training and judging; the first one, of rank 0, alone writes.
 
     Args:
         study: The variants and the seeds.
@@ -61,6 +63,7 @@ def compare(
     """
     check_matched(configs)
     check_seeds(study)
+    join()
     planned = {
         name: {seed: of_seed(config, study, name, seed) for seed in study.seeds} for name, config in configs.items()
     }
@@ -70,18 +73,20 @@ def compare(
     runs: dict[str, dict[int, Run]] = {name: {} for name in planned}
     for name, seed, config in _each_seed_first(planned):
         runs[name][seed] = train_run(config, output / name / f"seed_{seed}", data, train, console)
-    if rank() != 0:
-        return None
     judged = {
         name: {seed: judge(run, planned[name][seed], data, console) for seed, run in of_name.items()}
         for name, of_name in runs.items()
     }
-    with console.progress("Measuring real images", "images") as progress:
-        floor = real_against_real(data, some.evaluate, progress)
-    comparison = Comparison(study, judged, floor, command)
-    write_comparison(comparison, output / "comparison.json")
-    write_report(comparison, data, output / "report.html")
-    return comparison
+
+    def conclude() -> Comparison:
+        with console.progress("Measuring real images", "images") as progress:
+            floor = real_against_real(data, some.evaluate, progress)
+        comparison = Comparison(study, judged, floor, command)
+        write_comparison(comparison, output / "comparison.json")
+        write_report(comparison, data, output / "report.html")
+        return comparison
+
+    return by_the_first(conclude)
 
 
 def check_matched(configs: Mapping[str, Config]) -> None:
@@ -143,10 +148,10 @@ def train_run(config: Config, folder: Path, data: Data, train: Train, console: C
 
 
 def judge(run: Run, config: Config, data: Data, console: Console) -> Judged:
-    """A finished run with its figures and its price."""
-    model = load(run.path).to(device())
+    """A finished run with its figures and its price; all processes do this together."""
+    model = together(lambda: load(run.path)).to(device())
     evaluation = evaluate_run(run, model, config.evaluate, data, console)
-    timing = [json.loads(line) for line in run.timing_file.read_text(encoding="utf-8").splitlines()]
+    timing = from_the_first(lambda: list(map(json.loads, run.timing_file.read_text(encoding="utf-8").splitlines())))
     return Judged(
         run,
         config,
@@ -158,34 +163,45 @@ def judge(run: Run, config: Config, data: Data, console: Console) -> Judged:
 
 
 def evaluate_run(run: Run, model: Autoencoder, config: EvaluateConfig, data: Data, console: Console) -> Evaluation:
-    """The evaluation of a run's exported model, in its `metrics.json`.
+    """The evaluation of a run's exported model, in its `metrics.json`; all processes make it together.
 
     What lies there is used again if it was made with the same weights (the model's and those of LPIPS), images,
     settings and versions, on the same kind of device.
     """
+
+    def look() -> tuple[dict[str, Any], Evaluation | None]:
+        origin = {
+            "weights": digest(run.model_folder / WEIGHTS),
+            "data": data.fingerprint,
+            "settings": config.model_dump(mode="json"),
+            "backbone": backbone() if "lpips" in config.metrics else None,
+            "versions": {"vaegan": vaegan.__version__, **versions()},
+            "device": next(model.parameters()).device.type,
+        }
+        return origin, known_evaluation(run.metrics_file, origin)
+
     images, seed = getattr(data, config.split), run.config.seed
-    origin = {
-        "weights": digest(run.model_folder / WEIGHTS),
-        "data": data.fingerprint,
-        "settings": config.model_dump(mode="json"),
-        "backbone": backbone() if "lpips" in config.metrics else None,
-        "versions": {"vaegan": vaegan.__version__, **versions()},
-        "device": next(model.parameters()).device.type,
-    }
-    if run.metrics_file.is_file():
-        try:
-            known = read_metrics(run.metrics_file)
-        except (ValueError, TypeError):
-            known = None
-        if known is not None and known.protocol.get("origin") == origin:
-            return known
+    origin, known = from_the_first(look)
+    if known is not None:
+        return known
     with console.progress(f"Evaluating {run.path.parent.name}/{run.path.name}", "images") as progress:
         evaluation = evaluate(
             model, images, config, split=config.split, seed=seed, progress=progress, notify=console.note_once
         )
     evaluation.protocol["origin"] = origin
-    write_metrics(evaluation, run.metrics_file)
+    by_the_first(lambda: write_metrics(evaluation, run.metrics_file))
     return evaluation
+
+
+def known_evaluation(path: Path, origin: Mapping[str, Any]) -> Evaluation | None:
+    """What ``metrics.json`` holds, if that came from the same ``origin``."""
+    if not path.is_file():
+        return None
+    try:
+        known = read_metrics(path)
+    except (ValueError, TypeError):
+        return None
+    return known if known.protocol.get("origin") == origin else None
 
 
 def count_parameters(model: Autoencoder, config: Config) -> dict[str, int]:
@@ -212,16 +228,16 @@ def real_against_real(data: Data, config: EvaluateConfig, progress: Update = sil
     if "sharpness" not in config.metrics or not len(others):
         return {}
     counts = [min(len(split), config.samples or len(images)) for split in (images, others)]
-    sums, done = [], 0
+    found, done = [], 0
     for split, count in zip((images, others), counts, strict=True):
-        total = StatisticsSum()
+        total: Sums = {}
         for chosen in split.spread(count).split(config.batch_size):
             pixels = to_float(split[chosen])
-            total.add(pixels, spectrum(pixels))
+            total = added(total, moments(pixels, spectrum(pixels)))
             done += len(chosen)
             progress(done, sum(counts))
-        sums.append(total.statistics())
-    real, other = sums
+        found.append(statistics(total))
+    real, other = found
     return {
         "sample/spectrum_error": spectrum_error(real.power, other.power),
         "sample/laplacian_gap": laplacian_gap(real, other),

@@ -65,7 +65,7 @@ def train(
     run = Run(folder)
 
     with (
-        nobody_lost(),
+        nobody_lost("go on from the last checkpoint with --resume"),
         Interrupts(config.train.grace_seconds, accelerator.device) as interrupts,
         Recorder(config, run, data, accelerator, console, evaluator, interrupts, resume, extend) as recorder,
     ):

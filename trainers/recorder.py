@@ -22,7 +22,7 @@ from vaegan.images import beside, grid, to_float
 from vaegan.losses.adversarial import NAMES, PREDICTED
 from vaegan.losses.divergence import frechet_standard_normal, mmd_imq
 from vaegan.models import Autoencoder
-from vaegan.processes import by_the_first, gathered
+from vaegan.processes import by_the_first, from_the_first, gathered
 from vaegan.randomness import normal
 from vaegan.runs import Run
 
@@ -100,8 +100,7 @@ class Recorder:
 
     def catch_up(self, state: State) -> None:
         """Evaluate where the run that is resumed was stopped before it could."""
-        evaluated = by_the_first(lambda: any(key.startswith(VALIDATION) for key in self.history.resumed))
-        if not gathered(evaluated)[0]:
+        if not from_the_first(lambda: any(key.startswith(VALIDATION) for key in self.history.resumed)):
             self._evaluate(state)
 
     def after_step(self, state: State, norms: Mapping[str, float], codes: Tensor | None) -> None:
@@ -184,7 +183,8 @@ class Recorder:
 
         def write() -> None:
             self.history.sync()
-            checkpoints.prune(self.run.checkpoints, state.step, self.config.train.keep_checkpoints)  # if a kill was sooner
+            # Where a kill came between a checkpoint and the deletion of older ones.
+            checkpoints.prune(self.run.checkpoints, state.step, self.config.train.keep_checkpoints)
             self.run.export(state.average, state.step)
 
         self._write("the model", state.step, write, last=True)
@@ -249,7 +249,8 @@ class Recorder:
             "images_per_second": (step - self.timed) * self.config.train.batch_size / (now - self.clock),
             "memory_bytes": float(memory),
         }
-        self.timing.write(step, {**values, "date": datetime.now(timezone.utc).isoformat(timespec="seconds")})
+        date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.timing.write(step, {**values, "processes": self.accelerator.num_processes, "date": date})
         self.tracker.log(step, {f"timing/{name}": value for name, value in values.items()})
         self.clock, self.timed = now, step
 

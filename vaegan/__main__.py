@@ -99,7 +99,7 @@ def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | N
     images = getattr(_open(config, console), split)
     if not len(images):
         raise Mistake(f"--split {split}: the run keeps no image in it (data.{split} is 0)")
-    with nobody_lost(), console.progress("Evaluating", "images") as progress:
+    with nobody_lost("start again"), console.progress("Evaluating", "images") as progress:
         result = runner.evaluate(
             model, images, config.evaluate, split=split, seed=config.seed, progress=progress, notify=notify
         )

@@ -29,7 +29,7 @@ def launch(processes: int, console: Console) -> NoReturn:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch").setLevel(logging.CRITICAL)  # whatever happens, the processes say it themselves
+    logging.disable()  # whatever happens, the processes say it themselves
     with tempfile.TemporaryDirectory() as logs:
         config = LaunchConfig(
             min_nodes=1,

@@ -123,7 +123,7 @@ def by_the_first(work: Callable[[], T]) -> T | None:
     Returns:
         What the work gives on the first process; None on the others.
     """
-    return together(lambda: work() if rank() == 0 else None)
+    return together(lambda: work() if place()[0] == 0 else None)
 
 
 def from_the_first(work: Callable[[], T]) -> T:
@@ -132,8 +132,11 @@ def from_the_first(work: Callable[[], T]) -> T:
 
 
 @contextmanager
-def nobody_lost() -> Iterator[None]:
+def nobody_lost(mend: str) -> Iterator[None]:
     """Say so in one line where another process ends while this one works with it.
+
+    Args:
+        mend: What to do then.
 
     Raises:
         Failure: It has.
@@ -143,9 +146,7 @@ def nobody_lost() -> Iterator[None]:
     except RuntimeError as error:
         if isinstance(error, Failure) or not joined() or not _of_the_connection(error):
             raise
-        raise Failure(
-            "another process of this launch has ended; go on from the last checkpoint with --resume"
-        ) from error
+        raise Failure(f"another process of this launch has ended; {mend}") from error
 
 
 def described(error: Exception) -> str:

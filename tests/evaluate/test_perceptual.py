@@ -75,7 +75,7 @@ def test_trained_backbone_is_the_packages_own_result(stand_in: Path, photos: Ten
 
 def test_without_weights_the_figure_is_named_random_and_the_notice_says_where_they_go(photos: Tensor) -> None:
     notices: list[str] = []
-    metric = perceptual.LPIPS(notices.append)
+    metric = perceptual.LPIPS(32, notices.append)
     assert metric.name == "lpips_random"
     (notice,) = notices
     assert str(backbone_path()) in notice
@@ -102,7 +102,7 @@ def test_a_damaged_file_is_refused_before_it_is_opened(monkeypatch: pytest.Monke
     path.write_bytes(b"no weights")
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("opened"))
     with pytest.raises(Mistake, match="SHA-256 does not begin with 7be5be79") as error:
-        perceptual.LPIPS(lambda _: None)
+        perceptual.LPIPS(32, lambda _: None)
     assert str(path) in str(error.value)
 
 

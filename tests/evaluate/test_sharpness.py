@@ -1,4 +1,5 @@
 import math
+from functools import reduce
 
 import numpy as np
 import pytest
@@ -9,15 +10,17 @@ from torch import Tensor
 from vaegan.evaluate.pixels import ROUNDING_VARIANCE
 from vaegan.evaluate.sharpness import (
     Statistics,
-    StatisticsSum,
     band_counts,
     band_frequencies,
     band_index,
     band_means,
     coherence,
     kurtosis,
+    moments,
     spectrum,
+    statistics,
 )
+from vaegan.evaluate.sums import added
 from vaegan.images import to_float
 from vaegan.randomness import normal
 
@@ -27,10 +30,7 @@ FIGURES = ("laplacian_gap", "spectrum_error", "kurtosis_gap")
 
 
 def statistics_of(images: Tensor, batch: int = 1000) -> Statistics:
-    total = StatisticsSum()
-    for part in images.split(batch):
-        total.add(part, spectrum(part))
-    return total.statistics()
+    return statistics(reduce(added, (moments(part, spectrum(part)) for part in images.split(batch))))
 
 
 def test_identical_images_have_no_gap_and_full_coherence(sets: dict[str, Tensor]) -> None:

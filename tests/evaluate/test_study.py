@@ -238,17 +238,6 @@ def test_weights_of_lpips_that_arrive_later_are_used(
     assert Run(copied / "vae" / "seed_5").metrics_file.stat().st_mtime_ns == state
 
 
-def test_only_the_first_process_judges(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    variants = configs(names=("ae",))
-    study = study_of(variants, seeds=(5,))
-    for file in ("comparison.json", "report.html", "ae/seed_5/metrics.json"):
-        (copied / file).unlink()
-    monkeypatch.setenv("RANK", "1")
-    assert compare(study, variants, copied, never, Console()) is None
-    assert not (copied / "report.html").exists()
-    assert not Run(copied / "ae" / "seed_5").metrics_file.exists()
-
-
 def test_a_silent_study_is_judged_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     variants = configs(names=("ae",))
     comparison = compare(study_of(variants, seeds=(5,)), variants, tmp_path, train_one, Console(shown=False))

@@ -1,0 +1,212 @@
+"""Three processes that evaluate alone, then the first two together, then all; what they find goes to argv[1].
+
+They meet through files in that folder, so that one launch serves every number of processes; and they are forks, so
+that the slow imports are made once.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from functools import cache
+from multiprocessing import get_context
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock, patch
+
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, distributed
+
+from vaegan.config import load_config
+from vaegan.config.models import AEConfig, VAEConfig, VAEGANConfig
+from vaegan.config.schema import EvaluateConfig, StudyConfig, Variant
+from vaegan.console import Console, Update, silent
+from vaegan.data import Images
+from vaegan.errors import Failure, Mistake
+from vaegan.evaluate import perceptual, runner, study
+from vaegan.evaluate.metric import Metric, Pairs, Result
+from vaegan.evaluate.sums import Sums
+from vaegan.models import Autoencoder, build_model
+from vaegan.processes import from_the_first, gathered, joined, place, rank, size
+
+FAMILIES = {"ae": AEConfig, "vae": VAEConfig, "vaegan": VAEGANConfig}
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+BATCH = 4
+SAMPLES = {29: 31, 5: 7}
+"""Samples for each number of images; no number of processes divides any of them, and 5 images are too few for three."""
+WORLDS = (2, 3)
+PATIENCE = 100.0
+SEED = 5
+"""Of the study's runs."""
+
+
+class Cut(Exception):
+    """What a callback may raise."""
+
+
+class Kept(Metric):
+    """What a metric of sets needs: each image's features, in order, and the sum of their outer products."""
+
+    uses_samples = True
+
+    def protocol(self) -> dict[str, Any]:
+        return {}
+
+    def pairs(self, pairs: Pairs) -> Sums:
+        return self._of(pairs.reconstruction, pairs.start, "reconstruction")
+
+    def samples(self, images: Tensor, start: int) -> Sums:
+        return self._of(images, start, "sample")
+
+    def result(self, sums: Sums) -> Result:
+        rows = {
+            name: torch.cat([each for _, each in sorted(sums[name]["rows"], key=itemgetter(0))])
+            for name in ("reconstruction", "sample")
+        }
+        outer = {f"outer/{name}": sums[name]["outer"].flatten().tolist() for name in rows}
+        return Result({}, {name: each.flatten().tolist() for name, each in rows.items()} | outer)
+
+    def _of(self, images: Tensor, start: int, name: str) -> Sums:
+        features = images.flatten(1)[:, 20:24].double()
+        return {name: {"rows": [(start, features)], "outer": features.T @ features}}
+
+
+@cache
+def digits() -> Tensor:
+    return torch.from_numpy(load_digits().images * 255 / 16).round().to(torch.uint8)[:, None]
+
+
+network = cache(perceptual.random_network)
+"""Made once, since that takes longer than all the rest."""
+
+
+def built(family: str, dtype: str) -> Autoencoder:
+    return build_model(FAMILIES[family](width=8, latent_size=4), (1, 8, 8), 0).to(DTYPES[dtype])
+
+
+def evaluated(model: Autoencoder, count: int, progress: Update = silent, seed: int = 3, **settings: Any) -> dict:
+    images = Images(digits()[:count], torch.arange(count), None, ())
+    config = EvaluateConfig(batch_size=BATCH, samples=SAMPLES[count], **settings)
+    with patch.object(perceptual, "random_network", network):
+        return asdict(
+            runner.evaluate(model, images, config, split="test", seed=seed, progress=progress, notify=lambda _: None)
+        )
+
+
+def all_cases() -> dict[str, dict]:
+    return {
+        f"{family} {dtype} {count}": evaluated(built(family, dtype), count)
+        for family in FAMILIES
+        for dtype in DTYPES
+        for count in SAMPLES
+    }
+
+
+def kept() -> dict:
+    """What `Kept` finds in 29 images."""
+    with patch.object(runner, "make_metric", lambda *_: Kept()):
+        return evaluated(built("vae", "float64"), 29, metrics=("psnr",))["curves"]
+
+
+def told() -> list[list[tuple[int, int]]]:
+    """What every process is told of the progress, exchanged by the callback itself."""
+    everybody = []
+    evaluated(built("vae", "float32"), 29, lambda *step: everybody.append(gathered(step)), metrics=("sharpness",))
+    return everybody
+
+
+def cut() -> int:
+    """Rounds until a callback ends the evaluation."""
+    steps = []
+
+    def progress(done: int, total: int) -> None:
+        steps.append(done)
+        if len(steps) == 2:
+            raise Cut
+
+    model = built("vae", "float32").train()
+    try:
+        evaluated(model, 29, progress, metrics=("psnr",))
+    except Cut:
+        return len(steps) if model.training else 0
+    return 0
+
+
+def refused(evaluation: Callable[[], object]) -> tuple[str, str, float]:
+    """How it ended, and after how many seconds."""
+    begun = time.monotonic()
+    try:
+        evaluation()
+    except (Failure, Mistake) as error:
+        return type(error).__name__, str(error), time.monotonic() - begun
+    return "nothing", "", 0.0
+
+
+def broken() -> Autoencoder:
+    """A model of which the second batch of samples, and no other, has pixels that are not finite."""
+    model = built("vae", "float32")
+    whole = model.prior_codes
+    model.prior_codes = lambda start, *rest: whole(start, *rest) * (torch.nan if start == BATCH else 1)
+    return model
+
+
+def compared(folder: Path) -> tuple[dict | None, int]:
+    """The record of a study whose runs are trained, and how many of them were judged anew."""
+    configs = {file.stem: load_config(file) for file in sorted((folder / "configs").iterdir())}
+    described = StudyConfig(title="Tiny", variants={name: Variant(recipe=name) for name in configs}, seeds=(SEED,))
+    judged = Mock(wraps=runner.evaluate)
+    firsts_own = {} if rank() == 0 else dict.fromkeys(FIRSTS_OWN, Mock(side_effect=AssertionError("not the first")))
+    with patch.multiple(study, evaluate=judged, **firsts_own):
+        comparison = study.compare(described, configs, folder / "study", Mock(), Console(shown=False))
+    return comparison and comparison.record(), judged.call_count
+
+
+FIRSTS_OWN = ("read_metrics", "write_metrics", "real_against_real", "write_comparison", "write_report")
+"""What the first process of a study does alone."""
+
+
+def main(folder: Path) -> dict[str, Any]:
+    """Everything that this process found, by the number of processes."""
+    assert size() == 3 and not joined() and place() == (0, 1)
+    found: dict[str, Any] = {"1": {"vae float32 29": evaluated(built("vae", "float32"), 29)}}
+    for world in WORLDS:
+        if rank() >= world:
+            continue
+        distributed.init_process_group(
+            "gloo", f"file://{folder}/met{world}", timedelta(seconds=60), world_size=world, rank=rank()
+        )
+        assert gathered(place()) == [(number, world) for number in range(world)]
+        assert from_the_first(rank) == 0
+        found[str(world)] = all_cases()
+        if world < size():
+            distributed.destroy_process_group()
+    found["kept"], found["told"], found["cut"] = kept(), told(), cut()
+    found["broken"] = refused(lambda: evaluated(broken(), 29, metrics=("sharpness",)))
+    found["unlike"] = refused(lambda: evaluated(built("ae", "float32"), 29, seed=rank(), metrics=("psnr",)))
+    found["study"] = [compared(folder) for _ in range(2)]
+    return found
+
+
+def launched(number: int, folder: Path) -> None:
+    """Be one of the processes, as a launcher would start it."""
+    os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number)}
+    (folder / f"rank{number}.json").write_text(json.dumps(main(folder)))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    os.environ |= {"WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "ACCELERATE_USE_CPU": "true"}
+    network()
+    fork = get_context("fork")
+    processes = [fork.Process(target=launched, args=(number, Path(sys.argv[1]))) for number in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(PATIENCE)
+        process.kill()
+    sys.exit(any(process.exitcode for process in processes))
