@@ -104,7 +104,9 @@ def test_a_few_skipped_updates_in_a_row_stop_the_training(pool: Pool, tmp_path: 
     arguments = written(tmp_path, "vaegan3", "train.steps=20", "train.nan=skip")
     ranks = pool.run(2, "training", **arguments, poison={"rank": 1, "from": 3, "to": 20})
     (ended,) = {rank["ended"] for rank in ranks}
-    assert ended.startswith("step 8: loss/discriminator not finite in the 5th step in a row; a checkpoint of step 7 is kept")
+    assert ended.startswith(
+        "step 8: loss/discriminator not finite in the 5th step in a row; a checkpoint of step 7 is kept"
+    )
     again = pool.run(1, "training", **arguments, resume=True, poison={"rank": 0, "from": 3, "to": 20})
     assert again[0]["ended"] == ended
     healed = pool.run(2, "training", **arguments, resume=True)

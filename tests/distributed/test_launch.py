@@ -1,0 +1,124 @@
+"""Every documented way to start several processes starts them, and they train what one process trains."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vaegan.config import dump
+from vaegan.data import open_data
+from vaegan.runs import Run
+from vaegan.trainers import train
+
+from ..tiny import EVERYTHING, farthest, flat, last, tiny
+from .launched import TORCHRUN, VAEGAN, Launch
+from .pool import free_port
+
+WORDS = (
+    *EVERYTHING,
+    "train.dtype=float64",
+    "train.steps=5",
+    "evaluate.metrics=[psnr,sharpness]",
+    "evaluate.batch_size=50",
+)
+TRAIN = ("train", "tiny.yaml", "--output", "run")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """What one process trains."""
+    config = tiny("vaegan3", *WORDS)
+    return train(config, tmp_path_factory.mktemp("alone") / "run", open_data(config.data))
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A folder with the config."""
+    (tmp_path / "tiny.yaml").write_text(dump(tiny("vaegan3", *WORDS)))
+    return tmp_path
+
+
+def equal(run: Run, alone: Run) -> None:
+    """See that both hold the same weights."""
+    difference, where = farthest(flat(last(alone.path)), flat(last(run.path)))
+    assert difference < 1e-8, where
+
+
+def test_processes_of_one_machine(work: Path, alone: Run) -> None:
+    launch = Launch(work, *VAEGAN, *TRAIN, "--processes", "2")
+    assert launch.ended() == (0, "run: trained 5 steps; judge it with `vaegan evaluate run`\n", "")
+    assert launch.processes() == {2}
+    equal(Run(launch.run), alone)
+
+    figures = []
+    for words in ((), ("--processes", "3")):
+        code, out, err = Launch(work, *VAEGAN, "evaluate", "run", *words).ended()
+        assert code == 0 and err == "" and "reconstruction/psnr" in out
+        figures.append(json.loads((launch.run / "metrics.json").read_text())["metrics"])
+    assert figures[1] == pytest.approx(figures[0], rel=1e-8)
+
+    again = Launch(work, *VAEGAN, *TRAIN, "--processes", "2", "--resume")
+    assert again.ended() == (0, "run: finished already, with 5 steps\n", "")
+
+
+def test_torchrun(work: Path, alone: Run) -> None:
+    launch = Launch(work, *TORCHRUN, "--standalone", "--nproc_per_node=2", "-m", "vaegan", *TRAIN)
+    code, out, err = launch.ended()
+    assert (code, out) == (0, "run: trained 5 steps; judge it with `vaegan evaluate run`\n"), err
+    assert launch.processes() == {2}
+    equal(Run(launch.run), alone)
+
+
+def test_two_machines_that_meet(work: Path, alone: Run) -> None:
+    meeting = ("--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={free_port()}")
+    machines = [Launch(work, *TORCHRUN, *meeting, f"--node_rank={rank}", "-m", "vaegan", *TRAIN) for rank in range(2)]
+    ends = [machine.ended() for machine in machines]
+    assert [code for code, *_ in ends] == [0, 0], ends
+    assert [out for _, out, _ in ends] == ["run: trained 5 steps; judge it with `vaegan evaluate run`\n", ""]
+    assert machines[0].processes() == {2}
+    equal(Run(machines[0].run), alone)
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="Open MPI is not installed")
+def test_accelerate_through_mpirun(work: Path, alone: Run) -> None:
+    (work / "hosts").write_text("localhost slots=2\n")
+    accelerate = Path(sys.executable).with_name("accelerate")
+    machine = ("--num_machines=1", "--main_process_ip=127.0.0.1", f"--main_process_port={free_port()}")
+    launch = Launch(
+        work, str(accelerate), "launch", "--cpu", "--num_processes=2", "--mpirun_hostfile=hosts", *machine,
+        "-m", "vaegan", *TRAIN, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+        PATH=f"{accelerate.parent}:{Path(shutil.which('mpirun')).parent}:/usr/bin:/bin",
+    )  # fmt: skip
+    code, out, err = launch.ended()
+    assert (code, out) == (0, "run: trained 5 steps; judge it with `vaegan evaluate run`\n"), err
+    assert launch.processes() == {2}
+    equal(Run(launch.run), alone)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_accelerate_on_gpus(work: Path, alone: Run) -> None:
+    accelerate = Path(sys.executable).with_name("accelerate")
+    command = (str(accelerate), "launch", "--multi_gpu", "--num_processes=2", "-m", "vaegan")
+    launch = Launch(work, *command, *TRAIN, CUDA_VISIBLE_DEVICES="0,1")
+    code, _, err = launch.ended()
+    assert code == 0, err
+    assert launch.processes() == {2}
+    equal(Run(launch.run), alone)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--processes", "3"), "train.batch_size: 8 is not a multiple of the 3 processes that share it"),
+        (("--processes", "2", "data.source=folder", "data.root=nowhere"), "nowhere: no such folder"),
+        (("--processes", "2", "train.steps=x"), "train.steps: "),
+        (("--processes", "2", "--extend"), "--extend: a run is made longer where it is gone on with"),
+    ],
+)
+def test_a_mistake_is_said_once(work: Path, words: tuple[str, ...], said: str) -> None:
+    code, out, err = Launch(work, *VAEGAN, *TRAIN, *words).ended()
+    assert (code, out) == (2, "") and said in err
+    assert len(err.splitlines()) == 1 and err.startswith("vaegan: ")
