@@ -1,0 +1,139 @@
+"""A disk that is full, for real: a small tmpfs, or a limit of the size of files where none can be mounted."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vaegan.config import dump
+from vaegan.data import open_data
+from vaegan.runs import Run
+from vaegan.trainers import train
+
+from ..tiny import EVERYTHING, flat, last, same_bits, tiny
+
+WORDS = (*EVERYTHING, "train.steps=400", "train.checkpoint_every=50", "train.log_every=2", "train.keep_checkpoints=2")
+ROOM = 2**21
+"""Bytes of the disk: room for a few checkpoints."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run as it is where there is room."""
+    config = tiny("vaegan3", *WORDS)
+    return train(config, tmp_path_factory.mktemp("undisturbed") / "run", open_data(config.data))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk with the config on it."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a disk cannot be mounted here")
+    (disk / "tiny.yaml").write_text(dump(tiny("vaegan3", *WORDS)))
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def start(folder: Path, *words: str, most: int | None = None) -> subprocess.Popen[str]:
+    """A training in a folder, of whose files none may have more than ``most`` bytes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "vaegan", "train", "tiny.yaml", "--output", "run", *words],
+        cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, preexec_fn=most and (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))),
+    )  # fmt: skip
+
+
+def fill(disk: Path) -> None:
+    """Use up what is left of a disk."""
+    with (disk / "ballast").open("wb", buffering=0) as ballast:
+        try:
+            while True:
+                ballast.write(bytes(4096))
+        except OSError:
+            pass
+
+
+def same(run: Run, undisturbed: Run) -> None:
+    """See that a run ended as if there had always been room."""
+    assert same_bits(flat(last(run.path)), flat(last(undisturbed.path)))
+    assert last(run.path).state == last(undisturbed.path).state
+    assert run.history_file.read_bytes() == undisturbed.history_file.read_bytes()
+    assert run.finished and not list(run.path.rglob("*.partial"))
+
+
+def reached(run: Run) -> int:
+    """The step of the last line that is logged."""
+    lines = run.history_file.read_text().splitlines() if run.history_file.exists() else []
+    return json.loads(lines[-1])["step"] if lines else 0
+
+
+def test_a_full_disk_stops_the_training_and_nothing_is_lost(disk: Path, undisturbed: Run) -> None:
+    run, process = Run(disk / "run"), start(disk)
+    while reached(run) < 60:
+        assert process.poll() is None
+        time.sleep(0.01)
+    fill(disk)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (1, "")
+    assert len(err.splitlines()) == 1 and err.startswith("vaegan: step ")
+    assert "could not be written: " in err and "No space left on device" in err
+    kept = last(run.path).step
+    assert err.endswith(f"; the checkpoint of step {kept} is kept; make room, then go on with --resume\n")
+
+    (disk / "ballast").unlink()
+    out, err = start(disk, "--resume").communicate(timeout=120)
+    assert (out, err) == ("run: trained 400 steps; judge it with `vaegan evaluate run`\n", "")
+    same(run, undisturbed)
+
+
+def test_a_full_disk_is_waited_out_where_the_config_says_so(disk: Path, undisturbed: Run) -> None:
+    run, process = Run(disk / "run"), start(disk, "train.disk_full=continue")
+    while reached(run) < 60:
+        assert process.poll() is None
+        time.sleep(0.01)
+    fill(disk)
+    notes = [process.stderr.readline()]
+    while "a checkpoint" not in notes[-1]:
+        notes.append(process.stderr.readline())
+        assert process.poll() is None, notes
+    (disk / "ballast").unlink()
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (0, "run: trained 400 steps; judge it with `vaegan evaluate run`\n"), err
+    for note in [*notes, *err.splitlines(keepends=True)]:
+        assert note.startswith("step ") and note.endswith("; the training goes on without it\n")
+    same(run, undisturbed)
+
+
+def test_the_last_checkpoint_is_not_done_without(disk: Path) -> None:
+    run, process = Run(disk / "run"), start(disk, "train.disk_full=continue")
+    while reached(run) < 60:
+        assert process.poll() is None
+        time.sleep(0.01)
+    fill(disk)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    kept = last(run.path).step
+    end = f"; the checkpoint of step {kept} is kept; make room, then go on with --resume"
+    assert err.splitlines()[-1].startswith("vaegan: step 400: a checkpoint could not be written: ")
+    assert err.splitlines()[-1].endswith(end) and "Traceback" not in err
+
+
+def test_a_quota_stops_the_training(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(dump(tiny("vaegan3", *WORDS, "train.steps=60")))
+    process = start(tmp_path, most=20_000)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (1, "")
+    assert len(err.splitlines()) == 1 and "File too large" in err
+    assert err.startswith("vaegan: step 50: a checkpoint could not be written: ")
+    assert err.endswith("; there is no checkpoint yet; make room, then go on with --resume\n")
+    assert start(tmp_path, "--resume").wait(timeout=120) == 0
+    assert last(tmp_path / "run").step == 60

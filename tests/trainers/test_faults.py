@@ -1,0 +1,83 @@
+"""What goes wrong in a training ends it, or is passed over, in one line and without lost work."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from vaegan.data import Data, open_data
+from vaegan.errors import Failure
+from vaegan.trainers import base, train
+from vaegan.trainers.base import FAMILIES as FAMILY_OF
+from vaegan.trainers.base import culprits, gradient_norms
+from vaegan.trainers.meter import Meter
+from vaegan.trainers.processes import make_accelerator
+from vaegan.trainers.state import build_state
+from vaegan.trainers.step import Report
+
+from ..tiny import FAMILIES, flat, last, same_bits, tiny
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return open_data(tiny("vae").data)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_gradient_that_is_not_finite_stops_the_training_and_loses_nothing(name, tmp_path, data) -> None:
+    config = tiny(name, "train.learning_rate=1e30", "train.steps=9")
+    with pytest.raises(Failure, match=r"^step \d: .*not finite; a checkpoint of step \d is kept; ") as failure:
+        train(config, tmp_path / "run", data)
+    message = str(failure.value)
+    assert "\n" not in message and "learning_rate" in message
+    step = int(message.partition("step ")[2][0])
+    assert last(tmp_path / "run").step == step - 1
+    assert any(term in message for term in ("loss/", "gradient of"))
+
+
+def test_the_term_that_is_not_finite_is_named() -> None:
+    config, accelerator = tiny("vaegan3"), make_accelerator(tiny("vae").train)
+    state = build_state(config, FAMILY_OF["vaegan"], accelerator)
+    for network in state.networks.values():
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+    norms = gradient_norms(config.train, state)
+    for name, network in state.networks.items():
+        assert norms[name] == pytest.approx(sum(each.numel() for each in network.parameters()) ** 0.5)
+    state.networks["discriminator"].head.bias.grad.fill_(torch.nan)
+    meter = Meter()
+    assert culprits(gradient_norms(config.train, state), meter, accelerator) == ["the gradient of the discriminator"]
+    for value in (1.0, torch.nan):
+        meter.add(Report({"loss/kl": torch.tensor(value), "loss/adversarial": torch.tensor(2.0)}), 0.5)
+    assert culprits(gradient_norms(config.train, state), meter, accelerator) == ["loss/kl"]
+
+
+def test_a_skipped_update_leaves_everything_but_the_step(tmp_path: Path, data: Data, monkeypatch) -> None:
+    """The run with a skipped third step is the run that never had it, up to the noise of the steps after it."""
+    config = tiny("vaegan3", "train.nan=skip", "train.steps=3", "train.log_every=1", "train.ema_decay=0.5")
+    monkeypatch.setattr(base, "gradient_norms", lambda *given: spoil(given[1].step == 2, gradient_norms(*given)))
+    skipped = train(config, tmp_path / "skipped", data)
+    before = train(tiny("vaegan3", "train.steps=2", "train.ema_decay=0.5"), tmp_path / "before", data)
+    assert same_bits(flat(last(skipped.path)), flat(last(before.path)))
+    lines = [json.loads(line) for line in skipped.history_file.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 3]
+    assert lines[2] == {"step": 3, "skipped": ["the gradient of the autoencoder", "the gradient of the discriminator"]}
+    assert lines[3] == {"step": 3, "updates": 2.0, **{key: lines[1][key] for key in lines[1] if "rate" in key}}
+
+
+def spoil(due: bool, norms: dict[str, float]) -> dict[str, float]:
+    return dict.fromkeys(norms, math.nan) if due else norms
+
+
+def test_skipping_begins_where_stopping_ended(tmp_path: Path, data: Data, monkeypatch) -> None:
+    faulty = [2]
+    monkeypatch.setattr(base, "gradient_norms", lambda *given: spoil(given[1].step in faulty, gradient_norms(*given)))
+    with pytest.raises(Failure, match=r"^step 3: .* a checkpoint of step 2 is kept"):
+        train(tiny("vae"), tmp_path / "run", data)
+    run = train(tiny("vae", "train.nan=skip"), tmp_path / "run", data, resume=True)
+    assert last(run.path).state["updates"] == 4
+    straight = train(tiny("vae", "train.nan=skip"), tmp_path / "straight", data)
+    assert same_bits(flat(last(run.path)), flat(last(straight.path)))
+    assert run.history_file.read_bytes() == straight.history_file.read_bytes()
