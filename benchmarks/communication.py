@@ -56,7 +56,11 @@ def counted(config: Config, folder: Path) -> Traffic:
 
     def heard(name: str, bucket: distributed.GradBucket) -> torch.futures.Future[Tensor]:
         traffic.say(name, bucket.buffer().nbytes)
-        return allreduce_hook(None, bucket)
+        distributed.all_reduce = all_reduce  # which the hook calls itself
+        try:
+            return allreduce_hook(None, bucket)
+        finally:
+            distributed.all_reduce = reduced
 
     def reduced(tensor: Tensor, *arguments: Any, **options: Any) -> Any:
         traffic.say("all_reduce", tensor.nbytes)
@@ -80,9 +84,9 @@ def counted(config: Config, folder: Path) -> Traffic:
 
 
 def table(traffic: Traffic, steps: int) -> tuple[list[str], list[list[str]]]:
-    """What was said in the steps after the first one, per step: header and rows."""
+    """What was said per step, but for the first and the last one, which are logged: header and rows."""
     rows = []
-    said = [event for event in traffic.events if 1 <= event[0] < steps]
+    said = [event for event in traffic.events if 1 <= event[0] < steps - 1]
     for name in [*traffic.parameters, "all_reduce"]:
         own = [size for _, what, size in said if what == name]
         held = traffic.parameters.get(name)
@@ -90,8 +94,8 @@ def table(traffic: Traffic, steps: int) -> tuple[list[str], list[list[str]]]:
             [
                 name if held else "flags and sums",
                 f"{held:,}" if held else "-",
-                f"{sum(own) / (steps - 1):,.0f}",
-                f"{len(own) / (steps - 1):g}",
+                f"{sum(own) / (steps - 2):,.0f}",
+                f"{len(own) / (steps - 2):.1f}",
             ]
         )
     return ["what", "parameters, bytes", "reduced, bytes a step", "messages a step"], rows
@@ -104,7 +108,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--micro-batches", type=int, default=1)
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     config = load_config(asked.recipe, [*asked.overrides, f"train.steps={asked.steps}", "track.wandb=disabled"])
     micro = config.train.batch_size // size() // asked.micro_batches
     config = config.model_copy(update={"train": config.train.model_copy(update={"micro_batch_size": micro})})

@@ -78,6 +78,30 @@ def test_train_then_train_again(work, vaegan):
     assert "steps: 3" in err and "5" in err and "beta: 1.0" in err and "2.0" in err
 
 
+def test_a_run_is_made_longer_where_that_is_asked_for(work, vaegan):
+    assert vaegan("train", "tiny.yaml")[0] == 0
+    code, _, err = vaegan("train", "tiny.yaml", "train.steps=9", "--resume")
+    assert code == 2 and "(train.steps: 4 -> 9); --extend lets it train longer" in err and len(err.splitlines()) == 1
+    code, _, err = vaegan("train", "tiny.yaml", "train.steps=9", "--extend")
+    assert code == 2 and "--extend" in err and "--resume" in err and len(err.splitlines()) == 1
+    code, _, err = vaegan("train", "tiny.yaml", "train.steps=9", "model.beta=2", "--resume", "--extend")
+    assert code == 2 and "(model.beta: 1.0 -> 2.0)" in err
+    code, out, _ = vaegan("train", "tiny.yaml", "train.steps=9", "--resume", "--extend")
+    assert code == 0 and "runs/tiny: trained 9 steps" in out
+    assert vaegan("train", "tiny.yaml", "train.steps=9", "--output", "straight")[0] == 0
+    model = "model/model.safetensors"
+    assert (work / "runs/tiny" / model).read_bytes() == (work / "straight" / model).read_bytes()
+    assert load_config(work / "runs/tiny/config.yaml").train.steps == 9
+    code, _, err = vaegan("train", "tiny.yaml", "train.steps=5", "--resume", "--extend")
+    assert code == 2 and "train.steps: 9 -> 5" in err and len(err.splitlines()) == 1
+
+
+def test_a_resume_may_change_what_trains_nothing(work, vaegan):
+    assert vaegan("train", "tiny.yaml")[0] == 0
+    code, out, _ = vaegan("train", "tiny.yaml", "train.nan=skip", "evaluate.samples=3", "track.name=x", "--resume")
+    assert code == 0 and "finished already, with 4 steps" in out
+
+
 def test_resume_where_nothing_is_begins(work, vaegan):
     assert vaegan("train", "tiny.yaml", "--resume", "--output", "elsewhere/run")[0] == 0
     assert load_config(work / "elsewhere/run/config.yaml") == load_config("tiny.yaml")
@@ -177,7 +201,7 @@ def test_compare_trains_judges_and_keeps_what_is_finished(work, vaegan):
     assert (work / "runs/study/vae/seed_0/model/model.safetensors").stat() == weights
 
 
-def test_other_ranks_leave_what_is_no_training_to_the_first(trained, vaegan, monkeypatch):
+def test_other_ranks_leave_to_the_first_what_is_done_by_one(trained, vaegan, monkeypatch):
     before = set(trained.parent.parent.rglob("*"))
     monkeypatch.setenv("RANK", "1")
     for words in (
