@@ -86,7 +86,7 @@ def counted(config: Config, folder: Path) -> Traffic:
 def table(traffic: Traffic, steps: int) -> tuple[list[str], list[list[str]]]:
     """What was said per step, but for the first and the last one, which are logged: header and rows."""
     rows = []
-    said = [event for event in traffic.events if 1 <= event[0] < steps - 1]
+    said = [event for event in traffic.events if 2 <= event[0] < steps]
     for name in [*traffic.parameters, "all_reduce"]:
         own = [size for _, what, size in said if what == name]
         held = traffic.parameters.get(name)

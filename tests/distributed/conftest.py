@@ -8,5 +8,5 @@ from .pool import Pool
 @pytest.fixture(scope="session")
 def pool() -> Iterator[Pool]:
     """Four processes, alive for all tests of this folder."""
-    with Pool(4) as pool:
+    with Pool() as pool:
         yield pool

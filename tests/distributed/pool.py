@@ -10,19 +10,25 @@ from pathlib import Path
 from threading import Condition
 from typing import Any
 
+import torch
+
+SIZE = 4
+"""Processes that are kept."""
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
+"""Of processes on the CPU, which meet through gloo."""
 
 
 class Pool:
-    """Some processes, for use in a ``with`` block."""
+    """Some processes, each with its GPU and NCCL where there are enough of them, for use in a ``with`` block."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self) -> None:
+        own = {} if torch.cuda.device_count() >= SIZE else ENVIRONMENT
         command = [sys.executable, str(Path(__file__).with_name("worker.py"))]
         self.processes = [
             subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **ENVIRONMENT}
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **own}
             )
-            for _ in range(size)
+            for _ in range(SIZE)
         ]
         self.free = list(self.processes)
         self.change = Condition()
