@@ -67,6 +67,17 @@ def test_a_skipped_update_leaves_everything_but_the_step(tmp_path: Path, data: D
     assert lines[3] == {"step": 3, "updates": 2.0, **{key: lines[1][key] for key in lines[1] if "rate" in key}}
 
 
+def test_averages_count_updates_and_schedules_count_steps(tmp_path: Path, data: Data, monkeypatch) -> None:
+    config = tiny("vae", "train.nan=skip", "train.warmup_steps=5", "train.log_every=1")
+    seen = []
+    monkeypatch.setattr(base, "gradient_norms", lambda *given: spoil(given[1].step == 1, gradient_norms(*given)))
+    monkeypatch.setattr(base.ema, "update", lambda *given: seen.append(given[3]))
+    lines = train(config, tmp_path / "run", data).history_file.read_text().splitlines()
+    assert seen == [0, 1, 2, 3]
+    rates = [line["learning_rate/autoencoder"] for line in map(json.loads, lines) if "skipped" not in line]
+    assert rates == pytest.approx([1e-3 * step / 5 for step in range(1, 6)])
+
+
 def spoil(due: bool, norms: dict[str, float]) -> dict[str, float]:
     return dict.fromkeys(norms, math.nan) if due else norms
 
