@@ -48,8 +48,7 @@ def launch(processes: int, console: Console) -> NoReturn:
             rank, first = error.get_first_failure()
             if first.exitcode >= 0:
                 sys.exit(first.exitcode)
-            name = signal.Signals(-first.exitcode).name
-            console.note(f"vaegan: process {rank} was ended by {name}; go on from the last checkpoint with --resume")
+            console.note(f"vaegan: process {rank} was ended by {signal.Signals(-first.exitcode).name}")
             sys.exit(1)
         except SignalException:
             sys.exit(130)
