@@ -219,6 +219,7 @@ def test_no_parameter_is_without_gradient(name: str, network: str) -> None:
     words = [f"model.network={network}", "model.depth=2"]
     if name.startswith("vaegan"):
         words += [f"model.discriminator.network={network}", "model.discriminator.depth=2"]
+        words += ["model.discriminator.spectral_norm=true"]
     config = tiny(name, *words)
     networks = FAMILY_OF[config.model.family].build(config)
     for network_ in networks.values():
