@@ -49,6 +49,12 @@ def last(folder: Path) -> Checkpoint:
     return checkpoint
 
 
+def left_behind(folder: Path) -> dict[str, bytes]:
+    """Everything in a run's folder that is a function of its config; of a folder its name."""
+    paths = [path for path in folder.rglob("*") if path.name != "timing.jsonl"]
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"" for path in paths}
+
+
 def flat(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Copies of every tensor of a checkpoint, which is a map of its files."""
     return {

@@ -19,29 +19,36 @@ BLOCK, HEADER = 32768, 7
 WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 
-def read_records(path: Path) -> list[Record]:
-    """Every record of a file; ValueError if a byte of it is wrong or its end is missing."""
+def read_records(path: Path, torn: bool = False) -> list[Record]:
+    """Every record of a file; ValueError if a byte of it is wrong or its end is missing.
+
+    Args:
+        path: The file.
+        torn: Whether its end may be missing, as after a kill; what it has of its last record then does not count.
+    """
     data = path.read_bytes()
-    if struct.unpack("<4sHB", data[:HEADER]) != (b":W&B", 0xBEE1, 0):
+    if torn and not data:
+        return []
+    if struct.unpack("<4sHB", data[:HEADER].ljust(HEADER)) != (b":W&B", 0xBEE1, 0):
         raise ValueError(f"{path}: not a .wandb file")
     records: list[Record] = []
     pieces: list[bytes] = []
-    for kind, piece in _pieces(data):
+    for kind, piece in _pieces(data, torn):
         if (kind in (WHOLE, FIRST)) == bool(pieces):
             raise ValueError(f"{path}: piece of type {kind} out of place")
         pieces.append(piece)
         if kind in (WHOLE, LAST):
             records.append(Record.FromString(b"".join(pieces)))
             pieces = []
-    if pieces:
+    if pieces and not torn:
         raise ValueError(f"{path}: the last record has no end")
     return records
 
 
-def read_runs(folder: Path) -> list[list[Record]]:
+def read_runs(folder: Path, torn: bool = False) -> list[list[Record]]:
     """The records of each offline run in a run folder, the oldest first; W&B is stopped, or it may still be writing."""
     wandb.teardown()
-    return [read_records(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
+    return [read_records(path, torn) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
 
 
 def read_run(folder: Path) -> list[Record]:
@@ -76,14 +83,18 @@ def config(records: list[Record]) -> dict[str, Any]:
     return {item.key: json.loads(item.value_json) for item in run.config.update if item.key != "_wandb"}
 
 
-def _pieces(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _pieces(data: bytes, torn: bool) -> Iterator[tuple[int, bytes]]:
     at = HEADER
     while at < len(data):
         room = BLOCK - at % BLOCK
         if room < HEADER:
             at += room
             continue
+        if torn and len(data) < at + HEADER:
+            return
         crc, length, kind = struct.unpack_from("<IHB", data, at)
+        if torn and len(data) < at + HEADER + length <= at + room:
+            return
         piece = data[at + HEADER : at + HEADER + length]
         if crc != zlib.crc32(bytes([kind]) + piece):
             raise ValueError(f"wrong checksum at byte {at}")

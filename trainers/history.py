@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from vaegan.checkpoints import write_text
 
@@ -22,7 +22,7 @@ class History:
     no room are kept, and written with the next one.
 
     Attributes:
-        resumed: What had been logged for the step that the run goes on from.
+        resumed: The lines up to the step that the run goes on from.
     """
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
@@ -34,7 +34,7 @@ class History:
                 None: a new run, whose log starts empty.
         """
         kept = [] if resume_step is None else _lines(path, resume_step)
-        self.resumed = {key for line, _ in kept if line["step"] == resume_step for key in line}
+        self.resumed = [line for line, _ in kept]
         write_text(path, "".join(text for _, text in kept))
         self._file = path.open("ab", buffering=0)
         self._waiting = b""
@@ -67,7 +67,12 @@ class History:
         self._file.close()
 
 
-def _lines(path: Path, last_step: int) -> list[tuple[dict[str, Value], str]]:
+def scalars(values: Mapping[str, Value]) -> dict[str, float]:
+    """The figures of a line."""
+    return {key: value for key, value in values.items() if isinstance(value, float)}
+
+
+def _lines(path: Path, last_step: int) -> list[tuple[dict[str, Any], str]]:
     """The whole lines of steps up to and with ``last_step``: what they say, and their text with its line end."""
     kept = []
     for text in path.read_bytes().splitlines() if path.exists() else []:

@@ -19,14 +19,14 @@ from vaegan.console import Console, Update
 from vaegan.data import Data
 from vaegan.errors import Failure, Interrupted
 from vaegan.images import beside, grid, to_float
-from vaegan.losses.adversarial import NAMES, PREDICTED
+from vaegan.losses.adversarial import NAMES, PREDICTED, balanced_accuracy
 from vaegan.losses.divergence import frechet_standard_normal, mmd_imq
 from vaegan.models import Autoencoder
 from vaegan.processes import by_the_first, from_the_first, gathered
 from vaegan.randomness import normal
 from vaegan.runs import Run
 
-from .history import History
+from .history import History, scalars
 from .interrupt import Interrupts
 from .resuming import newest_checkpoint
 from .state import State, to_checkpoint
@@ -90,6 +90,8 @@ class Recorder:
         self.timing = History(self.run.timing_file, step)
         run_id = self.checkpoint.state["wandb"] if self.checkpoint else None
         self.tracker = Tracker.start(self.config, self.run.path, run_id, self.console.note)
+        for line in self.history.resumed:  # of which W&B may have lost what it had not written to its file yet
+            self.tracker.log(line["step"], scalars(line))
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         """Close them."""
@@ -100,7 +102,12 @@ class Recorder:
 
     def catch_up(self, state: State) -> None:
         """Evaluate where the run that is resumed was stopped before it could."""
-        if not from_the_first(lambda: any(key.startswith(VALIDATION) for key in self.history.resumed)):
+
+        def evaluated() -> bool:
+            lines = [line for line in self.history.resumed if line["step"] == state.step]
+            return any(key.startswith(VALIDATION) for line in lines for key in line)
+
+        if not from_the_first(evaluated):
             self._evaluate(state)
 
     def after_step(self, state: State, norms: Mapping[str, float], codes: Tensor | None) -> None:
@@ -225,9 +232,9 @@ class Recorder:
                 values |= self._gap(codes, state.step)
             if CONFUSION in values:
                 counts = torch.tensor(values[CONFUSION], dtype=torch.float64)
-                values["discriminator/accuracy"] = _accuracy(counts)
+                values["discriminator/accuracy"] = balanced_accuracy(counts)
                 self.tracker.confusion(state.step, CONFUSION, counts, NAMES, PREDICTED[counts.shape[1]])
-            self.tracker.log(state.step, {key: value for key, value in values.items() if isinstance(value, float)})
+            self.tracker.log(state.step, scalars(values))
             self.history.write(state.step, values)
             self._time(state.step)
 
@@ -289,13 +296,3 @@ class Recorder:
 
 def _due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
-
-
-def _accuracy(counts: Tensor) -> float:
-    """Share of images, balanced over real, reconstructed and generated, whose class the discriminator says.
-
-    Args:
-        counts: Shape (3 origins, 3 or 2 predictions); both fakes of a two-way discriminator are class 1.
-    """
-    right = counts.diagonal() if counts.shape[1] == 3 else counts[[0, 1, 2], [0, 1, 1]]
-    return float((right / counts.sum(1)).mean())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # importing it takes half a second, and a run without trackin
     import wandb
     from torch import Tensor
 
-INIT_SECONDS = 30.0
+INIT_SECONDS = 20.0
 """How long the server may take to open a run before the run is recorded offline."""
 FINISH_SECONDS = 300.0
 """How long the last uploads may take before they are left to ``wandb sync``."""
@@ -84,7 +84,7 @@ class Tracker:
 
     def finish(self, exit_code: int = 0) -> None:
         """End the record, as failed unless ``exit_code`` is 0; nothing is tracked afterwards."""
-        self._attempt("finishing", lambda run: run.finish(exit_code=exit_code))
+        self._attempt("finishing", lambda run: _end(run, exit_code))
         self._run = None
 
     def _attempt(self, action: str, send: Callable[["wandb.Run"], object]) -> None:
@@ -157,6 +157,13 @@ def _log_model(run: "wandb.Run", folder: Path, name: str) -> None:
     artifact = wandb.Artifact(re.sub(r"[^A-Za-z0-9_.-]", "-", name), type="model")
     artifact.add_dir(str(folder.absolute()), policy="immutable")  # uploaded from where it lies, not from a copy
     run.log_artifact(artifact)
+
+
+def _end(run: "wandb.Run", exit_code: int) -> None:
+    record = Path(run.settings.sync_file)
+    run.finish(exit_code=exit_code)
+    if run.offline and not record.exists():  # W&B goes on writing to a file that was deleted
+        raise FileNotFoundError(f"{record} is gone")
 
 
 def _abandon(run: "wandb.Run") -> None:

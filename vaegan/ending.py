@@ -1,6 +1,7 @@
 """How a command ends: an exit code, and one line where it was not done."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -28,8 +29,12 @@ def one_line() -> Iterator[None]:
         sys.exit(2)
     except Mistake as mistake:
         _end(str(mistake), 2, everywhere=True)
-    except (Interrupted, KeyboardInterrupt, click.Abort) as interrupt:
-        _end(str(interrupt) or "interrupted", 130, everywhere=True)
+    except Interrupted as interrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):  # launchers repeat them, and the interpreter ends for a second
+            signal.signal(number, signal.SIG_IGN)
+        _end(str(interrupt), 130, everywhere=True)
+    except (KeyboardInterrupt, click.Abort):
+        _end("interrupted", 130, everywhere=True)
     except BrokenPipeError:  # whoever read our output has had enough, and Python would say so again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

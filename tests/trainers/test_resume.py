@@ -1,10 +1,8 @@
 """A stop and a resume change nothing, and only the same run is resumed."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +11,14 @@ import torch
 from vaegan.config import dump
 from vaegan.data import Data, open_data
 from vaegan.errors import Mistake
-from vaegan.runs import Run
 from vaegan.trainers import train
 from vaegan.trainers.base import FAMILIES as FAMILY_OF
 from vaegan.trainers.interrupt import Interrupts
 from vaegan.trainers.processes import make_accelerator
 from vaegan.trainers.state import build_state, restore
 
-from ..tiny import EVERYTHING, flat, last, same_bits, tiny
+from ..forked.client import Forked, Training
+from ..tiny import EVERYTHING, FAMILIES, flat, last, left_behind, same_bits, tiny
 
 
 @pytest.fixture(scope="module")
@@ -28,54 +26,56 @@ def data() -> Data:
     return open_data(tiny("vae").data)
 
 
-SLOW = (*EVERYTHING, "train.steps=36", "train.batch_size=16", "train.log_every=3", "train.checkpoint_every=4")
+STOPS = {
+    "int": ["SIGINT@3"],
+    "term": ["SIGTERM@1", "SIGTERM@5"],
+    "kill": ["SIGKILL@2", "SIGKILL@6", "SIGKILL@8"],
+}
+"""Signals that come to a training and to its resumes, and the steps before them."""
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory) -> tuple[Path, dict[str, list[int]]]:
-    """The same training, whole and stopped in several ways by real signals to real processes."""
-    root = tmp_path_factory.mktemp("stopped")
-    (root / "config.yaml").write_text(dump(tiny("vaegan3", *SLOW)))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(Path(__file__).with_name("stopped.py")), str(root / "config.yaml"), str(root)]
-    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
-    assert ended.returncode == 0, ended.stderr
-    return root, json.loads(ended.stdout.splitlines()[-1])
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    """The training of each family, whole and stopped in several ways by real signals to real processes."""
+    folder = tmp_path_factory.mktemp("stopped")
+    steps = ("train.steps=9", "train.log_every=3", "train.checkpoint_every=4")
+    for name in FAMILIES:
+        (folder / f"{name}.yaml").write_text(dump(tiny(name, *EVERYTHING, *steps)))
+    with Forked(folder) as forked:
+        forked.do(
+            {
+                f"{name}-{how}": [Training([f"{name}.yaml", "--resume"], signal) for signal in [*signals, ""]]
+                for name in FAMILIES
+                for how, signals in {"whole": [], **STOPS}.items()
+            }
+        )
+        yield forked
 
 
-@pytest.mark.parametrize(
-    ("how", "codes"),
-    [("SIGINT", [130, 0]), ("SIGTERM", [130, 130, 0]), ("SIGKILL", [-9, -9, -9, 0]), ("saving", [-9, -9, -9, 0])],
-)
-def test_a_stopped_and_resumed_training_ends_bit_identical(stopped, how: str, codes: list[int]) -> None:
-    root, found = stopped
-    whole, resumed = Run(root / "whole"), Run(root / how)
-    assert found["whole"] == [0] and found[how] == codes, (root / f"{how}.txt").read_text()
-    assert resumed.history_file.read_bytes() == whole.history_file.read_bytes()
-    assert resumed.finished and last(resumed.path).step == 36
-    expected, tensors = flat(last(whole.path)), flat(last(resumed.path))
-    assert {key.partition("/")[0] for key in expected} == {
-        "autoencoder", "discriminator", "average", "autoencoder.optimizer", "discriminator.optimizer"
-    }  # fmt: skip
-    assert same_bits(expected, tensors)
-    assert last(resumed.path).state == last(whole.path).state
-    for path in (whole.model_folder, whole.samples):
-        for file in path.iterdir():
-            assert (resumed.path / path.name / file.name).read_bytes() == file.read_bytes()
-    assert len(list(resumed.checkpoints.iterdir())) == 2
-    said = (root / f"{how}.txt").read_text()
-    assert "Traceback" not in said
-    if codes[0] == 130:
-        assert "stopped at step" in said and "go on with --resume" in said
-
-
-def test_a_signal_ends_the_step_and_writes_a_checkpoint_first(stopped) -> None:
-    root, _ = stopped
-    said = (root / "SIGTERM.txt").read_text()
-    steps = [
-        int(line.rpartition("stopped at step ")[2].split(";")[0]) for line in said.splitlines() if "stopped at" in line
-    ]
-    assert len(steps) == 2 and 5 <= steps[0] < steps[1] < 36
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("how", STOPS)
+def test_a_stopped_and_resumed_training_ends_as_if_nothing_had_happened(stopped: Forked, name: str, how: str) -> None:
+    *ends, resumed = stopped.ended(f"{name}-{how}")
+    run = f"{name}-{how}"
+    for end, signal_ in zip(ends, STOPS[how], strict=True):
+        asked, _, step = signal_.partition("@")
+        if asked == "SIGKILL":
+            assert (end.code, end.out, end.err) == (-9, "", "")
+        else:
+            stop = f"vaegan: {run}: stopped at step {int(step) + 1}; go on with --resume\n"
+            assert (end.code, end.out, end.err) == (130, "", stop)
+    assert (resumed.code, resumed.err) == (0, "")
+    whole, found = left_behind(stopped.folder / f"{name}-whole"), left_behind(stopped.folder / run)
+    files = {path.rpartition("/")[2] for path in whole if path.endswith(".safetensors")}
+    networks = ["autoencoder"] + ["discriminator"] * name.startswith("vaegan")
+    assert files == {
+        f"{file}.safetensors" for network in networks for file in (network, f"{network}.optimizer", "average", "model")
+    }
+    # Where a signal came, a checkpoint more was written, and one that was due was the newest already.
+    kept = {path for path in whole if not path.startswith("checkpoints/")} | {
+        path for path in whole if path.startswith("checkpoints/step_00000009")
+    }
+    assert found.keys() >= kept and [path for path in kept if found[path] != whole[path]] == []
 
 
 def test_a_second_ctrl_c_stops_at_once_and_an_echo_does_not() -> None:

@@ -369,3 +369,13 @@ def test_the_reader_joins_pieces_and_sees_a_wrong_byte(folder, said) -> None:
         path.write_bytes(changed)
         with pytest.raises(ValueError, match=r"checksum|no end|not a|out of place"):
             read_records(path)
+    path.write_bytes(data)
+    whole = read_records(path)
+    for length in (0, 7, 12, 3 * 32768 - 3, 3 * 32768, 3 * 32768 + 5, len(data) - 1):
+        path.write_bytes(data[:length])
+        kept = read_records(path, torn=True)
+        assert kept == whole[: len(kept)] and len(kept) < len(whole)
+    assert len(kept) == len(whole) - 1
+    path.write_bytes(flipped)
+    with pytest.raises(ValueError, match="checksum"):
+        read_records(path, torn=True)

@@ -59,6 +59,16 @@ def predicted_counts(logits: Tensor) -> Tensor:
     return (scores.argmax(1, keepdim=True) == classes).sum(0)
 
 
+def balanced_accuracy(counts: Tensor) -> float:
+    """Share of images, balanced over real, reconstructed and generated, whose class the discriminator says.
+
+    Args:
+        counts: Shape (3 origins, 3 or 2 predictions); both fakes of a two-way discriminator are class 1.
+    """
+    right = counts.diagonal() if counts.shape[1] == 3 else counts[[0, 1, 2], [0, 1, 1]]
+    return float((right / counts.sum(1)).mean())
+
+
 def r1_penalty(realness: Tensor, images: Tensor) -> Tensor:
     """1/2 |d realness / d image|^2 of each real image (Mescheder et al. 2018, eq. 9).
 

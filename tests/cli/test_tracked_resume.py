@@ -1,0 +1,118 @@
+"""A training needs nothing of W&B, and what W&B has of one that was stopped and resumed is one whole series."""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from vaegan.config import dump
+from vaegan.runs import Run
+
+from ..forked.client import Forked, Training
+from ..tiny import flat, last, same_bits, tiny
+from ..wandb_file import history, kinds, read_run, read_runs
+
+CONFIGS = {
+    "long": (
+        "train.steps=100", "train.log_every=1", "train.checkpoint_every=40", "train.evaluate_every=40",
+        "train.sample_every=50",
+    ),
+    "short": ("train.steps=12", "train.sample_every=4", "train.evaluate_every=6"),
+}  # fmt: skip
+STOPS = ("SIGKILL@79", "SIGKILL@82", "SIGTERM@90")
+"""Long after a checkpoint, at 40; soon after one, at 80; leaving one, at 91."""
+LOST = r"W&B: tracking is off, {} failed \(.*{}.*\); the training goes on"
+UNOPENED = r"W&B: tracking is off, the run could not be opened \(.*{}.*\); the training goes on"
+OFFLINE = r"W&B: recording offline, .*{}.*; `wandb sync {}/wandb/offline-run-\*` uploads the run later"
+FAULTS: dict[str, tuple[Training, str]] = {
+    "service@5": (Training(["short.yaml"], "service@5"), LOST.format("logging( images)?", "Connection lost")),
+    "service@finish": (Training(["short.yaml"], "service@finish"), LOST.format("finishing", "Connection lost")),
+    "folder@5": (Training(["short.yaml"], "folder@5"), LOST.format("finishing", "is gone")),
+    "folder@finish": (Training(["short.yaml"], "folder@finish"), LOST.format("finishing", "is gone")),
+    "file": (Training(["short.yaml"]), UNOPENED.format("NotADirectoryError")),
+    "address": (Training(["short.yaml"], environment={"WANDB_BASE_URL": "nonsense"}), UNOPENED.format("base_url")),
+    "server": (
+        Training(
+            ["short.yaml", "track.wandb=online"],
+            environment={"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"},
+        ),
+        OFFLINE.format(r"127\.0\.0\.1:9", "server"),
+    ),
+}
+"""What goes wrong, and the one line that says so."""
+
+
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    """All trainings, done."""
+    folder = tmp_path_factory.mktemp("tracked")
+    for name, words in CONFIGS.items():
+        config = tiny("vaegan3", *words, "evaluate.metrics=[psnr]", "track.wandb=offline")
+        (folder / f"{name}.yaml").write_text(dump(config))
+    (folder / "file").mkdir()
+    (folder / "file/wandb").write_text("a file where a folder must be")
+    jobs = {"stopped": [Training(["long.yaml", "--resume"], how) for how in (*STOPS, "")]}  # the longest one first
+    jobs |= {fault: [training] for fault, (training, _) in FAULTS.items()}
+    jobs |= {config: [Training([f"{config}.yaml", "track.wandb=disabled"])] for config in CONFIGS}
+    with Forked(folder) as forked:
+        forked.do(jobs)
+        yield forked
+
+
+def figures(entry: dict[str, object]) -> dict[str, float]:
+    """What an entry has beside pictures and what differs from run to run."""
+    return {
+        key: float(value)
+        for key, value in entry.items()
+        if isinstance(value, int | float) and not key.startswith(("_", "timing/"))
+    }
+
+
+def test_stopped_and_resumed_it_is_one_series(forked: Forked) -> None:
+    assert [each.code for each in forked.ended("stopped")] == [-9, -9, 130, 0]
+    assert [each.code for each in forked.ended("long")] == [0]
+    run = Run(forked.folder / "stopped")
+    assert run.history_file.read_bytes() == Run(forked.folder / "long").history_file.read_bytes()
+
+    files = read_runs(run.path, torn=True)
+    assert [[exit.exit_code for exit in kinds(records, "exit")] for records in files] == [[], [], [1], [0]]
+    assert {each.run_id for records in files for each in kinds(records, "run")} == {last(run.path).state["wandb"]}
+    series: list[dict[int, dict[str, float]]] = []
+    for records in files:
+        metrics = {metric.name or metric.glob_name: metric.step_metric for metric in kinds(records, "metric")}
+        assert metrics == {"step": "", "*": "step"}
+        entries = history(records)
+        steps = [entry["step"] for entry in entries]
+        assert steps == [entry["_step"] for entry in entries] == sorted(set(steps))
+        series.append({entry["step"]: figures(entry) for entry in entries})
+
+    assert 40 < max(series[0]) < 79  # W&B has lost its end, and some of it was computed again
+    for one, other in itertools.combinations(series, 2):
+        for step in one.keys() & other.keys():
+            shared = one[step].keys() & other[step].keys()
+            assert {key: one[step][key] for key in shared} == {key: other[step][key] for key in shared}, step
+    lines = [json.loads(line) for line in run.history_file.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [*range(1, 41), 40, *range(41, 81), 80, *range(81, 101)]
+    for line in lines:
+        merged = {key: value for part in series for key, value in part.get(line["step"], {}).items()}
+        assert figures(line) and figures(line).items() <= merged.items()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_tracking_costs_one_line_and_nothing_else(forked: Forked, fault: str) -> None:
+    (ended,), (whole,) = forked.ended(fault), forked.ended("short")
+    assert (ended.code, whole.code, whole.err) == (0, 0, ""), ended.err
+    assert ended.out == f"{fault}: trained 12 steps; judge it with `vaegan evaluate {fault}`\n"
+    assert re.fullmatch(FAULTS[fault][1] + "\n", ended.err), ended.err
+    run, undisturbed = Run(forked.folder / fault), Run(forked.folder / "short")
+    assert run.finished and run.history_file.read_bytes() == undisturbed.history_file.read_bytes()
+    assert same_bits(flat(last(run.path)), flat(last(undisturbed.path)))
+
+
+def test_what_cannot_be_sent_is_recorded(forked: Forked) -> None:
+    lines = [json.loads(line) for line in Run(forked.folder / "server").history_file.read_text().splitlines()]
+    recorded = {entry["step"]: figures(entry) for entry in history(read_run(forked.folder / "server"))}
+    assert recorded.keys() == {line["step"] for line in lines}
+    assert all(figures(line).items() <= recorded[line["step"]].items() for line in lines)

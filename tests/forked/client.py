@@ -1,0 +1,72 @@
+"""Many trainings as real processes that begin at once."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+ONE_CORE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+"""Where the same training is the same to the last bit."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One process; see `server.py`."""
+
+    words: Sequence[str]
+    """What follows `vaegan train`."""
+    how: str = ""
+    """`moment N`: killed at the Nth of `moments.py` (0: at none); `what@when` of `disturbances.py`; or left alone."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables that it has beside this process's, without those of W&B."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of it."""
+
+    code: int
+    """Exit code; negative: the signal that killed it."""
+    seconds: float
+    """How long it took."""
+    out: str
+    """Standard output."""
+    err: str
+    """Standard error."""
+    moments: list[str]
+    """Those that came."""
+
+
+class Forked:
+    """Does trainings in a folder, inside a ``with`` block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        home = {f"WANDB_{name}_DIR": str(folder / "home") for name in ("CACHE", "CONFIG", "DATA")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+        self.server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("server.py"))],
+            cwd=folder, env={**kept, **home, "NETRC": str(folder / "home/netrc"), **ONE_CORE},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def __enter__(self) -> "Forked":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.server.communicate(timeout=300)
+
+    def do(self, jobs: dict[str, list[Training]]) -> None:
+        """Do jobs: in the run folder of its name the trainings of each, one after the other."""
+        assert self.server.stdin is not None and self.server.stdout is not None
+        line = json.dumps({name: [asdict(training) for training in trainings] for name, trainings in jobs.items()})
+        self.server.stdin.write(line + "\n")
+        self.server.stdin.flush()
+        assert self.server.stdout.readline() == "done\n"
+
+    def ended(self, name: str) -> list[Ended]:
+        """What became of the trainings of a job."""
+        return [Ended(**each) for each in json.loads((self.folder / f"{name}.json").read_text())]

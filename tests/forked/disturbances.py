@@ -1,0 +1,66 @@
+"""What happens to a training at a chosen time."""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+import torch
+from moments import watch_evaluations
+
+from vaegan.trainers import base
+from vaegan.trainers.tracking import Tracker
+
+LONG = 60.0
+"""Seconds of a step that takes long."""
+AGAIN = 1.2
+"""Seconds after which a signal is no echo any more."""
+
+
+def disturb(what: str, when: str) -> None:
+    """Let this happen once in this process.
+
+    Args:
+        what: A signal that it gets; `slow` and a signal (in a step that then takes long), `twice` and a signal
+            (likewise, and again); `service` (W&B's service is killed) or `folder` (W&B's folder is deleted).
+        when: The steps before it; `evaluation`: after the first round of one; `finish`: before W&B's run is ended.
+    """
+    gradients, finish, left = base.gradients, Tracker.finish, [what]
+
+    def now(moment: str) -> None:
+        if moment == when and left:
+            _happen(left.pop())
+
+    def disturbed_gradients(config: Any, family: Any, state: Any, *rest: Any) -> Any:
+        now(str(state.step))
+        return gradients(config, family, state, *rest)
+
+    def disturbed_finish(tracker: Tracker, *code: int) -> None:
+        now("finish")
+        finish(tracker, *code)
+
+    base.gradients, Tracker.finish = disturbed_gradients, disturbed_finish  # type: ignore[method-assign]
+    watch_evaluations(lambda done, total: now("evaluation"))
+
+
+def _happen(what: str) -> None:
+    if what == "folder":
+        shutil.rmtree(Path(sys.argv[-1]) / "wandb")
+    elif what == "service":
+        children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+        pids = [int(pid) for file in children for pid in file.read_text().split()]
+        (service,) = (pid for pid in pids if b"wandb-core" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(service, signal.SIGKILL)
+        time.sleep(0.3)
+    else:
+        *ways, name = what.split()
+        os.kill(os.getpid(), number := signal.Signals[name])
+        if "twice" in ways:
+            Timer(AGAIN, os.kill, [os.getpid(), number]).start()
+        weights, end = torch.ones(1000, 1000), time.monotonic() + (LONG if ways else 0)
+        while time.monotonic() < end:
+            weights @ weights
