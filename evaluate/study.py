@@ -69,7 +69,7 @@ def compare(
     }
     some = next(iter(configs.values()))
     with console.progress("Reading images", "images") as progress:
-        data = open_data(some.data, console.note, progress)
+        data = together(lambda: open_data(some.data, console.note, progress))
     runs: dict[str, dict[int, Run]] = {name: {} for name in planned}
     for name, seed, config in _each_seed_first(planned):
         runs[name][seed] = train_run(config, output / name / f"seed_{seed}", data, train, console)

@@ -20,9 +20,9 @@ from vaegan.randomness import normal
 from vaegan.runs import Run
 
 from . import ae, ema, vae, vaegan
+from .dividing import arithmetic, make_accelerator, share
 from .interrupt import Interrupts
 from .meter import Meter
-from .processes import arithmetic, make_accelerator, share
 from .recorder import Evaluator, Recorder
 from .state import State, build_state, restore
 from .step import Batch, Family
@@ -34,10 +34,11 @@ def train(
     config: Config,
     folder: Path,
     data: Data,
-    resume: bool = False,
-    extend: bool = False,
     evaluator: Evaluator | None = None,
     console: Console | None = None,
+    *,
+    resume: bool = False,
+    extend: bool = False,
 ) -> Run:
     """Train a run to its end; every process of a launch calls this alike.
 
@@ -45,10 +46,10 @@ def train(
         config: The run.
         folder: Where it is recorded; made where it does not exist.
         data: The images that `config.data` names.
-        resume: Go on from the newest checkpoint in `folder`, if there is one.
-        extend: Let a resume have more `train.steps` than the run was started with.
         evaluator: Measures the averaged model every `train.evaluate_every` steps.
         console: Where progress and notes go; None: nowhere.
+        resume: Go on from the newest checkpoint in `folder`, if there is one.
+        extend: Let a resume have more `train.steps` than the run was started with.
 
     Returns:
         The finished run.

@@ -39,6 +39,10 @@ class History:
         self._file = path.open("ab", buffering=0)
         self._waiting = b""
 
+    def names(self, step: int) -> set[str]:
+        """What had been logged for a step when the log was opened."""
+        return {key for line in self.resumed if line["step"] == step for key in line}
+
     def write(self, step: int, values: Mapping[str, Value]) -> None:
         """Append one line: ``step``, then the values, every float exact and NaN or infinite ones as null.
 

@@ -8,7 +8,7 @@ from torch import nn
 from vaegan.config.schema import Config
 
 from .base import FAMILIES
-from .processes import share
+from .dividing import share
 
 
 @dataclass(frozen=True)

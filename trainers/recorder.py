@@ -6,7 +6,7 @@ Files are written by the main process; whatever needs every process (sums, codes
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import psutil
 import torch
@@ -17,15 +17,14 @@ from vaegan import checkpoints
 from vaegan.config import Config
 from vaegan.console import Console, Update
 from vaegan.data import Data
-from vaegan.errors import Failure, Interrupted
+from vaegan.errors import Failure, FileFailure, Interrupted
 from vaegan.images import beside, grid, to_float
-from vaegan.losses.adversarial import NAMES, PREDICTED, balanced_accuracy
-from vaegan.losses.divergence import frechet_standard_normal, mmd_imq
+from vaegan.losses.adversarial import NAMES, PREDICTED
 from vaegan.models import Autoencoder
 from vaegan.processes import by_the_first, from_the_first, gathered
-from vaegan.randomness import normal
 from vaegan.runs import Run
 
+from .figures import CONFUSION, figures
 from .history import History, scalars
 from .interrupt import Interrupts
 from .resuming import newest_checkpoint
@@ -36,15 +35,12 @@ Evaluator = Callable[[Autoencoder, Data, Update], Mapping[str, float]]
 """Measures a model on the validation images: name and value of each figure. All processes call it together, it gives
 all of them the same, and tells all of them alike how far it is; what that raises ends it."""
 
-CONFUSION = "discriminator/confusion"
 GRID = 32
 """Images of a grid."""
 VALIDATION = "validation/"
 """What the names of an evaluation's figures begin with."""
 SKIPS = 5
 """Updates that `train.nan: skip` skips in a row before the training stops."""
-GAP_CODES = 2048
-"""Codes that the gap to the prior is measured with, since its kernel grows with their square."""
 
 
 class Recorder:
@@ -98,16 +94,17 @@ class Recorder:
         if self.accelerator.is_main_process:
             self.history.close()
             self.timing.close()
-            self.tracker.finish(0 if kind is None else 1)
+            try:
+                self.tracker.finish(0 if kind is None else 1)
+            except Interrupted:
+                if kind is None:  # else there is a better reason for the end
+                    raise
 
     def catch_up(self, state: State) -> None:
-        """Evaluate where the run that is resumed was stopped before it could."""
-
-        def evaluated() -> bool:
-            lines = [line for line in self.history.resumed if line["step"] == state.step]
-            return any(key.startswith(VALIDATION) for line in lines for key in line)
-
-        if not from_the_first(evaluated):
+        """Draw and evaluate where the run that is resumed was stopped before it could."""
+        if not from_the_first(lambda: any(self.run.samples.glob(f"step_{state.step:08d}_*"))):
+            self._draw(state)
+        if not from_the_first(lambda: any(key.startswith(VALIDATION) for key in self.history.names(state.step))):
             self._evaluate(state)
 
     def after_step(self, state: State, norms: Mapping[str, float], codes: Tensor | None) -> None:
@@ -119,14 +116,13 @@ class Recorder:
             codes: Those of this process's images.
 
         Raises:
-            Failure: Something could not be written.
+            Failure: A file could not be written, or an image not be read.
             Interrupted: The evaluation was put off, and a checkpoint was written.
         """
         train, step = self.config.train, state.step
         if _due(step, train.log_every) or step in (1, train.steps):
             self._log(state, norms, codes)
-        if _due(step, train.sample_every) or step == train.steps:
-            self._write("the grids", step, lambda: self._grids(state))
+        self._draw(state)
         evaluation = self.evaluator is not None and _due(step, train.evaluate_every)
         if _due(step, train.checkpoint_every) or (evaluation and train.checkpoint_every is not None):
             self.save(state)
@@ -136,39 +132,41 @@ class Recorder:
         """Record a step whose gradient is not finite, or stop for it as `train.nan` says."""
         what = f"step {state.step + 1}: {', '.join(terms)} not finite"
         if self.config.train.nan == "stop" or state.skipped == SKIPS - 1:
-            self.save(state)
+            self.save(state, at_all_costs=True)
             before = f" in the {SKIPS}th step in a row" if self.config.train.nan == "skip" else ""
             raise Failure(
-                f"{what}{before}; a checkpoint of step {state.step} is kept; try a smaller train.learning_rate or a"
-                " train.clip_norm, or go on with --resume train.nan=skip",
+                f"{what}{before}; {self._kept()}; try a smaller train.learning_rate or a train.clip_norm, or go on with"
+                " --resume train.nan=skip",
                 everywhere=True,
             )
         state.skipped += 1
         self.console.note(f"{what}; this update is skipped")
         self._write("the log", state.step, lambda: self.history.write(state.step + 1, {"skipped": terms}))
 
-    def stop(self, state: State, broken: str | None) -> NoReturn:
+    def stop(self, state: State, broken: str | None = None) -> NoReturn:
         """Write a checkpoint and end the training, as a signal asks or since images cannot be read.
 
         Args:
             state: The training.
             broken: What this process cannot read.
         """
-        self.save(state)
+        self.save(state, at_all_costs=True)
         reasons = [each for each in gathered(broken) if each]
         if reasons:
-            kept = f"a checkpoint of step {state.step} is kept" if state.step else "nothing was trained yet"
-            raise Failure(f"{reasons[0]} ({kept})", everywhere=True)
+            raise Failure(f"{reasons[0]} ({self._kept()})", everywhere=True)
         raise Interrupted(f"{self.run.path}: stopped at step {state.step}; go on with --resume")
 
-    def save(self, state: State) -> None:
-        """Write a checkpoint, and the averaged model as it is now, if there is something new."""
+    def save(self, state: State, at_all_costs: bool = False) -> None:
+        """Write a checkpoint, and the averaged model as it is now, if there is something new.
+
+        Args:
+            state: The training.
+            at_all_costs: Whether nothing comes after that could make up for a checkpoint that cannot be written.
+        """
         if state.step == self.saved:
             return
         if not state.finite():
-            raise Failure(
-                f"step {state.step}: the weights are no longer finite; the last checkpoint is kept", everywhere=True
-            )
+            raise Failure(f"step {state.step}: the weights are no longer finite; {self._kept()}", everywhere=True)
         meter = state.meter.total(self.accelerator)
 
         def write() -> None:
@@ -176,13 +174,16 @@ class Recorder:
             extra = {"fingerprint": self.data.fingerprint, "wandb": self.tracker.run_id}
             checkpoint = to_checkpoint(state, meter, extra)
             checkpoints.save(self.run.checkpoints, checkpoint, self.config.train.keep_checkpoints)
+
+        def write_model() -> None:
             if state.step > self.timed:
                 self._time(state.step)
             if state.step < self.config.train.steps:  # with all its steps it is a finished run's
                 self.run.export(state.average, state.step)
 
-        if self._write("a checkpoint", state.step, write, last=state.step == self.config.train.steps):
+        if self._write("a checkpoint", state.step, write, at_all_costs or state.step == self.config.train.steps):
             self.saved = state.step
+            self._write("the model", state.step, write_model)
 
     def finish(self, state: State) -> None:
         """Write the last checkpoint and the model, and hand the model to W&B."""
@@ -194,11 +195,15 @@ class Recorder:
             checkpoints.prune(self.run.checkpoints, state.step, self.config.train.keep_checkpoints)
             self.run.export(state.average, state.step)
 
-        self._write("the model", state.step, write, last=True)
+        self._write("the model", state.step, write, at_all_costs=True)
         if self.accelerator.is_main_process:
             self.tracker.artifact(self.run.model_folder, f"{self.run.path.absolute().name}-model")
 
-    def _write(self, what: str, step: int, work: Callable[[], None], last: bool = False) -> bool:
+    def _kept(self) -> str:
+        """What a resume would go on from."""
+        return f"the checkpoint of step {self.saved} is kept" if self.saved else "there is no checkpoint yet"
+
+    def _write(self, what: str, step: int, work: Callable[[], None], at_all_costs: bool = False) -> bool:
         """Have the main process write something while the others wait.
 
         Returns:
@@ -209,11 +214,11 @@ class Recorder:
         """
         try:
             by_the_first(work)
-        except Failure as failure:
+        except FileFailure as failure:
             problem = f"step {step}: {what} could not be written: {failure}"
-            if last or self.config.train.disk_full == "stop":
-                kept = f"the checkpoint of step {self.saved} is kept" if self.saved else "there is no checkpoint yet"
-                raise Failure(f"{problem}; {kept}; make room, then go on with --resume", everywhere=True) from failure
+            if at_all_costs or self.config.train.disk_full == "stop":
+                mend = f"{self._kept()}; make room, then go on with --resume"
+                raise Failure(f"{problem}; {mend}", everywhere=True) from failure
             self.console.note(f"{problem}; the training goes on without it")
             return False
         return True
@@ -224,27 +229,15 @@ class Recorder:
         codes = self.accelerator.gather(codes) if codes is not None else None
 
         def write() -> None:
-            values: dict[str, Any] = meter.values()
-            values |= {f"gradient/{name}": norm for name, norm in norms.items()}
-            values |= {f"learning_rate/{name}": rate.param_groups[0]["lr"] for name, rate in state.optimizers.items()}
-            values |= {"updates": float(state.updates)}
-            if codes is not None and len(codes) > 1:
-                values |= self._gap(codes, state.step)
+            values = figures(self.config, state, meter, norms, codes)
             if CONFUSION in values:
                 counts = torch.tensor(values[CONFUSION], dtype=torch.float64)
-                values["discriminator/accuracy"] = balanced_accuracy(counts)
                 self.tracker.confusion(state.step, CONFUSION, counts, NAMES, PREDICTED[counts.shape[1]])
             self.tracker.log(state.step, scalars(values))
             self.history.write(state.step, values)
             self._time(state.step)
 
         self._write("a line of the log", state.step, write)
-
-    def _gap(self, codes: Tensor, step: int) -> dict[str, float]:
-        """How far the aggregate posterior of this batch, of `GAP_CODES` at most, is from the prior."""
-        codes = codes[:GAP_CODES].cpu()
-        prior = normal((len(codes), codes.shape[1]), self.config.seed, "gap", step)
-        return {"gap/mmd2": mmd_imq(codes, prior).item(), "gap/frechet": frechet_standard_normal(codes).item()}
 
     def _time(self, step: int) -> None:
         now = time.monotonic()
@@ -261,13 +254,22 @@ class Recorder:
         self.tracker.log(step, {f"timing/{name}": value for name, value in values.items()})
         self.clock, self.timed = now, step
 
-    @torch.no_grad()
-    def _grids(self, state: State) -> None:
-        model, pictures = state.average, {}
+    def _draw(self, state: State) -> None:
+        """Draw the grids, if they are due."""
+        if not (_due(state.step, self.config.train.sample_every) or state.step == self.config.train.steps):
+            return
         fixed = self.data.validation if len(self.data.validation) else self.data.train
-        real = fixed[fixed.spread(GRID)].to(self.accelerator.device)
+        try:
+            shown = from_the_first(lambda: fixed[fixed.spread(GRID)])
+        except Failure as failure:
+            self.stop(state, str(failure))
+        self._write("the grids", state.step, lambda: self._grids(state, shown.to(self.accelerator.device)))
+
+    @torch.no_grad()
+    def _grids(self, state: State, real: Tensor) -> None:
+        model = state.average
         fake = model.reconstruct(to_float(real, next(model.parameters()).dtype))
-        pictures["reconstruction"] = beside(real, fake)
+        pictures = {"reconstruction": beside(real, fake)}
         if model.has_prior:
             pictures["sample"] = grid(model.sample(GRID, self.config.seed), columns=8)
         self.run.samples.mkdir(exist_ok=True)
@@ -282,9 +284,12 @@ class Recorder:
 
         def put_off_if_asked(done: int, total: int) -> None:
             if self.interrupts.anywhere():
-                self.stop(state, None)
+                self.stop(state)
 
-        measured = self.evaluator(state.average, self.data, put_off_if_asked)
+        try:
+            measured = self.evaluator(state.average, self.data, put_off_if_asked)
+        except Failure as failure:
+            self.stop(state, str(failure))
         values = {f"{VALIDATION}{key}": value for key, value in measured.items()}
 
         def write() -> None:

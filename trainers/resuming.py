@@ -2,7 +2,7 @@
 
 from vaegan.checkpoints import Checkpoint, load_latest
 from vaegan.config import Config
-from vaegan.config.comparing import differences, training_settings
+from vaegan.config.comparing import differences, history_settings
 from vaegan.console import Console
 from vaegan.data import Data
 from vaegan.errors import Mistake
@@ -41,7 +41,8 @@ def newest_checkpoint(
     if len(set(gathered((checkpoint.step if checkpoint else 0, data.fingerprint)))) > 1:
         raise Mistake(
             f"{run.path}: the processes see different checkpoints or images; keep both on a disk that all machines"
-            " share"
+            " share",
+            everywhere=True,
         )
     return checkpoint
 
@@ -49,10 +50,15 @@ def newest_checkpoint(
 def _see_that_it_is_this_run(config: Config, run: Run, resume: bool, extend: bool) -> None:
     if not resume:
         raise Mistake(f"{run.path}: holds a run already; go on with --resume, or choose another --output")
-    started, now = run.config, training_settings(config)
+    started, now = run.config, history_settings(config)
     longer = started.train.steps < config.train.steps
     same = {"train.steps": config.train.steps} if extend and longer else {}
-    changes = differences(training_settings(started) | same, now)
+    if same and config.train.decay != "constant":
+        raise Mistake(
+            f"--extend: under train.decay={config.train.decay} the learning rates depend on train.steps, so that a"
+            " longer run is another one from its first step; choose another --output"
+        )
+    changes = differences(history_settings(started) | same, now)
     if changes:
         mend = "; --extend lets it train longer" if longer and not extend else ""
         raise Mistake(f"{run.config_file}: the run was started with another config ({changes}){mend}")

@@ -15,7 +15,7 @@ from vaegan.console import Console, Update
 from vaegan.ending import one_line
 from vaegan.errors import Mistake
 from vaegan.options import OVERRIDES, PATH, PROCESSES, folder, picture
-from vaegan.processes import by_the_first, join, nobody_lost, rank, size, together
+from vaegan.processes import by_the_first, join, leave, nobody_lost, rank, size, together
 
 if TYPE_CHECKING:
     from vaegan.config import Config
@@ -71,7 +71,7 @@ def train(
         console.say(f"{run.path}: finished already, with {resolved.train.steps} steps")
         return
     _meet(processes, [resolved], console)
-    _train(resolved, run.path, _open(resolved, console), resume, extend, console)
+    _train(resolved, run.path, _open(resolved, console), console, resume=resume, extend=extend)
     console.say(f"{run.path}: trained {resolved.train.steps} steps; judge it with `vaegan evaluate {run.path}`")
 
 
@@ -98,8 +98,8 @@ def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | N
     split, notify = config.evaluate.split, console.note
     images = getattr(_open(config, console), split)
     if not len(images):
-        raise Mistake(f"--split {split}: the run keeps no image in it (data.{split} is 0)")
-    with nobody_lost("start again"), console.progress("Evaluating", "images") as progress:
+        raise Mistake(f"--split {split}: the run keeps no image in it (data.{split} is 0)", everywhere=True)
+    with console.progress("Evaluating", "images") as progress:
         result = runner.evaluate(
             model, images, config.evaluate, split=split, seed=config.seed, progress=progress, notify=notify
         )
@@ -127,7 +127,7 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, process
     _meet(processes, list(configs.values()), console)
 
     def train_one(config: "Config", into: Path, data: "Data", resume: bool) -> "Run":
-        return _train(config, into, data, resume, False, console)
+        return _train(config, into, data, console, resume=resume)
 
     comparison = run_study(described, configs, folder, train_one, console, shlex.join(["vaegan", *sys.argv[1:]]))
     if comparison is not None:
@@ -211,7 +211,7 @@ def _meet(processes: int, configs: "list[Config]", console: Console) -> None:
         Mistake: They cannot share a config's batches.
     """
     from vaegan.launching import launch
-    from vaegan.trainers.processes import share
+    from vaegan.trainers.dividing import share
 
     for config in configs:
         share(config.train, 0, processes)
@@ -220,7 +220,9 @@ def _meet(processes: int, configs: "list[Config]", console: Console) -> None:
     join()
 
 
-def _train(config: "Config", folder: Path, data: "Data", resume: bool, extend: bool, console: Console) -> "Run":
+def _train(
+    config: "Config", folder: Path, data: "Data", console: Console, *, resume: bool, extend: bool = False
+) -> "Run":
     from vaegan.evaluate.runner import evaluate
     from vaegan.trainers import train
 
@@ -230,7 +232,7 @@ def _train(config: "Config", folder: Path, data: "Data", resume: bool, extend: b
             notify=console.note_once,
         ).metrics  # fmt: skip
 
-    return train(config, folder, data, resume, extend, validate, console)
+    return train(config, folder, data, validate, console, resume=resume, extend=extend)
 
 
 def _default_folder(name: str) -> Path:
@@ -277,8 +279,9 @@ def _console() -> Console:
 
 def main() -> None:
     """Run the command line."""
-    with one_line():
+    with one_line(), nobody_lost("start again"):
         cli.main(prog_name="vaegan", standalone_mode=False)
+        leave()
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ It is written beside, synced, then renamed, so that a folder of that name is who
 a damaged one is passed over with a word about it.
 """
 
+import errno
 import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +19,9 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from .files import contents, opened, remove
+from .wording import one_line, word
 
 Tensors = Mapping[str, Tensor]
 
@@ -42,7 +47,7 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     Raises:
         OSError: It could not be written; older checkpoints are untouched.
     """
-    final = folder / f"step_{checkpoint.step:08d}"
+    final = folder / _name(checkpoint.step)
     with replacing(final) as partial:
         for name, tensors in checkpoint.tensors.items():
             save_tensors(tensors, partial / f"{name}.safetensors")
@@ -59,10 +64,10 @@ def prune(folder: Path, step: int, keep: int) -> None:
 
     Those of later steps are deleted too: the training was not resumed from them, so they are damaged.
     """
-    later = [path for path in _newest_first(folder) if path.name > f"step_{step:08d}"]
+    later = [path for path in _newest_first(folder) if path.name > _name(step)]
     unfinished = folder.glob("step_*.*")
     for path in [*later, *_newest_first(folder)[len(later) + keep :], *unfinished]:
-        shutil.rmtree(path)
+        remove(path)
 
 
 def save_tensors(tensors: Tensors, file: Path) -> None:
@@ -87,8 +92,8 @@ def load_latest(folder: Path, notify: Callable[[str], None]) -> Checkpoint | Non
     for path in _newest_first(folder):
         try:
             return _load(path)
-        except (OSError, ValueError, SafetensorError) as error:
-            notify(f"{path}: damaged ({error}); using the checkpoint before it")
+        except (OSError, ValueError) as error:
+            notify(f"{path}: damaged ({one_line(error)}); using the checkpoint before it")
     return None
 
 
@@ -104,7 +109,7 @@ class replacing:
 
     def __enter__(self) -> Path:
         """The empty folder to fill."""
-        shutil.rmtree(self.partial, ignore_errors=True)
+        remove(self.partial)
         self.partial.mkdir(parents=True)
         return self.partial
 
@@ -116,18 +121,26 @@ class replacing:
         for path in [*self.partial.iterdir(), self.partial]:
             sync(path)
         old = self.final.with_name(self.final.name + ".old")
-        shutil.rmtree(old, ignore_errors=True)
-        if self.final.exists():
+        remove(old)
+        if os.path.lexists(self.final):
             self.final.rename(old)
-            shutil.rmtree(old, ignore_errors=True)
+            with suppress(OSError):
+                remove(old)
         self.partial.rename(self.final)  # last of all, so that a kill leaves nothing beside what is whole
         sync(self.final.parent)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put a text file in place: whoever looks finds the old one or the new one, never half of one."""
+    """Put a text file in place: whoever looks finds the old one or the new one, never half of one.
+
+    A link that stands in the way is replaced, not followed.
+    """
+    if path.is_dir() and not path.is_symlink():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     beside = path.with_name(path.name + ".partial")
-    beside.write_text(text, encoding="utf-8")
+    remove(beside)
+    with beside.open("x", encoding="utf-8") as file:
+        file.write(text)
     sync(beside)
     beside.replace(path)
 
@@ -144,7 +157,7 @@ def sync(path: Path) -> None:
 def digest(file: Path) -> str:
     """SHA-256 of a file's contents, hexadecimal."""
     checksum = sha256()
-    with file.open("rb") as stream:
+    with opened(file) as stream:
         while block := stream.read(1 << 20):
             checksum.update(block)
     return checksum.hexdigest()
@@ -155,12 +168,35 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _load(path: Path) -> Checkpoint:
-    hashes = json.loads((path / "sha256.json").read_text(encoding="utf-8"))
+    hashes, state = _json(path / "sha256.json"), _json(path / "state.json")
     if not isinstance(hashes, dict) or "state.json" not in hashes:
         raise ValueError("sha256.json is not what was written")
+    if absent := hashes.keys() - set(os.listdir(path)):
+        raise ValueError(f"sha256.json: there is no {word(min(absent))} in the checkpoint")
     for name, expected in hashes.items():
         if digest(path / name) != expected:
             raise ValueError(f"{name} does not match its checksum")
-    record = json.loads((path / "state.json").read_text(encoding="utf-8"))
-    tensors = {name: load_file(path / f"{name}.safetensors") for name in record["files"]}
-    return Checkpoint(record["step"], tensors, record["state"])
+    match state:
+        case {"step": int(step), "files": [*names], "state": dict(rest)} if path.name == _name(step):
+            files = {str(name): f"{name}.safetensors" for name in names}
+            if {"state.json", *files.values()} == hashes.keys():
+                return Checkpoint(step, {name: _tensors(path / file) for name, file in files.items()}, rest)
+    raise ValueError("state.json is not what was written")
+
+
+def _name(step: int) -> str:
+    return f"step_{step:08d}"
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(contents(file))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file.name}: {error}") from None
+
+
+def _tensors(file: Path) -> Tensors:
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise ValueError(f"{file.name}: {error}") from None

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .wording import printable
+
 Update = Callable[[int, int], None]
 """Told (done, total) as work goes on."""
 
@@ -33,7 +35,7 @@ class Console:
     def say(self, text: str) -> None:
         """A part of the answer."""
         if self.shown:
-            print(text, flush=True)
+            print("\n".join(map(printable, text.split("\n"))), flush=True)
 
     def table(self, header: list[str], rows: list[list[str]]) -> None:
         """A part of the answer in columns, the first of words and the others of numbers."""
@@ -43,17 +45,17 @@ class Console:
 
         if self.shown:
             table = Table(box=SIMPLE_HEAD)
-            for column, name in enumerate(header):
+            for column, name in enumerate(map(printable, header)):
                 table.add_column(name, justify="right" if column else "left", overflow="fold")
             for row in rows:
-                table.add_row(*row)
+                table.add_row(*map(printable, row))
             width = None if sys.stdout.isatty() else 200
             Terminal(width=width, markup=False, highlight=False).print(table)
 
     def note(self, text: str) -> None:
         """One line about what is going on."""
         if self.shown:
-            print(text, file=sys.stderr, flush=True)
+            print(printable(text), file=sys.stderr, flush=True)
 
     def note_once(self, text: str) -> None:
         """A note that is left out where it was said before."""
@@ -72,6 +74,7 @@ class Console:
             unit: What is counted by the rate.
             per_step: Units of one step (the images of a batch, say).
         """
+        what = printable(what)
         if not self.shown:
             yield silent
         elif sys.stderr.isatty():

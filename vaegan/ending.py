@@ -5,15 +5,15 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import click
 
 from .errors import Failure, Interrupted, Mistake
-from .processes import described, rank
+from .processes import described, joined, leave, rank
 
-ECHO = 1.0
+HEAD_START = 1.0
 """Seconds by which the first process, which speaks, may come later than the others to the same end: launchers end those
 that are left as soon as one has ended."""
 
@@ -28,7 +28,7 @@ def one_line() -> Iterator[None]:
             error.show()
         sys.exit(2)
     except Mistake as mistake:
-        _end(str(mistake), 2, everywhere=True)
+        _end(str(mistake), 2, mistake.everywhere or not joined())  # before they meet, all are told the same
     except Interrupted as interrupt:
         for number in (signal.SIGINT, signal.SIGTERM):  # launchers repeat them, and the interpreter ends for a second
             signal.signal(number, signal.SIG_IGN)
@@ -49,10 +49,13 @@ def one_line() -> Iterator[None]:
 
 
 def _end(message: str, code: int, everywhere: bool = False) -> NoReturn:
+    if everywhere:
+        with suppress(RuntimeError):  # where the others have gone already
+            leave()
     if rank() == 0:
         click.echo(f"vaegan: {message}", err=True)
     elif everywhere:
-        time.sleep(ECHO)
+        time.sleep(HEAD_START)
     else:
         click.echo(f"[rank {rank()}] vaegan: {message}", err=True)
     sys.exit(code)

@@ -4,8 +4,14 @@
 class Mistake(ValueError):
     """What was asked cannot be done as asked: a key, file or flag is wrong (exit code 2).
 
-    The message is one line that names the key, file or flag and the mend.
+    Args:
+        message: One line that names the key, file or flag and the mend.
+        everywhere: Whether all processes of a launch raise it alike, so that it is enough if the first one says it.
     """
+
+    def __init__(self, message: str, everywhere: bool = False) -> None:
+        super().__init__(message)
+        self.everywhere = everywhere
 
 
 class Failure(RuntimeError):
@@ -13,12 +19,16 @@ class Failure(RuntimeError):
 
     Args:
         message: One line that says what happened and what is left (the last checkpoint, say).
-        everywhere: Whether all processes of a launch raise it alike, so that it is enough if the first one says it.
+        everywhere: As of a `Mistake`.
     """
 
     def __init__(self, message: str, everywhere: bool = False) -> None:
         super().__init__(message)
         self.everywhere = everywhere
+
+
+class FileFailure(Failure):
+    """A file cannot be read or written, as the system says: the disk is full, say."""
 
 
 class Interrupted(BaseException):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import Failure, Mistake
+from .errors import Failure, FileFailure, Mistake
 
 if TYPE_CHECKING:  # it is slow to import, and the command line asks for its rank at once
     import torch
@@ -45,13 +45,27 @@ def join() -> None:
     import torch
     from accelerate import PartialState
 
+    here, gpus = _number(("LOCAL_WORLD_SIZE",), 1), torch.cuda.device_count()
+    if gpus and here > gpus:
+        raise Mistake(
+            f"LOCAL_WORLD_SIZE: {here} processes on a machine of {gpus} GPUs; start no more than one for each"
+        )
     # Accelerate 1.15 joins processes without an accelerator only where it is told to use the CPU.
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
     if state.num_processes != size():
         raise Mistake(
             f"WORLD_SIZE: {size()} processes were launched, but Accelerate joins {state.num_processes} of them"
-            f" on {state.device.type}; launch one, or set ACCELERATE_USE_CPU=true"
+            f" on {state.device.type}; launch one, or set ACCELERATE_USE_CPU=true",
+            everywhere=True,
         )
+
+
+def leave() -> None:
+    """Part from the other processes, when all is done."""
+    if joined():
+        from torch import distributed
+
+        distributed.destroy_process_group()
 
 
 def joined() -> bool:
@@ -104,17 +118,20 @@ def together(work: Callable[[], T]) -> T:
 
     Raises:
         Mistake: As the first process raised it that could not do its work.
-        Failure: Likewise, and for a file that cannot be read or written.
+        FileFailure: It could not read or write a file.
+        Failure: As it raised it. Another error is raised as it is by the process that it happened to, else as this.
     """
     try:
         made, error = [work()], None
-    except (Mistake, Failure, OSError) as caught:
+    except Exception as caught:
         made, error = [], caught
-    problems = [each for each in gathered(None if error is None else (type(error), described(error))) if each]
-    if problems:
-        kind, words = problems[0]
-        raise (Mistake(words) if kind is Mistake else Failure(words, everywhere=True)) from error
-    return made[0]
+    problems = [each for each in gathered(None if error is None else (_kind(error), described(error))) if each]
+    if not problems:
+        return made[0]
+    kind, words = problems[0]
+    if kind is None and error is not None:
+        raise error
+    raise (kind or Failure)(words, everywhere=True) from error
 
 
 def by_the_first(work: Callable[[], T]) -> T | None:
@@ -159,6 +176,12 @@ def described(error: Exception) -> str:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _kind(error: Exception) -> type[Mistake] | type[Failure] | None:
+    if isinstance(error, OSError):
+        return FileFailure
+    return next((kind for kind in (Mistake, FileFailure, Failure) if isinstance(error, kind)), None)
 
 
 def _of_the_connection(error: RuntimeError) -> bool:

@@ -1,20 +1,25 @@
 """A run's folder: what lies where, and how the finished model gets out of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import torch
+from pydantic import model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from .checkpoints import digest, replacing, save_tensors, write_text
 from .config.models import ModelConfig
 from .config.reading import check, dump, read_tree
 from .config.schema import Config
-from .config.section import Section
+from .config.section import Channels, Section, Side
 from .errors import Mistake
+from .files import contents
 from .models import Autoencoder, build_model
+from .wording import one_line, word
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "config.json"
 """Files of an exported model."""
@@ -79,7 +84,14 @@ class Run:
         return check(Config, read_tree(self.config_file), str(self.config_file))
 
     def write_config(self, config: Config) -> None:
-        """Make the folder and record what is trained in it."""
+        """Make the folder and record what is trained in it.
+
+        Raises:
+            Mistake: What a training writes would lie somewhere else.
+        """
+        for folder in (self.checkpoints, self.samples):
+            if folder.is_symlink():
+                raise Mistake(f"{folder}: a link, and what is written would replace files elsewhere; remove the link")
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.config_file, dump(config))
 
@@ -112,12 +124,23 @@ class Exported(Section):
 
     step: int
     """Optimizer steps behind it."""
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[Channels, Side, Side]
     """(C, S, S) of its images."""
     sha256: str
     """Of the file of weights, hexadecimal."""
     model: ModelConfig
     """The `model` section of its run's config."""
+
+    @model_validator(mode="after")
+    def _square(self) -> "Exported":
+        if self.image_shape[1] != self.image_shape[2]:
+            raise ValueError("image_shape: not square")
+        return self
+
+    def belongs_to(self, config: Config) -> bool:
+        """Whether it is the model of a run with this config."""
+        shape = config.data.channels, config.data.image_size, config.data.image_size
+        return self.model == config.model and self.image_shape == shape
 
 
 def load(path: str | Path) -> Autoencoder:
@@ -129,18 +152,36 @@ def load(path: str | Path) -> Autoencoder:
     Raises:
         Mistake: There is no model, or it is damaged.
     """
-    own = (Path(path) / DESCRIPTION).is_file()
-    described = _described(folder := Path(path) if own else Run(Path(path)).model_folder)
-    model = build_model(described.model, described.image_shape, seed=0)
+    run, own = Run(Path(path)), (Path(path) / DESCRIPTION).is_file()
+    described = _described(folder := run.path if own else run.model_folder)
+    if not own and run.exists and not described.belongs_to(run.config):
+        raise Mistake(f"{folder / DESCRIPTION}: not the model of {run.config_file}")
     try:
         weights = load_file(folder / WEIGHTS)
-        dtype = next(iter(weights.values())).dtype
-        model.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload] # as trained: the same bits
-        model.load_state_dict(weights)
-    except (SafetensorError, RuntimeError, StopIteration) as error:
-        reason = (str(error) or "it holds none").splitlines()[-1].strip()
-        raise Mistake(f"{folder / WEIGHTS}: not the weights of the model in {DESCRIPTION} ({reason})") from None
+        dtype = _type(weights, described)
+    except (SafetensorError, ValueError) as error:
+        raise Mistake(
+            f"{folder / WEIGHTS}: not the weights of the model in {DESCRIPTION} ({one_line(error)})"
+        ) from None
+    model = build_model(described.model, described.image_shape, seed=0)
+    model.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload] # as trained: the same bits
+    model.load_state_dict(weights)
     return model.eval().requires_grad_(False)
+
+
+def _type(weights: Mapping[str, Tensor], described: Exported) -> torch.dtype:
+    """The type of a model's weights, once they are seen to be those of its networks; ValueError where they are not.
+
+    Nothing is allocated for it: a short description may ask for networks that no machine could hold.
+    """
+    with torch.device("meta"):
+        wanted = build_model(described.model, described.image_shape, seed=0).state_dict()
+    if wanted.keys() != weights.keys():
+        raise ValueError(f"{word(min(wanted.keys() ^ weights.keys()))} is only in one of them")
+    for name, weight in weights.items():
+        if weight.shape != wanted[name].shape or weight.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"{name}: {weight.dtype} of shape {tuple(weight.shape)}, not {tuple(wanted[name].shape)}")
+    return weight.dtype
 
 
 def _described(folder: Path) -> Exported:
@@ -153,10 +194,10 @@ def _described(folder: Path) -> Exported:
             else f"{run}: not a run folder (it has no config.yaml); give the --output of `vaegan train`"
         )
     try:
-        described = Exported.model_validate_json((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        described = Exported.model_validate_json(contents(folder / DESCRIPTION))
         if digest(folder / WEIGHTS) == described.sha256:
             return described
         reason = f"{WEIGHTS} does not match its checksum"
     except (OSError, ValueError) as error:
-        reason = f"{DESCRIPTION}: {str(error).splitlines()[0]}"
+        reason = f"{DESCRIPTION}: {one_line(error)}"
     raise Mistake(f"{folder}: damaged ({reason}); `vaegan train ... --resume` writes it anew")

@@ -96,6 +96,20 @@ def test_a_run_is_made_longer_where_that_is_asked_for(work, vaegan):
     assert code == 2 and "train.steps: 9 -> 5" in err and len(err.splitlines()) == 1
 
 
+def test_what_a_longer_run_would_not_be_the_end_of_is_not_made_longer(work, vaegan):
+    assert vaegan("train", "tiny.yaml", "train.decay=cosine")[0] == 0
+    code, _, err = vaegan("train", "tiny.yaml", "train.decay=cosine", "train.steps=9", "--resume", "--extend")
+    assert code == 2 and "train.decay=cosine" in err and len(err.splitlines()) == 1
+
+
+def test_an_evaluation_on_the_way_stays_the_same(work, vaegan):
+    words = ("train", "tiny.yaml", "train.evaluate_every=2", "--resume")
+    assert vaegan(*words, "train.steps=4")[0] == 0
+    code, _, err = vaegan(*words, "train.steps=9", "--extend", "evaluate.metrics=[ssim]")
+    assert code == 2 and 'evaluate.metrics: ["psnr", "elbo"] -> ["ssim"]' in err and len(err.splitlines()) == 1
+    assert vaegan(*words, "train.steps=9", "--extend")[0] == 0
+
+
 def test_a_resume_may_change_what_trains_nothing(work, vaegan):
     assert vaegan("train", "tiny.yaml")[0] == 0
     code, out, _ = vaegan("train", "tiny.yaml", "train.nan=skip", "evaluate.samples=3", "track.name=x", "--resume")
@@ -205,7 +219,7 @@ def test_other_ranks_leave_to_the_first_what_is_done_by_one(trained, vaegan, mon
     before = set(trained.parent.parent.rglob("*"))
     monkeypatch.setenv("RANK", "1")
     for words in (
-        ("evaluate", trained), ("sample", trained), ("configs",), ("configs", "--schema"),
+        ("sample", trained), ("configs",), ("configs", "--schema"),
         ("reconstruct", trained, "a.png"), ("interpolate", trained, "a.png", "b.png"),
     ):  # fmt: skip
         assert vaegan(*words) == (0, "", "")

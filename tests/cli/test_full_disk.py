@@ -48,7 +48,7 @@ def start(folder: Path, *words: str, most: int | None = None) -> subprocess.Pope
     return subprocess.Popen(
         [sys.executable, "-m", "vaegan", "train", "tiny.yaml", "--output", "run", *words],
         cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, preexec_fn=most and (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))),
+        text=True, preexec_fn=most and (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, 2**30))),
     )  # fmt: skip
 
 
@@ -137,3 +137,25 @@ def test_a_quota_stops_the_training(tmp_path: Path) -> None:
     assert err.endswith("; there is no checkpoint yet; make room, then go on with --resume\n")
     assert start(tmp_path, "--resume").wait(timeout=120) == 0
     assert last(tmp_path / "run").step == 60
+
+
+def test_a_quota_is_waited_out_where_the_config_says_so(tmp_path: Path, undisturbed: Run) -> None:
+    (tmp_path / "tiny.yaml").write_text(dump(tiny("vaegan3", *WORDS)))
+    process = start(tmp_path, "train.disk_full=continue", most=20_000)
+    note = process.stderr.readline()
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**30, 2**30))
+    assert note.startswith("step 50: a checkpoint could not be written: ")
+    assert note.endswith("; the training goes on without it\n")
+    assert process.communicate(timeout=120)[1] == ""
+    same(Run(tmp_path / "run"), undisturbed)
+
+
+def test_a_signal_while_nothing_can_be_written_says_what_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(dump(tiny("vaegan3", *WORDS)))
+    process = start(tmp_path, "train.disk_full=continue", "train.steps=100000", most=20_000)
+    process.stderr.readline()
+    process.terminate()
+    err = process.communicate(timeout=120)[1].splitlines()
+    assert process.returncode == 1 and not list(tmp_path.glob("run/checkpoints/step_????????"))
+    assert err[-1].startswith("vaegan: step ") and ": a checkpoint could not be written: " in err[-1]
+    assert err[-1].endswith("; there is no checkpoint yet; make room, then go on with --resume")

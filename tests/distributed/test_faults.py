@@ -1,5 +1,6 @@
 """What happens to one process of a launch ends all of them soon, with a line that says why and no lost work."""
 
+import json
 import os
 import signal
 import time
@@ -10,9 +11,11 @@ import pytest
 from PIL import Image
 
 from vaegan.config import dump
+from vaegan.data import open_data
 from vaegan.runs import Run
+from vaegan.trainers import train
 
-from ..tiny import last, tiny
+from ..tiny import EVERYTHING, farthest, flat, last, tiny
 from .launched import TORCHRUN, VAEGAN, Launch
 from .pool import free_port
 
@@ -54,6 +57,38 @@ def test_a_killed_process_ends_the_others(work: Path, rank: int) -> None:
     assert Launch(work, *VAEGAN, *TRAIN, "--resume").begun(kept).stopped() > kept
 
 
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 2)])
+def test_a_killed_launch_goes_on_with_other_processes_as_if_it_had_not_been(before, after, tmp_path: Path) -> None:
+    words = ("train.dtype=float64", "train.steps=400", "train.checkpoint_every=5", "train.log_every=7")
+    config = tiny("vaegan3", *EVERYTHING, *words)
+    (tmp_path / "tiny.yaml").write_text(dump(config))
+    alone = train(config, tmp_path / "alone", open_data(config.data))
+    launch = Launch(tmp_path, *VAEGAN, *TRAIN, "--processes", str(before)).begun(6)
+    launch.lose()
+    assert launch.ended()[0] == -signal.SIGKILL
+    killed = last(launch.run).step
+    assert 5 <= killed < 400
+    assert Launch(tmp_path, *VAEGAN, *TRAIN, "--processes", str(after), "--resume").ended()[0] == 0
+    difference, where = farthest(flat(last(alone.path)), flat(last(launch.run)))
+    assert difference < 1e-8, where
+    lines = [[json.loads(line)["step"] for line in run.history_file.open()] for run in (alone, Run(launch.run))]
+    assert lines[0] == lines[1]
+
+
+def test_a_second_ctrl_c_stops_all_processes_at_once(work: Path) -> None:
+    slow = ("model.width=1024", "model.depth=4", "train.batch_size=2000", "train.log_every=1")
+    launch = Launch(work, *VAEGAN, *TRAIN, *slow, "--processes", "2")
+    while not Run(launch.run).exists:
+        assert launch.process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1)
+    for _ in range(2):
+        launch.process.send_signal(signal.SIGINT)
+        time.sleep(1.5)
+    assert launch.process.wait(timeout=20) == 130
+    assert "vaegan: interrupted" in launch.ended()[2] and not Run(launch.run).checkpoints.exists()
+
+
 def test_a_lost_machine_ends_the_other(work: Path) -> None:
     meeting = ("--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={free_port()}")
     machines = [Launch(work, *TORCHRUN, *meeting, f"--node_rank={rank}", "-m", "vaegan", *TRAIN) for rank in range(2)]
@@ -92,7 +127,7 @@ def test_an_image_that_one_process_cannot_read_any_more_stops_both(tmp_path: Pat
     code, out, err = launch.ended()
     step = last(launch.run).step
     assert (code, out) == (1, "") and err.startswith(f"vaegan: {files[3]}: ")
-    assert err.endswith(f"mend or restore this image, then resume (a checkpoint of step {step} is kept)\n")
+    assert err.endswith(f"mend or restore this image, then resume (the checkpoint of step {step} is kept)\n")
     assert len(err.splitlines()) == 1 and step > 0
 
     files[3].write_bytes(whole)

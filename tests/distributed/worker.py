@@ -9,25 +9,26 @@ import sys
 import time
 import traceback
 from contextlib import redirect_stderr
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.communication import counted
 from vaegan.config import load_config
-from vaegan.config.models import VAEGANConfig
+from vaegan.config.schema import Config
 from vaegan.console import Console
 from vaegan.data import open_data
 from vaegan.errors import Failure, Interrupted
 from vaegan.processes import rank
-from vaegan.trainers import base, train, vaegan
+from vaegan.trainers import base, train
 from vaegan.trainers.recorder import Recorder
 from vaegan.trainers.state import State, to_checkpoint
-from vaegan.trainers.step import Batch
+from vaegan.trainers.step import Backward, Batch, Family, Networks, Report
 
 
 def training(
@@ -48,7 +49,7 @@ def training(
         resume: As `train`.
         slow: A process that comes late to every step.
         stop: A step after which the last process gets SIGTERM.
-        poison: Which process (`rank`) has a discriminator's loss of NaN in the steps `from`, counted from 0, to `to`.
+        poison: Which process (`rank`) has losses of NaN in the steps `from`, counted from 0, to `to`.
 
     Returns:
         What this process holds after each step, hashed; how the training ended; what was noted.
@@ -67,14 +68,19 @@ def training(
                 os.kill(os.getpid(), signal.SIGTERM)
             super().after_step(state, *rest)
 
-    def poisoned(model: VAEGANConfig, discriminator: nn.Module, batch: Batch, *rest: Tensor) -> object:
-        loss, features, report = penalised(model, discriminator, batch, *rest)
-        if poison and batch.step in range(poison["from"], poison["to"]) and rank() == poison["rank"]:
-            loss, report.scalars["loss/discriminator"] = loss * math.nan, loss.detach() * math.nan
-        return loss, features, report
+    class Poisoned:
+        def __init__(self, family: Family) -> None:
+            self.build, self.healthy = family.build, family.step
 
-    penalised = vaegan.discriminator_loss
-    base.Recorder, vaegan.discriminator_loss = Watched, poisoned
+        def step(self, config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
+            if not (poison and batch.step in range(poison["from"], poison["to"]) and rank() == poison["rank"]):
+                return self.healthy(config, networks, batch, backward)
+            report = self.healthy(config, networks, batch, lambda loss: backward(loss * math.nan))
+            nothing = report.scalars["loss/reconstruction"] * math.nan
+            return replace(report, scalars={**report.scalars, "loss/reconstruction": nothing})
+
+    families = base.FAMILIES
+    base.Recorder, base.FAMILIES = Watched, {name: Poisoned(family) for name, family in families.items()}
     try:
         run = load_config(config)
         with redirect_stderr(heard):
@@ -82,7 +88,7 @@ def training(
     except (Failure, Interrupted) as end:
         ended = str(end)
     finally:
-        base.Recorder, vaegan.discriminator_loss = Recorder, penalised
+        base.Recorder, base.FAMILIES = Recorder, families
     return {"held": held, "ended": ended, "noted": heard.getvalue().splitlines()}
 
 

@@ -1,6 +1,5 @@
 """Real images, and weights that stand in for the real ones."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ from torch import Tensor
 
 from vaegan.evaluate import perceptual
 from vaegan.evaluate.perceptual import backbone_path
-from vaegan.randomness import seeded
+
+from ..standins import write_alexnet
 
 
 @pytest.fixture(scope="session")
@@ -44,15 +44,7 @@ def sets(digits: Tensor, photos: Tensor) -> dict[str, Tensor]:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A file in the format of torchvision's, with random weights, where torch hub would keep the real one."""
-    from torchvision.models import alexnet
-
-    with seeded(1, "stand-in"):
-        weights = {f"features.{name}": value for name, value in alexnet(weights=None).features.state_dict().items()}
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    folder = backbone_path().parent
-    folder.mkdir(parents=True)
-    torch.save(weights, folder / "new.pth")
-    digits = hashlib.sha256((folder / "new.pth").read_bytes()).hexdigest()[:8]
-    path = (folder / "new.pth").rename(folder / f"alexnet-owt-{digits}.pth")
+    path = write_alexnet(backbone_path().parent)
     monkeypatch.setattr(perceptual, "BACKBONE", path.name)
     return path

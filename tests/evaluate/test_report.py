@@ -2,6 +2,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -9,19 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from vaegan import load
 from vaegan.data import open_data
 from vaegan.evaluate.comparison import Comparison
-from vaegan.evaluate.report import SAMPLES
+from vaegan.evaluate.report import SAMPLES, write_report
+from vaegan.evaluate.runner import Evaluation
 from vaegan.evaluate.spectrum_plot import spectrum_plot
 from vaegan.images import to_float, to_uint8
 
 from .browser import CHROMIUM, new_page
 from .studies import configs, run_study
 
-HOSTILE = "<script>alert('1')</script>\"&{{ title }}"
+HOSTILE = "</title></style></pre><script>alert('1')</script>\"' onload=x <img src=http:x>&lt;{{ title }}{% x %}<!--"
+NAMES = {"vae": 'a <b>vae</b> & "more"', "ae": "ae' onclick='x", "vaegan3": "<img src=http:x>"}
 LINKS = ("src", "href", "srcset", "data", "action", "poster", "background", "xlink:href")
 
 
@@ -62,12 +66,35 @@ class Outline(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
-    """Two seeds of three variants, with names that would break a page that does not escape them."""
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
+    """Two seeds of three variants."""
     folder = tmp_path_factory.mktemp("report")
-    names = {"vae": 'a <b>vae</b> & "more"', "ae": "ae", "vaegan3": "<img src=http:x>"}
-    variants = {names[name]: config for name, config in configs().items()}
+    variants = configs(f"track.tags=[{json.dumps(HOSTILE)}]")
     return folder, run_study(folder, variants, title=HOSTILE, command=f"vaegan compare '{HOSTILE}'")
+
+
+@pytest.fixture(scope="module")
+def study(plain: tuple[Path, Comparison]) -> tuple[Path, Comparison]:
+    """The same with words that would break a page that does not escape them wherever a word can stand."""
+    folder, comparison = plain
+    hostile = reworded(comparison, NAMES, HOSTILE)
+    write_report(hostile, open_data(hostile.first.config.data), folder / "report.html")
+    return folder, hostile
+
+
+def reworded(comparison: Comparison, names: dict[str, str], word: str) -> Comparison:
+    """A comparison whose variants are called something else, and that has a word in every other place."""
+
+    def evaluation(given: Evaluation) -> Evaluation:
+        protocol = {**given.protocol, word: {word: [word]}, "origin": {**given.protocol["origin"], word: word}}
+        return replace(given, metrics={**given.metrics, word: 1.0}, protocol=protocol)
+
+    judged = {
+        names[name]: {seed: replace(run, evaluation=evaluation(run.evaluation)) for seed, run in runs.items()}
+        for name, runs in comparison.judged.items()
+    }
+    title = comparison.study.model_copy(update={"title": word})
+    return replace(comparison, study=title, judged=judged, command=f"vaegan compare '{word}'")
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +121,25 @@ def test_every_word_is_escaped(study: tuple[Path, Comparison], page: str) -> Non
     assert outline.text("title")[0] == f"{HOSTILE} · vaegan comparison"
     assert outline.text("h1") == [HOSTILE]
     assert f"vaegan compare '{HOSTILE}'" in outline.text("pre")
-    assert {name for name in study[1].names if name in outline.text("span")} == set(study[1].names)
-    assert not outline.all("b") or all("<" not in text for text in outline.text("b"))
-    assert "<script" not in page
-    assert "<img src=http" not in page
+    images = [str(image["alt"]) for image in outline.all("img")]
+    for words in (outline.text("span"), outline.text("li"), outline.text("title"), images):
+        assert all(any(name in text for text in words) for name in study[1].names)
+    assert HOSTILE in outline.text("th"), "the name of a figure"
+    blocks = [yaml.safe_load(text) for text in outline.text("pre")[1:]]
+    assert sum(block.get(HOSTILE) == {HOSTILE: [HOSTILE]} for block in blocks) == 1, "the common protocol"
+    assert sum(block.get("origin", {}).get(HOSTILE) == HOSTILE for block in blocks) == len(NAMES), "own protocols"
+    assert sum(block.get("track", {}).get("tags") == [HOSTILE] for block in blocks) == len(NAMES), "configs"
+
+
+def test_no_word_makes_an_element_or_an_attribute(plain: tuple[Path, Comparison], page: str, tmp_path: Path) -> None:
+    comparison = plain[1]
+    harmless = reworded(comparison, {name: name for name in NAMES}, "word")
+    write_report(harmless, open_data(harmless.first.config.data), tmp_path / "report.html")
+    expected = Outline((tmp_path / "report.html").read_text(encoding="utf-8"))
+    found = Outline(page)
+    assert [(tag, list(keys)) for tag, keys in found.elements] == [(tag, list(keys)) for tag, keys in expected.elements]
+    for key in ("class", "style", "href", "id"):
+        assert [keys.get(key) for _, keys in found.elements] == [keys.get(key) for _, keys in expected.elements]
 
 
 def test_a_reader_who_cannot_see_it_is_told_what_is_there(page: str) -> None:
@@ -117,16 +159,16 @@ def test_a_reader_who_cannot_see_it_is_told_what_is_there(page: str) -> None:
 
 
 def test_the_images_are_the_models_own(study: tuple[Path, Comparison], page: str) -> None:
-    folder, comparison = study
+    comparison = study[1]
     images = {image["alt"]: pixels(str(image["src"])) for image in Outline(page).all("img")}
     split = open_data(comparison.first.config.data).test
     real = split[torch.arange(12) * len(split) // 12]
     expected = {f"real images, {i + 1} of 12": image for i, image in enumerate(real)}
     for name in comparison.names:
-        model = load(folder / name / "seed_5")
+        model = load(comparison.judged[name][5].run.path)
         for i, image in enumerate(to_uint8(model.reconstruct(to_float(real)))):
             expected[f"reconstructions of {name}, {i + 1} of 12"] = image
-        for i, image in enumerate(to_uint8(model.sample(SAMPLES, 5)) if name != "ae" else []):
+        for i, image in enumerate(to_uint8(model.sample(SAMPLES, 5)) if name != NAMES["ae"] else []):
             expected[f"samples of {name}, {i + 1} of {SAMPLES}"] = image
     assert images.keys() == expected.keys()
     assert all(np.array_equal(images[alt], image[0].numpy()) for alt, image in expected.items())
@@ -155,7 +197,7 @@ def test_the_table_is_the_terminals(study: tuple[Path, Comparison], page: str) -
 def test_the_exact_configs_and_protocols_are_there(study: tuple[Path, Comparison], page: str) -> None:
     blocks = Outline(page).text("pre")
     for name in study[1].names:
-        assert (study[0] / name / "seed_5" / "config.yaml").read_text() in blocks
+        assert study[1].judged[name][5].run.config_file.read_text() in blocks
     digests = [runs[5].evaluation.protocol["origin"]["weights"] for runs in study[1].judged.values()]
     assert all(any(digest in block for block in blocks) for digest in digests)
 

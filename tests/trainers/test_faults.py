@@ -2,22 +2,27 @@
 
 import json
 import math
+import time
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 import torch
+from PIL import Image
 
+from vaegan.config import Config
 from vaegan.data import Data, open_data
 from vaegan.errors import Failure
 from vaegan.trainers import base, train
 from vaegan.trainers.base import FAMILIES as FAMILY_OF
 from vaegan.trainers.base import culprits, gradient_norms
+from vaegan.trainers.dividing import make_accelerator
 from vaegan.trainers.meter import Meter
-from vaegan.trainers.processes import make_accelerator
 from vaegan.trainers.state import build_state
 from vaegan.trainers.step import Report
 
-from ..tiny import FAMILIES, flat, last, same_bits, tiny
+from ..tiny import FAMILIES, flat, last, left_behind, same_bits, tiny
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,7 @@ def data() -> Data:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_gradient_that_is_not_finite_stops_the_training_and_loses_nothing(name, tmp_path, data) -> None:
     config = tiny(name, "train.learning_rate=1e30", "train.steps=9")
-    with pytest.raises(Failure, match=r"^step \d: .*not finite; a checkpoint of step \d is kept; ") as failure:
+    with pytest.raises(Failure, match=r"^step \d: .*not finite; the checkpoint of step \d is kept; ") as failure:
         train(config, tmp_path / "run", data)
     message = str(failure.value)
     assert "\n" not in message and "learning_rate" in message
@@ -85,10 +90,76 @@ def spoil(due: bool, norms: dict[str, float]) -> dict[str, float]:
 def test_skipping_begins_where_stopping_ended(tmp_path: Path, data: Data, monkeypatch) -> None:
     faulty = [2]
     monkeypatch.setattr(base, "gradient_norms", lambda *given: spoil(given[1].step in faulty, gradient_norms(*given)))
-    with pytest.raises(Failure, match=r"^step 3: .* a checkpoint of step 2 is kept"):
+    with pytest.raises(Failure, match=r"^step 3: .* the checkpoint of step 2 is kept"):
         train(tiny("vae"), tmp_path / "run", data)
     run = train(tiny("vae", "train.nan=skip"), tmp_path / "run", data, resume=True)
     assert last(run.path).state["updates"] == 4
     straight = train(tiny("vae", "train.nan=skip"), tmp_path / "straight", data)
     assert same_bits(flat(last(run.path)), flat(last(straight.path)))
     assert run.history_file.read_bytes() == straight.history_file.read_bytes()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder of images."""
+    (tmp_path / "images").mkdir()
+    noise = np.random.default_rng(0)
+    for number in range(16):
+        Image.fromarray(noise.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(tmp_path / f"images/{number:02d}.png")
+    return tmp_path / "images"
+
+
+def from_folder(images: Path, *words: str) -> Config:
+    """A run whose images are read when they are wanted, and which saves nothing before its end."""
+    folder = (f"data.root={images}", "data.source=folder", "data.channels=3", "data.cache=none", "data.workers=1")
+    return tiny("vaegan3", *folder, "data.validation=0.25", "data.test=0", "train.checkpoint_every=null", *words)
+
+
+@pytest.mark.parametrize("when", [(), ("train.sample_every=2",), ("train.evaluate_every=2",)])
+def test_a_validation_image_that_vanishes_costs_nothing(when, images: Path, tmp_path: Path) -> None:
+    """At the grids of the end, at grids on the way, in an evaluation."""
+    config = from_folder(images, *when)
+    lost = open_data(config.data)
+    files = [images / lost.validation.store.names[int(index)] for index in lost.validation.part]
+    held = {file: file.read_bytes() for file in files}
+
+    def look(model: object, data: Data, progress: object) -> dict[str, float]:
+        return {"mean": data.validation[torch.arange(len(data.validation))].float().mean().item()}
+
+    for file in files:
+        file.unlink()
+    with pytest.raises(Failure, match=r"\.png: .*; mend or restore this image, then resume \(the checkpoint of step"):
+        train(config, tmp_path / "run", lost, look)
+    assert last(tmp_path / "run").step == (2 if when else 5)
+    for file, content in held.items():
+        file.write_bytes(content)
+    run = train(config, tmp_path / "run", lost, look, resume=True)
+    straight = train(config, tmp_path / "straight", lost, look)
+    assert left_behind(run.path).keys() >= left_behind(straight.path).keys()
+    assert same_bits(flat(last(run.path)), flat(last(straight.path)))
+    assert run.history_file.read_bytes() == straight.history_file.read_bytes()
+    assert {file.name for file in run.samples.iterdir()} == {file.name for file in straight.samples.iterdir()}
+
+
+def test_a_decoding_process_that_dies_in_a_step_costs_nothing(images: Path, tmp_path: Path, monkeypatch) -> None:
+    config = from_folder(images, "train.steps=40")
+
+    def gradients(*given: object) -> object:
+        if given[2].step == 3:
+            (worker,) = set(psutil.Process().children()) - others
+            worker.kill()
+            time.sleep(0.2)
+        return base_gradients(*given)
+
+    base_gradients, others = base.gradients, set(psutil.Process().children())
+    monkeypatch.setattr(base, "gradients", gradients)
+    with pytest.raises(
+        Failure, match=r"^data.workers: a decoding process died \(.*\(the checkpoint of step"
+    ) as failure:
+        train(config, tmp_path / "run", open_data(config.data))
+    assert len(str(failure.value).splitlines()) == 1
+    step = last(tmp_path / "run").step
+    assert 4 <= step < 40 and f"step {step} is kept" in str(failure.value)
+    monkeypatch.undo()
+    run = train(config, tmp_path / "run", open_data(config.data), resume=True)
+    assert same_bits(flat(last(run.path)), flat(last(train(config, tmp_path / "two", open_data(config.data)).path)))

@@ -13,8 +13,8 @@ from vaegan.runs import Run
 from vaegan.trainers import train
 from vaegan.trainers.base import FAMILIES as FAMILY_OF
 from vaegan.trainers.base import gradient_norms
+from vaegan.trainers.dividing import make_accelerator
 from vaegan.trainers.meter import Meter
-from vaegan.trainers.processes import make_accelerator
 from vaegan.trainers.state import build_state
 from vaegan.trainers.step import Report
 

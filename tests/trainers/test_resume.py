@@ -13,8 +13,8 @@ from vaegan.data import Data, open_data
 from vaegan.errors import Mistake
 from vaegan.trainers import train
 from vaegan.trainers.base import FAMILIES as FAMILY_OF
+from vaegan.trainers.dividing import make_accelerator
 from vaegan.trainers.interrupt import Interrupts
-from vaegan.trainers.processes import make_accelerator
 from vaegan.trainers.state import build_state, restore
 
 from ..forked.client import Forked, Training

@@ -1,6 +1,5 @@
 """MNIST, CIFAR-10 and CelebA, read from small sets in their real files."""
 
-import gzip
 import os
 import pickle
 import struct
@@ -12,50 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from vaegan.config.schema import DataConfig
 from vaegan.data import Data, open_data
 from vaegan.data.restricted import read_batch
 from vaegan.errors import Failure, Mistake
 
-BATCHES = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
+from ..standins import write_celeba, write_cifar, write_mnist
 
 
 def opened(source: str, root: Path, **settings: object) -> tuple[Data, list[str]]:
     said: list[str] = []
     settings = {"source": source, "root": root, "image_size": 32, **settings}
     return open_data(DataConfig.model_validate(settings), said.append), said
-
-
-def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).integers(0, 256, shape, dtype=np.uint8)
-
-
-def write_mnist(raw: Path, packed: bool = False) -> np.ndarray:
-    raw.mkdir(parents=True)
-    images = noise(30, 28, 28)
-    for name, part in (("train", slice(0, 20)), ("t10k", slice(20, 30))):
-        for kind, array in (("images-idx3", images[part]), ("labels-idx1", np.arange(30, dtype=np.uint8)[part] % 10)):
-            content = struct.pack(f">I{array.ndim}I", 0x800 + array.ndim, *array.shape) + array.tobytes()
-            path = raw / f"{name}-{kind}-ubyte"
-            if packed:
-                Path(f"{path}.gz").write_bytes(gzip.compress(content))
-            else:
-                path.write_bytes(content)
-    return images
-
-
-def write_cifar(folder: Path, protocol: int = 2) -> np.ndarray:
-    folder.mkdir(parents=True)
-    images = noise(24, 3072)
-    for number, name in enumerate(BATCHES):
-        part = slice(4 * number, 4 * number + 4)
-        batch = {"batch_label": name, "labels": [0, 3, 9, number], "data": images[part], "filenames": ["x.png"] * 4}
-        (folder / name).write_bytes(pickle.dumps(batch, protocol=protocol))
-    names = [f"class{number}" for number in range(10)]
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": names, "num_vis": 3072}, protocol=protocol))
-    return images.reshape(-1, 3, 32, 32)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -152,13 +120,7 @@ def test_cut_files_are_mistakes(tmp_path: Path) -> None:
 
 
 def test_celeba_keeps_its_three_splits(tmp_path: Path) -> None:
-    images = tmp_path / "celeba" / "img_align_celeba"
-    images.mkdir(parents=True)
-    lines = []
-    for number in range(12):
-        Image.fromarray(noise(218, 178, 3)).save(images / f"{number:06}.jpg")
-        lines.append(f"{number:06}.jpg {min(max(number - 7, 0), 2)}")
-    (tmp_path / "celeba" / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
+    write_celeba(tmp_path / "celeba")
     data, _ = opened("celeba", tmp_path)
     assert [split.part.tolist() for split in (data.train, data.validation, data.test)] == [
         list(range(8)), [8], [9, 10, 11]

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .explaining import shown
+from vaegan.wording import shown
+
 from .schema import Config
 
 Settings = dict[str, object]
@@ -18,13 +19,19 @@ HANDLING = {
         "micro_batch_size", "keep_checkpoints", "checkpoint_every", "sample_every", "nan", "disk_full", "grace_seconds",
     },
 }  # fmt: skip
-"""How images are kept, work is divided, steps are saved and faults are met, which changes nothing that is trained but
-the rounding of sums; whether they are the same images, their fingerprint says."""
+"""How images are kept, work is divided and steps are saved, which changes nothing that is trained but the rounding of
+sums; and what happens after a fault. Whether they are the same images, their fingerprint says."""
 
 
 def training_settings(config: Config) -> Settings:
-    """The settings that a run's weights and history are a function of."""
+    """The settings that a run's weights are a function of."""
     return flat(config.model_dump(mode="json", exclude={"track": True, "evaluate": True, **HANDLING}))
+
+
+def history_settings(config: Config) -> Settings:
+    """The settings that a run's history is a function of: those, and how it is evaluated if it is on the way."""
+    evaluation = {"evaluate": config.evaluate.model_dump(mode="json")}
+    return training_settings(config) | (flat(evaluation) if config.train.evaluate_every is not None else {})
 
 
 def flat(tree: Mapping[str, Any], above: str = "") -> Settings:

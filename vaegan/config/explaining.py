@@ -1,16 +1,14 @@
 """What is wrong with a setting, in one line."""
 
 import difflib
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
 
-from .describe import Node, allowed, child, keys, node
+from vaegan.wording import one_line, shown, word
 
-LONGEST = 80
-"""Characters of a value, a name or a message that somebody else wrote."""
+from .describe import Node, allowed, child, keys, node
 
 
 def explain(schema: type[BaseModel], detail: Any) -> str:
@@ -52,22 +50,6 @@ def nearest(given: object, known: Iterable[object]) -> str:
     """A question whether the nearest of the known words was meant; nothing where none is near."""
     close = difflib.get_close_matches(given, map(str, known), n=1) if isinstance(given, str) else ()
     return f"; did you mean {close[0]}?" if close else ""
-
-
-def shown(value: object) -> str:
-    """What was given, as one short line of JSON."""
-    return word(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def word(text: str) -> str:
-    """A name as one short line, whatever is in it."""
-    return one_line(text if text.isprintable() else ascii(text), LONGEST)
-
-
-def one_line(message: object, longest: int = 200) -> str:
-    """A message without line breaks, cut where it goes on for too long."""
-    text = " ".join(str(message).split())
-    return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def _nearest_key(key: str, section: Node, whole: Node) -> str:

@@ -10,13 +10,17 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from vaegan.errors import Mistake
+from vaegan.files import contents
+from vaegan.wording import one_line, shown, word
 
-from .explaining import explain, nearest, one_line, shown, word
+from .explaining import explain, nearest
 from .schema import Config, StudyConfig
 
 Loaded = TypeVar("Loaded", Config, StudyConfig)
 Tree = dict[str, Any]
 
+LONGEST = 2**18
+"""Bytes of a config."""
 FLOAT = re.compile(r"[-+]?((\.\d+|\d+\.\d*)(e[-+]?\d+)?|\d+e[-+]?\d+|\.inf)$|\.nan$", re.ASCII | re.IGNORECASE)
 """As in YAML 1.2: PyYAML, which follows 1.1, takes 1e-4 for a word."""
 PLAIN = {
@@ -48,12 +52,20 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, yaml.ScalarNode) or key.tag.endswith((":merge", ":value")):
                 raise Mistake(f"a key must be a word ({_line(key)})")
             if key.value in seen:
                 raise Mistake(f"{word(key.value)}: given twice (the second time on {_line(key)})")
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
+    """Decimal: PyYAML's own also takes base 60, and hexadecimal numbers longer than Python will print."""
+    return int(loader.construct_scalar(node))  # type: ignore[no-untyped-call]
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -102,7 +114,7 @@ def read_tree(path: Path) -> Tree:
         Mistake: The file is not YAML, or not a mapping, or has a key twice.
     """
     try:
-        tree = _parse(path.read_bytes())
+        tree = _parse(contents(path, LONGEST))
     except Mistake as mistake:
         raise Mistake(f"{path}: {mistake}") from None
     except OSError as error:
@@ -152,9 +164,9 @@ def check(schema: type[Loaded], tree: Tree, where: str) -> Loaded:
         # From JSON a strict schema takes lists for tuples and text for paths, and still not "5" or true for a number.
         return schema.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        first, *others = (explain(schema, detail) for detail in error.errors())
+        first, *others = error.errors()
         more = f" (and {len(others)} more)" if others else ""
-        raise Mistake(f"{where}: {first}{more}") from None
+        raise Mistake(f"{where}: {explain(schema, first)}{more}") from None
 
 
 def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -186,10 +198,6 @@ def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyCo
     study = check(StudyConfig, merge(merge(tree, given), {"shared": shared} if shared else {}), str(name))
     configs = {}
     for row, variant in study.variants.items():
-        if not re.fullmatch(r"[\w-][\w.-]*", row):
-            raise Mistake(
-                f"{name}: variants.{word(row)}: its name becomes a folder; use letters, digits, '.', '-' and '_'"
-            )
         recipe = find(variant.recipe, beside=path.parent)
         layers = merge(merge(read_tree(recipe), variant.set), study.shared)
         configs[row] = check(

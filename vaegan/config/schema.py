@@ -5,13 +5,16 @@ steps, batches in images, log-likelihoods in nats.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from vaegan.wording import word
+
 from .models import ModelConfig
-from .section import Count, Fraction, Positive, Section, Steps, Text
+from .section import Channels, Count, Fraction, Positive, Section, Side, Steps, Text
 
 Source = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba"]
 Split = Literal["train", "validation", "test"]
@@ -36,10 +39,10 @@ class DataConfig(Section):
     root: Annotated[Path, AfterValidator(_absolute)] | None = None
     """Folder of the images (`folder`), or folder that holds or receives the set (`mnist`, ...; None: `data`
     in the working folder). The embedded sets take none."""
-    image_size: Annotated[int, Field(ge=8, le=256, multiple_of=8)]
+    image_size: Side
     """Height and width in pixels; larger and smaller images are resized (antialiased bicubic, short side) and
     centre-cropped."""
-    channels: Literal[1, 3] = 3
+    channels: Channels = 3
     """1: grey (luminance); 3: RGB."""
     count: Annotated[int, Field(ge=10, le=100_000_000)] | None = None
     """`photos` and `shapes`: number of images in all splits together; None: 10,000. Other sources take none."""
@@ -107,7 +110,7 @@ class TrainConfig(Section):
     """Largest gradient norm of each network; None: no clipping."""
     ema_decay: Fraction = 0.999
     """Decay per step of the averaged weights that samples, evaluations and the exported model use, reached
-    gradually as min(decay, (1 + step) / (10 + step)); 0: the last weights."""
+    gradually as min(decay, (1 + n) / (10 + n)) after n updates; 0: the last weights."""
     log_every: Count = 50
     """Steps between two lines of `history.jsonl`."""
     sample_every: Count | None = None
@@ -123,7 +126,7 @@ class TrainConfig(Section):
     disk_full: Literal["stop", "continue"] = "stop"
     """What to do where a checkpoint, a grid or a line of a log cannot be written: `stop`, or `continue` without it;
     lines are then kept until there is room. The last checkpoint and the model are never done without."""
-    grace_seconds: Positive = 25.0
+    grace_seconds: Annotated[float, Field(gt=0, le=86400)] = 25.0
     """Seconds between SIGTERM and the end of the process, in which the step ends and a checkpoint is written (an
     evaluation is put off until the resume). Schedulers kill what is left after their own time, often 30 s."""
 
@@ -204,3 +207,13 @@ class StudyConfig(Section):
     """Each variant is trained once for each seed."""
     shared: dict[str, object] = Field({})
     """Settings of every variant, nested as in a config; `key.sub=value` on the command line lands here."""
+
+    @model_validator(mode="after")
+    def _names_of_folders(self) -> "StudyConfig":
+        for name in self.variants:
+            if not re.fullmatch(r"[\w-][\w.-]{0,99}", name):
+                raise ValueError(
+                    f"variants.{word(name)}: its name becomes a folder;"
+                    " use letters, digits, '.', '-' and '_', 100 at most and no '.' first"
+                )
+        return self

@@ -1,6 +1,6 @@
 """What the sections of a config are made of."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +9,8 @@ Steps = Annotated[int, Field(ge=0, le=10**9)]
 Weight = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Side = Annotated[int, Field(ge=8, le=256, multiple_of=8)]
+Channels = Literal[1, 3]
 Text = Annotated[str, Field(strict=False, coerce_numbers_to_str=True)]
 
 

@@ -1,6 +1,7 @@
 """MNIST, Fashion-MNIST, CIFAR-10 and CelebA, in the files of torchvision's downloader."""
 
 import gzip
+import math
 import zlib
 from collections.abc import Callable
 from hashlib import md5
@@ -13,12 +14,14 @@ import torch
 from numpy.typing import NDArray
 
 from vaegan.errors import Mistake
+from vaegan.files import contents, opened
+from vaegan.wording import one_line
 
 from .embedded import Arrays
 from .fetching import require
 from .folder import Files
 from .images import Parts, Source
-from .restricted import read_batch
+from .restricted import MOST, read_batch
 
 MNIST_PARTS = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 FASHION_CLASSES = ("T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Ankle-boot").split()
@@ -48,9 +51,10 @@ def mnist(source: Literal["mnist", "fashion_mnist"], root: Path, size: int, chan
 
     require(source, root, [raw / part for part in MNIST_PARTS], fetch if download else None, ".gz")
     train, train_labels, test, test_labels = (_read_idx(raw / part) for part in MNIST_PARTS)
+    for images, labels in ((train, train_labels), (test, test_labels)):
+        if images.ndim != 3 or images.shape[1:] != train.shape[1:] or labels.shape != images.shape[:1]:
+            raise Mistake(f"data.root: {raw}: images {images.shape} and labels {labels.shape} do not belong together")
     pixels, labels = np.concatenate([train, test]), np.concatenate([train_labels, test_labels])
-    if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
-        raise Mistake(f"data.root: {raw}: images {pixels.shape} and labels {labels.shape} do not belong together")
     return Source(
         decoder=Arrays(pixels, size, channels, pad=2),
         classes=tuple(FASHION_CLASSES if source == "fashion_mnist" else map(str, range(10))),
@@ -78,7 +82,7 @@ def cifar10(root: Path, size: int, channels: int, download: bool, notify: Callab
     count = sum(map(len, pixels))
     return Source(
         decoder=Arrays(np.concatenate(pixels), size, channels),
-        classes=tuple(map(str, read_batch(folder / "batches.meta").get("label_names", range(10)))),
+        classes=_cifar_classes(folder / "batches.meta"),
         labels=_labels(np.concatenate(labels), folder),
         held_out=torch.arange(count - len(pixels[-1]), count),
     )
@@ -101,12 +105,14 @@ def celeba(root: Path, size: int, channels: int, download: bool) -> Source:
 
     require("celeba", root, [listing, images], fetch if download else None)
     names, numbers = [], []
-    for line, text in enumerate(listing.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for line, text in enumerate(contents(listing).decode(errors="replace").splitlines(), start=1):
         name, _, number = text.strip().partition(" ")
-        if number.strip() not in ("0", "1", "2") or Path(name).name != name:
+        if number.strip() not in ("0", "1", "2") or name in (".", "..") or set(name) & set("/\\\0"):
             raise Mistake(f"data.root: {listing}: line {line} is not a file name and a split 0, 1 or 2")
         names.append(name)
         numbers.append(int(number))
+    if not names:
+        raise Mistake(f"data.root: {listing}: no file name in it")
     split = torch.tensor(numbers)
     return Source(
         decoder=Files(images, tuple(names), size, channels),
@@ -116,17 +122,20 @@ def celeba(root: Path, size: int, channels: int, download: bool) -> Source:
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:
     """An array of bytes in the IDX format: 0 0 8 rank, big-endian 32-bit lengths, content."""
+    found = path if path.exists() else Path(f"{path}.gz")
     try:
-        if path.exists():
-            data = path.read_bytes()
-        else:
-            data = gzip.decompress(Path(f"{path}.gz").read_bytes())
-        if data[:3] != b"\0\0\x08":
-            raise ValueError("not an IDX file of bytes")
-        shape = np.frombuffer(data, dtype=">u4", count=data[3], offset=4).tolist()
-        return np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * data[3]).reshape(shape)
+        with opened(found) as raw, gzip.open(raw) if found != path else raw as file:
+            kind = file.read(4)
+            if kind[:3] != b"\0\0\x08":
+                raise ValueError("not an IDX file of bytes")
+            shape = np.frombuffer(file.read(4 * kind[3]), dtype=">u4", count=kind[3]).tolist()
+            size = math.prod(shape)
+            if size > MOST:
+                raise ValueError(f"more than {MOST:,} bytes")
+            data = file.read(size + 1)
+        return np.frombuffer(data, dtype=np.uint8).reshape(shape)
     except (ValueError, IndexError, EOFError, OSError, zlib.error) as error:
-        raise Mistake(f"data.root: {path}: damaged ({error}); delete it and fetch it again") from error
+        raise Mistake(f"data.root: {found}: damaged ({one_line(error)}); delete it and fetch it again") from error
 
 
 def _cifar_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -135,9 +144,16 @@ def _cifar_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     pixels, labels = batch.get("data"), batch.get("labels")
     if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != 3072:
         raise Mistake(f"data.root: {path}: no array `data` of 3072 bytes an image in it")
-    if not isinstance(labels, list) or len(labels) != len(pixels) or not all(isinstance(x, int) for x in labels):
-        raise Mistake(f"data.root: {path}: no list `labels` with one number for each image in it")
+    if not isinstance(labels, list) or len(labels) != len(pixels) or not all(x in range(10) for x in labels):
+        raise Mistake(f"data.root: {path}: no list `labels` with one number of 0 to 9 for each image in it")
     return pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), np.array(labels, dtype=np.int64)
+
+
+def _cifar_classes(path: Path) -> tuple[str, ...]:
+    names = read_batch(path).get("label_names", list("0123456789"))
+    if not isinstance(names, list) or len(names) != 10 or not all(isinstance(name, str) for name in names):
+        raise Mistake(f"data.root: {path}: no list `label_names` of 10 words in it")
+    return tuple(names)
 
 
 def _labels(labels: NDArray[np.integer], path: Path) -> torch.Tensor:
@@ -147,4 +163,4 @@ def _labels(labels: NDArray[np.integer], path: Path) -> torch.Tensor:
 
 
 def _md5(path: Path) -> str:
-    return md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    return md5(contents(path, MOST), usedforsecurity=False).hexdigest()

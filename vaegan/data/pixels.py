@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from vaegan.files import opened
+from vaegan.wording import one_line, printable
+
 SMALLEST_SIDE = 8
 """Pixels: a picture with a shorter side than the smallest `data.image_size` is too small to train on."""
 
@@ -33,12 +36,6 @@ def quietly() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         yield
-
-
-def printable(path: str | Path) -> str:
-    """A file name as one line, whatever its bytes are."""
-    text = str(path)
-    return text if text.isprintable() else ascii(text)
 
 
 def read_image(path: str | Path, size: int, channels: int) -> NDArray[np.uint8]:
@@ -85,7 +82,8 @@ def fit(image: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
 def _opened(path: str | Path) -> Iterator[Image.Image]:
     Image.init()
     try:
-        with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+        formats = [name for name in FORMATS if name in Image.OPEN]
+        with opened(path) as file, Image.open(file, formats=formats) as image:
             if min(image.size) < SMALLEST_SIDE:
                 raise ValueError(f"{image.width}x{image.height} pixels, fewer than {SMALLEST_SIDE} on a side")
             yield image
@@ -98,7 +96,7 @@ def _reason(error: Exception) -> str:
         return "not an image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error) or type(error).__name__
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -1,6 +1,8 @@
 """Reading CIFAR-10's pickled batches without running anything that a pickle may ask for."""
 
+import io
 import pickle
+import pickletools
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaegan.errors import Mistake
+from vaegan.files import contents
+from vaegan.wording import one_line
+
+MOST = 2**30
+"""Bytes of a file."""
+TUPLES = 100
+"""Of one file, which needs three for an array. Python crashes on a million of them inside one another."""
 
 
 class _Type:
@@ -15,7 +24,7 @@ class _Type:
 
     def __init__(self, code: object = None, *_: object) -> None:
         if code != "u1":
-            raise pickle.UnpicklingError(f"an array of {code!r}, not of bytes")
+            raise pickle.UnpicklingError("an array that is not of bytes")
 
     def __setstate__(self, state: object) -> None:
         """Nothing in it is needed."""
@@ -40,11 +49,17 @@ class _Array:
         return np.frombuffer(content, dtype=np.uint8).reshape(self.shape)
 
 
-def _latin1(text: str, encoding: str) -> bytes:
+class _Bytes:
     """Stands for codecs.encode, with which Python 3 writes bytes into a protocol 2 pickle."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"text in {encoding!r}")
-    return text.encode("latin1")
+
+    def __new__(cls, text: str, encoding: str) -> Any:
+        """The bytes; not an instance."""
+        if encoding != "latin1":
+            raise pickle.UnpicklingError("text that is not Latin-1")
+        return text.encode("latin1")
+
+    def __setstate__(self, state: object) -> None:
+        """Without it a pickle could set attributes of this class."""
 
 
 ALLOWED: dict[tuple[str, str], Any] = {
@@ -52,7 +67,7 @@ ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy._core.multiarray", "_reconstruct"): _Array,
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,
-    ("_codecs", "encode"): _latin1,
+    ("_codecs", "encode"): _Bytes,
 }
 """All that a batch file may name, and what stands for it."""
 
@@ -71,11 +86,13 @@ def read_batch(path: Path) -> dict[str, Any]:
         Mistake: The file is damaged, or asks for anything else. Nothing of it has then been run.
     """
     try:
-        with path.open("rb") as file:
-            tree = _Reader(file, encoding="latin1").load()
+        data = contents(path, MOST)
+        if sum(opcode.name.startswith("TUPLE") for opcode, _, _ in pickletools.genops(data)) > TUPLES:
+            raise pickle.UnpicklingError(f"more than {TUPLES} tuples")
+        tree = _Reader(io.BytesIO(data), encoding="latin1").load()
         if not isinstance(tree, dict):
             raise pickle.UnpicklingError("not a mapping")
         return {key: value.numpy() if isinstance(value, _Array) else value for key, value in tree.items()}
     except Exception as error:  # damaged pickles raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         raise Mistake(f"data.root: {path}: refused as a CIFAR-10 batch file: {reason}") from error

@@ -1,6 +1,7 @@
 """The training stream: which images each optimizer step shows to each process, and how they get to its device."""
 
 import signal
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -143,8 +144,8 @@ class _Decoding(Dataset[Tensor | Failure]):
 
 def _from_workers(images: Images, wanted: _Steps, workers: int, device: torch.device) -> Iterator[Tensor]:
     """Decode ahead in processes, in the order of the steps."""
-    with _signals_held(), warnings.catch_warnings():  # more processes than cores is for the user to judge
-        warnings.simplefilter("ignore")
+    with _signals_held(), _deaths_unannounced(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # more processes than cores is for the user to judge
         loader = DataLoader(
             _Decoding(images),
             batch_size=None,
@@ -168,6 +169,19 @@ def _from_workers(images: Images, wanted: _Steps, workers: int, device: torch.de
         if isinstance(batch, Failure):
             raise batch
         yield _moved(batch, device)
+
+
+@contextmanager
+def _deaths_unannounced() -> Iterator[None]:
+    """Keep the loader from raising in the middle of a step when a decoding process dies; it sees it when it waits."""
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 @contextmanager

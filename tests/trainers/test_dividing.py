@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vaegan.errors import Mistake
-from vaegan.trainers.processes import arithmetic, make_accelerator, share
+from vaegan.trainers.dividing import arithmetic, make_accelerator, share
 
 from ..tiny import tiny
 

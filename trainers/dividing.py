@@ -27,11 +27,13 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     if launched not in LAUNCHED:
         raise Mistake(
-            f"--mixed_precision={launched}: not supported (one scaler cannot serve two networks); use bf16 or no"
+            f"--mixed_precision={launched}: not supported (one scaler cannot serve two networks); use bf16 or no",
+            everywhere=True,
         )
     if LAUNCHED[launched] and config.precision not in (None, LAUNCHED[launched]):
         raise Mistake(
-            f"train.precision: {config.precision} here, but {launched} was given to `accelerate launch`; leave one out"
+            f"train.precision: {config.precision} here, but {launched} was given to `accelerate launch`; leave one out",
+            everywhere=True,
         )
     torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = config.precision == "tf32"

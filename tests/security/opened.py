@@ -1,0 +1,59 @@
+"""Run commands one after another, and tell which files of the working folder each of them opens for reading.
+
+argv[1]: the working folder; argv[2]: where it is copied to before each command; argv[3]: the commands as JSON, each
+with folders that are lost before it. Prints the lists of files as JSON. It is a process of its own because an audit
+hook cannot be removed; what is opened in Rust or C++ it does not see.
+"""
+
+import json
+import os
+import shutil
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from vaegan.__main__ import main
+from vaegan.evaluate import perceptual
+
+
+def run(words: list[str]) -> None:
+    """One command, which must succeed."""
+    sys.argv = ["vaegan", *words]
+    with redirect_stdout(sys.stderr):
+        try:
+            main()
+        except SystemExit as end:
+            if end.code:
+                raise
+
+
+def record(work: Path, seen: set[str]) -> None:
+    """From now on, note the files below a folder that are opened for reading alone."""
+
+    def hook(event: str, details: tuple) -> None:
+        if event != "open" or isinstance(details[0], int) or details[2] & os.O_ACCMODE != os.O_RDONLY:
+            return
+        path = work / os.fsdecode(details[0])
+        if path.is_relative_to(work) and path.is_file():
+            seen.add(str(path.relative_to(work)))
+
+    sys.addaudithook(hook)
+
+
+if __name__ == "__main__":
+    work, copies = map(Path, sys.argv[1:3])
+    [weights] = perceptual.backbone_path().parent.iterdir()
+    perceptual.BACKBONE = weights.name
+    os.chdir(work)
+    seen: set[str] = set()
+    record(work, seen)
+    opened = []
+    for number, (words, lost) in enumerate(json.loads(sys.argv[3])):
+        for folder in lost:
+            shutil.rmtree(folder)
+        copy = copies / str(number)
+        shutil.copytree(work, copy)
+        seen.clear()
+        run(words)
+        opened.append(sorted(name for name in seen if (copy / name).is_file()))
+    print(json.dumps(opened))

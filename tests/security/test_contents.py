@@ -1,0 +1,179 @@
+"""Files of the right form and with the right checksums whose contents are another run's, or nobody's: one line."""
+
+import json
+import os
+import resource
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vaegan import load
+from vaegan.data import open_data
+from vaegan.errors import Mistake
+from vaegan.trainers import train
+
+from ..tiny import tiny
+from .world import mend
+
+NAMES = ("autoencoder", "average", "discriminator", "autoencoder.optimizer", "discriminator.optimizer")
+FOREIGN = pytest.mark.xfail(reason="trainers/state.py: restore takes whatever there is")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = tiny("vaegan3", "train.steps=2", "train.checkpoint_every=1")
+    return train(config, tmp_path_factory.mktemp("runs") / "run", open_data(config.data)).path
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished run to spoil, in the folder `run`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # it takes most of the time
+    return Path(shutil.copytree(finished, "run"))
+
+
+@pytest.fixture
+def cut_off(run: Path) -> Path:
+    """The checkpoint of its first step; the later one, and the model, are lost."""
+    shutil.rmtree(run / "model")
+    shutil.rmtree(run / "checkpoints" / "step_00000002")
+    return run / "checkpoints" / "step_00000001"
+
+
+def one_line(answer: tuple[int, str, str]) -> str:
+    """The one line of a command that was not done."""
+    code, _, err = answer
+    assert code in (1, 2), answer
+    assert err.startswith("vaegan: ") and err.count("\n") == 1 and len(err) < 700 and err[:-1].isprintable(), err
+    return err
+
+
+def change(file: Path, how: Callable[[dict[str, Any]], object]) -> None:
+    """Change the mapping that a file of JSON or tensors holds, and put its checksum right."""
+    if file.suffix == ".json":
+        found = json.loads(file.read_text())
+        how(found)
+        file.write_text(json.dumps(found))
+    else:
+        found = {name: tensor.clone() for name, tensor in load_file(file).items()}
+        how(found)
+        file.unlink()
+        save_file(found, file)
+    mend(file)
+
+
+def other(make: Callable[[Tensor], Tensor]) -> Callable[[dict[str, Tensor]], None]:
+    """The first tensor is another."""
+    return lambda tensors: tensors.update({min(tensors): make(tensors[min(tensors)])})
+
+
+TENSORS: dict[str, Callable[[dict[str, Tensor]], object]] = {
+    "none": dict.clear,
+    "one is missing": lambda tensors: tensors.pop(min(tensors)),
+    "one more": lambda tensors: tensors.update({"../../x": torch.zeros(2)}),
+    "another shape": other(lambda _: torch.zeros(3, 3)),
+    "no dimension": other(lambda _: torch.tensor(1.0).clone()),
+    "no element": other(lambda _: torch.zeros(0)),
+    "whole numbers": other(Tensor.long),
+    "complex numbers": other(lambda weight: weight.to(torch.complex64)),
+}
+
+
+@pytest.mark.parametrize("how", TENSORS)
+def test_weights_that_are_not_those_of_the_model(how: str, run: Path, vaegan) -> None:
+    change(run / "model" / "model.safetensors", TENSORS[how])
+    said = one_line(vaegan("sample", "run"))
+    assert "model.safetensors: not the weights of the model in config.json" in said
+    with pytest.raises(Mistake) as caught:
+        load("run/model")  # carried away from its run
+    assert said == f"vaegan: {caught.value}\n"
+
+
+@pytest.mark.parametrize("path", ["run", "run/model"])
+def test_a_short_description_allocates_no_network_that_the_weights_do_not_have(path: str, run: Path) -> None:
+    largest = {"width": 4096, "depth": 16, "network": "resnet", "latent_size": 65536}
+    change(run / "model" / "config.json", lambda found: found["model"].update(largest))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(Mistake, match=r"config\.json"):
+        load(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18, "KiB"
+
+
+SHAPES = [
+    [1, 8, 16],
+    [1, 16, 16],
+    [3, 8, 8],
+    [2, 8, 8],
+    [1, 0, 0],
+    [1, -8, -8],
+    [1, 8, 10**9],
+    [10**6, 256, 256],
+    [1, 8],
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_description_of_other_images(shape: list[int], run: Path, vaegan) -> None:
+    change(run / "model" / "config.json", lambda found: found.update(image_shape=shape))
+    assert "config.json" in one_line(vaegan("sample", "run"))
+
+
+@pytest.mark.parametrize(
+    "change", [("image_size: 8", "image_size: 16"), ("channels: 1", "channels: 3"), ("beta: 1.0", "beta: 2.0")]
+)
+def test_a_config_of_another_model(change: tuple[str, str], run: Path, vaegan) -> None:
+    text = (run / "config.yaml").read_text()
+    assert text.count(change[0]) == 1
+    (run / "config.yaml").write_text(text.replace(*change))
+    for words in (("sample", "run"), ("evaluate", "run")):
+        assert "config.json: not the model of run/config.yaml" in one_line(vaegan(*words))
+
+
+def resumed(run: Path, vaegan) -> str:
+    """What is said where such a run is gone on with."""
+    return one_line(vaegan("train", "run/config.yaml", "--output", "run", "--resume"))
+
+
+STATES: dict[str, list[object]] = {
+    "updates": [..., "x", None, -5, 1.5, 10**40],
+    "skipped": [..., [1], -1],
+    "meter": [..., 5, [], {"a": 5}, {"a": ["x", 1]}, {"a": [[[1], [1, 2]], 1]}, {"a": [1, "x"]}, {"a": [10**400, 1]}],
+    "fingerprint": [..., 5],
+}
+"""What is written over the state of a checkpoint; ...: it is left out."""
+
+
+@FOREIGN
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in STATES.items() for value in values])
+def test_a_checkpoint_whose_state_is_none(key: str, value: object, cut_off: Path, vaegan) -> None:
+    def spoil(found: dict[str, Any]) -> None:
+        del found["state"][key]
+        found["state"] |= {} if value is ... else {key: value}
+
+    change(cut_off / "state.json", spoil)
+    assert cut_off.name in (said := resumed(cut_off, vaegan)) or "images" in said
+
+
+@FOREIGN
+@pytest.mark.parametrize("how", TENSORS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_checkpoint_whose_tensors_are_anothers(name: str, how: str, cut_off: Path, vaegan) -> None:
+    change(cut_off / f"{name}.safetensors", TENSORS[how])
+    if (name.partition(".")[2], how) != ("optimizer", "none"):  # which is how it is before the first update
+        assert cut_off.name in resumed(cut_off, vaegan)
+
+
+@FOREIGN
+@pytest.mark.parametrize("name", NAMES)
+def test_a_checkpoint_without_a_file(name: str, cut_off: Path, vaegan) -> None:
+    (cut_off / f"{name}.safetensors").unlink()
+    change(cut_off / "sha256.json", lambda found: found.pop(f"{name}.safetensors"))
+    change(cut_off / "state.json", lambda found: found["files"].remove(name))
+    assert cut_off.name in resumed(cut_off, vaegan)

@@ -1,0 +1,183 @@
+"""Every file that a command reads is exchanged for a malicious one: nothing of it is run, and one line names it.
+
+Which files these are is not taken on trust: a process with an audit hook has listed what the commands open.
+"""
+
+import io
+import os
+import pickle
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vaegan.data import opening
+from vaegan.evaluate import perceptual
+
+from .world import COMMANDS, World, build, mend
+
+KINDS = {
+    "config or study": r"\w+\.yaml",
+    "config of a run": r"runs/.+/config\.yaml",
+    "description of a model": r"runs/.+/model/config\.json",
+    "weights of a model": r"runs/.+/model/model\.safetensors",
+    "tensors of a checkpoint": r"runs/.+/checkpoints/step_\d+/[\w.]+\.safetensors",
+    "state of a checkpoint": r"runs/.+/checkpoints/step_\d+/state\.json",
+    "checksums of a checkpoint": r"runs/.+/checkpoints/step_\d+/sha256\.json",
+    "history": r"runs/.+/history\.jsonl",
+    "timing": r"runs/.+/timing\.jsonl",
+    "cached figures": r"runs/.+/metrics\.json",
+    "weights of LPIPS": r"torch/hub/checkpoints/alexnet-owt-\w{8}\.pth",
+    "image": r"(images|sets/celeba/img_align_celeba)/.+\.(png|jpg)",
+    "CIFAR-10 batch": r"sets/cifar-10-batches-py/(data_batch_\d|test_batch)",
+    "CIFAR-10 classes": r"sets/cifar-10-batches-py/batches\.meta",
+    "IDX": r"sets/MNIST/raw/.+-ubyte",
+    "packed IDX": r"sets/FashionMNIST/raw/.+-ubyte\.gz",
+    "CelebA's listing": r"sets/celeba/list_eval_partition\.txt",
+}
+"""What the paths of each kind of file are."""
+SECONDS = 20
+"""That a command may take."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return build(tmp_path_factory.mktemp("world"))
+
+
+def what(name: str) -> str:
+    """The one kind that a file is of."""
+    [kind] = [kind for kind, pattern in KINDS.items() if re.fullmatch(pattern, name)]
+    return kind
+
+
+def test_every_file_that_is_read_is_of_a_kind_that_is_attacked(world: World) -> None:
+    in_rust = {str(path.relative_to(world.work)) for path in (world.work / "runs").rglob("*.safetensors")}
+    assert {what(name) for names in [*world.opened, in_rust] for name in names} == KINDS.keys()
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = str(mark)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (self.mark,)
+
+
+def malicious(mark: Path, suffix: str) -> dict[str, bytes]:
+    """Contents that make a folder if they are read carelessly."""
+    zipped, saved = io.BytesIO(), io.BytesIO()
+    torch.save({"features.0.weight": Trap(mark)}, zipped)
+    np.save(saved, np.array([Trap(mark)]), allow_pickle=True)
+    pickles = {f"pickle {number}": pickle.dumps({"data": Trap(mark), "labels": []}, number) for number in (0, 2, 4)}
+    tags = {
+        "applied": f"model: !!python/object/apply:os.mkdir ['{mark}']",
+        "new": f"!!python/object/new:os.mkdir ['{mark}']",
+        "by another prefix": f"%TAG ! tag:yaml.org,2002:python/\n---\nseed: !object/apply:os.mkdir ['{mark}']",
+    }
+    return {
+        **pickles,
+        "torch.save": zipped.getvalue(),
+        "numpy.save": saved.getvalue(),
+        **{f"tag, {name}": text.encode() for name, text in tags.items() if suffix == ".yaml"},
+    }
+
+
+DAMAGE = {
+    "not UTF-8": b"step: \xff\xfe\n",
+    "deep lists": b"[" * 100_000,
+    "deep mappings": b'{"a":' * 100_000,
+    "binary": bytes(range(256)) * 4,
+    "other JSON": b'{"step": 1e999, "a": [null]}',
+    "a long number": b'{"step": ' + b"9" * 5000 + b"}",
+    "a list": b"[]",
+    "empty": b"",
+}
+NO_FILE = {"a pipe": os.mkfifo, "a device": lambda file: file.symlink_to(os.devnull), "a folder": os.mkdir}
+
+
+def attacks(world: World, kind: str, everything: bool, mark: Path) -> Iterator[tuple[int, str, str]]:
+    """Command, file and what it is exchanged for: all that is there for the first file of a kind, then one by one."""
+    seen: set[tuple[str, str]] = set()
+    for number, names in enumerate(world.opened):
+        for name in names:
+            case = COMMANDS[number][0][0], re.sub(r"\d+", "N", name)
+            if what(name) != kind or case in seen:
+                continue
+            harmful = list(malicious(mark, Path(name).suffix))
+            contents = [*harmful, *DAMAGE, *NO_FILE]
+            if not everything:
+                some = [*harmful, "not UTF-8", "deep lists", "a pipe"]
+                contents = [some[len(seen) % len(some)]] if seen else some
+            seen.add(case)
+            yield from ((number, name, content) for content in contents)
+
+
+def problem(world: World, vaegan, number: int, name: str, content: str, mark: Path) -> str | None:
+    """What is wrong with a command's answer to a file that was exchanged; None: nothing."""
+    world.before(number)
+    opening._kept.clear()  # else a set whose files have the same names and sizes would not be read again
+    file = world.work / name
+    file.unlink()
+    if content in NO_FILE:
+        NO_FILE[content](file)
+    else:
+        file.write_bytes((malicious(mark, file.suffix) | DAMAGE)[content])
+        file = mend(file)
+    perceptual.BACKBONE = (file if file.suffix == ".pth" else world.weights).name
+    given = file.read_bytes() if file.is_file() else None
+    try:
+        with patience():
+            code, out, err = vaegan(*COMMANDS[number][0])
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    if mark.exists():
+        return "its code was run"
+    named = [line for line in err.splitlines() if file.name in line]
+    if code in (1, 2):
+        answered = err.splitlines()[-1:] == named[-1:] and named[-1].startswith("vaegan: ")
+    elif code == 0 and not named:
+        written_anew = file.is_file() and file.read_bytes() != given
+        passed_over = "finished already" in out or given == b"" or (file.is_dir() and what(name) == "image")
+        answered = written_anew or passed_over
+    else:
+        answered = code == 0 and len(named) == 1
+    return None if answered else f"exit code {code}: {err}"
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """An error in the place of a command that hangs."""
+
+    def end(*_: object) -> None:
+        raise AssertionError(f"not done after {SECONDS} seconds")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("everything", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_code_is_run_and_one_line_names_the_file(kind, everything, world, vaegan, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(world.work)
+    monkeypatch.setenv("TORCH_HOME", str(world.work / "torch"))
+    monkeypatch.setattr(perceptual, "BACKBONE", world.weights.name)
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # it takes most of the time
+    mark, problems = tmp_path / "mark", []
+    for number, name, content in attacks(world, kind, everything, mark):
+        found = problem(world, vaegan, number, name, content, mark)
+        if found is not None:
+            problems.append(f"{' '.join(COMMANDS[number][0])}: {name}, {content}: {found}")
+    assert not problems, "\n".join(problems)

@@ -1,0 +1,108 @@
+"""A working folder with everything that the commands read, each set in its real format, and what they read of it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import yaml
+from PIL import Image
+
+from ..standins import named_by_hash, noise, write_alexnet, write_celeba, write_cifar, write_mnist
+
+RUN = {
+    "model": {
+        "family": "vaegan", "network": "mlp", "width": 8, "latent_size": 2,
+        "discriminator": {"network": "mlp", "width": 8},
+    },
+    "train": {"steps": 4, "batch_size": 4, "checkpoint_every": 2},
+    "evaluate": {"metrics": ["psnr", "lpips"], "batch_size": 8},
+    "track": {"wandb": "disabled"},
+}  # fmt: skip
+SETS = {"folder": "images", "cifar10": "sets", "mnist": "sets", "fashion_mnist": "sets", "celeba": "sets"}
+IMAGES = ("images/a/00.png", "images/b/01.png")
+
+COMMANDS: list[tuple[list[str], list[str]]] = [
+    (["train", "folder.yaml", "--dry-run"], []),
+    (["train", "folder.yaml"], []),
+    (["train", "folder.yaml", "--resume"], []),
+    (["train", "folder.yaml", "--resume"], ["runs/folder/model"]),
+    (["evaluate", "runs/folder"], []),
+    (["sample", "runs/folder"], []),
+    (["reconstruct", "runs/folder", *IMAGES], []),
+    (["interpolate", "runs/folder", *IMAGES], []),
+    (["compare", "study.yaml"], []),
+    (["compare", "study.yaml"], []),
+    *((["train", f"{name}.yaml", "train.steps=1"], []) for name in SETS if name != "folder"),
+]
+"""What is run, one after another, and the folders that are lost before it."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The working folder, and a copy of it as it was before each command."""
+
+    work: Path
+    copies: Path
+    opened: list[list[str]]
+    """Files that each command reads."""
+
+    @property
+    def weights(self) -> Path:
+        """Of AlexNet."""
+        return self.work / next(name for names in self.opened for name in names if name.endswith(".pth"))
+
+    def before(self, number: int) -> None:
+        """Put the folder back to what it was before a command, and go there."""
+        shutil.rmtree(self.work)
+        shutil.copytree(self.copies / str(number), self.work, copy_function=_copy)
+        os.chdir(self.work)
+
+
+def build(folder: Path) -> World:
+    """Make it, and run every command in a process of its own."""
+    work, copies = folder / "work", folder / "copies"
+    for number in range(12):
+        image = work / "images" / "ab"[number % 2] / f"{number:02}.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(8 + number, 9, 3)).save(image)
+    write_cifar(work / "sets" / "cifar-10-batches-py")
+    write_mnist(work / "sets" / "MNIST" / "raw")
+    write_mnist(work / "sets" / "FashionMNIST" / "raw", packed=True)
+    write_celeba(work / "sets" / "celeba")
+    write_alexnet(work / "torch" / "hub" / "checkpoints")
+    for source, root in SETS.items():
+        config = {**RUN, "data": {"source": source, "root": str(work / root), "image_size": 8}}
+        (work / f"{source}.yaml").write_text(yaml.safe_dump(config))
+    variants = {name: {"recipe": "folder.yaml", "set": {"model": {"beta": int(name[1])}}} for name in ("v1", "v2")}
+    study = {"title": "T", "variants": variants, "shared": {"evaluate": {"metrics": ["psnr"]}}}
+    (work / "study.yaml").write_text(yaml.safe_dump(study))
+    command = [sys.executable, Path(__file__).with_name("opened.py"), work, copies, json.dumps(COMMANDS)]
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = os.environ | {"TORCH_HOME": str(work / "torch"), "PYTHONPATH": paths}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return World(work, copies, json.loads(done.stdout))
+
+
+def mend(file: Path) -> Path:
+    """Put right the checksums of a file that was exchanged, as whoever exchanged it would; the file's new name."""
+    if file.parent.name.startswith("step_") and file.name != "sha256.json":
+        _set(file.with_name("sha256.json"), file.name, file)
+    if file.name == "model.safetensors":
+        _set(file.with_name("config.json"), "sha256", file)
+    return named_by_hash(file) if file.suffix == ".pth" else file
+
+
+def _set(description: Path, key: str, file: Path) -> None:
+    checksum = sha256(file.read_bytes()).hexdigest()
+    description.write_text(json.dumps({**json.loads(description.read_text()), key: checksum}))
+
+
+def _copy(source: str, target: str) -> None:
+    """The large file is linked: no command writes into it."""
+    (os.link if source.endswith(".pth") else shutil.copyfile)(source, target)

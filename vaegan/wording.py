@@ -1,0 +1,27 @@
+"""Words that somebody else wrote, as part of one line of ours."""
+
+import json
+
+LONGEST = 80
+"""Characters of a value or a name."""
+
+
+def printable(text: object) -> str:
+    """Text whose control characters, which a terminal would obey, and line breaks are spelled out."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text))
+
+
+def one_line(message: object, longest: int = 200) -> str:
+    """A message without line breaks, cut where it goes on for too long."""
+    text = printable(" ".join(str(message).split()))
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def word(text: object) -> str:
+    """A name as a part of a line, whatever is in it."""
+    return one_line(printable(text), LONGEST)
+
+
+def shown(value: object) -> str:
+    """What was given, as one short line of JSON."""
+    return word(json.dumps(value, ensure_ascii=False, default=str))
