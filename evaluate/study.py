@@ -16,6 +16,7 @@ from vaegan.config.schema import EvaluateConfig
 from vaegan.console import Console, Update, silent
 from vaegan.data import Data, open_data
 from vaegan.errors import Mistake
+from vaegan.files import json_lines
 from vaegan.images import to_float
 from vaegan.models import Autoencoder
 from vaegan.models.vaegan import build_discriminator
@@ -151,15 +152,21 @@ def judge(run: Run, config: Config, data: Data, console: Console) -> Judged:
     """A finished run with its figures and its price; all processes do this together."""
     model = together(lambda: load(run.path)).to(device())
     evaluation = evaluate_run(run, model, config.evaluate, data, console)
-    timing = from_the_first(lambda: list(map(json.loads, run.timing_file.read_text(encoding="utf-8").splitlines())))
-    return Judged(
-        run,
-        config,
-        evaluation,
-        seconds=sum(line["seconds"] for line in timing),
-        memory_bytes=max(line["memory_bytes"] for line in timing),
-        parameters=count_parameters(model, config),
-    )
+    seconds, memory = from_the_first(lambda: price(run.timing_file))
+    return Judged(run, config, evaluation, seconds, memory, count_parameters(model, config))
+
+
+def price(timing: Path) -> tuple[float, float]:
+    """Seconds and bytes that a training took.
+
+    Raises:
+        Mistake: The file does not say so.
+    """
+    try:
+        lines = [line for line, _ in json_lines(timing)]
+        return sum(float(line["seconds"]) for line in lines), max(float(line["memory_bytes"]) for line in lines)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise Mistake(f"{timing}: not what a training writes; train the run again") from None
 
 
 def evaluate_run(run: Run, model: Autoencoder, config: EvaluateConfig, data: Data, console: Console) -> Evaluation:
@@ -199,7 +206,7 @@ def known_evaluation(path: Path, origin: Mapping[str, Any]) -> Evaluation | None
         return None
     try:
         known = read_metrics(path)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     return known if known.protocol.get("origin") == origin else None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from vaegan.checkpoints import write_text
+from vaegan.files import json_lines
 
 Value: TypeAlias = "float | str | Sequence[Value] | None"
 """What can be logged under one name: a figure, a date, a curve, a matrix."""
@@ -78,15 +79,8 @@ def scalars(values: Mapping[str, Value]) -> dict[str, float]:
 
 def _lines(path: Path, last_step: int) -> list[tuple[dict[str, Any], str]]:
     """The whole lines of steps up to and with ``last_step``: what they say, and their text with its line end."""
-    kept = []
-    for text in path.read_bytes().splitlines() if path.exists() else []:
-        try:
-            line = json.loads(text)
-            if line["step"] <= last_step:
-                kept.append((line, text.decode() + "\n"))
-        except (ValueError, TypeError, KeyError, RecursionError):
-            continue  # torn when the machine stopped
-    return kept
+    found = json_lines(path) if path.exists() else []
+    return [(line, text.decode() + "\n") for line, text in found if line["step"] <= last_step]
 
 
 def _plain(value: Value) -> Value:

@@ -84,7 +84,7 @@ class Recorder:
         self.run.write_config(self.config)
         self.history = History(self.run.history_file, step)
         self.timing = History(self.run.timing_file, step)
-        run_id = self.checkpoint.state["wandb"] if self.checkpoint else None
+        run_id = self.checkpoint.state.get("wandb") if self.checkpoint else None
         self.tracker = Tracker.start(self.config, self.run.path, run_id, self.console.note)
         for line in self.history.resumed:  # of which W&B may have lost what it had not written to its file yet
             self.tracker.log(line["step"], scalars(line))
@@ -274,7 +274,10 @@ class Recorder:
             pictures["sample"] = grid(model.sample(GRID, self.config.seed), columns=8)
         self.run.samples.mkdir(exist_ok=True)
         for name, picture in pictures.items():
-            picture.save(self.run.samples / f"step_{state.step:08d}_{name}.png")
+            file = self.run.samples / f"step_{state.step:08d}_{name}.png"
+            if file.is_symlink():  # which would be followed
+                file.unlink()
+            picture.save(file)
         self.tracker.images(state.step, {f"grid/{name}": picture for name, picture in pictures.items()})
 
     def _evaluate(self, state: State) -> None:

@@ -31,7 +31,7 @@ def newest_checkpoint(
         if run.exists:
             _see_that_it_is_this_run(config, run, resume, extend)
         checkpoint = load_latest(run.checkpoints, console.note)
-        if checkpoint is not None and checkpoint.state["fingerprint"] != data.fingerprint:
+        if checkpoint is not None and checkpoint.state.get("fingerprint") != data.fingerprint:
             raise Mistake(f"{run.path}: the images are no longer those that the run was started with")
         if checkpoint is not None and checkpoint.step > config.train.steps:
             raise Mistake(f"train.steps: {config.train.steps} are fewer than the {checkpoint.step} that {run.path} has")

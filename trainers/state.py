@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from vaegan.checkpoints import Checkpoint
 from vaegan.config.schema import Config
+from vaegan.errors import Mistake
 from vaegan.models import Autoencoder
+from vaegan.wording import one_line, shown, word
 
 from .meter import Meter
 from .step import Family, Networks
@@ -80,14 +82,52 @@ def to_checkpoint(state: State, meter: Meter, extra: Mapping[str, Any]) -> Check
 
 
 def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> None:
-    """Put a training where a checkpoint left it, on any number of processes."""
+    """Put a training where a checkpoint left it, on any number of processes.
+
+    Raises:
+        Mistake: It is not a checkpoint of such a training; nothing was changed then.
+    """
+    try:
+        meter = _see_that_it_fits(state, checkpoint, accelerator)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        name = f"checkpoints/step_{checkpoint.step:08d}"
+        raise Mistake(f"{name}: not a checkpoint of this run ({one_line(error)}); delete it, then resume") from error
     for name, network in state.networks.items():
         network.load_state_dict(checkpoint.tensors[name])
         _from_names(network, state.optimizers[name], checkpoint.tensors[f"{name}.optimizer"])
     state.average.load_state_dict(checkpoint.tensors["average"])
     state.step = checkpoint.step
     state.updates, state.skipped = checkpoint.state["updates"], checkpoint.state["skipped"]
-    state.meter.restore(checkpoint.state["meter"], accelerator)
+    state.meter = meter
+
+
+def _see_that_it_fits(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> Meter:
+    """The meter of a checkpoint whose tensors are those that this training has; any error says that they are not."""
+    for name, network in {**state.networks, "average": state.average}.items():
+        _see_same_tensors(checkpoint.tensors[name], network.state_dict())
+    for name, network in state.networks.items():
+        moments = {
+            f"{key}/{moment}": parameter if moment != "step" else torch.zeros(())
+            for key, parameter in network.named_parameters()
+            for moment in ("step", "exp_avg", "exp_avg_sq")
+        }
+        found = checkpoint.tensors[f"{name}.optimizer"]
+        if found:  # there are none before the first update
+            _see_same_tensors(found, moments)
+    for count in (checkpoint.state["updates"], checkpoint.state["skipped"]):
+        if type(count) is not int or not 0 <= count <= checkpoint.step:
+            raise ValueError(f"{shown(count)} updates in {checkpoint.step} steps")
+    meter = Meter()
+    meter.restore(checkpoint.state["meter"], accelerator)
+    return meter
+
+
+def _see_same_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    if found.keys() != wanted.keys():
+        raise ValueError(f"{word(min(found.keys() ^ wanted.keys()))} is only in one of them")
+    for key, tensor in wanted.items():
+        if (found[key].shape, found[key].dtype) != (tensor.shape, tensor.dtype):
+            raise ValueError(f"{key}: {found[key].dtype} of shape {tuple(found[key].shape)}")
 
 
 def _by_name(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

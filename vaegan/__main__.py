@@ -237,7 +237,8 @@ def _train(
 
 def _default_folder(name: str) -> Path:
     """Where a config file or a recipe is recorded if nothing else is said."""
-    return Path("runs") / (Path(name).stem if Path(name).is_file() else name.replace("/", "-"))
+    own = Path(name).stem if Path(name).is_file() else name.replace("/", "-")
+    return Path("runs") / (own.strip(".") or "run")
 
 
 def _open(config: "Config", console: Console) -> "Data":

@@ -1,12 +1,13 @@
 """Files that somebody else may have put there: read without waiting for ever, removed without following links."""
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 SMALL = 2**24
 """Bytes of a file of text: a description, figures, checksums."""
@@ -37,6 +38,24 @@ def contents(path: Path, most: int = SMALL) -> bytes:
         if os.fstat(file.fileno()).st_size > most or len(found := file.read(most + 1)) > most:
             raise OSError(errno.EFBIG, f"File too large: more than {most:,} bytes", str(path))
         return found
+
+
+def json_lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
+    """The lines of a log, each an object of JSON with its ``step``, and their bytes; torn ones are passed over.
+
+    Raises:
+        OSError: As `opened`.
+    """
+    lines = []
+    with opened(path) as file:
+        for text in file.read().splitlines():
+            try:
+                line = json.loads(text.decode())
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(line, dict) and isinstance(line.get("step"), int):
+                lines.append((line, text))
+    return lines
 
 
 def remove(path: Path) -> None:

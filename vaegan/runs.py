@@ -21,6 +21,8 @@ from .files import contents
 from .models import Autoencoder, build_model
 from .wording import one_line, word
 
+ImageShape = tuple[Channels, Side, Side]
+"""(C, S, S)."""
 WEIGHTS, DESCRIPTION = "model.safetensors", "config.json"
 """Files of an exported model."""
 
@@ -114,7 +116,10 @@ class Run:
             weights = partial / WEIGHTS
             save_tensors(model.state_dict(), weights)
             described = Exported(
-                step=step, image_shape=model.image_shape, sha256=digest(weights), model=cast(ModelConfig, model.config)
+                step=step,
+                image_shape=cast(ImageShape, model.image_shape),
+                sha256=digest(weights),
+                model=cast(ModelConfig, model.config),
             )
             (partial / DESCRIPTION).write_text(described.model_dump_json(indent=1), encoding="utf-8")
 
@@ -124,8 +129,8 @@ class Exported(Section):
 
     step: int
     """Optimizer steps behind it."""
-    image_shape: tuple[Channels, Side, Side]
-    """(C, S, S) of its images."""
+    image_shape: ImageShape
+    """Of its images."""
     sha256: str
     """Of the file of weights, hexadecimal."""
     model: ModelConfig

@@ -24,7 +24,7 @@ def study_of(variants: dict[str, Config], title: str = "Tiny", seeds: tuple[int,
 
 
 def train_one(config: Config, folder: Path, data: Data, resume: bool) -> Run:
-    return train(config, folder, data, resume)
+    return train(config, folder, data, resume=resume)
 
 
 def run_study(

@@ -122,7 +122,7 @@ class Stopping(Console):
 def test_what_is_cut_off_is_resumed(finished: tuple[Path, Comparison], tmp_path: Path) -> None:
     def stopping(config: Config, folder: Path, data: Data, resume: bool) -> Run:
         console = Stopping() if folder == tmp_path / "ae" / "seed_5" else None
-        return train(config, folder, data, resume, console=console)
+        return train(config, folder, data, console=console, resume=resume)
 
     with pytest.raises(Interrupted):
         run_study(tmp_path, configs(), train_run=stopping)
@@ -134,7 +134,7 @@ def test_what_is_cut_off_is_resumed(finished: tuple[Path, Comparison], tmp_path:
 
     def counting(config: Config, folder: Path, data: Data, resume: bool) -> Run:
         trained.append(str(folder.relative_to(tmp_path)))
-        return train(config, folder, data, resume)
+        return train(config, folder, data, resume=resume)
 
     comparison = run_study(tmp_path, configs(), train_run=counting)
     assert trained == ["ae/seed_5", "vaegan3/seed_5", "vae/seed_6", "ae/seed_6", "vaegan3/seed_6"]

@@ -106,3 +106,17 @@ def test_answers_and_notes_go_to_their_own_streams(capsys):
     said = capsys.readouterr()
     assert said.err == "note\n"
     assert said.out.startswith("answer\n") and "psnr [dB]" in said.out and "20.5" in said.out
+
+
+def test_what_somebody_else_wrote_gives_no_commands_to_the_terminal(capsys) -> None:
+    """Names of files and messages of libraries can hold escape sequences and line breaks."""
+    console, evil = Console(), "a\x1b[2J\x9b31m\rb\u202ec\udcff"
+    console.say(f"{evil}\nsecond line")
+    console.note(f"{evil}\nno second line")
+    console.table(["figure", evil], [[evil, "1"]])
+    with console.progress(evil, "images"):
+        pass
+    said = capsys.readouterr()
+    assert said.err == "a\\x1b[2J\\x9b31m\\rb\\u202ec\\udcff\\nno second line\n"
+    assert said.out.splitlines()[:2] == ["a\\x1b[2J\\x9b31m\\rb\\u202ec\\udcff", "second line"]
+    assert all(line.isprintable() for line in said.out.splitlines())

@@ -91,6 +91,8 @@ def test_broken_and_tiny_files_are_named_in_one_warning_and_skipped(tmp_path: Pa
     (tmp_path / "dog" / "bomb.png").write_bytes(bomb())
     (tmp_path / "dog" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "dog" / "line\nbreak.png").write_bytes(b"?")
+    os.mkfifo(tmp_path / "dog" / "pipe.png")
+    (tmp_path / "dog" / "device.png").symlink_to("/dev/zero")
     picture(7, 300).save(tmp_path / "cat" / "tiny.png")
     data, said = opened(tmp_path, cache=cache)
     splits = (data.train, data.validation, data.test)
@@ -98,10 +100,11 @@ def test_broken_and_tiny_files_are_named_in_one_warning_and_skipped(tmp_path: Pa
     good = [path for path in tmp_path.rglob("[0-9]*.png")]
     expected = torch.stack([torch.from_numpy(read_image(path, 16, 3)) for path in good])
     assert len(good) == 20 and {image.numpy().tobytes() for image in shown} == {x.numpy().tobytes() for x in expected}
-    assert len(said) == 1 and "\n" not in said[0] and said[0].startswith("data.root: 6 files")
-    for name in ("text.jpg", "empty.png", "bomb.png", "gone.png", "line\\nbreak.png", "tiny.png (7x300 pixels"):
+    assert len(said) == 1 and "\n" not in said[0] and said[0].startswith("data.root: 8 files")
+    for name in ("text.jpg", "empty.png", "bomb.png", "gone.png", "line\\nbreak.png", "tiny.png (7x300 pixels",
+        "pipe.png (not a regular file)", "device.png (not a regular file)"):  # fmt: skip
         assert name in said[0]
-    with pytest.raises(Mistake, match=r"data.strict: 6 of the files.*text\.jpg"):
+    with pytest.raises(Mistake, match=r"data.strict: 8 of the files.*text\.jpg"):
         opened(tmp_path, cache=cache, strict=True)
 
 

@@ -62,7 +62,7 @@ class _Loader(yaml.SafeLoader):
 
 def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
     """Decimal: PyYAML's own also takes base 60, and hexadecimal numbers longer than Python will print."""
-    return int(loader.construct_scalar(node))  # type: ignore[no-untyped-call]
+    return int(loader.construct_scalar(node))
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
