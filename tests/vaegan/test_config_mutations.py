@@ -122,6 +122,7 @@ def test_mutated_configs_are_planned_or_refused_in_one_line(count: int, tmp_path
     monkeypatch.chdir(tmp_path)
     Path("whole.yaml").write_text(dump(WHOLE[0]))
     chance, answers = random.Random(count), Counter()
+    assert vaegan("train", "whole.yaml", "--dry-run")[0] == 0  # and everything is imported
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number in range(count):
         how, name, settings = ("tree", "text", "settings")[number % 3], "mutated.yaml", []
@@ -147,6 +148,7 @@ def test_mutated_configs_are_planned_or_refused_in_one_line(count: int, tmp_path
 def test_the_largest_networks_are_planned_without_their_weights(tmp_path, monkeypatch, vaegan) -> None:
     monkeypatch.chdir(tmp_path)
     Path("whole.yaml").write_text(dump(WHOLE[0]))
+    assert vaegan("train", "whole.yaml", "--dry-run")[0] == 0  # and everything is imported
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     parts = [f"{part}.{key}" for part in ("model", "model.discriminator") for key in ("width=4096", "depth=16")]
     for network in ("mlp", "conv", "resnet"):
