@@ -144,12 +144,7 @@ class Recorder:
         self._write("the log", state.step, lambda: self.history.write(state.step + 1, {"skipped": terms}))
 
     def stop(self, state: State, broken: str | None = None) -> NoReturn:
-        """Write a checkpoint and end the training, as a signal asks or since images cannot be read.
-
-        Args:
-            state: The training.
-            broken: What this process cannot read.
-        """
+        """Write a checkpoint and end the training: a signal asks for it, or there is what this process cannot read."""
         self.save(state, at_all_costs=True)
         reasons = [each for each in gathered(broken) if each]
         if reasons:
@@ -159,9 +154,7 @@ class Recorder:
     def save(self, state: State, at_all_costs: bool = False) -> None:
         """Write a checkpoint, and the averaged model as it is now, if there is something new.
 
-        Args:
-            state: The training.
-            at_all_costs: Whether nothing comes after that could make up for a checkpoint that cannot be written.
+        ``at_all_costs`` there must be one, since nothing comes after that could make up for it.
         """
         if state.step == self.saved:
             return
