@@ -26,7 +26,7 @@ def refused(vaegan):
 def fails(error: BaseException) -> Callable[..., None]:
     """A training that ends like this."""
 
-    def train(*given: object) -> None:
+    def train(*given: object, **options: object) -> None:
         raise error
 
     return train
