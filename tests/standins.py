@@ -60,8 +60,12 @@ def write_alexnet(folder: Path) -> Path:
     """AlexNet's state dict with random weights, named after its hash."""
     from torchvision.models import alexnet
 
+    with torch.device("meta"):
+        layers = alexnet(weights=None).features
+    layers.to_empty(device="cpu")
     with seeded(1, "stand-in"):
-        weights = {f"features.{name}": value for name, value in alexnet(weights=None).features.state_dict().items()}
+        layers.apply(lambda layer: layer.reset_parameters() if isinstance(layer, torch.nn.Conv2d) else None)
+    weights = {f"features.{name}": value for name, value in layers.state_dict().items()}
     folder.mkdir(parents=True)
     torch.save(weights, folder / "new.pth")
     return named_by_hash(folder / "new.pth")

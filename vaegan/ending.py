@@ -12,6 +12,7 @@ import click
 
 from .errors import Failure, Interrupted, Mistake
 from .processes import described, joined, leave, rank
+from .wording import printable
 
 HEAD_START = 1.0
 """Seconds by which the first process, which speaks, may come later than the others to the same end: launchers end those
@@ -52,6 +53,7 @@ def _end(message: str, code: int, everywhere: bool = False) -> NoReturn:
     if everywhere:
         with suppress(RuntimeError):  # where the others have gone already
             leave()
+    message = printable(message)
     if rank() == 0:
         click.echo(f"vaegan: {message}", err=True)
     elif everywhere:

@@ -1,5 +1,15 @@
-"""The command line in this process, and a folder to use it in."""
+"""The command line in this process, a folder to use it in, and disks that are not waited for."""
+
+import os
+
+import pytest
 
 from ..cli.conftest import vaegan, work
 
 __all__ = ["vaegan", "work"]
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take most of the time."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)

@@ -132,7 +132,9 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
             size = math.prod(shape)
             if size > MOST:
                 raise ValueError(f"more than {MOST:,} bytes")
-            data = file.read(size + 1)
+            data = bytearray()
+            while len(data) <= size and (block := file.read(2**20)):
+                data += block
         return np.frombuffer(data, dtype=np.uint8).reshape(shape)
     except (ValueError, IndexError, EOFError, OSError, zlib.error) as error:
         raise Mistake(f"data.root: {found}: damaged ({one_line(error)}); delete it and fetch it again") from error
