@@ -187,6 +187,9 @@ def test_two_settings_that_cannot_go_together(write):
         ("model: !!python/object/apply:os.system ['touch pwned']", "only plain values are read (line 1)"),
         ("model: {family: vae}", "data: missing; allowed: mapping of source,"),
         ("model: {width: 8}\ndata: {}\ntrain: {}", "model.family: missing; allowed: ae | vae | vaegan"),
+        ("#" * 300_000, "File too large: more than 262,144 bytes"),
+        ("seed: !!int 0x" + "f" * 5000, "not YAML: invalid literal"),
+        ("!!merge x: {seed: 1}", "a key must be a word (line 1)"),
     ],
 )
 def test_files_that_are_no_config(content, expected, write):
