@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from pydantic import ConfigDict, TypeAdapter
 
 from vaegan.checkpoints import write_text
 from vaegan.config.comparing import differences, flat
@@ -20,6 +21,7 @@ from vaegan.config.schema import Metric as MetricName
 from vaegan.console import Console, Update, silent
 from vaegan.data import Images
 from vaegan.errors import Mistake
+from vaegan.files import contents
 from vaegan.models import Autoencoder
 from vaegan.processes import gathered, place, together
 
@@ -34,6 +36,8 @@ from .sums import Sums, added, over_processes
 @dataclass(frozen=True)
 class Evaluation:
     """What a model is worth, and how that was measured."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
 
     metrics: dict[str, float]
     """Figures by name, all finite: ``reconstruction/...`` of pairs, ``sample/...`` of images from the prior,
@@ -215,5 +219,5 @@ def write_metrics(evaluation: Evaluation, path: Path) -> None:
 
 
 def read_metrics(path: Path) -> Evaluation:
-    """The evaluation that `write_metrics` wrote."""
-    return Evaluation(**json.loads(path.read_text()))
+    """The evaluation that `write_metrics` wrote; ValueError where it is not what that writes."""
+    return TypeAdapter(Evaluation).validate_json(contents(path))

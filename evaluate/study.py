@@ -1,6 +1,7 @@
 """A study: every variant trained for every seed at the same budget, judged alike, and set side by side."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -163,8 +164,10 @@ def price(timing: Path) -> tuple[float, float]:
         Mistake: The file does not say so.
     """
     try:
-        lines = [line for line, _ in json_lines(timing)]
-        return sum(float(line["seconds"]) for line in lines), max(float(line["memory_bytes"]) for line in lines)
+        seconds, memory = ([float(line[key]) for line, _ in json_lines(timing)] for key in ("seconds", "memory_bytes"))
+        if not all(0 <= value < math.inf for value in (*seconds, *memory)):
+            raise ValueError("numbers that no clock shows")
+        return sum(seconds), max(memory)
     except (KeyError, TypeError, ValueError, OverflowError):
         raise Mistake(f"{timing}: not what a training writes; train the run again") from None
 

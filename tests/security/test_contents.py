@@ -186,7 +186,6 @@ FIGURES: list[dict[str, object]] = [
 """What is written over whole figures; ...: it is left out."""
 
 
-@pytest.mark.xfail(reason="evaluate/runner.py: read_metrics takes whatever there is")
 def test_cached_figures_that_are_none_are_measured_again(tmp_path: Path) -> None:
     def known(over: dict[str, object]) -> bool:
         whole = {"metrics": {"a": 1.5}, "protocol": {"origin": {}}, "curves": {"frequency": [0.5]}} | over
@@ -197,7 +196,6 @@ def test_cached_figures_that_are_none_are_measured_again(tmp_path: Path) -> None
     assert [over for over in FIGURES if known(over)] == []
 
 
-@pytest.mark.xfail(reason="evaluate/study.py: price takes numbers that no clock shows")
 @pytest.mark.parametrize("key", ["seconds", "memory_bytes"])
 def test_times_and_bytes_that_are_none(key: str, tmp_path: Path) -> None:
     file = tmp_path / "timing.jsonl"
