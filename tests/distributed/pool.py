@@ -37,7 +37,8 @@ class Pool:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for process in self.processes:
+        for process in self.processes:  # its end of file it may never see, where a fork of this process is left
+            process.stdin.write("\n")
             process.stdin.close()
         for process in self.processes:
             process.wait(timeout=60)

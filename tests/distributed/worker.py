@@ -118,11 +118,11 @@ TASKS = {"training": training, "traffic": traffic}
 
 
 def main() -> None:
-    """Work until there is nothing to read; a line of JSON for each job: what came of it, or how it failed."""
+    """Work until a line is empty; a line of JSON for each job: what came of it, or how it failed."""
     torch.set_num_threads(1)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed
-    for line in sys.stdin:
+    while line := sys.stdin.readline().strip():
         job = json.loads(line)
         os.environ |= job["environment"]
         try:

@@ -3,6 +3,8 @@
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -161,6 +163,21 @@ def test_decoding_processes_outlive_ctrl_c_and_end_with_the_stream(folder: Path)
         update={"workers": 0}), 5, 12, WHOLE, None, CPU, 0, 9))))  # fmt: skip
     del steps
     assert not set(children()) - before
+
+
+KEPT_TO_THE_END = """
+import sys
+from tests.vaegan.test_data_stream import CPU, WHOLE, Path, batches, files
+
+data, opened = files(Path(sys.argv[1]), 2)
+sys.kept = batches(opened.train, data, 5, 12, WHOLE, None, CPU, 0, 50)
+next(sys.kept)
+"""
+
+
+def test_a_stream_that_is_still_held_at_exit_holds_nobody_up(folder: Path) -> None:
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", KEPT_TO_THE_END, str(folder)], cwd=root, check=True, timeout=60)
 
 
 def test_a_set_held_on_the_device_gives_the_same_bits() -> None:

@@ -1,11 +1,15 @@
 """The training stream: which images each optimizer step shows to each process, and how they get to its device."""
 
+import atexit
 import signal
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
 import torch
@@ -155,20 +159,34 @@ def _from_workers(images: Images, wanted: _Steps, workers: int, device: torch.de
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # the loader would draw from the global one
         )
+        others = set(active_children())
         results = iter(loader)
-    while True:
-        try:
-            batch = next(results)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise Failure(
-                f"data.workers: a decoding process died ({reason}); resume, perhaps with 0 of them"
-            ) from error
-        if isinstance(batch, Failure):
-            raise batch
-        yield _moved(batch, device)
+    processes = set(active_children()) - others
+    # They hold back the SIGTERM by which `multiprocessing` would end them with this process, and wait for that.
+    end = atexit.register(partial(_kill, processes))
+    try:
+        while True:
+            try:
+                batch = next(results)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                reason = str(error).splitlines()[0]
+                raise Failure(
+                    f"data.workers: a decoding process died ({reason}); resume, perhaps with 0 of them"
+                ) from error
+            if isinstance(batch, Failure):
+                raise batch
+            yield _moved(batch, device)
+    finally:
+        del results  # which asks them to end, and gives them time
+        end()
+        atexit.unregister(end)
+
+
+def _kill(processes: set[BaseProcess]) -> None:
+    for process in processes:
+        process.kill()
 
 
 @contextmanager
