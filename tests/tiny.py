@@ -1,14 +1,17 @@
 """The smallest runs that have everything: 8x8 digits, four latent dimensions, eight channels."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
 from vaegan.checkpoints import Checkpoint, load_latest
 from vaegan.config.reading import check, merge, parse_overrides
 from vaegan.config.schema import Config
+from vaegan.runs import Run
 
 FAMILIES = ("ae", "vae", "vaegan2", "vaegan3")
 NETWORKS = ("mlp", "conv", "resnet")
@@ -73,3 +76,12 @@ def farthest(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[float, s
 def same_bits(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     """Whether two sets of tensors are equal, bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def assert_same_history(one: Run, two: Run) -> None:
+    """Assert that two runs have logged the same figures at the same steps, up to the rounding of sums."""
+    lines = [[json.loads(line) for line in run.history_file.read_text().splitlines()] for run in (one, two)]
+    assert lines[0] and [line["step"] for line in lines[0]] == [line["step"] for line in lines[1]]
+    for a, b in zip(*lines, strict=True):
+        assert a.keys() == b.keys()
+        assert all(b[key] == pytest.approx(a[key], rel=1e-6, abs=1e-9) for key in a if isinstance(a[key], float))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import torch
@@ -79,7 +79,7 @@ def train(
             config.train.micro_batch_size, accelerator.device, state.step, config.train.steps,
         )  # fmt: skip
         title = f"Training {config.track.name or folder.name}"
-        with console.progress(title, "images", config.train.batch_size) as progress:
+        with closing(stream), console.progress(title, "images", config.train.batch_size) as progress:
             for micro_batches, broken in with_failures(stream):
                 if interrupts.anywhere(or_else=broken is not None):
                     recorder.stop(state, broken)

@@ -10,7 +10,7 @@ import pytest
 from vaegan.config import dump
 from vaegan.runs import Run
 
-from ..forked.client import Forked, Training
+from ..forked.client import Command, Forked
 from ..tiny import flat, last, same_bits, tiny
 from ..wandb_file import history, kinds, read_run, read_runs
 
@@ -26,16 +26,19 @@ STOPS = ("SIGKILL@79", "SIGKILL@82", "SIGTERM@90")
 LOST = r"W&B: tracking is off, {} failed \(.*{}.*\); the training goes on"
 UNOPENED = r"W&B: tracking is off, the run could not be opened \(.*{}.*\); the training goes on"
 OFFLINE = r"W&B: recording offline, .*{}.*; `wandb sync {}/wandb/offline-run-\*` uploads the run later"
-FAULTS: dict[str, tuple[Training, str]] = {
-    "service@5": (Training(["short.yaml"], "service@5"), LOST.format("logging( images)?", "Connection lost")),
-    "service@finish": (Training(["short.yaml"], "service@finish"), LOST.format("finishing", "Connection lost")),
-    "folder@5": (Training(["short.yaml"], "folder@5"), LOST.format("finishing", "is gone")),
-    "folder@finish": (Training(["short.yaml"], "folder@finish"), LOST.format("finishing", "is gone")),
-    "file": (Training(["short.yaml"]), UNOPENED.format("NotADirectoryError")),
-    "address": (Training(["short.yaml"], environment={"WANDB_BASE_URL": "nonsense"}), UNOPENED.format("base_url")),
+FAULTS: dict[str, tuple[Command, str]] = {
+    "service@5": (Command(["train", "short.yaml"], "service@5"), LOST.format("logging( images)?", "Connection lost")),
+    "service@finish": (Command(["train", "short.yaml"], "service@finish"), LOST.format("finishing", "Connection lost")),
+    "folder@5": (Command(["train", "short.yaml"], "folder@5"), LOST.format("finishing", "is gone")),
+    "folder@finish": (Command(["train", "short.yaml"], "folder@finish"), LOST.format("finishing", "is gone")),
+    "file": (Command(["train", "short.yaml"]), UNOPENED.format("NotADirectoryError")),
+    "address": (
+        Command(["train", "short.yaml"], environment={"WANDB_BASE_URL": "nonsense"}),
+        UNOPENED.format("base_url"),
+    ),
     "server": (
-        Training(
-            ["short.yaml", "track.wandb=online"],
+        Command(
+            ["train", "short.yaml", "track.wandb=online"],
             environment={"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"},
         ),
         OFFLINE.format(r"127\.0\.0\.1:9", "server"),
@@ -53,9 +56,11 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
         (folder / f"{name}.yaml").write_text(dump(config))
     (folder / "file").mkdir()
     (folder / "file/wandb").write_text("a file where a folder must be")
-    jobs = {"stopped": [Training(["long.yaml", "--resume"], how) for how in (*STOPS, "")]}  # the longest one first
-    jobs |= {fault: [training] for fault, (training, _) in FAULTS.items()}
-    jobs |= {config: [Training([f"{config}.yaml", "track.wandb=disabled"])] for config in CONFIGS}
+    jobs = {
+        "stopped": [Command(["train", "long.yaml", "--resume"], how) for how in (*STOPS, "")]
+    }  # the longest one first
+    jobs |= {fault: [command] for fault, (command, _) in FAULTS.items()}
+    jobs |= {config: [Command(["train", f"{config}.yaml", "track.wandb=disabled"])] for config in CONFIGS}
     with Forked(folder) as forked:
         forked.do(jobs)
         yield forked

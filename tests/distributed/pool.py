@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,8 @@ from threading import Condition
 from typing import Any
 
 import torch
+
+from ..forked.ports import free_port
 
 SIZE = 4
 """Processes that are kept."""
@@ -71,10 +72,3 @@ class Pool:
         """The answers of several companies, as many at a time as there are processes for."""
         with ThreadPoolExecutor(len(self.processes)) as threads:
             return list(threads.map(lambda job: self.run(job[0], job[1], **job[2]), jobs))
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        return int(listener.getsockname()[1])

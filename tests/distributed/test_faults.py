@@ -1,139 +1,126 @@
-"""What happens to one process of a launch ends all of them soon, with a line that says why and no lost work."""
+"""What happens to one process of a company ends all of them soon, with a line that says why and no lost work."""
 
-import json
-import os
-import signal
-import time
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from vaegan.config import dump
-from vaegan.data import open_data
 from vaegan.runs import Run
-from vaegan.trainers import train
 
-from ..tiny import EVERYTHING, farthest, flat, last, tiny
-from .launched import TORCHRUN, VAEGAN, Launch
-from .pool import free_port
+from ..forked.client import Command, Ended, Forked
+from ..tiny import EVERYTHING, assert_same_history, farthest, flat, last, tiny
 
 SOON = 60.0
 """Seconds within which nobody waits any more for who has gone."""
-LONG = ("train.steps=100000", "train.checkpoint_every=5")
-TRAIN = ("train", "tiny.yaml", "--output", "run")
-LOST = "another process of this launch has ended; go on from the last checkpoint with --resume"
+LOST = "vaegan: another process of this launch has ended; {}\n"
+RESUME = "go on from the last checkpoint with --resume"
+WORDS = (
+    *EVERYTHING, "model.discriminator.spectral_norm=true", "train.dtype=float64", "train.steps=12", "train.log_every=5",
+    "train.checkpoint_every=3", "train.evaluate_every=4", "evaluate.metrics=[psnr]", "evaluate.batch_size=16",
+)  # fmt: skip
+FROM_FILES = (
+    "data.source=folder", "data.channels=3", "data.cache=none", "data.validation=0", "data.test=0",
+    "train.steps=30", "train.checkpoint_every=null", "train.evaluate_every=null",
+)  # fmt: skip
+TRAIN = Command(["train", "tiny.yaml", "--resume"], processes=2)
+COMPARE = Command(["compare", "study.yaml"], processes=2)
+MOMENTS = {"reading": 0, "1": 0, "7": 6, "evaluation": 4, "step_00000006": 4}
+"""When a process is killed, and the step of the checkpoint that is then the newest."""
+WRITING = "step_00000006"
+"""The only one of these moments that the first process is alone in."""
+KILLED = [(moment, rank) for moment in MOMENTS for rank in (0, 1) if rank == 0 or moment != WRITING]
+COMPANIES = ((2, 1), (1, 2), (2, 2))
+"""How many processes are killed all at once, and how many go on."""
 
 
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """A folder with the config."""
-    (tmp_path / "tiny.yaml").write_text(dump(tiny("vaegan3", *LONG)))
-    return tmp_path
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    """All commands, done."""
+    folder = tmp_path_factory.mktemp("faults")
+    (folder / "tiny.yaml").write_text(dump(tiny("vaegan3", *WORDS)))
+    (folder / "files.yaml").write_text(dump(tiny("vaegan3", f"data.root={folder}/images", *FROM_FILES)))
+    (folder / "study.yaml").write_text(yaml.safe_dump({"title": "One", "variants": {"one": {"recipe": "judged.yaml"}}}))
+    (folder / "judged.yaml").write_text(dump(tiny("vae", "evaluate.metrics=[psnr]", "evaluate.batch_size=16")))
+    alone = replace(TRAIN, processes=1)
+    jobs = {"alone": [alone]}
+    for moment, rank in KILLED:
+        killed = replace(TRAIN, how=f"SIGKILL@{moment}", disturbed=rank)
+        jobs[f"{moment}-{rank}"] = [killed, replace(alone, how="moment 0")]
+    for before, after in COMPANIES:
+        companies = replace(TRAIN, how="SIGKILL@7", processes=before), replace(TRAIN, processes=after)
+        jobs[f"{before}-{after}"] = list(companies)
+    for rank in (0, 1):
+        jobs[f"compare-{rank}"] = [replace(COMPARE, how="SIGKILL@evaluation", disturbed=rank), COMPARE]
+    with Forked(folder) as forked:
+        forked.do(jobs)
+        yield forked
 
 
-def checkpointed(launch: Launch) -> int:
-    """Wait for a checkpoint; the step of the newest one then."""
-    while not (launch.run / "checkpoints").is_dir() or not any((launch.run / "checkpoints").glob("step_????????")):
-        assert launch.process.poll() is None
-        time.sleep(0.02)
-    return last(launch.run).step
+def check_loss(company: list[Ended], rank: int, mend: str, noted: str = "") -> None:
+    """Of two processes, of which the first has noted this, one was killed, and the other has said so soon."""
+    killed, other = company[rank], company[1 - rank]
+    before, speaks = (noted, "[rank 1] ") if rank == 0 else ("", noted)
+    assert (killed.code, killed.out, killed.err) == (-9, "", before)
+    assert (other.code, other.out, other.err) == (1, "", speaks + LOST.format(mend))
+    assert abs(other.seconds - killed.seconds) < SOON
+
+
+def check_end(forked: Forked, name: str) -> None:
+    """A run has ended as the one that nothing happened to."""
+    one, two = Run(forked.folder / "alone"), Run(forked.folder / name)
+    difference, where = farthest(flat(last(one.path)), flat(last(two.path)))
+    assert difference < 1e-8, where
+    assert_same_history(one, two)
+
+
+@pytest.mark.parametrize(("moment", "rank"), KILLED)
+def test_a_killed_process_ends_the_other_and_costs_nothing(forked: Forked, moment: str, rank: int) -> None:
+    name = f"{moment}-{rank}"
+    company, (resumed,) = forked.companies(name)
+    check_loss(company, rank, "start again" if moment == "reading" else RESUME)
+    assert (resumed.code, resumed.err) == (0, "")
+    assert resumed.moments.count("before gradients") == 12 - MOMENTS[moment]
+    check_end(forked, name)
+
+
+@pytest.mark.parametrize(("before", "after"), COMPANIES)
+def test_a_killed_company_goes_on_in_other_numbers_as_if_it_had_not_been(forked, before: int, after: int) -> None:
+    killed, resumed = forked.companies(f"{before}-{after}")
+    assert [each.code for each in killed] == [-9] * before
+    assert [(each.code, each.err) for each in resumed] == [(0, "")] * after
+    check_end(forked, f"{before}-{after}")
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_killed_process_ends_the_others(work: Path, rank: int) -> None:
-    launch = Launch(work, *VAEGAN, *TRAIN, "--processes", "2").begun()
-    step = checkpointed(launch)
-    os.kill(launch.worker(rank), signal.SIGKILL)
-    start = time.monotonic()
-    code, out, err = launch.ended()
-    assert time.monotonic() - start < SOON
-    assert (code, out) == (1, "")
-    other = "vaegan" if rank else "[rank 1] vaegan"
-    assert set(err.splitlines()) == {f"{other}: {LOST}", f"vaegan: process {rank} was ended by SIGKILL"}
-    kept = last(launch.run).step
-    assert kept >= step
-    assert Launch(work, *VAEGAN, *TRAIN, "--resume").begun(kept).stopped() > kept
+def test_a_process_killed_while_a_study_is_judged_ends_the_other(forked: Forked, rank: int) -> None:
+    company, again = forked.companies(f"compare-{rank}")
+    check_loss(company, rank, "start again", "one/seed_0: training\n")
+    assert [each.code for each in again] == [0, 0], again
+    assert "finished already" in again[0].err and (forked.folder / f"compare-{rank}/report.html").is_file()
 
 
-@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), pytest.param(2, 2, marks=pytest.mark.long)])
-def test_a_killed_launch_goes_on_with_other_processes_as_if_it_had_not_been(before, after, tmp_path: Path) -> None:
-    words = ("train.dtype=float64", "train.steps=200", "train.checkpoint_every=5", "train.log_every=7")
-    config = tiny("vaegan3", *EVERYTHING, *words)
-    (tmp_path / "tiny.yaml").write_text(dump(config))
-    alone = train(config, tmp_path / "alone", open_data(config.data))
-    launch = Launch(tmp_path, *VAEGAN, *TRAIN, "--processes", str(before)).begun(6)
-    launch.lose()
-    assert launch.ended()[0] == -signal.SIGKILL
-    killed = last(launch.run).step
-    assert 5 <= killed < 200
-    assert Launch(tmp_path, *VAEGAN, *TRAIN, "--processes", str(after), "--resume").ended()[0] == 0
-    difference, where = farthest(flat(last(alone.path)), flat(last(launch.run)))
-    assert difference < 1e-8, where
-    lines = [[json.loads(line)["step"] for line in run.history_file.open()] for run in (alone, Run(launch.run))]
-    assert lines[0] == lines[1]
-
-
-def test_a_second_ctrl_c_stops_all_processes_at_once(work: Path) -> None:
-    slow = ("model.width=1024", "model.depth=4", "train.batch_size=2000", "train.log_every=1")
-    launch = Launch(work, *VAEGAN, *TRAIN, *slow, "--processes", "2")
-    while not Run(launch.run).exists:
-        assert launch.process.poll() is None
-        time.sleep(0.05)
-    time.sleep(1)
-    for _ in range(2):
-        launch.process.send_signal(signal.SIGINT)
-        time.sleep(1.5)
-    assert launch.process.wait(timeout=20) == 130
-    assert "vaegan: interrupted" in launch.ended()[2] and not Run(launch.run).checkpoints.exists()
-
-
-def test_a_lost_machine_ends_the_other(work: Path) -> None:
-    meeting = ("--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={free_port()}")
-    machines = [Launch(work, *TORCHRUN, *meeting, f"--node_rank={rank}", "-m", "vaegan", *TRAIN) for rank in range(2)]
-    checkpointed(machines[0].begun())
-    machines[1].lose()
-    start = time.monotonic()
-    code, _, err = machines[0].ended()
-    assert time.monotonic() - start < SOON
-    assert code != 0 and f"vaegan: {LOST}\n" in err
-    machines[1].ended()
-
-
-def test_a_signal_to_the_launch_leaves_a_checkpoint(work: Path) -> None:
-    step = Launch(work, *VAEGAN, *TRAIN, "--processes", "2").begun().stopped()
-    launch = Launch(work, *VAEGAN, *TRAIN, "--processes", "2", "--resume").begun(step)
-    launch.process.send_signal(signal.SIGINT)
-    code, out, err = launch.ended()
-    more = last(launch.run).step
-    assert (code, out, err) == (130, "", f"vaegan: run: stopped at step {more}; go on with --resume\n") and more > step
-
-
-def truncate(path: Path) -> None:
-    """Leave the beginning of a file."""
-    path.write_bytes(path.read_bytes()[:100])
-
-
-@pytest.mark.parametrize("spoil", [Path.unlink, pytest.param(truncate, marks=pytest.mark.long)])
-def test_an_image_that_one_process_cannot_read_any_more_stops_both(tmp_path: Path, spoil) -> None:
-    (tmp_path / "images").mkdir()
-    files = [tmp_path / f"images/{number:02d}.png" for number in range(16)]
+@pytest.mark.parametrize("spoiled", ["lose", "spoil"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_one_process_cannot_read_any_more_stops_both(forked, spoiled: str, workers: int) -> None:
+    name = f"{spoiled}-{workers}"
+    file = forked.folder / "images/03.png"
+    file.parent.mkdir(exist_ok=True)
     noise = np.random.default_rng(0)
-    for file in files:
-        Image.fromarray(noise.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(file)
-    words = ("data.source=folder", "data.root=images", "data.channels=3", "data.cache=none", "data.workers=1",
-             "data.validation=0", "data.test=0", "train.steps=100000", "train.checkpoint_every=null")  # fmt: skip
-    (tmp_path / "tiny.yaml").write_text(dump(tiny("vaegan3")))
-    launch = Launch(tmp_path, *VAEGAN, *TRAIN, *words, "--processes", "2").begun()
-    assert not Run(launch.run).checkpoints.exists()
-    whole = files[3].read_bytes()
-    spoil(files[3])
-    code, out, err = launch.ended()
-    step = last(launch.run).step
-    assert (code, out) == (1, "") and err.startswith(f"vaegan: {files[3]}: ")
-    assert err.endswith(f"mend or restore this image, then resume (the checkpoint of step {step} is kept)\n")
-    assert len(err.splitlines()) == 1 and step > 0
+    for number in range(16):
+        picture = Image.fromarray(noise.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        picture.save(file.with_name(f"{number:02}.png"))
+    train = Command(["train", "files.yaml", f"data.workers={workers}", "--resume"], processes=2)
+    forked.do({name: [replace(train, how=f"{spoiled} {file}@3", disturbed=1)]})
+    ((first, other),) = forked.companies(name)
+    step = last(forked.folder / name).step
+    assert 3 <= step < 30 and (first.code, first.out, other.code, other.out, other.err) == (1, "", 1, "", "")
+    assert first.err.startswith(f"vaegan: {file}: ") and len(first.err.splitlines()) == 1
+    assert first.err.endswith(f"mend or restore this image, then resume (the checkpoint of step {step} is kept)\n")
 
-    files[3].write_bytes(whole)
-    assert Launch(tmp_path, *VAEGAN, *TRAIN, *words, "--resume").begun(step).stopped() > step
+    picture.save(file)
+    forked.do({name: [train]})
+    assert [each.code for each in forked.companies(name)[0]] == [0, 0] and last(forked.folder / name).step == 30

@@ -1,8 +1,11 @@
-"""Every documented way to start several processes starts them, and they train what one process trains."""
+"""Every documented way to start several processes starts them, trains what one process trains, and ends all of them."""
 
 import json
+import os
 import shutil
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,9 @@ from vaegan.data import open_data
 from vaegan.runs import Run
 from vaegan.trainers import train
 
+from ..forked.ports import free_port
 from ..tiny import EVERYTHING, farthest, flat, last, tiny
 from .launched import TORCHRUN, VAEGAN, Launch
-from .pool import free_port
 
 WORDS = (
     *EVERYTHING,
@@ -25,6 +28,10 @@ WORDS = (
     "evaluate.batch_size=50",
 )
 TRAIN = ("train", "tiny.yaml", "--output", "run")
+ENDLESS = ("train.steps=100000", "train.checkpoint_every=5", "train.decay=constant")
+SOON = 60.0
+"""Seconds within which nobody waits any more for who has gone."""
+LOST = "another process of this launch has ended; go on from the last checkpoint with --resume"
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +129,62 @@ def test_a_mistake_is_said_once(work: Path, words: tuple[str, ...], said: str) -
     code, out, err = Launch(work, *VAEGAN, *TRAIN, *words).ended()
     assert (code, out) == (2, "") and said in err
     assert len(err.splitlines()) == 1 and err.startswith("vaegan: ")
+
+
+def checkpointed(launch: Launch) -> int:
+    """Wait for a checkpoint; the step of the newest one then."""
+    while not (launch.run / "checkpoints").is_dir() or not any((launch.run / "checkpoints").glob("step_????????")):
+        assert launch.process.poll() is None
+        time.sleep(0.02)
+    return last(launch.run).step
+
+
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.long), 1])
+def test_a_killed_process_ends_the_launch(work: Path, rank: int) -> None:
+    launch = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, "--processes", "2").begun()
+    step = checkpointed(launch)
+    os.kill(launch.worker(rank), signal.SIGKILL)
+    start = time.monotonic()
+    code, out, err = launch.ended()
+    assert time.monotonic() - start < SOON
+    assert (code, out) == (1, "")
+    other = "vaegan" if rank else "[rank 1] vaegan"
+    assert set(err.splitlines()) == {f"{other}: {LOST}", f"vaegan: process {rank} was ended by SIGKILL"}
+    assert last(launch.run).step >= step
+
+
+@pytest.mark.long
+def test_a_lost_machine_ends_the_other(work: Path) -> None:
+    meeting = ("--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={free_port()}")
+    words = ("-m", "vaegan", *TRAIN, *ENDLESS)
+    machines = [Launch(work, *TORCHRUN, *meeting, f"--node_rank={rank}", *words) for rank in range(2)]
+    checkpointed(machines[0].begun())
+    machines[1].lose()
+    start = time.monotonic()
+    code, _, err = machines[0].ended()
+    assert time.monotonic() - start < SOON
+    assert code != 0 and f"vaegan: {LOST}\n" in err
+    machines[1].ended()
+
+
+def test_a_signal_to_the_launch_leaves_a_checkpoint(work: Path) -> None:
+    step = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, "--processes", "2").begun().stopped()
+    launch = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, "--processes", "2", "--resume").begun(step)
+    launch.process.send_signal(signal.SIGINT)
+    code, out, err = launch.ended()
+    more = last(launch.run).step
+    assert (code, out, err) == (130, "", f"vaegan: run: stopped at step {more}; go on with --resume\n") and more > step
+
+
+def test_a_second_ctrl_c_stops_all_processes_at_once(work: Path) -> None:
+    slow = ("model.width=1024", "model.depth=4", "train.batch_size=2000", "train.log_every=1")
+    launch = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, *slow, "--processes", "2")
+    while not Run(launch.run).exists:
+        assert launch.process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1)
+    for _ in range(2):
+        launch.process.send_signal(signal.SIGINT)
+        time.sleep(1.5)
+    assert launch.process.wait(timeout=20) == 130
+    assert "vaegan: interrupted" in launch.ended()[2] and not Run(launch.run).checkpoints.exists()

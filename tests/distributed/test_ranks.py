@@ -9,7 +9,7 @@ import pytest
 from vaegan.config import dump
 from vaegan.runs import Run
 
-from ..tiny import EVERYTHING, FAMILIES, farthest, flat, last, tiny
+from ..tiny import EVERYTHING, FAMILIES, assert_same_history, farthest, flat, last, tiny
 from .pool import Pool
 
 
@@ -61,15 +61,7 @@ def test_a_resume_may_change_the_number_of_processes(pool: Pool, tmp_path: Path)
             assert [rank["ended"] for rank in resumed] == ["finished"] * after
             difference, where = farthest(expected, flat(last(Path(stopped["folder"]))))
             assert difference < 1e-8, (name, before, after, where)
-            _same_lines(Run(Path(whole["folder"])), Run(Path(stopped["folder"])))
-
-
-def _same_lines(one: Run, two: Run) -> None:
-    lines = [[json.loads(line) for line in run.history_file.read_text().splitlines()] for run in (one, two)]
-    assert [line["step"] for line in lines[0]] == [1, 4, 8, 9]
-    for a, b in zip(*lines, strict=True):
-        assert a.keys() == b.keys()
-        assert all(b[key] == pytest.approx(a[key], rel=1e-6, abs=1e-9) for key in a if isinstance(a[key], float))
+            assert_same_history(Run(Path(whole["folder"])), Run(Path(stopped["folder"])))
 
 
 @pytest.mark.parametrize("name", FAMILIES)

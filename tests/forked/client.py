@@ -1,4 +1,4 @@
-"""Many trainings as real processes that begin at once."""
+"""Many commands as real processes that begin at once."""
 
 import json
 import os
@@ -13,25 +13,29 @@ ONE_CORE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 @dataclass(frozen=True)
-class Training:
-    """One process; see `server.py`."""
+class Command:
+    """A command line, done by one process or by a company of them."""
 
     words: Sequence[str]
-    """What follows `vaegan train`."""
+    """What follows `vaegan`, but for `--output`."""
     how: str = ""
     """`moment N`: killed at the Nth of `moments.py` (0: at none); `what@when` of `disturbances.py`; or left alone."""
     environment: dict[str, str] = field(default_factory=dict)
     """Variables that it has beside this process's, without those of W&B."""
+    processes: int = 1
+    """How many do it, as if a launcher had started them."""
+    disturbed: int | None = None
+    """Rank of the only one that this happens to; None: to all of them."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of it."""
+    """What became of a process."""
 
     code: int
     """Exit code; negative: the signal that killed it."""
     seconds: float
-    """How long it took."""
+    """When it ended, after the command had begun."""
     out: str
     """Standard output."""
     err: str
@@ -41,7 +45,7 @@ class Ended:
 
 
 class Forked:
-    """Does trainings in a folder, inside a ``with`` block."""
+    """Does commands in a folder, inside a ``with`` block."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,14 +63,20 @@ class Forked:
     def __exit__(self, *error: object) -> None:
         self.server.communicate(timeout=300)
 
-    def do(self, jobs: dict[str, list[Training]]) -> None:
-        """Do jobs: in the run folder of its name the trainings of each, one after the other."""
+    def do(self, jobs: dict[str, list[Command]]) -> None:
+        """Do jobs: with the output folder of its name the commands of each, one after the other."""
         assert self.server.stdin is not None and self.server.stdout is not None
-        line = json.dumps({name: [asdict(training) for training in trainings] for name, trainings in jobs.items()})
+        line = json.dumps({name: [asdict(command) for command in commands] for name, commands in jobs.items()})
         self.server.stdin.write(line + "\n")
         self.server.stdin.flush()
         assert self.server.stdout.readline() == "done\n"
 
+    def companies(self, name: str) -> list[list[Ended]]:
+        """What became of the processes of each command of a job."""
+        return [
+            [Ended(**each) for each in company] for company in json.loads((self.folder / f"{name}.json").read_text())
+        ]
+
     def ended(self, name: str) -> list[Ended]:
-        """What became of the trainings of a job."""
-        return [Ended(**each) for each in json.loads((self.folder / f"{name}.json").read_text())]
+        """What became of the first process of each command."""
+        return [first for first, *_ in self.companies(name)]

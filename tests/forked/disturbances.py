@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from moments import watch_evaluations
 
+import vaegan.checkpoints
+import vaegan.data
 from vaegan.trainers import base
 from vaegan.trainers.tracking import Tracker
 
@@ -26,23 +28,40 @@ def disturb(what: str, when: str) -> None:
 
     Args:
         what: A signal that it gets; `slow` and a signal (in a step that then takes long), `twice` and a signal
-            (likewise, and again); `service` (W&B's service is killed) or `folder` (W&B's folder is deleted).
-        when: The steps before it; `evaluation`: after the first round of one; `finish`: before W&B's run is ended.
+            (likewise, and again); `service` (W&B's service is killed) or `folder` (W&B's folder is deleted); `lose` and
+            a file, which is deleted, or `spoil` and a file, which is cut off.
+        when: The steps before it; `reading`: before the images are read; `evaluation`: after the first round of one;
+            `step_XXXXXXXX`: when that checkpoint's first file is written; `finish`: before W&B's run is ended.
     """
-    gradients, finish, left = base.gradients, Tracker.finish, [what]
+    opened, gradients, save, finish = (
+        vaegan.data.open_data,
+        base.gradients,
+        vaegan.checkpoints.save_file,
+        Tracker.finish,
+    )
+    left = [what]
 
     def now(moment: str) -> None:
         if moment == when and left:
             _happen(left.pop())
 
+    def disturbed_open(*args: Any, **options: Any) -> Any:
+        now("reading")
+        return opened(*args, **options)
+
     def disturbed_gradients(config: Any, family: Any, state: Any, *rest: Any) -> Any:
         now(str(state.step))
         return gradients(config, family, state, *rest)
+
+    def disturbed_save(tensors: Any, file: Path) -> None:
+        save(tensors, file)
+        now(file.parent.name.removesuffix(".partial"))
 
     def disturbed_finish(tracker: Tracker, *code: int) -> None:
         now("finish")
         finish(tracker, *code)
 
+    vaegan.data.open_data, vaegan.checkpoints.save_file = disturbed_open, disturbed_save
     base.gradients, Tracker.finish = disturbed_gradients, disturbed_finish  # type: ignore[method-assign]
     watch_evaluations(lambda done, total: now("evaluation"))
 
@@ -56,6 +75,9 @@ def _happen(what: str) -> None:
         (service,) = (pid for pid in pids if b"wandb-core" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(service, signal.SIGKILL)
         time.sleep(0.3)
+    elif what.startswith(("lose ", "spoil ")):
+        file = Path(what.partition(" ")[2])
+        file.write_bytes(file.read_bytes()[:100]) if what.startswith("spoil") else file.unlink()
     else:
         *ways, name = what.split()
         os.kill(os.getpid(), number := signal.Signals[name])

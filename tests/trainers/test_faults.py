@@ -128,8 +128,10 @@ def test_a_validation_image_that_vanishes_costs_nothing(when, images: Path, tmp_
 
     for file in files:
         file.unlink()
+    before = psutil.Process().children()
     with pytest.raises(Failure, match=r"\.png: .*; mend or restore this image, then resume \(the checkpoint of step"):
         train(config, tmp_path / "run", lost, look)
+    assert psutil.Process().children() == before
     assert last(tmp_path / "run").step == (2 if when else 5)
     for file, content in held.items():
         file.write_bytes(content)

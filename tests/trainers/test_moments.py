@@ -6,7 +6,7 @@ import pytest
 
 from vaegan.config import dump
 
-from ..forked.client import Forked, Training
+from ..forked.client import Command, Forked
 from ..tiny import EVERYTHING, left_behind, tiny
 
 CONFIG = tiny(
@@ -29,9 +29,9 @@ class Killed:
 
     def train(self, *names: str) -> None:
         """Do these, if they are not done yet, and resume each to its end."""
-        words = ["config.yaml", "--resume"]
+        words = ["train", "config.yaml", "--resume"]
         jobs = {
-            name: [Training(words, f"moment {number}") for number in [*name.split("-"), 0]]
+            name: [Command(words, f"moment {number}") for number in [*name.split("-"), 0]]
             for name in names
             if name not in self.done
         }

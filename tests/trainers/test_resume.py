@@ -17,7 +17,7 @@ from vaegan.trainers.dividing import make_accelerator
 from vaegan.trainers.interrupt import Interrupts
 from vaegan.trainers.state import build_state, restore
 
-from ..forked.client import Forked, Training
+from ..forked.client import Command, Forked
 from ..tiny import EVERYTHING, FAMILIES, flat, last, left_behind, same_bits, tiny
 
 
@@ -44,7 +44,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
     with Forked(folder) as forked:
         forked.do(
             {
-                f"{name}-{how}": [Training([f"{name}.yaml", "--resume"], signal) for signal in [*signals, ""]]
+                f"{name}-{how}": [Command(["train", f"{name}.yaml", "--resume"], signal) for signal in [*signals, ""]]
                 for name in FAMILIES
                 for how, signals in {"whole": [], **STOPS}.items()
             }

@@ -4,7 +4,7 @@ import atexit
 import signal
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -45,7 +45,7 @@ def batches(
     device: torch.device,
     start: int,
     stop: int,
-) -> Iterator[list[MicroBatch]]:
+) -> Generator[list[MicroBatch], None, None]:
     """This process's images, and their labels, of the optimizer steps ``start`` to ``stop``.
 
     Step k shows the positions k B to (k + 1) B of `randomness.order`; which images these are, and which of them
@@ -187,6 +187,7 @@ def _from_workers(images: Images, wanted: _Steps, workers: int, device: torch.de
 def _kill(processes: set[BaseProcess]) -> None:
     for process in processes:
         process.kill()
+        process.join()
 
 
 @contextmanager
