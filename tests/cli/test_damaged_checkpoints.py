@@ -9,11 +9,11 @@ import pytest
 
 from vaegan.config import dump
 
-from ..forked.client import Forked, Training
+from ..forked.client import Command, Forked
 from ..tiny import EVERYTHING, left_behind, tiny
 
 STEPS = ("train.steps=9", "train.checkpoint_every=2", "train.log_every=1")
-RESUME = Training(["config.yaml", "--resume"], "moment 0")
+RESUME = Command(["train", "config.yaml", "--resume"], "moment 0")
 
 
 def truncated(file: Path) -> None:
@@ -45,7 +45,7 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
     folder = tmp_path_factory.mktemp("damaged")
     (folder / "config.yaml").write_text(dump(tiny("vaegan3", *EVERYTHING, *STEPS)))
     with Forked(folder) as forked:
-        forked.do({"whole": [RESUME], "killed": [Training(["config.yaml"], "SIGKILL@7")]})
+        forked.do({"whole": [RESUME], "killed": [Command(["train", "config.yaml"], "SIGKILL@7")]})
         for name, damages in DAMAGES.items():
             shutil.copytree(folder / "killed", folder / name)
             for file, damage in damages:

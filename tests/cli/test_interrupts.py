@@ -13,7 +13,7 @@ import pytest
 from vaegan.config import dump
 from vaegan.runs import Run
 
-from ..forked.client import Forked, Training
+from ..forked.client import Command, Forked
 from ..tiny import EVERYTHING, left_behind, tiny
 
 LONG = ("train.steps=100000", "--output", "run")
@@ -68,13 +68,13 @@ def stopped_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fork
     folder = tmp_path_factory.mktemp("stopped")
     steps = ("train.steps=8", "train.log_every=1", "train.evaluate_every=4", "evaluate.metrics=[psnr]")
     (folder / "config.yaml").write_text(dump(tiny("vaegan3", *EVERYTHING, *steps)))
-    again = Training(["config.yaml", "--resume"], "moment 0")
+    again = Command(["train", "config.yaml", "--resume"], "moment 0")
     with Forked(folder) as forked:
         forked.do(
             {
-                "slow": [Training(["config.yaml", "train.grace_seconds=1"], "slow SIGTERM@6"), again],
-                "twice": [Training(["config.yaml"], "twice SIGINT@6"), again],
-                "evaluation": [Training(["config.yaml"], "SIGTERM@evaluation"), again],
+                "slow": [Command(["train", "config.yaml", "train.grace_seconds=1"], "slow SIGTERM@6"), again],
+                "twice": [Command(["train", "config.yaml"], "twice SIGINT@6"), again],
+                "evaluation": [Command(["train", "config.yaml"], "SIGTERM@evaluation"), again],
                 "whole": [again],
             }
         )
