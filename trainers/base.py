@@ -20,6 +20,7 @@ from vaegan.randomness import normal
 from vaegan.runs import Run
 
 from . import ae, ema, vae, vaegan
+from .claim import claimed
 from .dividing import arithmetic, make_accelerator, share
 from .interrupt import Interrupts
 from .meter import Meter
@@ -55,7 +56,7 @@ def train(
         The finished run.
 
     Raises:
-        Mistake: The folder holds another run, or the processes cannot share the batch.
+        Mistake: The folder holds another run, another training works in it, or the processes cannot share the batch.
         Failure: A gradient or a file is broken, or another process has ended; the message says what is kept.
         Interrupted: A signal came, and a checkpoint was written.
     """
@@ -67,6 +68,7 @@ def train(
 
     with (
         nobody_lost("go on from the last checkpoint with --resume"),
+        claimed(folder),
         Interrupts(config.train.grace_seconds, accelerator.device) as interrupts,
         Recorder(config, run, data, accelerator, console, evaluator, interrupts, resume, extend) as recorder,
     ):
