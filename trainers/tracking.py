@@ -52,7 +52,8 @@ class Tracker:
         Args:
             config: The whole config, which the run shows.
             run_folder: Run folder; W&B's files lie in its folder ``wandb``.
-            run_id: Id of the W&B run to go on with; None: a new one.
+            run_id: Id of the W&B run to go on with; None: that of the newest one that was begun in the folder, or a
+                new one.
             notify: Takes one line for the user.
         """
         if config.track.wandb == "disabled":
@@ -101,8 +102,9 @@ class Tracker:
 def _open(config: Config, run_folder: Path, run_id: str | None, notify: Callable[[str], None]) -> "wandb.Run":
     import wandb
 
-    wandb.setup(wandb.Settings(silent=True))  # before the login, which would say that it found a key
-    track = config.track
+    track, run_id = config.track, run_id or _begun(run_folder)
+    quiet = wandb.Settings(silent=True)
+    wandb.setup(quiet)  # before the login, which would say that it found a key
     settings = wandb.Settings(
         silent=True,
         console="off",  # the terminal belongs to the progress bar
@@ -140,8 +142,17 @@ def _open(config: Config, run_folder: Path, run_id: str | None, notify: Callable
             why = "nobody is logged in here (`wandb login`)"
         except Exception as error:
             why = _reason(error)
+            _stop_service()  # it takes the id of a run that it could not open for one in use
+            wandb.setup(quiet)
         notify(f"W&B: recording offline, {why}; `wandb sync {run_folder}/wandb/offline-run-*` uploads the run later")
     return begin("offline")
+
+
+def _begun(run_folder: Path) -> str | None:
+    """Id of the newest W&B run in the folder of a training that was killed before it could keep the id."""
+    names = (path.name for path in (run_folder / "wandb").glob("*run-*"))
+    runs = [found.groups() for name in names if (found := re.fullmatch(r"(?:offline-)?run-(\d{8}_\d{6})-(\w+)", name))]
+    return max(runs)[1] if runs else None
 
 
 def _log_images(run: "wandb.Run", step: int, pictures: Mapping[str, Image.Image]) -> None:
@@ -168,13 +179,17 @@ def _end(run: "wandb.Run", exit_code: int) -> None:
 
 def _abandon(run: "wandb.Run") -> None:
     """Close a run that failed, and W&B's service with it if that has died, so that a later run gets a new one."""
-    import wandb
-
     try:
         run.finish(exit_code=1)
     except Exception:
-        with contextlib.suppress(Exception, SystemExit):  # SystemExit: how teardown reports that the service has died
-            wandb.teardown(exit_code=1)
+        _stop_service()
+
+
+def _stop_service() -> None:
+    import wandb
+
+    with contextlib.suppress(Exception, SystemExit):  # SystemExit: how it reports that the service has died
+        wandb.teardown(exit_code=1)
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,7 @@ from vaegan.runs import Run
 
 from ..forked.client import Command, Forked
 from ..tiny import flat, last, same_bits, tiny
-from ..wandb_file import history, kinds, read_run, read_runs
+from ..wandb_file import history, kinds, read_runs
 
 CONFIGS = {
     "long": (
@@ -38,7 +38,7 @@ FAULTS: dict[str, tuple[Command, str]] = {
     ),
     "server": (
         Command(
-            ["train", "short.yaml", "track.wandb=online"],
+            ["train", "short.yaml", "track.wandb=online", "--resume"],
             environment={"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"},
         ),
         OFFLINE.format(r"127\.0\.0\.1:9", "server"),
@@ -60,6 +60,7 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
         "stopped": [Command(["train", "long.yaml", "--resume"], how) for how in (*STOPS, "")]
     }  # the longest one first
     jobs |= {fault: [command] for fault, (command, _) in FAULTS.items()}
+    jobs["server"].insert(0, Command(["train", "short.yaml"], "SIGKILL@4"))  # before its first checkpoint
     jobs |= {config: [Command(["train", f"{config}.yaml", "track.wandb=disabled"])] for config in CONFIGS}
     with Forked(folder) as forked:
         forked.do(jobs)
@@ -107,7 +108,7 @@ def test_stopped_and_resumed_it_is_one_series(forked: Forked) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_of_tracking_costs_one_line_and_nothing_else(forked: Forked, fault: str) -> None:
-    (ended,), (whole,) = forked.ended(fault), forked.ended("short")
+    (*_, ended), (whole,) = forked.ended(fault), forked.ended("short")
     assert (ended.code, whole.code, whole.err) == (0, 0, ""), ended.err
     assert ended.out == f"{fault}: trained 12 steps; judge it with `vaegan evaluate {fault}`\n"
     assert re.fullmatch(FAULTS[fault][1] + "\n", ended.err), ended.err
@@ -116,8 +117,12 @@ def test_a_fault_of_tracking_costs_one_line_and_nothing_else(forked: Forked, fau
     assert same_bits(flat(last(run.path)), flat(last(undisturbed.path)))
 
 
-def test_what_cannot_be_sent_is_recorded(forked: Forked) -> None:
-    lines = [json.loads(line) for line in Run(forked.folder / "server").history_file.read_text().splitlines()]
-    recorded = {entry["step"]: figures(entry) for entry in history(read_run(forked.folder / "server"))}
+def test_what_cannot_be_sent_is_recorded_as_the_run_that_was_begun(forked: Forked) -> None:
+    run = Run(forked.folder / "server")
+    assert [each.code for each in forked.ended("server")] == [-9, 0]
+    begun = sorted(folder.name for folder in run.path.glob("wandb/offline-run-*"))
+    assert [name.rpartition("-")[2] for name in begun] == [last(run.path).state["wandb"]] * 2
+    lines = [json.loads(line) for line in run.history_file.read_text().splitlines()]
+    recorded = {entry["step"]: figures(entry) for entry in history(read_runs(run.path, torn=True)[1])}
     assert recorded.keys() == {line["step"] for line in lines}
     assert all(figures(line).items() <= recorded[line["step"]].items() for line in lines)
