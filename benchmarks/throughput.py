@@ -132,7 +132,7 @@ def parts(config: Config, data: Data, accelerator: Accelerator) -> dict[str, flo
     work: dict[str, Callable[[], object]] = {
         "next batch in its order": lambda: next(stream),
         "stateless noise": noise,
-        "gradient norms and the NaN check": lambda: gradient_norms(config.train, state, accelerator),
+        "gradient norms and the NaN check": lambda: gradient_norms(config.train, state),
         "averaged weights": average,
         "sums for the log": lambda: state.meter.add(report, 1.0),
     }

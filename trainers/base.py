@@ -67,9 +67,9 @@ def train(
     run = Run(folder)
 
     with (
-        nobody_lost("go on from the last checkpoint with --resume"),
+        nobody_lost("go on with --resume"),
         claimed(folder),
-        Interrupts(config.train.grace_seconds, accelerator.device) as interrupts,
+        Interrupts(config.train.grace_seconds, accelerator.device, console) as interrupts,
         Recorder(config, run, data, accelerator, console, evaluator, interrupts, resume, extend) as recorder,
     ):
         state = build_state(config, family, accelerator)
@@ -82,6 +82,7 @@ def train(
         )  # fmt: skip
         title = f"Training {config.track.name or folder.name}"
         with closing(stream), console.progress(title, "images", config.train.batch_size) as progress:
+            progress(state.step, config.train.steps)
             for micro_batches, broken in with_failures(stream):
                 if interrupts.anywhere(or_else=broken is not None):
                     recorder.stop(state, broken)

@@ -5,68 +5,119 @@ and any further SIGTERM, is taken for the first one's echo. After SIGTERM the pr
 scheduler kills it, wherever it is.
 """
 
+import _thread
+import os
+import select
 import signal
+import socket
+import sys
 import threading
 import time
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
+from vaegan.console import Console
 from vaegan.errors import Interrupted
-from vaegan.processes import anywhere
+from vaegan.processes import ECHO, anywhere, rank
 
-ECHO = 1.0
-"""Seconds within which a signal is heard once."""
 AGAIN = 5.0
-"""Seconds after which an end that still waits for something is ended again."""
+"""Seconds after which a process that was to end, but waits where Python cannot interrupt it, ends as it is."""
+
+
+ALARM = (signal.SIGALRM,) if hasattr(signal, "SIGALRM") else ()
+"""What wakes the main thread; nothing on Windows."""
 
 
 class Interrupts:
     """Remembers signals inside a ``with`` block, on the main thread; elsewhere it changes nothing.
 
     Args:
-        grace: Seconds from SIGTERM to the end of the block, whatever it is doing then.
+        grace: Seconds from SIGTERM to the end of the block, whatever it is doing then; if it cannot be ended, the
+            process is, `AGAIN` later.
         device: The one that this process computes on.
+        console: Where a person at a terminal is told that the signal was heard.
     """
 
-    def __init__(self, grace: float, device: torch.device) -> None:
-        self.grace, self.device = grace, device
-        self.received: float | None = None
-        self._before: dict[signal.Signals, Any] = {}
-        self._timed = False
+    def __init__(self, grace: float, device: torch.device, console: Console) -> None:
+        self.grace, self.device, self.console = grace, device, console
+        self.received = False
+        self._before: dict[int, Any] = {}
+        self._over: BaseException | None = None
 
     def __enter__(self) -> "Interrupts":
         """Start to listen."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._remember)
+            self._heard, self._told = socket.socketpair()
+            self._told.setblocking(False)
+            # Tells of every signal when it comes; Python's handlers wait for the end of what torch is computing.
+            self._told_before = signal.set_wakeup_fd(self._told.fileno(), warn_on_full_buffer=False)
+            for number in (signal.SIGINT, signal.SIGTERM, *ALARM):
+                self._before[number] = signal.signal(number, self._handle)
+            self._listening = True
+            self._listener = threading.Thread(target=self._listen, daemon=True)
+            self._listener.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         """Give the signals back."""
-        if self._timed:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        if not self._before:
+            return
+        self._listening = False
+        signal.set_wakeup_fd(self._told_before)
+        self._told.close()
+        self._listener.join()
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._heard.close()
 
     def anywhere(self, or_else: bool = False) -> bool:
         """Whether any process was asked to stop, or has another reason to; all ask together and get the same answer."""
-        return anywhere(or_else or self.received is not None, self.device)
+        return anywhere(or_else or self.received, self.device)
 
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if number == signal.SIGTERM and not self._timed and hasattr(signal, "setitimer"):  # not on Windows
-            self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._end)
-            signal.setitimer(signal.ITIMER_REAL, self.grace, AGAIN)
-            self._timed = True
-        if self.received is None:
-            self.received = now
-        elif number == signal.SIGINT and now - self.received > ECHO:
-            raise KeyboardInterrupt
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number in (signal.SIGINT, signal.SIGTERM):
+            self.received = True
+        over, self._over = self._over, None
+        if over is not None and self._listening:
+            raise over
 
-    def _end(self, number: int, frame: FrameType | None) -> None:
-        raise Interrupted(
-            f"train.grace_seconds: the {self.grace:g} s after SIGTERM are over; go on from the last checkpoint with"
-            " --resume"
-        )
+    def _listen(self) -> None:
+        first: float | None = None
+        deadline: float | None = None
+        ended = False
+        words = f"train.grace_seconds: the {self.grace:g} s after SIGTERM are over; go on with --resume"
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not select.select([self._heard], [], [], left)[0]:
+                if ended:
+                    _exit(words)
+                self._end(Interrupted(words))
+                deadline, ended = time.monotonic() + AGAIN, True
+                continue
+            numbers, now = self._heard.recv(1024), time.monotonic()
+            if not numbers:
+                return
+            if signal.SIGTERM in numbers and deadline is None:
+                deadline = now + self.grace
+            if first is None and {signal.SIGINT, signal.SIGTERM} & set(numbers):
+                first = now
+                if sys.stderr.isatty():
+                    self.console.note("stopping after this step; Ctrl-C again stops at once")
+            elif first is not None and signal.SIGINT in numbers and now - first > ECHO:
+                self._end(KeyboardInterrupt())
+
+    def _end(self, over: BaseException) -> None:
+        """Have the main thread raise this as soon as it runs Python."""
+        self._over = over
+        if ALARM:
+            signal.pthread_kill(threading.main_thread().ident or 0, *ALARM)
+        else:
+            _thread.interrupt_main()
+
+
+def _exit(words: str) -> NoReturn:
+    if rank() == 0:
+        os.write(2, f"vaegan: {words}\n".encode())
+    os._exit(130)

@@ -5,6 +5,7 @@ Files are written by the main process; whatever needs every process (sums, codes
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import NoReturn
 
@@ -17,13 +18,13 @@ from vaegan import checkpoints
 from vaegan.config import Config
 from vaegan.console import Console, Update
 from vaegan.data import Data
-from vaegan.errors import Failure, FileFailure, Interrupted
-from vaegan.images import beside, grid, to_float
+from vaegan.errors import Failure, FileFailure, Interrupted, Mistake
 from vaegan.losses.adversarial import NAMES, PREDICTED
 from vaegan.models import Autoencoder
 from vaegan.processes import by_the_first, from_the_first, gathered
 from vaegan.runs import Run
 
+from . import grids
 from .figures import CONFUSION, figures
 from .history import History, scalars
 from .interrupt import Interrupts
@@ -35,8 +36,6 @@ Evaluator = Callable[[Autoencoder, Data, Update], Mapping[str, float]]
 """Measures a model on the validation images: name and value of each figure. All processes call it together, it gives
 all of them the same, and tells all of them alike how far it is; what that raises ends it."""
 
-GRID = 32
-"""Images of a grid."""
 VALIDATION = "validation/"
 """What the names of an evaluation's figures begin with."""
 SKIPS = 5
@@ -80,8 +79,8 @@ class Recorder:
         return self
 
     def _open(self) -> None:
-        step = self.checkpoint.step if self.checkpoint else None
         self.run.write_config(self.config)
+        step = self.checkpoint.step if self.checkpoint else None
         self.history = History(self.run.history_file, step)
         self.timing = History(self.run.timing_file, step)
         run_id = self.checkpoint.state.get("wandb") if self.checkpoint else None
@@ -89,20 +88,26 @@ class Recorder:
         for line in self.history.resumed:  # of which W&B may have lost what it had not written to its file yet
             self.tracker.log(line["step"], scalars(line))
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        """Close them."""
-        if self.accelerator.is_main_process:
-            self.history.close()
-            self.timing.close()
-            try:
-                self.tracker.finish(0 if kind is None else 1)
-            except Interrupted:
-                if kind is None:  # else there is a better reason for the end
-                    raise
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *rest: object) -> None:
+        """Close them; where all processes end alike the others wait, since a launcher ends those that are left."""
+        if getattr(error, "everywhere", False):
+            with suppress(RuntimeError):  # another process has gone
+                by_the_first(lambda: self._close(failed=True))
+        elif self.accelerator.is_main_process:
+            self._close(kind is not None)
+
+    def _close(self, failed: bool) -> None:
+        self.history.close()
+        self.timing.close()
+        try:
+            self.tracker.finish(int(failed))
+        except Interrupted:
+            if not failed:  # else there is a better reason for the end
+                raise
 
     def catch_up(self, state: State) -> None:
         """Draw and evaluate where the run that is resumed was stopped before it could."""
-        if not from_the_first(lambda: any(self.run.samples.glob(f"step_{state.step:08d}_*"))):
+        if not from_the_first(lambda: grids.written(self.run.samples, state.step, state.average)):
             self._draw(state)
         if not from_the_first(lambda: any(key.startswith(VALIDATION) for key in self.history.names(state.step))):
             self._evaluate(state)
@@ -133,12 +138,12 @@ class Recorder:
         what = f"step {state.step + 1}: {', '.join(terms)} not finite"
         if self.config.train.nan == "stop" or state.skipped == SKIPS - 1:
             self.save(state, at_all_costs=True)
-            before = f" in the {SKIPS}th step in a row" if self.config.train.nan == "skip" else ""
-            raise Failure(
-                f"{what}{before}; {self._kept()}; try a smaller train.learning_rate or a train.clip_norm, or go on with"
-                " --resume train.nan=skip",
-                everywhere=True,
-            )
+            mend = "begin another run with a smaller train.learning_rate or a train.clip_norm"
+            if self.config.train.nan == "skip":
+                what += f" in the {SKIPS}th step in a row"
+            else:
+                mend += ", or go on with --resume train.nan=skip"
+            raise Failure(f"{what}; {self._kept()}; {mend}", everywhere=True)
         state.skipped += 1
         self.console.note(f"{what}; this update is skipped")
         self._write("the log", state.step, lambda: self.history.write(state.step + 1, {"skipped": terms}))
@@ -149,7 +154,7 @@ class Recorder:
         reasons = [each for each in gathered(broken) if each]
         if reasons:
             raise Failure(f"{reasons[0]} ({self._kept()})", everywhere=True)
-        raise Interrupted(f"{self.run.path}: stopped at step {state.step}; go on with --resume")
+        raise Interrupted(f"{self.run.path}: stopped at step {state.step}; go on with --resume", everywhere=True)
 
     def save(self, state: State, at_all_costs: bool = False) -> None:
         """Write a checkpoint, and the averaged model as it is now, if there is something new.
@@ -164,9 +169,9 @@ class Recorder:
 
         def write() -> None:
             self.history.sync()
-            extra = {"fingerprint": self.data.fingerprint, "wandb": self.tracker.run_id}
-            checkpoint = to_checkpoint(state, meter, extra)
-            checkpoints.save(self.run.checkpoints, checkpoint, self.config.train.keep_checkpoints)
+            also = {"fingerprint": self.data.fingerprint, "wandb": self.tracker.run_id}
+            keep = self.config.train.keep_checkpoints
+            checkpoints.save(self.run.checkpoints, to_checkpoint(state, meter, also), keep)
 
         def write_model() -> None:
             if state.step > self.timed:
@@ -210,8 +215,8 @@ class Recorder:
         except FileFailure as failure:
             problem = f"step {step}: {what} could not be written: {failure}"
             if at_all_costs or self.config.train.disk_full == "stop":
-                mend = f"{self._kept()}; make room, then go on with --resume"
-                raise Failure(f"{problem}; {mend}", everywhere=True) from failure
+                mend = "make room, then go on with --resume"
+                raise Failure(f"{problem}; {self._kept()}; {mend}", everywhere=True) from failure
             self.console.note(f"{problem}; the training goes on without it")
             return False
         return True
@@ -234,18 +239,17 @@ class Recorder:
 
     def _time(self, step: int) -> None:
         now = time.monotonic()
-        device = self.accelerator.device
-        on_gpu = device.type == "cuda"
-        memory = torch.cuda.max_memory_allocated(device) if on_gpu else psutil.Process().memory_info().rss
+        gpu = self.accelerator.device.type == "cuda"
+        memory = torch.cuda.max_memory_allocated() if gpu else psutil.Process().memory_info().rss
         values = {
             "seconds": now - self.clock,
             "images_per_second": (step - self.timed) * self.config.train.batch_size / (now - self.clock),
             "memory_bytes": float(memory),
         }
+        self.clock, self.timed = now, step
         date = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self.timing.write(step, {**values, "processes": self.accelerator.num_processes, "date": date})
         self.tracker.log(step, {f"timing/{name}": value for name, value in values.items()})
-        self.clock, self.timed = now, step
 
     def _draw(self, state: State) -> None:
         """Draw the grids, if they are due."""
@@ -253,25 +257,16 @@ class Recorder:
             return
         fixed = self.data.validation if len(self.data.validation) else self.data.train
         try:
-            shown = from_the_first(lambda: fixed[fixed.spread(GRID)])
+            shown = from_the_first(lambda: fixed[fixed.spread(grids.IMAGES)])
         except Failure as failure:
             self.stop(state, str(failure))
-        self._write("the grids", state.step, lambda: self._grids(state, shown.to(self.accelerator.device)))
 
-    @torch.no_grad()
-    def _grids(self, state: State, real: Tensor) -> None:
-        model = state.average
-        fake = model.reconstruct(to_float(real, next(model.parameters()).dtype))
-        pictures = {"reconstruction": beside(real, fake)}
-        if model.has_prior:
-            pictures["sample"] = grid(model.sample(GRID, self.config.seed), columns=8)
-        self.run.samples.mkdir(exist_ok=True)
-        for name, picture in pictures.items():
-            file = self.run.samples / f"step_{state.step:08d}_{name}.png"
-            if file.is_symlink():  # which would be followed
-                file.unlink()
-            picture.save(file)
-        self.tracker.images(state.step, {f"grid/{name}": picture for name, picture in pictures.items()})
+        def write() -> None:
+            pictures = grids.draw(state.average, shown, self.config.seed)
+            grids.write(pictures, self.run.samples, state.step)
+            self.tracker.images(state.step, {f"grid/{name}": picture for name, picture in pictures.items()})
+
+        self._write("the grids", state.step, write)
 
     def _evaluate(self, state: State) -> None:
         """Measure the averaged model, if that is due."""
@@ -280,12 +275,14 @@ class Recorder:
 
         def put_off_if_asked(done: int, total: int) -> None:
             if self.interrupts.anywhere():
-                self.stop(state)
+                raise _PutOff
 
         try:
             measured = self.evaluator(state.average, self.data, put_off_if_asked)
-        except Failure as failure:
-            self.stop(state, str(failure))
+        except _PutOff:
+            self.stop(state)
+        except (Failure, Mistake) as problem:
+            self.stop(state, str(problem))
         values = {f"{VALIDATION}{key}": value for key, value in measured.items()}
 
         def write() -> None:
@@ -293,6 +290,10 @@ class Recorder:
             self.history.write(state.step, values)
 
         self._write("the evaluation", state.step, write)
+
+
+class _PutOff(Exception):
+    """An evaluation is left to the resume."""
 
 
 def _due(step: int, every: int | None) -> bool:

@@ -142,8 +142,9 @@ def _open(config: Config, run_folder: Path, run_id: str | None, notify: Callable
             why = "nobody is logged in here (`wandb login`)"
         except Exception as error:
             why = _reason(error)
-            _stop_service()  # it takes the id of a run that it could not open for one in use
-            wandb.setup(quiet)
+            if run_id is not None:  # which W&B's service now takes for one in use
+                _stop_service()
+                wandb.setup(quiet)
         notify(f"W&B: recording offline, {why}; `wandb sync {run_folder}/wandb/offline-run-*` uploads the run later")
     return begin("offline")
 

@@ -13,7 +13,7 @@ import click
 from vaegan import __version__
 from vaegan.console import Console, Update
 from vaegan.ending import one_line
-from vaegan.errors import Mistake
+from vaegan.errors import Interrupted, Mistake
 from vaegan.options import OVERRIDES, PATH, PROCESSES, folder, picture
 from vaegan.processes import by_the_first, join, leave, nobody_lost, rank, size, together
 
@@ -43,7 +43,9 @@ def cli(context: click.Context) -> None:
 @OVERRIDES
 @click.option("--output", type=PATH, callback=folder, help="Run folder.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the run folder's newest checkpoint.")
-@click.option("--extend", is_flag=True, help="With --resume: let train.steps be more than before.")
+@click.option(
+    "--extend", is_flag=True, help="With --resume: let train.steps be more than before, where train.decay is constant."
+)
 @PROCESSES
 @click.option("--dry-run", is_flag=True, help="Show the resolved config and the size of the run; train nothing.")
 def train(
@@ -127,7 +129,10 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, process
     _meet(processes, list(configs.values()), console)
 
     def train_one(config: "Config", into: Path, data: "Data", resume: bool) -> "Run":
-        return _train(config, into, data, console, resume=resume)
+        try:
+            return _train(config, into, data, console, resume=resume)
+        except Interrupted as stop:
+            raise Interrupted(f"{folder}: stopped in {into}; the same command goes on", stop.everywhere) from stop
 
     comparison = run_study(described, configs, folder, train_one, console, shlex.join(["vaegan", *sys.argv[1:]]))
     if comparison is not None:
@@ -210,13 +215,14 @@ def _meet(processes: int, configs: "list[Config]", console: Console) -> None:
     Raises:
         Mistake: They cannot share a config's batches.
     """
-    from vaegan.launching import launch
+    from vaegan.launching import follow_the_launcher, launch
     from vaegan.trainers.dividing import share
 
     for config in configs:
         share(config.train, 0, processes)
     if processes > size():
         launch(processes, console)
+    follow_the_launcher()
     join()
 
 

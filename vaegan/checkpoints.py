@@ -1,29 +1,36 @@
 """Checkpoints that survive a kill at any moment and run no code when they are read.
 
 A checkpoint is a folder ``step_XXXXXXXX`` of safetensors files and a ``state.json``, with their SHA-256 beside them.
-It is written beside, synced, then renamed, so that a folder of that name is whole or damaged by something else;
-a damaged one is passed over with a word about it.
+It is written beside, synced, then renamed, so that a folder of that name is whole or damaged by something else. A
+damaged one is passed over with a word about it: a file is missing, or its contents are not what was written. What the
+disk cannot read at this moment is not damaged.
 """
 
 import errno
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .files import contents, opened, remove
+from .errors import FileFailure
+from .files import SMALL, contents, opened, remove
 from .wording import one_line, word
 
 Tensors = Mapping[str, Tensor]
+
+DAMAGED = ".damaged"
+"""What the name of a checkpoint ends with that was set aside."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +67,9 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
 
 
 def prune(folder: Path, step: int, keep: int) -> None:
-    """Delete all checkpoints in ``folder`` but the newest ``keep`` up to a step, and what a kill has left of others.
-
-    Those of later steps are deleted too: the training was not resumed from them, so they are damaged.
-    """
-    later = [path for path in _newest_first(folder) if path.name > _name(step)]
-    unfinished = folder.glob("step_*.*")
-    for path in [*later, *_newest_first(folder)[len(later) + keep :], *unfinished]:
+    """Delete all checkpoints in ``folder`` up to a step but the newest ``keep``, and what a kill has left of others."""
+    old = [path for path in _found(folder) if path.name <= _name(step)][keep:]
+    for path in [*old, *_found(folder, r"\.(partial|old)")]:
         remove(path)
 
 
@@ -82,19 +85,53 @@ def save_tensors(tensors: Tensors, file: Path) -> None:
         raise OSError(f"{file}: {error}") from error
 
 
+def newest(folder: Path) -> tuple[Checkpoint | None, dict[Path, str]]:
+    """Read the newest whole checkpoint in ``folder``.
+
+    Returns:
+        It, or None where there is none; and what is wrong with each damaged one that is newer. Where none is whole,
+        those that were set aside are among these.
+
+    Raises:
+        FileFailure: The disk cannot be read.
+    """
+    with _disk(folder):
+        paths, aside = _found(folder), _found(folder, re.escape(DAMAGED))
+    damaged: dict[Path, str] = {}
+    for path in paths:
+        try:
+            return _load(path), damaged
+        except ValueError as error:
+            damaged[path] = str(error)
+    return None, damaged | dict.fromkeys(aside, "set aside before")
+
+
 def load_latest(folder: Path, notify: Callable[[str], None]) -> Checkpoint | None:
-    """The newest whole checkpoint in ``folder``, or None where there is none.
+    """The newest whole checkpoint in ``folder``, or None where there is none; nothing is changed.
 
     Args:
         folder: The run's checkpoints.
         notify: Told in one line of each checkpoint that is passed over.
+
+    Raises:
+        FileFailure: The disk cannot be read.
     """
-    for path in _newest_first(folder):
-        try:
-            return _load(path)
-        except (OSError, ValueError) as error:
-            notify(f"{path}: damaged ({one_line(error)}); using the checkpoint before it")
-    return None
+    checkpoint, damaged = newest(folder)
+    for path, reason in damaged.items():
+        notify(f"{path}: damaged ({reason})" + (f"; using {_name(checkpoint.step)}" if checkpoint else ""))
+    return checkpoint
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged checkpoint, so that it is neither counted nor deleted, in the place of an older one so named.
+
+    Returns:
+        Its new path.
+    """
+    aside = path.with_name(path.name + DAMAGED)
+    remove(aside)
+    path.rename(aside)
+    return aside
 
 
 class replacing:
@@ -163,19 +200,28 @@ def digest(file: Path) -> str:
     return checksum.hexdigest()
 
 
-def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step_" + "[0-9]" * 8), reverse=True)
+def _found(folder: Path, ending: str = "") -> list[Path]:
+    """The checkpoints in a folder, newest first, whose names have an ending (a regular expression)."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in sorted(names, reverse=True) if re.fullmatch("step_[0-9]{8}" + ending, name)]
 
 
 def _load(path: Path) -> Checkpoint:
+    """A checkpoint; ValueError where it is damaged."""
     hashes, state = _json(path / "sha256.json"), _json(path / "state.json")
     if not isinstance(hashes, dict) or "state.json" not in hashes:
         raise ValueError("sha256.json is not what was written")
-    if absent := hashes.keys() - set(os.listdir(path)):
+    with _disk(path):
+        absent = hashes.keys() - set(os.listdir(path))
+    if absent:
         raise ValueError(f"sha256.json: there is no {word(min(absent))} in the checkpoint")
     for name, expected in hashes.items():
-        if digest(path / name) != expected:
-            raise ValueError(f"{name} does not match its checksum")
+        with _reading(path / name):
+            if digest(path / name) != expected:
+                raise ValueError("does not match its checksum")
     match state:
         case {"step": int(step), "files": [*names], "state": dict(rest)} if path.name == _name(step):
             files = {str(name): f"{name}.safetensors" for name in names}
@@ -189,14 +235,50 @@ def _name(step: int) -> str:
 
 
 def _json(file: Path) -> Any:
-    try:
+    with _reading(file):
+        if file.stat().st_size > SMALL:
+            raise ValueError(f"more than {SMALL:,} bytes")
         return json.loads(contents(file))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file.name}: {error}") from None
 
 
 def _tensors(file: Path) -> Tensors:
-    try:
+    with _reading(file):
         return load_file(file)
-    except SafetensorError as error:
-        raise ValueError(f"{file.name}: {error}") from None
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Say of which file of a checkpoint it is that the block cannot read it.
+
+    Raises:
+        ValueError: It is missing, or the block finds it damaged.
+        FileFailure: The disk cannot be read.
+    """
+    with _disk(file):
+        try:
+            if not _is_file(file):
+                raise ValueError("there is no such file")
+            yield
+        except (ValueError, RecursionError, SafetensorError) as error:
+            raise ValueError(f"{file.name}: {one_line(error)}") from None
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """Say in one line of what it is that the disk cannot read it.
+
+    Raises:
+        FileFailure: It cannot.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # PyTorch says the latter
+        reason = one_line(getattr(error, "strerror", None) or error)
+        raise FileFailure(f"{path}: {reason}; nothing was changed; try again when it can be read") from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False

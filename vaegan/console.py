@@ -1,6 +1,7 @@
 """What a person sees: answers, notes, and progress bars on a terminal or plain lines elsewhere."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ Update = Callable[[int, int], None]
 """Told (done, total) as work goes on."""
 
 WORTH_A_BAR = 0.5
-"""Seconds of work left."""
+"""Seconds of work."""
 SECONDS_BETWEEN_LINES = 15.0
 NARROW = 60
 """Characters of a terminal that has no room for a bar beside the figures."""
@@ -121,17 +122,19 @@ def _bar(what: str, unit: str, per_step: int) -> Iterator[Update]:
         TextColumn("{task.fields[rate]}"),
     ]
     progress = Progress(*columns, console=terminal, refresh_per_second=5)
-    task = progress.add_task(what, total=0, rate="")
+    task = progress.add_task(what, total=0, rate="", visible=False)
     pace = _Pace(unit, per_step)
 
     def update(done: int, total: int) -> None:
-        progress.update(task, completed=done, total=total, rate=pace.rate(done))
-        if pace.seconds_left(done, total) > WORTH_A_BAR:
-            progress.start()
+        progress.update(task, completed=done, total=total, rate=pace.rate(done), visible=True)
 
+    start = threading.Timer(WORTH_A_BAR, progress.start)
+    start.start()
     try:
         yield update
     finally:
+        start.cancel()
+        start.join()
         progress.stop()
 
 

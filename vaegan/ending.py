@@ -23,6 +23,8 @@ that are left as soon as one has ended."""
 def one_line() -> Iterator[None]:
     """End the process as its work ends: 0 done, 2 a mistake in what was asked, 1 a failure, 130 interrupted."""
     try:
+        if hasattr(signal, "pthread_sigmask"):  # not on Windows; held back by `launching`, while nothing could answer
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         yield
     except click.ClickException as error:
         if rank() == 0:

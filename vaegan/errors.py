@@ -35,4 +35,12 @@ class Interrupted(BaseException):
     """The training was asked to stop and has written its checkpoint first (exit code 130).
 
     Like KeyboardInterrupt it is no Exception, so that nobody takes it for a fault that can be passed over.
+
+    Args:
+        message: One line that says how to go on.
+        everywhere: As of a `Mistake`.
     """
+
+    def __init__(self, message: str, everywhere: bool = False) -> None:
+        super().__init__(message)
+        self.everywhere = everywhere

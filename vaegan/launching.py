@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from threading import Thread
 from types import FrameType
@@ -13,42 +14,98 @@ from typing import NoReturn
 import psutil
 
 from vaegan.console import Console
-from vaegan.processes import cores
+from vaegan.processes import ECHO, cores, described
+
+LAUNCHER = "VAEGAN_LAUNCHER"
+"""Environment variable in which the processes that are started find the id of the one that started them."""
+LOOK = 0.2
+"""Seconds between two looks at what has been asked and at who is alive."""
+AT_ONCE = 5.0
+"""Seconds that processes have after a second Ctrl-C."""
 
 
 def launch(processes: int, console: Console) -> NoReturn:
     """Run this command line in several processes on this machine, and end as they end.
 
     Cores are shared between processes that compute on the CPU. Ctrl-C and SIGTERM are passed on to all of them, each
-    time, and what they then do is theirs; once one has failed, the others are ended in half a minute.
+    time, and what they then do is theirs; a terminal that is closed asks as SIGTERM does. Once one has failed, the
+    others are ended in half a minute.
 
     Args:
         processes: How many.
         console: Where an end that no process could speak of is noted.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
+    os.environ[LAUNCHER] = str(os.getpid())
+    asked: list[tuple[int, float]] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.append((signal.SIGINT if number == signal.SIGINT else signal.SIGTERM, time.monotonic()))
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, ask)
     codes: list[int] = []
     # On a thread of its own, since torch's launcher, where it sees signals itself, kills what has not ended in 30 s.
-    work = Thread(target=lambda: codes.append(_run(processes, console)))
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        for process in psutil.Process().children():
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, pass_on)
+    work = Thread(target=lambda: codes.append(_run(processes, console, asked)))
     work.start()
-    work.join()
-    sys.exit(codes[0] if codes else 1)
+    _pass_on(asked, work)
+    sys.exit(codes[0])
 
 
-def _run(processes: int, console: Console) -> int:
-    """Exit code of the process that was the first to fail; 0: none did."""
+def follow_the_launcher() -> None:
+    """Let this process stop as SIGTERM asks it to when the one that started it is gone, if one of ours has."""
+    if (launcher := os.environ.get(LAUNCHER)) is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(launcher):
+            time.sleep(LOOK)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def _pass_on(asked: list[tuple[int, float]], work: Thread) -> None:
+    """Send the processes what is asked, as soon as there are any, until the work is done."""
+    passed = 0
+    while work.is_alive():
+        work.join(LOOK)
+        started = psutil.Process().children()
+        while started and passed < len(asked):
+            _send(started, asked[passed][0])
+            passed += 1
+        if _twice(asked) and time.monotonic() - asked[-1][1] > AT_ONCE:
+            _send(started, signal.SIGKILL)
+
+
+def _twice(asked: list[tuple[int, float]]) -> bool:
+    """Whether Ctrl-C was pressed again, and not passed on to us twice."""
+    times = [when for number, when in asked if number == signal.SIGINT]
+    return len(times) > 1 and times[-1] - asked[0][1] > ECHO
+
+
+def _send(processes: list[psutil.Process], number: int) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _run(processes: int, console: Console, asked: list[tuple[int, float]]) -> int:
+    """Exit code of the process that was the first to fail; 0: none did.
+
+    Args:
+        processes: How many to start.
+        console: As for `launch`.
+        asked: Signals that come meanwhile, and when; the processes may end by them.
+    """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    if hasattr(signal, "pthread_sigmask"):  # for the processes, until they are ready to answer
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     logging.disable()  # whatever happens, the processes say it themselves
     with tempfile.TemporaryDirectory() as logs:
         config = LaunchConfig(
@@ -66,7 +123,13 @@ def _run(processes: int, console: Console) -> int:
             elastic_launch(config, sys.executable)("-m", "vaegan", *sys.argv[1:])
         except ChildFailedError as error:
             rank, first = error.get_first_failure()
+            if -first.exitcode in dict(asked) or _twice(asked):
+                console.note("vaegan: interrupted")
+                return 130
             if first.exitcode < 0:
                 console.note(f"vaegan: process {rank} was ended by {signal.Signals(-first.exitcode).name}")
             return first.exitcode if first.exitcode > 0 else 1
+        except Exception as error:
+            console.note(f"vaegan: {processes} processes could not be started: {described(error)}")
+            return 1
     return 0

@@ -5,6 +5,7 @@ once, and a failure of one becomes a failure of all: nobody is left waiting for 
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 PATIENCE = timedelta(minutes=30)
 """How long a process waits for one that is slower, as in reading its images."""
+
+ECHO = 1.0
+"""Seconds within which a signal is heard once: launchers and schedulers pass on what a process has had already."""
 
 RANK = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK")
 """Where torchrun and `accelerate launch`, Open MPI, MPICH and MVAPICH write a process's number."""
@@ -70,11 +74,11 @@ def leave() -> None:
 
 def joined() -> bool:
     """Whether this process has met others."""
-    if size() == 1:
+    # Who has met others has imported this; who is stopped while importing it must not begin again.
+    distributed: Any = sys.modules.get("torch.distributed")
+    if size() == 1 or not hasattr(distributed, "is_initialized"):
         return False
-    from torch import distributed
-
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+    return bool(distributed.is_initialized() and distributed.get_world_size() > 1)
 
 
 def place() -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""A resume whose newest checkpoint is damaged says so, and goes on from the one before it."""
+"""A resume whose newest checkpoint is damaged says so, keeps it aside, and goes on from the newest whole one."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from vaegan.config import dump
 from ..forked.client import Command, Forked
 from ..tiny import EVERYTHING, left_behind, tiny
 
-STEPS = ("train.steps=9", "train.checkpoint_every=2", "train.log_every=1")
+STEPS = ("train.steps=9", "train.checkpoint_every=2", "train.keep_checkpoints=3", "train.log_every=1")
 RESUME = Command(["train", "config.yaml", "--resume"], "moment 0")
 
 
@@ -39,6 +39,9 @@ DAMAGES: dict[str, list[tuple[str, Callable[[Path], None]]]] = {
 """Files of the checkpoints, and what becomes of them."""
 
 
+ALL = [(f"step_0000000{step}/autoencoder.safetensors", flipped) for step in (2, 4, 6)]
+
+
 @pytest.fixture(scope="module")
 def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
     """A training killed in its eighth step, and resumed after each kind of damage."""
@@ -47,11 +50,36 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
     with Forked(folder) as forked:
         forked.do({"whole": [RESUME], "killed": [Command(["train", "config.yaml"], "SIGKILL@7")]})
         for name, damages in DAMAGES.items():
-            shutil.copytree(folder / "killed", folder / name)
-            for file, damage in damages:
-                damage(folder / name / "checkpoints" / file)
+            spoil(forked, name, damages)
         forked.do({name: [RESUME] for name in DAMAGES})
         yield forked
+
+
+def spoil(forked: Forked, name: str, damages: list[tuple[str, Callable[[Path], None]]]) -> dict[str, bytes]:
+    """Make a damaged copy of the killed training; what lies in it."""
+    copy = shutil.copytree(forked.folder / "killed", forked.folder / name)
+    for file, damage in damages:
+        damage(copy / "checkpoints" / file)
+    return left_behind(copy)
+
+
+def damaged_names(name: str) -> list[str]:
+    """The checkpoints that are damaged."""
+    return [file.partition("/")[0] for file, _ in DAMAGES[name]]
+
+
+def check(forked: Forked, run: str, name: str) -> None:
+    """A run with these damages has ended as one that was never stopped, and has kept them."""
+    whole, found = left_behind(forked.folder / "whole"), left_behind(forked.folder / run)
+    spoilt = spoil(forked, f"{run}-spoilt", DAMAGES[name])
+    kept = {
+        path.replace(checkpoint, f"{checkpoint}.damaged"): contents
+        for checkpoint in damaged_names(name)
+        for path, contents in spoilt.items()
+        if checkpoint in path
+    }
+    assert len(kept) > 6 and found.keys() == whole.keys() | kept.keys()
+    assert [path for path in found if found[path] != (whole | kept)[path]] == []
 
 
 @pytest.mark.parametrize("name", DAMAGES)
@@ -63,9 +91,66 @@ def test_the_checkpoint_before_a_damaged_one_is_used(forked: Forked, name: str) 
     for note, (file, _) in zip(notes, DAMAGES[name], strict=True):
         checkpoint, _, damaged = file.partition("/")
         assert note.startswith(f"{name}/checkpoints/{checkpoint}: damaged (") and damaged in note
-    used = 4 if name != "both" else 0
+        assert note.endswith(f"); kept as {checkpoint}.damaged, and passed over")
+    used = 4 if name != "both" else 2
     assert ended.moments.count("before gradients") == 9 - used
-    whole, found = left_behind(forked.folder / "whole"), left_behind(forked.folder / name)
-    assert found.keys() == whole.keys()
-    assert [path for path in found if found[path] != whole[path]] == []
-    assert json.loads(whole["checkpoints/step_00000009/state.json"])["step"] == 9
+    check(forked, name, name)
+    state = (forked.folder / name / "checkpoints/step_00000009/state.json").read_text()
+    assert json.loads(state)["step"] == 9
+
+
+def test_a_resume_may_be_killed_while_it_sets_damaged_checkpoints_aside(forked: Forked) -> None:
+    moments = forked.ended("both")[0].moments
+    first, second = (1 + moments.index(f"before rename: checkpoints/{each}") for each in damaged_names("both"))
+    numbers = range(first, second + 2)
+    for number in numbers:
+        spoil(forked, f"both-{number}", DAMAGES["both"])
+    forked.do({f"both-{number}": [Command(RESUME.words, f"moment {number}"), RESUME] for number in numbers})
+    for number in numbers:
+        killed, resumed = forked.ended(f"both-{number}")
+        assert (killed.code, resumed.code) == (-9, 0)
+        assert resumed.err.count("damaged (") == (number <= first) + (number <= second)
+        check(forked, f"both-{number}", "both")
+
+
+def test_the_first_of_several_processes_sets_damaged_checkpoints_aside(forked: Forked) -> None:
+    spoil(forked, "several", DAMAGES["both"])
+    forked.do({"several": [Command(["train", "config.yaml", "--resume"], processes=2)]})
+    (company,) = forked.companies("several")
+    assert [each.code for each in company] == [0, 0], company
+    assert [each.err.count("damaged (") for each in company] == [2, 0]
+    left = {path.name for path in (forked.folder / "several" / "checkpoints").iterdir()}
+    assert left >= {f"{checkpoint}.damaged" for checkpoint in damaged_names("both")}
+
+
+def test_where_no_checkpoint_is_whole_a_resume_touches_nothing(forked: Forked) -> None:
+    before = spoil(forked, "none", ALL)
+    forked.do({"none": [RESUME]})
+    (ended,) = forked.ended("none")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("vaegan: none/checkpoints: no whole checkpoint is left (step_00000006: autoencoder.")
+    assert ended.err.endswith("; restore one, or remove the folder `checkpoints` to begin again\n")
+    assert ended.err.count("\n") == 1 and left_behind(forked.folder / "none") == before
+    shutil.rmtree(forked.folder / "none" / "checkpoints")
+    forked.do({"none": [RESUME]})
+    (ended,) = forked.ended("none")
+    assert (ended.code, ended.err) == (0, "")
+    assert left_behind(forked.folder / "none") == left_behind(forked.folder / "whole")
+
+
+def test_what_the_disk_cannot_read_is_gone_on_from_when_it_can(forked: Forked) -> None:
+    before = spoil(forked, "disk", [])
+    file = forked.folder / "disk" / "checkpoints" / "step_00000006" / "average.safetensors"
+    file.rename(forked.folder / "average")
+    file.symlink_to("/proc/self/mem")  # a regular file whose first byte is no memory
+    forked.do({"disk": [RESUME]})
+    (ended,) = forked.ended("disk")
+    reason = "Input/output error; nothing was changed; try again when it can be read"
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == f"vaegan: {file.relative_to(forked.folder)}: {reason}\n"
+    (forked.folder / "average").replace(file)
+    assert left_behind(forked.folder / "disk") == before
+    forked.do({"disk": [RESUME]})
+    (ended,) = forked.ended("disk")
+    assert (ended.code, ended.err, ended.moments.count("before gradients")) == (0, "", 3)
+    assert left_behind(forked.folder / "disk") == left_behind(forked.folder / "whole")

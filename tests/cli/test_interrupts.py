@@ -73,6 +73,7 @@ def stopped_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fork
         forked.do(
             {
                 "slow": [Command(["train", "config.yaml", "train.grace_seconds=1"], "slow SIGTERM@6"), again],
+                "stuck": [Command(["train", "config.yaml", "train.grace_seconds=1"], "stuck SIGTERM@6"), again],
                 "twice": [Command(["train", "config.yaml"], "twice SIGINT@6"), again],
                 "evaluation": [Command(["train", "config.yaml"], "SIGTERM@evaluation"), again],
                 "whole": [again],
@@ -91,12 +92,12 @@ def test_an_evaluation_is_put_off_to_the_resume(stopped_trainings):
     assert resumed.moments.count("before gradients") == 4
 
 
-def test_a_step_longer_than_the_grace_time_is_given_up(stopped_trainings):
-    stopped, resumed = stopped_trainings.ended("slow")
+@pytest.mark.parametrize("how", ["slow", "stuck"])
+def test_a_step_longer_than_the_grace_time_is_given_up(stopped_trainings, how):
+    """Also where torch does not come back to Python, as when it waits for a process that is gone."""
+    stopped, resumed = stopped_trainings.ended(how)
     assert (stopped.code, stopped.out) == (130, "") and stopped.seconds < 30
-    assert stopped.err == (
-        "vaegan: train.grace_seconds: the 1 s after SIGTERM are over; go on from the last checkpoint with --resume\n"
-    )
+    assert stopped.err == ("vaegan: train.grace_seconds: the 1 s after SIGTERM are over; go on with --resume\n")
     assert resumed.code == 0
     assert resumed.moments.count("before gradients") == 4  # from the checkpoint of step 4
 

@@ -55,15 +55,22 @@ class Launch:
 
     def worker(self, rank: int) -> int:
         """Id of the process of a rank."""
-        (found,) = self._of_this_launch(f"RANK={rank}")
+        (found,) = self.alive(f"RANK={rank}")
         return found
 
     def lose(self) -> None:
         """Take the whole machine away: the launcher, and the processes that it has started in sessions of their own."""
-        for process in self._of_this_launch():
+        for process in self.alive():
             os.kill(process, signal.SIGKILL)
 
-    def _of_this_launch(self, *words: str) -> list[int]:
+    def listens(self) -> bool:
+        """Whether the launcher handles Ctrl-C itself, as it does once it has read the command line."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        caught = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt"))
+        return bool(caught >> (signal.SIGHUP - 1) & 1)
+
+    def alive(self, *words: str) -> list[int]:
+        """Ids of its processes that have these words in their environment."""
         wanted = {f"{MARK}={self.mark}", *words}
         found = []
         for folder in Path("/proc").glob("[0-9]*"):

@@ -17,7 +17,7 @@ from ..tiny import EVERYTHING, assert_same_history, farthest, flat, last, tiny
 SOON = 60.0
 """Seconds within which nobody waits any more for who has gone."""
 LOST = "vaegan: another process of this launch has ended; {}\n"
-RESUME = "go on from the last checkpoint with --resume"
+RESUME = "go on with --resume"
 WORDS = (
     *EVERYTHING, "model.discriminator.spectral_norm=true", "train.dtype=float64", "train.steps=12", "train.log_every=5",
     "train.checkpoint_every=3", "train.evaluate_every=4", "evaluate.metrics=[psnr]", "evaluate.batch_size=16",
@@ -53,6 +53,7 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
     for before, after in COMPANIES:
         companies = replace(TRAIN, how="SIGKILL@7", processes=before), replace(TRAIN, processes=after)
         jobs[f"{before}-{after}"] = list(companies)
+    jobs["waited for"] = [replace(TRAIN, how="SIGTERM@7;sleep@finish")]
     for rank in (0, 1):
         jobs[f"compare-{rank}"] = [replace(COMPARE, how="SIGKILL@evaluation", disturbed=rank), COMPARE]
     with Forked(folder) as forked:
@@ -93,6 +94,14 @@ def test_a_killed_company_goes_on_in_other_numbers_as_if_it_had_not_been(forked,
     assert [each.code for each in killed] == [-9] * before
     assert [(each.code, each.err) for each in resumed] == [(0, "")] * after
     check_end(forked, f"{before}-{after}")
+
+
+def test_who_closes_the_record_is_waited_for(forked: Forked) -> None:
+    """A launcher would end it soon after the others."""
+    ((first, other),) = forked.companies("waited for")
+    stop = "vaegan: waited for: stopped at step 8; go on with --resume\n"
+    assert (first.code, first.err, other.code, other.err) == (130, stop, 130, "")
+    assert first.seconds - other.seconds < 1
 
 
 @pytest.mark.parametrize("rank", [0, 1])

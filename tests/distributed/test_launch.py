@@ -31,7 +31,7 @@ TRAIN = ("train", "tiny.yaml", "--output", "run")
 ENDLESS = ("train.steps=100000", "train.checkpoint_every=5", "train.decay=constant")
 SOON = 60.0
 """Seconds within which nobody waits any more for who has gone."""
-LOST = "another process of this launch has ended; go on from the last checkpoint with --resume"
+LOST = "another process of this launch has ended; go on with --resume"
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,16 @@ def test_processes_of_one_machine(work: Path, alone: Run) -> None:
 
     again = Launch(work, *VAEGAN, *TRAIN, "--processes", "2", "--resume")
     assert again.ended() == (0, "run: finished already, with 5 steps\n", "")
+
+
+@pytest.mark.long
+def test_a_study_in_two_processes(work: Path) -> None:
+    (work / "study.yaml").write_text("title: One\nvariants: {one: {recipe: tiny.yaml}}\n")
+    code, out, err = Launch(work, *VAEGAN, "compare", "study.yaml", "--output", "study", "--processes", "2").ended()
+    assert code == 0, err
+    assert out.rstrip().endswith("study/report.html") and (work / "study/report.html").is_file()
+    timed = [json.loads(line) for line in (work / "study/one/seed_0/timing.jsonl").read_text().splitlines()]
+    assert {line["processes"] for line in timed} == {2}
 
 
 def test_torchrun(work: Path, alone: Run) -> None:
@@ -168,12 +178,34 @@ def test_a_lost_machine_ends_the_other(work: Path) -> None:
 
 
 def test_a_signal_to_the_launch_leaves_a_checkpoint(work: Path) -> None:
-    step = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, "--processes", "2").begun().stopped()
-    launch = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, "--processes", "2", "--resume").begun(step)
-    launch.process.send_signal(signal.SIGINT)
+    train = (*VAEGAN, *TRAIN, *ENDLESS, "--processes", "2", "--resume")
+    step = Launch(work, *train).begun().stopped()
+    launch = Launch(work, *train).begun(step)
+    launch.process.send_signal(signal.SIGHUP)
     code, out, err = launch.ended()
     more = last(launch.run).step
     assert (code, out, err) == (130, "", f"vaegan: run: stopped at step {more}; go on with --resume\n") and more > step
+
+    orphaned = Launch(work, *train).begun(more)
+    orphaned.process.kill()
+    end = time.monotonic() + SOON
+    while orphaned.alive():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert last(launch.run).step > more
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_a_signal_before_the_training_begins_is_not_lost(work: Path, started: bool) -> None:
+    """While the launcher imports what it needs, and while its processes do."""
+    launch = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, "--processes", "2")
+    end = time.monotonic() + SOON
+    while not (launch.alive("RANK=1") if started else launch.listens()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    launch.process.send_signal(signal.SIGINT)
+    assert launch.ended() == (130, "", "vaegan: interrupted\n")
+    assert not Run(launch.run).exists
 
 
 def test_a_second_ctrl_c_stops_all_processes_at_once(work: Path) -> None:

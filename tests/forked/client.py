@@ -19,7 +19,8 @@ class Command:
     words: Sequence[str]
     """What follows `vaegan`, but for `--output`."""
     how: str = ""
-    """`moment N`: killed at the Nth of `moments.py` (0: at none); `what@when` of `disturbances.py`; or left alone."""
+    """`moment N`: killed at the Nth of `moments.py` (0: at none); `what@when` of `disturbances.py`, or several with
+    semicolons between; or left alone."""
     environment: dict[str, str] = field(default_factory=dict)
     """Variables that it has beside this process's, without those of W&B."""
     processes: int = 1

@@ -1,5 +1,6 @@
 """What happens to a training at a chosen time."""
 
+import ctypes
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ from vaegan.trainers.tracking import Tracker
 
 LONG = 60.0
 """Seconds of a step that takes long."""
+WHILE = 4.0
+"""Seconds of a sleep."""
 AGAIN = 1.2
 """Seconds after which a signal is no echo any more."""
 
@@ -28,8 +31,9 @@ def disturb(what: str, when: str) -> None:
 
     Args:
         what: A signal that it gets; `slow` and a signal (in a step that then takes long), `twice` and a signal
-            (likewise, and again); `service` (W&B's service is killed) or `folder` (W&B's folder is deleted); `lose` and
-            a file, which is deleted, or `spoil` and a file, which is cut off.
+            (likewise, and again), `stuck` and a signal (where nothing can interrupt it any more); `sleep`; `service`
+            (W&B's service is killed) or `folder` (W&B's folder is deleted); `lose` and a file, which is deleted, or
+            `spoil` and a file, which is cut off.
         when: The steps before it; `reading`: before the images are read; `evaluation`: after the first round of one;
             `step_XXXXXXXX`: when that checkpoint's first file is written; `finish`: before W&B's run is ended.
     """
@@ -78,9 +82,14 @@ def _happen(what: str) -> None:
     elif what.startswith(("lose ", "spoil ")):
         file = Path(what.partition(" ")[2])
         file.write_bytes(file.read_bytes()[:100]) if what.startswith("spoil") else file.unlink()
+    elif what == "sleep":
+        time.sleep(WHILE)
     else:
         *ways, name = what.split()
         os.kill(os.getpid(), number := signal.Signals[name])
+        if "stuck" in ways:
+            mutex, lock = ctypes.create_string_buffer(64), ctypes.CDLL(None).pthread_mutex_lock
+            lock(mutex), lock(mutex)
         if "twice" in ways:
             Timer(AGAIN, os.kill, [os.getpid(), number]).start()
         weights, end = torch.ones(1000, 1000), time.monotonic() + (LONG if ways else 0)

@@ -44,8 +44,9 @@ def be(name: str, words: list[str], environment: dict[str, str], how: str) -> No
     sys.argv = ["vaegan", *words]
     if how.startswith("moment "):
         Moments(Path(words[-1]).absolute(), Path(f"{name}.moments"), int(how.split()[1]))
-    elif how:
-        disturb(*how.split("@"))
+    else:
+        for disturbance in how.split(";") if how else ():
+            disturb(*disturbance.split("@"))
     code = 0
     try:
         main()

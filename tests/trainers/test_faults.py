@@ -1,7 +1,11 @@
 """What goes wrong in a training ends it, or is passed over, in one line and without lost work."""
 
+import errno
 import json
 import math
+import os
+import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -11,13 +15,16 @@ import pytest
 import torch
 from PIL import Image
 
+from vaegan import checkpoints
 from vaegan.config import Config
+from vaegan.console import Update
 from vaegan.data import Data, open_data
-from vaegan.errors import Failure
+from vaegan.errors import Failure, Mistake
 from vaegan.trainers import base, train
 from vaegan.trainers.base import FAMILIES as FAMILY_OF
 from vaegan.trainers.base import culprits, gradient_norms
 from vaegan.trainers.dividing import make_accelerator
+from vaegan.trainers.history import History
 from vaegan.trainers.meter import Meter
 from vaegan.trainers.state import build_state
 from vaegan.trainers.step import Report
@@ -165,3 +172,60 @@ def test_a_decoding_process_that_dies_in_a_step_costs_nothing(images: Path, tmp_
     monkeypatch.undo()
     run = train(config, tmp_path / "run", open_data(config.data), resume=True)
     assert same_bits(flat(last(run.path)), flat(last(train(config, tmp_path / "two", open_data(config.data)).path)))
+
+
+def test_an_evaluation_that_cannot_be_made_costs_nothing(tmp_path: Path, data: Data) -> None:
+    def look(model: object, data: Data, progress: object) -> dict[str, float]:
+        raise Mistake("a file of weights is damaged")
+
+    config = tiny("vae", "train.evaluate_every=3", "train.checkpoint_every=null")
+    with pytest.raises(Failure, match=r"^a file of weights is damaged \(the checkpoint of step 3 is kept\)$"):
+        train(config, tmp_path / "run", data, look)
+    assert last(tmp_path / "run").step == 3
+
+
+def test_a_checkpoint_that_fails_while_an_evaluation_is_put_off_is_tried_once(tmp_path, data, monkeypatch) -> None:
+    def look(model: object, data: Data, progress: Update) -> dict[str, float]:
+        monkeypatch.setattr(checkpoints, "save", full)
+        os.kill(os.getpid(), signal.SIGTERM)
+        progress(1, 2)
+        raise AssertionError
+
+    tries = []
+
+    def full(folder: Path, *rest: object) -> None:
+        tries.append(folder)
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    config = tiny("vae", "train.evaluate_every=3", "train.checkpoint_every=null")
+    with pytest.raises(Failure, match=r"^step 3: a checkpoint could not be written: .*; there is no checkpoint yet; "):
+        train(config, tmp_path / "run", data, look)
+    assert len(tries) == 1
+
+
+def test_seconds_that_could_not_be_written_down_are_counted_once(tmp_path: Path, data: Data, monkeypatch) -> None:
+    config = tiny("vae", "train.disk_full=continue", "train.log_every=1", "train.steps=6")
+    flush, failed, begun = History.flush, [], time.monotonic()
+
+    def full(history: History) -> None:
+        if str(history._file.name).endswith("timing.jsonl") and len(failed) < 2:
+            time.sleep(0.5)
+            failed.append(history)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        flush(history)
+
+    monkeypatch.setattr(History, "flush", full)
+    run = train(config, tmp_path / "run", data)
+    lines = [json.loads(line) for line in run.timing_file.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6] and len(failed) == 2
+    assert sum(line["seconds"] for line in lines) <= time.monotonic() - begun
+
+
+def test_grids_that_a_kill_left_incomplete_are_drawn_by_the_resume(tmp_path: Path, data: Data) -> None:
+    config = tiny("vae", "train.sample_every=2", "train.checkpoint_every=2", "train.steps=4")
+    run = train(config, tmp_path / "run", data)
+    whole = left_behind(run.path)
+    (run.samples / "step_00000004_sample.png").unlink()
+    shutil.rmtree(run.model_folder)
+    train(config, run.path, data, resume=True)
+    assert left_behind(run.path) == whole

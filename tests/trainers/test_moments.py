@@ -5,42 +5,57 @@ from collections.abc import Iterator
 import pytest
 
 from vaegan.config import dump
+from vaegan.config.schema import Config
 
 from ..forked.client import Command, Forked
-from ..tiny import EVERYTHING, left_behind, tiny
+from ..tiny import EVERYTHING, FAMILIES, left_behind, tiny
 
-CONFIG = tiny(
-    "vaegan3", *EVERYTHING, "model.discriminator.spectral_norm=true", "data.source=shapes", "data.count=40",
-    "data.validation=0.4", "train.steps=8", "train.checkpoint_every=3", "train.evaluate_every=4",
-    "train.sample_every=3", "evaluate.metrics=[psnr,sharpness]", "evaluate.batch_size=8",
+STEPS = 8
+WORDS = (
+    *EVERYTHING, "data.source=shapes", "data.count=40", "data.validation=0.4", f"train.steps={STEPS}",
+    "train.checkpoint_every=3", "train.evaluate_every=4", "train.sample_every=3", "evaluate.metrics=[psnr,sharpness]",
+    "evaluate.batch_size=8",
 )  # fmt: skip
 """Steps 3, 4, 6 and 8 end with a checkpoint, 4 and 8 with an evaluation; 3 is deleted with 6; an epoch is 2.5 steps."""
+FULL = "vaegan3"
+"""The family that CI kills at more than the last moment of each kind."""
+
+
+def config_of(family: str) -> Config:
+    spectral = ("model.discriminator.spectral_norm=true",) if family.startswith("vaegan") else ()
+    return tiny(family, *WORDS, *spectral)
 
 
 class Killed:
-    """Trainings named after the moments that kill them: "70-3" its 70th, and the 3rd of its resume; "0" none."""
+    """Trainings of a family, named after the moments that kill them: "70-3" its 70th, and the 3rd of its resume.
 
-    def __init__(self, forked: Forked) -> None:
-        self.forked, self.done = forked, set[str]()
+    "0" is killed at none.
+    """
+
+    def __init__(self, forked: Forked, family: str) -> None:
+        self.forked, self.family, self.done = forked, family, set[str]()
+        self.folder = forked.folder / family
+        self.folder.mkdir()
+        (self.folder / "config.yaml").write_text(dump(config_of(family)))
         self.train("0")
         self.whole, again = self.moments("0")
         assert again == []
-        self.files = left_behind(forked.folder / "0")
+        self.files = left_behind(self.folder / "0")
 
     def train(self, *names: str) -> None:
         """Do these, if they are not done yet, and resume each to its end."""
-        words = ["train", "config.yaml", "--resume"]
+        words = ["train", f"{self.family}/config.yaml", "--resume"]
+        new = [name for name in names if name not in self.done]
         jobs = {
-            name: [Command(words, f"moment {number}") for number in [*name.split("-"), 0]]
-            for name in names
-            if name not in self.done
+            f"{self.family}/{name}": [Command(words, f"moment {number}") for number in [*name.split("-"), 0]]
+            for name in new
         }
         self.forked.do(jobs)
-        self.done |= jobs.keys()
+        self.done |= set(new)
 
     def moments(self, name: str) -> list[list[str]]:
         """Those of each of its processes, of which all but the last were killed."""
-        ended = self.forked.ended(name)
+        ended = self.forked.ended(f"{self.family}/{name}")
         assert [each.code for each in ended] == [*(0 if number == "0" else -9 for number in name.split("-")), 0], ended
         assert {each.err for each in ended} == {""}, ended
         return [each.moments for each in ended]
@@ -55,18 +70,26 @@ class Killed:
             assert killed == self.whole[: numbers[0]]
             over = [moment for moments in (killed, *between) for moment in moments[:-1]]
             saved = [int(moment[-16:-8]) for moment in over if moment.startswith("before rename: checkpoints/")]
-            assert resumed.count("before gradients") == CONFIG.train.steps - max(saved, default=0)
-            found = left_behind(self.forked.folder / name)
+            assert resumed.count("before gradients") == STEPS - max(saved, default=0)
+            found = left_behind(self.folder / name)
             assert found.keys() == self.files.keys(), (name, killed[-1])
             assert [path for path in found if found[path] != self.files[path]] == [], (name, killed[-1])
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
-    folder = tmp_path_factory.mktemp("killed")
-    (folder / "config.yaml").write_text(dump(CONFIG))
-    with Forked(folder) as forked:
-        yield Killed(forked)
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    with Forked(tmp_path_factory.mktemp("killed")) as forked:
+        yield forked
+
+
+@pytest.fixture(scope="module")
+def killed(forked: Forked, request: pytest.FixtureRequest) -> Killed:
+    return Killed(forked, request.param)
+
+
+def of(*families: str) -> pytest.MarkDecorator:
+    """A test is of the trainings of these families."""
+    return pytest.mark.parametrize("killed", families, indirect=True)
 
 
 def kind(moment: str) -> str:
@@ -79,6 +102,19 @@ def places(moments: list[str], some: str) -> list[int]:
     return [number for number, moment in enumerate(moments, 1) if kind(moment) == some]
 
 
+def last_of_each_kind(moments: list[str]) -> set[int]:
+    """Their numbers, from 1."""
+    numbers = {kind(moment): number for number, moment in enumerate(moments, 1)}
+    assert len(numbers) == 13
+    return set(numbers.values())
+
+
+@of(*(family for family in FAMILIES if family != FULL))
+def test_a_run_killed_at_a_moment_of_each_kind_ends_as_if_nothing_had_happened(killed: Killed) -> None:
+    killed.check(*map(str, sorted(last_of_each_kind(killed.whole))))
+
+
+@of(FULL)
 def test_a_run_killed_at_some_moments_ends_as_if_nothing_had_happened(killed: Killed) -> None:
     """Every moment of the writing of one checkpoint and of one step, the last one of each kind, and two more."""
     whole = killed.whole
@@ -87,11 +123,10 @@ def test_a_run_killed_at_some_moments_ends_as_if_nothing_had_happened(killed: Ki
         whole.index("before rmdir: checkpoints/step_00000003") + 2,
     )
     step = range(places(whole, "before gradients")[4], places(whole, "before update")[4] + 1)
-    others = {kind(moment): number for number, moment in enumerate(whole, 1)}
     early = whole.index("before rename: checkpoints/step_00000003.partial") + 1
     pruning = whole.index("before rmdir: checkpoints/step_00000004") + 1
-    chosen = {*saving, *step, *others.values(), early, pruning}
-    assert len(step) == 8 and len(others) == 13 and len(chosen) > 50
+    chosen = {*saving, *step, *last_of_each_kind(whole), early, pruning}
+    assert len(step) == 8 and len(chosen) > 50
 
     kinds = [kind(whole[number - 1]) for number in saving]
     written, renamed = len(kinds) - kinds[::-1].index("half of writing"), kinds.index("before rename")
@@ -101,6 +136,7 @@ def test_a_run_killed_at_some_moments_ends_as_if_nothing_had_happened(killed: Ki
     killed.check(*map(str, sorted(chosen)))
 
 
+@of(FULL)
 def test_a_run_may_be_killed_again_while_it_is_resumed(killed: Killed) -> None:
     """Where the log is cut back, and in the evaluation that the first kill cut off."""
     first = str(killed.whole.index("evaluation: 16/32") + 1)
@@ -113,11 +149,13 @@ def test_a_run_may_be_killed_again_while_it_is_resumed(killed: Killed) -> None:
 
 
 @pytest.mark.long
+@of(*FAMILIES)
 def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(killed: Killed) -> None:
     killed.check(*(str(number) for number, _ in enumerate(killed.whole, 1)))
 
 
 @pytest.mark.long
+@of(*FAMILIES)
 def test_a_run_may_be_killed_again_at_any_moment(killed: Killed) -> None:
     first = str(killed.whole.index("before rmdir: checkpoints/step_00000003") + 1)
     killed.train(first)

@@ -1,7 +1,9 @@
 """A stop and a resume change nothing, and only the same run is resumed."""
 
 import os
+import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +11,11 @@ import pytest
 import torch
 
 from vaegan.config import dump
+from vaegan.console import Console
 from vaegan.data import Data, open_data
 from vaegan.errors import Mistake
+from vaegan.processes import ECHO
+from vaegan.runs import Run
 from vaegan.trainers import train
 from vaegan.trainers.base import FAMILIES as FAMILY_OF
 from vaegan.trainers.dividing import make_accelerator
@@ -79,27 +84,82 @@ def test_a_stopped_and_resumed_training_ends_as_if_nothing_had_happened(stopped:
 
 
 def test_a_second_ctrl_c_stops_at_once_and_an_echo_does_not() -> None:
-    with Interrupts(60.0, torch.device("cpu")) as interrupts:
+    with Interrupts(60.0, torch.device("cpu"), Console(shown=False)) as interrupts:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):  # as a launcher passes them on
             os.kill(os.getpid(), number)
-        assert interrupts.received is not None
-        interrupts.received -= 1.1
+        time.sleep(1.1 * ECHO)
         os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.received
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
 
 
-@pytest.mark.parametrize("spoiled", [[5], [5, 4], [5, 4, 2]])
+def spoil(run: Run, *steps: int) -> None:
+    """Cut off a file of the checkpoints of these steps."""
+    for step in steps:
+        file = run.checkpoints / f"step_{step:08d}" / "discriminator.safetensors"
+        file.write_bytes(file.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("spoiled", [[5], [5, 4]])
 def test_a_resume_passes_over_damaged_checkpoints(tmp_path: Path, data: Data, spoiled: list[int]) -> None:
     config = tiny("vaegan2", "train.checkpoint_every=2", "train.keep_checkpoints=3")
     run = train(config, tmp_path / "run", data)
     before, lines = flat(last(run.path)), run.history_file.read_bytes()
-    for step in spoiled:
-        file = run.checkpoints / f"step_{step:08d}" / "discriminator.safetensors"
-        file.write_bytes(file.read_bytes()[:-1])
+    spoil(run, *spoiled)
     train(config, run.path, data, resume=True)
     assert same_bits(before, flat(last(run.path)))
     assert run.history_file.read_bytes() == lines
+
+
+def test_a_run_without_a_whole_checkpoint_is_not_begun_again(tmp_path: Path, data: Data) -> None:
+    config = tiny("vaegan2", "train.checkpoint_every=3")
+    run = train(config, tmp_path / "run", data)
+    spoil(run, 5, 3)
+    before = left_behind(run.path)
+    with pytest.raises(Mistake) as mistake:
+        train(config, run.path, data, resume=True)
+    reasons = [f"step_{step:08d}: discriminator.safetensors: does not match its checksum" for step in (5, 3)]
+    assert str(mistake.value) == (
+        f"{run.checkpoints}: no whole checkpoint is left ({', '.join(reasons)}); restore one, or remove the folder"
+        " `checkpoints` to begin again"
+    )
+    assert left_behind(run.path) == before
+    shutil.rmtree(run.checkpoints)
+    train(config, run.path, data, resume=True)
+    assert last(run.path).step == 5
+
+
+def test_where_only_what_was_set_aside_is_left_a_run_is_not_begun_again(tmp_path: Path, data: Data) -> None:
+    config = tiny("vaegan2", "train.checkpoint_every=3")
+    run = train(config, tmp_path / "run", data)
+    spoil(run, 5)
+    train(config, run.path, data, resume=True)
+    for step in (3, 5):
+        shutil.rmtree(run.checkpoints / f"step_{step:08d}")
+    with pytest.raises(Mistake, match=r"no whole checkpoint is left \(step_00000005\.damaged: set aside before\)"):
+        train(config, run.path, data, resume=True)
+
+
+def test_no_whole_checkpoint_is_deleted_in_the_place_of_a_damaged_one(tmp_path: Path, data: Data) -> None:
+    words = ("train.checkpoint_every=3", "train.keep_checkpoints=2")
+    run = train(tiny("vaegan2", *words), tmp_path / "run", data)
+    spoil(run, 5)
+    train(tiny("vaegan2", *words, "train.steps=6"), run.path, data, resume=True, extend=True)
+    left = {path.name for path in run.checkpoints.iterdir()}
+    assert left == {"step_00000003", "step_00000005.damaged", "step_00000006"}
+
+
+def test_a_refused_resume_sets_nothing_aside(tmp_path: Path, data: Data) -> None:
+    run = train(tiny("vaegan2", "train.checkpoint_every=3"), tmp_path / "run", data)
+    spoil(run, 5)
+    before = left_behind(run.path)
+    others = Data(data.train, data.validation, data.test, data.classes, "0" * 32)
+    with pytest.raises(Mistake, match="no longer those"):
+        train(tiny("vaegan2", "train.checkpoint_every=3"), run.path, others, resume=True)
+    assert left_behind(run.path) == before
 
 
 def test_a_resumed_optimizer_is_laid_out_in_memory_as_before(tmp_path: Path, data: Data) -> None:

@@ -8,38 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaegan.checkpoints import Checkpoint, digest, load_latest, replacing, save
+from vaegan.checkpoints import Checkpoint, digest, newest, replacing, save, set_aside
+from vaegan.files import SMALL
 
 from ..tiny import flat, same_bits
-
-
-def checkpoint(step: int) -> Checkpoint:
-    draw = torch.Generator().manual_seed(step)
-    weights = torch.randn(3, 4, 2, 2, generator=draw)
-    return Checkpoint(
-        step,
-        {
-            "network": {
-                "a.weight": weights.to(memory_format=torch.channels_last),
-                "b": torch.randn(5, generator=draw, dtype=torch.float64),
-                "odd": torch.tensor([float("nan"), -0.0, float("inf"), 1e-45]),
-            },
-            "network.optimizer": {"a.weight/step": torch.tensor(float(step)), "a.weight/exp_avg": weights.mT},
-            "empty": {},
-        },
-        {"meter": {"loss": [0.1 + 0.2 + step, 3.0], "counts": [[[1, 2], [3, 4]], 0.0]}, "wandb": None},
-    )
-
-
-def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    notes: list[str] = []
-    return load_latest(folder, notes.append), notes
+from .saved import FILES, checkpoint, latest
 
 
 def test_what_is_saved_comes_back_bit_for_bit(tmp_path: Path) -> None:
     saved = checkpoint(7)
     assert save(tmp_path / "new" / "folder", saved, keep=1) == tmp_path / "new" / "folder" / "step_00000007"
-    loaded, notes = newest(tmp_path / "new" / "folder")
+    loaded, notes = latest(tmp_path / "new" / "folder")
     assert loaded is not None and notes == []
     assert loaded.step == 7 and loaded.state == saved.state and loaded.tensors.keys() == saved.tensors.keys()
     before, after = flat(saved), flat(loaded)
@@ -51,15 +30,12 @@ def test_what_is_saved_comes_back_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_the_newest_are_kept(tmp_path: Path) -> None:
-    for step in (1, 2, 10, 9, 11):
+    for step in (1, 2, 9, 11):
         save(tmp_path, checkpoint(step), keep=2)
-    assert sorted(os.listdir(tmp_path)) == ["step_00000009", "step_00000011"]  # 10 was later than 9 and passed over
-    loaded, _ = newest(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["step_00000009", "step_00000011"]
+    loaded, _ = latest(tmp_path)
     assert loaded is not None and loaded.step == 11
-    assert newest(tmp_path / "none") == (None, [])
-
-
-FILES = ("network.safetensors", "network.optimizer.safetensors", "state.json", "sha256.json")
+    assert latest(tmp_path / "none") == (None, [])
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -75,10 +51,17 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_word(tmp_path: Path, name: s
     elif damage != "missing":
         contents[len(contents) // 2] ^= 1
         file.write_bytes({"empty": b"", "torn": contents[: len(contents) // 2], "flipped": contents}[damage])
-    loaded, notes = newest(tmp_path)
+    loaded, notes = latest(tmp_path)
     assert loaded is not None and loaded.step == 2
     (note,) = notes
-    assert "step_00000003: damaged" in note and "\n" not in note
+    assert note.startswith(f"{tmp_path}/step_00000003: damaged (") and note.endswith("); using step_00000002")
+    assert "\n" not in note and len(os.listdir(tmp_path)) == 3  # who only reads changes nothing
+
+
+def test_a_description_that_is_far_too_large_is_damage(tmp_path: Path) -> None:
+    os.truncate(save(tmp_path, checkpoint(1), keep=3) / "state.json", SMALL + 1)
+    loaded, notes = latest(tmp_path)
+    assert loaded is None and notes == [f"{tmp_path}/step_00000001: damaged (state.json: more than 16,777,216 bytes)"]
 
 
 def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
@@ -88,37 +71,71 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
         contents = file.read_bytes()
         for place in range(0, len(contents), 1 + len(contents) // 50):
             file.write_bytes(contents[:place] + bytes([contents[place] ^ 4]) + contents[place + 1 :])
-            loaded, notes = newest(tmp_path)
+            loaded, notes = latest(tmp_path)
             # a blank of the list of checksums may change; what it lists may not
             assert (loaded is None and len(notes) == 1) or (
                 name == "sha256.json" and contents[place : place + 1].isspace()
             )
         file.write_bytes(contents)
-    assert newest(tmp_path)[0] is not None
+    assert latest(tmp_path)[0] is not None
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "null", '{"state.json": 3}', "\xff"])
 def test_a_list_of_checksums_that_lists_nothing_is_damage(tmp_path: Path, text: str) -> None:
     save(tmp_path, checkpoint(1), keep=3)
     (tmp_path / "step_00000001" / "sha256.json").write_bytes(text.encode("latin-1"))
-    loaded, notes = newest(tmp_path)
+    loaded, notes = latest(tmp_path)
     assert loaded is None and len(notes) == 1
 
 
-def test_a_new_checkpoint_is_never_deleted_for_a_damaged_later_one(tmp_path: Path) -> None:
-    save(tmp_path, checkpoint(30), keep=1)
-    (tmp_path / "step_00000030" / "state.json").unlink()
-    save(tmp_path, checkpoint(10), keep=1)
-    assert os.listdir(tmp_path) == ["step_00000010"]
-    loaded, notes = newest(tmp_path)
-    assert loaded is not None and loaded.step == 10 and notes == []
+def test_a_damaged_checkpoint_neither_counts_nor_is_deleted(tmp_path: Path) -> None:
+    for step in (30, 60):
+        save(tmp_path, checkpoint(step), keep=2)
+    (tmp_path / "step_00000060" / "state.json").unlink()
+    save(tmp_path, checkpoint(45), keep=1)
+    assert sorted(os.listdir(tmp_path)) == ["step_00000045", "step_00000060"]  # the new one is not deleted for it
+    _, damaged = newest(tmp_path)
+    assert [set_aside(path) for path in damaged] == [tmp_path / "step_00000060.damaged"]
+    save(tmp_path, checkpoint(90), keep=2)
+    assert sorted(os.listdir(tmp_path)) == ["step_00000045", "step_00000060.damaged", "step_00000090"]
+    loaded, notes = latest(tmp_path)
+    assert loaded is not None and loaded.step == 90 and notes == []
+
+
+def test_where_none_is_whole_those_that_were_set_aside_are_told_of(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        (save(tmp_path, checkpoint(step), keep=3) / "state.json").unlink()
+        if step > 1:
+            set_aside(tmp_path / f"step_{step:08d}")
+    (tmp_path / "step_00000004.partial").mkdir()  # a kill has left it
+    assert newest(tmp_path) == (
+        None,
+        {
+            tmp_path / "step_00000001": "state.json: there is no such file",
+            tmp_path / "step_00000003.damaged": "set aside before",
+            tmp_path / "step_00000002.damaged": "set aside before",
+        },
+    )
+
+
+def test_what_is_set_aside_takes_the_place_of_what_was(tmp_path: Path) -> None:
+    elsewhere = save(tmp_path / "elsewhere", checkpoint(5), keep=1)
+    listed = sorted(os.listdir(elsewhere))
+    for _ in range(2):
+        set_aside(save(tmp_path / "run", checkpoint(3), keep=1))
+    (tmp_path / "run" / "step_00000003").symlink_to(elsewhere)
+    aside = set_aside(tmp_path / "run" / "step_00000003")
+    assert os.listdir(tmp_path / "run") == ["step_00000003.damaged"] and aside.is_symlink()
+    set_aside(save(tmp_path / "run", checkpoint(3), keep=1))
+    assert os.listdir(tmp_path / "run") == ["step_00000003.damaged"] and not aside.is_symlink()
+    assert sorted(os.listdir(elsewhere)) == listed  # links are not followed
 
 
 def test_a_damaged_checkpoint_is_replaced_by_one_of_the_same_step(tmp_path: Path) -> None:
     save(tmp_path, checkpoint(3), keep=1)
     (tmp_path / "step_00000003" / "state.json").unlink()
     save(tmp_path, checkpoint(3), keep=1)
-    assert newest(tmp_path)[1] == []
+    assert latest(tmp_path)[1] == []
     assert os.listdir(tmp_path) == ["step_00000003"]
 
 
@@ -132,7 +149,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     hashes = json.loads((folder / "sha256.json").read_text())
     hashes["network.safetensors"] = digest(folder / "network.safetensors")  # even with the right checksum
     (folder / "sha256.json").write_text(json.dumps(hashes))
-    loaded, notes = newest(tmp_path / "run")
+    loaded, notes = latest(tmp_path / "run")
     assert loaded is None and len(notes) == 1
     assert not (tmp_path / "sprung").exists()
 
@@ -143,7 +160,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         save(tmp_path, impossible, keep=1)
     assert os.listdir(tmp_path) == ["step_00000001"]
-    loaded, notes = newest(tmp_path)
+    loaded, notes = latest(tmp_path)
     assert loaded is not None and notes == []
 
 
@@ -174,7 +191,7 @@ def test_a_kill_at_any_moment_of_saving_leaves_a_whole_checkpoint(tmp_path: Path
         folder = tmp_path / str(count)
         save(folder, checkpoint(1), keep=1)
         code = save_dying(folder, moment, count)
-        loaded, notes = newest(folder)
+        loaded, notes = latest(folder)
         assert loaded is not None and loaded.step in (1, 2) and notes == []
         save(folder, checkpoint(3), keep=1)
         assert os.listdir(folder) == ["step_00000003"]  # what the kill left behind is cleared away

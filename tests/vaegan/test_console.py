@@ -61,6 +61,15 @@ def test_a_bar_with_rate_and_time_left(columns):
     assert shown[-2] == "answer"
 
 
+def test_a_slow_first_step_shows_a_bar():
+    shown = on_a_terminal(80, WORK.split("for total")[0] + """
+with console.progress("Training", "images") as progress:
+    progress(0, 3)
+    time.sleep(1.2)
+""")  # fmt: skip
+    assert "Training" in shown and "0/3" in shown and "0/0" not in shown
+
+
 def test_lines_where_there_is_no_terminal(monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr(vaegan.console.time, "monotonic", lambda: now[0])

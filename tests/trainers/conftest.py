@@ -1,0 +1,64 @@
+"""W&B as on a new machine, a run folder, and trackers."""
+
+import os
+import sys
+
+import pytest
+import wandb
+
+from vaegan.config.reading import check
+from vaegan.config.schema import Config
+
+CLOSED = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """W&B as on a new machine without network: no account, its files under tmp_path, a server that is not there."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    for name in ("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR"):
+        monkeypatch.setenv(f"WANDB_{name}", str(tmp_path / "home" / name))
+    monkeypatch.setenv("NETRC", str(tmp_path / "home" / "netrc"))
+    monkeypatch.setenv("WANDB_BASE_URL", CLOSED)
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    wandb.teardown()
+    yield
+    try:
+        wandb.teardown()
+    except (Exception, SystemExit):
+        wandb.teardown()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "digits-vae"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+def settings(**track):
+    tree = {
+        "model": {"family": "vae", "beta": 0.1},
+        "data": {"source": "folder", "root": "/images", "image_size": 8},
+        "train": {"steps": 10},
+        "track": {"wandb": "offline", **track},
+    }
+    return check(Config, tree, "test")
+
+
+def script(then: str) -> list[str]:
+    """A Python process that starts a tracker, of a mode and in a run folder that follow as arguments."""
+    start = (
+        "import pathlib, sys; from vaegan.config.reading import check; from vaegan.config.schema import Config\n"
+        "from vaegan.trainers.tracking import Tracker\n"
+        "tree = {'model': {'family': 'vae'}, 'data': {'source': 'digits', 'image_size': 8}, 'train': {'steps': 1}}\n"
+        "config = check(Config, tree | {'track': {'wandb': sys.argv[1]}}, 'test')\n"
+        "tracker = Tracker.start(config, pathlib.Path(sys.argv[2]), None, print)\n"
+    )
+    return [sys.executable, "-c", start + then]
