@@ -12,7 +12,7 @@ import click
 
 from vaegan import __version__
 from vaegan.console import Console, Update
-from vaegan.ending import one_line
+from vaegan.ending import Commands, one_line
 from vaegan.errors import Interrupted, Mistake
 from vaegan.options import OVERRIDES, PATH, PROCESSES, folder, picture
 from vaegan.processes import by_the_first, join, leave, nobody_lost, rank, size, together
@@ -29,7 +29,7 @@ TOGETHER = ("train", "evaluate", "compare")
 """Commands that all processes of a launch take part in; the others are done by the first one alone."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__)
 @click.pass_context
 def cli(context: click.Context) -> None:

@@ -19,6 +19,17 @@ HEAD_START = 1.0
 that are left as soon as one has ended."""
 
 
+class Commands(click.Group):
+    """Leaves Ctrl-C to `one_line`; click would answer with an empty line from every process."""
+
+    def invoke(self, context: click.Context) -> object:
+        """Do the command."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            raise click.Abort from None
+
+
 @contextmanager
 def one_line() -> Iterator[None]:
     """End the process as its work ends: 0 done, 2 a mistake in what was asked, 1 a failure, 130 interrupted."""
@@ -37,6 +48,8 @@ def one_line() -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
         _end(str(interrupt), 130, everywhere=True)
     except (KeyboardInterrupt, click.Abort):
+        if rank() == 0 and sys.stderr.isatty():
+            click.echo(err=True)  # ends the line of the terminal's ^C
         _end("interrupted", 130, everywhere=True)
     except BrokenPipeError:  # whoever read our output has had enough, and Python would say so again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -69,8 +69,8 @@ def test_a_nan_on_one_rank_stops_all_of_them_together(name: str, pool: Pool, tmp
     arguments = written(tmp_path, name, "train.steps=8")
     ranks = pool.run(4, "training", **arguments, poison={"rank": 2, "from": 4, "to": 5})
     assert {rank["ended"] for rank in ranks} == {
-        "step 5: loss/reconstruction not finite; the checkpoint of step 4 is kept; try a smaller train.learning_rate or"
-        " a train.clip_norm, or go on with --resume train.nan=skip"
+        "step 5: loss/reconstruction not finite; the checkpoint of step 4 is kept; begin another run with a smaller"
+        " train.learning_rate or a train.clip_norm, or go on with --resume train.nan=skip"
     }
     assert last(Path(arguments["folder"])).step == 4
 
