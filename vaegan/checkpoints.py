@@ -176,10 +176,15 @@ def write_text(path: Path, text: str) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     beside = path.with_name(path.name + ".partial")
     remove(beside)
-    with beside.open("x", encoding="utf-8") as file:
-        file.write(text)
-    sync(beside)
-    beside.replace(path)
+    try:
+        with beside.open("x", encoding="utf-8") as file:
+            file.write(text)
+        sync(beside)
+        beside.replace(path)
+    except OSError as error:  # that of a full disk does not say for which file
+        with suppress(OSError):
+            remove(beside)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def sync(path: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import math
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -163,6 +164,20 @@ def test_a_number_that_json_has_not_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_metrics(Evaluation({"elbo": math.inf}, {}, {}), path)
     assert path.read_text() == "old"
+
+
+def test_a_full_disk_leaves_the_old_file_and_is_told_of_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text("old")
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))
+    try:
+        with pytest.raises(OSError, match="File too large") as error:
+            write_metrics(Evaluation({"elbo": 1.0}, {"a": "b" * 100}, {}), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert error.value.filename == str(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"] and path.read_text() == "old"
 
 
 def test_lpips_is_imported_only_when_it_is_used() -> None:
