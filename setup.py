@@ -53,6 +53,7 @@ REQUIRES = [
     "rich>=13.7",
     "safetensors>=0.4.3",
     "scikit-learn>=1.4",
+    "scipy>=1.11",
     "torch>=2.6",
     "torchmetrics>=1.5",
     "torchvision>=0.21",  # the release that goes with torch 2.6
@@ -61,13 +62,14 @@ REQUIRES = [
 
 CELEBA = ["gdown>=5"]  # with which torchvision fetches it from Google Drive
 
+FID = ["torch-fidelity>=0.3"]  # the Inception network
+
 TEST = [
     "build>=1.2",
     "hypothesis>=6.100",
     "mpmath>=1.3",
     "pip>=23.1",
     "pytest>=8.2",
-    "scipy>=1.11",
     "setuptools>=77",
 ]
 
@@ -92,7 +94,7 @@ setup(
     package_data=PACKAGE_DATA,
     include_package_data=False,
     install_requires=REQUIRES,
-    extras_require={"celeba": CELEBA, "test": TEST, "dev": TEST + DEV},
+    extras_require={"celeba": CELEBA, "fid": FID, "test": TEST, "dev": TEST + DEV},
     entry_points={"console_scripts": ["vaegan = vaegan.__main__:main"]},
     classifiers=[
         "Programming Language :: Python :: 3",

@@ -3,18 +3,16 @@
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
 from vaegan.config import Config, StudyConfig
 from vaegan.runs import Run
 
+from .controls import REAL
+from .evaluation import Evaluation
 from .figures import Figure, figure, in_order
-from .runner import Evaluation
-from .verdict import Verdict, sharper_reconstructions, sharper_samples
-
-Kind = Literal["reconstruction", "sample"]
-ENOUGH_SEEDS = 5
-"""Fewer seeds than this make a verdict conditional on them."""
+from .findings import Effect, Finding, condition, effects, find
 
 
 @dataclass(frozen=True)
@@ -78,34 +76,14 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What may be said of one variant against the reference."""
-
-    variant: str
-    kind: Kind
-    sharper: bool | None
-    """None: undecided, or not the same at all seeds."""
-    answer: str
-    """The same in words."""
-    headline: str
-    reasons: tuple[str, ...]
-    """Of each seed."""
-
-    @property
-    def sentence(self) -> str:
-        """Headline and reasons in one line."""
-        return f"{self.headline}: {'; '.join(self.reasons)}"
-
-
-@dataclass(frozen=True)
 class Comparison:
     """A study with all its runs judged."""
 
     study: StudyConfig
     judged: Mapping[str, Mapping[int, Judged]]
     """Run of each variant and seed, in the study's order; the first variant is the reference."""
-    floor: Mapping[str, float]
-    """What other real images score where samples are measured."""
+    controls: Mapping[str, Evaluation]
+    """What real images score in the place of a model, untouched (`controls.REAL`) and with defects."""
     command: str | None
     """The command line; None: called from Python."""
 
@@ -148,24 +126,20 @@ class Comparison:
         rows = [[f"{row.figure.group}: {row.figure.name}", *row.cells.values(), row.real] for row in self.rows()]
         return ["figure", *self.names, "real"], rows
 
-    def verdicts(self, name: str) -> dict[Kind, dict[int, Verdict]]:
-        """Of a variant against the reference, seed by seed; without what either was not measured by."""
-        found: dict[Kind, dict[int, Verdict]] = {}
-        for seed, judged in self.judged[name].items():
-            pair = judged.evaluation, self.judged[self.reference][seed].evaluation
-            if all("reconstruction/coherence" in each.metrics for each in pair):
-                found.setdefault("reconstruction", {})[seed] = sharper_reconstructions(*pair)
-            if all("sample/spectrum_error" in each.metrics for each in pair):
-                found.setdefault("sample", {})[seed] = sharper_samples(*pair)
-        return found
-
+    @cached_property
     def findings(self) -> list[Finding]:
-        """Of every variant but the reference."""
-        return [
-            _finding(name, self.reference, kind, verdicts)
-            for name in self.names[1:]
-            for kind, verdicts in self.verdicts(name).items()
-        ]
+        """The verdicts on every variant but the reference."""
+        return find(self.evaluations)
+
+    @cached_property
+    def effects(self) -> list[Effect]:
+        """How every variant but the reference differs in each figure that is known of single images, or of blocks."""
+        return effects(self.evaluations)
+
+    @property
+    def evaluations(self) -> dict[str, dict[int, Evaluation]]:
+        """Of each variant and seed."""
+        return {name: {seed: judged.evaluation for seed, judged in runs.items()} for name, runs in self.judged.items()}
 
     def price(self, name: str) -> str:
         """What a variant costs beside the reference."""
@@ -174,16 +148,12 @@ class Comparison:
 
     def condition(self) -> str:
         """How far the verdicts reach."""
-        seeds = self.study.seeds
-        if len(seeds) == 1:
-            return f"One seed: every verdict is conditional on seed {seeds[0]}, and another seed may change it."
-        few = ", which are few: every verdict is conditional on them" if len(seeds) < ENOUGH_SEEDS else ""
-        return f"{len(seeds)} seeds{few}."
+        return condition(self.study.seeds)
 
     def sentences(self) -> list[str]:
         """The findings, the prices and the condition, a line each."""
         prices = [f"{name} took {self.price(name)}." for name in self.names[1:]]
-        return [*(finding.sentence for finding in self.findings()), *prices, self.condition()]
+        return [*(f"{finding.sentence}." for finding in self.findings), *prices, self.condition()]
 
     def record(self) -> dict[str, Any]:
         """Everything as JSON knows it."""
@@ -193,7 +163,9 @@ class Comparison:
             "reference": self.reference,
             "images_seen": self.images_seen,
             "sentences": self.sentences(),
-            "real_against_real": dict(self.floor),
+            "findings": [asdict(finding) for finding in self.findings],
+            "effects": [asdict(effect) for effect in self.effects],
+            "controls": {name: control.metrics for name, control in self.controls.items()},
             "variants": {name: self._record(name) for name in self.names},
         }
 
@@ -206,10 +178,6 @@ class Comparison:
             "figures": {
                 key: {"mean": spread.mean, "standard_deviation": spread.deviation, "seeds": spread.seeds}
                 for key, spread in self.spreads(name).items()
-            },
-            "verdicts": {
-                kind: {seed: asdict(verdict) for seed, verdict in verdicts.items()}
-                for kind, verdicts in (self.verdicts(name) if name != self.reference else {}).items()
             },
             "runs": {
                 seed: {"folder": str(judged.run.path), "protocol": judged.evaluation.protocol}
@@ -225,28 +193,5 @@ class Comparison:
         if described.better and len(have) > 1:
             top = (max if described.better == "higher" else min)(have.values())
             best = frozenset(name for name, mean in have.items() if mean == top)
-        real = self.floor.get(key, described.ideal)
+        real = self.controls[REAL].metrics.get(key, described.ideal) if REAL in self.controls else described.ideal
         return Row(described, cells, best, "" if real is None else described.write(real).replace("inf", "∞"))
-
-
-def _finding(name: str, reference: str, kind: Kind, verdicts: Mapping[int, Verdict]) -> Finding:
-    answers = [verdict.sharper for verdict in verdicts.values()]
-    same = answers[0] if len(set(answers)) == 1 else None
-    if answers.count(None) == len(answers):
-        answer = "Undecided"
-        headline = f"Whether {kind}s of {name} are sharper than those of {reference} is undecided"
-    else:
-        answer = "not sharper" if same is False else "sharper"
-        where = f" at {answers.count(True)} of {len(answers)} seeds" if same is None else ""
-        headline = f"{kind.capitalize()}s of {name} are {answer} than those of {reference}{where}"
-        answer = f"{answer.capitalize()}{where}"
-    if len(verdicts) == 1:
-        reasons = tuple(_bare(verdict.reason) for verdict in verdicts.values())
-    else:
-        reasons = tuple(f"seed {seed}: {verdict.reason}" for seed, verdict in verdicts.items())
-    return Finding(name, kind, same, answer, headline, reasons)
-
-
-def _bare(reason: str) -> str:
-    """A reason without the answer that it begins with."""
-    return reason.removeprefix("not sharper: ").removeprefix("sharper: ")

@@ -1,7 +1,7 @@
 """What each figure means, which way is better, and how it is written."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Better = Literal["higher", "lower"]
@@ -24,6 +24,8 @@ class Figure:
     """What the real images score when they are compared with themselves; None: they have no score."""
     write: Callable[[float], str] = "{:.3f}".format
     """A value as text, with its unit where the label has none."""
+    of_sets: bool = False
+    """Whether it says something of sets of images and nothing of single ones."""
 
     @property
     def name(self) -> str:
@@ -44,22 +46,52 @@ def memory(size: float) -> str:
     return f"{size / 2**20:,.0f} MiB" if size < 2**30 else f"{size / 2**30:.2f} GiB"
 
 
-RECONSTRUCTION, SAMPLE, LIKELIHOOD, PRICE = "Reconstructions", "Samples", "Likelihood", "Price"
+RECONSTRUCTION, SAMPLE, LIKELIHOOD, CODES, PRICE = "Reconstructions", "Samples", "Likelihood", "Codes", "Price"
 
 _SPECTRUM = "Distance of the power at each frequency from the real images’, in nats; blur and noise both raise it."
 _LAPLACIAN = "Distance of the overall strength of edges from the real images’."
 _KURTOSIS = "Distance from the real images’ share of clean edges; noise and blur both raise it."
 _COHERENCE = "Share of the fine detail that is the right one at the right place; noise adds none."
 _PSNR = "Closeness pixel by pixel; it favours blur over detail that is slightly out of place."
+_SSIM = "Closeness of local structure, at most 1."
+_MS_SSIM = "The same at several scales; small images have fewer of them than the paper’s five."
 _LPIPS = "Distance in the features of a network trained on photographs."
 _UNTRAINED = "Distance in the features of an untrained network, where the trained one’s weights are missing."
+_FRECHET = "Distance of the two sets as Gaussians in a network’s features; it falls with the number of images."
+_KID = "Distance of the two sets in a network’s features, whatever the number of images; about 0 for real ones."
+_PRECISION = "Share that looks like some real image."
+_RECALL = "Share of the real images that look like one of these."
+_DENSITY = "How many real images each one is close to, beside how many real ones are."
+_COVERAGE = "Share of the real images that have one of these nearby."
 _ELBO = "Lower bound of the log-probability of an image."
+_IWAE = "A closer lower bound, from several codes of each image."
 _BITS = "Bits for each value of an image if the model were used to compress it."
+_GAP = "Distance of the real images’ codes from the prior that samples are drawn from."
+_CONFUSION = "Share of images whose origin the run’s own discriminator still tells, balanced."
 _MEMORY = (
     "GPU: the most allocated on it. CPU: the resident memory of the process, which trained the variants in turn,"
     " when a line was logged."
 )
 _PARAMETERS = "Trained numbers, those of a discriminator included."
+
+
+def _four(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _of_sets(group: str) -> dict[str, Figure]:
+    """The figures in a network's features: those of the FID's network, which bear no name, and of others."""
+    name = {RECONSTRUCTION: "reconstruction", SAMPLE: "sample"}[group]
+    return {
+        f"{name}/fid": Figure(group, "FID", _FRECHET, "lower", write="{:.2f}".format, of_sets=True),
+        f"{name}/fd": Figure(group, "Fréchet distance", _FRECHET, "lower", of_sets=True),
+        f"{name}/kid": Figure(group, "KID", _KID, "lower", write="{:.5f}".format, of_sets=True),
+        f"{name}/precision": Figure(group, "precision", _PRECISION, "higher", of_sets=True),
+        f"{name}/recall": Figure(group, "recall", _RECALL, "higher", of_sets=True),
+        f"{name}/density": Figure(group, "density", _DENSITY, "higher", of_sets=True),
+        f"{name}/coverage": Figure(group, "coverage", _COVERAGE, "higher", of_sets=True),
+    }
+
 
 FIGURES: dict[str, Figure] = {
     "reconstruction/spectrum_error": Figure(RECONSTRUCTION, "spectrum error", _SPECTRUM, "lower", 0.0),
@@ -67,14 +99,24 @@ FIGURES: dict[str, Figure] = {
     "reconstruction/laplacian_gap": Figure(RECONSTRUCTION, "Laplacian gap", _LAPLACIAN, "lower", 0.0),
     "reconstruction/kurtosis_gap": Figure(RECONSTRUCTION, "kurtosis gap", _KURTOSIS, "lower", 0.0),
     "reconstruction/psnr": Figure(RECONSTRUCTION, "PSNR, dB", _PSNR, "higher", float("inf"), "{:.2f}".format),
-    "reconstruction/ssim": Figure(RECONSTRUCTION, "SSIM", "Closeness of local structure, at most 1.", "higher", 1.0),
-    "reconstruction/lpips_alex": Figure(RECONSTRUCTION, "LPIPS (AlexNet)", _LPIPS, "lower", 0.0, "{:.4f}".format),
-    "reconstruction/lpips_random": Figure(RECONSTRUCTION, "LPIPS (random)", _UNTRAINED, "lower", 0.0, "{:.4f}".format),
+    "reconstruction/ssim": Figure(RECONSTRUCTION, "SSIM", _SSIM, "higher", 1.0),
+    "reconstruction/ms_ssim": Figure(RECONSTRUCTION, "MS-SSIM", _MS_SSIM, "higher", 1.0),
+    "reconstruction/lpips_alex": Figure(RECONSTRUCTION, "LPIPS (AlexNet)", _LPIPS, "lower", 0.0, _four),
+    "reconstruction/lpips_vgg": Figure(RECONSTRUCTION, "LPIPS (VGG)", _LPIPS, "lower", 0.0, _four),
+    "reconstruction/lpips_squeeze": Figure(RECONSTRUCTION, "LPIPS (SqueezeNet)", _LPIPS, "lower", 0.0, _four),
+    "reconstruction/lpips_random": Figure(RECONSTRUCTION, "LPIPS (random)", _UNTRAINED, "lower", 0.0, _four),
+    **_of_sets(RECONSTRUCTION),
     "sample/spectrum_error": Figure(SAMPLE, "spectrum error", _SPECTRUM, "lower"),
     "sample/laplacian_gap": Figure(SAMPLE, "Laplacian gap", _LAPLACIAN, "lower"),
     "sample/kurtosis_gap": Figure(SAMPLE, "kurtosis gap", _KURTOSIS, "lower"),
+    **_of_sets(SAMPLE),
     "elbo": Figure(LIKELIHOOD, "ELBO, nats", _ELBO, "higher", None, "{:,.1f}".format),
     "bits_per_dim": Figure(LIKELIHOOD, "bits/dim", _BITS, "lower"),
+    "iwae": Figure(LIKELIHOOD, "importance-weighted bound, nats", _IWAE, "higher", None, "{:,.1f}".format),
+    "iwae_bits_per_dim": Figure(LIKELIHOOD, "importance-weighted bits/dim", _BITS, "lower"),
+    "gap/mmd2": Figure(CODES, "gap to the prior, MMD²", _GAP, "lower", write=_four),
+    "gap/frechet": Figure(CODES, "gap to the prior, Fréchet", _GAP, "lower"),
+    "discriminator/accuracy": Figure(CODES, "discriminator’s accuracy", _CONFUSION),
     "seconds": Figure(PRICE, "training time", "By the clock, without the final evaluation.", "lower", None, duration),
     "memory_bytes": Figure(PRICE, "memory", _MEMORY, None, None, memory),
     "parameters": Figure(PRICE, "parameters", _PARAMETERS, None, None, "{:,.0f}".format),
@@ -84,9 +126,21 @@ FIGURES: dict[str, Figure] = {
 
 def figure(key: str) -> Figure:
     """The description of a figure; one that is not described is shown under its own name."""
-    return FIGURES.get(key) or Figure("Others", key, "", None, None, "{:.4g}".format)
+    if (base := _base(key)) not in FIGURES:
+        return Figure("Others", key, "", None, None, "{:.4g}".format)
+    own = key[len(base) + 1 :]
+    return replace(FIGURES[base], label=f"{FIGURES[base].label} ({own})") if own else FIGURES[base]
 
 
 def in_order(keys: set[str]) -> list[str]:
     """Figures as tables show them."""
-    return [key for key in FIGURES if key in keys] + sorted(keys - set(FIGURES))
+    places = {key: place for place, key in enumerate(FIGURES)}
+    return sorted(keys, key=lambda key: (places.get(_base(key), len(places)), key))
+
+
+def _base(key: str) -> str:
+    """A figure's key without the name of a network that follows it."""
+    if key in FIGURES:
+        return key
+    base = key.partition("_")[0]
+    return base if base in FIGURES and FIGURES[base].of_sets else key

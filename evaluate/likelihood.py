@@ -1,4 +1,4 @@
-"""The evidence lower bound of 8-bit images, a true code length."""
+"""Lower bounds of the log-probability of 8-bit images, true code lengths."""
 
 import math
 from typing import Any
@@ -9,8 +9,8 @@ from torch import Tensor
 from vaegan.config.models import VAEConfig
 from vaegan.losses.divergence import kl_standard_normal
 
-from .metric import Metric, Pairs, Result
-from .sums import Sums, mean, summed
+from .metric import Metric, Pairs, Result, finite
+from .sums import Sums, in_order, rows
 
 HALF_LEVEL = 1 / 255
 """Half the distance of two neighbouring 8-bit levels in [-1, 1]."""
@@ -88,23 +88,69 @@ class ELBO(Metric):
 
     def protocol(self) -> dict[str, Any]:
         """The likelihood."""
-        return {
-            "likelihood": f"{self.config.likelihood}, discretised to 256 levels",
-            "scale": self.config.scale,
-            "posterior_samples": 1,
-        }
+        return {**likelihood(self.config), "posterior_samples": 1}
 
     def pairs(self, pairs: Pairs) -> Sums:
-        """Of the images' own bounds, by what the decoder says of a sample of their codes."""
+        """The images' own bounds, by what the decoder says of a sample of their codes."""
         config, posterior = self.config, pairs.posterior
         log_likelihood = log_probability(pairs.pixels, pairs.likelihood_mean, config.likelihood, config.scale)
         divergence = kl_standard_normal(posterior.mean.double(), posterior.log_variance.double())
-        return summed(log_likelihood.flatten(1).sum(1) - divergence.sum(1))
+        return {"values": rows(pairs.start, log_likelihood.flatten(1).sum(1) - divergence.sum(1))}
 
     def result(self, sums: Sums) -> Result:
         """Nats per image, and bits per value of an 8-bit image."""
-        elbo = mean(sums)
-        return Result({"elbo": elbo, "bits_per_dim": -elbo / (self.values * math.log(2))})
+        return bound("elbo", "bits_per_dim", in_order(sums["values"]), self.values)
+
+
+class ImportanceWeighted(Metric):
+    """Mean over the images of log 1/K sum P(x | z_k) N(z_k; 0, I) / q(z_k | x), z_k from q(z | x).
+
+    A bound that is no lower than the `ELBO` and rises to log P(x) with K (Burda et al. 2016, eq. 8).
+
+    Args:
+        config: Of the model.
+        values: C S S, pixels of an image times its channels.
+        draws: K.
+    """
+
+    def __init__(self, config: VAEConfig, values: int, draws: int) -> None:
+        self.config = config
+        self.values = values
+        self.draws = draws
+
+    def protocol(self) -> dict[str, Any]:
+        """The likelihood, and K."""
+        return {**likelihood(self.config), "posterior_samples": self.draws}
+
+    def pairs(self, pairs: Pairs) -> Sums:
+        """The images' own bounds; the noise of a draw is a function of the seed, the image's place and k."""
+        logs = torch.stack([self._log_weight(pairs, draw) for draw in range(self.draws)])
+        return {"values": rows(pairs.start, logs.logsumexp(0) - math.log(self.draws))}
+
+    def result(self, sums: Sums) -> Result:
+        """Nats per image, and bits per value of an 8-bit image."""
+        return bound("iwae", "iwae_bits_per_dim", in_order(sums["values"]), self.values)
+
+    def _log_weight(self, pairs: Pairs, draw: int) -> Tensor:
+        noise = pairs.noise("importance", draw)
+        codes = pairs.posterior.sample(noise.to(pairs.posterior.mean))
+        mean = finite(pairs.model.decode(codes))
+        log_likelihood = log_probability(pairs.pixels, mean, self.config.likelihood, self.config.scale)
+        log_variance = pairs.posterior.log_variance.double()
+        # log N(z; 0, I) - log q(z | x), in which the terms log(2 pi) / 2 cancel
+        log_ratio = 0.5 * (noise.double().square().to(log_variance) + log_variance - codes.double().square())
+        return log_likelihood.flatten(1).sum(1) + log_ratio.sum(1)
+
+
+def likelihood(config: VAEConfig) -> dict[str, Any]:
+    """What p(x | z) is, for a protocol."""
+    return {"likelihood": f"{config.likelihood}, discretised to 256 levels", "scale": config.scale}
+
+
+def bound(name: str, bits: str, values: Tensor, size: int) -> Result:
+    """The mean of the images' bounds in nats (N,), and as bits for each of an image's ``size`` values."""
+    mean = values.mean().item()
+    return Result({name: mean, bits: -mean / (size * math.log(2))}, scores={name: values})
 
 
 def _mirrored(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder, Posterior
 from vaegan.randomness import normal
 
-from .sums import Sums
+from .sums import Sums, in_order, rows
 
 
 class Pairs:
@@ -50,14 +50,19 @@ class Pairs:
 
     @cached_property
     def likelihood_mean(self) -> Tensor:
-        """The decoder's output, neither clamped nor rounded, for one posterior sample of each image, as `real`.
+        """The decoder's output, neither clamped nor rounded, for `codes`, as `real`."""
+        return finite(self.model.decode(self.codes))
 
-        The noise of an image is a function of the seed and its place.
-        """
-        mean = self.posterior.mean
-        places = range(self.start, self.start + len(mean))
-        noise = torch.stack([normal((mean.shape[1],), self.seed, "evaluate posterior", place) for place in places])
-        return finite(self.model.decode(self.posterior.sample(noise.to(mean))))
+    @cached_property
+    def codes(self) -> Tensor:
+        """One draw of each image's posterior, shape (B, d)."""
+        return self.posterior.sample(self.noise("evaluate posterior").to(self.posterior.mean))
+
+    def noise(self, *purpose: str | int) -> Tensor:
+        """Standard normal on the CPU, shape (B, d); that of an image is a function of seed, purpose and its place."""
+        shape = (self.posterior.mean.shape[1],)
+        places = range(self.start, self.start + len(self.pixels))
+        return torch.stack([normal(shape, self.seed, *purpose, place) for place in places])
 
 
 @dataclass
@@ -68,14 +73,17 @@ class Result:
     """Figures by name, all finite."""
     curves: dict[str, list[float]] = field(default_factory=dict)
     """Figures per radial frequency band."""
+    matrices: dict[str, list[list[int]]] = field(default_factory=dict)
+    """Counts."""
+    scores: dict[str, Tensor] = field(default_factory=dict)
+    """What each image has to say, float64, shape (N,) or (N, k), in the order of the images."""
 
 
 class Metric:
     """Base of the metrics; each overrides what it looks at.
 
     It keeps nothing of the images itself: what each batch gives is added up, over the batches of a process and then
-    over the processes. Lists are joined, but not in the order of the images: their entries carry the image's place, and
-    their tensors are on the CPU.
+    over the processes. What single images have to say is kept as `rows`, which are put in order in the end.
     """
 
     uses_samples: ClassVar[bool] = False
@@ -84,6 +92,9 @@ class Metric:
     def protocol(self) -> dict[str, Any]:
         """Its own choices."""
         raise NotImplementedError
+
+    def prepare(self) -> None:
+        """What all processes do together before the first image."""
 
     def pairs(self, pairs: Pairs) -> Sums:
         """What some real images and their reconstructions add; tensors may lie on the model's device."""
@@ -101,6 +112,26 @@ class Metric:
     def result(self, sums: Sums) -> Result:
         """The figures of all images, whose ``sums`` are on the CPU."""
         raise NotImplementedError
+
+
+class PerImage(Metric):
+    """Base of the metrics that are the mean of one figure of each image and its reconstruction."""
+
+    key: str
+    """Name of the figure."""
+
+    def measure(self, pairs: Pairs) -> Tensor:
+        """The figure of each pair, shape (N,)."""
+        raise NotImplementedError
+
+    def pairs(self, pairs: Pairs) -> Sums:
+        """The images' own figures."""
+        return {"values": rows(pairs.start, self.measure(pairs).double())}
+
+    def result(self, sums: Sums) -> Result:
+        """Their mean."""
+        values = in_order(sums["values"])
+        return Result({self.key: values.mean().item()}, scores={self.key: values})
 
 
 def rounded(images: Tensor) -> Tensor:

@@ -1,66 +1,42 @@
-"""LPIPS: the distance of an image and its reconstruction in the features of AlexNet."""
+"""LPIPS: the distance of an image and its reconstruction in the features of a network trained on photographs."""
 
 import warnings
 from collections.abc import Callable
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaegan.checkpoints import digest
 from vaegan.errors import Mistake
 from vaegan.randomness import seeded
 
-from .metric import Metric, Pairs, Result
-from .sums import Sums, mean, summed
+from .metric import Pairs, PerImage
+from .weights import FILES, exactly, fingerprint, tensors
 
-BACKBONE = "alexnet-owt-7be5be79.pth"
-"""torchvision's AlexNet trained on ImageNet; the digits begin the SHA-256 of the file."""
-
-SOURCE = "https://download.pytorch.org/models/"
-"""Where the file is published."""
+Backbone = Literal["alex", "vgg", "squeeze"]
+"""AlexNet, VGG-16 or SqueezeNet 1.1."""
 
 MINIMUM = 64
 """Side in pixels to which smaller images are enlarged: the patches that LPIPS was calibrated on (Zhang et al. 2018,
 section 2.1), and just above the least that AlexNet takes, 63."""
 
 
-def backbone_path() -> Path:
-    """Where torchvision would keep the backbone's weights."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / BACKBONE
-
-
-def backbone() -> str | None:
-    """What tells the backbone that `LPIPS` uses from others: its file's name, with its hash; None: there is no file."""
-    return BACKBONE if backbone_path().is_file() else None
-
-
-def trained_network(path: Path) -> nn.Module:
-    """LPIPS v0.1 with AlexNet's trained weights and the calibrated weights that the package `lpips` ships.
-
-    Both files are read as plain tensors: nothing in them can run code.
-
-    Args:
-        path: AlexNet's state dict, named ``<name>-<first digits of its SHA-256>.pth``.
+def trained_network(backbone: Backbone) -> nn.Module:
+    """LPIPS v0.1: a network's trained weights, and the calibrated ones that the package `lpips` ships.
 
     Raises:
-        Mistake: The file is not what its name says.
+        Mistake: The file of weights is not there, or another one.
     """
-    digits = path.stem.rpartition("-")[2]
-    if not digest(path).startswith(digits):
-        raise Mistake(f"{path}: damaged or another file (its SHA-256 does not begin with {digits}); fetch it again")
-    network = _network(lpips=True)
-    layers = network.get_submodule("net")
+    file, network = FILES[backbone], _network(backbone, lpips=True)
+    layers, trained = network.get_submodule("net"), file.read()
     try:
-        backbone = _read(path)
-        layers.load_state_dict({key: backbone[f"features.{key.split('.', 1)[1]}"] for key in layers.state_dict()})
+        layers.load_state_dict({key: trained[f"features.{key.split('.', 1)[1]}"] for key in layers.state_dict()})
     except Exception:  # what is no file of weights raises nearly anything
-        raise Mistake(f"{path}: not the weights of torchvision's AlexNet; fetch them from {SOURCE}{BACKBONE}") from None
-    calibration = _read(Path(str(files("lpips").joinpath("weights", "v0.1", "alex.pth"))))
+        raise Mistake(f"{file.path}: not the weights that are published at {file.url}") from None
+    calibration = tensors(Path(str(files("lpips").joinpath("weights", "v0.1", f"{backbone}.pth"))))
     with torch.no_grad():
         for name, tensor in calibration.items():
             network.get_parameter(name).copy_(tensor)
@@ -68,12 +44,12 @@ def trained_network(path: Path) -> nn.Module:
 
 
 def random_network() -> nn.Module:
-    """The same layers with random weights, always the same, and no calibration: its weights belong to trained ones.
+    """AlexNet's layers with random weights, always the same, and no calibration: its weights belong to trained ones.
 
     The distance is then the sum over five layers of the mean squared difference of normalised features.
     """
     with seeded(0, "lpips"):
-        return _network(lpips=False)
+        return _network("alex", lpips=False)
 
 
 def distance(network: nn.Module, images: Tensor, reconstruction: Tensor) -> Tensor:
@@ -89,67 +65,62 @@ def distance(network: nn.Module, images: Tensor, reconstruction: Tensor) -> Tens
     Returns:
         At least 0, float32, shape (N,).
     """
-    cudnn = torch.backends.cudnn
-    exact = cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False)
-    with torch.autocast(images.device.type, enabled=False), exact:
+    with exactly(images.device):
         value: Tensor = network(_prepared(images), _prepared(reconstruction))
     return value.flatten()
 
 
-class LPIPS(Metric):
-    """Mean of the images' `distance`, called lpips_alex, or lpips_random where AlexNet's weights are not there.
+class LPIPS(PerImage):
+    """Mean of the images' `distance`: lpips_alex, lpips_vgg, lpips_squeeze; without unit, at least 0.
+
+    Without AlexNet's weights random ones stand in for them, and the figure is called lpips_random. For the other
+    networks there is no stand-in.
 
     Args:
+        backbone: The network.
         size: S, side of the images in pixels.
         notify: Told, in one line, what is used instead of missing weights.
 
     Raises:
-        Mistake: The weights' file is damaged.
+        Mistake: The file of weights is damaged or missing.
     """
 
-    def __init__(self, size: int, notify: Callable[[str], None]) -> None:
-        self.size = size
-        path = backbone_path()
-        if path.is_file():
-            self.name, self.network = "lpips_alex", trained_network(path)
-        else:
-            self.name, self.network = "lpips_random", random_network()
-            notify(f"lpips: random features, reported as lpips_random; for real ones put {SOURCE}{BACKBONE} at {path}")
-        self.hash = _digits(self.network)
+    def __init__(self, backbone: Backbone, size: int, notify: Callable[[str], None]) -> None:
+        self.size, self.backbone, file = size, backbone, FILES[backbone]
+        self.trained = file.there or backbone != "alex"
+        self.network = trained_network(backbone) if self.trained else random_network()
+        self.key = f"reconstruction/lpips_{backbone if self.trained else 'random'}"
+        self.hash = fingerprint(self.network)
+        if not self.trained:
+            notify(
+                f"lpips: random features, reported as lpips_random; for real ones put {file.url} at {file.path}, as"
+                " `vaegan weights --fetch` does"
+            )
 
     def protocol(self) -> dict[str, Any]:
         """The network and what it is shown."""
         return {
-            "network": "alex" if self.name == "lpips_alex" else "alex, random and uncalibrated",
+            "network": self.backbone if self.trained else f"{self.backbone}, random and uncalibrated",
             "weights": self.hash,
             "dtype": "float32",
             "resolution": max(self.size, MINIMUM),
             "resize": "bilinear" if self.size < MINIMUM else None,
         }
 
-    def pairs(self, pairs: Pairs) -> Sums:
-        """Of the images' own figures."""
+    def measure(self, pairs: Pairs) -> Tensor:
+        """`distance`."""
         self.network.to(pairs.real.device)
-        return summed(distance(self.network, pairs.real, pairs.reconstruction))
-
-    def result(self, sums: Sums) -> Result:
-        """Without unit, at least 0."""
-        return Result({f"reconstruction/{self.name}": mean(sums)})
+        return distance(self.network, pairs.real, pairs.reconstruction)
 
 
-def _network(lpips: bool) -> nn.Module:
+def _network(backbone: Backbone, lpips: bool) -> nn.Module:
     """The package's module with random weights; torchvision is never asked to fetch any."""
     from lpips import LPIPS as Package  # slow to import
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torchvision's, on how lpips names its arguments
-        network: nn.Module = Package(net="alex", pnet_rand=True, pretrained=False, lpips=lpips, verbose=False)
+        network: nn.Module = Package(net=backbone, pnet_rand=True, pretrained=False, lpips=lpips, verbose=False)
     return network.requires_grad_(False)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return tensors
 
 
 def _prepared(images: Tensor) -> Tensor:
@@ -157,11 +128,3 @@ def _prepared(images: Tensor) -> Tensor:
     if colour.shape[-1] >= MINIMUM:
         return colour
     return F.interpolate(colour, size=(MINIMUM, MINIMUM), mode="bilinear", align_corners=False)
-
-
-def _digits(network: nn.Module) -> str:
-    """First 8 hexadecimal digits of the SHA-256 of all weights."""
-    state = sha256()
-    for tensor in network.state_dict().values():
-        state.update(tensor.contiguous().numpy().tobytes())
-    return state.hexdigest()[:8]

@@ -1,13 +1,14 @@
-"""Figures of the pixels of an image and its reconstruction: PSNR and SSIM."""
+"""Figures of the pixels of an image and its reconstruction: PSNR, SSIM and MS-SSIM."""
 
 import math
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from .metric import Metric, Pairs, Result
-from .sums import Sums, mean, summed
+from .metric import Pairs, PerImage
 
 RANGE = 2.0
 """From the darkest pixel, -1, to the brightest, 1."""
@@ -17,6 +18,9 @@ ROUNDING_VARIANCE = (RANGE / 255) ** 2 / 12
 
 PSNR_LIMIT = 10 * math.log10(RANGE**2 / ROUNDING_VARIANCE)
 """58.9 decibel. An error smaller than the rounding to 8 bits counts as that, so that identical images have a number."""
+
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Exponents of the five scales, finest first (Wang et al. 2003, section 3.2)."""
 
 
 def psnr(images: Tensor, reconstruction: Tensor) -> Tensor:
@@ -70,28 +74,64 @@ def ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
     return similarity[..., border:-border, border:-border].flatten(1).mean(1)
 
 
-class PSNR(Metric):
-    """Mean of the images' `psnr`."""
+def ms_ssim_weights(size: int) -> list[float]:
+    """The exponent of each scale, finest first: those of the paper as long as the window fits, of sum 1.
+
+    Five scales from 176 pixels on, two at 32, one under 22.
+    """
+    scales = 1
+    while scales < len(SCALE_WEIGHTS) and size // 2**scales >= ssim_window(16):
+        scales += 1
+    return [weight / sum(SCALE_WEIGHTS[:scales]) for weight in SCALE_WEIGHTS[:scales]]
+
+
+def ms_ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
+    """Multi-scale structural similarity (Wang et al. 2003, eq. 7), with fewer scales on images under 176 pixels.
+
+    The product over the scales of the mean of contrast times structure, and at the coarsest of `ssim`, each to its
+    exponent of `ms_ssim_weights`; below 0 a factor counts as 0.
+
+    Args:
+        images: Shape (N, C, S, S) in [-1, 1], S >= 8.
+        reconstruction: The same shape.
+
+    Returns:
+        From 0 to 1, float64, shape (N,).
+    """
+    images, reconstruction = images.double(), reconstruction.double()
+    weights = ms_ssim_weights(images.shape[-1])
+    product = torch.ones(len(images), dtype=torch.float64, device=images.device)
+    for weight in weights[:-1]:
+        contrast: Tensor = structural_similarity_index_measure(
+            reconstruction, images, data_range=RANGE, reduction="none", return_contrast_sensitivity=True
+        )[1]
+        product = product * contrast.clamp_min(0) ** weight
+        images, reconstruction = F.avg_pool2d(images, 2), F.avg_pool2d(reconstruction, 2)
+    return product * ssim(images, reconstruction).clamp_min(0) ** weights[-1]
+
+
+class PSNR(PerImage):
+    """Mean of the images' `psnr`, decibel."""
+
+    key = "reconstruction/psnr"
 
     def protocol(self) -> dict[str, Any]:
         """The cap."""
         return {"limit": PSNR_LIMIT}
 
-    def pairs(self, pairs: Pairs) -> Sums:
-        """Of the images' own figures."""
-        return summed(psnr(pairs.real, pairs.reconstruction))
-
-    def result(self, sums: Sums) -> Result:
-        """Decibel."""
-        return Result({"reconstruction/psnr": mean(sums)})
+    def measure(self, pairs: Pairs) -> Tensor:
+        """`psnr`."""
+        return psnr(pairs.real, pairs.reconstruction)
 
 
-class SSIM(Metric):
-    """Mean of the images' `ssim`.
+class SSIM(PerImage):
+    """Mean of the images' `ssim`, without unit, at most 1.
 
     Args:
         size: S, side of the images in pixels.
     """
+
+    key = "reconstruction/ssim"
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -100,10 +140,27 @@ class SSIM(Metric):
         """The window."""
         return {"window": ssim_window(self.size), "sigma": ssim_sigma(self.size)}
 
-    def pairs(self, pairs: Pairs) -> Sums:
-        """Of the images' own figures."""
-        return summed(ssim(pairs.real, pairs.reconstruction))
+    def measure(self, pairs: Pairs) -> Tensor:
+        """`ssim`."""
+        return ssim(pairs.real, pairs.reconstruction)
 
-    def result(self, sums: Sums) -> Result:
-        """Without unit, at most 1."""
-        return Result({"reconstruction/ssim": mean(sums)})
+
+class MSSSIM(PerImage):
+    """Mean of the images' `ms_ssim`, without unit, from 0 to 1.
+
+    Args:
+        size: S, side of the images in pixels.
+    """
+
+    key = "reconstruction/ms_ssim"
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def protocol(self) -> dict[str, Any]:
+        """The scales, of which the paper has five."""
+        return {"scales": len(ms_ssim_weights(self.size)), "weights": ms_ssim_weights(self.size)}
+
+    def measure(self, pairs: Pairs) -> Tensor:
+        """`ms_ssim`."""
+        return ms_ssim(pairs.real, pairs.reconstruction)

@@ -1,51 +1,38 @@
 """One pass over the images that feeds every metric."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from pydantic import ConfigDict, TypeAdapter
+from torch import nn
 
-from vaegan.checkpoints import write_text
 from vaegan.config.comparing import differences, flat
 from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
-from vaegan.config.schema import Metric as MetricName
 from vaegan.console import Console, Update, silent
 from vaegan.data import Images
 from vaegan.errors import Mistake
-from vaegan.files import contents
 from vaegan.models import Autoencoder
 from vaegan.processes import gathered, place, together
 
-from .likelihood import ELBO
+from .codes import Gap
+from .discriminator import Confusion
+from .evaluation import Evaluation
+from .extractors import make_extractor
+from .features import Features
+from .likelihood import ELBO, ImportanceWeighted
 from .metric import Metric, Pairs, rounded
 from .perceptual import LPIPS
-from .pixels import PSNR, SSIM
+from .pixels import MSSSIM, PSNR, SSIM
 from .sharpness import Sharpness
 from .sums import Sums, added, over_processes
 
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a model is worth, and how that was measured."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = {"strict": True, "allow_inf_nan": False, "extra": "forbid"}
-
-    metrics: dict[str, float]
-    """Figures by name, all finite: ``reconstruction/...`` of pairs, ``sample/...`` of images from the prior,
-    ``elbo`` in nats per image, ``bits_per_dim``."""
-    protocol: dict[str, Any]
-    """Every choice that the figures depend on."""
-    curves: dict[str, list[float]]
-    """Figures per radial frequency band, at ``frequency`` cycles per pixel."""
+OF_SETS = {"frechet", "kid", "prdc"}
+"""The metrics that share the features of a network."""
 
 
 @torch.no_grad()
@@ -56,6 +43,8 @@ def evaluate(
     *,
     split: str,
     seed: int,
+    discriminator: nn.Module | None = None,
+    fingerprint: str | None = None,
     progress: Update = silent,
     notify: Callable[[str], None] | None = None,
 ) -> Evaluation:
@@ -73,6 +62,9 @@ def evaluate(
         config: What to measure and how.
         split: Name of the split, for the protocol.
         seed: Root of samples and posterior noise.
+        discriminator: That of the same run, for `confusion`; None: there is none.
+        fingerprint: What tells the set from others (`Data.fingerprint`), so that the features of its real images are
+            made once for all models; None: they are made each time.
         progress: Called with (images done, images in all) after each round, on every process with the same numbers.
             It may itself be something that all processes do together. What it raises ends the evaluation and passes
             through as it is; it must then raise on all of them.
@@ -83,8 +75,15 @@ def evaluate(
         Failure: The model's images are not finite, or an image of the split cannot be read.
     """
     notify = notify or Console().note
-    metrics = together(lambda: make_metrics(config, model, notify))
     pair_count = min(len(images), config.samples or len(images))
+    device = next(model.parameters()).device.type
+    real = fingerprint and {
+        "data": fingerprint, "split": split, "count": pair_count, "batch_size": config.batch_size, "device": device,
+        "versions": versions(),
+    }  # fmt: skip
+    metrics = together(lambda: make_metrics(config, model, seed, discriminator, real or None, notify))
+    for metric in metrics.values():
+        metric.prepare()
     sampled = model.has_prior and any(metric.uses_samples for metric in metrics.values())
     sample_count = (config.samples or len(images)) if sampled else 0
     some = next(model.parameters())
@@ -103,7 +102,7 @@ def evaluate(
         "batch_size": config.batch_size,
         "dtype": dtype,
         "arithmetic": "float32, without TF32" if some.dtype == torch.float32 else dtype,
-        "device": some.device.type,
+        "device": device,
         "versions": versions(),
         **{name: metric.protocol() for name, metric in metrics.items()},
     }
@@ -126,11 +125,13 @@ def evaluate(
                 progress(before + done, pair_count + sample_count)
     sums = over_processes(sums)
 
-    evaluation = Evaluation({}, protocol, {})
+    evaluation = Evaluation({}, protocol)
     for name, metric in metrics.items():
         result = metric.result(sums[name])
         evaluation.metrics.update(result.metrics)
         evaluation.curves.update(result.curves)
+        evaluation.matrices.update(result.matrices)
+        evaluation.scores.update(result.scores)
     return evaluation
 
 
@@ -191,33 +192,38 @@ def versions() -> dict[str, str]:
     return {package: version(package) for package in ("torch", "torchvision", "torchmetrics", "lpips")}
 
 
-def make_metrics(config: EvaluateConfig, model: Autoencoder, notify: Callable[[str], None]) -> dict[MetricName, Metric]:
-    """The metrics that the config names, without those that the model's family cannot have."""
-    made = {name: make_metric(name, model, notify) for name in dict.fromkeys(config.metrics)}
-    return {name: metric for name, metric in made.items() if metric is not None}
-
-
-def make_metric(name: MetricName, model: Autoencoder, notify: Callable[[str], None]) -> Metric | None:
-    """The metric of a name in the config, or None where the model's family cannot have it."""
-    size = model.image_shape[-1]
-    match name:
-        case "psnr":
-            return PSNR()
-        case "ssim":
-            return SSIM(size)
-        case "lpips":
-            return LPIPS(size, notify)
-        case "sharpness":
-            return Sharpness(size)
-        case "elbo":
-            return ELBO(model.config, math.prod(model.image_shape)) if isinstance(model.config, VAEConfig) else None
-
-
-def write_metrics(evaluation: Evaluation, path: Path) -> None:
-    """Write ``metrics.json``; whoever looks finds the old file or the new one, never half of one."""
-    write_text(path, json.dumps(asdict(evaluation), indent=2, allow_nan=False))
-
-
-def read_metrics(path: Path) -> Evaluation:
-    """The evaluation that `write_metrics` wrote; ValueError where it is not what that writes."""
-    return TypeAdapter(Evaluation).validate_json(contents(path))
+def make_metrics(
+    config: EvaluateConfig, model: Autoencoder, seed: int, discriminator: nn.Module | None,
+    real: Mapping[str, Any] | None, notify: Callable[[str], None],
+) -> dict[str, Metric]:  # fmt: skip
+    """The metrics that the config names, without those that the model's family cannot have; as `evaluate`."""
+    shape, described = model.image_shape, model.config
+    size, values = shape[-1], math.prod(shape)
+    made: dict[str, Metric] = {}
+    for name in dict.fromkeys(config.metrics):
+        match name, described:
+            case "psnr", _:
+                made[name] = PSNR()
+            case "ssim", _:
+                made[name] = SSIM(size)
+            case "ms_ssim", _:
+                made[name] = MSSSIM(size)
+            case "lpips", _:
+                made[name] = LPIPS("alex", size, notify)
+            case "lpips_vgg", _:
+                made[name] = LPIPS("vgg", size, notify)
+            case "lpips_squeeze", _:
+                made[name] = LPIPS("squeeze", size, notify)
+            case "sharpness", _:
+                made[name] = Sharpness(size)
+            case "elbo", VAEConfig():
+                made[name] = ELBO(described, values)
+            case "iwae", VAEConfig():
+                made[name] = ImportanceWeighted(described, values, config.importance_samples)
+            case "gap", _ if model.has_prior:
+                made[name] = Gap(seed)
+            case "confusion", _ if discriminator is not None:
+                made[name] = Confusion(discriminator)
+    if wanted := OF_SETS & set(config.metrics):
+        made["features"] = Features(make_extractor(config.features, shape), wanted, real)
+    return made

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .metric import Metric, Pairs, Result
 from .pixels import ROUNDING_VARIANCE
-from .sums import Sums
+from .sums import Sums, in_order, rows
 
 HIGH_FREQUENCY = 0.25
 """Cycles per pixel (half of Nyquist) from which a band counts as high."""
@@ -48,11 +48,6 @@ def band_frequencies(size: int) -> list[float]:
     return [band / size for band in range(1, int(band_index(size).max()) + 1)]
 
 
-def band_counts(size: int) -> list[int]:
-    """Coefficients of `spectrum` in the bands 1, 2, ..."""
-    return torch.bincount(band_index(size).flatten())[1:].tolist()
-
-
 def spectrum(images: Tensor) -> Tensor:
     """Discrete Fourier transform of each channel under a Hann window, w(i) = sin^2(pi (i + 1/2) / S) on each axis.
 
@@ -77,17 +72,18 @@ def spectrum(images: Tensor) -> Tensor:
 
 
 def band_means(values: Tensor) -> Tensor:
-    """Mean over images, channels and each band's coefficients.
+    """Mean over channels and each band's coefficients.
 
     Args:
         values: Shape (N, C, S, S), of `spectrum`'s layout.
 
     Returns:
-        float64 on the CPU, shape (bands,), without band 0.
+        float64, shape (N, bands), without band 0.
     """
-    plane = values.mean((0, 1)).cpu()
-    index = band_index(values.shape[-1]).flatten()
-    return (torch.bincount(index, plane.flatten()) / torch.bincount(index))[1:]
+    plane = values.mean(1).flatten(1)
+    index = band_index(values.shape[-1]).flatten().to(plane.device)
+    sums = plane.new_zeros(len(plane), int(index.max()) + 1).index_add_(1, index, plane)
+    return (sums / torch.bincount(index))[:, 1:]
 
 
 def laplacian(images: Tensor) -> Tensor:
@@ -105,54 +101,60 @@ def gradients(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a set of images is like; all figures are over the whole set, not means of the images' own."""
+    """What a set of images is like; all figures are over the whole set, not means of the images' own.
 
-    laplacian_variance: float
+    Any number of sets at once: each figure has the shape (...), the power (..., bands).
+    """
+
+    laplacian_variance: Tensor
     """Of all values of `laplacian`."""
-    gradient_variance: float
+    gradient_variance: Tensor
     """Of all values of `gradients`."""
-    gradient_fourth_moment: float
+    gradient_fourth_moment: Tensor
     """Mean fourth power of the gradients' distance from their mean."""
     power: Tensor
-    """`band_means` of |F|^2, float64, shape (bands,)."""
+    """Mean of |F|^2 in each band."""
 
 
-def moments(images: Tensor, transform: Tensor) -> Sums:
-    """What `statistics` needs of images (N, C, S, S) and their `spectrum`."""
-    curvature, slope = laplacian(images.double()), gradients(images.double())
-    return {
-        "images": len(images),
-        "laplacian": _power_sums(curvature, 2),
-        "laplacian_values": curvature.numel(),
-        "gradient": _power_sums(slope, 4),
-        "gradient_values": slope.numel(),
-        "power": len(images) * band_means(transform.abs().square()),
-    }
+def moments(images: Tensor, transform: Tensor) -> Tensor:
+    """What each image adds to the statistics of a set: their mean over the images is what `statistics` needs.
+
+    Args:
+        images: Shape (N, C, S, S).
+        transform: Their `spectrum`.
+
+    Returns:
+        Mean powers 1 and 2 of the Laplacian, 1 to 4 of the gradients, and the power of the bands: float64, shape
+        (N, 6 + bands).
+    """
+    curvature, slope = laplacian(images.double()).flatten(1), gradients(images.double())
+    powers = [curvature, curvature.square(), *(slope.pow(power) for power in range(1, 5))]
+    means = torch.stack([each.mean(1) for each in powers], dim=1)
+    return torch.cat([means, band_means(transform.abs().square())], dim=1)
 
 
-def statistics(sums: Sums) -> Statistics:
-    """Of all images whose `moments` were added."""
-    curvature, curvature_square = (sums["laplacian"] / sums["laplacian_values"]).tolist()
-    mean, square, cube, fourth = (sums["gradient"] / sums["gradient_values"]).tolist()
+def statistics(means: Tensor) -> Statistics:
+    """Of sets of images of which the mean `moments` are given, shape (..., 6 + bands)."""
+    curvature, curvature_square, mean, square, cube, fourth = means[..., :6].unbind(-1)
     return Statistics(
-        laplacian_variance=max(curvature_square - curvature**2, 0.0),
-        gradient_variance=max(square - mean**2, 0.0),
-        gradient_fourth_moment=max(fourth - 4 * mean * cube + 6 * mean**2 * square - 3 * mean**4, 0.0),
-        power=sums["power"] / sums["images"],
+        laplacian_variance=(curvature_square - curvature**2).clamp_min(0),
+        gradient_variance=(square - mean**2).clamp_min(0),
+        gradient_fourth_moment=(fourth - 4 * mean * cube + 6 * mean**2 * square - 3 * mean**4).clamp_min(0),
+        power=means[..., 6:],
     )
 
 
-def laplacian_gap(real: Statistics, other: Statistics) -> float:
+def laplacian_gap(real: Statistics, other: Statistics) -> Tensor:
     """|log((v' + 20 q) / (v + 20 q))| for the variances v, v' of the Laplacian; 0 is as sharp as the real images.
 
     The variance alone (Pech-Pacheco et al. 2000) grows with noise; its distance from the real images' does not
     take noise for sharpness.
     """
     floor = LAPLACIAN_GAIN * ROUNDING_VARIANCE
-    return abs(math.log((other.laplacian_variance + floor) / (real.laplacian_variance + floor)))
+    return ((other.laplacian_variance + floor) / (real.laplacian_variance + floor)).log().abs()
 
 
-def kurtosis(statistics: Statistics) -> float:
+def kurtosis(statistics: Statistics) -> Tensor:
     """Kurtosis of the gradients of images to which the rounding is added as Gaussian noise of variance f = 2 q.
 
     (m4 + 6 f m2 + 3 f^2) / (m2 + f)^2; 3 for Gaussian noise and for flat images, large for clean edges.
@@ -162,19 +164,22 @@ def kurtosis(statistics: Statistics) -> float:
     return (fourth + 6 * floor * second + 3 * floor**2) / (second + floor) ** 2
 
 
-def kurtosis_gap(real: Statistics, other: Statistics) -> float:
+def kurtosis_gap(real: Statistics, other: Statistics) -> Tensor:
     """|log(k' / k)| for the `kurtosis` k, k' of the gradients; 0 is edges as sparse as the real images'."""
-    return abs(math.log(kurtosis(other) / kurtosis(real)))
+    return (kurtosis(other) / kurtosis(real)).log().abs()
 
 
 def log_power_error(real: Tensor, other: Tensor) -> Tensor:
-    """log((P' + q) / (P + q)) of each band's power: below 0 detail is missing (blur), above 0 there is too much."""
+    """log((P' + q) / (P + q)) of each band's power, shape (..., bands).
+
+    Below 0 detail is missing (blur), above 0 there is too much.
+    """
     return ((other + ROUNDING_VARIANCE) / (real + ROUNDING_VARIANCE)).log()
 
 
-def spectrum_error(real: Tensor, other: Tensor) -> float:
+def spectrum_error(real: Tensor, other: Tensor) -> Tensor:
     """Root mean square of `log_power_error` over all bands, corners included (log-spectral distance, in nats)."""
-    return log_power_error(real, other).square().mean().sqrt().item()
+    return log_power_error(real, other).square().mean(-1).sqrt()
 
 
 def coherence(cross: Tensor, real: Tensor, other: Tensor) -> Tensor:
@@ -197,10 +202,27 @@ def coherence(cross: Tensor, real: Tensor, other: Tensor) -> Tensor:
     return torch.where(void | void_other, (void & void_other).to(cross), quotient)
 
 
-def high_band_mean(values: Tensor, frequencies: list[float]) -> float:
-    """Mean of the bands from `HIGH_FREQUENCY` to the corner, each band alike."""
-    high = torch.tensor(frequencies, dtype=torch.float64) >= HIGH_FREQUENCY
-    return values[high].mean().item()
+def high_band_mean(values: Tensor, size: int) -> Tensor:
+    """Mean of the bands from `HIGH_FREQUENCY` to the corner of images of ``size`` pixels, each band alike.
+
+    Args:
+        values: Shape (..., bands).
+        size: S.
+
+    Returns:
+        Shape (...).
+    """
+    high = torch.tensor(band_frequencies(size), dtype=torch.float64) >= HIGH_FREQUENCY
+    return values[..., high].mean(-1)
+
+
+def distances(real: Statistics, other: Statistics) -> dict[str, Tensor]:
+    """The figures by which a set of images is judged, each 0 where it is like the real ones."""
+    return {
+        "laplacian_gap": laplacian_gap(real, other),
+        "spectrum_error": spectrum_error(real.power, other.power),
+        "kurtosis_gap": kurtosis_gap(real, other),
+    }
 
 
 class Sharpness(Metric):
@@ -222,33 +244,34 @@ class Sharpness(Metric):
     def pairs(self, pairs: Pairs) -> Sums:
         """Moments of both, and their cross-spectrum."""
         real, reconstruction = spectrum(pairs.real), spectrum(pairs.reconstruction)
-        return {
+        found = {
             "real": moments(pairs.real, real),
             "reconstruction": moments(pairs.reconstruction, reconstruction),
-            "cross": len(pairs.real) * band_means((real.conj() * reconstruction).real),
+            "cross": band_means((real.conj() * reconstruction).real),
         }
+        return {name: rows(pairs.start, values) for name, values in found.items()}
 
     def samples(self, images: Tensor, start: int) -> Sums:
-        """Moments, wherever an image stands."""
-        return {"sample": moments(images, spectrum(images))}
+        """Moments."""
+        return {"sample": rows(start, moments(images, spectrum(images)))}
 
     def result(self, sums: Sums) -> Result:
         """Distances from the real images, and the curves behind them."""
-        frequencies = band_frequencies(self.size)
-        real, reconstruction = statistics(sums["real"]), statistics(sums["reconstruction"])
-        match = coherence(sums["cross"] / sums["real"]["images"], real.power, reconstruction.power)
-        metrics = {
-            **_distances("reconstruction", real, reconstruction),
-            "reconstruction/coherence": high_band_mean(match, frequencies),
-        }
-        curves = {"frequency": frequencies, "power/real": real.power.tolist()}
-        curves |= _curves("reconstruction", real, reconstruction)
+        scores = {name: in_order(parts) for name, parts in sums.items()}
+        means = {name: values.mean(0) for name, values in scores.items()}
+        real = statistics(means["real"])
+        curves = {"frequency": band_frequencies(self.size), "power/real": real.power.tolist()}
+        metrics: dict[str, float] = {}
+        for name in [name for name in ("reconstruction", "sample") if name in means]:
+            other = statistics(means[name])
+            metrics |= {f"{name}/{figure}": value.item() for figure, value in distances(real, other).items()}
+            curves[f"power/{name}"] = other.power.tolist()
+            curves[f"spectrum_error/{name}"] = log_power_error(real.power, other.power).tolist()
+        match = coherence(means["cross"], real.power, statistics(means["reconstruction"]).power)
+        metrics["reconstruction/coherence"] = high_band_mean(match, self.size).item()
         curves["coherence/reconstruction"] = match.tolist()
-        if "sample" in sums:
-            sample = statistics(sums["sample"])
-            metrics |= _distances("sample", real, sample)
-            curves |= _curves("sample", real, sample)
-        return Result(metrics, curves)
+        kept = {f"sharpness/{name}": values for name, values in scores.items()}
+        return Result(metrics, curves, scores=kept)
 
 
 PROTOCOL = {
@@ -259,22 +282,3 @@ PROTOCOL = {
     "logarithm": "natural",
 }
 """The choices of this file, as recorded beside its figures."""
-
-
-def _distances(name: str, real: Statistics, other: Statistics) -> dict[str, float]:
-    return {
-        f"{name}/laplacian_gap": laplacian_gap(real, other),
-        f"{name}/spectrum_error": spectrum_error(real.power, other.power),
-        f"{name}/kurtosis_gap": kurtosis_gap(real, other),
-    }
-
-
-def _curves(name: str, real: Statistics, other: Statistics) -> dict[str, list[float]]:
-    return {
-        f"power/{name}": other.power.tolist(),
-        f"spectrum_error/{name}": log_power_error(real.power, other.power).tolist(),
-    }
-
-
-def _power_sums(values: Tensor, powers: int) -> Tensor:
-    return torch.stack([values.pow(power).sum() for power in range(1, powers + 1)]).cpu()

@@ -1,35 +1,21 @@
 """A study: every variant trained for every seed at the same budget, judged alike, and set side by side."""
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
-
-import vaegan
-from vaegan.checkpoints import digest, load_latest, write_text
+from vaegan.checkpoints import load_latest, write_text
 from vaegan.config import Config, StudyConfig
 from vaegan.config.comparing import Settings, differences, flat, training_settings
-from vaegan.config.models import VAEGANConfig
-from vaegan.config.schema import EvaluateConfig
-from vaegan.console import Console, Update, silent
+from vaegan.console import Console
 from vaegan.data import Data, open_data
 from vaegan.errors import Mistake
-from vaegan.files import json_lines
-from vaegan.images import to_float
-from vaegan.models import Autoencoder
-from vaegan.models.vaegan import build_discriminator
-from vaegan.processes import by_the_first, from_the_first, join, together
-from vaegan.runs import WEIGHTS, Run, load
+from vaegan.processes import by_the_first, join, together
+from vaegan.runs import Run
 
-from .comparison import Comparison, Judged
-from .perceptual import backbone
+from .comparison import Comparison
+from .judging import judge, judge_controls
 from .report import write_report
-from .runner import Evaluation, device, evaluate, read_metrics, versions, write_metrics
-from .sharpness import kurtosis_gap, laplacian_gap, moments, spectrum, spectrum_error, statistics
-from .sums import Sums, added
 
 Train = Callable[[Config, Path, Data, bool], Run]
 """Trains a run to its end in a folder; the last argument lets it go on with what lies there."""
@@ -79,11 +65,10 @@ def compare(
         name: {seed: judge(run, planned[name][seed], data, console) for seed, run in of_name.items()}
         for name, of_name in runs.items()
     }
+    controls = judge_controls(data, some.evaluate, console)
 
     def conclude() -> Comparison:
-        with console.progress("Measuring real images", "images") as progress:
-            floor = real_against_real(data, some.evaluate, progress)
-        comparison = Comparison(study, judged, floor, command)
+        comparison = Comparison(study, judged, controls, command)
         write_comparison(comparison, output / "comparison.json")
         write_report(comparison, data, output / "report.html")
         return comparison
@@ -147,112 +132,6 @@ def train_run(config: Config, folder: Path, data: Data, train: Train, console: C
         raise Mistake(f"{folder}: was trained on other images than the study's data are now; choose another --output")
     console.note(f"{name}: finished already, kept")
     return run
-
-
-def judge(run: Run, config: Config, data: Data, console: Console) -> Judged:
-    """A finished run with its figures and its price; all processes do this together."""
-    model = together(lambda: load(run.path)).to(device())
-    evaluation = evaluate_run(run, model, config.evaluate, data, console)
-    seconds, memory = from_the_first(lambda: price(run.timing_file))
-    return Judged(run, config, evaluation, seconds, memory, count_parameters(model, config))
-
-
-def price(timing: Path) -> tuple[float, float]:
-    """Seconds and bytes that a training took.
-
-    Raises:
-        Mistake: The file does not say so.
-    """
-    try:
-        seconds, memory = ([float(line[key]) for line, _ in json_lines(timing)] for key in ("seconds", "memory_bytes"))
-        if not all(0 <= value < math.inf for value in (*seconds, *memory)):
-            raise ValueError("numbers that no clock shows")
-        return sum(seconds), max(memory)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise Mistake(f"{timing}: not what a training writes; train the run again") from None
-
-
-def evaluate_run(run: Run, model: Autoencoder, config: EvaluateConfig, data: Data, console: Console) -> Evaluation:
-    """The evaluation of a run's exported model, in its `metrics.json`; all processes make it together.
-
-    What lies there is used again if it was made with the same weights (the model's and those of LPIPS), images,
-    settings and versions, on the same kind of device.
-    """
-
-    def look() -> tuple[dict[str, Any], Evaluation | None]:
-        origin = {
-            "weights": digest(run.model_folder / WEIGHTS),
-            "data": data.fingerprint,
-            "settings": config.model_dump(mode="json"),
-            "backbone": backbone() if "lpips" in config.metrics else None,
-            "versions": {"vaegan": vaegan.__version__, **versions()},
-            "device": next(model.parameters()).device.type,
-        }
-        return origin, known_evaluation(run.metrics_file, origin)
-
-    images, seed = getattr(data, config.split), run.config.seed
-    origin, known = from_the_first(look)
-    if known is not None:
-        return known
-    with console.progress(f"Evaluating {run.path.parent.name}/{run.path.name}", "images") as progress:
-        evaluation = evaluate(
-            model, images, config, split=config.split, seed=seed, progress=progress, notify=console.note_once
-        )
-    evaluation.protocol["origin"] = origin
-    by_the_first(lambda: write_metrics(evaluation, run.metrics_file))
-    return evaluation
-
-
-def known_evaluation(path: Path, origin: Mapping[str, Any]) -> Evaluation | None:
-    """What ``metrics.json`` holds, if that came from the same ``origin``."""
-    if not path.is_file():
-        return None
-    try:
-        known = read_metrics(path)
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return known if known.protocol.get("origin") == origin else None
-
-
-def count_parameters(model: Autoencoder, config: Config) -> dict[str, int]:
-    """Trained numbers of each network of a run."""
-    networks = dict(model.named_children())
-    if isinstance(config.model, VAEGANConfig):
-        with torch.device("meta"):
-            networks["discriminator"] = build_discriminator(config.model, model.image_shape, config.seed)
-    return {name: sum(each.numel() for each in network.parameters()) for name, network in networks.items()}
-
-
-def real_against_real(data: Data, config: EvaluateConfig, progress: Update = silent) -> dict[str, float]:
-    """What other real images score where samples are measured: the floor that finite numbers of images leave.
-
-    As many of them as there are samples, or as there are.
-
-    Args:
-        data: The images.
-        config: What is measured, of which split.
-        progress: Called with (images done, images in all) after each batch.
-    """
-    images = getattr(data, config.split)
-    others = data.test if config.split == "train" else data.train
-    if "sharpness" not in config.metrics or not len(others):
-        return {}
-    counts = [min(len(split), config.samples or len(images)) for split in (images, others)]
-    found, done = [], 0
-    for split, count in zip((images, others), counts, strict=True):
-        total: Sums = {}
-        for chosen in split.spread(count).split(config.batch_size):
-            pixels = to_float(split[chosen])
-            total = added(total, moments(pixels, spectrum(pixels)))
-            done += len(chosen)
-            progress(done, sum(counts))
-        found.append(statistics(total))
-    real, other = found
-    return {
-        "sample/spectrum_error": spectrum_error(real.power, other.power),
-        "sample/laplacian_gap": laplacian_gap(real, other),
-        "sample/kurtosis_gap": kurtosis_gap(real, other),
-    }
 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:

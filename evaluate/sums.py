@@ -1,8 +1,10 @@
 """What metrics take from the images, put together over batches and processes."""
 
 from functools import reduce
+from operator import itemgetter
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from vaegan.processes import gathered
@@ -11,14 +13,18 @@ Sums = dict[str, Any]
 """By name: numbers and float64 tensors, which are added; lists, which are joined; and more sums."""
 
 
-def summed(values: Tensor) -> Sums:
-    """What `mean` needs of values of shape (N,)."""
-    return {"total": values.double().sum(), "count": len(values)}
+Rows = list[tuple[int, Tensor]]
+"""What each image has to say, in parts that carry the place of their first image."""
 
 
-def mean(sums: Sums) -> float:
-    """Over all values that were `summed` and `added`."""
-    return float(sums["total"] / sums["count"])
+def rows(start: int, values: Tensor) -> Rows:
+    """Values of consecutive images, shape (N, ...), from the place ``start``; kept on the CPU."""
+    return [(start, values.cpu())]
+
+
+def in_order(parts: Rows) -> Tensor:
+    """The values of all images in the order of their places, shape (N, ...)."""
+    return torch.cat([values for _, values in sorted(parts, key=itemgetter(0))])
 
 
 def added(sums: Sums, more: Sums) -> Sums:

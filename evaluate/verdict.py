@@ -1,106 +1,145 @@
-"""When one model may be called sharper than another."""
+"""When one model may be called sharper than another, and how sure that is."""
 
-import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+from torch import Tensor
 
-from .runner import Evaluation
-from .sharpness import HIGH_FREQUENCY, band_counts, high_band_mean
+from .evaluation import Evaluation
+from .resampling import Estimate, Means, estimate, of_blocks
+from .sharpness import coherence, high_band_mean, kurtosis_gap, spectrum_error, statistics
 
-CERTAINTY = 3.0
-"""Standard errors by which coherence must beat that of noise."""
+Kind = Literal["reconstruction", "sample"]
+Answer = Literal[
+    "sharper", "sharper in spectrum but noisier", "closer in spectrum only", "less sharp", "not distinguishable",
+    "undecided",
+]  # fmt: skip
+Evaluations = Mapping[int, Evaluation]
+"""Of one variant, by seed."""
 
-HANN_SPREAD = 35 / 18
-"""Factor by which the Hann window w, which correlates neighbouring coefficients, widens the standard error of a mean of
-products: <w^4> / <w^2>^2 of one axis, the root of that of two."""
+LEVEL = 0.05
+"""Probability, corrected for the number of tests, below which a difference counts."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """An answer and its reason."""
+class Evidence:
+    """How one variant differs from another in one kind of images: variant less reference."""
 
-    sharper: bool | None
-    """None: the figures do not decide."""
-    reason: str
-    """One sentence."""
+    kind: Kind
+    spectrum: Estimate
+    """Of the spectrum error: below 0 is closer to the real images'."""
+    second: Estimate
+    """Of reconstructions, of their coherence with the real images beyond what noise of the same spectrum would leave:
+    above 0 is detail. Of samples, of the kurtosis gap: below 0 is closer to the real images'."""
+    distance: Estimate | None = None
+    """Of samples, of the KID: below 0 is closer to the real images, as a set. None: it was not measured."""
 
-
-def noise_coherence(baseline: Evaluation, candidate: Evaluation) -> float:
-    """Coherence of the control: the baseline's reconstructions plus noise up to the candidate's spectrum.
-
-    Noise that knows nothing of the real image adds to the power of a band and nothing to its cross-spectrum, so
-    coh sqrt(P / (P + N)) with N = max(P_candidate - P, 0) is left of the baseline's coh, band by band; then the
-    mean over the high bands.
-    """
-    power, target, match = (
-        torch.tensor(evaluation.curves[key], dtype=torch.float64)
-        for evaluation, key in (
-            (baseline, "power/reconstruction"),
-            (candidate, "power/reconstruction"),
-            (baseline, "coherence/reconstruction"),
-        )
-    )
-    raised = torch.maximum(power, target)
-    left = torch.where(raised > 0, (power / raised).sqrt(), 1.0)
-    return high_band_mean(match * left, baseline.curves["frequency"])
+    @property
+    def tests(self) -> tuple[Estimate, Estimate]:
+        """What the answer has to be sure of."""
+        return self.spectrum, self.second
 
 
-def noise_standard_error(size: int, images: int) -> float:
-    """Largest standard error of the coherence that independent noise has with ``images`` images of ``size`` pixels.
+def answer(evidence: Evidence, probabilities: Sequence[float]) -> Answer:
+    """What may be said of the variant.
 
-    35/18 sqrt(sum over the B high bands of 1 / (images K)) / B for bands of K coefficients. Noise of the same power
-    in each image scatters the quotient of a band by at most 1 / sqrt(images K), whatever the real images are;
-    channels count once, since noise may be the same in all.
-    """
-    high = [count for band, count in enumerate(band_counts(size), start=1) if band / size >= HIGH_FREQUENCY]
-    return HANN_SPREAD * math.sqrt(sum(1 / (images * count) for count in high)) / len(high)
-
-
-def sharper_reconstructions(candidate: Evaluation, baseline: Evaluation) -> Verdict:
-    """Whether the candidate's reconstructions are sharper than the baseline's, and not just noisier.
-
-    They are if their spectrum is closer to the real images' and their high-frequency coherence with them beats
-    `noise_coherence` by `CERTAINTY` standard errors of noise. A filter that amplifies what the baseline shows is
-    therefore sharper as long as it brings the spectrum closer, though it knows no more: neither figure can tell.
+    Reconstructions are sharper if their spectrum is closer to the real images' and they agree with them in detail
+    better than noise of that spectrum would. Samples are sharper if spectrum and kurtosis are closer to the real
+    images' and the distance of the sets has not risen. A filter that amplifies what the reference shows is therefore
+    sharper as long as it brings the spectrum closer, though it knows no more: no figure here can tell.
 
     Args:
-        candidate: With the sharpness figures.
-        baseline: With the same, of the same images.
+        evidence: The differences.
+        probabilities: Of its `tests`, corrected for all tests of the study.
     """
-    error, before = (each.metrics["reconstruction/spectrum_error"] for each in (candidate, baseline))
-    if error >= before:
-        return Verdict(
-            False, f"not sharper: the spectrum is no closer to the real images' ({error:.3f} >= {before:.3f})"
-        )
-    match, noise = candidate.metrics["reconstruction/coherence"], noise_coherence(baseline, candidate)
-    size, images = (candidate.protocol[key] for key in ("resolution", "reconstructions"))
-    margin = CERTAINTY * noise_standard_error(size, images)
-    before_match = baseline.metrics["reconstruction/coherence"]
-    figures = (
-        f"spectrum error {before:.3f} -> {error:.3f}, coherence {before_match:.3f} -> {match:.3f}, "
-        f"{noise:.3f} +- {margin:.3f} with noise"
-    )
-    if match <= noise + margin:
-        return Verdict(False, f"not sharper: the added detail is no better than noise of its spectrum ({figures})")
-    return Verdict(True, f"sharper: closer in spectrum, with detail that noise of its spectrum has not ({figures})")
+    sure = [probability < LEVEL for probability in probabilities]
+    if not sure[0]:
+        return "not distinguishable"
+    if evidence.spectrum.value > 0:
+        return "less sharp"
+    if evidence.kind == "reconstruction":
+        return "sharper" if sure[1] and evidence.second.value > 0 else "sharper in spectrum but noisier"
+    if not sure[1] or evidence.second.value > 0:
+        return "closer in spectrum only"
+    if evidence.distance is None:
+        return "undecided"
+    return "sharper" if evidence.distance.value <= 0 else "closer in spectrum only"
 
 
-def sharper_samples(candidate: Evaluation, baseline: Evaluation) -> Verdict:
-    """Whether the candidate's samples are sharper than the baseline's.
-
-    Closeness in spectrum and kurtosis is necessary. It is not enough: a distance between the sets (KID, or a
-    Frechet distance) must not have risen, and none is measured yet, so that the answer is False or None.
-
-    Args:
-        candidate: With the sharpness figures of samples.
-        baseline: With the same.
-    """
-    worse = [
-        f"{name} {before:.3f} -> {after:.3f}"
-        for name, key in (("spectrum error", "sample/spectrum_error"), ("kurtosis gap", "sample/kurtosis_gap"))
-        if (after := candidate.metrics[key]) >= (before := baseline.metrics[key])
+def compare_reconstructions(candidate: Evaluations, reference: Evaluations) -> Evidence:
+    """Of the same real images, seed by seed; both with the sharpness figures."""
+    size = next(iter(candidate.values())).protocol["resolution"]
+    seeds = [
+        {"pairs/real": own.scores["sharpness/real"]}
+        | {f"pairs/{name}": each.scores["sharpness/reconstruction"] for name, each in _both(own, reference[seed])}
+        | {f"pairs/{name} cross": each.scores["sharpness/cross"] for name, each in _both(own, reference[seed])}
+        for seed, own in candidate.items()
     ]
-    if worse:
-        return Verdict(False, f"not sharper: no closer to the real images in {', '.join(worse)}")
-    return Verdict(None, "closer in spectrum and kurtosis; no set distance measured, so not called sharper")
+
+    def power(means: Means, name: str) -> Tensor:
+        return statistics(means[f"pairs/{name}"]).power
+
+    def spectrum(means: Means) -> Tensor:
+        return _difference(lambda name: spectrum_error(power(means, "real"), power(means, name)))
+
+    def detail(means: Means) -> Tensor:
+        real, own, other = (power(means, name) for name in ("real", "candidate", "reference"))
+        match = coherence(means["pairs/candidate cross"], real, own)
+        before = coherence(means["pairs/reference cross"], real, other)
+        return high_band_mean(match - with_noise(before, other, own), size)
+
+    return Evidence("reconstruction", estimate(seeds, spectrum), estimate(seeds, detail))
+
+
+def compare_samples(candidate: Evaluations, reference: Evaluations) -> Evidence:
+    """Of samples from the same codes, seed by seed; both with the sharpness figures."""
+    seeds = [
+        {"pairs/real": own.scores["sharpness/real"]}
+        | {f"sample/{name}": each.scores["sharpness/sample"] for name, each in _both(own, reference[seed])}
+        for seed, own in candidate.items()
+    ]
+
+    def gap(figure: Callable[..., Tensor], means: Means) -> Tensor:
+        real = statistics(means["pairs/real"])
+        return _difference(lambda name: figure(real, statistics(means[f"sample/{name}"])))
+
+    return Evidence(
+        "sample",
+        estimate(seeds, lambda means: gap(lambda real, other: spectrum_error(real.power, other.power), means)),
+        estimate(seeds, lambda means: gap(kurtosis_gap, means)),
+        compare_sets(candidate, reference, "sample"),
+    )
+
+
+def compare_sets(candidate: Evaluations, reference: Evaluations, kind: Kind) -> Estimate | None:
+    """How much further off the candidate's images are, as a set: of the KID, block by block; None: not measured."""
+    some = next(iter(candidate.values())).scores
+    keys = [key for key in some if key.startswith(f"{kind}/kid")]
+    if not keys or not all(keys[0] in each.scores for each in reference.values()):
+        return None
+    return of_blocks([own.scores[keys[0]] - reference[seed].scores[keys[0]] for seed, own in candidate.items()])
+
+
+def with_noise(match: Tensor, power: Tensor, target: Tensor) -> Tensor:
+    """Coherence of each band once noise has raised the power of images to that of others.
+
+    Noise that knows nothing of the real image adds to the power P of a band and nothing to its cross-spectrum, so that
+    coh sqrt(P / (P + N)) with N = max(P_target - P, 0) is left of the coherence coh.
+
+    Args:
+        match: coh, shape (..., bands).
+        power: P, the same shape.
+        target: P_target, the same shape.
+    """
+    raised = torch.maximum(power, target)
+    return match * torch.where(raised > 0, (power / raised).sqrt(), 1.0)
+
+
+def _both(candidate: Evaluation, reference: Evaluation) -> list[tuple[str, Evaluation]]:
+    return [("candidate", candidate), ("reference", reference)]
+
+
+def _difference(figure: Callable[[str], Tensor]) -> Tensor:
+    return figure("candidate") - figure("reference")

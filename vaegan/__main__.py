@@ -88,7 +88,8 @@ def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | N
     from vaegan.config.reading import check
     from vaegan.config.schema import Config
     from vaegan.evaluate import runner
-    from vaegan.runs import Run
+    from vaegan.evaluate.evaluation import write_evaluation
+    from vaegan.runs import Run, load_discriminator
 
     folder, console = Run(run), _console()
     tree = folder.config.model_dump(mode="json")
@@ -98,14 +99,16 @@ def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | N
     _meet(processes, [], console)
     model = together(lambda: _load(run, console)).to(runner.device())
     split, notify = config.evaluate.split, console.note
-    images = getattr(_open(config, console), split)
+    data = _open(config, console)
+    images = getattr(data, split)
     if not len(images):
         raise Mistake(f"--split {split}: the run keeps no image in it (data.{split} is 0)", everywhere=True)
     with console.progress("Evaluating", "images") as progress:
         result = runner.evaluate(
-            model, images, config.evaluate, split=split, seed=config.seed, progress=progress, notify=notify
-        )
-    by_the_first(lambda: runner.write_metrics(result, folder.metrics_file))
+            model, images, config.evaluate, split=split, seed=config.seed, discriminator=load_discriminator(folder),
+            fingerprint=data.fingerprint, progress=progress, notify=notify,
+        )  # fmt: skip
+    by_the_first(lambda: write_evaluation(result, folder))
     console.table(["figure", str(run)], [[name, f"{value:.4g}"] for name, value in result.metrics.items()])
     console.say(f"written to {folder.metrics_file}, with the protocol of every figure")
 

@@ -11,14 +11,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .checkpoints import digest, replacing, save_tensors, write_text
-from .config.models import ModelConfig
+from .checkpoints import digest, load_latest, replacing, save_tensors, write_text
+from .config.models import ModelConfig, VAEGANConfig
 from .config.reading import check, dump, read_tree
 from .config.schema import Config
 from .config.section import Channels, Section, Side
 from .errors import Mistake
 from .files import contents
 from .models import Autoencoder, build_model
+from .models.vaegan import build_discriminator
+from .networks import Discriminator
 from .wording import one_line, word
 
 ImageShape = tuple[Channels, Side, Side]
@@ -68,6 +70,11 @@ class Run:
     def metrics_file(self) -> Path:
         """What the last evaluation measured."""
         return self.path / "metrics.json"
+
+    @property
+    def scores_file(self) -> Path:
+        """What the last evaluation measured of single images."""
+        return self.path / "scores.safetensors"
 
     @property
     def exists(self) -> bool:
@@ -206,3 +213,26 @@ def _described(folder: Path) -> Exported:
     except (OSError, ValueError) as error:
         reason = f"{DESCRIPTION}: {one_line(error)}"
     raise Mistake(f"{folder}: damaged ({reason}); `vaegan train ... --resume` writes it anew")
+
+
+def load_discriminator(run: Run) -> Discriminator | None:
+    """The discriminator of a run's newest checkpoint, on the CPU; None: the run has none.
+
+    Raises:
+        Mistake: The checkpoint is not one of this run.
+    """
+    config = run.config
+    if not isinstance(config.model, VAEGANConfig):
+        return None
+    checkpoint = load_latest(run.checkpoints, lambda _: None)
+    if checkpoint is None:
+        return None
+    network = build_discriminator(
+        config.model, (config.data.channels, config.data.image_size, config.data.image_size), config.seed
+    )
+    network.to(getattr(torch, config.train.dtype), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    try:
+        network.load_state_dict(checkpoint.tensors["discriminator"])
+    except (KeyError, RuntimeError) as error:
+        raise Mistake(f"{run.checkpoints}: not the checkpoints of {run.config_file} ({one_line(error)})") from None
+    return network.eval().requires_grad_(False)

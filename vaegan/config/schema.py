@@ -18,7 +18,10 @@ from .section import Channels, Count, Fraction, Positive, Section, Side, Steps, 
 
 Source = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba"]
 Split = Literal["train", "validation", "test"]
-Metric = Literal["psnr", "ssim", "lpips", "sharpness", "elbo"]
+Metric = Literal[
+    "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
+    "iwae", "gap", "confusion",
+]  # fmt: skip
 
 SYNTHETIC: tuple[Source, ...] = ("photos", "shapes")
 """The sources whose number of images is chosen, not given."""
@@ -142,8 +145,14 @@ class TrainConfig(Section):
 class EvaluateConfig(Section):
     """How a run is judged."""
 
-    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = ("psnr", "ssim", "lpips", "sharpness", "elbo")
+    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = (
+        "psnr", "ssim", "lpips", "sharpness", "elbo", "gap", "confusion",
+    )  # fmt: skip
     """What to measure; a metric that the family cannot have (the ELBO of an AE) is passed over."""
+    features: Text = "inception"
+    """The network of `frechet`, `kid` and `prdc`: `inception`, or the run folder of `vaegan train-features`."""
+    importance_samples: Count = 64
+    """Codes of each image for `iwae`."""
     split: Split = "test"
     """The images that are reconstructed and that samples are compared with."""
     samples: Count | None = None

@@ -1,0 +1,95 @@
+"""What an evaluation has found, and the two files of a run that hold it."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from pydantic import ConfigDict, TypeAdapter
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from vaegan.checkpoints import digest, save_tensors, sync, write_text
+from vaegan.files import contents, remove
+from vaegan.runs import Run
+
+MOST = 2**31
+"""Bytes of the file of scores."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model is worth, and how that was measured."""
+
+    metrics: dict[str, float]
+    """Figures by name, all finite: ``reconstruction/...`` of pairs, ``sample/...`` of images from the prior,
+    ``elbo`` in nats per image, ``bits_per_dim``."""
+    protocol: dict[str, Any]
+    """Every choice that the figures depend on."""
+    curves: dict[str, list[float]] = field(default_factory=dict)
+    """Figures per radial frequency band, at ``frequency`` cycles per pixel."""
+    matrices: dict[str, list[list[int]]] = field(default_factory=dict)
+    """``discriminator/confusion``: a row each of real, reconstructed and generated images, a column for what they
+    were taken for."""
+    scores: dict[str, Tensor] = field(default_factory=dict)
+    """What single images (of KID: blocks of them) say, float64, (N,) or (N, k) in the order of the images; what the
+    intervals of a study are made of."""
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The contents of ``metrics.json``."""
+
+    __pydantic_config__ = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+
+    metrics: dict[str, float]
+    protocol: dict[str, Any]
+    curves: dict[str, list[float]]
+    matrices: dict[str, list[list[int]]]
+    scores: str
+    """SHA-256 of the file of scores, hexadecimal."""
+
+
+def write_evaluation(evaluation: Evaluation, run: Run) -> None:
+    """Write ``scores.safetensors`` and ``metrics.json``, which bears the hash of the former.
+
+    Whoever looks finds the old file or the new one, never half of one.
+
+    Raises:
+        ValueError: A figure is not finite.
+        OSError: A file cannot be written.
+    """
+    partial = run.scores_file.with_name(run.scores_file.name + ".partial")
+    remove(partial)
+    save_tensors({name: values.contiguous() for name, values in evaluation.scores.items()}, partial)
+    sync(partial)
+    written = {
+        "metrics": evaluation.metrics,
+        "protocol": evaluation.protocol,
+        "curves": evaluation.curves,
+        "matrices": evaluation.matrices,
+        "scores": digest(partial),
+    }
+    text = json.dumps(written, indent=2, allow_nan=False)
+    partial.replace(run.scores_file)
+    write_text(run.metrics_file, text)
+
+
+def read_evaluation(run: Run) -> Evaluation:
+    """The evaluation that `write_evaluation` wrote.
+
+    Raises:
+        ValueError: The files are not what that writes.
+        OSError: A file cannot be read.
+    """
+    found = TypeAdapter(_Written).validate_json(contents(run.metrics_file))
+    if digest(run.scores_file) != found.scores:
+        raise ValueError(f"{run.scores_file.name} does not match its checksum")
+    try:
+        scores = load(contents(run.scores_file, MOST))
+    except SafetensorError as error:
+        raise ValueError(f"{run.scores_file.name}: {error}") from None
+    if any(values.dtype != torch.float64 or not values.isfinite().all() for values in scores.values()):
+        raise ValueError(f"{run.scores_file.name}: not finite numbers of double precision")
+    return Evaluation(found.metrics, found.protocol, found.curves, found.matrices, scores)

@@ -1,0 +1,97 @@
+"""Figures of whole sets of images, in the features of a network: Frechet distance, KID, precision and recall."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from torch import Tensor
+
+from vaegan.processes import by_the_first, gathered
+
+from .extractors import Extractor
+from .frechet import MOMENTS, frechet, gaussian, moments
+from .kernel import LEAST, MOST, block_values
+from .manifold import NEIGHBOUR, NEIGHBOUR_OF_DENSITY, overlap
+from .metric import Metric, Pairs, Result
+from .references import Reference, keep_reference, load_reference, reference_file
+from .sums import Sums, in_order, rows
+
+
+class Features(Metric):
+    """How far reconstructions and samples are from the real images, as sets; the features are made once for all.
+
+    Of the Frechet distance alone only sums are kept; the others need every image's features.
+
+    Args:
+        extractor: The network.
+        wanted: Which of `frechet`, `kid` and `prdc`.
+        images: What the real images are a function of, and their number, for those that are measured again; None:
+            they are not.
+    """
+
+    uses_samples = True
+
+    def __init__(self, extractor: Extractor, wanted: set[str], images: Mapping[str, Any] | None) -> None:
+        self.extractor, self.wanted = extractor, wanted
+        self.rows = bool(wanted - {"frechet"})
+        self.file = reference_file({**images, **extractor.protocol(), "rows": self.rows}) if images else None
+        self.reference: Reference | None = None
+
+    def prepare(self) -> None:
+        """Look for the features of the real images; where one process has none, all make them."""
+        found = load_reference(self.file, ("rows",) if self.rows else MOMENTS) if self.file else None
+        if all(gathered(found is not None)):
+            self.reference = found
+
+    def protocol(self) -> dict[str, Any]:
+        """The network, and how the figures are made."""
+        own = {
+            "frechet": {"covariance": "unbiased", "sums": "float64"},
+            "kid": {"kernel": "(x'y / d + 1)^3", "blocks": f"disjoint, of {LEAST} to {MOST}", "estimate": "unbiased"},
+            "prdc": {"neighbour": NEIGHBOUR, "neighbour_of_density": NEIGHBOUR_OF_DENSITY},
+        }
+        return self.extractor.protocol() | {name: own[name] for name in sorted(self.wanted)}
+
+    def pairs(self, pairs: Pairs) -> Sums:
+        """Of both, or of the reconstructions where the real images are known."""
+        made = {"reconstruction": self.extractor(pairs.reconstruction)}
+        if self.reference is None:
+            made["real"] = self.extractor(pairs.real)
+        return {name: self._of(features, pairs.start) for name, features in made.items()}
+
+    def samples(self, images: Tensor, start: int) -> Sums:
+        """Of the samples."""
+        return {"sample": self._of(self.extractor(images), start)}
+
+    def result(self, sums: Sums) -> Result:
+        """Figures named after the network; what needs more images than there are is left out."""
+        found = {name: self._put_together(each) for name, each in sums.items()}
+        real = self.reference or found.pop("real")
+        if self.reference is None and self.file is not None:
+            file = self.file
+            by_the_first(lambda: keep_reference(file, real))
+        result = Result({})
+        for name, other in found.items():
+            figures, scores = self._compare(real, other)
+            result.metrics |= {f"{name}/{self.extractor.figure(key)}": value for key, value in figures.items()}
+            result.scores |= {f"{name}/{self.extractor.figure(key)}": values for key, values in scores.items()}
+        return result
+
+    def _of(self, features: Tensor, start: int) -> Sums:
+        return {"rows": rows(start, features)} if self.rows else moments(features)
+
+    def _put_together(self, sums: Sums) -> Reference:
+        return {"rows": in_order(sums["rows"])} if self.rows else sums
+
+    def _compare(self, real: Reference, other: Reference) -> tuple[dict[str, float], dict[str, Tensor]]:
+        figures: dict[str, float] = {}
+        scores: dict[str, Tensor] = {}
+        if "frechet" in self.wanted:
+            sums = (moments(each["rows"]) if self.rows else each for each in (real, other))
+            figures["fd"] = frechet(*(gaussian(each) for each in sums))
+        if "kid" in self.wanted and min(len(each["rows"]) for each in (real, other)) > 1:
+            scores["kid"] = block_values(real["rows"], other["rows"])
+            figures["kid"] = scores["kid"].mean().item()
+        if "prdc" in self.wanted and min(len(each["rows"]) for each in (real, other)) > NEIGHBOUR_OF_DENSITY:
+            figures |= asdict(overlap(real["rows"], other["rows"]))
+        return figures, scores

@@ -1,0 +1,145 @@
+"""What may be said of each variant of a study against the first one."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from .evaluation import Evaluation
+from .figures import figure
+from .resampling import ENOUGH_SEEDS, Estimate, effect_size, estimate, holm, of_blocks
+from .verdict import Answer, Evidence, Kind, answer, compare_reconstructions, compare_samples
+
+Evaluations = Mapping[str, Mapping[int, Evaluation]]
+"""Of each variant, by seed; the first variant is the reference."""
+
+PHRASES: dict[Answer, str] = {
+    "sharper": "are sharper than",
+    "sharper in spectrum but noisier": "are sharper in spectrum but noisier than",
+    "closer in spectrum only": "are closer to the real images in spectrum only than",
+    "less sharp": "are less sharp than",
+    "not distinguishable": "are not distinguishable in sharpness from",
+    "undecided": "may or may not be sharper than",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one kind of a variant's images."""
+
+    variant: str
+    reference: str
+    kind: Kind
+    answer: Answer
+    evidence: Evidence
+    corrected: tuple[float, ...]
+    """Probabilities of the evidence's tests, corrected for all of the study's."""
+    seeds: tuple[int, ...]
+
+    @property
+    def headline(self) -> str:
+        """The verdict, one sentence without its full stop."""
+        where = f" at {these(self.seeds)}" if self.answer == "not distinguishable" else ""
+        return f"{self.kind.capitalize()}s of {self.variant} {PHRASES[self.answer]} those of {self.reference}{where}"
+
+    @property
+    def reasons(self) -> list[str]:
+        """The differences behind it."""
+        second = {
+            "reconstruction": "coherence beyond that of noise of the same spectrum",
+            "sample": "kurtosis gap",
+        }[self.kind]
+        named = zip(("spectrum error", second), self.evidence.tests, self.corrected, strict=True)
+        reasons = [f"{name} {difference(test)}, {probability(p)}" for name, test, p in named]
+        if self.kind == "sample":
+            distance = self.evidence.distance
+            reasons.append(f"KID {difference(distance, 5)}" if distance else "no KID was measured")
+        return reasons
+
+    @property
+    def sentence(self) -> str:
+        """Both in one line."""
+        return f"{self.headline}: {'; '.join(self.reasons)}"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How much higher a figure of a variant's images is than that of the reference's."""
+
+    variant: str
+    reference: str
+    key: str
+    """The figure."""
+    estimate: Estimate
+    corrected: float
+    """Its probability, corrected for all effects of the study."""
+    size: float | None
+    """Cohen's d of the paired images; None: the figure is one of sets."""
+
+
+def find(evaluations: Evaluations) -> list[Finding]:
+    """The verdicts on every variant but the first, of the kinds of images whose sharpness all were measured by."""
+    reference, *others = evaluations
+    found = [(name, evidence) for name in others for evidence in _evidence(evaluations[name], evaluations[reference])]
+    corrected = iter(holm([test.p for _, evidence in found for test in evidence.tests]))
+    findings = []
+    for name, evidence in found:
+        own = tuple(next(corrected) for _ in evidence.tests)
+        seeds = tuple(evaluations[name])
+        findings.append(Finding(name, reference, evidence.kind, answer(evidence, own), evidence, own, seeds))
+    return findings
+
+
+def effects(evaluations: Evaluations) -> list[Effect]:
+    """How every variant but the first differs in each figure of single images, and in KID."""
+    reference, *others = evaluations
+    found = [(name, *each) for name in others for each in _effects(evaluations[name], evaluations[reference])]
+    corrected = holm([difference.p for _, _, difference, _ in found])
+    return [
+        Effect(name, reference, key, difference, p, size)
+        for (name, key, difference, size), p in zip(found, corrected, strict=True)
+    ]
+
+
+def condition(seeds: Sequence[int]) -> str:
+    """How far the verdicts of a study reach."""
+    if len(seeds) == 1:
+        return f"One seed: every verdict is conditional on seed {seeds[0]}, and another seed may change it."
+    few = ", which are few: every verdict is conditional on them" if len(seeds) < ENOUGH_SEEDS else ""
+    return f"{len(seeds)} seeds{few}."
+
+
+def these(seeds: Sequence[int]) -> str:
+    """What the verdicts are conditional on."""
+    return "this seed" if len(seeds) == 1 else f"these {len(seeds)} seeds"
+
+
+def difference(found: Estimate, digits: int = 3) -> str:
+    """A difference and its interval as text."""
+    value, low, high = (f"{each:+.{digits}f}".replace("-", "−") for each in (found.value, found.low, found.high))
+    return f"{value} (95 %: {low} to {high})" if math.isfinite(found.error) else f"{value} (no interval)"
+
+
+def probability(p: float) -> str:
+    """A corrected probability as text."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _evidence(candidate: Mapping[int, Evaluation], reference: Mapping[int, Evaluation]) -> Iterator[Evidence]:
+    measured = set.intersection(*(set(each.scores) for each in (*candidate.values(), *reference.values())))
+    if "sharpness/reconstruction" in measured:
+        yield compare_reconstructions(candidate, reference)
+    if "sharpness/sample" in measured:
+        yield compare_samples(candidate, reference)
+
+
+def _effects(
+    candidate: Mapping[int, Evaluation], reference: Mapping[int, Evaluation]
+) -> Iterator[tuple[str, Estimate, float | None]]:
+    measured = set.intersection(*(set(each.scores) for each in (*candidate.values(), *reference.values())))
+    for key in sorted(key for key in measured if not key.startswith("sharpness/")):
+        differences = [own.scores[key] - reference[seed].scores[key] for seed, own in candidate.items()]
+        if figure(key).of_sets:
+            yield key, of_blocks(differences), None
+        else:
+            found = estimate([{"pairs/x": each[:, None]} for each in differences], lambda means: means["pairs/x"][:, 0])
+            yield key, found, effect_size(differences)

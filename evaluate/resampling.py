@@ -1,0 +1,144 @@
+"""How sure a difference is: bootstrap intervals over seeds and images, and a correction for many comparisons.
+
+The same images are judged for every seed and every variant, so that images and seeds are crossed: a resample draws
+images once, with all that every run made of them, and seeds beside them (Owen 2007, "The pigeonhole bootstrap").
+With few seeds only images are drawn, and what is found holds for these seeds.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy import stats
+from torch import Tensor
+
+from vaegan.randomness import generator
+
+Means = Mapping[str, Tensor]
+"""Means over images by name, shape (resamples, k)."""
+Figure = Callable[[Means], Tensor]
+"""What is asked of the means of one seed, shape (resamples,)."""
+
+ENOUGH_SEEDS = 5
+"""Seeds from which they are drawn as well; a verdict about fewer is conditional on them."""
+CONFIDENCE = 0.95
+RESAMPLES = 1000
+AT_ONCE = 2**24
+"""Weights of images that are held at once."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and how sure it is."""
+
+    value: float
+    """Mean over the seeds."""
+    error: float
+    """Its standard error."""
+    low: float
+    """End of the 95 % interval."""
+    high: float
+    """The other end."""
+    p: float
+    """Two-sided probability of a value so far from 0 where the true one is 0."""
+
+
+def estimate(seeds: Sequence[Mapping[str, Tensor]], figure: Figure) -> Estimate:
+    """A figure's mean over the seeds with its 95 % interval.
+
+    value +- t s with the standard error s of the bootstrap. Where seeds are drawn, t is Student's with one degree of
+    freedom less than there are seeds, and s is widened by sqrt(n / (n - 1)), by which the variance of a resample of n
+    is too small (Hesterberg 2015, section 3.2).
+
+    Args:
+        seeds: For each seed what images have to say, by name: shape (N, k). Names that begin alike up to the first
+            ``/`` are of the same images, drawn together.
+        figure: A function of their means.
+    """
+    value = torch.stack([figure({name: rows.double().mean(0)[None] for name, rows in each.items()}) for each in seeds])
+    drawn = len(seeds) >= ENOUGH_SEEDS
+    resampled = torch.cat([_of_seeds(found, drawn, index) for index, found in enumerate(_resamples(seeds, figure))])
+    error = resampled.std().item()
+    if drawn:
+        error *= math.sqrt(len(seeds) / (len(seeds) - 1))
+    distribution = stats.t(len(seeds) - 1) if drawn else stats.norm()
+    return _estimate(value.mean().item(), error, distribution)
+
+
+def of_blocks(seeds: Sequence[Tensor]) -> Estimate:
+    """As `estimate`, of independent values of disjoint blocks of images, shape (blocks,) of each seed.
+
+    Blocks are few, so that Student's t with one degree of freedom less stands for the bootstrap; with `ENOUGH_SEEDS`
+    or more it is that of the seeds.
+    """
+    values = torch.stack([each.double() for each in seeds])
+    units = values.mean(1) if len(seeds) >= ENOUGH_SEEDS else values.mean(0)
+    if len(units) < 2:
+        return Estimate(values.mean().item(), math.inf, -math.inf, math.inf, 1.0)
+    error = (units.std() / math.sqrt(len(units))).item()
+    return _estimate(values.mean().item(), error, stats.t(len(units) - 1))
+
+
+def effect_size(differences: Sequence[Tensor]) -> float:
+    """Cohen's d of paired images: the mean of their differences over its standard deviation.
+
+    Args:
+        differences: Of each seed, shape (N,), the images in the same order; the seeds' mean is taken first.
+
+    Returns:
+        Without unit; 0 where there is no difference at all.
+    """
+    of_images = torch.stack(list(differences)).double().mean(0)
+    spread = of_images.std().item() if len(of_images) > 1 else 0.0
+    return of_images.mean().item() / spread if spread else 0.0
+
+
+def holm(probabilities: Sequence[float]) -> list[float]:
+    """Probabilities of several tests, raised so that any of those under a level is wrong as rarely as that level says.
+
+    The smallest is multiplied by the number of tests, the next by one less, and none becomes smaller than one before
+    it (Holm 1979).
+    """
+    order = sorted(range(len(probabilities)), key=probabilities.__getitem__)
+    raised, least = [0.0] * len(probabilities), 0.0
+    for place, index in enumerate(order):
+        least = max(least, min(1.0, (len(order) - place) * probabilities[index]))
+        raised[index] = least
+    return raised
+
+
+def _resamples(seeds: Sequence[Mapping[str, Tensor]], figure: Figure) -> Iterator[Tensor]:
+    """The figure of each seed, in parts of the resamples: shape (seeds, some)."""
+    counts = {name.partition("/")[0]: len(rows) for name, rows in seeds[0].items()}
+    size = max(1, AT_ONCE // max(counts.values()))
+    for start in range(0, RESAMPLES, size):
+        some = min(size, RESAMPLES - start)
+        weights = {kind: _weights(some, count, f"images {kind}", start) for kind, count in counts.items()}
+        yield torch.stack(
+            [
+                figure({name: weights[name.partition("/")[0]] @ rows.double() for name, rows in each.items()})
+                for each in seeds
+            ]
+        )
+
+
+def _of_seeds(found: Tensor, drawn: bool, part: int) -> Tensor:
+    """Mean over the seeds of each resample, (seeds, some) => (some,)."""
+    if not drawn:
+        return found.mean(0)
+    return (_weights(found.shape[1], len(found), "seeds", part).mT * found).sum(0)
+
+
+def _weights(resamples: int, count: int, *purpose: str | int) -> Tensor:
+    """How often each of ``count`` is drawn in ``count`` draws, as shares: float64, shape (resamples, count)."""
+    drawn = torch.randint(count, (resamples, count), generator=generator(0, "bootstrap", *purpose))
+    return torch.zeros(resamples, count, dtype=torch.float64).scatter_add_(
+        1, drawn, torch.full(drawn.shape, 1 / count, dtype=torch.float64)
+    )
+
+
+def _estimate(value: float, error: float, distribution: "stats.rv_frozen") -> Estimate:
+    reach = error * float(distribution.ppf((1 + CONFIDENCE) / 2))
+    p = 2 * float(distribution.sf(abs(value) / error)) if error else float(value == 0)
+    return Estimate(value, error, value - reach, value + reach, p)
