@@ -14,6 +14,7 @@ from vaegan.images import to_uint8
 from vaegan.models import Classifier
 from vaegan.runs import Run, load_features
 
+from .evaluation import read_evaluation
 from .weights import FILES, exactly, fingerprint
 
 INCEPTION = "inception"
@@ -107,7 +108,7 @@ class Trained:
             raise Mistake(f"evaluate.features: {path} is for images of {own}, not {other}; train one on these images")
         self.name = path.resolve().name
         self.weights = fingerprint(self.network)
-        self.accuracy = Run(path).accuracy
+        self.accuracy = accuracy_of(Run(path))
 
     def __call__(self, images: Tensor) -> Tensor:
         """Features (N, d)."""
@@ -129,6 +130,15 @@ class Trained:
     def figure(self, name: str) -> str:
         """fd_<name>, kid_<name> and so on."""
         return f"{name}_{self.name}"
+
+
+def accuracy_of(run: Run) -> dict[str, float] | None:
+    """How often a classifier was right, by split, as its run's `metrics.json` says; None: it does not."""
+    try:
+        metrics = read_evaluation(run).metrics
+    except (OSError, ValueError):
+        return None
+    return {name: value for name, value in metrics.items() if name.endswith("/accuracy")}
 
 
 def make_extractor(name: str, image_shape: tuple[int, int, int]) -> Extractor:

@@ -164,7 +164,7 @@ def check_alike(protocol: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def evaluating(model: Autoencoder) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode and float32 without TF32 inside the block; all as it was afterwards.
 
     TF32, of 10 bits of mantissa, is what newer GPUs convolve float32 in where nobody says otherwise.

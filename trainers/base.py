@@ -19,7 +19,7 @@ from vaegan.processes import nobody_lost
 from vaegan.randomness import normal
 from vaegan.runs import Run
 
-from . import ae, ema, vae, vaegan
+from . import ae, classifier, ema, vae, vaegan
 from .claim import claimed
 from .dividing import arithmetic, make_accelerator, share
 from .interrupt import Interrupts
@@ -28,7 +28,12 @@ from .recorder import Evaluator, Recorder
 from .state import State, build_state, restore
 from .step import Batch, Family
 
-FAMILIES: Mapping[str, Family] = {"ae": ae, "vae": vae, "vaegan": vaegan}
+FAMILIES: Mapping[str, Family] = {
+    "ae": Family(ae.build, ae.step),
+    "vae": Family(vae.build, vae.step, vae.noise),
+    "vaegan": Family(vaegan.build, vaegan.step, vaegan.noise),
+    "classifier": Family(classifier.build, classifier.step, check=classifier.check),
+}
 
 
 def train(
@@ -56,13 +61,15 @@ def train(
         The finished run.
 
     Raises:
-        Mistake: The folder holds another run, another training works in it, or the processes cannot share the batch.
+        Mistake: The folder holds another run, another training works in it, the family cannot learn from the images,
+            or the processes cannot share the batch.
         Failure: A gradient or a file is broken, or another process has ended; the message says what is kept.
         Interrupted: A signal came, and a checkpoint was written.
     """
     accelerator = make_accelerator(config.train)
     family = FAMILIES[config.model.family]
     part = share(config.train, accelerator.process_index, accelerator.num_processes)
+    family.check(config, data)
     console = console if console is not None and accelerator.is_main_process else Console(shown=False)
     run = Run(folder)
 
@@ -123,14 +130,16 @@ def gradients(
         family has no prior.
     """
     dtype = getattr(torch, config.train.dtype)
-    shape = (config.train.batch_size, config.model.latent_size)
-    noise, prior = (
-        normal(shape, config.seed, purpose, state.step)[part].to(accelerator.device, dtype).chunk(len(micro_batches))
-        for purpose in ("posterior", "prior")
-    )
+    noise = {
+        purpose: normal((config.train.batch_size, *shape), config.seed, purpose, state.step)[part]
+        .to(accelerator.device, dtype)
+        .chunk(len(micro_batches))
+        for purpose, shape in family.noise(config).items()
+    }
     meter, codes = Meter(), []
     for index, (images, labels) in enumerate(micro_batches):
-        batch = Batch(to_float(images, dtype), labels, noise[index], prior[index], state.step, arithmetic(config.train))
+        own = {purpose: drawn[index] for purpose, drawn in noise.items()}
+        batch = Batch(to_float(images, dtype), labels, own, state.step, arithmetic(config.train))
         with ExitStack() as stack:
             if index < len(micro_batches) - 1:
                 for network in state.prepared.values():
@@ -160,7 +169,7 @@ def update(config: TrainConfig, state: State, meter: Meter) -> None:
         optimizer.step()
     for network in state.networks.values():
         spectral.iterate(network)
-    ema.update(state.average, state.networks["autoencoder"], config.ema_decay, state.updates)
+    ema.update(state.average, state.model, config.ema_decay, state.updates)
     state.meter.merge(meter)
     state.updates += 1
     state.skipped = 0

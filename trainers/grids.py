@@ -1,21 +1,45 @@
 """The pictures of a run: fixed images with what the model makes of them, and samples of fixed codes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from vaegan.config.schema import TrainConfig
 from vaegan.images import beside, grid, to_float
-from vaegan.models import Autoencoder
+from vaegan.models import Autoencoder, Model
 
 IMAGES = 32
 """Of a picture."""
 
 
+def reconstruction(model: Autoencoder, real: Tensor, seed: int) -> Image.Image:
+    """Real images above their reconstructions."""
+    some = next(model.parameters())
+    real = real.to(some.device)
+    return beside(real, model.reconstruct(to_float(real, some.dtype)))
+
+
+def sample(model: Autoencoder, real: Tensor, seed: int) -> Image.Image:
+    """Images from the prior."""
+    return grid(model.sample(IMAGES, seed), columns=8)
+
+
+PICTURES: Mapping[str, Callable[[Any, Tensor, int], Image.Image]] = {"reconstruction": reconstruction, "sample": sample}
+"""How each of the pictures is drawn that a `Model` names."""
+
+
+def due(step: int, config: TrainConfig, model: Model) -> bool:
+    """Whether a model has pictures, and they are to be drawn after a step."""
+    every = config.sample_every
+    return bool(model.pictures) and (step == config.steps or (every is not None and step % every == 0))
+
+
 @torch.no_grad()
-def draw(model: Autoencoder, real: Tensor, seed: int) -> dict[str, Image.Image]:
+def draw(model: Model, real: Tensor, seed: int) -> dict[str, Image.Image]:
     """The pictures of a model by their names.
 
     Args:
@@ -23,13 +47,7 @@ def draw(model: Autoencoder, real: Tensor, seed: int) -> dict[str, Image.Image]:
         real: Real images, uint8 of shape (N, C, S, S).
         seed: Root of the samples' codes.
     """
-    some = next(model.parameters())
-    real = real.to(some.device)
-    fake = model.reconstruct(to_float(real, some.dtype))
-    pictures = {"reconstruction": beside(real, fake)}
-    if model.has_prior:
-        pictures["sample"] = grid(model.sample(IMAGES, seed), columns=8)
-    return pictures
+    return {name: PICTURES[name](model, real, seed) for name in model.pictures}
 
 
 def write(pictures: Mapping[str, Image.Image], folder: Path, step: int) -> None:
@@ -43,9 +61,9 @@ def write(pictures: Mapping[str, Image.Image], folder: Path, step: int) -> None:
         beside_it.replace(file)
 
 
-def written(folder: Path, step: int, model: Autoencoder) -> bool:
+def written(folder: Path, step: int, model: Model) -> bool:
     """Whether the pictures of a step are there."""
-    return _file(folder, step, "sample" if model.has_prior else "reconstruction").exists()
+    return all(_file(folder, step, name).exists() for name in model.pictures[-1:])
 
 
 def _file(folder: Path, step: int, name: str) -> Path:

@@ -16,9 +16,10 @@ class Plan:
     """The size of a run."""
 
     parameters: dict[str, int]
-    """Trained numbers of each part: `encoder`, `decoder`, `discriminator`."""
+    """Trained numbers of each part of the model (`encoder`, `decoder`) and of each network beside it
+    (`discriminator`)."""
     weight_bytes: int
-    """Weights of all networks, and the averaged copy of the autoencoder's."""
+    """Weights of all networks, and the averaged copy of the model's."""
     optimizer_bytes: int
     """Adam's two averages of each trained number."""
     images_per_process: int
@@ -38,9 +39,15 @@ def plan(config: Config, processes: int = 1) -> Plan:
     part = share(config.train, 0, processes)
     with torch.device("meta"):
         networks = FAMILIES[config.model.family].build(config)
-    parts: dict[str, nn.Module] = dict(networks.pop("autoencoder").named_children()) | networks
-    parameters = {name: sum(each.numel() for each in network.parameters()) for name, network in parts.items()}
+    model, *others = networks
+    own = dict(networks[model].named_children())
+    parameters = {name: count(network) for name, network in own.items()}
+    parameters |= {name: count(networks[name]) for name in others}
     size = torch.empty((), dtype=getattr(torch, config.train.dtype)).element_size()
-    trained = sum(parameters.values())
-    averaged = parameters["encoder"] + parameters["decoder"]
+    trained, averaged = sum(parameters.values()), sum(parameters[name] for name in own)
     return Plan(parameters, size * (trained + averaged), 2 * size * trained, part.stop - part.start)
+
+
+def count(network: nn.Module) -> int:
+    """Trained numbers of a network."""
+    return sum(each.numel() for each in network.parameters())

@@ -20,7 +20,7 @@ from vaegan.console import Console, Update
 from vaegan.data import Data
 from vaegan.errors import Failure, FileFailure, Interrupted, Mistake
 from vaegan.losses.adversarial import NAMES, PREDICTED
-from vaegan.models import Autoencoder
+from vaegan.models import Model
 from vaegan.processes import by_the_first, from_the_first, gathered
 from vaegan.runs import Run
 
@@ -32,7 +32,7 @@ from .resuming import newest_checkpoint
 from .state import State, to_checkpoint
 from .tracking import Tracker
 
-Evaluator = Callable[[Autoencoder, Data, Update], Mapping[str, float]]
+Evaluator = Callable[[Model, Data, Update], Mapping[str, float]]
 """Measures a model on the validation images: name and value of each figure. All processes call it together, it gives
 all of them the same, and tells all of them alike how far it is; what that raises ends it."""
 
@@ -253,7 +253,7 @@ class Recorder:
 
     def _draw(self, state: State) -> None:
         """Draw the grids, if they are due."""
-        if not (_due(state.step, self.config.train.sample_every) or state.step == self.config.train.steps):
+        if not grids.due(state.step, self.config.train, state.average):
             return
         fixed = self.data.validation if len(self.data.validation) else self.data.train
         try:

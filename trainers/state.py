@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vaegan.checkpoints import Checkpoint
 from vaegan.config.schema import Config
 from vaegan.errors import Mistake
-from vaegan.models import Autoencoder
+from vaegan.models import Model
 from vaegan.wording import one_line, shown, word
 
 from .meter import Meter
@@ -31,8 +31,8 @@ class State:
     """One for each network."""
     parameters: dict[str, list[nn.Parameter]]
     """Those of each network, in the order of `named_parameters`."""
-    average: Autoencoder
-    """The averaged autoencoder."""
+    average: Model
+    """The first of the networks, averaged."""
     meter: Meter = field(default_factory=Meter)
     """What was reported since the last line of the history."""
     step: int = 0
@@ -41,6 +41,11 @@ class State:
     """Updates that were made."""
     skipped: int = 0
     """Updates that were skipped since the last one that was made."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The network that is averaged, as it is now."""
+        return next(iter(self.networks.values()))
 
     def finite(self) -> bool:
         """Whether every weight is a number."""
@@ -54,8 +59,8 @@ def build_state(config: Config, family: Family, accelerator: Accelerator) -> Sta
         name: network.to(accelerator.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, network in family.build(config).items()
     }
-    average = copy.deepcopy(networks["autoencoder"]).eval().requires_grad_(False)
-    assert isinstance(average, Autoencoder)
+    average = copy.deepcopy(next(iter(networks.values()))).eval().requires_grad_(False)
+    assert isinstance(average, Model)
     prepared = {name: accelerator.prepare_model(network) for name, network in networks.items()}
     parameters = {name: list(network.parameters()) for name, network in networks.items()}
     optimizers: dict[str, torch.optim.Optimizer] = {

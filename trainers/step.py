@@ -3,16 +3,19 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vaegan.config.schema import Config
+from vaegan.config.section import Section
+from vaegan.data import Data
 
 Networks = Mapping[str, nn.Module]
 Backward = Callable[[Tensor], None]
+Kind = TypeVar("Kind", bound=Section)
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,8 @@ class Batch:
     """Shape (N, C, S, S) in [-1, 1]."""
     labels: Tensor | None
     """Class of each image, int64, shape (N,); None where the set has none."""
-    noise: Tensor
-    """Standard normal, shape (N, d), for the draws of the posterior."""
-    prior: Tensor
-    """Standard normal, shape (N, d), the codes of generated images."""
+    noise: Mapping[str, Tensor]
+    """Standard normal, shape (N, ...), by what it is for, as the family's `noise` says."""
     step: int
     """Optimizer steps before this one."""
     arithmetic: torch.dtype | None
@@ -45,21 +46,29 @@ class Report:
     """A draw of each image's posterior, where the family has a prior to compare the aggregate with."""
 
 
-class Family(Protocol):
-    """How one family is trained; each is a module of this package with these two functions."""
+@dataclass(frozen=True)
+class Family:
+    """How one family is trained; its functions are in the module of its name."""
 
-    def build(self, config: Config) -> dict[str, nn.Module]:
-        """The networks with their initial weights; `autoencoder` is the one that is kept."""
-        ...
-
-    def step(self, config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
-        """Add the gradient of one micro-batch to every network's parameters."""
-        ...
+    build: Callable[[Config], dict[str, nn.Module]]
+    """The networks with their initial weights; the first is the `Model`, which is averaged and kept."""
+    step: Callable[[Config, Networks, Batch, Backward], Report]
+    """Add the gradient of one micro-batch to every network's parameters."""
+    noise: Callable[[Config], Mapping[str, tuple[int, ...]]] = lambda config: {}
+    """What a step draws for each image: the shape of it, by what it is for."""
+    check: Callable[[Config, Data], None] = lambda config, data: None
+    """See that it can learn from these images; a Mistake, alike on all processes, where it cannot."""
 
 
 def image_shape(config: Config) -> tuple[int, int, int]:
     """(C, S, S) of a run's images."""
     return config.data.channels, config.data.image_size, config.data.image_size
+
+
+def family_config(config: Config, kind: type[Kind]) -> Kind:
+    """The `model` section as the family's own type."""
+    assert isinstance(config.model, kind)
+    return config.model
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The VAE's training step: the negative evidence lower bound."""
 
-from typing import TypeVar
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
@@ -10,9 +10,7 @@ from vaegan.losses.divergence import kl_standard_normal, with_free_bits
 from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD
 from vaegan.models import Posterior, build_model
 
-from .step import Backward, Batch, Networks, Report, image_shape
-
-Kind = TypeVar("Kind", bound=VAEConfig)
+from .step import Backward, Batch, Networks, Report, family_config, image_shape
 
 
 def build(config: Config) -> dict[str, nn.Module]:
@@ -20,10 +18,15 @@ def build(config: Config) -> dict[str, nn.Module]:
     return {"autoencoder": build_model(config.model, image_shape(config), config.seed)}
 
 
+def noise(config: Config) -> Mapping[str, tuple[int, ...]]:
+    """What draws a code from each image's posterior."""
+    return {"posterior": (family_config(config, VAEConfig).latent_size,)}
+
+
 def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
     """-log p(x | z) + beta KL(q(z | x) || p(z)), per pixel value."""
     model = family_config(config, VAEConfig)
-    out = networks["autoencoder"](batch.images, batch.noise, batch.arithmetic)
+    out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.arithmetic)
     loss, scalars = negative_elbo(model, batch, out.reconstruction, out.posterior)
     backward(loss)
     return Report(scalars, codes=out.codes.detach())
@@ -47,9 +50,3 @@ def negative_elbo(
     kl = divergence.detach().sum(1).mean()
     nll = likelihood.detach().mean()
     return loss, {"loss/reconstruction": nll, "loss/kl": kl, "loss/negative_elbo": nll + kl}
-
-
-def family_config(config: Config, kind: type[Kind]) -> Kind:
-    """The `model` section as the family's own type."""
-    assert isinstance(config.model, kind)
-    return config.model

@@ -4,6 +4,8 @@ Both networks' gradients are taken at the same parameters, so that the step is a
 however it is divided.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -23,8 +25,9 @@ from vaegan.losses.adversarial import (
 from vaegan.models import build_model
 from vaegan.models.vaegan import build_discriminator
 
-from .step import Backward, Batch, Networks, Report, frozen, image_shape
-from .vae import family_config, negative_elbo
+from . import vae
+from .step import Backward, Batch, Networks, Report, family_config, frozen, image_shape
+from .vae import negative_elbo
 
 
 def build(config: Config) -> dict[str, nn.Module]:
@@ -37,12 +40,17 @@ def build(config: Config) -> dict[str, nn.Module]:
     }
 
 
+def noise(config: Config) -> Mapping[str, tuple[int, ...]]:
+    """The VAE's, and the code of one generated image for each real one."""
+    return {**vae.noise(config), "prior": (family_config(config, VAEGANConfig).latent_size,)}
+
+
 def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
     """One forward of the autoencoder; the discriminator's gradient, then the autoencoder's."""
     model = family_config(config, VAEGANConfig)
     discriminator = networks["discriminator"]
     images = batch.images
-    out = networks["autoencoder"](images, batch.noise, batch.prior, batch.arithmetic)
+    out = networks["autoencoder"](images, batch.noise["posterior"], batch.noise["prior"], batch.arithmetic)
 
     loss, features, report = discriminator_loss(
         model, discriminator, batch, out.reconstruction.detach(), out.generated.detach()

@@ -6,26 +6,25 @@ Heavy packages are imported inside the commands that need them, so that `vaegan 
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaegan import __version__
+from vaegan import __version__, showing
 from vaegan.console import Console, Update
 from vaegan.ending import Commands, one_line
 from vaegan.errors import Interrupted, Mistake
-from vaegan.options import OVERRIDES, PATH, PROCESSES, folder, picture
+from vaegan.options import OVERRIDES, PATH, PROCESSES, folder, training
 from vaegan.processes import by_the_first, join, leave, nobody_lost, rank, size, together
+from vaegan.showing import loaded
 
 if TYPE_CHECKING:
     from vaegan.config import Config
-    from vaegan.data import Data
-    from vaegan.models import Autoencoder
+    from vaegan.data import Data, Images
+    from vaegan.evaluate.evaluation import Evaluation
     from vaegan.runs import Run
 
-MOST = 10_000
-"""Images of one picture."""
-TOGETHER = ("train", "evaluate", "compare")
+TOGETHER = ("train", "train-features", "evaluate", "compare")
 """Commands that all processes of a launch take part in; the others are done by the first one alone."""
 
 
@@ -40,14 +39,8 @@ def cli(context: click.Context) -> None:
 
 @cli.command(short_help="Train a config or a shipped recipe.")
 @click.argument("config")
-@OVERRIDES
 @click.option("--output", type=PATH, callback=folder, help="Run folder.  [default: runs/NAME]")
-@click.option("--resume", is_flag=True, help="Go on from the run folder's newest checkpoint.")
-@click.option(
-    "--extend", is_flag=True, help="With --resume: let train.steps be more than before, where train.decay is constant."
-)
-@PROCESSES
-@click.option("--dry-run", is_flag=True, help="Show the resolved config and the size of the run; train nothing.")
+@training
 def train(
     config: str,
     overrides: tuple[str, ...],
@@ -59,22 +52,53 @@ def train(
 ) -> None:
     """Train CONFIG: a YAML file, or a shipped recipe such as cifar10/vaegan3."""
     from vaegan.config import load_config
-    from vaegan.config.comparing import training_settings
-    from vaegan.runs import Run
 
-    resolved, console = load_config(config, overrides), _console()
-    if extend and not resume:
-        raise Mistake("--extend: a run is made longer where it is gone on with; give --resume as well")
+    resolved, run, console = load_config(config, overrides), output or _default_folder(config), _console()
     if dry_run:
         _show_plan(resolved, processes, console)
         return
-    run = Run(output or _default_folder(config))
-    if resume and run.finished and training_settings(run.config) == training_settings(resolved):
-        console.say(f"{run.path}: finished already, with {resolved.train.steps} steps")
+    if not (finished := _finished(run, resolved, resume, extend)):
+        _meet(processes, [resolved], console)
+        _train(resolved, run, _open(resolved, console), console, resume=resume, extend=extend)
+    console.say(f"{run}: {_done(resolved, finished)}; judge it with `vaegan evaluate {run}`")
+
+
+@cli.command(short_help="Train a classifier, in whose features images are compared.")
+@click.argument("data")
+@click.option("--output", type=PATH, callback=folder, help="Run folder.  [default: runs/features/NAME]")
+@training
+def train_features(
+    data: str,
+    overrides: tuple[str, ...],
+    output: Path | None,
+    resume: bool,
+    extend: bool,
+    processes: int,
+    dry_run: bool,
+) -> None:
+    """Train a classifier on DATA: digits, shapes, cifar10, folder64, or a YAML file of family classifier.
+
+    Its accuracy is measured and written to metrics.json. The run folder's name is that of the features.
+    """
+    from vaegan.config.reading import load_features_config
+
+    name, resolved = load_features_config(data, overrides)
+    run, console = output or Path("runs/features") / _default_folder(name).name, _console()
+    if dry_run:
+        _show_plan(resolved, processes, console)
         return
+    finished = _finished(run, resolved, resume, extend)
     _meet(processes, [resolved], console)
-    _train(resolved, run.path, _open(resolved, console), console, resume=resume, extend=extend)
-    console.say(f"{run.path}: trained {resolved.train.steps} steps; judge it with `vaegan evaluate {run.path}`")
+    images = _open(resolved, console)
+    _split(images, resolved, "evaluate.split:")
+    if not finished:
+        _train(resolved, run, images, console, resume=resume, extend=extend)
+    judged = _judge(run, resolved, console)
+    shares = (
+        f"{judged.metrics[f'{split}/accuracy']:.1%} of {protocol['images']:,} {split} images"
+        for split, protocol in judged.protocol.items()
+    )
+    console.say(f"{run}: {_done(resolved, finished)}; right about {' and '.join(shares)}")
 
 
 @cli.command(short_help="Judge a trained run.")
@@ -84,12 +108,10 @@ def train(
 @click.option("--split", help="train, validation or test.  [default: evaluate.split]")
 @PROCESSES
 def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | None, processes: int) -> None:
-    """Judge the trained model of RUN and write RUN/metrics.json."""
+    """Judge the trained model of RUN and write RUN/metrics.json; of a classifier, its accuracy."""
     from vaegan.config.reading import check
     from vaegan.config.schema import Config
-    from vaegan.evaluate import runner
-    from vaegan.evaluate.evaluation import write_evaluation
-    from vaegan.runs import Run, load_discriminator
+    from vaegan.runs import Run
 
     folder, console = Run(run), _console()
     tree = folder.config.model_dump(mode="json")
@@ -97,18 +119,7 @@ def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | N
     tree["evaluate"] |= {key: value for key, value in asked.items() if value is not None}
     config = check(Config, tree, str(run))
     _meet(processes, [], console)
-    model = together(lambda: _load(run, console)).to(runner.device())
-    split, notify = config.evaluate.split, console.note
-    data = _open(config, console)
-    images = getattr(data, split)
-    if not len(images):
-        raise Mistake(f"--split {split}: the run keeps no image in it (data.{split} is 0)", everywhere=True)
-    with console.progress("Evaluating", "images") as progress:
-        result = runner.evaluate(
-            model, images, config.evaluate, split=split, seed=config.seed, discriminator=load_discriminator(folder),
-            fingerprint=data.fingerprint, progress=progress, notify=notify,
-        )  # fmt: skip
-    by_the_first(lambda: write_evaluation(result, folder))
+    result = _judge(run, config, console)
     console.table(["figure", str(run)], [[name, f"{value:.4g}"] for name, value in result.metrics.items()])
     console.say(f"written to {folder.metrics_file}, with the protocol of every figure")
 
@@ -144,72 +155,8 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, process
         console.say(f"report: {(folder / 'report.html').absolute()}")
 
 
-@cli.command(short_help="Draw images from the prior of a run.")
-@click.argument("run", type=PATH)
-@click.option("-n", "--number", type=click.IntRange(1, MOST), default=64, show_default=True, help="Images to draw.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Root of their codes.")
-@click.option("-o", "--output", type=PATH, callback=picture, default="samples.png", show_default=True)
-def sample(run: Path, number: int, seed: int, output: Path) -> None:
-    """Draw images from the prior of RUN."""
-    from vaegan.images import grid
-    from vaegan.pictures import make, write
-
-    console = _console()
-    model = _load(run, console)
-    drawn = make("Drawing", model.prior_codes(0, number, seed), model.decode, console)
-    write(grid(drawn, columns=max(1, round(number**0.5))), output, console)
-
-
-@cli.command(short_help="Show images and what a run makes of them.")
-@click.argument("run", type=PATH)
-@click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=PATH)
-@click.option("-o", "--output", type=PATH, callback=picture, default="reconstructions.png", show_default=True)
-def reconstruct(run: Path, paths: tuple[Path, ...], output: Path) -> None:
-    """Show images, each above what RUN makes of it."""
-    from vaegan.images import beside
-    from vaegan.pictures import make, read, write
-
-    console = _console()
-    model = _load(run, console)
-    real = read(paths, model, MOST)
-    fake = make("Reconstructing", real, model.reconstruct, console)
-    write(beside(real, fake, columns=min(8, len(real))), output, console)
-
-
-@cli.command(short_help="Show the way from one image to another.")
-@click.argument("run", type=PATH)
-@click.argument("a", type=PATH)
-@click.argument("b", type=PATH)
-@click.option("--steps", type=click.IntRange(2, 1000), default=8, show_default=True, help="Images from A to B.")
-@click.option("-o", "--output", type=PATH, callback=picture, default="interpolation.png", show_default=True)
-def interpolate(run: Path, a: Path, b: Path, steps: int, output: Path) -> None:
-    """Show the way from image A to image B along a straight line between their codes."""
-    import torch
-
-    from vaegan.images import grid
-    from vaegan.pictures import make, read, write
-
-    console = _console()
-    model = _load(run, console)
-    start, end = model.encode(read([a, b], model, most=2)).mean
-    codes = torch.stack([torch.lerp(start, end, share) for share in torch.linspace(0, 1, steps).to(start)])
-    write(grid(make("Drawing", codes, model.decode, console), columns=steps), output, console)
-
-
-@cli.command(short_help="List the shipped recipes, or every setting.")
-@click.option("--schema", is_flag=True, help="Print every setting with its type, default and meaning.")
-def configs(schema: bool) -> None:
-    """List the shipped recipes."""
-    from vaegan.config import recipes
-    from vaegan.config.describe import schema_text
-
-    if schema:
-        click.echo(schema_text())
-        return
-    listed = recipes()
-    for name, path in listed.items():
-        first_line = path.read_text(encoding="utf-8").splitlines()[0]
-        click.echo(f"{name:{max(map(len, listed))}}  {first_line.lstrip('# ')}")
+for command in (showing.sample, showing.reconstruct, showing.interpolate, showing.configs):
+    cli.add_command(command)
 
 
 def _meet(processes: int, configs: "list[Config]", console: Console) -> None:
@@ -229,19 +176,76 @@ def _meet(processes: int, configs: "list[Config]", console: Console) -> None:
     join()
 
 
+def _finished(folder: Path, config: "Config", resume: bool, extend: bool) -> bool:
+    """Whether a folder already holds what is asked for.
+
+    Raises:
+        Mistake: More steps are asked for, and not the run that is to have them.
+    """
+    from vaegan.config.comparing import training_settings
+    from vaegan.runs import Run
+
+    if extend and not resume:
+        raise Mistake("--extend: a run is made longer where it is gone on with; give --resume as well")
+    run = Run(folder)
+    return resume and run.finished and training_settings(run.config) == training_settings(config)
+
+
+def _done(config: "Config", before: bool) -> str:
+    return f"finished already, with {config.train.steps} steps" if before else f"trained {config.train.steps} steps"
+
+
 def _train(
     config: "Config", folder: Path, data: "Data", console: Console, *, resume: bool, extend: bool = False
 ) -> "Run":
-    from vaegan.evaluate.runner import evaluate
+    from vaegan.evaluate import accuracy, runner
     from vaegan.trainers import train
 
-    def validate(model: "Autoencoder", images: "Data", progress: Update) -> dict[str, float]:
-        return evaluate(
-            model, images.validation, config.evaluate, split="validation", seed=config.seed, progress=progress,
-            notify=console.note_once,
-        ).metrics  # fmt: skip
+    def validate(model: Any, images: "Data", progress: Update) -> dict[str, float]:
+        asked, split = (model, images.validation, config.evaluate), "validation"
+        if config.model.family == "classifier":
+            return accuracy.evaluate(*asked, split=split, seed=config.seed, progress=progress).metrics
+        return runner.evaluate(
+            *asked, split=split, seed=config.seed, progress=progress, notify=console.note_once
+        ).metrics
 
     return train(config, folder, data, validate, console, resume=resume, extend=extend)
+
+
+def _judge(run: Path, config: "Config", console: Console) -> "Evaluation":
+    """The evaluation of a run's model, which is written to its `metrics.json`; all processes make it together."""
+    from vaegan.evaluate import accuracy, runner
+    from vaegan.evaluate.evaluation import write_evaluation
+    from vaegan.runs import Run, load, load_discriminator, load_features
+
+    settings, classifier = config.evaluate, config.model.family == "classifier"
+    model: Any = together(lambda: loaded(run, load_features if classifier else load, console)).to(runner.device())
+    data = _open(config, console)
+    images = _split(data, config, "--split")
+    with console.progress("Evaluating", "images") as progress:
+        if classifier:
+            result = accuracy.judge(model, data, settings, seed=config.seed, progress=progress)
+        else:
+            result = runner.evaluate(
+                model, images, settings, split=settings.split, seed=config.seed,
+                discriminator=load_discriminator(Run(run)), fingerprint=data.fingerprint, progress=progress,
+                notify=console.note,
+            )  # fmt: skip
+    by_the_first(lambda: write_evaluation(result, Run(run)))
+    return result
+
+
+def _split(data: "Data", config: "Config", asked: str) -> "Images":
+    """The images that a run is judged by.
+
+    Raises:
+        Mistake: There are none.
+    """
+    split = config.evaluate.split
+    images: Images = getattr(data, split)
+    if not len(images):
+        raise Mistake(f"{asked} {split}: the run keeps no image in it (data.{split} is 0)", everywhere=True)
+    return images
 
 
 def _default_folder(name: str) -> Path:
@@ -255,17 +259,6 @@ def _open(config: "Config", console: Console) -> "Data":
 
     with console.progress("Reading images", "images") as progress:
         return together(lambda: open_data(config.data, console.note, progress))
-
-
-def _load(path: Path, console: Console) -> "Autoencoder":
-    """The model of a run, with a word about it if the run is not finished."""
-    from vaegan.runs import Run, load
-
-    run = Run(path)
-    steps, model = run.config.train.steps, load(path)
-    if not run.finished:
-        console.note(f"{path}: not finished; this is its model after {run.exported_step} of {steps} steps")
-    return model
 
 
 def _show_plan(config: "Config", processes: int, console: Console) -> None:

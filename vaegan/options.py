@@ -1,5 +1,6 @@
 """Options and arguments that commands share, and what is seen to before any work is done."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -23,6 +24,22 @@ PROCESSES = click.option(
     "--processes", type=click.IntRange(1, MOST_PROCESSES), callback=_number, help="Start so many on this machine."
 )
 OVERRIDES = click.argument("overrides", metavar="[key.sub=value]...", nargs=-1)
+
+
+def training(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a command that trains a config."""
+    for option in (
+        click.option("--dry-run", is_flag=True, help="Show the resolved config and the run's size; train nothing."),
+        PROCESSES,
+        click.option(
+            "--extend", is_flag=True,
+            help="With --resume: let train.steps be more than before, where train.decay is constant.",
+        ),
+        click.option("--resume", is_flag=True, help="Go on from the run folder's newest checkpoint."),
+        OVERRIDES,
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 def picture(context: click.Context, option: click.Parameter, path: Path) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from pydantic import model_validator
@@ -18,11 +18,12 @@ from .config.schema import Config
 from .config.section import Channels, Section, Side
 from .errors import Mistake
 from .files import contents
-from .models import Autoencoder, build_model
+from .models import Autoencoder, Classifier, Model, build_model
 from .models.vaegan import build_discriminator
 from .networks import Discriminator
 from .wording import one_line, word
 
+Kind = TypeVar("Kind", bound=Model)
 ImageShape = tuple[Channels, Side, Side]
 """(C, S, S)."""
 WEIGHTS, DESCRIPTION = "model.safetensors", "config.json"
@@ -117,7 +118,7 @@ class Run:
         """Whether the exported model is whole and has all its steps behind it."""
         return self.exists and self.exported_step == self.config.train.steps
 
-    def export(self, model: Autoencoder, step: int) -> None:
+    def export(self, model: Model, step: int) -> None:
         """Write the model that `load` reads."""
         with replacing(self.model_folder) as partial:
             weights = partial / WEIGHTS
@@ -157,6 +158,37 @@ class Exported(Section):
 
 def load(path: str | Path) -> Autoencoder:
     """The trained model of a run, on the CPU, ready to encode, decode, reconstruct and sample.
+
+    Args:
+        path: The run's folder, or an exported model's own.
+
+    Raises:
+        Mistake: There is no model, or it is damaged, or no autoencoder.
+    """
+    return _of_kind(path, Autoencoder, "`vaegan evaluate` measures it")
+
+
+def load_features(path: str | Path) -> Classifier:
+    """The trained classifier of a run, on the CPU, ready to give `features` of images.
+
+    Args:
+        path: The run's folder, or an exported model's own.
+
+    Raises:
+        Mistake: There is no model, or it is damaged, or no classifier.
+    """
+    return _of_kind(path, Classifier, "`vaegan train-features` trains one")
+
+
+def _of_kind(path: str | Path, kind: type[Kind], mend: str) -> Kind:
+    model = load_model(path)
+    if not isinstance(model, kind):
+        raise Mistake(f"{path}: the run of a {type(model).__name__}, no {kind.__name__}; {mend}")
+    return model
+
+
+def load_model(path: str | Path) -> Model:
+    """The trained model of a run of any family, on the CPU, in evaluation mode and without gradients.
 
     Args:
         path: The run's folder, or an exported model's own.

@@ -87,4 +87,18 @@ class VAEGANConfig(VAEConfig):
     adversarial: AdversarialConfig = AdversarialConfig()
 
 
-ModelConfig = Annotated[AEConfig | VAEConfig | VAEGANConfig, Field(discriminator="family")]
+class ClassifierConfig(Section):
+    """No autoencoder: a residual network that learns the labels of a set (`vaegan train-features`)."""
+
+    family: Literal["classifier"] = "classifier"
+    """The kind of model."""
+    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
+    """Channels at full resolution, doubled at each halving up to 8 times as many; those of the last one, averaged over
+    all places, are the features."""
+    depth: Annotated[int, Field(ge=1, le=16)] = 1
+    """Blocks at each resolution."""
+    classes: Annotated[int, Field(ge=2, le=65536)]
+    """How many the set has."""
+
+
+ModelConfig = Annotated[AEConfig | VAEConfig | VAEGANConfig | ClassifierConfig, Field(discriminator="family")]

@@ -14,11 +14,14 @@ from vaegan.files import contents
 from vaegan.wording import one_line, shown, word
 
 from .explaining import explain, nearest
+from .models import AutoencoderConfig, ClassifierConfig
 from .schema import Config, StudyConfig
 
 Loaded = TypeVar("Loaded", Config, StudyConfig)
 Tree = dict[str, Any]
 
+FEATURES = "/features"
+"""What the recipe of a set's classifier is called after the set."""
 LONGEST = 2**18
 """Bytes of a config."""
 FLOAT = re.compile(r"[-+]?((\.\d+|\d+\.\d*)(e[-+]?\d+)?|\d+e[-+]?\d+|\.inf)$|\.nan$", re.ASCII | re.IGNORECASE)
@@ -181,6 +184,29 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Config:
     return check(Config, merge(tree, parse_overrides(overrides)), str(name))
 
 
+def load_features_config(name: str, overrides: Sequence[str] = ()) -> tuple[str, Config]:
+    """The config of a set's classifier, and what it is to be called.
+
+    Args:
+        name: A set that has a recipe for it (``digits``), or a config file or recipe.
+        overrides: As of `load_config`.
+
+    Raises:
+        Mistake: The file, an override or a setting is wrong, or it is another family's.
+    """
+    sets = [recipe.removesuffix(FEATURES) for recipe in recipes() if recipe.endswith(FEATURES)]
+    given = name + FEATURES if name in sets and not Path(name).is_file() else name
+    if not Path(given).exists() and given not in recipes():
+        raise Mistake(
+            f"{word(name)}: neither a config file nor a set with a recipe for this{nearest(name, sets)};"
+            f" allowed: {' | '.join(sets)}"
+        )
+    config = load_config(given, overrides)
+    if not isinstance(config.model, ClassifierConfig):
+        raise Mistake(f"{name}: model.family={config.model.family}: no classifier; use `vaegan train {name}`")
+    return given.removesuffix(FEATURES), config
+
+
 def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, dict[str, Config]]:
     """A study and the config of each of its variants (with the study's first seed).
 
@@ -199,10 +225,10 @@ def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyCo
     configs = {}
     for row, variant in study.variants.items():
         recipe = find(variant.recipe, beside=path.parent)
-        layers = merge(merge(read_tree(recipe), variant.set), study.shared)
-        configs[row] = check(
-            Config, merge(layers, {"seed": study.seeds[0]}), f"{name}: variants.{row} ({variant.recipe})"
-        )
+        layers, where = merge(merge(read_tree(recipe), variant.set), study.shared), f"variants.{row} ({variant.recipe})"
+        configs[row] = check(Config, merge(layers, {"seed": study.seeds[0]}), f"{name}: {where}")
+        if not isinstance(configs[row].model, AutoencoderConfig):
+            raise Mistake(f"{name}: {where}: model.family={configs[row].model.family}: a study compares autoencoders")
     return study, configs
 
 

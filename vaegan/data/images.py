@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vaegan.errors import Failure
+from vaegan.errors import Failure, Mistake
 
 from .pixels import Unreadable, quietly
 
@@ -103,6 +103,26 @@ class Images:
     def label(self, index: int) -> str | None:
         """Class name of an image; None if the set has no labels."""
         return None if self.labels is None else self.classes[int(self.labels[index])]
+
+    def labelled(self, classes: int) -> Tensor:
+        """The class of each image, int64, shape (M,), for who has learnt or is to learn so many ``classes``.
+
+        Raises:
+            Mistake: The set has no labels, or another number of classes.
+        """
+        if self.labels is None or len(self.classes) < 2:
+            raise Mistake(
+                "data.source: these images have no labels to learn; of source=folder the folder that an image lies in"
+                " is its label: put the images of each class into one of their own",
+                everywhere=True,
+            )
+        if len(self.classes) != classes:
+            raise Mistake(
+                f"model.classes: {classes}, but the images of data.source are of {len(self.classes)};"
+                f" give model.classes={len(self.classes)}",
+                everywhere=True,
+            )
+        return self.labels
 
     @property
     def in_memory(self) -> bool:

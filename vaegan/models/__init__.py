@@ -1,26 +1,31 @@
-"""One file per family; every model has `encode`, `decode`, `reconstruct` and `sample`."""
+"""One file per family; every autoencoder has `encode`, `decode`, `reconstruct` and `sample`."""
 
-from vaegan.config.models import AEConfig, ModelConfig, VAEGANConfig
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vaegan.config.models import ModelConfig
 
 from .ae import AE
 from .autoencoder import Autoencoder
+from .classifier import Classifier
+from .model import Model
 from .posterior import Posterior
 from .vae import VAE
 from .vaegan import VAEGAN
 
-__all__ = ["AE", "VAE", "VAEGAN", "Autoencoder", "Posterior", "build_model"]
+__all__ = ["AE", "VAE", "VAEGAN", "Autoencoder", "Classifier", "Model", "Posterior", "build_model"]
+
+FAMILIES: Mapping[str, Callable[[Any, tuple[int, int, int], int], Model]] = {
+    "ae": AE, "vae": VAE, "vaegan": VAEGAN, "classifier": Classifier
+}  # fmt: skip
 
 
-def build_model(config: ModelConfig, image_shape: tuple[int, int, int], seed: int) -> Autoencoder:
-    """The autoencoder of a run, with its initial weights.
+def build_model(config: ModelConfig, image_shape: tuple[int, int, int], seed: int) -> Model:
+    """The model of a run, with its initial weights.
 
     Args:
         config: The `model` section of the run's config.
         image_shape: (C, S, S) of the images.
         seed: Root of the initial weights.
     """
-    if isinstance(config, VAEGANConfig):
-        return VAEGAN(config, image_shape, seed)
-    if isinstance(config, AEConfig):
-        return AE(config, image_shape, seed)
-    return VAE(config, image_shape, seed)
+    return FAMILIES[config.family](config, image_shape, seed)

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from vaegan.errors import Mistake
 
-from .autoencoder import Autoencoder, autocast
+from .autoencoder import Autoencoder
+from .model import autocast
 from .posterior import Posterior, deterministic
 
 
@@ -23,6 +24,7 @@ class AEOutput(NamedTuple):
 class AE(Autoencoder):
     """z = E(x), x' = G(z)."""
 
+    pictures = ("reconstruction",)
     code_parameters = 1
     has_prior = False
 

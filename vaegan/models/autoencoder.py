@@ -3,37 +3,34 @@
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaegan.config.models import AutoencoderConfig
 from vaegan.networks import Decoder, Encoder, initialise
 from vaegan.randomness import normal
 
+from .model import Model
 from .posterior import Posterior
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Model):
     """Encoder and decoder of one family.
 
     Args:
         config: The `model` section of a run's config.
         image_shape: (C, S, S) of the images.
         seed: Root of the initial weights.
-
-    Attributes:
-        config: As given.
-        image_shape: As given.
     """
 
+    config: AutoencoderConfig
+    pictures: ClassVar[tuple[str, ...]] = ("reconstruction", "sample")
     code_parameters: ClassVar[int]
     """Numbers that the encoder gives for each latent dimension."""
     has_prior: ClassVar[bool] = True
     """Whether the family can be sampled."""
 
     def __init__(self, config: AutoencoderConfig, image_shape: tuple[int, int, int], seed: int) -> None:
-        super().__init__()
-        self.config = config
-        self.image_shape = image_shape
+        super().__init__(config, image_shape)
         shape = (config.network, image_shape, config.width, config.depth)
         self.encoder = Encoder(*shape, outputs=self.code_parameters * config.latent_size)
         self.decoder = Decoder(*shape, latent_size=config.latent_size)
@@ -78,8 +75,3 @@ class Autoencoder(nn.Module):
         for row, index in enumerate(range(start, stop)):
             codes[row] = normal((self.config.latent_size,), seed, "codes", index)
         return codes.to(next(self.parameters()))
-
-
-def autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:
-    """The arithmetic of a training forward: ``dtype`` (bfloat16), or that of the weights where it is None."""
-    return torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None)

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from vaegan.config.models import VAEConfig
 
-from .autoencoder import Autoencoder, autocast
+from .autoencoder import Autoencoder
+from .model import autocast
 from .posterior import Posterior
 
 

@@ -9,7 +9,7 @@ from vaegan.config.models import VAEGANConfig
 from vaegan.networks import Discriminator, initialise
 from vaegan.networks.spectral import normalise_spectrally
 
-from .autoencoder import autocast
+from .model import autocast
 from .posterior import Posterior
 from .vae import VAE
 

@@ -1,0 +1,34 @@
+"""What every model is that a run trains and keeps."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from vaegan.config.section import Section
+
+
+class Model(nn.Module):
+    """A network that the `model` section of a config and the shape of the images describe.
+
+    Args:
+        config: The `model` section of a run's config.
+        image_shape: (C, S, S) of the images.
+
+    Attributes:
+        config: As given.
+        image_shape: As given.
+    """
+
+    pictures: ClassVar[tuple[str, ...]] = ()
+    """Names of the pictures that training draws of it now and then."""
+
+    def __init__(self, config: Section, image_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.config = config
+        self.image_shape = image_shape
+
+
+def autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:
+    """The arithmetic of a training forward: ``dtype`` (bfloat16), or that of the weights where it is None."""
+    return torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None)

@@ -1,0 +1,107 @@
+"""The commands that train and judge nothing: what a trained autoencoder does, and what can be trained."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from .console import Console
+from .options import PATH, picture
+from .processes import rank
+
+if TYPE_CHECKING:
+    from .models import Autoencoder
+
+T = TypeVar("T")
+
+MOST = 10_000
+"""Images of one picture."""
+
+
+@click.command(short_help="Draw images from the prior of a run.")
+@click.argument("run", type=PATH)
+@click.option("-n", "--number", type=click.IntRange(1, MOST), default=64, show_default=True, help="Images to draw.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Root of their codes.")
+@click.option("-o", "--output", type=PATH, callback=picture, default="samples.png", show_default=True)
+def sample(run: Path, number: int, seed: int, output: Path) -> None:
+    """Draw images from the prior of RUN."""
+    from .images import grid
+    from .pictures import make, write
+
+    console, model = _opened(run)
+    drawn = make("Drawing", model.prior_codes(0, number, seed), model.decode, console)
+    write(grid(drawn, columns=max(1, round(number**0.5))), output, console)
+
+
+@click.command(short_help="Show images and what a run makes of them.")
+@click.argument("run", type=PATH)
+@click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=PATH)
+@click.option("-o", "--output", type=PATH, callback=picture, default="reconstructions.png", show_default=True)
+def reconstruct(run: Path, paths: tuple[Path, ...], output: Path) -> None:
+    """Show images, each above what RUN makes of it."""
+    from .images import beside
+    from .pictures import make, read, write
+
+    console, model = _opened(run)
+    real = read(paths, model, MOST)
+    fake = make("Reconstructing", real, model.reconstruct, console)
+    write(beside(real, fake, columns=min(8, len(real))), output, console)
+
+
+@click.command(short_help="Show the way from one image to another.")
+@click.argument("run", type=PATH)
+@click.argument("a", type=PATH)
+@click.argument("b", type=PATH)
+@click.option("--steps", type=click.IntRange(2, 1000), default=8, show_default=True, help="Images from A to B.")
+@click.option("-o", "--output", type=PATH, callback=picture, default="interpolation.png", show_default=True)
+def interpolate(run: Path, a: Path, b: Path, steps: int, output: Path) -> None:
+    """Show the way from image A to image B along a straight line between their codes."""
+    import torch
+
+    from .images import grid
+    from .pictures import make, read, write
+
+    console, model = _opened(run)
+    start, end = model.encode(read([a, b], model, most=2)).mean
+    codes = torch.stack([torch.lerp(start, end, share) for share in torch.linspace(0, 1, steps).to(start)])
+    write(grid(make("Drawing", codes, model.decode, console), columns=steps), output, console)
+
+
+@click.command(short_help="List the shipped recipes, or every setting.")
+@click.option("--schema", is_flag=True, help="Print every setting with its type, default and meaning.")
+def configs(schema: bool) -> None:
+    """List the shipped recipes."""
+    from .config import recipes
+    from .config.describe import schema_text
+
+    if schema:
+        click.echo(schema_text())
+        return
+    listed = recipes()
+    for name, path in listed.items():
+        first_line = path.read_text(encoding="utf-8").splitlines()[0]
+        click.echo(f"{name:{max(map(len, listed))}}  {first_line.lstrip('# ')}")
+
+
+def loaded(path: Path, load: Callable[[Path], T], console: Console) -> T:
+    """The model of a run as ``load`` reads it, with a word about it if the run is not finished.
+
+    Raises:
+        Mistake: There is none.
+    """
+    from .runs import Run
+
+    run = Run(path)
+    steps, model = run.config.train.steps, load(path)
+    if not run.finished:
+        console.note(f"{path}: not finished; this is its model after {run.exported_step} of {steps} steps")
+    return model
+
+
+def _opened(path: Path) -> "tuple[Console, Autoencoder]":
+    """Where a command speaks, and the autoencoder of its run."""
+    from .runs import load
+
+    console = Console(shown=rank() == 0)
+    return console, loaded(path, load, console)
