@@ -67,6 +67,7 @@ TEST = [
     "mpmath>=1.3",
     "pip>=23.1",
     "pytest>=8.2",
+    "pytest-xdist>=3.6",
     "scipy>=1.11",
     "setuptools>=77",
 ]
