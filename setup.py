@@ -70,6 +70,7 @@ TEST = [
     "mpmath>=1.3",
     "pip>=23.1",
     "pytest>=8.2",
+    "pytest-xdist>=3.6",
     "setuptools>=77",
 ]
 

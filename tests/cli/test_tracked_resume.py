@@ -27,8 +27,14 @@ LOST = r"W&B: tracking is off, {} failed \(.*{}.*\); the training goes on"
 UNOPENED = r"W&B: tracking is off, the run could not be opened \(.*{}.*\); the training goes on"
 OFFLINE = r"W&B: recording offline, .*{}.*; `wandb sync {}/wandb/offline-run-\*` uploads the run later"
 FAULTS: dict[str, tuple[Command, str]] = {
-    "service@5": (Command(["train", "short.yaml"], "service@5"), LOST.format("logging( images)?", "Connection lost")),
-    "service@finish": (Command(["train", "short.yaml"], "service@finish"), LOST.format("finishing", "Connection lost")),
+    "service@5": (
+        Command(["train", "short.yaml"], "service@5"),
+        LOST.format("logging( images)?", "[Cc]onnection (lost|reset)"),
+    ),
+    "service@finish": (
+        Command(["train", "short.yaml"], "service@finish"),
+        LOST.format("finishing", "[Cc]onnection (lost|reset)"),
+    ),
     "folder@5": (Command(["train", "short.yaml"], "folder@5"), LOST.format("finishing", "is gone")),
     "folder@finish": (Command(["train", "short.yaml"], "folder@finish"), LOST.format("finishing", "is gone")),
     "file": (Command(["train", "short.yaml"]), UNOPENED.format("NotADirectoryError")),
