@@ -65,12 +65,15 @@ CELEBA = ["gdown>=5"]  # with which torchvision fetches it from Google Drive
 FID = ["torch-fidelity>=0.3"]  # the Inception network
 
 TEST = [
+    *FID,
     "build>=1.2",
     "hypothesis>=6.100",
     "mpmath>=1.3",
     "pip>=23.1",
+    "prdc>=0.2",
     "pytest>=8.2",
     "pytest-xdist>=3.6",
+    "pytorch-fid>=0.3",
     "setuptools>=77",
 ]
 

@@ -22,7 +22,7 @@ REAL = "real images"
 """The control without a defect: its samples are other real images, and their figures the floor."""
 SOFTNESS = 0.7
 """Standard deviation of the blur in pixels."""
-NOISE = 0.1
+NOISE = 0.2
 """Standard deviation of the noise."""
 CHECKERBOARD = 0.05
 """Half the difference of neighbouring fields."""

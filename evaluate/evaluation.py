@@ -62,7 +62,7 @@ def write_evaluation(evaluation: Evaluation, run: Run) -> None:
     """
     partial = run.scores_file.with_name(run.scores_file.name + ".partial")
     remove(partial)
-    save_tensors({name: values.contiguous() for name, values in evaluation.scores.items()}, partial)
+    save_tensors(evaluation.scores, partial)
     sync(partial)
     written = {
         "metrics": evaluation.metrics,

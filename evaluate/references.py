@@ -8,7 +8,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
@@ -51,7 +50,7 @@ def keep_reference(file: Path, reference: Reference) -> None:
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            save_tensors({name: torch.as_tensor(values).contiguous() for name, values in reference.items()}, partial)
+            save_tensors(reference, partial)
             partial.replace(file)
         finally:
             remove(partial)

@@ -20,9 +20,10 @@ from vaegan.images import to_float, to_picture, to_uint8
 from vaegan.models import Autoencoder
 from vaegan.runs import load
 
-from .comparison import Comparison, Kind
+from .comparison import Comparison
 from .figures import ARROWS
 from .spectrum_plot import Plot, spectrum_plot
+from .verdict import Kind
 
 COLUMNS = 12
 """Real images, and images of each row."""
@@ -135,7 +136,7 @@ def _environment() -> Environment:
 
 def _by_variant(comparison: Comparison) -> dict[str, dict[Kind, Any]]:
     found: dict[str, dict[Kind, Any]] = {name: {} for name in comparison.names[1:]}
-    for finding in comparison.findings():
+    for finding in comparison.findings:
         found[finding.variant][finding.kind] = finding
     return found
 

@@ -1,8 +1,9 @@
 """How sure a difference is: bootstrap intervals over seeds and images, and a correction for many comparisons.
 
-The same images are judged for every seed and every variant, so that images and seeds are crossed: a resample draws
-images once, with all that every run made of them, and seeds beside them (Owen 2007, "The pigeonhole bootstrap").
-With few seeds only images are drawn, and what is found holds for these seeds.
+The same images are judged for every seed and every variant: images and seeds are crossed. Images are therefore drawn
+once for all of them (drawn anew for each seed, they would seem as many times more as there are seeds), and what the
+seeds then have in common is the images' share of the uncertainty. With few seeds that is all, and what is found holds
+for these seeds.
 """
 
 import math
@@ -21,7 +22,7 @@ Figure = Callable[[Means], Tensor]
 """What is asked of the means of one seed, shape (resamples,)."""
 
 ENOUGH_SEEDS = 5
-"""Seeds from which they are drawn as well; a verdict about fewer is conditional on them."""
+"""Seeds from which others may be spoken of; a verdict about fewer is conditional on them."""
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 AT_ONCE = 2**24
@@ -45,25 +46,30 @@ class Estimate:
 
 
 def estimate(seeds: Sequence[Mapping[str, Tensor]], figure: Figure) -> Estimate:
-    """A figure's mean over the seeds with its 95 % interval.
+    """A figure's mean over the seeds with its 95 % interval, value +- t s.
 
-    value +- t s with the standard error s of the bootstrap. Where seeds are drawn, t is Student's with one degree of
-    freedom less than there are seeds, and s is widened by sqrt(n / (n - 1)), by which the variance of a resample of n
-    is too small (Hesterberg 2015, section 3.2).
+    The paired bootstrap of images gives the covariances C of the n seeds' figures. Of these seeds alone the variance
+    s^2 of their mean is the mean of C, and t the normal distribution's. Of all seeds it is that of the seeds' figures
+    over n, which holds what images do to single seeds, and the mean of C off its diagonal, what they do to all seeds;
+    t is Student's with the degrees of freedom of such a sum (Satterthwaite 1946).
 
     Args:
         seeds: For each seed what images have to say, by name: shape (N, k). Names that begin alike up to the first
             ``/`` are of the same images, drawn together.
         figure: A function of their means.
     """
-    value = torch.stack([figure({name: rows.double().mean(0)[None] for name, rows in each.items()}) for each in seeds])
-    drawn = len(seeds) >= ENOUGH_SEEDS
-    resampled = torch.cat([_of_seeds(found, drawn, index) for index, found in enumerate(_resamples(seeds, figure))])
-    error = resampled.std().item()
-    if drawn:
-        error *= math.sqrt(len(seeds) / (len(seeds) - 1))
-    distribution = stats.t(len(seeds) - 1) if drawn else stats.norm()
-    return _estimate(value.mean().item(), error, distribution)
+    values = torch.cat([figure({name: rows.double().mean(0)[None] for name, rows in each.items()}) for each in seeds])
+    resampled = torch.cat(list(_resamples(seeds, figure)), dim=1)
+    covariance = torch.atleast_2d(torch.cov(resampled))
+    count = len(seeds)
+    if count < ENOUGH_SEEDS:
+        return _estimate(values.mean().item(), covariance.mean().sqrt().item(), stats.norm())
+    of_seeds = (values.var() / count).item()
+    of_images = max(0.0, ((covariance.sum() - covariance.trace()) / (count * (count - 1))).item())
+    variance = of_seeds + of_images
+    images = max(len(rows) for rows in seeds[0].values())
+    parts = of_seeds**2 / (count - 1) + of_images**2 / (images - 1)
+    return _estimate(values.mean().item(), math.sqrt(variance), stats.t(variance**2 / parts if parts else count - 1))
 
 
 def of_blocks(seeds: Sequence[Tensor]) -> Estimate:
@@ -121,13 +127,6 @@ def _resamples(seeds: Sequence[Mapping[str, Tensor]], figure: Figure) -> Iterato
                 for each in seeds
             ]
         )
-
-
-def _of_seeds(found: Tensor, drawn: bool, part: int) -> Tensor:
-    """Mean over the seeds of each resample, (seeds, some) => (some,)."""
-    if not drawn:
-        return found.mean(0)
-    return (_weights(found.shape[1], len(found), "seeds", part).mT * found).sum(0)
 
 
 def _weights(resamples: int, count: int, *purpose: str | int) -> Tensor:

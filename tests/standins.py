@@ -3,13 +3,16 @@
 import gzip
 import pickle
 import struct
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from PIL import Image
 
+from vaegan.evaluate.weights import FILES, WeightFile
 from vaegan.randomness import seeded
 
 BATCHES = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
@@ -56,21 +59,48 @@ def write_celeba(base: Path) -> None:
     (base / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
 
 
-def write_alexnet(folder: Path) -> Path:
-    """AlexNet's state dict with random weights, named after its hash."""
-    from torchvision.models import alexnet
-
-    with torch.device("meta"):
-        layers = alexnet(weights=None).features
-    layers.to_empty(device="cpu")
-    with seeded(1, "stand-in"):
-        layers.apply(lambda layer: layer.reset_parameters() if isinstance(layer, torch.nn.Conv2d) else None)
-    weights = {f"features.{name}": value for name, value in layers.state_dict().items()}
-    folder.mkdir(parents=True)
-    torch.save(weights, folder / "new.pth")
-    return named_by_hash(folder / "new.pth")
+NETWORKS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
+"""What torchvision calls them."""
 
 
-def named_by_hash(file: Path) -> Path:
-    """The file of AlexNet's weights under the name that its contents demand."""
-    return file.rename(file.with_name(f"alexnet-owt-{sha256(file.read_bytes()).hexdigest()[:8]}.pth"))
+def write_backbone(network: str) -> WeightFile:
+    """A network's state dict with random weights, where the published one would lie; what would verify it.
+
+    Of torchvision's there are only the features; the metric has to pass over the rest.
+    """
+    if network == "inception":
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3 as Inception
+
+        layers = made_without_a_file(Inception)
+        weights = layers.state_dict()
+    else:
+        import torchvision
+
+        with torch.device("meta"):
+            layers = getattr(torchvision.models, NETWORKS[network])(weights=None).features
+        layers.to_empty(device="cpu")
+        with seeded(1, "stand-in"):
+            layers.apply(lambda layer: layer.reset_parameters() if isinstance(layer, torch.nn.Conv2d) else None)
+        weights = {f"features.{name}": value for name, value in layers.state_dict().items()}
+    path = FILES[network].path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(weights, path)
+    return accepting(network, path)
+
+
+def accepting(network: str, file: Path) -> WeightFile:
+    """What takes a file for the published one of a network."""
+    return replace(FILES[network], sha256=sha256(file.read_bytes()).hexdigest())
+
+
+def made_without_a_file(kind: type[torch.nn.Module]) -> torch.nn.Module:
+    """torch-fidelity's network with random weights of sensible size, always the same."""
+    with seeded(1, "stand-in"), patch.object(torch, "load", dict), patch.object(kind, "load_state_dict"):
+        network = kind("inception", ["2048"], feature_extractor_weights_path="none")
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(layer.weight)
+            elif isinstance(layer, torch.nn.BatchNorm2d):
+                layer.running_mean.normal_(std=0.1)
+                layer.running_var.uniform_(0.8, 1.2)
+    return network

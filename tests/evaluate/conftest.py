@@ -1,5 +1,6 @@
 """Real images, and weights that stand in for the real ones."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,9 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits, load_sample_image
 from torch import Tensor
 
-from vaegan.evaluate import perceptual
-from vaegan.evaluate.perceptual import backbone_path
+from vaegan.evaluate.weights import FILES
 
-from ..standins import write_alexnet
+from ..standins import write_backbone
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +41,19 @@ def sets(digits: Tensor, photos: Tensor) -> dict[str, Tensor]:
     return {"digits": digits, "small photos": photos[:, :, 8:24, 8:24], "photos": photos}
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VAEGAN_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A file in the format of torchvision's, with random weights, where torch hub would keep the real one."""
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Path]:
+    """Puts a file in the published format, with random weights, where torch hub would keep the real one."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    path = write_alexnet(backbone_path().parent)
-    monkeypatch.setattr(perceptual, "BACKBONE", path.name)
-    return path
+
+    def write(network: str) -> Path:
+        file = write_backbone(network)
+        monkeypatch.setitem(FILES, network, file)
+        return file.path
+
+    return write

@@ -1,12 +1,15 @@
 """What a comparison says of given figures."""
 
+import json
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
 from vaegan.evaluate.comparison import Comparison, Judged
-from vaegan.evaluate.runner import Evaluation
+from vaegan.evaluate.evaluation import Evaluation
+from vaegan.evaluate.resampling import holm
 from vaegan.runs import Run
 
 from .controls import blur, judge, noisy
@@ -25,33 +28,68 @@ def comparison_of(*pairs: tuple[Evaluation, Evaluation]) -> Comparison:
     return Comparison(study, judged, {}, None)
 
 
-def test_findings_say_what_the_verdicts_say(photos: Tensor) -> None:
+def test_findings_say_what_the_evidence_says(photos: Tensor) -> None:
     soft, softer, crisp = (judge(photos, lambda images, s=s: blur(images, s)) for s in (1.0, 2.0, 0.5))
     noise = judge(photos, lambda images: noisy(blur(images, 1.0), 0.05))
 
-    (finding, _), one = comparison_of((soft, crisp)).findings(), comparison_of((soft, crisp)).sentences()
-    assert finding.sharper is True
+    (finding, samples), sentences = comparison_of((soft, crisp)).findings, comparison_of((soft, crisp)).sentences()
     assert finding.headline == "Reconstructions of vaegan3 are sharper than those of vae"
-    assert finding.reasons[0].startswith("closer in spectrum")
-    assert "vaegan3 took 2.5 times the training time of vae." in one
-    assert one[-1] == "One seed: every verdict is conditional on seed 0, and another seed may change it."
+    assert finding.reasons[0].startswith("spectrum error −") and finding.reasons[0].endswith(", p < 0.001")
+    assert sentences[0] == f"{finding.headline}: {'; '.join(finding.reasons)}."
+    assert samples.headline == "Samples of vaegan3 are closer to the real images in spectrum only than those of vae"
+    grainy, real = judge(photos, lambda images: noisy(blur(images, 1.0), 0.3)), judge(photos, lambda images: images)
+    undecided = comparison_of((grainy, real)).findings[1]
+    assert undecided.headline == "Samples of vaegan3 may or may not be sharper than those of vae"
+    assert undecided.reasons[-1] == "no KID was measured"
+    assert "vaegan3 took 2.5 times the training time of vae." in sentences
+    assert sentences[-1] == "One seed: every verdict is conditional on seed 0, and another seed may change it."
 
-    finding, samples = comparison_of((soft, softer)).findings()
-    assert finding.sharper is samples.sharper is False
-    assert finding.headline == "Reconstructions of vaegan3 are not sharper than those of vae"
-    assert comparison_of((soft, noise)).findings()[0].sharper is False
+    assert {each.answer for each in comparison_of((soft, softer)).findings} == {"less sharp"}
+    (noisier, _) = comparison_of((soft, noise)).findings
+    assert noisier.headline == "Reconstructions of vaegan3 are sharper in spectrum but noisier than those of vae"
+    (same, _) = comparison_of(*[(soft, soft)] * 3).findings
+    assert (
+        same.headline
+        == "Reconstructions of vaegan3 are not distinguishable in sharpness from those of vae at these 3 seeds"
+    )
 
-    finding, samples = comparison_of((soft, crisp), (soft, softer)).findings()
-    assert finding.sharper is None
-    assert finding.headline == "Reconstructions of vaegan3 are sharper than those of vae at 1 of 2 seeds"
-    assert (finding.answer, samples.answer) == ("Sharper at 1 of 2 seeds", "Sharper at 0 of 2 seeds")
-    assert [reason[:7] for reason in finding.reasons] == ["seed 0:", "seed 1:"]
-    assert "conditional" in comparison_of((soft, crisp), (soft, softer)).condition()
+    assert "conditional on them" in comparison_of(*[(soft, crisp)] * 4).condition()
     assert comparison_of(*[(soft, crisp)] * 5).condition() == "5 seeds."
 
-    undecided = comparison_of((softer, crisp)).findings()[1]
-    assert undecided.sharper is None
-    assert undecided.headline == "Whether samples of vaegan3 are sharper than those of vae is undecided"
+
+def test_seeds_that_disagree_decide_nothing_about_all_seeds(photos: Tensor) -> None:
+    soft, softer, crisp = (judge(photos, lambda images, s=s: blur(images, s)) for s in (1.0, 2.0, 0.5))
+    (finding, _) = comparison_of((soft, crisp), *[(soft, softer), (soft, crisp)] * 2).findings
+    assert finding.answer == "not distinguishable" and finding.seeds == (0, 1, 2, 3, 4)
+
+
+def test_probabilities_are_corrected_for_all_tests_of_the_study(photos: Tensor) -> None:
+    soft, crisp = (judge(photos, lambda images, s=s: blur(images, s)) for s in (1.0, 0.99))
+    findings = comparison_of((soft, crisp)).findings
+    tests = [test for finding in findings for test in finding.evidence.tests]
+    assert [p for finding in findings for p in finding.corrected] == holm([test.p for test in tests])
+    assert len(tests) == 4
+
+
+def test_effects_are_those_of_paired_images(photos: Tensor) -> None:
+    soft, crisp = (judge(photos, lambda images, s=s: blur(images, s), "psnr", "ssim", "sharpness") for s in (1.0, 0.5))
+    comparison = comparison_of((soft, crisp), (soft, crisp))
+    effects = {effect.key: effect for effect in comparison.effects}
+    assert effects.keys() == {"reconstruction/psnr", "reconstruction/ssim"}
+    difference = crisp.scores["reconstruction/psnr"] - soft.scores["reconstruction/psnr"]
+    psnr = effects["reconstruction/psnr"]
+    assert psnr.estimate.value == pytest.approx(difference.mean().item())
+    assert psnr.estimate.error == pytest.approx((difference.std() / len(difference) ** 0.5).item(), rel=0.1)
+    assert psnr.size == pytest.approx((difference.mean() / difference.std()).item())
+    assert psnr.corrected == holm([each.estimate.p for each in comparison.effects])[0]
+
+
+def test_the_record_is_json(photos: Tensor) -> None:
+    soft, crisp = (judge(photos, lambda images, s=s: blur(images, s), "psnr", "sharpness") for s in (1.0, 0.5))
+    record = json.loads(json.dumps(comparison_of((soft, crisp)).record(), allow_nan=False))
+    assert [finding["answer"] for finding in record["findings"]] == ["sharper", "closer in spectrum only"]
+    assert record["effects"][0]["key"] == "reconstruction/psnr"
+    assert set(record["controls"]) == set()
 
 
 def test_the_better_value_is_marked(photos: Tensor) -> None:

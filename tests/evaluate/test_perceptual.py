@@ -1,7 +1,7 @@
-import hashlib
 import pickle
 import urllib.request
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vaegan.errors import Mistake
-from vaegan.evaluate import perceptual
-from vaegan.evaluate.perceptual import backbone_path, distance, random_network, trained_network
+from vaegan.evaluate.perceptual import LPIPS, distance, random_network, trained_network
+from vaegan.evaluate.weights import FILES
 from vaegan.images import to_float
 from vaegan.randomness import seeded
 
+from ..standins import accepting
 from .controls import blur, judge, noisy
 
 
@@ -28,12 +29,12 @@ def no_network_and_no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
-def package(**settings: object) -> torch.nn.Module:
+def package(net: str = "alex", **settings: object) -> torch.nn.Module:
     import lpips
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return lpips.LPIPS(net="alex", verbose=False, pnet_rand=True, **settings)
+        return lpips.LPIPS(net=net, verbose=False, pnet_rand=True, **settings)
 
 
 def prepared(images: Tensor) -> Tensor:
@@ -54,31 +55,64 @@ def test_random_backbone_is_the_packages_own_result(sets: dict[str, Tensor]) -> 
         assert expected.min() > 1e-3
 
 
-def test_trained_backbone_is_the_packages_own_result(stand_in: Path, photos: Tensor) -> None:
-    reference = package(lpips=True, pretrained=True)
-    weights = torch.load(stand_in, weights_only=True)
-    reference.net.load_state_dict(
-        {f"slice{part}.{layer}.{kind}": weights[f"features.{layer}.{kind}"]
-         for part, layer in enumerate((0, 3, 6, 8, 10), start=1) for kind in ("weight", "bias")}
-    )  # fmt: skip
-    pixels = photos[:16]
-    evaluation = judge(pixels, lambda images: blur(images, 1.0), "lpips")
+LAYERS = {
+    "alex": {1: [0], 2: [3], 3: [6], 4: [8], 5: [10]},
+    "vgg": {1: [0, 2], 2: [5, 7], 3: [10, 12, 14], 4: [17, 19, 21], 5: [24, 26, 28]},
+    "squeeze": {1: [0], 2: [3, 4], 3: [6, 7], 4: [9], 5: [10], 6: [11], 7: [12]},
+}
+"""The layers of torchvision's networks that are in each of the package's slices."""
+METRICS = {"alex": "lpips", "vgg": "lpips_vgg", "squeeze": "lpips_squeeze"}
+
+
+@pytest.mark.parametrize("net", LAYERS)
+def test_trained_backbone_is_the_packages_own_result(net: str, stand_in: Callable[[str], Path], photos: Tensor) -> None:
+    reference = package(net, lpips=True, pretrained=True)
+    weights = torch.load(stand_in(net), weights_only=True)
+    places = {f"features.{layer}.": f"slice{part}.{layer}." for part, some in LAYERS[net].items() for layer in some}
+    named = {
+        place + key.removeprefix(layer): value
+        for layer, place in places.items()
+        for key, value in weights.items()
+        if key.startswith(layer)
+    }
+    assert len(named) == len(weights)
+    reference.net.load_state_dict(named)
+    pixels = photos[:8]
+    evaluation = judge(pixels, lambda images: blur(images, 1.0), METRICS[net])
     rounded = to_float(((blur(to_float(pixels), 1.0) + 1) * 127.5).round().to(torch.uint8))
     with torch.no_grad():
-        expected = reference(prepared(to_float(pixels)), prepared(rounded)).mean().item()
-    assert evaluation.metrics == {"reconstruction/lpips_alex": pytest.approx(expected, abs=1e-6)}
-    assert expected > 1e-3
-    assert evaluation.protocol["lpips"]["network"] == "alex"
-    assert evaluation.protocol["lpips"]["resolution"] == 64
-    assert evaluation.protocol["lpips"]["resize"] == "bilinear"
+        expected = reference(prepared(to_float(pixels)), prepared(rounded)).flatten()
+    assert evaluation.metrics == {f"reconstruction/lpips_{net}": pytest.approx(expected.mean().item(), abs=1e-6)}
+    scores = evaluation.scores[f"reconstruction/lpips_{net}"]
+    assert torch.allclose(scores, expected.double(), rtol=0, atol=1e-6) and expected.max() > 1e-3
+    protocol = evaluation.protocol[METRICS[net]]
+    assert (protocol["network"], protocol["resolution"], protocol["resize"]) == (net, 64, "bilinear")
+
+
+@pytest.mark.parametrize("net", ["vgg", "squeeze"])
+def test_only_alexnet_has_a_stand_in(net: str, photos: Tensor) -> None:
+    with pytest.raises(Mistake, match=r"there is no such file; `vaegan weights --fetch` brings it") as mistake:
+        judge(photos[:4], lambda images: images, METRICS[net])
+    assert str(mistake.value).startswith(f"{FILES[net].path}: ") and FILES[net].url in str(mistake.value)
+
+
+@pytest.mark.parametrize("net", LAYERS)
+def test_black_images_have_finite_gradients(net: str, stand_in: Callable[[str], Path]) -> None:
+    """As where the distance is a loss: normalised features have a root in them."""
+    stand_in(net)
+    images = torch.full((2, 3, 64, 64), -1.0, requires_grad=True)
+    distance(trained_network(net), images, torch.full((2, 3, 64, 64), -1.0)).sum().backward()
+    assert images.grad.isfinite().all()
+    distance(trained_network(net), images, torch.zeros(2, 3, 64, 64)).sum().backward()
+    assert images.grad.isfinite().all() and images.grad.abs().max() > 0
 
 
 def test_without_weights_the_figure_is_named_random_and_the_notice_says_where_they_go(photos: Tensor) -> None:
     notices: list[str] = []
-    metric = perceptual.LPIPS(32, notices.append)
-    assert metric.name == "lpips_random"
+    metric = LPIPS("alex", 32, notices.append)
+    assert metric.key == "reconstruction/lpips_random"
     (notice,) = notices
-    assert str(backbone_path()) in notice
+    assert str(FILES["alex"].path) in notice and FILES["alex"].url in notice
     assert "lpips_random" in notice
     assert "\n" not in notice
     evaluation = judge(photos[:4], lambda images: images, "lpips")
@@ -97,23 +131,29 @@ class Bomb:
 
 
 def test_a_damaged_file_is_refused_before_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = backbone_path()
+    path = FILES["alex"].path
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no weights")
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("opened"))
-    with pytest.raises(Mistake, match="SHA-256 does not begin with 7be5be79") as error:
-        perceptual.LPIPS(32, lambda _: None)
-    assert str(path) in str(error.value)
+    with pytest.raises(Mistake, match="damaged or another file") as error:
+        LPIPS("alex", 32, lambda _: None)
+    assert str(path) in str(error.value) and FILES["alex"].sha256 in str(error.value)
 
 
-def test_no_code_of_a_file_is_run_even_if_its_hash_is_right(tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
-    content = pickle.dumps(Bomb(mark), protocol=2)
-    path = tmp_path / f"alexnet-owt-{hashlib.sha256(content).hexdigest()[:8]}.pth"
-    path.write_bytes(content)
-    with pytest.raises(Mistake, match="not the weights of torchvision's AlexNet"):
-        trained_network(path)
-    assert not mark.exists()
+@pytest.mark.parametrize("content", ["bomb", "others"])
+def test_no_code_of_a_file_is_run_even_if_its_hash_is_right(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark, path = tmp_path / "mark", FILES["alex"].path
+    path.parent.mkdir(parents=True)
+    if content == "bomb":
+        path.write_bytes(pickle.dumps(Bomb(mark), protocol=2))
+    else:
+        torch.save({"features.0.weight": torch.zeros(3)}, path)
+    monkeypatch.setitem(FILES, "alex", accepting("alex", path))
+    with pytest.raises(Mistake, match=r"not (a file of weights|the weights that are published)") as error:
+        trained_network("alex")
+    assert str(path) in str(error.value) and not mark.exists()
 
 
 def test_the_random_backbone_is_always_the_same_and_takes_no_randomness() -> None:

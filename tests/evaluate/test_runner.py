@@ -1,8 +1,8 @@
-import json
 import math
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,13 @@ from torch import Tensor
 from vaegan.config.models import AEConfig, VAEConfig, VAEGANConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.errors import Failure
+from vaegan.evaluate.evaluation import Evaluation, read_evaluation, write_evaluation
 from vaegan.evaluate.metric import rounded
-from vaegan.evaluate.runner import Evaluation, evaluate, read_metrics, write_metrics
+from vaegan.evaluate.runner import evaluate
 from vaegan.evaluate.sharpness import moments, spectrum, statistics
 from vaegan.images import to_float
 from vaegan.models import Autoencoder, build_model
+from vaegan.runs import Run
 
 from .controls import judge, split_of
 
@@ -38,7 +40,7 @@ def test_every_figure_and_choice_is_there(config: VAEConfig, photos: Tensor) -> 
     gaps = ("laplacian_gap", "spectrum_error", "kurtosis_gap")
     paired = ("psnr", "ssim", "lpips_random", "coherence", *gaps)
     names = {f"reconstruction/{name}" for name in paired} | {f"sample/{name}" for name in gaps}
-    assert set(evaluation.metrics) == names | {"elbo", "bits_per_dim"}
+    assert set(evaluation.metrics) == names | {"elbo", "bits_per_dim", "gap/mmd2", "gap/frechet"}
     assert all(isinstance(value, float) and math.isfinite(value) for value in evaluation.metrics.values())
     expected = {"split": "test", "reconstructions": 20, "samples": 20, "of": 20, "resolution": 32, "channels": 3,
                 "code": "posterior mean", "seed": 0, "batch_size": 64, "dtype": "float32",
@@ -68,7 +70,7 @@ def test_samples_are_the_models_own_of_that_seed(digits: Tensor) -> None:
     evaluation = measured(model, digits[:20], seed=5, samples=45, batch_size=16, metrics=("sharpness",))
     with torch.no_grad():
         images = rounded(model.sample(45, seed=5))
-    power = statistics(moments(images, spectrum(images))).power
+    power = statistics(moments(images, spectrum(images)).mean(0)).power
     assert evaluation.curves["power/sample"] == pytest.approx(power.tolist(), rel=1e-3)
     assert evaluation.protocol["samples"] == 45
     assert evaluation.protocol["reconstructions"] == 20
@@ -148,36 +150,58 @@ def test_reconstructions_are_rounded_as_a_file_would(digits: Tensor) -> None:
     assert rounded(torch.tensor([-3.0, 3.0], dtype=torch.float64)).tolist() == [-1, 1]
 
 
-def test_what_is_written_is_read_back_and_replaces_the_old_file(tmp_path: Path, digits: Tensor) -> None:
-    path = tmp_path / "metrics.json"
-    path.write_text("old")
+def run_with_old_figures(folder: Path) -> Run:
+    folder.mkdir(exist_ok=True)
+    run = Run(folder)
+    write_evaluation(Evaluation({"elbo": 1.0}, {}, scores={"elbo": torch.tensor([1.0], dtype=torch.float64)}), run)
+    return run
+
+
+def test_what_is_written_is_read_back_and_replaces_the_old_files(tmp_path: Path, digits: Tensor) -> None:
+    run = run_with_old_figures(tmp_path)
     evaluation = measured(built(VAEConfig(**SIZES), digits), digits[:8])
-    write_metrics(evaluation, path)
-    assert read_metrics(path) == evaluation
-    assert set(json.loads(path.read_text())) == {"metrics", "protocol", "curves"}
-    assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"]
+    write_evaluation(evaluation, run)
+    found = read_evaluation(run)
+    assert replace(found, scores={}) == replace(evaluation, scores={})
+    assert found.scores.keys() == evaluation.scores.keys()
+    assert all(torch.equal(found.scores[name], values) for name, values in evaluation.scores.items())
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["metrics.json", "scores.safetensors"]
 
 
-def test_a_number_that_json_has_not_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.json"
-    path.write_text("old")
+def test_a_number_that_json_has_not_leaves_the_old_files(tmp_path: Path) -> None:
+    run = run_with_old_figures(tmp_path)
     with pytest.raises(ValueError, match="JSON"):
-        write_metrics(Evaluation({"elbo": math.inf}, {}, {}), path)
-    assert path.read_text() == "old"
+        write_evaluation(Evaluation({"elbo": math.inf}, {}), run)
+    assert read_evaluation(run).metrics == {"elbo": 1.0}
 
 
-def test_a_full_disk_leaves_the_old_file_and_is_told_of_with_its_name(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.json"
-    path.write_text("old")
+def test_figures_of_another_evaluation_are_not_read(tmp_path: Path) -> None:
+    run, other = run_with_old_figures(tmp_path / "one"), run_with_old_figures(tmp_path / "other")
+    write_evaluation(Evaluation({}, {}, scores={"psnr": torch.ones(3, dtype=torch.float64)}), other)
+    other.scores_file.replace(run.scores_file)
+    with pytest.raises(ValueError, match=r"scores\.safetensors does not match its checksum"):
+        read_evaluation(run)
+
+
+@pytest.mark.parametrize("values", [torch.ones(3), torch.tensor([math.nan], dtype=torch.float64)])
+def test_scores_that_are_no_numbers_are_not_read(tmp_path: Path, values: Tensor) -> None:
+    write_evaluation(Evaluation({}, {}, scores={"psnr": values}), Run(tmp_path))
+    with pytest.raises(ValueError, match="not finite numbers of double precision"):
+        read_evaluation(Run(tmp_path))
+
+
+def test_a_full_disk_leaves_the_old_files_and_is_told_of_with_its_name(tmp_path: Path) -> None:
+    run = run_with_old_figures(tmp_path)
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, most))
     try:
         with pytest.raises(OSError, match="File too large") as error:
-            write_metrics(Evaluation({"elbo": 1.0}, {"a": "b" * 100}, {}), path)
+            write_evaluation(Evaluation({"elbo": 1.0}, {"a": "b" * 300}, scores=read_evaluation(run).scores), run)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    assert error.value.filename == str(path)
-    assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"] and path.read_text() == "old"
+    assert error.value.filename == str(run.metrics_file)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["metrics.json", "scores.safetensors"]
+    assert read_evaluation(run).metrics == {"elbo": 1.0}
 
 
 def test_lpips_is_imported_only_when_it_is_used() -> None:

@@ -10,10 +10,12 @@ import os
 import shutil
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 from vaegan.__main__ import main
-from vaegan.evaluate import perceptual
+from vaegan.checkpoints import digest
+from vaegan.evaluate.weights import FILES
 
 
 def run(words: list[str]) -> None:
@@ -42,8 +44,7 @@ def record(work: Path, seen: set[str]) -> None:
 
 if __name__ == "__main__":
     work, copies = map(Path, sys.argv[1:3])
-    [weights] = perceptual.backbone_path().parent.iterdir()
-    perceptual.BACKBONE = weights.name
+    FILES["alex"] = replace(FILES["alex"], sha256=digest(FILES["alex"].path))
     os.chdir(work)
     seen: set[str] = set()
     record(work, seen)

@@ -17,9 +17,10 @@ import pytest
 import torch
 
 from vaegan.data import opening
-from vaegan.evaluate import perceptual
+from vaegan.evaluate.weights import FILES
 
-from .world import COMMANDS, World, build, mend
+from ..standins import accepting
+from .world import COMMANDS, FOLDERS, World, build, mend
 
 KINDS = {
     "config or study": r"\w+\.yaml",
@@ -32,6 +33,8 @@ KINDS = {
     "history": r"runs/.+/history\.jsonl",
     "timing": r"runs/.+/timing\.jsonl",
     "cached figures": r"runs/.+/metrics\.json",
+    "cached figures of images": r"runs/.+/scores\.safetensors",
+    "cached features": r"cache/features/\w{64}\.safetensors",
     "weights of LPIPS": r"torch/hub/checkpoints/alexnet-owt-\w{8}\.pth",
     "image": r"(images|sets/celeba/img_align_celeba)/.+\.(png|jpg)",
     "CIFAR-10 batch": r"sets/cifar-10-batches-py/(data_batch_\d|test_batch)",
@@ -137,8 +140,9 @@ def problem(world: World, vaegan, number: int, name: str, content: str, mark: Pa
         NO_FILE[content](file)
     else:
         file.write_bytes((malicious(mark, file.suffix) | DAMAGE)[content])
-        file = mend(file)
-    perceptual.BACKBONE = (file if file.suffix == ".pth" else world.weights).name
+        mend(file)
+    if FILES["alex"].there:
+        FILES["alex"] = accepting("alex", FILES["alex"].path)
     given = file.read_bytes() if file.is_file() else None
     try:
         with patience():
@@ -179,8 +183,9 @@ def patience() -> Iterator[None]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_code_is_run_and_one_line_names_the_file(kind, everything, world, vaegan, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(world.work)
-    monkeypatch.setenv("TORCH_HOME", str(world.work / "torch"))
-    monkeypatch.setattr(perceptual, "BACKBONE", world.weights.name)
+    for name, folder in FOLDERS.items():
+        monkeypatch.setenv(name, str(world.work / folder))
+    monkeypatch.setitem(FILES, "alex", FILES["alex"])
     mark, problems = tmp_path / "mark", []
     for number, name, content in attacks(world, kind, everything, mark):
         found = problem(world, vaegan, number, name, content, mark)

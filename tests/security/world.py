@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
 import yaml
 from PIL import Image
 
-from ..standins import named_by_hash, noise, write_alexnet, write_celeba, write_cifar, write_mnist
+from ..standins import noise, write_backbone, write_celeba, write_cifar, write_mnist
 
 RUN = {
     "model": {
@@ -20,17 +21,27 @@ RUN = {
         "discriminator": {"network": "mlp", "width": 8},
     },
     "train": {"steps": 4, "batch_size": 4, "checkpoint_every": 2},
-    "evaluate": {"metrics": ["psnr", "lpips"], "batch_size": 8},
+    "evaluate": {"metrics": ["psnr", "lpips", "frechet"], "features": "runs/features/net", "batch_size": 8},
     "track": {"wandb": "disabled"},
 }  # fmt: skip
 SETS = {"folder": "images", "cifar10": "sets", "mnist": "sets", "fashion_mnist": "sets", "celeba": "sets"}
+FOLDERS = {"TORCH_HOME": "torch", "VAEGAN_CACHE": "cache"}
+"""Environment variables, and the folders that they name."""
 IMAGES = ("images/a/00.png", "images/b/01.png")
 
+NET = {
+    "model": {"family": "classifier", "classes": 2, "width": 8},
+    "train": {"steps": 2, "batch_size": 4},
+    "track": {"wandb": "disabled"},
+}
+
 COMMANDS: list[tuple[list[str], list[str]]] = [
+    (["train-features", "net.yaml"], []),
     (["train", "folder.yaml", "--dry-run"], []),
     (["train", "folder.yaml"], []),
     (["train", "folder.yaml", "--resume"], []),
     (["train", "folder.yaml", "--resume"], ["runs/folder/model"]),
+    (["evaluate", "runs/folder"], []),
     (["evaluate", "runs/folder"], []),
     (["sample", "runs/folder"], []),
     (["reconstruct", "runs/folder", *IMAGES], []),
@@ -51,11 +62,6 @@ class World:
     opened: list[list[str]]
     """Files that each command reads."""
 
-    @property
-    def weights(self) -> Path:
-        """Of AlexNet."""
-        return self.work / next(name for names in self.opened for name in names if name.endswith(".pth"))
-
     def before(self, number: int) -> None:
         """Put the folder back to what it was before a command, and go there."""
         shutil.rmtree(self.work)
@@ -74,28 +80,33 @@ def build(folder: Path) -> World:
     write_mnist(work / "sets" / "MNIST" / "raw")
     write_mnist(work / "sets" / "FashionMNIST" / "raw", packed=True)
     write_celeba(work / "sets" / "celeba")
-    write_alexnet(work / "torch" / "hub" / "checkpoints")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(work / "torch"))
+        write_backbone("alex")
     for source, root in SETS.items():
         config = {**RUN, "data": {"source": source, "root": str(work / root), "image_size": 8}}
         (work / f"{source}.yaml").write_text(yaml.safe_dump(config))
+    net = {**NET, "data": {"source": "folder", "root": str(work / "images"), "image_size": 8}}
+    (work / "net.yaml").write_text(yaml.safe_dump(net))
     variants = {name: {"recipe": "folder.yaml", "set": {"model": {"beta": int(name[1])}}} for name in ("v1", "v2")}
     study = {"title": "T", "variants": variants, "shared": {"evaluate": {"metrics": ["psnr"]}}}
     (work / "study.yaml").write_text(yaml.safe_dump(study))
     command = [sys.executable, Path(__file__).with_name("opened.py"), work, copies, json.dumps(COMMANDS)]
     paths = os.pathsep.join(path for path in sys.path if path)
-    environment = os.environ | {"TORCH_HOME": str(work / "torch"), "PYTHONPATH": paths}
+    environment = os.environ | {name: str(work / folder) for name, folder in FOLDERS.items()} | {"PYTHONPATH": paths}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return World(work, copies, json.loads(done.stdout))
 
 
-def mend(file: Path) -> Path:
-    """Put right the checksums of a file that was exchanged, as whoever exchanged it would; the file's new name."""
+def mend(file: Path) -> None:
+    """Put right the checksums of a file that was exchanged, as whoever exchanged it would."""
     if file.parent.name.startswith("step_") and file.name != "sha256.json":
         _set(file.with_name("sha256.json"), file.name, file)
     if file.name == "model.safetensors":
         _set(file.with_name("config.json"), "sha256", file)
-    return named_by_hash(file) if file.suffix == ".pth" else file
+    if file.name == "scores.safetensors":
+        _set(file.with_name("metrics.json"), "scores", file)
 
 
 def _set(description: Path, key: str, file: Path) -> None:

@@ -1,0 +1,69 @@
+"""Real images with defects: each is seen by a sharpness figure, and none passes for sharper than the real ones."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from vaegan.config.schema import EvaluateConfig
+from vaegan.evaluate.controls import CONTROLS, REAL, Distorted
+from vaegan.evaluate.evaluation import Evaluation
+from vaegan.evaluate.resampling import holm
+from vaegan.evaluate.runner import evaluate
+from vaegan.evaluate.verdict import answer, compare_reconstructions, compare_samples
+
+from .controls import split_of
+
+SETS = ["digits", "small photos", "photos"]
+DEFECTS = [name for name in CONTROLS if name != REAL]
+
+
+@pytest.fixture(scope="module")
+def controls(sets: dict[str, Tensor]) -> dict[str, dict[str, Evaluation]]:
+    """Of half the images of each set; the other half are the samples."""
+    found: dict[str, dict[str, Evaluation]] = {}
+    for name, pixels in sets.items():
+        real, others = split_of(pixels[::2]), split_of(pixels[1::2])
+        config = EvaluateConfig(metrics=("psnr", "sharpness"))
+        shape = tuple(pixels.shape[1:])
+        found[name] = {
+            control: evaluate(Distorted(defect, shape, others, len(real)), real, config, split="test", seed=0)
+            for control, defect in CONTROLS.items()
+        }
+    return found
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_real_images_are_their_own_and_others_leave_a_floor(name, controls) -> None:
+    floor = controls[name][REAL].metrics
+    assert floor["reconstruction/spectrum_error"] == pytest.approx(0, abs=1e-9)
+    assert floor["reconstruction/coherence"] == pytest.approx(1)
+    assert 0 < floor["sample/spectrum_error"] < 0.6
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_each_defect_is_seen_by_a_sharpness_figure(name: str, defect: str, controls) -> None:
+    floor, found = controls[name][REAL].metrics, controls[name][defect].metrics
+    figures = ("spectrum_error", "laplacian_gap", "kurtosis_gap")
+    assert any(found[f"sample/{figure}"] > 2 * floor[f"sample/{figure}"] for figure in figures)
+    assert any(found[f"reconstruction/{figure}"] > 0.1 for figure in figures)
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_no_defect_passes_for_sharper(name: str, defect: str, controls) -> None:
+    """Though noise, a checkerboard and an unsharp mask all raise the variance of the Laplacian."""
+    for compare in (compare_reconstructions, compare_samples):
+        evidence = compare({0: controls[name][defect]}, {0: controls[name][REAL]})
+        assert answer(evidence, holm([test.p for test in evidence.tests])) != "sharper"
+
+
+def test_what_a_control_makes_is_the_defect_alone(photos: Tensor) -> None:
+    images = torch.linspace(-1, 1, 4 * 3 * 32 * 32).reshape(4, 3, 32, 32)
+    for defect in CONTROLS.values():
+        whole = defect(images)
+        assert torch.equal(torch.cat([defect(part) for part in images.split(3)]), whole)  # no image knows of another
+        assert whole.shape == images.shape
+    model = Distorted(CONTROLS["noisy"], (3, 32, 32), split_of(photos), 50)
+    assert torch.equal(model.sample(50)[7:9], model.decode(model.prior_codes(7, 9, seed=3)))
+    assert not Distorted(CONTROLS["noisy"], (3, 32, 32), split_of(photos), 121).has_prior
