@@ -79,6 +79,7 @@ def test_a_run_leaves_what_the_design_says(name: str, tmp_path: Path, data: Data
     for line, images in zip(timing, (8, 8, 16, 8), strict=True):
         assert line["images_per_second"] * line["seconds"] == pytest.approx(images)
         assert line["memory_bytes"] > 1e6
+    assert run.samples.exists() == bool(shown)
     for path in run.samples.glob("*"):
         assert Image.open(path).width == 8 * 66 + 2
     with pytest.raises(Mistake, match="holds a run already; go on with --resume"):
