@@ -112,23 +112,24 @@ def bare(config: Config, data: Data, device: torch.device) -> float:
 
 def parts(config: Config, data: Data, accelerator: Accelerator) -> dict[str, float]:
     """Milliseconds of what our loop does besides, each alone."""
-    state = build_state(config, FAMILIES[config.model.family], accelerator)
+    family = FAMILIES[config.model.family]
+    state = build_state(config, family, accelerator)
     size, device = config.train.batch_size, accelerator.device
     stream = batches(data.train, config.data, 0, size, slice(0, size), None, device, 0, 10_000)
     for network in state.networks.values():
         for parameter in network.parameters():
             parameter.grad = torch.zeros_like(parameter)
 
-    def noise() -> None:
-        for purpose in ("posterior", "prior"):
-            normal((size, config.model.latent_size), 0, purpose, 0).to(device)
+    def noise() -> dict[str, torch.Tensor]:
+        shapes = family.noise(config).items()
+        return {purpose: normal((size, *shape), 0, purpose, 0).to(device) for purpose, shape in shapes}
 
     def average() -> None:
-        ema.update(state.average, state.networks["autoencoder"], 0.999, 0)
+        ema.update(state.average, state.model, 0.999, 0)
 
-    (images, labels), latent = next(stream)[0], torch.zeros(size, config.model.latent_size, device=device)
-    batch = Batch(to_float(images), labels, latent, latent, 0, None)
-    report = FAMILIES[config.model.family].step(config, state.networks, batch, lambda loss: None)
+    images, labels = next(stream)[0]
+    batch = Batch(to_float(images), labels, noise(), 0, None)
+    report = family.step(config, state.networks, batch, lambda loss: None)
     work: dict[str, Callable[[], object]] = {
         "next batch in its order": lambda: next(stream),
         "stateless noise": noise,

@@ -13,8 +13,11 @@ from vaegan.config.reading import check, merge, parse_overrides
 from vaegan.config.schema import Config
 from vaegan.runs import Run
 
-FAMILIES = ("ae", "vae", "vaegan2", "vaegan3")
+AUTOENCODERS = ("ae", "vae", "vaegan2", "vaegan3")
+FAMILIES = (*AUTOENCODERS, "classifier")
 NETWORKS = ("mlp", "conv", "resnet")
+BUILDS = (*((name, network) for name in AUTOENCODERS for network in NETWORKS), ("classifier", "resnet"))
+"""Each family with each kind of network that it can be built of."""
 
 EVERYTHING = (
     "data.horizontal_flip=true", "train.clip_norm=0.5", "train.ema_decay=0.9", "train.warmup_steps=2",
@@ -25,8 +28,12 @@ EVERYTHING = (
 
 def tiny(name: str, *overrides: str) -> Config:
     """The config of a family of `FAMILIES`, with ``key.sub=value`` words."""
-    model: dict[str, object] = {"family": name.rstrip("23"), "width": 8, "latent_size": 4}
-    if name != "ae":
+    model: dict[str, object] = {"family": name.rstrip("23"), "width": 8}
+    if name == "classifier":
+        model |= {"classes": 10}
+    if name in AUTOENCODERS:
+        model |= {"latent_size": 4}
+    if name in AUTOENCODERS[1:]:
         model |= {"free_bits": 0.05, "scale": 0.5}
     if name.startswith("vaegan"):
         model["discriminator"] = {"classes": {"2": "two", "3": "three"}[name[-1]], "width": 8}
@@ -39,6 +46,22 @@ def tiny(name: str, *overrides: str) -> Config:
         "track": {"wandb": "disabled"},
     }
     return check(Config, merge(tree, parse_overrides(overrides)), name)
+
+
+def of_network(name: str, network: str) -> tuple[str, ...]:
+    """Words that build a family of a kind of network, as `BUILDS` has it."""
+    parts = {"classifier": (), "vaegan2": ("", "discriminator."), "vaegan3": ("", "discriminator.")}.get(name, ("",))
+    return tuple(f"model.{part}network={network}" for part in parts)
+
+
+def networks(name: str) -> list[str]:
+    """The networks of a family, first the model."""
+    return {"classifier": ["classifier"]}.get(name, ["autoencoder"] + ["discriminator"] * name.startswith("vaegan"))
+
+
+def first_loss(name: str) -> str:
+    """The first of a family's loss terms."""
+    return {"classifier": "loss/cross_entropy"}.get(name, "loss/reconstruction")
 
 
 def last(folder: Path) -> Checkpoint:

@@ -9,7 +9,7 @@ import pytest
 from vaegan.config import dump
 from vaegan.runs import Run
 
-from ..tiny import EVERYTHING, FAMILIES, assert_same_history, farthest, flat, last, tiny
+from ..tiny import EVERYTHING, FAMILIES, assert_same_history, farthest, first_loss, flat, last, networks, tiny
 from .pool import Pool
 
 
@@ -37,7 +37,7 @@ def test_each_gradient_is_reduced_once_a_step_with_the_last_micro_batch(name, di
     arguments = written(tmp_path, name, "train.steps=5", "train.batch_size=8", "train.log_every=100", *division)
     micro_batches = {(): 1, ("train.micro_batch_size=2",): 2, ("train.micro_batch_size=1",): 4}[division]
     for parameters, events in pool.run(2, "traffic", **arguments):
-        assert list(parameters) == ["autoencoder"] + ["discriminator"] * name.startswith("vaegan")
+        assert list(parameters) == networks(name)
         for step in range(5):
             said = [(what, size) for at, what, size in events if at == step and what != "all_reduce"]
             assert said[:micro_batches] == [("forward", 0)] * micro_batches
@@ -69,7 +69,7 @@ def test_a_nan_on_one_rank_stops_all_of_them_together(name: str, pool: Pool, tmp
     arguments = written(tmp_path, name, "train.steps=8")
     ranks = pool.run(4, "training", **arguments, poison={"rank": 2, "from": 4, "to": 5})
     assert {rank["ended"] for rank in ranks} == {
-        "step 5: loss/reconstruction not finite; the checkpoint of step 4 is kept; begin another run with a smaller"
+        f"step 5: {first_loss(name)} not finite; the checkpoint of step 4 is kept; begin another run with a smaller"
         " train.learning_rate or a train.clip_norm, or go on with --resume train.nan=skip"
     }
     assert last(Path(arguments["folder"])).step == 4
@@ -83,7 +83,7 @@ def test_a_nan_on_one_rank_is_skipped_by_all_of_them(name: str, pool: Pool, tmp_
     held = [rank["held"] for rank in ranks]
     assert held[0] == held[1] == held[2] == held[3]
     assert held[0][2:6] == [held[0][2]] * 4 and len(set(held[0])) == 6  # nothing moved while it was skipped
-    notes = [f"step {step}: loss/reconstruction not finite; this update is skipped" for step in (4, 5, 6)]
+    notes = [f"step {step}: {first_loss(name)} not finite; this update is skipped" for step in (4, 5, 6)]
     assert [rank["noted"] for rank in ranks] == [notes, [], [], []]
     state = last(Path(arguments["folder"])).state
     assert (state["updates"], state["skipped"]) == (6, 0)
@@ -104,3 +104,16 @@ def test_a_few_skipped_updates_in_a_row_stop_the_training(pool: Pool, tmp_path: 
     healed = pool.run(2, "training", **arguments, resume=True)
     assert {rank["ended"] for rank in healed} == {"finished"}
     assert last(Path(arguments["folder"])).state["updates"] == 16
+
+
+def test_a_classifier_is_judged_alike_by_any_number_of_processes(pool: Pool, tmp_path: Path) -> None:
+    arguments = written(tmp_path, "classifier", "train.steps=30", "train.dtype=float64", "evaluate.batch_size=50")
+    pool.run(1, "training", **arguments)
+    folder = arguments["folder"]
+    (alone,) = pool.run(1, "accuracy", folder=folder)
+    assert alone["metrics"].keys() >= {"test/accuracy", "train/cross_entropy"}
+    for world in (2, 4):
+        first, *others = pool.run(world, "accuracy", folder=folder)
+        assert all(other == first for other in others), "each process has the same bits"
+        assert first["protocol"] == alone["protocol"]
+        assert first["metrics"] == pytest.approx(alone["metrics"], rel=1e-12)

@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from contextlib import redirect_stderr
-from dataclasses import replace
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,7 +24,9 @@ from vaegan.config.schema import Config
 from vaegan.console import Console
 from vaegan.data import open_data
 from vaegan.errors import Failure, Interrupted
-from vaegan.processes import rank
+from vaegan.evaluate.accuracy import judge
+from vaegan.processes import join, place, rank
+from vaegan.runs import Run, load_features
 from vaegan.trainers import base, train
 from vaegan.trainers.recorder import Recorder
 from vaegan.trainers.state import State, to_checkpoint
@@ -49,7 +51,7 @@ def training(
         resume: As `train`.
         slow: A process that comes late to every step.
         stop: A step after which the last process gets SIGTERM.
-        poison: Which process (`rank`) has losses of NaN in the steps `from`, counted from 0, to `to`.
+        poison: Which process (`rank`) has a first loss of NaN in the steps `from`, counted from 0, to `to`.
 
     Returns:
         What this process holds after each step, hashed; how the training ended; what was noted.
@@ -70,17 +72,18 @@ def training(
 
     class Poisoned:
         def __init__(self, family: Family) -> None:
-            self.build, self.healthy = family.build, family.step
+            self.healthy = family.step
 
         def step(self, config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
             if not (poison and batch.step in range(poison["from"], poison["to"]) and rank() == poison["rank"]):
                 return self.healthy(config, networks, batch, backward)
             report = self.healthy(config, networks, batch, lambda loss: backward(loss * math.nan))
-            nothing = report.scalars["loss/reconstruction"] * math.nan
-            return replace(report, scalars={**report.scalars, "loss/reconstruction": nothing})
+            term = next(term for term in report.scalars if term.startswith("loss/"))
+            return replace(report, scalars={**report.scalars, term: report.scalars[term] * math.nan})
 
     families = base.FAMILIES
-    base.Recorder, base.FAMILIES = Watched, {name: Poisoned(family) for name, family in families.items()}
+    base.Recorder = Watched
+    base.FAMILIES = {name: replace(family, step=Poisoned(family).step) for name, family in families.items()}
     try:
         run = load_config(config)
         with redirect_stderr(heard):
@@ -114,7 +117,16 @@ def traffic(config: str, folder: str, world: int) -> list[object]:
     return [heard.parameters, heard.events]
 
 
-TASKS = {"training": training, "traffic": traffic}
+def accuracy(folder: str, world: int) -> dict[str, object]:
+    """Judge a classifier."""
+    join()
+    run = Run(Path(folder))
+    model, config = load_features(folder), run.config
+    assert place()[1] == world
+    return asdict(judge(model, open_data(config.data), config.evaluate, seed=config.seed))
+
+
+TASKS = {"training": training, "traffic": traffic, "accuracy": accuracy}
 
 
 def main() -> None:

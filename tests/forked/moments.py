@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 import vaegan.checkpoints
+import vaegan.evaluate.accuracy
 import vaegan.evaluate.runner
 from vaegan.networks import spectral
 from vaegan.trainers import base, ema
@@ -105,13 +106,18 @@ class Moments:
 
 def watch_evaluations(tell: Callable[[int, int], None]) -> None:
     """Be told after every round of an evaluation how many images of how many are done."""
-    original = vaegan.evaluate.runner.evaluate
 
-    def watched(*args: Any, progress: Callable[[int, int], None], **options: Any) -> Any:
-        def update(done: int, total: int) -> None:
-            tell(done, total)
-            progress(done, total)
+    def watch(module: Any) -> None:
+        original = module.evaluate
 
-        return original(*args, progress=update, **options)
+        def watched(*args: Any, progress: Callable[[int, int], None], **options: Any) -> Any:
+            def update(done: int, total: int) -> None:
+                tell(done, total)
+                progress(done, total)
 
-    vaegan.evaluate.runner.evaluate = watched
+            return original(*args, progress=update, **options)
+
+        module.evaluate = watched
+
+    watch(vaegan.evaluate.runner)
+    watch(vaegan.evaluate.accuracy)

@@ -31,12 +31,15 @@ def batch_of(config: Config, step: int = 0, dtype: torch.dtype = torch.float64, 
         return torch.randn(count, *shape, generator=source, dtype=torch.float64).to(dtype)
 
     source = torch.Generator().manual_seed(step)
-    size, latent = config.data.image_size, config.model.latent_size
-    return Batch(draw(config.data.channels, size, size).tanh(), None, draw(latent), draw(latent), step, None)
+    size, family = config.data.image_size, FAMILY_OF[config.model.family]
+    images = draw(config.data.channels, size, size).tanh()
+    noise = {purpose: draw(*shape) for purpose, shape in family.noise(config).items()}
+    labels = torch.arange(count) * 7 % 10 if config.model.family == "classifier" else None
+    return Batch(images, labels, noise, step, None)
 
 
 def taken(config: Config, networks: dict[str, nn.Module], batch: Batch) -> tuple[Gradients, Report]:
-    """The gradients that the training step leaves in encoder, decoder and discriminator."""
+    """The gradients that the training step leaves in the parts of the model and in the discriminator."""
     for network in networks.values():
         network.zero_grad()
     report = FAMILY_OF[config.model.family].step(config, networks, batch, lambda loss: loss.backward())
@@ -46,15 +49,14 @@ def taken(config: Config, networks: dict[str, nn.Module], batch: Batch) -> tuple
 
 
 def parts_of(networks: dict[str, nn.Module]) -> dict[str, list[nn.Parameter]]:
-    parts = dict(networks["autoencoder"].named_children())
-    parts |= {name: network for name, network in networks.items() if name != "autoencoder"}
+    model, *others = networks
+    parts = dict(networks[model].named_children()) | {name: networks[name] for name in others}
     return {name: list(part.parameters()) for name, part in parts.items()}
 
 
 def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict[str, dict[str, list[Tensor]]]:
     """Gradient of each term of each network's equation: network, term, one tensor for each parameter."""
     model, x = config.model, batch.images
-    encoder, decoder = networks["autoencoder"].encoder, networks["autoencoder"].decoder
     parameters = parts_of(networks)
     count, pixels = len(x), x[0].numel()
 
@@ -62,6 +64,15 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
         found = torch.autograd.grad(term, parameters[network], retain_graph=True, allow_unused=True)
         return [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters[network], strict=True)]
 
+    if model.family == "classifier":
+        classifier = networks["classifier"]
+        maps = classifier.trunk(x)[-1]
+        features = maps.sum((2, 3)) / (maps.shape[2] * maps.shape[3])
+        exponentials = torch.exp(features @ classifier.head.weight.T + classifier.head.bias)
+        own = torch.stack([row[label] / row.sum() for row, label in zip(exponentials, batch.labels, strict=True)])
+        return {name: {"surprise": gradient(-torch.log(own).sum() / count, name)} for name in ("trunk", "head")}
+
+    encoder, decoder = networks["autoencoder"].encoder, networks["autoencoder"].decoder
     if model.family == "ae":
         error = ((x - decoder(encoder(x))) ** 2).sum() / (count * pixels)
         return {name: {"error": gradient(error, name)} for name in ("encoder", "decoder")}
@@ -69,8 +80,8 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
     parameters_of_code = encoder(x)
     mean, log_variance = parameters_of_code[:, : model.latent_size], parameters_of_code[:, model.latent_size :]
     variance = torch.exp(log_variance)
-    codes = mean + torch.sqrt(variance) * batch.noise
-    reconstruction, generated = decoder(codes), decoder(batch.prior)
+    codes = mean + torch.sqrt(variance) * batch.noise["posterior"]
+    reconstruction = decoder(codes)
 
     # -log N(x; G(z), s^2) or -log Laplace(x; G(z), s), and KL(N(mean, variance) || N(0, 1)) with free nats
     if model.likelihood == "gaussian":
@@ -85,6 +96,8 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
     }
     if model.family == "vae":
         return {name: {key: gradient(term, name) for key, term in terms.items()} for name in ("encoder", "decoder")}
+
+    generated = decoder(batch.noise["prior"])
 
     def judge(images: Tensor) -> tuple[Tensor, Tensor]:
         judgement = networks["discriminator"](images)
@@ -130,6 +143,7 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
 
 
 EXPECTED = {
+    "classifier": {"trunk": {"surprise"}, "head": {"surprise"}},
     "ae": {"encoder": {"error"}, "decoder": {"error"}},
     "vae": {"encoder": {"reconstruction", "divergence"}, "decoder": {"reconstruction"}},
     "vaegan2": {

@@ -18,11 +18,14 @@ from vaegan.trainers.meter import Meter
 from vaegan.trainers.state import build_state
 from vaegan.trainers.step import Report
 
-from ..tiny import FAMILIES, flat, last, same_bits, tiny
+from ..tiny import FAMILIES, flat, last, networks, same_bits, tiny
 
 ALWAYS = {"gradient/autoencoder", "learning_rate/autoencoder", "loss/reconstruction", "updates"}
+SHOWN = {"ae": ["reconstruction"], "classifier": []}
+"""The pictures of the families that have not both."""
 COMMON = ALWAYS | {"gap/mmd2", "gap/frechet"}
 LOGGED = {
+    "classifier": {"gradient/classifier", "learning_rate/classifier", "loss/cross_entropy", "accuracy", "updates"},
     "ae": ALWAYS,
     "vae": COMMON | {"loss/kl", "loss/negative_elbo"},
     "vaegan3": COMMON | {
@@ -51,10 +54,9 @@ def test_a_run_leaves_what_the_design_says(name: str, tmp_path: Path, data: Data
     config = tiny(name, "train.checkpoint_every=2", "train.sample_every=3", "train.evaluate_every=4")
     run = train(config, tmp_path / "new" / name, data, evaluator=lambda model, data, progress: {"psnr": 12.5})
     steps = [f"step_{step:08d}" for step in (4, 5)]
-    shown = ["reconstruction"] + ["sample"] * (name != "ae")
+    shown = SHOWN.get(name, ["reconstruction", "sample"])
     files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
-    networks = ["autoencoder"] + ["discriminator"] * name.startswith("vaegan")
-    tensors = ["average", *networks, *(f"{network}.optimizer" for network in networks)]
+    tensors = ["average", *networks(name), *(f"{network}.optimizer" for network in networks(name))]
     assert files == (
         {".lock", "config.yaml", "history.jsonl", "timing.jsonl", "model/model.safetensors", "model/config.json"}
         | {f"checkpoints/{step}/{tensor}.safetensors" for step in steps for tensor in tensors}
@@ -77,7 +79,8 @@ def test_a_run_leaves_what_the_design_says(name: str, tmp_path: Path, data: Data
     for line, images in zip(timing, (8, 8, 16, 8), strict=True):
         assert line["images_per_second"] * line["seconds"] == pytest.approx(images)
         assert line["memory_bytes"] > 1e6
-    for path in run.samples.iterdir():
+    assert run.samples.exists() == bool(shown)
+    for path in run.samples.glob("*"):
         assert Image.open(path).width == 8 * 66 + 2
     with pytest.raises(Mistake, match="holds a run already; go on with --resume"):
         train(config, run.path, data)

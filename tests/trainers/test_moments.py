@@ -22,8 +22,9 @@ FULL = "vaegan3"
 
 
 def config_of(family: str) -> Config:
-    spectral = ("model.discriminator.spectral_norm=true",) if family.startswith("vaegan") else ()
-    return tiny(family, *WORDS, *spectral)
+    spectral = ("model.discriminator.spectral_norm=true",)
+    own = {"vaegan2": spectral, "vaegan3": spectral, "classifier": ("model.classes=6",)}
+    return tiny(family, *WORDS, *own.get(family, ()))
 
 
 class Killed:

@@ -23,7 +23,7 @@ from vaegan.trainers.interrupt import Interrupts
 from vaegan.trainers.state import build_state, restore
 
 from ..forked.client import Command, Forked
-from ..tiny import EVERYTHING, FAMILIES, flat, last, left_behind, same_bits, tiny
+from ..tiny import EVERYTHING, FAMILIES, flat, last, left_behind, networks, same_bits, tiny
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +72,10 @@ def test_a_stopped_and_resumed_training_ends_as_if_nothing_had_happened(stopped:
     assert (resumed.code, resumed.err) == (0, "")
     whole, found = left_behind(stopped.folder / f"{name}-whole"), left_behind(stopped.folder / run)
     files = {path.rpartition("/")[2] for path in whole if path.endswith(".safetensors")}
-    networks = ["autoencoder"] + ["discriminator"] * name.startswith("vaegan")
     assert files == {
-        f"{file}.safetensors" for network in networks for file in (network, f"{network}.optimizer", "average", "model")
+        f"{file}.safetensors"
+        for network in networks(name)
+        for file in (network, f"{network}.optimizer", "average", "model")
     }
     # Where a signal came, a checkpoint more was written, and one that was due was the newest already.
     kept = {path for path in whole if not path.startswith("checkpoints/")} | {

@@ -18,7 +18,7 @@ from vaegan.trainers.ema import update
 from vaegan.trainers.step import frozen
 from vaegan.trainers.vaegan import discriminator_loss
 
-from ..tiny import EVERYTHING, FAMILIES, NETWORKS, farthest, flat, last, tiny
+from ..tiny import BUILDS, EVERYTHING, FAMILIES, farthest, flat, last, of_network, tiny
 from .equations import EXPECTED, batch_of, networks_of, norm, oracle, taken
 
 
@@ -27,14 +27,11 @@ def data() -> Data:
     return open_data(tiny("vae").data)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("name", "network"), BUILDS)
 def test_each_network_gets_the_gradient_of_its_equation(name: str, network: str) -> None:
-    words = [f"model.network={network}", "data.channels=3"]
-    if name != "ae":
+    words = [*of_network(name, network), "data.channels=3"]
+    if name.startswith("vae"):
         words += ["model.beta=1.5", f"model.likelihood={'laplace' if network == 'mlp' else 'gaussian'}"]
-    if name.startswith("vaegan"):
-        words += [f"model.discriminator.network={network}"]
     config = tiny(name, *words)
     networks, batch = networks_of(config), batch_of(config)
     found, _ = taken(config, networks, batch)
@@ -74,14 +71,12 @@ def test_the_two_fakes_of_the_two_way_game_share_one_weight_and_the_three_classe
         assert confusion.sum(1).tolist() == [6, 6, 6]
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("name", "network"), BUILDS)
 def test_no_parameter_is_without_gradient(name: str, network: str) -> None:
     """Where the true gradient is 0, Adam makes steps of its rounding, which differs with the number of processes."""
-    words = [f"model.network={network}", "model.depth=2"]
+    words = [*of_network(name, network), "model.depth=2"]
     if name.startswith("vaegan"):
-        words += [f"model.discriminator.network={network}", "model.discriminator.depth=2"]
-        words += ["model.discriminator.spectral_norm=true"]
+        words += ["model.discriminator.depth=2", "model.discriminator.spectral_norm=true"]
     config = tiny(name, *words)
     networks = FAMILY_OF[config.model.family].build(config)  # as a training begins
     for network_ in networks.values():
@@ -100,7 +95,7 @@ def test_logged_terms_are_those_of_the_equation() -> None:
     config = tiny("vaegan3", "model.free_bits=0")
     networks, batch = networks_of(config), batch_of(config)
     scalars = {key: value.item() for key, value in taken(config, networks, batch)[1].scalars.items()}
-    out = networks["autoencoder"](batch.images, batch.noise, batch.prior)
+    out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.noise["prior"])
     pixel = torch.distributions.Normal(out.reconstruction, config.model.scale)
     likelihood = pixel.log_prob(batch.images).sum((1, 2, 3)).mean().item()
     posterior = torch.distributions.Normal(out.posterior.mean, out.posterior.variance.sqrt())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vaegan.config import Config, dump, load_config, load_study, recipes
 from vaegan.config.comparing import differences, training_settings
 from vaegan.config.describe import keys, node, schema_text
-from vaegan.config.reading import check, parse_overrides, read_tree
+from vaegan.config.reading import check, load_features_config, parse_overrides, read_tree
 from vaegan.config.schema import StudyConfig
 from vaegan.errors import Mistake
 from vaegan.trainers.plan import plan
@@ -23,6 +23,7 @@ RUN = {
     "train": {"steps": 3, "batch_size": 8},
 }
 VAEGAN = {**RUN, "model": {**RUN["model"], "family": "vaegan"}}
+CLASSIFIER = {**RUN, "model": {"family": "classifier", "width": 8, "classes": 10}}
 
 
 @pytest.fixture
@@ -57,10 +58,11 @@ def test_shipped_recipes_load_and_can_be_built(name):
     else:
         configs = {name: load_config(name, overrides)}
     for config in configs.values():
-        assert plan(config).parameters["decoder"] > 0
+        planned = plan(config).parameters
+        assert min(planned.values()) > 0 and ("decoder" in planned) != name.endswith("/features")
 
 
-@pytest.mark.parametrize("tree", [RUN, VAEGAN, {**RUN, "model": {"family": "ae"}}])
+@pytest.mark.parametrize("tree", [RUN, VAEGAN, CLASSIFIER, {**RUN, "model": {"family": "ae"}}])
 def test_what_is_printed_reads_back_to_the_same_config(tree, write):
     config = load_config(write(tree))
     assert load_config(write(dump(config), "again.yaml")) == config
@@ -107,9 +109,9 @@ def test_words_are_read_as_yaml_1_2(text, value):
         ("train.wandb=offline", 'train.wandb: unknown key (given "offline"); did you mean track.wandb?'),
         ("model.classes=two", "model.classes: unknown key of family vae"),
         ("model.discriminator.classes=two", "model.discriminator: unknown key of family vae"),
-        ("model.family=vee", 'model.family: got "vee"; did you mean vae?; allowed: ae | vae | vaegan'),
-        ("model.family=[1]", "model.family: got [1]; allowed: ae | vae | vaegan"),
-        ("model=null", "model: got null; allowed: mapping with `family: ae | vae | vaegan`"),
+        ("model.family=vee", 'model.family: got "vee"; did you mean vae?; allowed: ae | vae | vaegan | classifier'),
+        ("model.family=[1]", "model.family: got [1]; allowed: ae | vae | vaegan | classifier"),
+        ("model=null", "model: got null; allowed: mapping with `family: ae | vae | vaegan | classifier`"),
         ("model={}", None),
         ("data=3", "data: got 3; allowed: mapping of source, root,"),
         ("data.image_size=12", "data.image_size: got 12; allowed: integer >= 8, <= 256, multiple of 8"),
@@ -170,6 +172,38 @@ def test_two_settings_that_cannot_go_together(write):
 
 
 @pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("model.classes=1", "model.classes: got 1; allowed: integer >= 2, <= 65,536"),
+        ("model.classes=null", "model.classes: got null; allowed: integer"),
+        ("model.latent_size=4", "model.latent_size: unknown key of family classifier (given 4)"),
+        ("model.network=mlp", 'model.network: unknown key of family classifier (given "mlp")'),
+        ("model.widht=8", "did you mean model.width?; allowed: family, width, depth, classes"),
+        ("model={family: classifier}", None),
+    ],
+)
+def test_a_mistake_about_a_classifier(override, expected, write):
+    name = write(CLASSIFIER)
+    assert expected in refusal(name, override) if expected else load_config(name, [override]).model.classes == 10
+
+
+def test_the_config_of_a_sets_classifier(write):
+    for name in ("digits", "digits/features"):
+        assert load_features_config(name, ["train.steps=9"]) == (
+            "digits",
+            load_config("digits/features", ["train.steps=9"]),
+        )
+    assert load_features_config(write(CLASSIFIER)) == ("given.yaml", load_config("given.yaml"))
+    write(CLASSIFIER, "digits")
+    assert load_features_config("digits")[1] == load_config("given.yaml"), "a path is first of all a path"
+    write(RUN)
+    for name in ("given.yaml", "digits/vae", "quickstart", "nope", "", "\0", "a\nb"):
+        with pytest.raises(Mistake) as caught:
+            load_features_config(name)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("content", "expected"),
     [
         (bytes(range(256)), "not YAML"),
@@ -186,7 +220,7 @@ def test_two_settings_that_cannot_go_together(write):
         ("a: &a [x,x]\nb: &b [*a,*a]\n", "aliases are not read"),
         ("model: !!python/object/apply:os.system ['touch pwned']", "only plain values are read (line 1)"),
         ("model: {family: vae}", "data: missing; allowed: mapping of source,"),
-        ("model: {width: 8}\ndata: {}\ntrain: {}", "model.family: missing; allowed: ae | vae | vaegan"),
+        ("model: {width: 8}\ndata: {}\ntrain: {}", "model.family: missing; allowed: ae | vae | vaegan | classifier"),
         ("#" * 300_000, "File too large: more than 262,144 bytes"),
         ("seed: !!int 0x" + "f" * 5000, "not YAML: invalid literal"),
         ("!!merge x: {seed: 1}", "a key must be a word (line 1)"),
@@ -238,6 +272,7 @@ def test_a_study_finds_its_recipes_beside_itself_too(write):
         ("variants.own.recip=x", "did you mean variants.own.recipe?"),
         ("variants.own.recipe=digits/vea", "did you mean digits/vae?"),
         ("variants.own.set.train.step=1", "given.yaml: variants.own (own.yaml): train.step: unknown key"),
+        ("variants.own.recipe=digits/features", "variants.own (digits/features): model.family=classifier: a study"),
         ("variants={'a/b': {recipe: own.yaml}}", None),
         ("variants={..: {recipe: own.yaml}}", "its name becomes a folder"),
     ],

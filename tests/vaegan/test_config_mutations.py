@@ -22,12 +22,13 @@ SHORT = {
     "train": {"steps": 3, "batch_size": 8},
 }
 VAE = {**SHORT, "model": {"family": "vae"}}
-WHOLE = [check(Config, tree, "whole") for tree in (SHORT, VAE)]
-TREES = [SHORT, VAE, *(config.model_dump(mode="json") for config in WHOLE)]
+CLASSIFIER = {**SHORT, "model": {"family": "classifier", "classes": 10}}
+WHOLE = [check(Config, tree, "whole") for tree in (SHORT, VAE, CLASSIFIER)]
+TREES = [SHORT, VAE, CLASSIFIER, *(config.model_dump(mode="json") for config in WHOLE)]
 FEW = (1, 1, 1, 2, 3)
 """Mutations of one config."""
 
-LEGAL = list(flat(TREES[2]).items())
+LEGAL = [*flat(TREES[3]).items(), ("model.classes", 10)]
 VALUES = [
     None, True, False, 0, 1, -1, 7, 8, 16, 64, 256, 4096, 65536, 10**8 - 1, 10**9, 2**63 - 1, 10**40, 10**400, 0.5,
     -0.0, 1e-300, 1e308, float("inf"), float("nan"), "", "x", "two", "vaegan", "mlp", "resnet", "folder", "\0",

@@ -4,7 +4,7 @@ import torch
 from vaegan.errors import Mistake
 from vaegan.models import AE, VAE, VAEGAN, Autoencoder, build_model
 
-from ..tiny import FAMILIES, NETWORKS, same_bits, tiny
+from ..tiny import AUTOENCODERS, NETWORKS, same_bits, tiny
 
 SHAPE = (1, 8, 8)
 
@@ -18,12 +18,12 @@ def images(count: int = 6) -> torch.Tensor:
 
 
 def test_each_family_is_its_own_class() -> None:
-    assert [type(built(name)) for name in FAMILIES] == [AE, VAE, VAEGAN, VAEGAN]
+    assert [type(built(name)) for name in AUTOENCODERS] == [AE, VAE, VAEGAN, VAEGAN]
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_variants_start_from_the_same_weights(network: str) -> None:
-    models = [built(name, f"model.network={network}", "model.latent_size=6") for name in FAMILIES]
+    models = [built(name, f"model.network={network}", "model.latent_size=6") for name in AUTOENCODERS]
     decoders = [model.decoder.state_dict() for model in models]
     assert all(same_bits(decoders[0], other) for other in decoders[1:])
     encoders = [model.encoder.state_dict() for model in models]
@@ -42,7 +42,7 @@ def test_weights_do_not_depend_on_the_global_generator() -> None:
     assert same_bits(first, built("vae").state_dict())
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 def test_reconstruction_decodes_the_posterior_mean(name: str) -> None:
     model, x = built(name), images()
     posterior = model.encode(x)
@@ -70,7 +70,7 @@ def test_an_autoencoder_says_that_it_cannot_be_sampled() -> None:
     assert "\n" not in str(mistake.value)
 
 
-@pytest.mark.parametrize("name", FAMILIES[1:])
+@pytest.mark.parametrize("name", AUTOENCODERS[1:])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_training_forward_is_what_the_api_does(name: str, network: str) -> None:
     model, x = built(name, f"model.network={network}").double(), images().double()
@@ -88,7 +88,7 @@ def test_training_forward_is_what_the_api_does(name: str, network: str) -> None:
         assert (to_encoder.abs().max() == 0) == (name == "vaegan2")
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 def test_bfloat16_forwards_end_in_float32(name: str) -> None:
     model, x = built(name), images()
     draws = {"ae": 0, "vae": 1}.get(name, 2)

@@ -33,7 +33,9 @@ def test_every_size_gives_the_right_shapes(network: str, size: int, channels: in
     assert decoded.shape == (2, *shape) and decoded.abs().max() <= 1
     assert build_discriminator(config.model, shape, 0)(images).logits.shape == (2, 3)
     assert torch.isfinite(decoded).all() and decoded.std() > 0.05  # neither flat nor saturated at the start
-    counted = plan(config).parameters
+    planned = plan(config)
+    counted = planned.parameters
+    assert planned.weight_bytes == 4 * (2 * (counted["encoder"] + counted["decoder"]) + counted["discriminator"])
     assert counted["encoder"] == sum(each.numel() for each in model.encoder.parameters())
     assert counted["decoder"] == sum(each.numel() for each in model.decoder.parameters())
 

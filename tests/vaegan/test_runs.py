@@ -1,5 +1,6 @@
 import json
 import os
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,13 +11,13 @@ from safetensors.torch import save_file
 import vaegan
 from vaegan.data import Data, open_data
 from vaegan.errors import Mistake
-from vaegan.models import Autoencoder
-from vaegan.runs import Run
+from vaegan.models import Autoencoder, Classifier
+from vaegan.runs import Run, load_features
 from vaegan.trainers import train
 from vaegan.trainers.recorder import Recorder
 from vaegan.trainers.state import State
 
-from ..tiny import FAMILIES, NETWORKS, last, same_bits, tiny
+from ..tiny import AUTOENCODERS, NETWORKS, last, same_bits, tiny
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,11 @@ def finished(tmp_path_factory, data: Data) -> Path:
     return train(tiny("vae"), tmp_path_factory.mktemp("runs") / "vae", data).path
 
 
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory, data: Data) -> Path:
+    return train(tiny("classifier"), tmp_path_factory.mktemp("runs") / "classifier", data).path
+
+
 @pytest.fixture
 def run(finished: Path, tmp_path: Path) -> Run:
     """A finished run to spoil."""
@@ -36,7 +42,7 @@ def run(finished: Path, tmp_path: Path) -> Run:
     return Run(tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", AUTOENCODERS)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_path, data, monkeypatch) -> None:
     averages: list[Autoencoder] = []
@@ -61,6 +67,43 @@ def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_pa
         assert torch.equal(trained.sample(9, seed=3), loaded.sample(9, seed=3))
 
 
+def test_a_loaded_classifier_is_the_trained_average_bit_for_bit(tmp_path, data, monkeypatch) -> None:
+    averages: list[Classifier] = []
+    finish = Recorder.finish
+    monkeypatch.setattr(Recorder, "finish", lambda self, state: averages.append(state.average) or finish(self, state))
+    train(tiny("classifier"), tmp_path / "run", data)
+    (trained,) = averages
+    for path in (tmp_path / "run", tmp_path / "run" / "model"):
+        loaded = load_features(path)
+        assert not loaded.training and not any(each.requires_grad for each in loaded.parameters())
+        assert same_bits(trained.state_dict(), loaded.state_dict())
+    assert not same_bits(dict(last(tmp_path / "run").tensors["classifier"]), loaded.state_dict())
+    images = torch.rand(9, 1, 8, 8) * 2 - 1
+    assert torch.equal(trained.features(images), loaded.features(images))
+    assert torch.equal(trained(images), loaded(images))
+
+
+def test_each_loader_refuses_the_others_runs(finished: Path, learnt: Path) -> None:
+    refused(learnt, f"{learnt}: the run of a Classifier, no Autoencoder; ")
+    refused(finished, f"{finished}: the run of a VAE, no Classifier; ", "`vaegan train-features`", load=load_features)
+    refused(learnt.parent, "not a run folder", load=load_features)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [({"classes": 11}, "not the weights of the model"), ({"width": 16}, "not the weights of the model"),
+     ({"depth": 2}, "not the weights of the model"), ({"width": 4096, "depth": 16}, "not the weights of the model"),
+     ({"classes": 1}, "damaged"), ({"classes": None}, "damaged"), ({"classes": "ten"}, "damaged"),
+     ({"latent_size": 4}, "damaged"), ({"family": "vae"}, "damaged"), ({"family": "clasifier"}, "damaged")],
+)  # fmt: skip
+def test_a_spoilt_description_of_a_classifier_is_a_mistake(learnt: Path, tmp_path: Path, model, reason) -> None:
+    os.system(f"cp -r {learnt / 'model'} {tmp_path / 'model'}")
+    file = tmp_path / "model" / "config.json"
+    described = json.loads(file.read_text())
+    file.write_text(json.dumps({**described, "model": {**described["model"], **model}}))
+    refused(tmp_path / "model", "config.json", reason, load=load_features)
+
+
 def test_a_float64_run_loads_as_float64(tmp_path: Path, data: Data) -> None:
     train(tiny("vae", "train.dtype=float64", "train.steps=1"), tmp_path / "run", data)
     assert vaegan.load(tmp_path / "run").sample(2).dtype == torch.float64
@@ -83,9 +126,9 @@ def test_a_run_that_has_steps_before_it_is_not_finished(run: Run) -> None:
     assert run.exists and not run.finished
 
 
-def refused(path: Path, *words: str) -> None:
+def refused(path: Path, *words: str, load: Callable[[Path], object] = vaegan.load) -> None:
     with pytest.raises(Mistake) as mistake:
-        vaegan.load(path)
+        load(path)
     assert "\n" not in str(mistake.value)
     for word in words:
         assert word in str(mistake.value)

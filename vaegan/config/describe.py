@@ -129,10 +129,9 @@ def _resolved(part: Any, definitions: Node) -> Any:
     match part:
         case {"$ref": str(reference), **others}:
             return {**_resolved(definitions[reference.rpartition("/")[2]], definitions), **others}
-        case {"oneOf": _, "discriminator": {"mapping": mapping}}:
-            return {
-                "families": {tag: _resolved({"$ref": reference}, definitions) for tag, reference in mapping.items()}
-            }
+        case {"oneOf": choices, "discriminator": {"mapping": mapping}}:  # which is in alphabetical order
+            tags = {reference: tag for tag, reference in mapping.items()}
+            return {"families": {tags[choice["$ref"]]: _resolved(choice, definitions) for choice in choices}}
         case dict():
             return {key: _resolved(value, definitions) for key, value in part.items() if key != "$defs"}
         case list():

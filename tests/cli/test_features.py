@@ -1,0 +1,187 @@
+"""`vaegan train-features`, and what the other commands make of such a run."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from vaegan.config import load_config
+from vaegan.runs import load_features
+
+SMALL = ("model.width=8", "train.batch_size=32", "track.wandb=disabled")
+BRIEF = (*SMALL, "train.steps=3")
+
+
+@pytest.fixture
+def refused(vaegan):
+    """Runs a command that must be refused, and gives its one line."""
+
+    def run(*words: object) -> str:
+        code, out, err = vaegan(*words)
+        assert (code, out) == (2, ""), err
+        assert err.startswith("vaegan: ") and err.count("\n") == 1, err
+        return err.removeprefix("vaegan: ").rstrip()
+
+    return run
+
+
+@pytest.fixture
+def features(work, vaegan) -> Path:
+    """A finished classifier."""
+    assert vaegan("train-features", "digits", *BRIEF)[0] == 0
+    return work / "runs/features/digits"
+
+
+def folder_of(work: Path, *folders: str, count: int = 6) -> tuple[str, ...]:
+    """Words that train on images in these folders."""
+    noise = np.random.default_rng(0)
+    for folder in folders:
+        (work / "images" / folder).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            pixels = noise.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(work / "images" / folder / f"{number}.png")
+    return ("data.root=images", "data.image_size=8", *BRIEF)
+
+
+def test_a_set_is_learnt_and_measured(work, vaegan):
+    longer = ("train.steps=100", "train.learning_rate=0.01", "train.evaluate_every=50")
+    code, out, err = vaegan("train-features", "digits", *SMALL, *longer)
+    assert code == 0, err
+    run = work / "runs/features/digits"
+    written = json.loads((run / "metrics.json").read_text())
+    figures, protocol = written["metrics"], written["protocol"]
+    assert figures.keys() == {
+        f"{split}/{name}" for split in ("test", "train") for name in ("accuracy", "cross_entropy")
+    }
+    assert figures["test/accuracy"] > 0.7 and figures["train/accuracy"] > 0.7, "one in ten is chance"
+    assert [(key, one["split"], one["images"], one["seed"]) for key, one in protocol.items()] == [
+        ("test", "test", 180, 0), ("train", "train", 1437, 0)
+    ]  # fmt: skip
+    shares = [f"{figures[f'{split}/accuracy']:.1%}" for split in ("test", "train")]
+    assert out == (
+        f"runs/features/digits: trained 100 steps; right about {shares[0]} of 180 test images and {shares[1]} of 1,437"
+        " train images\n"
+    )
+    lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    validated = [line["validation/accuracy"] for line in lines if "validation/accuracy" in line]
+    assert len(validated) == 2 and validated[0] < validated[1] and validated[1] > 0.7
+    assert lines[-2]["accuracy"] > lines[0]["accuracy"]
+    assert lines[-2]["loss/cross_entropy"] < lines[0]["loss/cross_entropy"]
+    assert not (run / "samples").exists(), "nothing can be drawn of it"
+
+
+def test_evaluate_measures_it_again(features, vaegan):
+    before = (features / "metrics.json").read_bytes()
+    (features / "metrics.json").unlink()
+    code, out, _ = vaegan("evaluate", features)
+    assert code == 0 and (features / "metrics.json").read_bytes() == before
+    for name, value in json.loads(before)["metrics"].items():
+        assert re.search(rf"{name} +{re.escape(f'{value:.4g}')}", out)
+    assert vaegan("evaluate", features, "--split", "validation", "--samples", 20)[0] == 0
+    protocol = json.loads((features / "metrics.json").read_text())["protocol"]
+    assert {split: one["images"] for split, one in protocol.items()} == {"validation": 20, "train": 20}
+
+
+def test_train_does_the_same_and_a_resume_measures_what_was_cut_off(features, vaegan, work):
+    assert vaegan("train", "digits/features", *BRIEF)[0] == 0
+    weights = "model/model.safetensors"
+    assert (work / "runs/digits-features" / weights).read_bytes() == (features / weights).read_bytes()
+    before, metrics = (features / weights).stat(), (features / "metrics.json").read_bytes()
+    assert "holds a run already" in vaegan("train-features", "digits", *BRIEF)[2]
+    (features / "metrics.json").unlink()
+    code, out, _ = vaegan("train-features", "digits", *BRIEF, "--resume")
+    assert code == 0 and out.startswith("runs/features/digits: finished already, with 3 steps; right about ")
+    assert (features / weights).stat() == before and (features / "metrics.json").read_bytes() == metrics
+    code, out, _ = vaegan("train-features", "digits", *BRIEF, "train.decay=constant", "--output", "longer")
+    assert code == 0
+    words = (*BRIEF, "train.decay=constant", "train.steps=5", "--output", "longer", "--resume", "--extend")
+    assert "longer: trained 5 steps; right about" in vaegan("train-features", "digits", *words)[1]
+
+
+def test_a_config_of_ones_own(work, vaegan):
+    Path("mine.yaml").write_text(yaml.safe_dump({
+        "model": {"family": "classifier", "width": 8, "classes": 6},
+        "data": {"source": "shapes", "image_size": 16, "channels": 1, "count": 60},
+        "train": {"steps": 2, "batch_size": 8}, "track": {"wandb": "disabled"},
+    }))  # fmt: skip
+    code, out, _ = vaegan("train-features", "mine.yaml", "--dry-run")
+    assert code == 0 and {"trunk", "head", "all"} <= set(re.findall(r"^ +(\w+) +[\d,]+ *$", out, re.MULTILINE))
+    assert not Path("runs").exists()
+    assert vaegan("train-features", "mine.yaml")[0] == 0
+    model = load_features("runs/features/mine")
+    assert model.image_shape == (1, 16, 16) and model.config == load_config("mine.yaml").model
+
+
+def test_folders_are_classes(work, vaegan):
+    words = folder_of(work, "cats", "dogs", "fish/cod")
+    code, _, err = vaegan("train-features", "folder64", *words)
+    assert code == 2
+    assert err == "vaegan: model.classes: 10, but the images of data.source are of 3; give model.classes=3\n"
+    assert not Path("runs").exists()
+    assert vaegan("train-features", "folder64", *words, "model.classes=3")[0] == 0
+    assert load_features("runs/features/folder64").config.classes == 3
+    shutil.move("images/fish", "fish")
+    assert "model.classes: 3, but the images of data.source are of 2" in vaegan("evaluate", "runs/features/folder64")[2]
+
+
+def test_images_without_labels(work, refused):
+    words = folder_of(work, ".", "cats")
+    for command in (("train-features", "folder64"), ("train", "folder64/features")):
+        assert refused(*command, *words).startswith("data.source: these images have no labels to learn; ")
+    for file in (work / "images").glob("*.png"):
+        file.unlink()
+    assert refused("train-features", "folder64", *words).startswith(
+        "data.source: these images have no labels to learn;"
+    )
+    assert not (work / "runs").exists()
+
+
+def test_what_is_no_classifier_is_not_trained_as_one(work, refused):
+    said = "digits/vae: model.family=vae: no classifier; use `vaegan train digits/vae`"
+    assert refused("train-features", "digits/vae") == said
+    assert "tiny.yaml: model.family=vae: no classifier" in refused("train-features", "tiny.yaml")
+    missing = "digts: neither a config file nor a set with a recipe for this; did you mean digits?; allowed: "
+    assert refused("train-features", "digts") == missing + "cifar10 | digits | folder64 | shapes"
+    assert "did you mean train.steps?" in refused("train-features", "digits", "train.step=3")
+    assert "model.classes: missing; allowed: integer >= 2" in refused(
+        "train", "tiny.yaml", "model={family: classifier}"
+    )
+    assert "--resume" in refused("train-features", "digits", "--extend")
+    held_out = refused("train-features", "digits", *BRIEF, "data.test=0")
+    assert held_out == "evaluate.split: test: the run keeps no image in it (data.test is 0)"
+    assert not (work / "runs").exists()
+
+
+def test_what_only_an_autoencoder_can_do_is_refused(features, work, refused):
+    Image.new("RGB", (8, 8)).save("a.png")
+    for words in (
+        ("sample", features),
+        ("reconstruct", features, "a.png"),
+        ("interpolate", features, "a.png", "a.png"),
+    ):
+        said = refused(*words, "-o", "x.png")
+        assert said == f"{features}: the run of a Classifier, no Autoencoder; `vaegan evaluate` measures it"
+    assert not Path("x.png").exists()
+    variants = {"vae": {"recipe": "tiny.yaml"}, "other": {"recipe": "digits/features"}}
+    Path("study.yaml").write_text(yaml.safe_dump({"title": "Two", "variants": variants}))
+    said = "study.yaml: variants.other (digits/features): model.family=classifier: a study compares autoencoders"
+    assert refused("compare", "study.yaml") == said
+
+
+@pytest.mark.long
+def test_two_processes_train_and_measure_one_classifier(work, vaegan):
+    words = ["train-features", "digits", *BRIEF, "train.dtype=float64"]
+    assert vaegan(*words, "--output", "one")[0] == 0
+    command = [sys.executable, "-m", "vaegan", *words, "--output", "two", "--processes", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("two: trained 3 steps; right about ") and done.stdout.count("\n") == 1
+    one, two = (json.loads((work / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert two["protocol"] == one["protocol"] and two["metrics"] == pytest.approx(one["metrics"], rel=1e-9)
