@@ -13,9 +13,9 @@ from vaegan.errors import Mistake
 from vaegan.images import to_uint8
 from vaegan.models import Classifier
 from vaegan.runs import Run, load_features
+from vaegan.weights import FILES, exactly, fingerprint
 
 from .evaluation import read_evaluation
-from .weights import FILES, exactly, fingerprint
 
 INCEPTION = "inception"
 """What `evaluate.features` calls the network of the FID."""
@@ -56,9 +56,7 @@ class Inception:
 
         file = FILES[INCEPTION]
         if not file.there:
-            raise Mistake(
-                f"evaluate.features: {file.path} is missing; `vaegan weights --fetch` brings it, or {instead}"
-            )
+            raise Mistake(instead.format(f"{file.path} (`vaegan weights --fetch` brings it from {file.url})"))
         state, ours = file.read(), io.BytesIO()
         torch.save(state, ours)  # the package unpickles whatever it is given, and so is given what we have written
         ours.seek(0)

@@ -20,13 +20,13 @@ from vaegan.models import Autoencoder
 from vaegan.models.vaegan import build_discriminator
 from vaegan.processes import by_the_first, from_the_first, together
 from vaegan.runs import WEIGHTS, Run, load, load_discriminator
+from vaegan.weights import FILES
 
 from .comparison import Judged
 from .controls import CONTROLS, Distorted
 from .evaluation import Evaluation, read_evaluation, write_evaluation
 from .extractors import INCEPTION
 from .runner import OF_SETS, device, evaluate, versions
-from .weights import FILES
 
 
 def judge(run: Run, config: Config, data: Data, console: Console) -> Judged:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from vaegan.errors import Mistake
 from vaegan.randomness import seeded
+from vaegan.weights import FILES, exactly, fingerprint, tensors
 
 from .metric import Pairs, PerImage
-from .weights import FILES, exactly, fingerprint, tensors
 
 Backbone = Literal["alex", "vgg", "squeeze"]
 """AlexNet, VGG-16 or SqueezeNet 1.1."""

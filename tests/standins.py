@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vaegan.evaluate.weights import FILES, WeightFile
 from vaegan.randomness import seeded
+from vaegan.weights import FILES, WeightFile
 
 BATCHES = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
 
@@ -95,7 +95,7 @@ def accepting(network: str, file: Path) -> WeightFile:
 
 def made_without_a_file(kind: type[torch.nn.Module]) -> torch.nn.Module:
     """torch-fidelity's network with random weights of sensible size, always the same."""
-    with seeded(1, "stand-in"), patch.object(torch, "load", dict), patch.object(kind, "load_state_dict"):
+    with seeded(1, "stand-in"), patch.object(torch, "load"), patch.object(kind, "load_state_dict"):
         network = kind("inception", ["2048"], feature_extractor_weights_path="none")
         for layer in network.modules():
             if isinstance(layer, torch.nn.Conv2d):

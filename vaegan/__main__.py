@@ -155,7 +155,7 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, process
         console.say(f"report: {(folder / 'report.html').absolute()}")
 
 
-for command in (showing.sample, showing.reconstruct, showing.interpolate, showing.configs):
+for command in (showing.sample, showing.reconstruct, showing.interpolate, showing.configs, showing.weights):
     cli.add_command(command)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from .console import Console
+from .errors import Mistake
 from .options import PATH, picture
 from .processes import rank
 
@@ -82,6 +83,26 @@ def configs(schema: bool) -> None:
     for name, path in listed.items():
         first_line = path.read_text(encoding="utf-8").splitlines()[0]
         click.echo(f"{name:{max(map(len, listed))}}  {first_line.lstrip('# ')}")
+
+
+@click.command(short_help="List, or fetch, the trained weights that metrics use.")
+@click.argument("networks", nargs=-1)
+@click.option("--fetch", is_flag=True, help="Bring those that are missing or damaged.")
+def weights(networks: tuple[str, ...], fetch: bool) -> None:
+    """List the files of trained weights that metrics can use: of NETWORKS, or all."""
+    from .weights import FILES
+
+    unknown = [name for name in networks if name not in FILES]
+    if unknown:
+        raise Mistake(f"{unknown[0]}: no network of a metric; there are {', '.join(FILES)}")
+    console = Console(shown=rank() == 0)
+    for name in networks or FILES:
+        file = FILES[name]
+        if fetch and (not file.there or file.damaged):
+            file.fetch()
+        state = "missing" if not file.there else "damaged" if file.damaged else "there"
+        console.say(f"{name}: for {file.use}; {file.size / 2**20:,.1f} MiB; {state}")
+        console.say(f"  file    {file.path}\n  SHA-256 {file.sha256}\n  from    {file.url}")
 
 
 def loaded(path: Path, load: Callable[[Path], T], console: Console) -> T:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits, load_sample_image
 from torch import Tensor
 
-from vaegan.evaluate.weights import FILES
+from vaegan.weights import FILES
 
 from ..standins import write_backbone
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Images
-from vaegan.evaluate.runner import Evaluation, evaluate
+from vaegan.evaluate.evaluation import Evaluation
+from vaegan.evaluate.runner import evaluate
 from vaegan.images import to_float
 from vaegan.models import VAE, Posterior
 
@@ -40,11 +41,16 @@ def split_of(pixels: Tensor) -> Images:
 
 
 def judge(
-    pixels: Tensor, distort: Distortion, *metrics: str, log_variance: float = -10.0, **config: object
+    pixels: Tensor,
+    distort: Distortion,
+    *metrics: str,
+    log_variance: float = -10.0,
+    features: str = "inception",
+    **config: object,
 ) -> Evaluation:
     """Evaluate, in one batch, reconstructions and samples that are the distorted images."""
     model = Distorting(pixels, distort, log_variance, **config)
-    settings = EvaluateConfig(metrics=metrics or ("sharpness",), batch_size=len(pixels))
+    settings = EvaluateConfig(metrics=metrics or ("sharpness",), batch_size=len(pixels), features=features)
     return evaluate(model, split_of(pixels), settings, split="test", seed=0, notify=lambda _: None)
 
 

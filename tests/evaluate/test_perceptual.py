@@ -11,9 +11,9 @@ from torch import Tensor
 
 from vaegan.errors import Mistake
 from vaegan.evaluate.perceptual import LPIPS, distance, random_network, trained_network
-from vaegan.evaluate.weights import FILES
 from vaegan.images import to_float
 from vaegan.randomness import seeded
+from vaegan.weights import FILES
 
 from ..standins import accepting
 from .controls import blur, judge, noisy

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vaegan.__main__ import main
 from vaegan.checkpoints import digest
-from vaegan.evaluate.weights import FILES
+from vaegan.weights import FILES
 
 
 def run(words: list[str]) -> None:

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from vaegan.data import opening
-from vaegan.evaluate.weights import FILES
+from vaegan.weights import FILES
 
 from ..standins import accepting
 from .world import COMMANDS, FOLDERS, World, build, mend

@@ -1,0 +1,97 @@
+"""The Fréchet distance against its closed forms and against the packages that others use."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from pytorch_fid.fid_score import calculate_frechet_distance
+from torch import Tensor
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from vaegan.evaluate.frechet import frechet, gaussian, moments
+from vaegan.evaluate.sums import added
+from vaegan.randomness import normal
+
+
+def features(count: int, size: int, name: str, decay: float = 2.0) -> Tensor:
+    """Correlated features whose variances fall over orders of magnitude, as a network's do."""
+    mixing = normal((size, size), 0, "mixing").double() / math.sqrt(size)
+    scale = torch.logspace(0, -decay, size, dtype=torch.float64)
+    shift = 0.1 * normal((size,), 0, name).double()
+    return ((normal((count, size), 1, name).double() * scale) @ mixing + shift + 0.4).float()
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    return frechet(gaussian(moments(one)), gaussian(moments(other)))
+
+
+class Given(torch.nn.Module):
+    """Features in the place of images, as torchmetrics takes a network."""
+
+    num_features = 64
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1).double()
+
+
+@pytest.mark.parametrize("size", [8, 64])
+def test_it_is_that_of_the_reference_packages(size: int) -> None:
+    one, other = features(500, size, "one"), features(400, size, "other")
+    found = distance(one, other)
+    statistics = [fid_features_to_statistics(each.double()) for each in (one, other)]
+    theirs = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    seitzers = calculate_frechet_distance(*(each[name] for each in statistics for name in ("mu", "sigma")))
+    assert found == pytest.approx(theirs, rel=1e-6) and found == pytest.approx(seitzers, rel=1e-6)
+    if size == Given.num_features:
+        metric = FrechetInceptionDistance(feature=Given(), input_img_size=(1, 8, 8), normalize=True)
+        metric.set_dtype(torch.float64)
+        metric.update(one.double().unflatten(1, (1, 8, 8)), real=True)
+        metric.update(other.double().unflatten(1, (1, 8, 8)), real=False)
+        assert found == pytest.approx(metric.compute().item(), rel=1e-6)
+    assert found > 0.01
+
+
+def test_it_has_the_closed_form_of_independent_features() -> None:
+    scale = torch.tensor([1.0, 3.0, 0.5], dtype=torch.float64)
+    exact = torch.cat([torch.eye(3), -torch.eye(3)]).double() * math.sqrt(2.5)  # of mean 0 and covariance I
+    found = distance(exact, exact * scale + torch.tensor([0.0, 2.0, 0.0]))
+    assert found == pytest.approx(4.0 + ((1 - scale) ** 2).sum().item(), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "dead"), [(500, 64, 0), (30, 64, 0), (500, 64, 20), (2, 64, 0), (1, 64, 0), (65, 64, 0)]
+)
+def test_identical_sets_are_at_no_distance(count: int, size: int, dead: int) -> None:
+    """Whatever the order in which they were added, and also where the covariance has not full rank."""
+    some = features(count, size, "one")
+    some[:, :dead] = 0
+    whole, parts = moments(some), [moments(part) for part in some.flip(0).split(7)]
+    again = parts[0]
+    for part in parts[1:]:
+        again = added(again, part)
+    one, other = gaussian(whole), gaussian(again)
+    assert 0 <= frechet(one, other) <= 1e-8 * max(one.trace, 1e-30)
+    assert one.trace == pytest.approx(some.double().var(0).sum().item() if count > 1 else 0, rel=1e-9)
+
+
+@pytest.mark.parametrize(("count", "dead"), [(30, 0), (200, 20), (64, 0), (65, 0)])
+def test_with_fewer_images_than_features_it_is_still_right(count: int, dead: int) -> None:
+    one, other = features(count, 64, "one"), features(count + 5, 64, "other")
+    one[:, :dead], other[:, :dead] = 0, 0.3
+    centred = [((each - each.mean(0)).double() / math.sqrt(len(each) - 1)) for each in (one, other)]
+    shared = np.linalg.svd((centred[0] @ centred[1].mT).numpy(), compute_uv=False).sum()
+    expected = (one.double().mean(0) - other.double().mean(0)).square().sum().item()
+    expected += sum(each.square().sum().item() for each in centred) - 2 * shared
+    assert distance(one, other) == pytest.approx(expected, rel=1e-6)
+
+
+def test_it_is_never_negative_and_falls_with_nothing() -> None:
+    for seed in range(20):
+        some = normal((40, 16), seed, "some")
+        assert distance(some, some + 1e-9) >= 0
+    assert distance(torch.zeros(5, 4), torch.zeros(9, 4)) == 0
+    assert distance(torch.zeros(5, 4), torch.ones(9, 4)) == pytest.approx(4)
+    one, other = features(100, 16, "one"), features(100, 16, "other")
+    assert distance(one, other) == pytest.approx(distance(other, one), rel=1e-9)

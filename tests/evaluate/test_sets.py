@@ -1,0 +1,92 @@
+"""KID, precision and recall, density and coverage against their reference implementations."""
+
+import math
+
+import prdc
+import pytest
+import torch
+from torch import Tensor
+from torch_fidelity.metric_kid import kid_features_to_metric
+from torch_fidelity.metric_prc import prc_features_to_metric
+from torchmetrics.image.kid import poly_mmd
+
+from vaegan.evaluate import manifold
+from vaegan.evaluate.kernel import block_values, blocks, mmd2
+from vaegan.evaluate.manifold import overlap
+from vaegan.randomness import normal
+
+
+@pytest.fixture(scope="module")
+def features() -> tuple[Tensor, Tensor]:
+    """Real ones, and others that overlap with them in part."""
+    return normal((300, 12), 0, "real"), 0.8 * normal((260, 12), 0, "other") + 0.3
+
+
+def test_kid_is_that_of_the_reference_packages(features: tuple[Tensor, Tensor]) -> None:
+    real, other = (each[:250] for each in features)
+    found = mmd2(real, other).item()
+    theirs = kid_features_to_metric(
+        other.double(), real.double(), kid_subsets=1, kid_subset_size=250, rng_seed=0, verbose=False
+    )["kernel_inception_distance_mean"]
+    assert found == pytest.approx(theirs, rel=1e-6)
+    assert found == pytest.approx(poly_mmd(real.double(), other.double()).item(), rel=1e-6)
+    assert found > 0.01
+
+
+def test_kid_of_sets_of_different_size_is_the_definition(features: tuple[Tensor, Tensor]) -> None:
+    real, other = (each[:count].double() for each, count in zip(features, (9, 7), strict=True))
+
+    def k(x: Tensor, y: Tensor) -> float:
+        return ((x @ y).item() / len(x) + 1) ** 3
+
+    expected = sum(k(x, y) for i, x in enumerate(real) for j, y in enumerate(real) if i != j) / (9 * 8)
+    expected += sum(k(x, y) for i, x in enumerate(other) for j, y in enumerate(other) if i != j) / (7 * 6)
+    expected -= 2 * sum(k(x, y) for x in real for y in other) / (9 * 7)
+    assert mmd2(real, other).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_kid_of_one_distribution_is_about_0() -> None:
+    values = torch.stack([block_values(normal((200, 8), s, "a"), normal((200, 8), s, "b")).mean() for s in range(50)])
+    assert abs(values.mean().item()) < 3 * values.std().item() / math.sqrt(50)
+    assert (values < 0).any()
+
+
+@pytest.mark.parametrize(
+    ("real", "other", "expected"),
+    [(300, 260, 10), (100, 100, 5), (10_000, 10_000, 10), (50_000, 20_000, 50), (30, 30, 1), (2, 9, 1), (39, 5000, 1)],
+)
+def test_blocks_are_many_enough_and_small_enough(real: int, other: int, expected: int) -> None:
+    assert blocks(real, other) == expected
+
+
+def test_blocks_hold_every_feature_once_and_the_same_ones_each_time(features: tuple[Tensor, Tensor]) -> None:
+    real, other = features
+    values = block_values(real, other)
+    assert values.shape == (10,) and torch.equal(values, block_values(real, other))
+    marked = other.clone()
+    marked[17] += 100
+    assert (block_values(real, marked) != values).sum() == 1  # it is in one block
+    assert values.mean().item() == pytest.approx(mmd2(real, other).item(), abs=4 * values.std().item() / math.sqrt(10))
+
+
+@pytest.mark.parametrize("rows", [2**22, 1000])
+def test_precision_recall_density_and_coverage_are_those_of_the_reference(
+    rows: int, features: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifold, "ROWS", rows)
+    real, other = features
+    found = overlap(real, other)
+    theirs = prc_features_to_metric(other.double(), real.double(), prc_neighborhood=3, verbose=False)
+    assert (found.precision, found.recall) == pytest.approx((theirs["precision"], theirs["recall"]), abs=1e-6)
+    naeems = [prdc.compute_prdc(real.numpy(), other.numpy(), nearest_k=k) for k in (3, 5)]
+    assert (found.precision, found.recall) == pytest.approx((naeems[0]["precision"], naeems[0]["recall"]))
+    assert (found.density, found.coverage) == pytest.approx((naeems[1]["density"], naeems[1]["coverage"]))
+    assert 0.1 < found.recall < 0.9 and 0.1 < found.coverage < 0.99
+
+
+def test_a_set_covers_itself_and_not_what_is_far_away(features: tuple[Tensor, Tensor]) -> None:
+    real, other = features
+    itself = overlap(real, real)
+    assert (itself.precision, itself.recall, itself.coverage) == (1, 1, 1)
+    far = overlap(real, other + 50)
+    assert (far.precision, far.recall, far.density, far.coverage) == (0, 0, 0, 0)
