@@ -1,11 +1,12 @@
 """Judging finished runs: what they score, what they cost, and what real images score in their place."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 import vaegan
 from vaegan.checkpoints import digest
@@ -53,36 +54,100 @@ def price(timing: Path) -> tuple[float, float]:
 
 
 def evaluate_run(run: Run, model: Autoencoder, config: EvaluateConfig, data: Data, console: Console) -> Evaluation:
-    """The evaluation of a run's exported model, in its `metrics.json`; all processes make it together.
+    """The evaluation of a run's exported model, in the run's folder; all processes make it together.
 
-    What lies there is used again if it was made with the same weights (the model's and those of LPIPS), images,
-    settings and versions, on the same kind of device.
+    What lies there is used again if it was made with the same weights, images, settings and versions, on the same kind
+    of device.
+    """
+
+    def make() -> Evaluation:
+        discriminator = together(lambda: load_discriminator(run))
+        name = f"{run.path.parent.name}/{run.path.name}"
+        return _evaluate(f"Evaluating {name}", model, config, data, run.config.seed, discriminator, console)
+
+    return known_or_made(run, lambda: origin(config, data, digest(run.model_folder / WEIGHTS)), make)
+
+
+def judge_controls(folder: Path, config: EvaluateConfig, data: Data, console: Console) -> dict[str, Evaluation]:
+    """What real images score, untouched and with each defect, where models are measured; all processes do this.
+
+    Their reconstructions are the real images of the split, their samples those of another one.
+
+    Args:
+        folder: Where each has a folder with its figures, which are used again as those of runs are.
+        config: What is measured, of which split.
+        data: The images.
+        console: Where progress goes.
+    """
+    images = getattr(data, config.split)
+    others = data.test if config.split == "train" else data.train
+    channels, size, _ = images[torch.zeros(1, dtype=torch.long)].shape[1:]
+    found = {}
+    for name, defect in CONTROLS.items():
+        model = Distorted(defect, (channels, size, size), others, config.samples or len(images)).to(device())
+
+        def make(name: str = name, model: Autoencoder = model) -> Evaluation:
+            return _evaluate(f"Measuring {name}", model, config, data, 0, None, console)
+
+        found[name] = known_or_made(Run(folder / name.replace(" ", "_")), lambda: origin(config, data, None), make)
+    return found
+
+
+def _evaluate(
+    title: str, model: Autoencoder, config: EvaluateConfig, data: Data, seed: int, discriminator: nn.Module | None,
+    console: Console,
+) -> Evaluation:  # fmt: skip
+    with console.progress(title, "images") as progress:
+        return evaluate(
+            model, getattr(data, config.split), config, split=config.split, seed=seed, discriminator=discriminator,
+            fingerprint=data.fingerprint, progress=progress, notify=console.note_once,
+        )  # fmt: skip
+
+
+def known_or_made(run: Run, made_of: Callable[[], dict[str, Any]], make: Callable[[], Evaluation]) -> Evaluation:
+    """An evaluation that lies in a folder, or else a new one, which is then put there; all processes do this together.
+
+    Args:
+        run: The folder.
+        made_of: Everything that the figures are a function of.
+        make: How they are made.
     """
 
     def look() -> tuple[dict[str, Any], Evaluation | None]:
-        origin = {
-            "weights": digest(run.model_folder / WEIGHTS),
-            "data": data.fingerprint,
-            "settings": config.model_dump(mode="json"),
-            "trained_lpips": "lpips" in config.metrics and FILES["alex"].there,
-            "features": feature_weights(config),
-            "versions": {"vaegan": vaegan.__version__, **versions()},
-            "device": next(model.parameters()).device.type,
-        }
-        return origin, known_evaluation(run, origin)
+        wanted = made_of()
+        return wanted, known_evaluation(run, wanted)
 
-    images, seed = getattr(data, config.split), run.config.seed
-    origin, known = from_the_first(look)
+    wanted, known = from_the_first(look)
     if known is not None:
         return known
-    with console.progress(f"Evaluating {run.path.parent.name}/{run.path.name}", "images") as progress:
-        evaluation = evaluate(
-            model, images, config, split=config.split, seed=seed, discriminator=load_discriminator(run),
-            fingerprint=data.fingerprint, progress=progress, notify=console.note_once,
-        )  # fmt: skip
-    evaluation.protocol["origin"] = origin
-    by_the_first(lambda: write_evaluation(evaluation, run))
+    evaluation = make()
+    evaluation.protocol["origin"] = wanted
+
+    def write() -> None:
+        run.path.mkdir(parents=True, exist_ok=True)
+        write_evaluation(evaluation, run)
+
+    by_the_first(write)
     return evaluation
+
+
+def origin(config: EvaluateConfig, data: Data, weights: str | None) -> dict[str, Any]:
+    """Everything that a model's figures are a function of.
+
+    Args:
+        config: What is measured.
+        data: The images.
+        weights: Hash of the model's; None: it has none.
+    """
+    return {
+        "weights": weights,
+        "data": data.fingerprint,
+        "settings": config.model_dump(mode="json"),
+        "trained_lpips": "lpips" in config.metrics and FILES["alex"].there,
+        "features": feature_weights(config),
+        "versions": {"vaegan": vaegan.__version__, **versions()},
+        "device": device(),
+    }
 
 
 def known_evaluation(run: Run, origin: Mapping[str, Any]) -> Evaluation | None:
@@ -108,26 +173,3 @@ def count_parameters(model: Autoencoder, config: Config) -> dict[str, int]:
         with torch.device("meta"):
             networks["discriminator"] = build_discriminator(config.model, model.image_shape, config.seed)
     return {name: sum(each.numel() for each in network.parameters()) for name, network in networks.items()}
-
-
-def judge_controls(data: Data, config: EvaluateConfig, console: Console) -> dict[str, Evaluation]:
-    """What real images score, untouched and with each defect, where models are measured; all processes do this.
-
-    Their reconstructions are the real images of the split, their samples those of another one.
-
-    Args:
-        data: The images.
-        config: What is measured, of which split.
-        console: Where progress goes.
-    """
-    images = getattr(data, config.split)
-    others = data.test if config.split == "train" else data.train
-    count, shape = config.samples or len(images), tuple(images[torch.zeros(1, dtype=torch.long)].shape[1:])
-    found = {}
-    for name, defect in CONTROLS.items():
-        with console.progress(f"Measuring {name}", "images") as progress:
-            found[name] = evaluate(
-                Distorted(defect, shape, others, count).to(device()), images, config, split=config.split, seed=0,
-                fingerprint=data.fingerprint, progress=progress, notify=console.note_once,
-            )  # fmt: skip
-    return found

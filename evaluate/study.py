@@ -65,7 +65,7 @@ def compare(
         name: {seed: judge(run, planned[name][seed], data, console) for seed, run in of_name.items()}
         for name, of_name in runs.items()
     }
-    controls = judge_controls(data, some.evaluate, console)
+    controls = judge_controls(output / "controls", some.evaluate, data, console)
 
     def conclude() -> Comparison:
         comparison = Comparison(study, judged, controls, command)

@@ -11,6 +11,9 @@ import pytest
 
 from vaegan.config import dump
 from vaegan.evaluate.comparison import Comparison
+from vaegan.evaluate.controls import CONTROLS
+from vaegan.evaluate.evaluation import read_evaluation
+from vaegan.runs import Run
 
 from . import worker
 from .studies import configs, run_study
@@ -26,7 +29,7 @@ def alone(folder: Path) -> Comparison:
     """A study that one process trained and judged; its runs are left, and nothing that was made of them."""
     variants = configs(names=("ae", "vae"))
     comparison = run_study(folder / "study", variants, seeds=(worker.SEED,))
-    for made in ("comparison.json", "report.html", "*/*/metrics.json"):
+    for made in ("comparison.json", "report.html", "*/*/metrics.json", "controls/*/*"):
         for file in (folder / "study").glob(made):
             file.unlink()
     (folder / "configs").mkdir()
@@ -48,8 +51,7 @@ def found(folder: Path, alone: Comparison) -> list[dict[str, Any]]:
 def close(evaluation: dict[str, Any]) -> dict[str, Any]:
     """The same figures but for the rounding of sums, of the very same protocol."""
     curves = {name: pytest.approx(curve, rel=1e-8) for name, curve in evaluation["curves"].items()}
-    return {"metrics": pytest.approx(evaluation["metrics"], rel=1e-8), "curves": curves,
-            "protocol": evaluation["protocol"]}  # fmt: skip
+    return {**evaluation, "metrics": pytest.approx(evaluation["metrics"], rel=1e-8), "curves": curves}
 
 
 def test_any_number_of_processes_is_one(found: list[dict[str, Any]]) -> None:
@@ -63,13 +65,13 @@ def test_any_number_of_processes_is_one(found: list[dict[str, Any]]) -> None:
         assert each["1"]["vae float32 29"] == expected["vae float32 29"], "launched with others, but not met"
 
 
-def test_what_is_kept_of_every_image_stays_in_order(found: list[dict[str, Any]]) -> None:
-    expected = worker.kept()
-    assert (len(expected["reconstruction"]), len(expected["sample"])) == (29 * 4, 31 * 4)
+def test_sets_of_images_are_measured_alike(found: list[dict[str, Any]]) -> None:
+    expected = worker.of_sets()
+    assert {name.partition("/")[2] for each in expected.values() for name in each["metrics"]} == {
+        "fd", "kid", "precision", "recall", "density", "coverage"
+    }  # fmt: skip
     for each in found:
-        for name in ("reconstruction", "sample"):
-            assert each["kept"][name] == expected[name]
-            assert each["kept"][f"outer/{name}"] == pytest.approx(expected[f"outer/{name}"], rel=1e-12)
+        assert each["sets"] == {metrics: close(evaluation) for metrics, evaluation in expected.items()}
 
 
 def test_every_process_is_told_of_every_round(found: list[dict[str, Any]]) -> None:
@@ -102,16 +104,20 @@ def test_a_study_is_judged_by_all_and_written_by_the_first(
 ) -> None:
     expected = json.loads(json.dumps(alone.record()))
     for each in found:
-        assert [judged for _, judged in each["study"]] == [2, 0], "what is known is used again"
+        assert [judged for _, judged in each["study"]] == [2 + len(CONTROLS), 0], "what is known is used again"
     for (anew, _), (again, _) in [each["study"] for each in found[1:]]:
         assert anew is again is None
     anew, again = (record for record, _ in found[0]["study"])
     assert anew == again == json.loads((folder / "study" / "comparison.json").read_text())
     assert (folder / "study" / "report.html").is_file()
-    assert anew["real_against_real"] == expected["real_against_real"]
+    assert anew["controls"] == {name: pytest.approx(each, rel=1e-8) for name, each in expected["controls"].items()}
     for name, variant in expected["variants"].items():
-        measured = json.loads((folder / "study" / name / f"seed_{worker.SEED}" / "metrics.json").read_text())
-        assert measured == close(json.loads(json.dumps(vars(alone.judged[name][worker.SEED].evaluation))))
+        measured = read_evaluation(Run(folder / "study" / name / f"seed_{worker.SEED}"))
+        expected_scores = alone.judged[name][worker.SEED].evaluation.scores
+        assert measured.metrics == pytest.approx(alone.judged[name][worker.SEED].evaluation.metrics, rel=1e-8)
+        assert {key: values.shape for key, values in measured.scores.items()} == {
+            key: values.shape for key, values in expected_scores.items()
+        }
         assert {key: each["mean"] for key, each in anew["variants"][name]["figures"].items()} == pytest.approx(
             {key: each["mean"] for key, each in variant["figures"].items()}, rel=1e-8
         )

@@ -3,7 +3,7 @@ import os
 import shutil
 import signal
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from vaegan.console import Console, Update
 from vaegan.data import Data, open_data
 from vaegan.errors import Interrupted, Mistake
 from vaegan.evaluate.comparison import Comparison
-from vaegan.evaluate.study import check_matched, compare, real_against_real
+from vaegan.evaluate.controls import CONTROLS, REAL
+from vaegan.evaluate.judging import judge_controls
+from vaegan.evaluate.study import check_matched, compare
 from vaegan.images import to_float, to_uint8
 from vaegan.runs import Run
 from vaegan.trainers import train
@@ -218,21 +220,22 @@ def test_other_figures_are_not_believed(damage: str, finished: tuple[Path, Compa
     run.metrics_file.write_text(text[:-20] if damage == "torn" else text)
     comparison = run_study(copied, configs(), train_run=never)
     expected = finished[1].judged["vae"][5].evaluation
-    assert comparison.judged["vae"][5].evaluation == expected
+    assert comparison.judged["vae"][5].evaluation.metrics == expected.metrics
     assert json.loads(run.metrics_file.read_text())["metrics"] == expected.metrics
 
 
 def test_weights_of_lpips_that_arrive_later_are_used(
-    copied: Path, stand_in: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    copied: Path, stand_in: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = configs("evaluate.metrics=[lpips]", "evaluate.samples=3")
+    torch_home = stand_in("alex").parents[2]
     monkeypatch.setenv("TORCH_HOME", "nowhere")
     without = run_study(copied, asked, train_run=never).first.evaluation
     assert capsys.readouterr().err.count("lpips: random features") == 1, "for all six runs"
-    monkeypatch.setenv("TORCH_HOME", str(stand_in.parents[2]))
+    monkeypatch.setenv("TORCH_HOME", str(torch_home))
     trained = run_study(copied, asked, train_run=never).first.evaluation
     assert (*without.metrics, *trained.metrics) == ("reconstruction/lpips_random", "reconstruction/lpips_alex")
-    assert trained.protocol["origin"]["backbone"] == stand_in.name
+    assert trained.protocol["origin"]["trained_lpips"] is True
     state = Run(copied / "vae" / "seed_5").metrics_file.stat().st_mtime_ns
     run_study(copied, asked, train_run=never)
     assert Run(copied / "vae" / "seed_5").metrics_file.stat().st_mtime_ns == state
@@ -246,18 +249,29 @@ def test_a_silent_study_is_judged_like_any_other(tmp_path: Path, capsys: pytest.
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("split", ["test", "train"])
-def test_real_images_are_scored_as_samples_are(split: str, photos: Tensor) -> None:
+def test_real_images_are_judged_in_the_place_of_a_model_once(copied: Path, finished: tuple[Path, Comparison]) -> None:
+    controls = finished[1].controls
+    assert set(controls) == set(CONTROLS)
+    assert {each.protocol["reconstructions"] for each in controls.values()} == {40}
+    figures = {key for key in finished[1].first.evaluation.metrics if not key.startswith(("elbo", "bits"))}
+    assert {frozenset(each.metrics) for each in controls.values()} == {frozenset(figures)}
+    files = sorted((copied / "controls").rglob("*.json"))
+    assert len(files) == len(CONTROLS)
+    before = [file.stat().st_mtime_ns for file in files]
+    again = run_study(copied, configs(), train_run=never).controls
+    assert [file.stat().st_mtime_ns for file in files] == before
+    assert {name: each.metrics for name, each in again.items()} == {
+        name: each.metrics for name, each in controls.items()
+    }
+
+
+def test_samples_of_the_floor_are_images_of_another_split(photos: Tensor, tmp_path: Path) -> None:
     blurred = to_uint8(blur(to_float(photos), 1.0))
-    real, other = split_of(photos), split_of(blurred)
-    parts = {"train": other, "test": real} if split == "test" else {"train": real, "test": other}
-    data = Data(validation=split_of(photos[:0]), classes=(), fingerprint="", **parts)
-    told: list[tuple[int, int]] = []
-    settings = EvaluateConfig(split=split, batch_size=50)
-    floor = real_against_real(data, settings, lambda *step: told.append(step))
-    assert told == [(done, 240) for done in (50, 100, 120, 170, 220, 240)]
-    metrics = judge(photos, lambda images: blur(images, 1.0)).metrics
-    assert floor == {key: pytest.approx(metrics[key], rel=1e-9) for key in metrics if key.startswith("sample/")}
-    same = Data(real, real, real, (), "")
-    assert real_against_real(same, EvaluateConfig(split=split)) == dict.fromkeys(floor, 0.0)
-    assert real_against_real(data, EvaluateConfig(metrics=("psnr",))) == {}
+    data = Data(split_of(blurred), split_of(photos[:0]), split_of(photos), (), "x")
+    settings = EvaluateConfig(metrics=("sharpness",))
+    floor = judge_controls(tmp_path, settings, data, Console(shown=False))[REAL].metrics
+    expected = judge(photos, lambda images: blur(images, 1.0)).metrics
+    assert floor == pytest.approx(
+        {key: value if key.startswith("sample/") else floor[key] for key, value in expected.items()}, rel=1e-6
+    )
+    assert floor["reconstruction/spectrum_error"] == 0

@@ -9,11 +9,11 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import cache
 from multiprocessing import get_context
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
@@ -28,9 +28,7 @@ from vaegan.config.schema import EvaluateConfig, StudyConfig, Variant
 from vaegan.console import Console, Update, silent
 from vaegan.data import Images
 from vaegan.errors import Failure, Mistake
-from vaegan.evaluate import perceptual, runner, study
-from vaegan.evaluate.metric import Metric, Pairs, Result
-from vaegan.evaluate.sums import Sums
+from vaegan.evaluate import judging, perceptual, runner, study
 from vaegan.models import Autoencoder, build_model
 from vaegan.processes import from_the_first, gathered, joined, place, rank, size
 
@@ -49,31 +47,17 @@ class Cut(Exception):
     """What a callback may raise."""
 
 
-class Kept(Metric):
-    """What a metric of sets needs: each image's features, in order, and the sum of their outer products."""
+class Pixels:
+    """Features that are pixels, whatever the batch they are in."""
 
-    uses_samples = True
+    def __call__(self, images: Tensor) -> Tensor:
+        return images.flatten(1)[:, 20:28].float()
 
     def protocol(self) -> dict[str, Any]:
-        return {}
+        return {"network": "pixels"}
 
-    def pairs(self, pairs: Pairs) -> Sums:
-        return self._of(pairs.reconstruction, pairs.start, "reconstruction")
-
-    def samples(self, images: Tensor, start: int) -> Sums:
-        return self._of(images, start, "sample")
-
-    def result(self, sums: Sums) -> Result:
-        rows = {
-            name: torch.cat([each for _, each in sorted(sums[name]["rows"], key=itemgetter(0))])
-            for name in ("reconstruction", "sample")
-        }
-        outer = {f"outer/{name}": sums[name]["outer"].flatten().tolist() for name in rows}
-        return Result({}, {name: each.flatten().tolist() for name, each in rows.items()} | outer)
-
-    def _of(self, images: Tensor, start: int, name: str) -> Sums:
-        features = images.flatten(1)[:, 20:24].double()
-        return {name: {"rows": [(start, features)], "outer": features.T @ features}}
+    def figure(self, name: str) -> str:
+        return name
 
 
 @cache
@@ -93,9 +77,11 @@ def evaluated(model: Autoencoder, count: int, progress: Update = silent, seed: i
     images = Images(digits()[:count], torch.arange(count), None, ())
     config = EvaluateConfig(batch_size=BATCH, samples=SAMPLES[count], **settings)
     with patch.object(perceptual, "random_network", network):
-        return asdict(
-            runner.evaluate(model, images, config, split="test", seed=seed, progress=progress, notify=lambda _: None)
+        evaluation = runner.evaluate(
+            model, images, config, split="test", seed=seed, progress=progress, notify=lambda _: None
         )
+    scores = {name: values.flatten().tolist() for name, values in evaluation.scores.items()}
+    return asdict(replace(evaluation, scores={})) | {"scores": scores}
 
 
 def all_cases() -> dict[str, dict]:
@@ -107,10 +93,13 @@ def all_cases() -> dict[str, dict]:
     }
 
 
-def kept() -> dict:
-    """What `Kept` finds in 29 images."""
-    with patch.object(runner, "make_metric", lambda *_: Kept()):
-        return evaluated(built("vae", "float64"), 29, metrics=("psnr",))["curves"]
+def of_sets() -> dict[str, dict]:
+    """What is measured of sets of 29 images: from sums alone, and from every image's features."""
+    with patch.object(runner, "make_extractor", lambda *_: Pixels()):
+        return {
+            " ".join(metrics): evaluated(built("vae", "float64"), 29, metrics=metrics)
+            for metrics in (("frechet",), ("frechet", "kid", "prdc"))
+        }
 
 
 def told() -> list[list[tuple[int, int]]]:
@@ -160,13 +149,19 @@ def compared(folder: Path) -> tuple[dict | None, int]:
     configs = {file.stem: load_config(file) for file in sorted((folder / "configs").iterdir())}
     described = StudyConfig(title="Tiny", variants={name: Variant(recipe=name) for name in configs}, seeds=(SEED,))
     judged = Mock(wraps=runner.evaluate)
-    firsts_own = {} if rank() == 0 else dict.fromkeys(FIRSTS_OWN, Mock(side_effect=AssertionError("not the first")))
-    with patch.multiple(study, evaluate=judged, **firsts_own):
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(judging, "evaluate", judged))
+        for module, names in FIRSTS_OWN.items() if rank() else ():
+            for name in names:
+                stack.enter_context(patch.object(module, name, side_effect=AssertionError("not the first")))
         comparison = study.compare(described, configs, folder / "study", Mock(), Console(shown=False))
     return comparison and comparison.record(), judged.call_count
 
 
-FIRSTS_OWN = ("read_metrics", "write_metrics", "real_against_real", "write_comparison", "write_report")
+FIRSTS_OWN = {
+    judging: ("read_evaluation", "write_evaluation"),
+    study: ("write_comparison", "write_report"),
+}
 """What the first process of a study does alone."""
 
 
@@ -185,7 +180,7 @@ def main(folder: Path) -> dict[str, Any]:
         found[str(world)] = all_cases()
         if world < size():
             distributed.destroy_process_group()
-    found["kept"], found["told"], found["cut"] = kept(), told(), cut()
+    found["sets"], found["told"], found["cut"] = of_sets(), told(), cut()
     found["broken"] = refused(lambda: evaluated(broken(), 29, metrics=("sharpness",)))
     found["unlike"] = refused(lambda: evaluated(built("ae", "float32"), 29, seed=rank(), metrics=("psnr",)))
     found["study"] = [compared(folder) for _ in range(2)]
