@@ -4,7 +4,6 @@ import base64
 import math
 import platform
 import shlex
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from os.path import relpath
@@ -41,8 +40,6 @@ COLUMNS = 12
 """Real images, and images of each row."""
 SAMPLES = 2 * COLUMNS
 """Of each variant."""
-OWN_PROTOCOL = ("origin", "seed", "samples", "elbo", "iwae", "confusion")
-"""What may differ between the runs of one study."""
 STYLES = {"sharper": "yes", "less sharp": "no"}
 """Of an answer; others are open."""
 DEFECTS = {
@@ -129,7 +126,7 @@ def write_report(comparison: Comparison, data: Data, path: Path) -> None:
         files={name: _csv_uri(text) for name, text in write_tables(comparison, path.parent).items()},
         commands={name: _commands(comparison, name, path.parent) for name in comparison.names},
         versions=_versions(comparison),
-        protocol=_common_protocol(comparison),
+        protocol=_text(_common_protocol(comparison)),
         configs={name: dump(comparison.judged[name][seed].config) for name in comparison.names},
         protocols={name: _own_protocols(comparison, name) for name in comparison.names},
         version=vaegan.__version__,
@@ -237,17 +234,24 @@ def _versions(comparison: Comparison) -> dict[str, str]:
     return {"vaegan": vaegan.__version__, "python": platform.python_version(), **protocol["versions"]}
 
 
-def _common_protocol(comparison: Comparison) -> str:
-    protocol = comparison.first.evaluation.protocol
-    return _text((key, value) for key, value in protocol.items() if key not in OWN_PROTOCOL)
+def _common_protocol(comparison: Comparison) -> dict[str, Any]:
+    """What all runs were judged by alike."""
+    protocols = [run.evaluation.protocol for runs in comparison.judged.values() for run in runs.values()]
+    return {
+        key: value
+        for key, value in protocols[0].items()
+        if all(key in each and each[key] == value for each in protocols)
+    }
 
 
 def _own_protocols(comparison: Comparison, name: str) -> dict[int, str]:
+    """What is particular to each run of a variant."""
+    common = _common_protocol(comparison)
     return {
-        seed: _text((key, run.evaluation.protocol[key]) for key in OWN_PROTOCOL if key in run.evaluation.protocol)
+        seed: _text({key: value for key, value in run.evaluation.protocol.items() if key not in common})
         for seed, run in comparison.judged[name].items()
     }
 
 
-def _text(items: Iterable[tuple[str, Any]]) -> str:
-    return yaml.safe_dump(dict(items), sort_keys=False, allow_unicode=True)
+def _text(found: dict[str, Any]) -> str:
+    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True)

@@ -47,7 +47,7 @@ def _plot(comparison: Comparison, title: str, key: str, other: str) -> Plot:
     edge = x.end + ROOM / 2 if lacking else None
     marks = [mark for name, found in points.items() for mark in _marks(name, found, (key, other), x, y, edge)]
     along = ticks(x) + ([Tick(edge, "no rate")] if edge else [])
-    note = f"No bits are counted for {', '.join(lacking)}, whose codes are not drawn from a distribution."
+    note = f"There is no rate of {', '.join(lacking)}: it is the divergence of a posterior from the prior."
     return Plot(
         title, along, ticks(y), figure(key).name, figure(other).name, marks=marks, edge=x.end if lacking else None,
         note=note if lacking else "",

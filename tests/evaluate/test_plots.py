@@ -124,6 +124,10 @@ def test_rate_distortion_and_perception(study: Comparison) -> None:
     assert inside(rate) and inside(perception)
     assert [mark.name for mark in rate.marks if not mark.faint] == study.names
     assert len(rate.marks) == 3 * len(study.names)
+    for plot in (rate, perception):
+        for name in study.names:
+            *seeds, mean = [(mark.x, mark.y) for mark in plot.marks if mark.name == name]
+            assert mean == pytest.approx([sum(values) / 2 for values in zip(*seeds, strict=True)])
     places = {mark.name: mark.x for mark in rate.marks if not mark.faint}
     assert rate.edge is not None
     assert places["ae"] > rate.edge > max(places["vae"], places["vaegan3"])

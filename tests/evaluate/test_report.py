@@ -19,6 +19,7 @@ from vaegan.evaluate.report import COLUMNS, SAMPLES, confusions
 from vaegan.images import to_float, to_uint8
 
 from .reports import HOSTILE, NAMES, Outline, plain_study, report_of, reworded
+from .studies import configs, run_study
 
 LINKS = ("src", "href", "srcset", "data", "action", "formaction", "poster", "background", "xlink:href")
 
@@ -198,3 +199,16 @@ def test_the_exact_configs_and_protocols_are_there(study: Comparison, page: str)
         assert study.judged[name][5].run.config_file.read_text() in blocks
     versions = study.first.evaluation.protocol["versions"]
     assert all(f"{package} <b>{number}</b>" in page for package, number in versions.items())
+
+
+def test_a_study_that_has_next_to_nothing_has_a_report(tmp_path: Path) -> None:
+    variants = configs("evaluate.metrics=[psnr]", "data.test=0.0006", names=("ae",))
+    comparison = run_study(tmp_path / "study", variants, seeds=(5,))
+    page = report_of(comparison, tmp_path)
+    outline = Outline(page)
+    assert "There is one variant, and nothing to compare it with." in outline.text("p")
+    sections = [section["aria-labelledby"] for section in outline.all("section")]
+    assert sections == ["verdict", "reconstructions", "samples", "figures", "training", "price", "made"]
+    assert len(open_data(comparison.first.config.data).test) == 1
+    assert len(outline.all("img")) == 5, "a real image and its reconstruction, in their views"
+    assert (tmp_path / "effects.csv").read_text().count("\n") == 1

@@ -185,8 +185,13 @@ def test_a_phone_shows_what_is_enlarged(page: Page) -> None:
 
 
 def test_it_can_be_printed(page: Page) -> None:
-    page.call("Emulation.setEmulatedMedia", media="print")
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    page.call("Emulation.setEmulatedMedia", media="print", features=dark)
+    colours = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color"))
+    assert [luminance(colour) > 0.5 for colour in colours] == [True, False], "ink is dark on paper"
     assert page.evaluate("[...document.querySelectorAll('pre')].every(e => e.checkVisibility())"), "the configs as well"
     assert not page.evaluate("document.querySelector('.views').checkVisibility()")
+    page.call("Emulation.setDeviceMetricsOverride", width=700, height=1000, deviceScaleFactor=1, mobile=False)
+    assert page.evaluate("document.documentElement.scrollWidth") == 700, "all columns fit on paper"
     assert page.call("Page.printToPDF")["data"]
     page.call("Emulation.setEmulatedMedia", media="")

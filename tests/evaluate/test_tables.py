@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
+from vaegan.evaluate import control_rows as control_rows_file
 from vaegan.evaluate.comparison import Comparison
 from vaegan.evaluate.control_rows import control_rows, laplacian_ratio
 from vaegan.evaluate.resampling import Estimate
@@ -113,3 +114,13 @@ def test_controls_see_every_defect_and_the_laplacian_takes_noise_for_sharpness(
         assert ("coherence" in found["noisy"].seen) == (kind == "reconstruction")
         value = found["noisy"].values["spectrum_error"]
         assert value == comparison.controls["noisy"].metrics[f"{kind}/spectrum_error"]
+
+
+def test_a_defect_is_seen_only_where_the_whole_interval_is_worse(
+    study: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"spectrum_error": Estimate(0.1, 0.02, 0.06, 0.14, 0.0), "kurtosis_gap": Estimate(0.1, 0.1, -0.1, 0.3, 0.3)}
+    monkeypatch.setattr(control_rows_file, "raised", lambda *_: found)
+    rows = {row.name: row for row in control_rows(study)["sample"]}
+    assert rows["noisy"].seen == {"spectrum_error"}
+    assert rows["real images"].seen == frozenset()
