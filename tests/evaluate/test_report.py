@@ -12,9 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from vaegan import load
-from vaegan.data import open_data
+from vaegan.data import Images, open_data
 from vaegan.evaluate.comparison import Comparison
-from vaegan.evaluate.pictures import STEPS, amplification, detail
+from vaegan.evaluate.controls import Distorted
+from vaegan.evaluate.pictures import STEPS, amplification, detail, reconstructions
 from vaegan.evaluate.report import COLUMNS, SAMPLES, confusions
 from vaegan.images import to_float, to_uint8
 
@@ -143,6 +144,18 @@ def pixels(uri: str) -> np.ndarray:
     head, _, body = uri.partition(",")
     assert head == "data:image/png;base64"
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(body))))
+
+
+def test_small_differences_and_soft_detail_are_amplified_by_what_is_said() -> None:
+    real = (60 + 10 * torch.rand(4, 1, 8, 8)).byte()
+    darker = Distorted(lambda images: images - 8 / 127.5, (1, 8, 8), Images(real, torch.arange(4), None, ()), 4)
+    found = reconstructions({"darker": darker}, real)
+    assert (found.difference, found.detail) == (16, 16)
+    shown = found.sheet.columns[2].tiles[1]
+    assert shown is not None
+    assert np.array_equal(pixels(shown.views["difference"]), np.full((8, 8), 16 * 8))
+    grain = 128 + 16 * detail(real - 8)[2, 0]
+    assert np.array_equal(pixels(shown.views["detail"]), grain.round().clamp(0, 255).byte().numpy())
 
 
 def test_amplification_clips_almost_nothing() -> None:
