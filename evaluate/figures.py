@@ -66,6 +66,7 @@ _COVERAGE = "Share of the real images that have one of these nearby."
 _ELBO = "Lower bound of the log-probability of an image."
 _IWAE = "A closer lower bound, from several codes of each image."
 _BITS = "Bits for each value of an image if the model were used to compress it."
+_RATE = "Divergence of an image’s posterior from the prior: what its code costs."
 _GAP = "Distance of the real images’ codes from the prior that samples are drawn from."
 _CONFUSION = "Share of images whose origin the run’s own discriminator still tells, balanced."
 _MEMORY = (
@@ -112,6 +113,7 @@ FIGURES: dict[str, Figure] = {
     **_of_sets(SAMPLE),
     "elbo": Figure(LIKELIHOOD, "ELBO, nats", _ELBO, "higher", None, "{:,.1f}".format),
     "bits_per_dim": Figure(LIKELIHOOD, "bits/dim", _BITS, "lower"),
+    "rate": Figure(LIKELIHOOD, "rate, bits per image", _RATE, None, None, "{:,.1f}".format),
     "iwae": Figure(LIKELIHOOD, "importance-weighted bound, nats", _IWAE, "higher", None, "{:,.1f}".format),
     "iwae_bits_per_dim": Figure(LIKELIHOOD, "importance-weighted bits/dim", _BITS, "lower"),
     "gap/mmd2": Figure(CODES, "gap to the prior, MMD²", _GAP, "lower", write=_four),

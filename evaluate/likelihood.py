@@ -74,8 +74,8 @@ def log_probability(pixels: Tensor, mean: Tensor, likelihood: str, scale: float)
 class ELBO(Metric):
     """Mean over the images of log P(x | z) - KL(q(z | x) || N(0, I)) for one z from q(z | x).
 
-    The bound of the model with beta = 1 and without free bits, whatever it was trained with, and
-    bits/dim = -ELBO / (values per image * log 2).
+    The bound of the model with beta = 1 and without free bits, whatever it was trained with,
+    bits/dim = -ELBO / (values per image * log 2), and the rate, which is the mean of KL / log 2.
 
     Args:
         config: Of the model.
@@ -94,12 +94,15 @@ class ELBO(Metric):
         """The images' own bounds, by what the decoder says of a sample of their codes."""
         config, posterior = self.config, pairs.posterior
         log_likelihood = log_probability(pairs.pixels, pairs.likelihood_mean, config.likelihood, config.scale)
-        divergence = kl_standard_normal(posterior.mean.double(), posterior.log_variance.double())
-        return {"values": rows(pairs.start, log_likelihood.flatten(1).sum(1) - divergence.sum(1))}
+        divergence = kl_standard_normal(posterior.mean.double(), posterior.log_variance.double()).sum(1)
+        bounds = log_likelihood.flatten(1).sum(1) - divergence
+        return {"values": rows(pairs.start, bounds), "divergence": rows(pairs.start, divergence)}
 
     def result(self, sums: Sums) -> Result:
-        """Nats per image, and bits per value of an 8-bit image."""
-        return bound("elbo", "bits_per_dim", in_order(sums["values"]), self.values)
+        """Nats per image, bits per value of an 8-bit image, and bits of its code."""
+        found = bound("elbo", "bits_per_dim", in_order(sums["values"]), self.values)
+        found.metrics["rate"] = in_order(sums["divergence"]).mean().item() / math.log(2)
+        return found
 
 
 class ImportanceWeighted(Metric):

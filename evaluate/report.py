@@ -1,57 +1,97 @@
 """One page that shows a comparison: no script, no request, everything inside."""
 
 import base64
-import io
-from collections.abc import Iterable, Mapping
+import math
+import platform
+import shlex
 from dataclasses import dataclass
 from itertools import groupby
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from torch import Tensor
 
 import vaegan
 from vaegan.checkpoints import write_text
 from vaegan.config import dump
 from vaegan.data import Data
-from vaegan.images import to_float, to_picture, to_uint8
-from vaegan.models import Autoencoder
+from vaegan.losses.adversarial import NAMES, PREDICTED
 from vaegan.runs import load
 
 from .comparison import Comparison
-from .figures import ARROWS
-from .spectrum_plot import Plot, spectrum_plot
-from .verdict import Kind
+from .control_rows import COHERENCE, FIGURES, LEAST, control_rows
+from .controls import AMOUNT, CHECKERBOARD, NOISE, REAL, SOFTNESS
+from .figures import ARROWS, Figure, duration, figure, in_order, memory
+from .findings import Effect, Finding, difference, probability
+from .pictures import SOFTNESS as BLUR
+from .pictures import VIEWS, interpolations, reconstructions, samples
+from .plots import Plot
+from .resampling import Estimate
+from .spectrum_plot import spectrum_plot
+from .tables import write_tables
+from .tradeoff_plots import tradeoff_plots
+from .training_plots import training_plots
+from .verdict import LEVEL
 
 COLUMNS = 12
 """Real images, and images of each row."""
 SAMPLES = 2 * COLUMNS
 """Of each variant."""
-OWN_PROTOCOL = ("origin", "seed", "samples", "elbo")
-"""What may differ between the runs of one study."""
+STYLES = {"sharper": "yes", "less sharp": "no"}
+"""Of an answer; others are open."""
+DEFECTS = {
+    "blurred": f"Gaussian blur of {SOFTNESS:g} pixels",
+    "noisy": f"white noise of {NOISE:g}",
+    "checkered": f"checkerboard of ±{CHECKERBOARD:g}",
+    "over-sharpened": f"unsharp mask of {AMOUNT:g}",
+}
+"""What was done to the images of each control, in units of [-1, 1]."""
 
 
 @dataclass(frozen=True)
-class Strip:
-    """A row of images."""
+class Bar:
+    """What one variant costs."""
 
     name: str
-    """The variant; empty: the real images."""
-    caption: str
-    """What they are."""
-    images: list[str]
-    """Data URIs; none where the variant cannot make any."""
+    share: float
+    """Of the longest bar, from 0 to 1."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Shift:
+    """One row of the table of effects."""
+
+    effect: Effect
+    figure: Figure
+    difference: str
+    interval: str
+    p: str
+    size: str
+    verdict: str
+    """`better`, `worse`, or empty: the difference may be chance, or neither way is better."""
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """What a variant's discriminator takes images for, all seeds together."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: dict[str, list[float]]
+    """Shares of each origin."""
 
 
 def write_report(comparison: Comparison, data: Data, path: Path) -> None:
-    """Write `report.html`; whoever looks finds the old page or the new one.
+    """Write `report.html`, and beside it the tables as CSV; whoever looks finds old files or new ones.
 
     Args:
         comparison: What is shown; images are those of the first seed's runs.
         data: The study's images.
-        path: The file.
+        path: The page.
     """
     seed = comparison.study.seeds[0]
     models = {name: load(runs[seed].run.path) for name, runs in comparison.judged.items()}
@@ -59,60 +99,44 @@ def write_report(comparison: Comparison, data: Data, path: Path) -> None:
     real = split[split.spread(COLUMNS)]
     page = _environment().get_template("report.html.j2").render(
         comparison=comparison,
+        names=comparison.names,
         config=comparison.first.config,
         evaluated=comparison.first.evaluation.protocol["reconstructions"],
         findings=_by_variant(comparison),
-        reconstructions=reconstruction_strips(models, real),
-        samples=sample_strips(models, SAMPLES, seed),
-        sampled=SAMPLES,
+        styles=STYLES,
+        reconstructions=reconstructions(models, real),
+        views=VIEWS,
+        blur=BLUR,
+        samples=samples(models, SAMPLES, seed),
+        interpolations=interpolations(models, real),
         groups=[(name, list(rows)) for name, rows in groupby(comparison.rows(), lambda row: row.figure.group)],
         arrows=ARROWS,
-        plots=plots(comparison),
-        protocol=_common_protocol(comparison),
+        shifts=shifts(comparison),
+        level=LEVEL,
+        controls=control_rows(comparison),
+        control_figures=_control_figures(),
+        least=LEAST,
+        untouched=REAL,
+        defects=DEFECTS,
+        confusions=confusions(comparison),
+        spectra=spectra(comparison),
+        training=training_plots(comparison),
+        tradeoffs=tradeoff_plots(comparison),
+        bars=bars(comparison),
+        files={name: _csv_uri(text) for name, text in write_tables(comparison, path.parent).items()},
+        commands={name: _commands(comparison, name, path.parent) for name in comparison.names},
+        versions=_versions(comparison),
+        protocol=_text(_common_protocol(comparison)),
         configs={name: dump(comparison.judged[name][seed].config) for name in comparison.names},
-        protocols={name: _own_protocol(comparison, name) for name in comparison.names},
+        protocols={name: _own_protocols(comparison, name) for name in comparison.names},
         version=vaegan.__version__,
     )  # fmt: skip
     write_text(path, page)
 
 
-def reconstruction_strips(models: Mapping[str, Autoencoder], real: Tensor) -> list[Strip]:
-    """The real images, and below them what each model makes of the same.
-
-    Args:
-        models: By variant.
-        real: uint8, shape (N, C, S, S).
-    """
-    strips = [Strip("", "real images", data_uris(real))]
-    for name, model in models.items():
-        images = model.reconstruct(to_float(real).to(next(model.parameters())))
-        strips.append(Strip(name, "reconstructions", data_uris(to_uint8(images))))
-    return strips
-
-
-def sample_strips(models: Mapping[str, Autoencoder], count: int, seed: int) -> list[Strip]:
-    """What each model draws from its prior, from the same codes."""
-    return [
-        Strip(name, "samples", data_uris(to_uint8(model.sample(count, seed))))
-        if model.has_prior
-        else Strip(name, "samples", [])
-        for name, model in models.items()
-    ]
-
-
-def data_uris(images: Tensor) -> list[str]:
-    """Each image, uint8 (N, C, S, S), as a PNG inside its address."""
-    uris = []
-    for image in images:
-        file = io.BytesIO()
-        to_picture(image).save(file, "PNG", optimize=True)
-        uris.append("data:image/png;base64," + base64.b64encode(file.getvalue()).decode())
-    return uris
-
-
-def plots(comparison: Comparison) -> dict[str, Plot]:
+def spectra(comparison: Comparison) -> list[Plot]:
     """Of reconstructions and of samples, those that were measured: the first seed's power beside the real images'."""
-    found = {}
+    found = []
     for kind in ("reconstruction", "sample"):
         curves = {}
         for name, runs in comparison.judged.items():
@@ -120,8 +144,58 @@ def plots(comparison: Comparison) -> dict[str, Plot]:
             if f"spectrum_error/{kind}" in measured:
                 curves[name] = measured["frequency"], measured[f"spectrum_error/{kind}"]
         if curves:
-            found[f"{kind.capitalize()}s"] = spectrum_plot(curves)
+            found.append(spectrum_plot(f"{kind.capitalize()}s", curves))
     return found
+
+
+def bars(comparison: Comparison) -> dict[str, list[Bar]]:
+    """Time, memory and size of each variant."""
+    written = {"seconds": duration, "memory_bytes": memory, "parameters": "{:,.0f}".format}
+    found = {}
+    for key, write in written.items():
+        means = {name: comparison.spreads(name)[key].mean for name in comparison.names}
+        most = max(means.values()) or 1.0
+        found[figure(key).label] = [Bar(name, mean / most, write(mean)) for name, mean in means.items()]
+    return found
+
+
+def shifts(comparison: Comparison) -> dict[str, list[Shift]]:
+    """The effects of each variant, as a table shows them."""
+    found: dict[str, list[Shift]] = {name: [] for name in comparison.names[1:] if comparison.effects}
+    order = in_order({effect.key for effect in comparison.effects})
+    for effect in sorted(comparison.effects, key=lambda effect: order.index(effect.key)):
+        found[effect.variant].append(_shift(effect))
+    return found
+
+
+def confusions(comparison: Comparison) -> list[Confusion]:
+    """Of the variants that have a discriminator."""
+    found = []
+    for name, runs in comparison.judged.items():
+        matrices = [run.evaluation.matrices.get("discriminator/confusion") for run in runs.values()]
+        if counts := [torch.tensor(matrix, dtype=torch.float64) for matrix in matrices if matrix]:
+            total = torch.stack(counts).sum(0)
+            shares = (total / total.sum(1, keepdim=True).clamp_min(1)).tolist()
+            found.append(Confusion(name, PREDICTED[total.shape[1]], dict(zip(NAMES, shares, strict=True))))
+    return found
+
+
+def _shift(effect: Effect) -> Shift:
+    described, found = figure(effect.key), effect.estimate
+    text, _, rest = difference(found, _digits(found)).partition(" ")
+    better = (found.value > 0) == (described.better == "higher")
+    sure = effect.corrected < LEVEL and described.better is not None
+    return Shift(
+        effect, described, text, rest.strip("()").removeprefix("95 %: "), probability(effect.corrected),
+        "" if effect.size is None else f"{effect.size:+.2f}".replace("-", "−"),
+        ("better" if better else "worse") if sure else "",
+    )  # fmt: skip
+
+
+def _digits(found: Estimate) -> int:
+    """Decimals that leave two figures of the reach of an interval, 6 at most."""
+    reach = found.high - found.value
+    return min(6, max(0, 1 - math.floor(math.log10(reach)))) if 0 < reach < math.inf else 3
 
 
 def _environment() -> Environment:
@@ -134,22 +208,50 @@ def _environment() -> Environment:
     )
 
 
-def _by_variant(comparison: Comparison) -> dict[str, dict[Kind, Any]]:
-    found: dict[str, dict[Kind, Any]] = {name: {} for name in comparison.names[1:]}
-    for finding in comparison.findings:
-        found[finding.variant][finding.kind] = finding
-    return found
+def _by_variant(comparison: Comparison) -> dict[str, list[Finding]]:
+    return {
+        name: [finding for finding in comparison.findings if finding.variant == name] for name in comparison.names[1:]
+    }
 
 
-def _common_protocol(comparison: Comparison) -> str:
+def _control_figures() -> dict[str, Figure]:
+    return {name: figure(f"reconstruction/{name}") for name in (FIGURES[0], COHERENCE, *FIGURES[1:])}
+
+
+def _csv_uri(text: str) -> str:
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()
+
+
+def _commands(comparison: Comparison, name: str, folder: Path) -> str:
+    """What trains and judges the runs of a variant again, in the study's folder."""
+    places = [shlex.quote(relpath(judged.run.path, folder)) for judged in comparison.judged[name].values()]
+    again = [f"vaegan train {place}/config.yaml --output again/{place}" for place in places]
+    return "\n".join([*again, *(f"vaegan evaluate {place}" for place in places)])
+
+
+def _versions(comparison: Comparison) -> dict[str, str]:
     protocol = comparison.first.evaluation.protocol
-    return _text((key, value) for key, value in protocol.items() if key not in OWN_PROTOCOL)
+    return {"vaegan": vaegan.__version__, "python": platform.python_version(), **protocol["versions"]}
 
 
-def _own_protocol(comparison: Comparison, name: str) -> str:
-    protocol = comparison.judged[name][comparison.study.seeds[0]].evaluation.protocol
-    return _text((key, protocol[key]) for key in OWN_PROTOCOL if key in protocol)
+def _common_protocol(comparison: Comparison) -> dict[str, Any]:
+    """What all runs were judged by alike."""
+    protocols = [run.evaluation.protocol for runs in comparison.judged.values() for run in runs.values()]
+    return {
+        key: value
+        for key, value in protocols[0].items()
+        if all(key in each and each[key] == value for each in protocols)
+    }
 
 
-def _text(items: Iterable[tuple[str, Any]]) -> str:
-    return yaml.safe_dump(dict(items), sort_keys=False, allow_unicode=True)
+def _own_protocols(comparison: Comparison, name: str) -> dict[int, str]:
+    """What is particular to each run of a variant."""
+    common = _common_protocol(comparison)
+    return {
+        seed: _text({key: value for key, value in run.evaluation.protocol.items() if key not in common})
+        for seed, run in comparison.judged[name].items()
+    }
+
+
+def _text(found: dict[str, Any]) -> str:
+    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True)

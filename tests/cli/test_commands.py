@@ -131,7 +131,7 @@ def test_evaluate_writes_metrics(trained, vaegan):
     code, out, _ = vaegan("evaluate", trained)
     assert code == 0 and str(trained) in out and f"written to {trained}/metrics.json" in out
     first = json.loads((trained / "metrics.json").read_text())
-    assert first["metrics"].keys() == {"reconstruction/psnr", "elbo", "bits_per_dim"}
+    assert first["metrics"].keys() == {"reconstruction/psnr", "elbo", "bits_per_dim", "rate"}
     for name, value in first["metrics"].items():
         assert re.search(rf"{name} +{re.escape(f'{value:.4g}')}", out)
     assert vaegan("evaluate", trained, "--metrics", "psnr, sharpness", "--samples", 5, "--split", "train")[0] == 0

@@ -11,6 +11,7 @@ from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.evaluate.likelihood import gaussian_log_interval, laplace_log_interval, log_probability
 from vaegan.evaluate.runner import evaluate
+from vaegan.images import to_float
 from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD
 from vaegan.models import VAE
 from vaegan.randomness import normal
@@ -118,6 +119,12 @@ def test_bits_per_dim_is_the_code_length_of_8_bit_images(digits: Tensor) -> None
     chance = torch.randint(0, 256, (50, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     found = judge(chance, lambda images: 0.5 * images, "elbo", log_variance=-1.0, scale=0.4).metrics["bits_per_dim"]
     assert 8 < found < 9.5  # uniform noise has 8 bits, and no code is shorter
+
+
+def test_the_rate_is_the_divergence_in_bits(digits: Tensor) -> None:
+    found = judge(digits, lambda images: images, "elbo", log_variance=-1.0).metrics["rate"]
+    squares = to_float(digits, torch.float64).square().flatten(1).sum(1).mean().item()
+    assert found == pytest.approx(0.5 * (squares + 64 * (math.exp(-1.0) - 1 + 1)) / math.log(2), rel=1e-6)
 
 
 def test_each_images_noise_is_its_own_whatever_the_batch(digits: Tensor) -> None:

@@ -40,7 +40,7 @@ def test_every_figure_and_choice_is_there(config: VAEConfig, photos: Tensor) -> 
     gaps = ("laplacian_gap", "spectrum_error", "kurtosis_gap")
     paired = ("psnr", "ssim", "lpips_random", "coherence", *gaps)
     names = {f"reconstruction/{name}" for name in paired} | {f"sample/{name}" for name in gaps}
-    assert set(evaluation.metrics) == names | {"elbo", "bits_per_dim", "gap/mmd2", "gap/frechet"}
+    assert set(evaluation.metrics) == names | {"elbo", "bits_per_dim", "rate", "gap/mmd2", "gap/frechet"}
     assert all(isinstance(value, float) and math.isfinite(value) for value in evaluation.metrics.values())
     expected = {"split": "test", "reconstructions": 20, "samples": 20, "of": 20, "resolution": 32, "channels": 3,
                 "code": "posterior mean", "seed": 0, "batch_size": 64, "dtype": "float32",
@@ -93,7 +93,7 @@ def test_nothing_is_drawn_that_no_metric_needs(digits: Tensor) -> None:
 
     model = NoSamples(VAEConfig(**SIZES), (1, 8, 8), 0)
     assert set(measured(model, digits[:9], metrics=("psnr", "elbo")).metrics) == {
-        "reconstruction/psnr", "elbo", "bits_per_dim"
+        "reconstruction/psnr", "elbo", "bits_per_dim", "rate"
     }  # fmt: skip
 
 

@@ -1,0 +1,174 @@
+"""The images of the report: rows of variants, columns of what they have in common, each image in several views."""
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from vaegan.images import to_float, to_picture, to_uint8
+from vaegan.models import Autoencoder
+
+IMAGE, DIFFERENCE, DETAIL = "image", "difference", "detail"
+"""The views of a reconstruction."""
+VIEWS = {IMAGE: "Images", DIFFERENCE: "Difference", DETAIL: "Fine detail"}
+"""Their names."""
+SOFTNESS = 1.0
+"""Standard deviation in pixels of the blur that fine detail is left over from."""
+FACTORS = (32, 16, 8, 4, 2, 1)
+"""By which differences and detail may be amplified."""
+MOST_CLIPPED = 0.01
+"""Share of the values that an amplification may push over the edge."""
+PAIRS, STEPS = 3, 9
+"""Pairs of images that are interpolated, and images from one to the other."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One image."""
+
+    description: str
+    """What it is."""
+    views: dict[str, str]
+    """Data URI of each view that there is."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Images that have something in common."""
+
+    title: str
+    """What."""
+    tiles: list[Tile | None]
+    """Of each row; None: there is none."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Rows and columns of images."""
+
+    rows: list[str]
+    """The variants; empty: the real images."""
+    columns: list[Column]
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """Real images and what each variant makes of them."""
+
+    sheet: Sheet
+    difference: int
+    """Times that the difference is amplified."""
+    detail: int
+    """Times that fine detail is amplified."""
+
+
+def reconstructions(models: Mapping[str, Autoencoder], real: Tensor) -> Reconstructions:
+    """What each model makes of the same real images, as it is, as its distance from them and as its fine detail.
+
+    Args:
+        models: By variant.
+        real: uint8, shape (N, C, S, S).
+    """
+    made = {name: to_uint8(model.reconstruct(_given(model, real))).cpu() for name, model in models.items()}
+    differences = {name: (images.int() - real.int()).abs() for name, images in made.items()}
+    details = {name: detail(images) for name, images in {"": real, **made}.items()}
+    stronger = amplification(torch.cat(list(differences.values())), 255)
+    crisper = amplification(details[""], 127)
+    views = {
+        name: {
+            IMAGE: data_uris(images),
+            **({DIFFERENCE: data_uris((stronger * differences[name]).clamp(0, 255).byte())} if name else {}),
+            DETAIL: data_uris((128 + crisper * details[name]).round().clamp(0, 255).byte()),
+        }
+        for name, images in {"": real, **made}.items()
+    }
+    columns = [
+        Column(
+            f"Image {index + 1}",
+            [
+                Tile(
+                    f"image {index + 1}, {f'reconstructed by {name}' if name else 'real'}",
+                    {view: uris[index] for view, uris in own.items()},
+                )
+                for name, own in views.items()
+            ],
+        )
+        for index in range(len(real))
+    ]
+    return Reconstructions(Sheet(list(views), columns), stronger, crisper)
+
+
+def samples(models: Mapping[str, Autoencoder], count: int, seed: int) -> Sheet:
+    """What each model that has a prior draws from it, in each column from the same code."""
+    drawn = {name: data_uris(to_uint8(model.sample(count, seed))) for name, model in models.items() if model.has_prior}
+    columns = [
+        Column(
+            f"Code {index + 1}",
+            [Tile(f"sample {index + 1} of {name}", {IMAGE: uris[index]}) for name, uris in drawn.items()],
+        )
+        for index in range(count)
+    ]
+    return Sheet(list(drawn), columns if drawn else [])
+
+
+def interpolations(models: Mapping[str, Autoencoder], real: Tensor) -> list[Sheet]:
+    """What lies between the first real images and the next ones, along a straight line of posterior means.
+
+    Args:
+        models: By variant.
+        real: uint8, shape (N, C, S, S); the first two are a pair, then the next two, up to `PAIRS`.
+
+    Returns:
+        A sheet for each pair: the real images at the ends of the first row, `STEPS` columns.
+    """
+    ends = [pair for pair in list(pairwise(range(len(real))))[::2][:PAIRS]]
+    sheets = []
+    for start, end in ends:
+        originals = data_uris(real[[start, end]])
+        ways = {}
+        for name, model in models.items():
+            codes = model.encode(_given(model, real[[start, end]])).mean
+            way = torch.stack([torch.lerp(codes[0], codes[1], share) for share in torch.linspace(0, 1, STEPS).tolist()])
+            ways[name] = data_uris(to_uint8(model.decode(way)))
+        columns = []
+        for step in range(STEPS):
+            place = f"{100 * step / (STEPS - 1):.0f} % of the way from image {start + 1} to image {end + 1}"
+            of_real = {0: (start, originals[0]), STEPS - 1: (end, originals[1])}.get(step)
+            first = Tile(f"image {of_real[0] + 1}, real, an end of the row", {IMAGE: of_real[1]}) if of_real else None
+            tiles = [Tile(f"{place}, by {name}", {IMAGE: uris[step]}) for name, uris in ways.items()]
+            columns.append(Column(place, [first, *tiles]))
+        sheets.append(Sheet(["", *models], columns))
+    return sheets
+
+
+def detail(images: Tensor) -> Tensor:
+    """What a blur of `SOFTNESS` takes away from images, uint8 (N, C, S, S) => float, the same shape, in levels."""
+    images = images.float()
+    soft: Tensor = gaussian_blur(images, [7, 7], [SOFTNESS, SOFTNESS])
+    return images - soft
+
+
+def amplification(values: Tensor, most: float) -> int:
+    """The largest of `FACTORS` that leaves all but `MOST_CLIPPED` of the absolute values at ``most`` or below."""
+    largest = float(np.quantile(values.abs().float().numpy(), 1 - MOST_CLIPPED)) if values.numel() else 0.0
+    return next((factor for factor in FACTORS if factor * largest <= most), FACTORS[-1])
+
+
+def data_uris(images: Tensor) -> list[str]:
+    """Each image, uint8 (N, C, S, S), as a PNG inside its address."""
+    uris = []
+    for image in images:
+        file = io.BytesIO()
+        to_picture(image).save(file, "PNG", optimize=True)
+        uris.append("data:image/png;base64," + base64.b64encode(file.getvalue()).decode())
+    return uris
+
+
+def _given(model: Autoencoder, real: Tensor) -> Tensor:
+    return to_float(real).to(next(model.parameters()))

@@ -1,0 +1,96 @@
+"""The numbers of a comparison as CSV: UTF-8, comma, a header, numbers in full precision."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from vaegan.checkpoints import write_text
+
+from .comparison import Comparison
+from .control_rows import KINDS, laplacian_ratio
+from .findings import Finding
+from .resampling import Estimate
+
+Cell = str | float | int | None
+"""None, and what is not finite: an empty field."""
+
+RUNS, FINDINGS, EFFECTS, CONTROLS = "figures.csv", "findings.csv", "effects.csv", "controls.csv"
+
+
+def tables(comparison: Comparison) -> dict[str, str]:
+    """The text of each table, by the name of its file."""
+    interval = ("low", "high", "p", "corrected_p")
+    return {
+        RUNS: _csv(("variant", "seed", "figure", "value"), _runs(comparison)),
+        FINDINGS: _csv(
+            ("variant", "reference", "images", "seeds", "answer", "headline", "figure", "difference", *interval),
+            (row for finding in comparison.findings for row in _tests(finding)),
+        ),
+        EFFECTS: _csv(
+            ("variant", "reference", "figure", "difference", *interval, "cohens_d"),
+            (
+                (each.variant, each.reference, each.key, *_estimate(each.estimate), each.corrected, each.size)
+                for each in comparison.effects
+            ),
+        ),
+        CONTROLS: _csv(("control", "figure", "value"), _controls(comparison)),
+    }
+
+
+def write_tables(comparison: Comparison, folder: Path) -> dict[str, str]:
+    """Write `figures.csv`, `findings.csv`, `effects.csv` and `controls.csv`; whoever looks finds whole files.
+
+    Returns:
+        As `tables`.
+    """
+    found = tables(comparison)
+    for name, text in found.items():
+        write_text(folder / name, text)
+    return found
+
+
+def _runs(comparison: Comparison) -> Iterator[Sequence[Cell]]:
+    for name in comparison.names:
+        for key, spread in comparison.spreads(name).items():
+            for seed, value in spread.seeds.items():
+                yield name, seed, key, value
+
+
+def _tests(finding: Finding) -> Iterator[Sequence[Cell]]:
+    second = {"reconstruction": "coherence beyond noise of the same spectrum", "sample": "kurtosis gap"}[finding.kind]
+    tests: list[tuple[str, Estimate | None, float | None]] = [
+        ("spectrum error", finding.evidence.spectrum, finding.corrected[0]),
+        (second, finding.evidence.second, finding.corrected[1]),
+        ("KID", finding.evidence.distance, None),
+    ]
+    seeds = " ".join(map(str, finding.seeds))
+    for name, found, corrected in tests:
+        if found is not None:
+            yield (
+                finding.variant, finding.reference, f"{finding.kind}s", seeds, finding.answer, finding.headline, name,
+                *_estimate(found), corrected,
+            )  # fmt: skip
+
+
+def _controls(comparison: Comparison) -> Iterator[Sequence[Cell]]:
+    for name, control in comparison.controls.items():
+        for key, value in control.metrics.items():
+            yield name, key, value
+        for kind in KINDS:
+            if f"sharpness/{kind}" in control.scores:
+                yield name, f"{kind}/laplacian_ratio", laplacian_ratio(control, kind)
+
+
+def _estimate(found: Estimate) -> tuple[float, float, float, float]:
+    return found.value, found.low, found.high, found.p
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row]
+                     for row in rows)  # fmt: skip
+    return file.getvalue()

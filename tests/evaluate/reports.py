@@ -1,0 +1,83 @@
+"""Studies whose report has everything, with words that break a page which does not escape them."""
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+from vaegan.data import open_data
+from vaegan.evaluate.comparison import Comparison
+from vaegan.evaluate.evaluation import Evaluation
+from vaegan.evaluate.report import write_report
+
+from .studies import configs, run_study
+
+HOSTILE = "</title></style></pre><script>alert('1')</script>\"' onload=x <img src=http:x>&lt;{{ title }}{% x %}<!--"
+NAMES = {"vae": 'a <b>vae</b> & "more"', "ae": "ae' onclick='x", "vaegan3": "<img src=http:x>"}
+METRICS = "evaluate.metrics=[psnr, ssim, sharpness, elbo, gap, confusion]"
+
+
+class Outline(HTMLParser):
+    """Elements with their attributes and texts, in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self.rows: list[list[str]] = []
+        self.inside: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+        if tag not in ("img", "meta", "link", "input", "br"):
+            self.inside.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.inside and self.inside.pop() != tag:
+            pass
+
+    def handle_data(self, text: str) -> None:
+        if self.inside:
+            self.texts.append((self.inside[-1], text))
+        if {"th", "td"} & set(self.inside) and not {"small", "span"} & set(self.inside):
+            self.rows[-1][-1] += text.strip()
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def text(self, tag: str) -> list[str]:
+        return [text for name, text in self.texts if name == tag]
+
+
+def plain_study(folder: Path) -> Comparison:
+    """Two seeds of three variants."""
+    variants = configs(f"track.tags=[{json.dumps(HOSTILE)}]", METRICS, "train.log_every=1")
+    return run_study(folder, variants, title=HOSTILE, command=f"vaegan compare '{HOSTILE}'")
+
+
+def reworded(comparison: Comparison, names: dict[str, str], word: str) -> Comparison:
+    """A comparison whose variants are called something else, and that has a word in every other place."""
+
+    def evaluation(given: Evaluation) -> Evaluation:
+        protocol = {**given.protocol, word: {word: [word]}, "origin": {**given.protocol["origin"], word: word}}
+        scores = {**given.scores, word: given.scores["reconstruction/psnr"]}
+        return replace(given, metrics={**given.metrics, word: 1.0}, protocol=protocol, scores=scores)
+
+    judged = {
+        names[name]: {seed: replace(run, evaluation=evaluation(run.evaluation)) for seed, run in runs.items()}
+        for name, runs in comparison.judged.items()
+    }
+    controls = {**comparison.controls, word: comparison.controls["noisy"]}
+    title = comparison.study.model_copy(update={"title": word})
+    return replace(comparison, study=title, judged=judged, controls=controls, command=f"vaegan compare '{word}'")
+
+
+def report_of(comparison: Comparison, folder: Path) -> str:
+    """The page, written in a folder."""
+    write_report(comparison, open_data(comparison.first.config.data), folder / "report.html")
+    return (folder / "report.html").read_text(encoding="utf-8")
