@@ -1,5 +1,6 @@
 """What a study found: every run's figures, their spread over seeds, and what may be said of them."""
 
+import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -163,8 +164,8 @@ class Comparison:
             "reference": self.reference,
             "images_seen": self.images_seen,
             "sentences": self.sentences(),
-            "findings": [asdict(finding) for finding in self.findings],
-            "effects": [asdict(effect) for effect in self.effects],
+            "findings": [_json(asdict(finding)) for finding in self.findings],
+            "effects": [_json(asdict(effect)) for effect in self.effects],
             "controls": {name: control.metrics for name, control in self.controls.items()},
             "variants": {name: self._record(name) for name in self.names},
         }
@@ -195,3 +196,12 @@ class Comparison:
             best = frozenset(name for name, mean in have.items() if mean == top)
         real = self.controls[REAL].metrics.get(key, described.ideal) if REAL in self.controls else described.ideal
         return Row(described, cells, best, "" if real is None else described.write(real).replace("inf", "∞"))
+
+
+def _json(value: Any) -> Any:
+    """A record with null in the place of the ends of an interval that there is none of."""
+    if isinstance(value, dict):
+        return {key: _json(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
