@@ -123,8 +123,9 @@ def _run(processes: int, console: Console, asked: list[tuple[int, float]]) -> in
             elastic_launch(config, sys.executable)("-m", "vaegan", *sys.argv[1:])
         except ChildFailedError as error:
             rank, first = error.get_first_failure()
-            if -first.exitcode in dict(asked) or _twice(asked):
-                console.note("vaegan: interrupted")
+            if first.exitcode in (130, *(-number for number, _ in asked)) or _twice(asked):
+                if 0 in error.failures and error.failures[0].exitcode < 0:  # it had no time to say so
+                    console.note("vaegan: interrupted")
                 return 130
             if first.exitcode < 0:
                 console.note(f"vaegan: process {rank} was ended by {signal.Signals(-first.exitcode).name}")
