@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -34,6 +35,8 @@ class Commands(click.Group):
 def one_line() -> Iterator[None]:
     """End the process as its work ends: 0 done, 2 a mistake in what was asked, 1 a failure, 130 interrupted."""
     try:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _interrupt)
         if hasattr(signal, "pthread_sigmask"):  # not on Windows; held back by `launching`, while nothing could answer
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         yield
@@ -48,9 +51,10 @@ def one_line() -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
         _end(str(interrupt), 130, everywhere=True)
     except (KeyboardInterrupt, click.Abort):
-        if rank() == 0 and sys.stderr.isatty():
-            click.echo(err=True)  # ends the line of the terminal's ^C
-        _end("interrupted", 130, everywhere=True)
+        with suppress(RuntimeError):
+            leave()
+        _say_interrupted()
+        sys.exit(130)
     except BrokenPipeError:  # whoever read our output has had enough, and Python would say so again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -62,12 +66,36 @@ def one_line() -> Iterator[None]:
         if "out of memory" not in str(error) and "allocate memory" not in str(error):
             raise
         _end(f"{str(error).splitlines()[0]}; a smaller train.micro_batch_size or evaluate.batch_size needs less", 1)
+    finally:
+        if signal.getsignal(signal.SIGINT) is _interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; in the middle of an import, which may take it for something else, end at once."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            _say_interrupted()
+            os._exit(130)
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def _end(message: str, code: int, everywhere: bool = False) -> NoReturn:
     if everywhere:
         with suppress(RuntimeError):  # where the others have gone already
             leave()
+    _say(message, everywhere)
+    sys.exit(code)
+
+
+def _say_interrupted() -> None:
+    if rank() == 0 and sys.stderr.isatty():
+        click.echo(err=True)  # ends the line of the terminal's ^C
+    _say("interrupted", everywhere=True)
+
+
+def _say(message: str, everywhere: bool) -> None:
     message = printable(message)
     if rank() == 0:
         click.echo(f"vaegan: {message}", err=True)
@@ -75,4 +103,3 @@ def _end(message: str, code: int, everywhere: bool = False) -> NoReturn:
         time.sleep(HEAD_START)
     else:
         click.echo(f"[rank {rank()}] vaegan: {message}", err=True)
-    sys.exit(code)

@@ -122,10 +122,12 @@ def _run(processes: int, console: Console, asked: list[tuple[int, float]]) -> in
         try:
             elastic_launch(config, sys.executable)("-m", "vaegan", *sys.argv[1:])
         except ChildFailedError as error:
-            rank, first = error.get_first_failure()
-            if -first.exitcode in dict(asked) or _twice(asked):
-                console.note("vaegan: interrupted")
+            codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
+            if {130, *(-number for number, _ in asked)} & set(codes.values()) or _twice(asked):
+                if codes.get(0, 130) < 0:  # it had no time to say so
+                    console.note("vaegan: interrupted")
                 return 130
+            rank, first = error.get_first_failure()
             if first.exitcode < 0:
                 console.note(f"vaegan: process {rank} was ended by {signal.Signals(-first.exitcode).name}")
             return first.exitcode if first.exitcode > 0 else 1

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM in real processes."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -60,6 +61,22 @@ def test_a_signal_while_torch_is_imported(work):
     assert process.returncode == 130
     assert err == "vaegan: interrupted\n"
     assert not (work / "runs").exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_ctrl_c_ends_also_an_import_that_takes_it_for_something_else(rank, tmp_path):
+    (tmp_path / "swallowing.py").write_text(
+        "import os, signal, time\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(5)\n"
+        "except BaseException:\n    pass\n"
+    )
+    code = "from vaegan.ending import one_line\nwith one_line():\n    import swallowing\n    print('swallowed')"
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path, "RANK": str(rank), "WORLD_SIZE": "2"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    line = "vaegan: interrupted\n" if rank == 0 else ""
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", line)
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,13 @@
-"""The command line in this process, a folder to use it in, and disks that are not waited for."""
+"""The command line in this process, a folder to use it in, W&B alone, and disks that are not waited for."""
 
 import os
 
 import pytest
 
 from ..cli.conftest import vaegan, work
+from ..trainers.conftest import alone
 
-__all__ = ["vaegan", "work"]
+__all__ = ["alone", "vaegan", "work"]
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -88,11 +87,8 @@ def test_a_recipe_is_no_way_to_a_file_outside(work: Path, vaegan) -> None:
             assert code == 2 and "neither a file nor a shipped recipe" in err and err.count("\n") == 1
 
 
-def test_names_for_tracking_lead_nowhere_outside(tmp_path: Path, monkeypatch) -> None:
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    for name in ("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR"):
-        monkeypatch.setenv(f"WANDB_{name}", str(tmp_path / "home" / name))
+@pytest.mark.usefixtures("alone")
+def test_names_for_tracking_lead_nowhere_outside(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b" / "run"
     (folder / "model").mkdir(parents=True)
     before = {path for path in tmp_path.rglob("*")}

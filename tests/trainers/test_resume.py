@@ -88,7 +88,7 @@ def test_a_second_ctrl_c_stops_at_once_and_an_echo_does_not() -> None:
     with Interrupts(60.0, torch.device("cpu"), Console(shown=False)) as interrupts:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):  # as a launcher passes them on
             os.kill(os.getpid(), number)
-        time.sleep(1.1 * ECHO)
+        time.sleep(3 * ECHO)
         os.kill(os.getpid(), signal.SIGTERM)
         assert interrupts.received
         time.sleep(0.2)
