@@ -42,7 +42,16 @@ def test_help_loads_nothing_heavy_and_knows_every_option():
         "--schema",
     ):
         assert re.search(rf"\s{word}\b", done.stdout), word
-    for command in ("train", "evaluate", "compare", "sample", "reconstruct", "interpolate", "configs"):
+    for command in (
+        "train",
+        "train-features",
+        "evaluate",
+        "compare",
+        "sample",
+        "reconstruct",
+        "interpolate",
+        "configs",
+    ):
         assert re.search(rf"^  {command} +[A-Z].+\.$", done.stdout, re.MULTILINE), command
 
 

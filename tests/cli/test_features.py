@@ -123,12 +123,15 @@ def test_folders_are_classes(work, vaegan):
     words = folder_of(work, "cats", "dogs", "fish/cod")
     code, _, err = vaegan("train-features", "folder64", *words)
     assert code == 2
-    assert err == "vaegan: model.classes: 10, but the images of data.source are of 3; give model.classes=3\n"
+    assert err == "vaegan: model.classes: 10, but the images of data.source have 3 classes; give model.classes=3\n"
     assert not Path("runs").exists()
     assert vaegan("train-features", "folder64", *words, "model.classes=3")[0] == 0
     assert load_features("runs/features/folder64").config.classes == 3
     shutil.move("images/fish", "fish")
-    assert "model.classes: 3, but the images of data.source are of 2" in vaegan("evaluate", "runs/features/folder64")[2]
+    assert (
+        "model.classes: 3, but the images of data.source have 2 classes"
+        in vaegan("evaluate", "runs/features/folder64")[2]
+    )
 
 
 def test_images_without_labels(work, refused):

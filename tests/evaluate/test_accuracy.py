@@ -113,5 +113,5 @@ def test_images_without_the_labels_it_knows_are_a_mistake(model: Classifier, dat
     test = data.test
     with pytest.raises(Mistake, match=r"^data\.source: these images have no labels"):
         measured(model, Images(test.store, test.part, None, ()))
-    with pytest.raises(Mistake, match=r"^model\.classes: 10, but the images of data\.source are of 11; "):
+    with pytest.raises(Mistake, match=r"^model\.classes: 10, but the images of data\.source have 11 classes; "):
         measured(model, Images(test.store, test.part, test.labels, (*test.classes, "ten")))

@@ -1,5 +1,23 @@
-"""The command line in this process."""
+"""The command line in this process, and configs in files."""
+
+from pathlib import Path
+
+import pytest
+import yaml
 
 from ..cli.conftest import vaegan
 
 __all__ = ["vaegan"]
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Puts a config in a file of the working folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(content: object, name: str = "given.yaml") -> str:
+        text = content if isinstance(content, str | bytes) else yaml.safe_dump(content)
+        Path(name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        return name
+
+    return write

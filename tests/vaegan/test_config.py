@@ -5,14 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from vaegan.config import Config, dump, load_config, load_study, recipes
 from vaegan.config.comparing import differences, training_settings
 from vaegan.config.describe import keys, node, schema_text
-from vaegan.config.reading import check, load_features_config, parse_overrides, read_tree
+from vaegan.config.reading import check, parse_overrides, read_tree
 from vaegan.config.schema import StudyConfig
 from vaegan.errors import Mistake
 from vaegan.trainers.plan import plan
@@ -24,19 +23,6 @@ RUN = {
 }
 VAEGAN = {**RUN, "model": {**RUN["model"], "family": "vaegan"}}
 CLASSIFIER = {**RUN, "model": {"family": "classifier", "width": 8, "classes": 10}}
-
-
-@pytest.fixture
-def write(tmp_path, monkeypatch):
-    """Puts a config in a file of the working folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def write(content: object, name: str = "given.yaml") -> str:
-        text = content if isinstance(content, str | bytes) else yaml.safe_dump(content)
-        Path(name).write_bytes(text if isinstance(text, bytes) else text.encode())
-        return name
-
-    return write
 
 
 def refusal(name: str, *overrides: str) -> str:
@@ -169,38 +155,6 @@ def test_a_mistake_names_key_value_and_what_is_allowed(override, expected, write
 def test_two_settings_that_cannot_go_together(write):
     message = refusal(write(RUN), "data.validation=0", "train.evaluate_every=2")
     assert "data.validation" in message and "train.evaluate_every" in message
-
-
-@pytest.mark.parametrize(
-    ("override", "expected"),
-    [
-        ("model.classes=1", "model.classes: got 1; allowed: integer >= 2, <= 65,536"),
-        ("model.classes=null", "model.classes: got null; allowed: integer"),
-        ("model.latent_size=4", "model.latent_size: unknown key of family classifier (given 4)"),
-        ("model.network=mlp", 'model.network: unknown key of family classifier (given "mlp")'),
-        ("model.widht=8", "did you mean model.width?; allowed: family, width, depth, classes"),
-        ("model={family: classifier}", None),
-    ],
-)
-def test_a_mistake_about_a_classifier(override, expected, write):
-    name = write(CLASSIFIER)
-    assert expected in refusal(name, override) if expected else load_config(name, [override]).model.classes == 10
-
-
-def test_the_config_of_a_sets_classifier(write):
-    for name in ("digits", "digits/features"):
-        assert load_features_config(name, ["train.steps=9"]) == (
-            "digits",
-            load_config("digits/features", ["train.steps=9"]),
-        )
-    assert load_features_config(write(CLASSIFIER)) == ("given.yaml", load_config("given.yaml"))
-    write(CLASSIFIER, "digits")
-    assert load_features_config("digits")[1] == load_config("given.yaml"), "a path is first of all a path"
-    write(RUN)
-    for name in ("given.yaml", "digits/vae", "quickstart", "nope", "", "\0", "a\nb"):
-        with pytest.raises(Mistake) as caught:
-            load_features_config(name)
-        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

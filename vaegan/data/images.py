@@ -118,7 +118,7 @@ class Images:
             )
         if len(self.classes) != classes:
             raise Mistake(
-                f"model.classes: {classes}, but the images of data.source are of {len(self.classes)};"
+                f"model.classes: {classes}, but the images of data.source have {len(self.classes)} classes;"
                 f" give model.classes={len(self.classes)}",
                 everywhere=True,
             )
