@@ -20,9 +20,10 @@ from vaegan.files import json_lines
 from vaegan.models import Autoencoder
 from vaegan.models.vaegan import build_discriminator
 from vaegan.processes import by_the_first, from_the_first, together
-from vaegan.runs import WEIGHTS, Run, load, load_discriminator
+from vaegan.runs import WEIGHTS, Run, load, load_discriminator, load_features
 from vaegan.weights import FILES
 
+from . import accuracy
 from .comparison import Judged
 from .controls import CONTROLS, Distorted
 from .evaluation import Evaluation, read_evaluation, write_evaluation
@@ -66,6 +67,17 @@ def evaluate_run(run: Run, model: Autoencoder, config: EvaluateConfig, data: Dat
         return _evaluate(f"Evaluating {name}", model, config, data, run.config.seed, discriminator, console)
 
     return known_or_made(run, lambda: origin(config, data, digest(run.model_folder / WEIGHTS)), make)
+
+
+def judge_classifier(run: Run, config: Config, data: Data, console: Console) -> Evaluation:
+    """The accuracy of a finished classifier, in its run's folder; as `evaluate_run`."""
+
+    def make() -> Evaluation:
+        model = together(lambda: load_features(run.path)).to(device())
+        with console.progress(f"Evaluating {run.path.name}", "images") as progress:
+            return accuracy.judge(model, data, config.evaluate, seed=config.seed, progress=progress)
+
+    return known_or_made(run, lambda: origin(config.evaluate, data, digest(run.model_folder / WEIGHTS)), make)
 
 
 def judge_controls(folder: Path, config: EvaluateConfig, data: Data, console: Console) -> dict[str, Evaluation]:

@@ -1,7 +1,7 @@
 """A study: every variant trained for every seed at the same budget, judged alike, and set side by side."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vaegan.checkpoints import load_latest, write_text
@@ -14,7 +14,7 @@ from vaegan.processes import by_the_first, join, together
 from vaegan.runs import Run
 
 from .comparison import Comparison
-from .judging import judge, judge_controls
+from .judging import judge, judge_classifier, judge_controls
 from .report import write_report
 
 Train = Callable[[Config, Path, Data, bool], Run]
@@ -28,6 +28,7 @@ def compare(
     train: Train,
     console: Console,
     command: str | None = None,
+    features: tuple[str, Config] | None = None,
 ) -> Comparison | None:
     """Train what is not finished, judge what is not judged, and write `comparison.json` and `report.html`.
 
@@ -40,6 +41,7 @@ def compare(
         train: How a run is trained.
         console: Where notes and progress go.
         command: The command line, for the record.
+        features: Name and config of the classifier of `study.features`; its run is OUTPUT/features/<name>.
 
     Returns:
         The comparison; None on processes of another rank.
@@ -49,21 +51,30 @@ def compare(
         Failure: A training or an evaluation failed; what is finished is kept.
         Interrupted: A training was asked to stop.
     """
-    check_matched(configs)
-    check_seeds(study)
+    planned = plan_runs(study, configs, output)
     join()
-    planned = {
-        name: {seed: of_seed(config, study, name, seed) for seed in study.seeds} for name, config in configs.items()
-    }
-    some = next(iter(configs.values()))
     with console.progress("Reading images", "images") as progress:
-        data = together(lambda: open_data(some.data, console.note, progress))
-    runs: dict[str, dict[int, Run]] = {name: {} for name in planned}
-    for name, seed, config in _each_seed_first(planned):
-        runs[name][seed] = train_run(config, output / name / f"seed_{seed}", data, train, console)
+        data = together(lambda: open_data(next(iter(configs.values())).data, console.note, progress))
+    if features is not None:
+        name, config = features
+        classifier = train_run(config, output / "features" / name, data, train, console)
+        judge_classifier(classifier, config, data, console)
+        update = {"features": str(classifier.path)}
+        configs = {
+            name: config.model_copy(update={"evaluate": config.evaluate.model_copy(update=update)})
+            for name, config in configs.items()
+        }
+        planned = plan_runs(study, configs, output)
+    some = next(iter(configs.values()))
+    for folder, config in planned.items():
+        train_run(config, folder, data, train, console)
     judged = {
-        name: {seed: judge(run, planned[name][seed], data, console) for seed, run in of_name.items()}
-        for name, of_name in runs.items()
+        name: {
+            seed: judge(Run(folder), planned[folder], data, console)
+            for seed in study.seeds
+            for folder in [folder_of(output, name, seed)]
+        }
+        for name in configs
     }
     controls = judge_controls(output / "controls", some.evaluate, data, console)
 
@@ -74,6 +85,28 @@ def compare(
         return comparison
 
     return by_the_first(conclude)
+
+
+def plan_runs(study: StudyConfig, configs: Mapping[str, Config], output: Path) -> dict[Path, Config]:
+    """The runs of a study by their folders: all variants at the first seed, then all at the second.
+
+    What is cut off is then still comparable.
+
+    Raises:
+        Mistake: The variants are not matched, or a seed is given twice.
+    """
+    check_matched(configs)
+    check_seeds(study)
+    return {
+        folder_of(output, name, seed): of_seed(config, study, name, seed)
+        for seed in study.seeds
+        for name, config in configs.items()
+    }
+
+
+def folder_of(output: Path, name: str, seed: int) -> Path:
+    """The folder of a variant's run."""
+    return output / name / f"seed_{seed}"
 
 
 def check_matched(configs: Mapping[str, Config]) -> None:
@@ -137,10 +170,3 @@ def train_run(config: Config, folder: Path, data: Data, train: Train, console: C
 def write_comparison(comparison: Comparison, path: Path) -> None:
     """Write `comparison.json`; whoever looks finds the old file or the new one."""
     write_text(path, json.dumps(comparison.record(), indent=2, allow_nan=False))
-
-
-def _each_seed_first(planned: Mapping[str, Mapping[int, Config]]) -> Iterator[tuple[str, int, Config]]:
-    """All variants at the first seed, then all at the second: what is cut off is still comparable."""
-    for seed in next(iter(planned.values())):
-        for name, configs in planned.items():
-            yield name, seed, configs[seed]

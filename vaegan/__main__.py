@@ -128,19 +128,27 @@ def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | N
 @click.argument("study")
 @OVERRIDES
 @click.option("--output", type=PATH, callback=folder, help="Folder of the study.  [default: runs/NAME]")
+@click.option("--jobs", type=click.IntRange(1, 1024), default=1, help="Train so many runs side by side.")
 @PROCESSES
-def compare(study: str, overrides: tuple[str, ...], output: Path | None, processes: int) -> None:
+def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: int, processes: int) -> None:
     """Train and judge every variant of STUDY for every seed, and write comparison.json and report.html.
 
     What is finished already is kept, what was cut off is resumed.
     """
-    from vaegan.config import load_study
+    from vaegan.config.reading import load_study, load_study_features
 
     described, configs = load_study(study, overrides)
+    features = load_study_features(described, next(iter(configs.values())).data)
     from vaegan.evaluate.study import compare as run_study
+    from vaegan.evaluate.study import plan_runs
 
     folder, console = output or _default_folder(study), _console()
-    _meet(processes, list(configs.values()), console)
+    if jobs > 1:
+        from vaegan.jobs import Jobs
+
+        Jobs(folder, jobs, processes, console).train(plan_runs(described, configs, folder))
+    else:
+        _meet(processes, list(configs.values()), console)
 
     def train_one(config: "Config", into: Path, data: "Data", resume: bool) -> "Run":
         try:
@@ -148,7 +156,8 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, process
         except Interrupted as stop:
             raise Interrupted(f"{folder}: stopped in {into}; the same command goes on", stop.everywhere) from stop
 
-    comparison = run_study(described, configs, folder, train_one, console, shlex.join(["vaegan", *sys.argv[1:]]))
+    command = shlex.join(["vaegan", *sys.argv[1:]])
+    comparison = run_study(described, configs, folder, train_one, console, command, features)
     if comparison is not None:
         console.table(*comparison.table())
         console.say("\n".join(comparison.sentences()))

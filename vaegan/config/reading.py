@@ -15,7 +15,7 @@ from vaegan.wording import one_line, shown, word
 
 from .explaining import explain, nearest
 from .models import AutoencoderConfig, ClassifierConfig
-from .schema import Config, StudyConfig
+from .schema import Config, DataConfig, StudyConfig
 
 Loaded = TypeVar("Loaded", Config, StudyConfig)
 Tree = dict[str, Any]
@@ -230,6 +230,18 @@ def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyCo
         if not isinstance(configs[row].model, AutoencoderConfig):
             raise Mistake(f"{name}: {where}: model.family={configs[row].model.family}: a study compares autoencoders")
     return study, configs
+
+
+def load_study_features(study: StudyConfig, data: DataConfig) -> tuple[str, Config] | None:
+    """The classifier that a study names, for its own images, and what it is to be called; None: it names none.
+
+    Raises:
+        Mistake: As of `load_features_config`.
+    """
+    if study.features is None:
+        return None
+    name, config = load_features_config(study.features)
+    return Path(name).stem, config.model_copy(update={"data": data})
 
 
 def dump(config: BaseModel) -> str:

@@ -214,6 +214,9 @@ class StudyConfig(Section):
     """Name of each row, and what it trains; the first is the reference that the others are compared with."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0,)
     """Each variant is trained once for each seed."""
+    features: Text | None = None
+    """The classifier that is trained first, on the study's own images, for `frechet`, `kid` and `prdc`: a set that has
+    a recipe for it (`digits`), or a config file; None: `evaluate.features` as it is."""
     shared: dict[str, object] = Field({})
     """Settings of every variant, nested as in a config; `key.sub=value` on the command line lands here."""
 
