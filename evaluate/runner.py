@@ -220,7 +220,7 @@ def make_metrics(
                 made[name] = ELBO(described, values)
             case "iwae", VAEConfig():
                 made[name] = ImportanceWeighted(described, values, config.importance_samples)
-            case "gap", _ if model.has_prior:
+            case "gap", VAEConfig():
                 made[name] = Gap(seed)
             case "confusion", _ if discriminator is not None:
                 made[name] = Confusion(discriminator)

@@ -138,7 +138,7 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
     from vaegan.config.reading import load_study, load_study_features
 
     described, configs = load_study(study, overrides)
-    features = load_study_features(described, next(iter(configs.values())).data)
+    features = load_study_features(described, next(iter(configs.values())))
     from vaegan.evaluate.study import compare as run_study
     from vaegan.evaluate.study import plan_runs
 

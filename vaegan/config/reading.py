@@ -15,7 +15,7 @@ from vaegan.wording import one_line, shown, word
 
 from .explaining import explain, nearest
 from .models import AutoencoderConfig, ClassifierConfig
-from .schema import Config, DataConfig, StudyConfig
+from .schema import Config, StudyConfig
 
 Loaded = TypeVar("Loaded", Config, StudyConfig)
 Tree = dict[str, Any]
@@ -232,8 +232,10 @@ def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyCo
     return study, configs
 
 
-def load_study_features(study: StudyConfig, data: DataConfig) -> tuple[str, Config] | None:
-    """The classifier that a study names, for its own images, and what it is to be called; None: it names none.
+def load_study_features(study: StudyConfig, variant: Config) -> tuple[str, Config] | None:
+    """The classifier that a study names, and what it is to be called; None: it names none.
+
+    It has the images of a variant, and is tracked as that is.
 
     Raises:
         Mistake: As of `load_features_config`.
@@ -241,7 +243,9 @@ def load_study_features(study: StudyConfig, data: DataConfig) -> tuple[str, Conf
     if study.features is None:
         return None
     name, config = load_features_config(study.features)
-    return Path(name).stem, config.model_copy(update={"data": data})
+    name = Path(name).stem
+    track = variant.track.model_copy(update={"group": variant.track.group or study.title, "name": f"features-{name}"})
+    return name, config.model_copy(update={"data": variant.data, "track": track})
 
 
 def dump(config: BaseModel) -> str:
