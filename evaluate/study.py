@@ -15,6 +15,7 @@ from vaegan.runs import Run
 
 from .comparison import Comparison
 from .judging import judge, judge_classifier, judge_controls
+from .publishing import Publish, publish
 from .report import write_report
 
 Train = Callable[[Config, Path, Data, bool], Run]
@@ -29,6 +30,7 @@ def compare(
     console: Console,
     command: str | None = None,
     features: tuple[str, Config] | None = None,
+    tracked: Publish | None = None,
 ) -> Comparison | None:
     """Train what is not finished, judge what is not judged, and write `comparison.json` and `report.html`.
 
@@ -42,6 +44,7 @@ def compare(
         console: Where notes and progress go.
         command: The command line, for the record.
         features: Name and config of the classifier of `study.features`; its run is OUTPUT/features/<name>.
+        tracked: How the study is shown in a tracker; None: it is not.
 
     Returns:
         The comparison; None on processes of another rank.
@@ -82,6 +85,8 @@ def compare(
         comparison = Comparison(study, judged, controls, command)
         write_comparison(comparison, output / "comparison.json")
         write_report(comparison, data, output / "report.html")
+        if tracked is not None:
+            publish(comparison, data, output, tracked)
         return comparison
 
     return by_the_first(conclude)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # importing it takes half a second, and a run without trackin
     import wandb
     from torch import Tensor
 
+Cell = str | float | Image.Image | None
+"""Of a table."""
+
 INIT_SECONDS = 20.0
 """How long the server may take to open a run before the run is recorded offline."""
 FINISH_SECONDS = 300.0
@@ -82,6 +85,14 @@ class Tracker:
     def artifact(self, folder: Path, name: str) -> None:
         """Keep the files of a folder, which must not change afterwards, as a model of this name."""
         self._attempt("keeping the model", lambda run: _log_model(run, folder, name))
+
+    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+        """Show a table; pictures in it as PNG."""
+        self._attempt("logging a table", lambda run: _log_table(run, name, header, rows))
+
+    def keep(self, files: Sequence[Path], name: str) -> None:
+        """Keep files, which must not change afterwards, as the comparison of this name."""
+        self._attempt("keeping files", lambda run: _log_files(run, files, name))
 
     def finish(self, exit_code: int = 0) -> None:
         """End the record, as failed unless ``exit_code`` is 0; nothing is tracked afterwards."""
@@ -166,9 +177,32 @@ def _log_images(run: "wandb.Run", step: int, pictures: Mapping[str, Image.Image]
 def _log_model(run: "wandb.Run", folder: Path, name: str) -> None:
     import wandb
 
-    artifact = wandb.Artifact(re.sub(r"[^A-Za-z0-9_.-]", "-", name), type="model")
+    artifact = wandb.Artifact(_plain(name), type="model")
     artifact.add_dir(str(folder.absolute()), policy="immutable")  # uploaded from where it lies, not from a copy
     run.log_artifact(artifact)
+
+
+def _log_files(run: "wandb.Run", files: Sequence[Path], name: str) -> None:
+    import wandb
+
+    artifact = wandb.Artifact(_plain(name), type="comparison")
+    for file in files:
+        artifact.add_file(str(file.absolute()))
+    run.log_artifact(artifact)
+
+
+def _log_table(run: "wandb.Run", name: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    import wandb
+
+    def cell(value: Cell) -> object:
+        return wandb.Image(value, file_type="png") if isinstance(value, Image.Image) else value
+
+    run.log({name: wandb.Table(columns=list(header), data=[[cell(value) for value in row] for row in rows])})
+
+
+def _plain(name: str) -> str:
+    """A name as W&B wants those of artifacts."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", name)
 
 
 def _end(run: "wandb.Run", exit_code: int) -> None:

@@ -141,6 +141,7 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
     features = load_study_features(described, next(iter(configs.values())))
     from vaegan.evaluate.study import compare as run_study
     from vaegan.evaluate.study import plan_runs
+    from vaegan.trainers.tracking import Tracker
 
     folder, console = output or _default_folder(study), _console()
     if jobs > 1:
@@ -157,7 +158,10 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
             raise Interrupted(f"{folder}: stopped in {into}; the same command goes on", stop.everywhere) from stop
 
     command = shlex.join(["vaegan", *sys.argv[1:]])
-    comparison = run_study(described, configs, folder, train_one, console, command, features)
+    comparison = run_study(
+        described, configs, folder, train_one, console, command, features,
+        lambda config, into: Tracker.start(config, into, None, console.note),
+    )  # fmt: skip
     if comparison is not None:
         console.table(*comparison.table())
         console.say("\n".join(comparison.sentences()))

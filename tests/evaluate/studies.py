@@ -29,8 +29,8 @@ def train_one(config: Config, folder: Path, data: Data, resume: bool) -> Run:
 
 def run_study(
     output: Path, variants: dict[str, Config], title: str = "Tiny", seeds: tuple[int, ...] = (5, 6),
-    train_run=train_one, command: str | None = None,
+    train_run=train_one, command: str | None = None, **others: object,
 ) -> Comparison:  # fmt: skip
-    comparison = compare(study_of(variants, title, seeds), variants, output, train_run, Console(), command)
+    comparison = compare(study_of(variants, title, seeds), variants, output, train_run, Console(), command, **others)
     assert comparison is not None
     return comparison

@@ -1,0 +1,73 @@
+"""A study in Weights & Biases: its tables, images of its variants side by side, and its files."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from vaegan.config import Config
+from vaegan.data import Data
+from vaegan.images import to_float, to_picture, to_uint8
+from vaegan.runs import load
+
+from .comparison import Comparison
+from .tables import CONTROLS, EFFECTS, FINDINGS, RUNS
+
+IMAGES = 8
+"""Rows of each variant."""
+
+Cell = str | float | Image.Image | None
+
+
+class Publisher(Protocol):
+    """A run of a tracker that is open for a study."""
+
+    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+        """Show a table; pictures may be in it."""
+
+    def keep(self, files: Sequence[Path], name: str) -> None:
+        """Keep files under a name."""
+
+    def finish(self) -> None:
+        """End the run."""
+
+
+Publish = Callable[[Config, Path], Publisher]
+"""Opens a run for a config in a folder."""
+
+
+def publish(comparison: Comparison, data: Data, folder: Path, start: Publish) -> None:
+    """Show a study that lies in a folder.
+
+    Args:
+        comparison: What it found.
+        data: Its images.
+        folder: Where the report, the record and the tables are.
+        start: Opens the run; it is of the study's group, and called comparison.
+    """
+    config = comparison.first.config
+    track = config.track.model_copy(update={"name": "comparison"})
+    publisher = start(config.model_copy(update={"track": track}), folder)
+    publisher.table("comparison", *comparison.table())
+    publisher.table("sentences", ["sentence"], [[sentence] for sentence in comparison.sentences()])
+    publisher.table("images", ["variant", "real", "reconstruction", "sample"], image_rows(comparison, data))
+    files = [folder / name for name in ("report.html", "comparison.json", RUNS, FINDINGS, EFFECTS, CONTROLS)]
+    publisher.keep(files, f"{folder.absolute().name}-comparison")
+    publisher.finish()
+
+
+def image_rows(comparison: Comparison, data: Data) -> list[list[Cell]]:
+    """Of each variant's first seed: a real image, what it makes of it, and a sample; None where it has none."""
+    seed = comparison.study.seeds[0]
+    split = getattr(data, comparison.first.config.evaluate.split)
+    real = split[split.spread(IMAGES)]
+    rows: list[list[Cell]] = []
+    for name, runs in comparison.judged.items():
+        model = load(runs[seed].run.path)
+        made = to_uint8(model.reconstruct(to_float(real).to(next(model.parameters()))))
+        drawn = to_uint8(model.sample(len(real), seed)) if model.has_prior else [None] * len(real)
+        for image, reconstruction, sample in zip(real, made, drawn, strict=True):
+            shown = None if sample is None else to_picture(sample)
+            rows.append([name, to_picture(image), to_picture(reconstruction), shown])
+    return rows

@@ -1,0 +1,55 @@
+"""What W&B's file holds of a study."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vaegan.config.schema import Config
+from vaegan.evaluate.publishing import IMAGES
+from vaegan.runs import Run
+from vaegan.trainers.tracking import Tracker
+
+from ..trainers.conftest import alone
+from ..wandb_file import config as config_of
+from ..wandb_file import history, read_run
+from .studies import configs, run_study
+
+__all__ = ["alone"]
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_study_is_a_run_with_tables_images_and_files(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def start(config: Config, folder: Path) -> Tracker:
+        offline = config.track.model_copy(update={"wandb": "offline"})
+        return Tracker.start(config.model_copy(update={"track": offline}), folder, None, said.append)
+
+    folder = tmp_path / "study"
+    comparison = run_study(folder, configs(), tracked=start)
+    assert said == []
+    records = read_run(folder)
+    (files,) = folder.glob("wandb/offline-run-*/files")
+    tables = {
+        key: json.loads((files / value["path"]).read_text())
+        for entry in history(records)
+        for key, value in entry.items()
+        if isinstance(value, dict) and value.get("_type") == "table-file"
+    }
+    header, rows = comparison.table()
+    assert (tables["comparison"]["columns"], tables["comparison"]["data"]) == (header, rows)
+    assert [sentence for (sentence,) in tables["sentences"]["data"]] == comparison.sentences()
+    images = tables["images"]
+    assert images["columns"] == ["variant", "real", "reconstruction", "sample"]
+    assert [row[0] for row in images["data"]] == ["vae"] * IMAGES + ["ae"] * IMAGES + ["vaegan3"] * IMAGES
+    for variant, *pictures in images["data"]:
+        kinds = [picture and picture["_type"] for picture in pictures]
+        assert kinds == ["image-file", "image-file", None if variant == "ae" else "image-file"]
+    assert config_of(records)["track"]["group"] == "Tiny"
+    kept = [record.artifact for record in records if record.HasField("artifact")]
+    (artifact,) = [each for each in kept if each.type == "comparison"]
+    assert {entry.path for entry in artifact.manifest.contents} == {
+        "report.html", "comparison.json", "figures.csv", "findings.csv", "effects.csv", "controls.csv"
+    }  # fmt: skip
+    assert Run(folder / "vae" / "seed_5").config.track.group == "Tiny"
