@@ -26,6 +26,10 @@ AGAIN = 5.0
 """Seconds after which a process that was to end, but waits where Python cannot interrupt it, ends as it is."""
 
 
+WAKE = 0.1
+"""Seconds after which the main thread is woken again, since a signal that finds it on its way into a call that waits is
+not seen before that call ends."""
+
 ALARM = (signal.SIGALRM,) if hasattr(signal, "SIGALRM") else ()
 """What wakes the main thread; nothing on Windows."""
 
@@ -79,8 +83,9 @@ class Interrupts:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number in (signal.SIGINT, signal.SIGTERM):
             self.received = True
-        over, self._over = self._over, None
+        over = self._over
         if over is not None and self._listening:
+            self._over = None  # only now: the listener may be setting it
             raise over
 
     def _listen(self) -> None:
@@ -89,8 +94,12 @@ class Interrupts:
         ended = False
         words = f"train.grace_seconds: the {self.grace:g} s after SIGTERM are over; go on with --resume"
         while True:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self._heard], [], [], left)[0]:
+            waits = [] if deadline is None else [max(0.0, deadline - time.monotonic())]
+            waits += [] if self._over is None else [WAKE]
+            if not select.select([self._heard], [], [], min(waits, default=None))[0]:
+                if deadline is None or time.monotonic() < deadline:
+                    self._wake()
+                    continue
                 if ended:
                     _exit(words)
                 self._end(Interrupted(words))
@@ -111,6 +120,9 @@ class Interrupts:
     def _end(self, over: BaseException) -> None:
         """Have the main thread raise this as soon as it runs Python."""
         self._over = over
+        self._wake()
+
+    def _wake(self) -> None:
         if ALARM:
             signal.pthread_kill(threading.main_thread().ident or 0, *ALARM)
         else:

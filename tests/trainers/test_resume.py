@@ -13,7 +13,7 @@ import torch
 from vaegan.config import dump
 from vaegan.console import Console
 from vaegan.data import Data, open_data
-from vaegan.errors import Mistake
+from vaegan.errors import Interrupted, Mistake
 from vaegan.processes import ECHO
 from vaegan.runs import Run
 from vaegan.trainers import train
@@ -84,17 +84,39 @@ def test_a_stopped_and_resumed_training_ends_as_if_nothing_had_happened(stopped:
     assert found.keys() >= kept and [path for path in kept if found[path] != whole[path]] == []
 
 
+def ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+
 def test_a_second_ctrl_c_stops_at_once_and_an_echo_does_not() -> None:
     with Interrupts(60.0, torch.device("cpu"), Console(shown=False)) as interrupts:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):  # as a launcher passes them on
             os.kill(os.getpid(), number)
-        time.sleep(3 * ECHO)
+        time.sleep(2 * ECHO)
         os.kill(os.getpid(), signal.SIGTERM)
         assert interrupts.received
         time.sleep(0.2)
-        os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
+            ctrl_c()
+
+
+def test_what_did_not_wake_the_main_thread_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that finds it on its way into a call that waits is not seen before that call ends."""
+    sent: list[int] = []
+
+    def missed(thread: int, number: int) -> None:
+        sent.append(number)
+        if len(sent) > 1:
+            wake(thread, number)
+
+    wake = signal.pthread_kill
+    monkeypatch.setattr(signal, "pthread_kill", missed)
+    with Interrupts(1.0, torch.device("cpu"), Console(shown=False)):
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted, match="grace_seconds"):
             time.sleep(60)
+    assert len(sent) == 2
 
 
 def spoil(run: Run, *steps: int) -> None:
