@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Lock
 from types import FrameType
@@ -17,8 +17,10 @@ from .errors import Failure, Interrupted, Mistake
 from .processes import cores, size
 from .runs import Run
 
-GRACE = 130
+STOPPED = 130
 """Exit code of a training that was stopped and can be gone on with."""
+LOOK = 0.2
+"""Seconds between two looks at whether all are done."""
 
 
 class Jobs:
@@ -57,12 +59,17 @@ class Jobs:
         before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             with tempfile.TemporaryDirectory() as configs, ThreadPoolExecutor(self.jobs) as threads:
+                begun = []
                 for number, (folder, config) in enumerate(runs.items()):
                     if Run(folder).finished:
                         continue
                     file = Path(configs) / f"{number}.yaml"
                     file.write_text(dump(config), encoding="utf-8")
-                    threads.submit(self._train, folder, file)
+                    begun.append(threads.submit(self._train, folder, file))
+                while wait(begun, timeout=LOOK).not_done:  # a signal is heard between two waits
+                    pass
+                for each in begun:
+                    each.result()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -91,7 +98,7 @@ class Jobs:
         with self.lock:
             del self.running[place]
             self.places.append(place)
-            if code == GRACE:
+            if code == STOPPED:
                 self.stopped = True
             elif code:
                 self.failed = self.failed or f"{name}: {last.removeprefix('vaegan: ') or f'ended with code {code}'}"
