@@ -12,7 +12,7 @@ from vaegan.trainers.tracking import Tracker
 
 from ..trainers.conftest import alone
 from ..wandb_file import config as config_of
-from ..wandb_file import history, read_run
+from ..wandb_file import read_run
 from .studies import configs, run_study
 
 __all__ = ["alone"]
@@ -30,12 +30,13 @@ def test_a_study_is_a_run_with_tables_images_and_files(tmp_path: Path) -> None:
     comparison = run_study(folder, configs(), tracked=start)
     assert said == []
     records = read_run(folder)
-    (files,) = folder.glob("wandb/offline-run-*/files")
+    artifacts = [record.artifact for record in records if record.HasField("artifact")]
     tables = {
-        key: json.loads((files / value["path"]).read_text())
-        for entry in history(records)
-        for key, value in entry.items()
-        if isinstance(value, dict) and value.get("_type") == "table-file"
+        entry.path.removesuffix(".table.json"): json.loads(Path(entry.local_path).read_text())
+        for artifact in artifacts
+        if artifact.type == "run_table"
+        for entry in artifact.manifest.contents
+        if entry.path.endswith(".table.json")
     }
     header, rows = comparison.table()
     assert (tables["comparison"]["columns"], tables["comparison"]["data"]) == (header, rows)
@@ -47,9 +48,8 @@ def test_a_study_is_a_run_with_tables_images_and_files(tmp_path: Path) -> None:
         kinds = [picture and picture["_type"] for picture in pictures]
         assert kinds == ["image-file", "image-file", None if variant == "ae" else "image-file"]
     assert config_of(records)["track"]["group"] == "Tiny"
-    kept = [record.artifact for record in records if record.HasField("artifact")]
-    (artifact,) = [each for each in kept if each.type == "comparison"]
-    assert {entry.path for entry in artifact.manifest.contents} == {
+    (kept,) = [artifact for artifact in artifacts if artifact.type == "comparison"]
+    assert {entry.path for entry in kept.manifest.contents} == {
         "report.html", "comparison.json", "figures.csv", "findings.csv", "effects.csv", "controls.csv"
     }  # fmt: skip
     assert Run(folder / "vae" / "seed_5").config.track.group == "Tiny"
