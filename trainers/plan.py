@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from vaegan.config.schema import Config
+from vaegan.console import Console
 
 from .base import FAMILIES
 from .dividing import share
@@ -46,6 +47,17 @@ def plan(config: Config, processes: int = 1) -> Plan:
     size = torch.empty((), dtype=getattr(torch, config.train.dtype)).element_size()
     trained, averaged = sum(parameters.values()), sum(parameters[name] for name in own)
     return Plan(parameters, size * (trained + averaged), 2 * size * trained, part.stop - part.start)
+
+
+def show(planned: Plan, console: Console) -> None:
+    """Tell a person what a run would be."""
+    sizes = {**planned.parameters, "all": sum(planned.parameters.values())}
+    console.table(["network", "parameters"], [[name, f"{count:,}"] for name, count in sizes.items()])
+    console.say(
+        f"weights {planned.weight_bytes / 2**20:,.1f} MiB (with the averaged copy),"
+        f" optimizer state {planned.optimizer_bytes / 2**20:,.1f} MiB,"
+        f" {planned.images_per_process} images per step on each process; nothing was trained"
+    )
 
 
 def count(network: nn.Module) -> int:

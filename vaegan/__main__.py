@@ -106,8 +106,9 @@ def train_features(
 @click.option("--metrics", help="Which ones, separated by commas.  [default: the run's evaluate.metrics]")
 @click.option("--samples", type=int, help="Images to draw, and at most to reconstruct.  [default: evaluate.samples]")
 @click.option("--split", help="train, validation or test.  [default: evaluate.split]")
+@click.option("--features", help="inception, or a run of train-features.  [default: evaluate.features]")
 @PROCESSES
-def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | None, processes: int) -> None:
+def evaluate(run: Path, metrics: str | None, processes: int, **others: Any) -> None:
     """Judge the trained model of RUN and write RUN/metrics.json; of a classifier, its accuracy."""
     from vaegan.config.reading import check
     from vaegan.config.schema import Config
@@ -115,7 +116,7 @@ def evaluate(run: Path, metrics: str | None, samples: int | None, split: str | N
 
     folder, console = Run(run), _console()
     tree = folder.config.model_dump(mode="json")
-    asked = {"metrics": metrics and metrics.replace(" ", "").split(","), "samples": samples, "split": split}
+    asked = {"metrics": metrics and metrics.replace(" ", "").split(","), **others}
     tree["evaluate"] |= {key: value for key, value in asked.items() if value is not None}
     config = check(Config, tree, str(run))
     _meet(processes, [], console)
@@ -276,17 +277,10 @@ def _open(config: "Config", console: Console) -> "Data":
 
 def _show_plan(config: "Config", processes: int, console: Console) -> None:
     from vaegan.config import dump
-    from vaegan.trainers.plan import plan
+    from vaegan.trainers.plan import plan, show
 
-    planned = plan(config, processes)
-    sizes = {**planned.parameters, "all": sum(planned.parameters.values())}
     console.say(dump(config))
-    console.table(["network", "parameters"], [[name, f"{count:,}"] for name, count in sizes.items()])
-    console.say(
-        f"weights {planned.weight_bytes / 2**20:,.1f} MiB (with the averaged copy),"
-        f" optimizer state {planned.optimizer_bytes / 2**20:,.1f} MiB,"
-        f" {planned.images_per_process} images per step on each process; nothing was trained"
-    )
+    show(plan(config, processes), console)
 
 
 def _console() -> Console:
