@@ -14,6 +14,7 @@ from .controls import REAL
 from .evaluation import Evaluation
 from .figures import Figure, figure, in_order
 from .findings import Effect, Finding, condition, effects, find
+from .matching import unmatched
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,20 @@ class Comparison:
         return self.judged[self.reference][self.study.seeds[0]]
 
     @property
-    def images_seen(self) -> int:
-        """Of each run, the same for all."""
-        return self.first.config.train.steps * self.first.config.train.batch_size
+    def images_seen(self) -> dict[str, int]:
+        """By each run of a variant."""
+        return {name: config.train.steps * config.train.batch_size for name, config in self.configs.items()}
+
+    @property
+    def configs(self) -> dict[str, Config]:
+        """Of each variant's first seed."""
+        return {name: next(iter(runs.values())).config for name, runs in self.judged.items()}
+
+    @property
+    def unmatched(self) -> list[str]:
+        """In what variants differ from the reference that could be matched: a sentence each, without its full stop."""
+        differing = unmatched(self.configs)
+        return [f"{name} is not matched with {self.reference}: {text}" for name, text in differing.items()]
 
     def spreads(self, name: str) -> dict[str, Spread]:
         """Every figure of a variant."""
@@ -152,9 +164,10 @@ class Comparison:
         return condition(self.study.seeds)
 
     def sentences(self) -> list[str]:
-        """The findings, the prices and the condition, a line each."""
+        """The findings, the prices, what is not matched, and the condition, a line each."""
         prices = [f"{name} took {self.price(name)}." for name in self.names[1:]]
-        return [*(f"{finding.sentence}." for finding in self.findings), *prices, self.condition()]
+        unmatched = [f"{sentence}." for sentence in self.unmatched]
+        return [*(f"{finding.sentence}." for finding in self.findings), *prices, *unmatched, self.condition()]
 
     def record(self) -> dict[str, Any]:
         """Everything as JSON knows it."""

@@ -14,6 +14,7 @@ from vaegan.images import to_uint8
 from vaegan.models import Classifier
 from vaegan.runs import Run, load_features
 from vaegan.weights import FILES, exactly, fingerprint
+from vaegan.wording import reason
 
 from .evaluation import read_evaluation
 
@@ -131,11 +132,18 @@ class Trained:
 
 
 def accuracy_of(run: Run) -> dict[str, float] | None:
-    """How often a classifier was right, by split, as its run's `metrics.json` says; None: it does not."""
+    """How often a classifier was right, by split, as its run's `metrics.json` says; None: it was not measured.
+
+    Raises:
+        Mistake: The file, or the one with the scores, is damaged.
+    """
     try:
         metrics = read_evaluation(run).metrics
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        mend = f"`vaegan evaluate {run.path}` measures it again"
+        raise Mistake(f"{run.metrics_file}: damaged ({reason(error)}); {mend}") from None
     return {name: value for name, value in metrics.items() if name.endswith("/accuracy")}
 
 

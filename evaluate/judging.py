@@ -17,10 +17,10 @@ from vaegan.console import Console
 from vaegan.data import Data
 from vaegan.errors import Mistake
 from vaegan.files import json_lines
-from vaegan.models import Autoencoder
+from vaegan.models import Autoencoder, Classifier
 from vaegan.models.vaegan import build_discriminator
 from vaegan.processes import by_the_first, from_the_first, together
-from vaegan.runs import WEIGHTS, Run, load, load_discriminator, load_features
+from vaegan.runs import WEIGHTS, Run, load, load_discriminator
 from vaegan.weights import FILES
 
 from . import accuracy
@@ -45,39 +45,67 @@ def price(timing: Path) -> tuple[float, float]:
     Raises:
         Mistake: The file does not say so.
     """
+    _, seconds, memory = _timed(timing)
+    return sum(seconds), max(memory)
+
+
+def speed(timing: Path) -> float:
+    """Seconds that a step takes once the first one, which has much to prepare, is done.
+
+    Raises:
+        Mistake: The file does not say so.
+    """
+    steps, seconds, _ = _timed(timing)
+    if len(steps) < 2 or not steps[-1] > steps[-2] or not seconds[-1]:
+        raise Mistake(f"{timing}: does not say how long a step takes; remove the run's folder, and it is timed again")
+    return seconds[-1] / (steps[-1] - steps[-2])
+
+
+def _timed(timing: Path) -> list[list[float]]:
+    """Steps, seconds and bytes of each line."""
     try:
-        seconds, memory = ([float(line[key]) for line, _ in json_lines(timing)] for key in ("seconds", "memory_bytes"))
-        if not all(0 <= value < math.inf for value in (*seconds, *memory)):
+        lines = json_lines(timing)
+        found = [[float(line[key]) for line, _ in lines] for key in ("step", "seconds", "memory_bytes")]
+        if not lines or not all(0 <= value < math.inf for values in found for value in values):
             raise ValueError("numbers that no clock shows")
-        return sum(seconds), max(memory)
+        return found
     except (KeyError, TypeError, ValueError, OverflowError):
         raise Mistake(f"{timing}: not what a training writes; train the run again") from None
 
 
-def evaluate_run(run: Run, model: Autoencoder, config: EvaluateConfig, data: Data, console: Console) -> Evaluation:
+def evaluate_run(
+    run: Run,
+    model: Autoencoder | Classifier,
+    config: EvaluateConfig,
+    data: Data,
+    console: Console,
+    *,
+    again: bool = False,
+) -> Evaluation:
     """The evaluation of a run's exported model, in the run's folder; all processes make it together.
 
-    What lies there is used again if it was made with the same weights, images, settings and versions, on the same kind
-    of device.
+    What lies there is used if it was made with the same weights, images, settings and versions, on the same kind of
+    device.
+
+    Args:
+        run: The run.
+        model: Its model, on the device where it is judged.
+        config: What is measured, of which split.
+        data: The images.
+        console: Where notes and progress go.
+        again: Whether it is made anew whatever lies there.
     """
+    title = f"Evaluating {run.path.parent.name}/{run.path.name}"
 
     def make() -> Evaluation:
-        discriminator = together(lambda: load_discriminator(run))
-        name = f"{run.path.parent.name}/{run.path.name}"
-        return _evaluate(f"Evaluating {name}", model, config, data, run.config.seed, discriminator, console)
+        if isinstance(model, Classifier):
+            with console.progress(title, "images") as progress:
+                return accuracy.judge(model, data, config, seed=run.config.seed, progress=progress)
+        asked = "confusion" in config.metrics
+        discriminator = together(lambda: load_discriminator(run, console.note)) if asked else None
+        return _evaluate(title, model, config, data, run.config.seed, discriminator, console)
 
-    return known_or_made(run, lambda: origin(config, data, digest(run.model_folder / WEIGHTS)), make)
-
-
-def judge_classifier(run: Run, config: Config, data: Data, console: Console) -> Evaluation:
-    """The accuracy of a finished classifier, in its run's folder; as `evaluate_run`."""
-
-    def make() -> Evaluation:
-        model = together(lambda: load_features(run.path)).to(device())
-        with console.progress(f"Evaluating {run.path.name}", "images") as progress:
-            return accuracy.judge(model, data, config.evaluate, seed=config.seed, progress=progress)
-
-    return known_or_made(run, lambda: origin(config.evaluate, data, digest(run.model_folder / WEIGHTS)), make)
+    return known_or_made(run, lambda: origin(config, data, digest(run.model_folder / WEIGHTS)), make, again)
 
 
 def judge_controls(folder: Path, config: EvaluateConfig, data: Data, console: Console) -> dict[str, Evaluation]:
@@ -116,18 +144,21 @@ def _evaluate(
         )  # fmt: skip
 
 
-def known_or_made(run: Run, made_of: Callable[[], dict[str, Any]], make: Callable[[], Evaluation]) -> Evaluation:
+def known_or_made(
+    run: Run, made_of: Callable[[], dict[str, Any]], make: Callable[[], Evaluation], again: bool = False
+) -> Evaluation:
     """An evaluation that lies in a folder, or else a new one, which is then put there; all processes do this together.
 
     Args:
         run: The folder.
         made_of: Everything that the figures are a function of.
         make: How they are made.
+        again: Whether they are made whatever lies there.
     """
 
     def look() -> tuple[dict[str, Any], Evaluation | None]:
         wanted = made_of()
-        return wanted, known_evaluation(run, wanted)
+        return wanted, None if again else known_evaluation(run, wanted)
 
     wanted, known = from_the_first(look)
     if known is not None:

@@ -4,6 +4,7 @@ import base64
 import math
 import platform
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from os.path import relpath
@@ -17,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import vaegan
 from vaegan.checkpoints import write_text
 from vaegan.config import dump
+from vaegan.config.schema import Match
 from vaegan.data import Data
 from vaegan.losses.adversarial import NAMES, PREDICTED
 from vaegan.runs import load
@@ -49,6 +51,14 @@ DEFECTS = {
     "over-sharpened": f"unsharp mask of {AMOUNT:g}",
 }
 """What was done to the images of each control, in units of [-1, 1]."""
+
+MATCHED: dict[Match, str] = {
+    "decoder": "decoder with the same initial weights",
+    "latent_size": "latent size",
+    "images_seen": "number of images seen",
+    "wall_clock": "time to train in, as far as the speed of its first steps tells",
+}
+"""What variants have in common, as part of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +95,14 @@ class Confusion:
     """Shares of each origin."""
 
 
-def write_report(comparison: Comparison, data: Data, path: Path) -> None:
+def write_report(comparison: Comparison, data: Data, path: Path, notify: Callable[[str], None]) -> None:
     """Write `report.html`, and beside it the tables as CSV; whoever looks finds old files or new ones.
 
     Args:
         comparison: What is shown; images are those of the first seed's runs.
         data: The study's images.
         path: The page.
+        notify: Told in one line of what is left out.
     """
     seed = comparison.study.seeds[0]
     models = {name: load(runs[seed].run.path) for name, runs in comparison.judged.items()}
@@ -100,6 +111,7 @@ def write_report(comparison: Comparison, data: Data, path: Path) -> None:
     page = _environment().get_template("report.html.j2").render(
         comparison=comparison,
         names=comparison.names,
+        matched=[MATCHED[part] for part in comparison.study.matched] + ["images in the same order"],
         config=comparison.first.config,
         evaluated=comparison.first.evaluation.protocol["reconstructions"],
         findings=_by_variant(comparison),
@@ -120,7 +132,7 @@ def write_report(comparison: Comparison, data: Data, path: Path) -> None:
         defects=DEFECTS,
         confusions=confusions(comparison),
         spectra=spectra(comparison),
-        training=training_plots(comparison),
+        training=training_plots(comparison, notify),
         tradeoffs=tradeoff_plots(comparison),
         bars=bars(comparison),
         files={name: _csv_uri(text) for name, text in write_tables(comparison, path.parent).items()},

@@ -6,20 +6,25 @@ from pathlib import Path
 
 from vaegan.checkpoints import load_latest, write_text
 from vaegan.config import Config, StudyConfig
-from vaegan.config.comparing import Settings, differences, flat, training_settings
+from vaegan.config.comparing import differences, training_settings
 from vaegan.console import Console
 from vaegan.data import Data, open_data
 from vaegan.errors import Mistake
-from vaegan.processes import by_the_first, join, together
-from vaegan.runs import Run
+from vaegan.processes import by_the_first, from_the_first, join, together
+from vaegan.runs import Run, load_features
 
 from .comparison import Comparison
-from .judging import judge, judge_classifier, judge_controls
+from .judging import evaluate_run, judge, judge_controls, speed
+from .matching import check_matched
 from .publishing import Publish, publish
 from .report import write_report
+from .runner import device
 
 Train = Callable[[Config, Path, Data, bool], Run]
 """Trains a run to its end in a folder; the last argument lets it go on with what lies there."""
+
+TIMED = 50
+"""Optimizer steps by which a variant's speed is measured."""
 
 
 def compare(
@@ -31,6 +36,7 @@ def compare(
     command: str | None = None,
     features: tuple[str, Config] | None = None,
     tracked: Publish | None = None,
+    ahead: Callable[[Mapping[Path, Config]], None] | None = None,
 ) -> Comparison | None:
     """Train what is not finished, judge what is not judged, and write `comparison.json` and `report.html`.
 
@@ -45,6 +51,7 @@ def compare(
         command: The command line, for the record.
         features: Name and config of the classifier of `study.features`; its run is OUTPUT/features/<name>.
         tracked: How the study is shown in a tracker; None: it is not.
+        ahead: Trains the runs, by their folders, in another way; None: ``train`` does, one after another.
 
     Returns:
         The comparison; None on processes of another rank.
@@ -54,21 +61,24 @@ def compare(
         Failure: A training or an evaluation failed; what is finished is kept.
         Interrupted: A training was asked to stop.
     """
-    planned = plan_runs(study, configs, output)
+    plan_runs(study, configs, output)
     join()
     with console.progress("Reading images", "images") as progress:
         data = together(lambda: open_data(next(iter(configs.values())).data, console.note, progress))
     if features is not None:
         name, config = features
         classifier = train_run(config, output / "features" / name, data, train, console)
-        judge_classifier(classifier, config, data, console)
+        network = together(lambda: load_features(classifier.path)).to(device())
+        evaluate_run(classifier, network, config.evaluate, data, console)
         update = {"features": str(classifier.path)}
         configs = {
             name: config.model_copy(update={"evaluate": config.evaluate.model_copy(update=update)})
             for name, config in configs.items()
         }
-        planned = plan_runs(study, configs, output)
-    some = next(iter(configs.values()))
+    configs = in_equal_time(study, configs, output, train, data, console)
+    planned = plan_runs(study, configs, output)
+    if ahead is not None:
+        ahead(planned)
     for folder, config in planned.items():
         train_run(config, folder, data, train, console)
     judged = {
@@ -79,12 +89,12 @@ def compare(
         }
         for name in configs
     }
-    controls = judge_controls(output / "controls", some.evaluate, data, console)
+    controls = judge_controls(output / "controls", next(iter(configs.values())).evaluate, data, console)
 
     def conclude() -> Comparison:
         comparison = Comparison(study, judged, controls, command)
         write_comparison(comparison, output / "comparison.json")
-        write_report(comparison, data, output / "report.html")
+        write_report(comparison, data, output / "report.html", console.note)
         if tracked is not None:
             publish(comparison, data, output, tracked)
         return comparison
@@ -100,7 +110,7 @@ def plan_runs(study: StudyConfig, configs: Mapping[str, Config], output: Path) -
     Raises:
         Mistake: The variants are not matched, or a seed is given twice.
     """
-    check_matched(configs)
+    check_matched(configs, study.matched)
     check_seeds(study)
     return {
         folder_of(output, name, seed): of_seed(config, study, name, seed)
@@ -112,27 +122,6 @@ def plan_runs(study: StudyConfig, configs: Mapping[str, Config], output: Path) -
 def folder_of(output: Path, name: str, seed: int) -> Path:
     """The folder of a variant's run."""
     return output / name / f"seed_{seed}"
-
-
-def check_matched(configs: Mapping[str, Config]) -> None:
-    """See that the variants differ in what they train, not in what they are given.
-
-    Raises:
-        Mistake: Decoder, latent size, images seen, data or evaluation differ.
-    """
-    (reference, first), *others = configs.items()
-    for name, config in others:
-        differing = differences(matched_settings(first), matched_settings(config))
-        if differing:
-            raise Mistake(f"{reference} and {name} are not matched: {differing}; give them one value under `shared:`")
-
-
-def matched_settings(config: Config) -> Settings:
-    """What has to be the same for all variants of a study: name and value of each setting."""
-    decoder = {f"model.{key}": getattr(config.model, key) for key in ("network", "width", "depth", "latent_size")}
-    seen = {"train.steps * train.batch_size": config.train.steps * config.train.batch_size}
-    sections = {"data": config.data.model_dump(mode="json"), "evaluate": config.evaluate.model_dump(mode="json")}
-    return decoder | seen | flat(sections)
 
 
 def check_seeds(study: StudyConfig) -> None:
@@ -150,6 +139,41 @@ def of_seed(config: Config, study: StudyConfig, name: str, seed: int) -> Config:
     """A variant's config for one seed, tracked in the study's group."""
     track = config.track.model_copy(update={"group": config.track.group or study.title, "name": f"{name}-seed_{seed}"})
     return config.model_copy(update={"seed": seed, "track": track})
+
+
+def in_equal_time(
+    study: StudyConfig, configs: Mapping[str, Config], output: Path, train: Train, data: Data, console: Console
+) -> dict[str, Config]:
+    """The variants, each with as many steps as take the time of the first one's, where the study matches that.
+
+    The speed of each is that of `TIMED` steps of a run of its own, OUTPUT/wall_clock/<variant>, which is made once.
+    Checkpoints, grids and evaluations are not counted. All processes do this together.
+
+    Raises:
+        Mistake: Such a run is there with another config.
+    """
+    if "wall_clock" not in study.matched:
+        return dict(configs)
+
+    def seconds_per_step(name: str, config: Config) -> float:
+        nothing_else = dict.fromkeys(("sample_every", "evaluate_every", "checkpoint_every"))
+        update = {"steps": TIMED, "log_every": TIMED, **nothing_else}
+        timed = config.model_copy(
+            update={
+                "train": config.train.model_copy(update=update),
+                "track": config.track.model_copy(update={"wandb": "disabled"}),
+            }
+        )
+        run = train_run(timed, output / "wall_clock" / name, data, train, console)
+        return from_the_first(lambda: speed(run.timing_file))
+
+    seconds = {name: seconds_per_step(name, config) for name, config in configs.items()}
+    reference, first = next(iter(configs.items()))
+    steps = {name: max(1, round(first.train.steps * seconds[reference] / own)) for name, own in seconds.items()}
+    return {
+        name: config.model_copy(update={"train": config.train.model_copy(update={"steps": steps[name]})})
+        for name, config in configs.items()
+    }
 
 
 def train_run(config: Config, folder: Path, data: Data, train: Train, console: Console) -> Run:

@@ -2,12 +2,13 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from vaegan.config import Config
 from vaegan.config.models import AEConfig, VAEConfig
 from vaegan.files import json_lines
 from vaegan.runs import Run
+from vaegan.wording import reason
 
 from .comparison import Comparison
 from .plots import Plot, across, line, short, ticks, up, widened
@@ -29,23 +30,31 @@ TITLES = {
 ERRORS = {SQUARED, ABSOLUTE}
 
 
-def training_plots(comparison: Comparison) -> list[Plot]:
-    """What was logged of the reconstruction error, the divergence and the game, against the images seen."""
+def training_plots(comparison: Comparison, notify: Callable[[str], None]) -> list[Plot]:
+    """What was logged of the reconstruction error, the divergence and the game, against the images seen.
+
+    Args:
+        comparison: The study.
+        notify: Told in one line of each history that cannot be read.
+    """
     found: dict[str, dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
     for name, runs in comparison.judged.items():
         for judged in runs.values():
-            for title, curve in curves(judged.run, judged.config).items():
+            for title, curve in curves(judged.run, judged.config, notify).items():
                 found[title][name].append(thinned(curve))
     return [_plot(title, found[title]) for title in TITLES if title in found]
 
 
-def curves(run: Run, config: Config) -> dict[str, Curve]:
-    """What a run's history says, by the title of the plot; nothing where there is no history."""
+def curves(run: Run, config: Config, notify: Callable[[str], None]) -> dict[str, Curve]:
+    """What a run's history says, by the title of the plot; nothing, and a note, where there is no history."""
     found: dict[str, Curve] = defaultdict(list)
     try:
         lines = json_lines(run.history_file)
-    except OSError:
+    except OSError as error:
+        notify(f"{run.history_file}: {reason(error)}; its curves are left out")
         return {}
+    if not lines:
+        notify(f"{run.history_file}: not what a training writes; its curves are left out")
     for logged, _ in lines:
         seen = float(logged["step"] * config.train.batch_size)
         for title, value in _figures(config, logged):

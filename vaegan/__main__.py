@@ -15,12 +15,12 @@ from vaegan.console import Console, Update
 from vaegan.ending import Commands, one_line
 from vaegan.errors import Interrupted, Mistake
 from vaegan.options import OVERRIDES, PATH, PROCESSES, folder, training
-from vaegan.processes import by_the_first, join, leave, nobody_lost, rank, size, together
+from vaegan.processes import join, leave, nobody_lost, rank, size, together
 from vaegan.showing import loaded
 
 if TYPE_CHECKING:
     from vaegan.config import Config
-    from vaegan.data import Data, Images
+    from vaegan.data import Data
     from vaegan.evaluate.evaluation import Evaluation
     from vaegan.runs import Run
 
@@ -90,7 +90,7 @@ def train_features(
     finished = _finished(run, resolved, resume, extend)
     _meet(processes, [resolved], console)
     images = _open(resolved, console)
-    _split(images, resolved, "evaluate.split:")
+    _see_that_there_are_images(images, resolved, "evaluate.split:")
     if not finished:
         _train(resolved, run, images, console, resume=resume, extend=extend)
     judged = _judge(run, resolved, console)
@@ -141,15 +141,15 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
     described, configs = load_study(study, overrides)
     features = load_study_features(described, next(iter(configs.values())))
     from vaegan.evaluate.study import compare as run_study
-    from vaegan.evaluate.study import plan_runs
     from vaegan.trainers.tracking import Tracker
 
     folder, console = output or _default_folder(study), _console()
     if jobs > 1:
         from vaegan.jobs import Jobs
 
-        Jobs(folder, jobs, processes, console).train(plan_runs(described, configs, folder))
+        ahead = Jobs(folder, jobs, processes, console).train
     else:
+        ahead = None
         _meet(processes, list(configs.values()), console)
 
     def train_one(config: "Config", into: Path, data: "Data", resume: bool) -> "Run":
@@ -161,7 +161,7 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
     command = shlex.join(["vaegan", *sys.argv[1:]])
     comparison = run_study(
         described, configs, folder, train_one, console, command, features,
-        lambda config, into: Tracker.start(config, into, None, console.note),
+        lambda config, into: Tracker.start(config, into, None, console.note), ahead,
     )  # fmt: skip
     if comparison is not None:
         console.table(*comparison.table())
@@ -228,38 +228,26 @@ def _train(
 
 def _judge(run: Path, config: "Config", console: Console) -> "Evaluation":
     """The evaluation of a run's model, which is written to its `metrics.json`; all processes make it together."""
-    from vaegan.evaluate import accuracy, runner
-    from vaegan.evaluate.evaluation import write_evaluation
-    from vaegan.runs import Run, load, load_discriminator, load_features
+    from vaegan.evaluate.judging import evaluate_run
+    from vaegan.evaluate.runner import device
+    from vaegan.runs import Run, load, load_features
 
-    settings, classifier = config.evaluate, config.model.family == "classifier"
-    model: Any = together(lambda: loaded(run, load_features if classifier else load, console)).to(runner.device())
+    load_kind: Any = load_features if config.model.family == "classifier" else load
+    model = together(lambda: loaded(run, load_kind, console)).to(device())
     data = _open(config, console)
-    images = _split(data, config, "--split")
-    with console.progress("Evaluating", "images") as progress:
-        if classifier:
-            result = accuracy.judge(model, data, settings, seed=config.seed, progress=progress)
-        else:
-            result = runner.evaluate(
-                model, images, settings, split=settings.split, seed=config.seed,
-                discriminator=load_discriminator(Run(run)), fingerprint=data.fingerprint, progress=progress,
-                notify=console.note,
-            )  # fmt: skip
-    by_the_first(lambda: write_evaluation(result, Run(run)))
-    return result
+    _see_that_there_are_images(data, config, "--split")
+    return evaluate_run(Run(run), model, config.evaluate, data, console, again=True)
 
 
-def _split(data: "Data", config: "Config", asked: str) -> "Images":
-    """The images that a run is judged by.
+def _see_that_there_are_images(data: "Data", config: "Config", asked: str) -> None:
+    """See that there are images that a run can be judged by.
 
     Raises:
         Mistake: There are none.
     """
     split = config.evaluate.split
-    images: Images = getattr(data, split)
-    if not len(images):
+    if not len(getattr(data, split)):
         raise Mistake(f"{asked} {split}: the run keeps no image in it (data.{split} is 0)", everywhere=True)
-    return images
 
 
 def _default_folder(name: str) -> Path:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from .errors import FileFailure
 from .files import SMALL, contents, opened, remove
-from .wording import one_line, word
+from .wording import one_line, reason, word
 
 Tensors = Mapping[str, Tensor]
 
@@ -117,8 +117,8 @@ def load_latest(folder: Path, notify: Callable[[str], None]) -> Checkpoint | Non
         FileFailure: The disk cannot be read.
     """
     checkpoint, damaged = newest(folder)
-    for path, reason in damaged.items():
-        notify(f"{path}: damaged ({reason})" + (f"; using {_name(checkpoint.step)}" if checkpoint else ""))
+    for path, why in damaged.items():
+        notify(f"{path}: damaged ({why})" + (f"; using {_name(checkpoint.step)}" if checkpoint else ""))
     return checkpoint
 
 
@@ -278,8 +278,7 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:  # PyTorch says the latter
-        reason = one_line(getattr(error, "strerror", None) or error)
-        raise FileFailure(f"{path}: {reason}; nothing was changed; try again when it can be read") from error
+        raise FileFailure(f"{path}: {reason(error)}; nothing was changed; try again when it can be read") from error
 
 
 def _is_file(path: Path) -> bool:

@@ -33,9 +33,14 @@ class Jobs:
         jobs: Trainings at a time.
         processes: Of each training.
         console: Where what they have to say is noted, each line with the run's name.
+
+    Raises:
+        Mistake: This process is one of several of a launch.
     """
 
     def __init__(self, study: Path, jobs: int, processes: int, console: Console) -> None:
+        if size() > 1:
+            raise Mistake("--jobs: starts processes itself; leave out the launcher, or --jobs")
         self.study, self.jobs, self.processes, self.console = study, jobs, processes, console
         self.running: dict[int, subprocess.Popen[str]] = {}
         self.places = list(range(jobs))
@@ -50,12 +55,9 @@ class Jobs:
             runs: Their folders and configs, in the order in which they are begun.
 
         Raises:
-            Mistake: This process is one of several of a launch.
             Failure: One has failed; the others, begun before, were let end.
             Interrupted: All were asked to stop, and have written checkpoints.
         """
-        if size() > 1:
-            raise Mistake("--jobs: starts processes itself; leave out the launcher, or --jobs")
         before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             with tempfile.TemporaryDirectory() as configs, ThreadPoolExecutor(self.jobs) as threads:

@@ -13,6 +13,7 @@ from .data import Unreadable, find_images, read_image
 from .errors import Failure, Mistake
 from .images import to_float, to_uint8
 from .models import Autoencoder
+from .wording import reason
 
 BATCH = 256
 """Images made at a time."""
@@ -63,5 +64,5 @@ def write(picture: Image, file: Path, console: Console) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         picture.save(file)
     except (OSError, ValueError) as error:
-        raise Failure(f"--output {file}: {getattr(error, 'strerror', None) or error}") from None
+        raise Failure(f"--output {file}: {reason(error)}") from None
     console.say(f"{file}: {picture.width} x {picture.height} pixels")

@@ -1,6 +1,6 @@
 """A run's folder: what lies where, and how the finished model gets out of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast
@@ -247,8 +247,12 @@ def _described(folder: Path) -> Exported:
     raise Mistake(f"{folder}: damaged ({reason}); `vaegan train ... --resume` writes it anew")
 
 
-def load_discriminator(run: Run) -> Discriminator | None:
+def load_discriminator(run: Run, notify: Callable[[str], None]) -> Discriminator | None:
     """The discriminator of a run's newest checkpoint, on the CPU; None: the run has none.
+
+    Args:
+        run: The run.
+        notify: Told in one line of each checkpoint that is passed over.
 
     Raises:
         Mistake: The checkpoint is not one of this run.
@@ -256,7 +260,7 @@ def load_discriminator(run: Run) -> Discriminator | None:
     config = run.config
     if not isinstance(config.model, VAEGANConfig):
         return None
-    checkpoint = load_latest(run.checkpoints, lambda _: None)
+    checkpoint = load_latest(run.checkpoints, notify)
     if checkpoint is None:
         return None
     network = build_discriminator(

@@ -17,6 +17,11 @@ def one_line(message: object, longest: int = 200) -> str:
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
+def reason(error: Exception) -> str:
+    """What an exception says, as part of a line that names the file already."""
+    return one_line(getattr(error, "strerror", None) or error)
+
+
 def word(text: object) -> str:
     """A name as a part of a line, whatever is in it."""
     return one_line(printable(text), LONGEST)

@@ -79,5 +79,5 @@ def reworded(comparison: Comparison, names: dict[str, str], word: str) -> Compar
 
 def report_of(comparison: Comparison, folder: Path) -> str:
     """The page, written in a folder."""
-    write_report(comparison, open_data(comparison.first.config.data), folder / "report.html")
+    write_report(comparison, open_data(comparison.first.config.data), folder / "report.html", print)
     return (folder / "report.html").read_text(encoding="utf-8")

@@ -90,12 +90,12 @@ def test_a_logged_likelihood_is_turned_back_into_the_error(likelihood: str) -> N
 def test_training_curves_are_the_histories(study: Comparison, tmp_path: Path) -> None:
     run = study.judged["vaegan3"][5]
     lines = [json.loads(line) for line in run.run.history_file.read_text().splitlines()]
-    found = curves(run.run, run.config)
+    found = curves(run.run, run.config, print)
     assert found["Divergence from the prior"] == [(8.0 * n["step"], n["loss/kl"] / math.log(2)) for n in lines]
     assert [value for _, value in found["Discriminator’s accuracy"]] == [n["discriminator/accuracy"] for n in lines]
-    assert "Divergence from the prior" not in curves(study.judged["ae"][5].run, study.judged["ae"][5].config)
+    assert "Divergence from the prior" not in curves(study.judged["ae"][5].run, study.judged["ae"][5].config, print)
 
-    plots = {plot.title: plot for plot in training_plots(study)}
+    plots = {plot.title: plot for plot in training_plots(study, print)}
     assert list(plots) == ["Squared error", "Divergence from the prior", "Discriminator’s accuracy"]
     assert all(inside(plot) for plot in plots.values())
     drawn = [(line.name, line.faint) for line in plots["Squared error"].lines]
@@ -104,8 +104,16 @@ def test_training_curves_are_the_histories(study: Comparison, tmp_path: Path) ->
 
     torn = Run(tmp_path)
     torn.history_file.write_text('{"step": 1, "loss/kl": null, "loss/reconstruction": 90.0}\n{"step": 2, "los')
-    assert list(curves(torn, run.config)) == ["Squared error"]
-    assert curves(Run(tmp_path / "none"), run.config) == {}
+    assert list(curves(torn, run.config, print)) == ["Squared error"]
+
+
+@pytest.mark.parametrize("text", [None, "", "[1]"])
+def test_a_history_that_cannot_be_read_is_noted(text: str | None, tmp_path: Path) -> None:
+    run, notes = Run(tmp_path), list[str]()
+    if text is not None:
+        run.history_file.write_text(text)
+    assert curves(run, tiny("vae"), notes.append) == {}
+    assert len(notes) == 1 and str(run.history_file) in notes[0] and "curves are left out" in notes[0]
 
 
 def test_curves_are_thinned_and_averaged_without_bias() -> None:

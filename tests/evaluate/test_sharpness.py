@@ -123,7 +123,7 @@ def test_coherence_is_lost_to_noise_as_predicted_and_indifferent_to_gain(photos:
     power, other = statistics_of(real).power, statistics_of(real + noise).power
     found = coherence(band_means((x.conj() * y).real).mean(0), power, other)
     assert found[:-1].tolist() == pytest.approx((power / (power + 0.01)).sqrt()[:-1].tolist(), abs=0.05)
-    inverted = coherence(-9 * band_means((x.conj() * y).real), power, 81 * other)
+    inverted = coherence(-9 * band_means((x.conj() * y).real).mean(0), power, 81 * other)
     assert torch.allclose(inverted, -found)
 
 

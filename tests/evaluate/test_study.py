@@ -18,7 +18,7 @@ from vaegan.errors import Interrupted, Mistake
 from vaegan.evaluate.comparison import Comparison
 from vaegan.evaluate.controls import CONTROLS, REAL
 from vaegan.evaluate.judging import judge_controls
-from vaegan.evaluate.study import check_matched, compare
+from vaegan.evaluate.study import compare
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Classifier
 from vaegan.runs import Run
@@ -148,32 +148,6 @@ def test_what_is_cut_off_is_resumed(finished: tuple[Path, Comparison], tmp_path:
     for name in comparison.names:
         for seed, judged in comparison.judged[name].items():
             assert judged.evaluation.metrics == finished[1].judged[name][seed].evaluation.metrics
-
-
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        ("model.width=16", "model.width: 8 -> 16"),
-        ("model.depth=2", "model.depth: 1 -> 2"),
-        ("model.network=mlp", 'model.network: "conv" -> "mlp"'),
-        ("model.latent_size=5", "model.latent_size: 4 -> 5"),
-        ("train.steps=6", "train.steps * train.batch_size: 40 -> 48"),
-        ("data.image_size=16", "data.image_size: 8 -> 16"),
-        ("evaluate.split=validation", 'evaluate.split: "test" -> "validation"'),
-    ],
-)
-def test_variants_that_are_not_matched_are_refused(override: str, said: str, tmp_path: Path) -> None:
-    variants = configs() | {"vaegan3": configs(override)["vaegan3"]}
-    with pytest.raises(Mistake, match="vae and vaegan3 are not matched") as caught:
-        run_study(tmp_path, variants, train_run=never)
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert not any(tmp_path.iterdir())
-
-
-def test_as_many_images_in_other_batches_are_matched() -> None:
-    variants = configs() | {"vaegan3": configs("train.steps=10", "train.batch_size=4")["vaegan3"]}
-    check_matched(variants)
 
 
 def test_another_run_in_the_folder_is_refused(copied: Path) -> None:

@@ -23,6 +23,10 @@ Metric = Literal[
     "iwae", "gap", "confusion",
 ]  # fmt: skip
 
+OWN = ("features", "controls", "wall_clock", "wandb", "comparison.json", "report.html")
+"""Names in the folder of a study."""
+Match = Literal["decoder", "latent_size", "images_seen", "wall_clock"]
+
 SYNTHETIC: tuple[Source, ...] = ("photos", "shapes")
 """The sources whose number of images is chosen, not given."""
 
@@ -214,11 +218,22 @@ class StudyConfig(Section):
     """Name of each row, and what it trains; the first is the reference that the others are compared with."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0,)
     """Each variant is trained once for each seed."""
+    matched: tuple[Match, ...] = ("decoder", "latent_size", "images_seen")
+    """What the variants have in common: their decoder with its first weights, the size of its codes, the number of
+    images that each is trained on. `wall_clock` in the place of `images_seen`: each variant has as many steps as take
+    the time of the first one's `train.steps`, which a short training of each tells. In what else they differ the report
+    says."""
     features: Text | None = None
     """The classifier that is trained first, on the study's own images, for `frechet`, `kid` and `prdc`: a set that has
     a recipe for it (`digits`), or a config file; None: `evaluate.features` as it is."""
     shared: dict[str, object] = Field({})
     """Settings of every variant, nested as in a config; `key.sub=value` on the command line lands here."""
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> "StudyConfig":
+        if {"images_seen", "wall_clock"} <= set(self.matched):
+            raise ValueError("matched: images_seen and wall_clock: leave out one of the two")
+        return self
 
     @model_validator(mode="after")
     def _names_of_folders(self) -> "StudyConfig":
@@ -228,4 +243,6 @@ class StudyConfig(Section):
                     f"variants.{word(name)}: its name becomes a folder;"
                     " use letters, digits, '.', '-' and '_', 100 at most and no '.' first"
                 )
+            if name in OWN:
+                raise ValueError(f"variants.{name}: the study keeps something else under this name; choose another")
         return self

@@ -1,0 +1,105 @@
+"""What the variants of a study have in common, and what is said where they have not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vaegan.config import StudyConfig
+from vaegan.config.schema import Config, Match
+from vaegan.console import Console
+from vaegan.data import Data
+from vaegan.errors import Mistake
+from vaegan.evaluate.comparison import Comparison
+from vaegan.evaluate.judging import speed
+from vaegan.evaluate.matching import check_matched, unmatched
+from vaegan.evaluate.study import TIMED, compare
+from vaegan.runs import Run
+
+from .studies import configs, run_study, study_of, train_one
+
+
+def never(config: Config, folder: Path, data: Data, resume: bool) -> Run:
+    raise AssertionError(f"{folder} is trained")
+
+
+def matching(output: Path, variants: dict[str, Config], *matched: Match, train_run=train_one) -> Comparison:
+    study = study_of(variants, seeds=(5,)).model_copy(update={"matched": matched})
+    found = compare(study, variants, output, train_run, Console())
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.width=16", "model.width: 8 -> 16"),
+        ("model.depth=2", "model.depth: 1 -> 2"),
+        ("model.network=mlp", 'model.network: "conv" -> "mlp"'),
+        ("model.latent_size=5", "model.latent_size: 4 -> 5"),
+        ("train.steps=6", "train.steps * train.batch_size: 40 -> 48"),
+        ("data.image_size=16", "data.image_size: 8 -> 16"),
+        ("evaluate.split=validation", 'evaluate.split: "test" -> "validation"'),
+    ],
+)
+def test_variants_that_are_not_matched_are_refused(override: str, said: str, tmp_path: Path) -> None:
+    variants = configs() | {"vaegan3": configs(override)["vaegan3"]}
+    with pytest.raises(Mistake, match=r"vae and vaegan3 are not (matched|judged alike)") as caught:
+        run_study(tmp_path, variants, train_run=never)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not any(tmp_path.iterdir())
+
+
+def test_as_many_images_in_other_batches_are_matched() -> None:
+    variants = configs() | {"vaegan3": configs("train.steps=10", "train.batch_size=4")["vaegan3"]}
+    check_matched(variants, study_of(variants).matched)
+    assert unmatched(variants) == {}
+
+
+def test_what_is_not_to_be_matched_is_said(tmp_path: Path) -> None:
+    variants = configs("train.steps=2", names=("vae", "ae"))
+    variants["ae"] = configs("train.steps=4", "model.width=16", names=("ae",))["ae"]
+    with pytest.raises(Mistake, match="leave images_seen out of `matched:`"):
+        matching(tmp_path, variants, "latent_size", "images_seen", train_run=never)
+    found = matching(tmp_path, variants, "latent_size")
+    said = "ae is not matched with vae: model.width: 8 -> 16; train.steps * train.batch_size: 16 -> 32"
+    assert found.unmatched == [said] and f"{said}." in found.sentences()
+    page = (tmp_path / "report.html").read_text()
+    assert f"{said.replace('>', '&gt;')}." in page and "one decoder" not in page
+    assert "<b>16</b> to <b>32</b> images seen" in page and "Every variant has the same latent size, the same" in page
+
+
+def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path: Path) -> None:
+    variants = configs("train.steps=8", "train.sample_every=2", names=("vae", "vaegan3"))
+    found = matching(tmp_path, variants, "decoder", "latent_size", "wall_clock")
+    probes = {name: Run(tmp_path / "wall_clock" / name) for name in variants}
+    seconds = {name: speed(probe.timing_file) for name, probe in probes.items()}
+    wanted = {"vae": 8, "vaegan3": max(1, round(8 * seconds["vae"] / seconds["vaegan3"]))}
+    for name, probe in probes.items():
+        lines = [json.loads(line) for line in probe.timing_file.read_text().splitlines()]
+        assert [line["step"] for line in lines] == [1, TIMED]
+        assert seconds[name] == lines[1]["seconds"] / (TIMED - 1)
+        assert found.configs[name].train.steps == wanted[name] == Run(tmp_path / name / "seed_5").exported_step
+    assert wanted["vaegan3"] < 8  # it has a discriminator to train beside
+    assert found.images_seen == {name: 8 * steps for name, steps in wanted.items()}
+    assert len(found.unmatched) == 1 and "time to train in" in (tmp_path / "report.html").read_text()
+
+    again = matching(tmp_path, variants, "decoder", "latent_size", "wall_clock", train_run=never)
+    assert again.configs == found.configs
+
+
+def test_a_speed_that_was_not_measured_is_not_guessed(tmp_path: Path) -> None:
+    line = {"step": 1, "seconds": 1.0, "memory_bytes": 1.0}
+    for lines in ([line], [line, line], [line, {**line, "step": 50, "seconds": 0.0}]):
+        (tmp_path / "timing.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        with pytest.raises(Mistake, match="remove the run's folder, and it is timed again"):
+            speed(tmp_path / "timing.jsonl")
+
+
+def test_a_budget_is_one_thing_and_a_studys_own_folders_are_no_variants() -> None:
+    tree = {"title": "T", "variants": {"vae": {"recipe": "digits/vae"}}}
+    with pytest.raises(ValueError, match="leave out one of the two"):
+        StudyConfig.model_validate(tree | {"matched": ("images_seen", "wall_clock")})
+    with pytest.raises(ValueError, match=r"variants\.controls: the study keeps something else"):
+        StudyConfig.model_validate(tree | {"variants": {"controls": {"recipe": "digits/vae"}}})
