@@ -24,8 +24,6 @@ from vaegan.processes import ECHO, anywhere, rank
 
 AGAIN = 5.0
 """Seconds after which a process that was to end, but waits where Python cannot interrupt it, ends as it is."""
-
-
 WAKE = 0.1
 """Seconds after which the main thread is woken again, since a signal that finds it on its way into a call that waits is
 not seen before that call ends."""

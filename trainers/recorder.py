@@ -239,8 +239,10 @@ class Recorder:
 
     def _time(self, step: int) -> None:
         now = time.monotonic()
-        gpu = self.accelerator.device.type == "cuda"
-        memory = torch.cuda.max_memory_allocated() if gpu else psutil.Process().memory_info().rss
+        device = self.accelerator.device
+        memory = (
+            torch.cuda.max_memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss
+        )
         values = {
             "seconds": now - self.clock,
             "images_per_second": (step - self.timed) * self.config.train.batch_size / (now - self.clock),

@@ -67,15 +67,16 @@ def newest_checkpoint(
 def _see_that_it_is_this_run(config: Config, run: Run, resume: bool, extend: bool) -> None:
     if not resume:
         raise Mistake(f"{run.path}: holds a run already; go on with --resume, or choose another --output")
-    started, now = run.config, history_settings(config)
+    started = run.config
+    before, now = history_settings(started), history_settings(config)
     longer = {"train.steps": config.train.steps} if started.train.steps < config.train.steps else {}
     if extend and longer and config.train.decay != "constant":
         raise Mistake(
             f"--extend: under train.decay={config.train.decay} the learning rates depend on train.steps, so that a"
             " longer run is another one from its first step; choose another --output"
         )
-    extended = history_settings(started) | longer
-    if changes := differences(extended if extend else history_settings(started), now):
+    extended = before | longer
+    if changes := differences(extended if extend else before, now):
         only_longer = extended == now and config.train.decay == "constant"
         mend = "; --extend lets it train longer" if only_longer else ""
         raise Mistake(f"{run.config_file}: the run was started with another config ({changes}){mend}")

@@ -51,10 +51,8 @@ def one_line() -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
         _end(str(interrupt), 130, everywhere=True)
     except (KeyboardInterrupt, click.Abort):
-        with suppress(RuntimeError):
-            leave()
-        _say_interrupted()
-        sys.exit(130)
+        _below_the_terminals_mark()
+        _end("interrupted", 130, everywhere=True)
     except BrokenPipeError:  # whoever read our output has had enough, and Python would say so again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -75,7 +73,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt; in the middle of an import, which may take it for something else, end at once."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
-            _say_interrupted()
+            _below_the_terminals_mark()
+            _say("interrupted", everywhere=True)
             os._exit(130)
         frame = frame.f_back
     raise KeyboardInterrupt
@@ -89,10 +88,10 @@ def _end(message: str, code: int, everywhere: bool = False) -> NoReturn:
     sys.exit(code)
 
 
-def _say_interrupted() -> None:
+def _below_the_terminals_mark() -> None:
+    """End the line in which a terminal has written ^C."""
     if rank() == 0 and sys.stderr.isatty():
-        click.echo(err=True)  # ends the line of the terminal's ^C
-    _say("interrupted", everywhere=True)
+        click.echo(err=True)
 
 
 def _say(message: str, everywhere: bool) -> None:

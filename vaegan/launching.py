@@ -51,7 +51,7 @@ def launch(processes: int, console: Console) -> NoReturn:
     work = Thread(target=lambda: codes.append(_run(processes, console, asked)))
     work.start()
     _pass_on(asked, work)
-    sys.exit(codes[0])
+    sys.exit(codes[0] if codes else 1)
 
 
 def follow_the_launcher() -> None:

@@ -1,7 +1,6 @@
 """A training as a user starts it, and what its W&B file holds afterwards."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from PIL import Image
 from vaegan.config import dump
 from vaegan.runs import Run
 
+from ..forked.client import environment
 from ..tiny import tiny
 from ..wandb_file import config as config_of
 from ..wandb_file import history, kinds, read_run
@@ -23,10 +23,9 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     words = ("track.wandb=offline", "train.sample_every=4", "train.steps=6", "train.evaluate_every=4")
     config = tiny(request.param, *words)
     (folder / "tiny.yaml").write_text(dump(config))
-    home = {f"WANDB_{name}_DIR": str(folder / "home") for name in ("CACHE", "CONFIG", "DATA")}
     command = [sys.executable, "-m", "vaegan", "train", "tiny.yaml", "evaluate.metrics=[psnr]", "--output", "run"]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    done = subprocess.run(command, cwd=folder, env=kept | home, capture_output=True, text=True, timeout=300)
+    home = environment(folder / "home")
+    done = subprocess.run(command, cwd=folder, env=home, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "W&B" not in done.stderr, done.stderr
     return Run(folder / "run")
 

@@ -12,6 +12,12 @@ ONE_CORE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 """Where the same training is the same to the last bit."""
 
 
+def environment(home: Path) -> dict[str, str]:
+    """This process's variables for one to which W&B is new, and that keeps its files in a folder."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    return kept | {f"WANDB_{name}_DIR": str(home) for name in ("CACHE", "CONFIG", "DATA")}
+
+
 @dataclass(frozen=True)
 class Command:
     """A command line, done by one process or by a company of them."""
@@ -50,11 +56,9 @@ class Forked:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        home = {f"WANDB_{name}_DIR": str(folder / "home") for name in ("CACHE", "CONFIG", "DATA")}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
         self.server = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("server.py"))],
-            cwd=folder, env={**kept, **home, "NETRC": str(folder / "home/netrc"), **ONE_CORE},
+            cwd=folder, env={**environment(folder / "home"), "NETRC": str(folder / "home/netrc"), **ONE_CORE},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
