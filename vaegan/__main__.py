@@ -3,6 +3,7 @@
 Heavy packages are imported inside the commands that need them, so that `vaegan --help` answers at once.
 """
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -53,7 +54,8 @@ def train(
     """Train CONFIG: a YAML file, or a shipped recipe such as cifar10/vaegan3."""
     from vaegan.config import load_config
 
-    resolved, run, console = load_config(config, overrides), output or _default_folder(config), _console()
+    run = output or _folder_in_sweep() or _default_folder(config)
+    resolved, console = load_config(config, overrides), _console()
     if dry_run:
         _show_plan(resolved, processes, console)
         return
@@ -254,6 +256,12 @@ def _default_folder(name: str) -> Path:
     """Where a config file or a recipe is recorded if nothing else is said."""
     own = Path(name).stem if Path(name).is_file() else name.replace("/", "-")
     return Path("runs") / (own.strip(".") or "run")
+
+
+def _folder_in_sweep() -> Path | None:
+    """Where a run of a W&B sweep is recorded; None: this is none."""
+    sweep, run = (os.environ.get(f"WANDB_{name}_ID") for name in ("SWEEP", "RUN"))
+    return Path("runs") / f"sweep-{sweep}" / run if sweep and run else None
 
 
 def _open(config: "Config", console: Console) -> "Data":

@@ -22,6 +22,8 @@ Tree = dict[str, Any]
 
 FEATURES = "/features"
 """What the recipe of a set's classifier is called after the set."""
+SWEEPS = "sweeps"
+"""The folder beside the recipes with files that are W&B's."""
 LONGEST = 2**18
 """Bytes of a config."""
 FLOAT = re.compile(r"[-+]?((\.\d+|\d+\.\d*)(e[-+]?\d+)?|\d+e[-+]?\d+|\.inf)$|\.nan$", re.ASCII | re.IGNORECASE)
@@ -85,7 +87,8 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, None)
 def recipes() -> dict[str, Path]:
     """Name (``digits/vae``) and file of every shipped recipe, in alphabetical order."""
     root = Path(__file__).parents[1] / "configs"
-    return {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(root.rglob("*.yaml"))}
+    files = (path for path in sorted(root.rglob("*.yaml")) if path.parent != root / SWEEPS)
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in files}
 
 
 def find(name: str, beside: Path | None = None) -> Path:
