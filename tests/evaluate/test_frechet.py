@@ -61,11 +61,13 @@ def test_it_has_the_closed_form_of_independent_features() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "size", "dead"), [(500, 64, 0), (30, 64, 0), (500, 64, 20), (2, 64, 0), (1, 64, 0), (65, 64, 0)]
-)
-def test_identical_sets_are_at_no_distance(count: int, size: int, dead: int) -> None:
-    """Whatever the order in which they were added, and also where the covariance has not full rank."""
-    some = features(count, size, "one")
+    ("count", "size", "dead", "decay"),
+    [(500, 64, 0, 2), (500, 64, 0, 5), (500, 64, 0, 8), (30, 64, 0, 2), (500, 64, 20, 2), (2, 64, 0, 2), (1, 64, 0, 2),
+     (65, 64, 0, 2)],
+)  # fmt: skip
+def test_identical_sets_are_at_no_distance(count: int, size: int, dead: int, decay: float) -> None:
+    """Whatever the order in which they were added, and also where the covariance has not full rank, or nearly not."""
+    some = features(count, size, "one", decay)
     some[:, :dead] = 0
     whole, parts = moments(some), [moments(part) for part in some.flip(0).split(7)]
     again = parts[0]
@@ -80,11 +82,21 @@ def test_identical_sets_are_at_no_distance(count: int, size: int, dead: int) -> 
 def test_with_fewer_images_than_features_it_is_still_right(count: int, dead: int) -> None:
     one, other = features(count, 64, "one"), features(count + 5, 64, "other")
     one[:, :dead], other[:, :dead] = 0, 0.3
-    centred = [((each - each.mean(0)).double() / math.sqrt(len(each) - 1)) for each in (one, other)]
+    assert distance(one, other) == pytest.approx(by_singular_values(one, other), rel=1e-9)
+
+
+def test_what_sets_have_in_common_only_in_part_is_not_lost_to_rounding() -> None:
+    one, other = features(300, 256, "one", decay=0), features(300, 256, "other", decay=0)
+    one[:, 144:], other[:, :112] = 0, 0
+    assert distance(one, other) == pytest.approx(by_singular_values(one, other), rel=1e-12)
+
+
+def by_singular_values(one: Tensor, other: Tensor) -> float:
+    """The distance by the features themselves, without a covariance."""
+    centred = [((each - each.mean(0)).double() / math.sqrt(len(each) - 1)) for each in (one.double(), other.double())]
     shared = np.linalg.svd((centred[0] @ centred[1].mT).numpy(), compute_uv=False).sum()
-    expected = (one.double().mean(0) - other.double().mean(0)).square().sum().item()
-    expected += sum(each.square().sum().item() for each in centred) - 2 * shared
-    assert distance(one, other) == pytest.approx(expected, rel=1e-6)
+    means = (one.double().mean(0) - other.double().mean(0)).square().sum().item()
+    return float(means + sum(each.square().sum().item() for each in centred) - 2 * shared)
 
 
 def test_it_is_never_negative_and_falls_with_nothing() -> None:
