@@ -142,8 +142,8 @@ def accuracy_of(run: Run) -> dict[str, float] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        mend = f"`vaegan evaluate {run.path}` measures it again"
-        raise Mistake(f"{run.metrics_file}: damaged ({reason(error)}); {mend}") from None
+        file = getattr(error, "filename", None) or run.metrics_file
+        raise Mistake(f"{file}: damaged ({reason(error)}); `vaegan evaluate {run.path}` measures it again") from None
     return {name: value for name, value in metrics.items() if name.endswith("/accuracy")}
 
 

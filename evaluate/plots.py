@@ -3,12 +3,16 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 WIDTH, HEIGHT = 420.0, 288.0
 LEFT, RIGHT, TOP, BOTTOM = 58.0, 10.0, 32.0, 42.0
 MOST_TICKS = 6
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 """Of ticks, times a power of ten."""
+
+Curve = list[tuple[float, float]]
+"""Values across and up."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,22 @@ def up(low: float, high: float, logarithmic: bool = False) -> Scale:
 def line(name: str, points: Iterable[tuple[float, float]], x: Scale, y: Scale, faint: bool = False) -> Line:
     """A curve through values across and up."""
     return Line(name, " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in points), faint)
+
+
+def of_seeds(name: str, curves: Sequence[Curve], x: Scale, y: Scale) -> list[Line]:
+    """The curve of a variant; of several seeds each as a faint one, and their mean."""
+    if len(curves) < 2:
+        return [line(name, curve, x, y) for curve in curves]
+    faint = [line(name, curve, x, y, faint=True) for curve in curves]
+    mean = averaged(curves)
+    return [*faint, line(name, mean, x, y)] if mean else faint
+
+
+def averaged(curves: Sequence[Curve]) -> Curve:
+    """The mean of several at the places that all of them have."""
+    by_place = [dict(curve) for curve in curves]
+    shared = sorted(set.intersection(*(set(each) for each in by_place)))
+    return [(place, fmean(each[place] for each in by_place)) for place in shared]
 
 
 def ticks(scale: Scale, write: Callable[[float], str] | None = None) -> list[Tick]:

@@ -147,16 +147,17 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
 
 
 def spectra(comparison: Comparison) -> list[Plot]:
-    """Of reconstructions and of samples, those that were measured: the first seed's power beside the real images'."""
+    """Of reconstructions and of samples, those that were measured: the power beside the real images'."""
     found = []
     for kind in ("reconstruction", "sample"):
-        curves = {}
-        for name, runs in comparison.judged.items():
-            measured = runs[comparison.study.seeds[0]].evaluation.curves
-            if f"spectrum_error/{kind}" in measured:
-                curves[name] = measured["frequency"], measured[f"spectrum_error/{kind}"]
-        if curves:
-            found.append(spectrum_plot(f"{kind.capitalize()}s", curves))
+        key = f"spectrum_error/{kind}"
+        measured = {name: [each.curves for each in seeds.values()] for name, seeds in comparison.evaluations.items()}
+        variants = {
+            name: [list(zip(curves["frequency"], curves[key], strict=True)) for curves in seeds if key in curves]
+            for name, seeds in measured.items()
+        }
+        if any(variants.values()):
+            found.append(spectrum_plot(f"{kind.capitalize()}s", variants))
     return found
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from .plots import Plot, Tick, across, line, up
+from .plots import Curve, Plot, Tick, across, of_seeds, up
 
 CORNER = math.sqrt(0.5)
 """The highest frequency of all, in cycles per pixel."""
@@ -15,16 +15,16 @@ MOST_TICKS = 8
 """Labels of the power's axis."""
 
 
-def spectrum_plot(title: str, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Plot:
+def spectrum_plot(title: str, variants: Mapping[str, Sequence[Curve]]) -> Plot:
     """Place log power ratios on a plot.
 
     The ring of the last band reaches beyond the corner, where there is nothing; it is drawn at the corner.
 
     Args:
         title: Of the plot.
-        curves: Of each variant: the bands' frequencies in cycles per pixel, and log(power / real power) of each.
+        variants: Of each variant and seed, the bands' frequencies in cycles per pixel and log(power / real power).
     """
-    values = [value for _, errors in curves.values() for value in errors]
+    values = [value for curves in variants.values() for curve in curves for _, value in curve]
     x, y = across(0, CORNER), up(1.05 * min(-LEAST_SPAN, *values), 1.05 * max(LEAST_SPAN, *values))
     span = y.high - y.low
     base = next((base for base in (2, 4, 10, 100) if span / math.log(base) < MOST_TICKS), 1000)
@@ -38,9 +38,10 @@ def spectrum_plot(title: str, curves: Mapping[str, tuple[Sequence[float], Sequen
         ],
         across_title="cycles per pixel",
         up_title="power beside the real images’",
-        lines=[
-            line(name, ((min(place, CORNER), value) for place, value in zip(places, errors, strict=True)), x, y)
-            for name, (places, errors) in curves.items()
-        ],
+        lines=[each for name, curves in variants.items() for each in of_seeds(name, [*map(_cut, curves)], x, y)],
         base=y(0),
     )
+
+
+def _cut(curve: Curve) -> Curve:
+    return [(min(place, CORNER), value) for place, value in curve]

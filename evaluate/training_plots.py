@@ -2,7 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from statistics import fmean
 
 from vaegan.config import Config
 from vaegan.config.models import AEConfig, VAEConfig
@@ -11,10 +12,8 @@ from vaegan.runs import Run
 from vaegan.wording import reason
 
 from .comparison import Comparison
-from .plots import Plot, across, line, short, ticks, up, widened
+from .plots import Curve, Plot, across, of_seeds, short, ticks, up, widened
 
-Curve = list[tuple[float, float]]
-"""Images seen, and a figure."""
 MOST_POINTS = 160
 """Of a line; more are averaged in groups."""
 SQUARED, ABSOLUTE, KL, ACCURACY = (
@@ -46,7 +45,7 @@ def training_plots(comparison: Comparison, notify: Callable[[str], None]) -> lis
 
 
 def curves(run: Run, config: Config, notify: Callable[[str], None]) -> dict[str, Curve]:
-    """What a run's history says, by the title of the plot; nothing, and a note, where there is no history."""
+    """What a run's history says, by the title of the plot, against images seen; nothing, and a note, without one."""
     found: dict[str, Curve] = defaultdict(list)
     try:
         lines = json_lines(run.history_file)
@@ -85,14 +84,7 @@ def thinned(curve: Curve, most: int = MOST_POINTS) -> Curve:
     """At most so many points, each the mean of consecutive ones."""
     size = -(-len(curve) // most) or 1
     groups = [curve[start : start + size] for start in range(0, len(curve), size)]
-    return [(_mean([x for x, _ in group]), _mean([y for _, y in group])) for group in groups]
-
-
-def averaged(curves: Sequence[Curve]) -> Curve:
-    """The mean of several at the places that all of them have."""
-    by_place = [dict(curve) for curve in curves]
-    shared = sorted(set.intersection(*(set(each) for each in by_place)))
-    return [(place, _mean([each[place] for each in by_place])) for place in shared]
+    return [(fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups]
 
 
 def _figures(config: Config, logged: dict[str, object]) -> Iterator[tuple[str, float]]:
@@ -117,12 +109,5 @@ def _plot(title: str, found: dict[str, list[Curve]]) -> Plot:
         y = up(*widened([0.0, *values], 0.04))
     lines = []
     for name, curves in found.items():
-        several = len(curves) > 1
-        lines += [line(name, curve, x, y, faint=several) for curve in curves]
-        if several and (mean := averaged(curves)):
-            lines.append(line(name, mean, x, y))
+        lines += of_seeds(name, curves, x, y)
     return Plot(title, ticks(x, short), ticks(y), "images seen", TITLES[title], lines)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

@@ -96,9 +96,10 @@ def train_features(
     if not finished:
         _train(resolved, run, images, console, resume=resume, extend=extend)
     judged = _judge(run, resolved, console)
+    splits = [name.removesuffix("/accuracy") for name in judged.metrics if name.endswith("/accuracy")]
     shares = (
-        f"{judged.metrics[f'{split}/accuracy']:.1%} of {protocol['images']:,} {split} images"
-        for split, protocol in judged.protocol.items()
+        f"{judged.metrics[f'{split}/accuracy']:.1%} of {judged.protocol[split]['images']:,} {split} images"
+        for split in splits
     )
     console.say(f"{run}: {_done(resolved, finished)}; right about {' and '.join(shares)}")
 

@@ -57,6 +57,7 @@ def test_a_set_is_learnt_and_measured(work, vaegan):
     run = work / "runs/features/digits"
     written = json.loads((run / "metrics.json").read_text())
     figures, protocol = written["metrics"], written["protocol"]
+    assert protocol.pop("origin")["weights"]
     assert figures.keys() == {
         f"{split}/{name}" for split in ("test", "train") for name in ("accuracy", "cross_entropy")
     }
@@ -86,7 +87,8 @@ def test_evaluate_measures_it_again(features, vaegan):
         assert re.search(rf"{name} +{re.escape(f'{value:.4g}')}", out)
     assert vaegan("evaluate", features, "--split", "validation", "--samples", 20)[0] == 0
     protocol = json.loads((features / "metrics.json").read_text())["protocol"]
-    assert {split: one["images"] for split, one in protocol.items()} == {"validation": 20, "train": 20}
+    assert {split: protocol[split]["images"] for split in ("validation", "train")} == {"validation": 20, "train": 20}
+    assert protocol.keys() == {"validation", "train", "origin"}
 
 
 def test_train_does_the_same_and_a_resume_measures_what_was_cut_off(features, vaegan, work):

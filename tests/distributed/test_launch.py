@@ -68,7 +68,7 @@ def test_processes_of_one_machine(work: Path, alone: Run) -> None:
     assert figures[1] == pytest.approx(figures[0], rel=1e-8)
 
     again = Launch(work, *VAEGAN, *TRAIN, "--processes", "2", "--resume")
-    assert again.ended() == (0, "run: finished already, with 5 steps\n", "")
+    assert again.ended() == (0, "run: finished already, with 5 steps; judge it with `vaegan evaluate run`\n", "")
 
 
 @pytest.mark.long

@@ -117,3 +117,4 @@ def test_a_classifier_is_judged_alike_by_any_number_of_processes(pool: Pool, tmp
         assert all(other == first for other in others), "each process has the same bits"
         assert first["protocol"] == alone["protocol"]
         assert first["metrics"] == pytest.approx(alone["metrics"], rel=1e-12)
+        assert first["scores"] == alone["scores"]

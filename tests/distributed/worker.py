@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from contextlib import redirect_stderr
-from dataclasses import asdict, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -123,7 +123,9 @@ def accuracy(folder: str, world: int) -> dict[str, object]:
     run = Run(Path(folder))
     model, config = load_features(folder), run.config
     assert place()[1] == world
-    return asdict(judge(model, open_data(config.data), config.evaluate, seed=config.seed))
+    found = judge(model, open_data(config.data), config.evaluate, seed=config.seed)
+    scores = {name: values.tolist() for name, values in found.scores.items()}
+    return {"metrics": found.metrics, "protocol": found.protocol, "scores": scores}
 
 
 TASKS = {"training": training, "traffic": traffic, "accuracy": accuracy}

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from vaegan.evaluate.comparison import Comparison
-from vaegan.evaluate.plots import Plot, across, short, ticks, up
+from vaegan.evaluate.plots import Plot, across, averaged, short, ticks, up
 from vaegan.evaluate.sharpness import band_frequencies
 from vaegan.evaluate.spectrum_plot import spectrum_plot
 from vaegan.evaluate.tradeoff_plots import tradeoff_plots
-from vaegan.evaluate.training_plots import averaged, curves, error, thinned, training_plots
+from vaegan.evaluate.training_plots import curves, error, thinned, training_plots
 from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD
 from vaegan.runs import Run
 
@@ -41,8 +41,8 @@ def inside(plot: Plot) -> bool:
 
 
 def test_curves_are_where_their_power_is() -> None:
-    frequencies, errors = [0.25, 0.5], [0.0, math.log(4)]
-    plot = spectrum_plot("Power", {"a": (frequencies, errors), "b": (frequencies, [-e for e in errors])})
+    curve = [(0.25, 0.0), (0.5, math.log(4))]
+    plot = spectrum_plot("Power", {"a": [curve], "b": [[(place, -e) for place, e in curve]]})
     marks, along = ({tick.label: tick.place for tick in axis} for axis in (plot.up, plot.across))
     for name, last in (("a", "× 4"), ("b", "÷ 4")):
         found = points(plot, name)
@@ -50,15 +50,22 @@ def test_curves_are_where_their_power_is() -> None:
         assert found[1] == pytest.approx((along["0.5"], marks[last]), abs=0.1)
     assert plot.top <= marks["× 4"] < marks["× 2"] < marks["real"] < marks["÷ 2"] < plot.bottom
     for size in (0.01, 1.0, 5.0, 20.0):
-        labels = [tick.label for tick in spectrum_plot("", {"a": (frequencies, [0.0, size])}).up]
+        labels = [tick.label for tick in spectrum_plot("", {"a": [[(0.25, 0.0), (0.5, size)]]}).up]
         assert 3 <= len(labels) <= 9
         assert "real" in labels
+
+
+def test_seeds_are_faint_beside_their_mean() -> None:
+    seeds = [[(0.25, 0.0), (0.5, 1.0)], [(0.25, 0.5), (0.5, 2.0)]]
+    plot = spectrum_plot("Power", {"a": seeds, "b": seeds[:1]})
+    assert [(line.name, line.faint) for line in plot.lines] == [("a", True), ("a", True), ("a", False), ("b", False)]
+    assert points(plot, "a") == points(spectrum_plot("Power", {"c": seeds, "a": [[(0.25, 0.25), (0.5, 1.5)]]}), "a")
 
 
 @pytest.mark.parametrize("size", [8, 9, 16, 28, 32, 33, 64])
 def test_no_spectrum_leaves_its_plot(size: int) -> None:
     bands = band_frequencies(size)
-    plot = spectrum_plot("", {"a": (bands, [0.1] * len(bands))})
+    plot = spectrum_plot("", {"a": [[(band, 0.1) for band in bands]]})
     assert inside(plot)
     xs = [x for x, _ in points(plot, "a")]
     assert all(before < after for before, after in pairwise(xs))

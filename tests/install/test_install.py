@@ -233,7 +233,9 @@ def test_installed(
         assert found["trainers"] == str(source / "trainers" / "__init__.py")
         assert found["evaluate"] == [str(source / "evaluate")]
         assert found["recipes"] == sorted(
-            path.relative_to(ROOT / "configs").with_suffix("").as_posix() for path in (ROOT / "configs").rglob("*.yaml")
+            path.relative_to(ROOT / "configs").with_suffix("").as_posix()
+            for path in (ROOT / "configs").rglob("*.yaml")
+            if path.parent.name != "sweeps"
         )
         assert found["other"] == (str(environment.site / "evaluate" / "__init__.py") if beside else None)
 

@@ -15,7 +15,9 @@ from torch import Tensor
 from vaegan import load
 from vaegan.data import open_data
 from vaegan.errors import Mistake
-from vaegan.evaluate.study import known_evaluation, price
+from vaegan.evaluate.evaluation import Evaluation, write_evaluation
+from vaegan.evaluate.judging import known_evaluation, price
+from vaegan.runs import Run
 from vaegan.trainers import train
 
 from ..tiny import tiny
@@ -182,15 +184,19 @@ FIGURES: list[dict[str, object]] = [
     {"metrics": []}, {"metrics": {"a": "x"}}, {"metrics": {"a": None}}, {"metrics": {"a": [1.0]}},
     {"metrics": {"a": float("nan")}}, {"metrics": {"a": float("inf")}}, {"metrics": ...}, {"curves": ...}, {"more": 1},
     {"curves": {"frequency": 1.0}}, {"curves": {"frequency": ["x"]}}, {"curves": []}, {"protocol": [["origin", 1]]},
+    {"matrices": [[1]]}, {"matrices": {"seen": [[0.5]]}}, {"scores": "0" * 64}, {"scores": 1}, {"scores": ...},
 ]  # fmt: skip
 """What is written over whole figures; ...: it is left out."""
 
 
 def test_cached_figures_that_are_none_are_measured_again(tmp_path: Path) -> None:
     def known(over: dict[str, object]) -> bool:
-        whole = {"metrics": {"a": 1.5}, "protocol": {"origin": {}}, "curves": {"frequency": [0.5]}} | over
-        (tmp_path / "metrics.json").write_text(json.dumps({key: one for key, one in whole.items() if one is not ...}))
-        return known_evaluation(tmp_path / "metrics.json", {}) is not None
+        run = Run(tmp_path)
+        scores = {"a": torch.ones(2, dtype=torch.float64)}
+        write_evaluation(Evaluation({"a": 1.5}, {"origin": {}}, {"frequency": [0.5]}, {"seen": [[1]]}, scores), run)
+        written = json.loads(run.metrics_file.read_text()) | over
+        run.metrics_file.write_text(json.dumps({key: one for key, one in written.items() if one is not ...}))
+        return known_evaluation(run, {}) is not None
 
     assert known({})
     assert [over for over in FIGURES if known(over)] == []

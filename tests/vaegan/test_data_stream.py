@@ -167,7 +167,7 @@ def test_decoding_processes_outlive_ctrl_c_and_end_with_the_stream(folder: Path)
 
 KEPT_TO_THE_END = """
 import sys
-from tests.vaegan.test_data_stream import CPU, WHOLE, Path, batches, files
+from test_data_stream import CPU, WHOLE, Path, batches, files
 
 data, opened = files(Path(sys.argv[1]), 2)
 sys.kept = batches(opened.train, data, 5, 12, WHOLE, None, CPU, 0, 50)
@@ -176,8 +176,10 @@ next(sys.kept)
 
 
 def test_a_stream_that_is_still_held_at_exit_holds_nobody_up(folder: Path) -> None:
-    root = Path(__file__).parents[2]
-    subprocess.run([sys.executable, "-c", KEPT_TO_THE_END, str(folder)], cwd=root, check=True, timeout=60)
+    here = Path(__file__).parent
+    paths = os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
+    command, environment = [sys.executable, "-c", KEPT_TO_THE_END, str(folder)], os.environ | {"PYTHONPATH": paths}
+    subprocess.run(command, cwd=folder, env=environment, check=True, timeout=60)
 
 
 def test_a_set_held_on_the_device_gives_the_same_bits() -> None:

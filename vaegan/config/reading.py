@@ -87,8 +87,8 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, None)
 def recipes() -> dict[str, Path]:
     """Name (``digits/vae``) and file of every shipped recipe, in alphabetical order."""
     root = Path(__file__).parents[1] / "configs"
-    files = (path for path in sorted(root.rglob("*.yaml")) if path.parent != root / SWEEPS)
-    return {path.relative_to(root).with_suffix("").as_posix(): path for path in files}
+    files = {path.relative_to(root).with_suffix("").as_posix(): path for path in root.rglob("*.yaml")}
+    return {name: path for name, path in sorted(files.items()) if path.parent != root / SWEEPS}
 
 
 def find(name: str, beside: Path | None = None) -> Path:
