@@ -238,11 +238,9 @@ class Recorder:
         self._write("a line of the log", state.step, write)
 
     def _time(self, step: int) -> None:
-        now = time.monotonic()
-        device = self.accelerator.device
-        memory = (
-            torch.cuda.max_memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss
-        )
+        now, device = time.monotonic(), self.accelerator.device
+        gpu = device.type == "cuda"
+        memory = torch.cuda.max_memory_allocated(device) if gpu else psutil.Process().memory_info().rss
         values = {
             "seconds": now - self.clock,
             "images_per_second": (step - self.timed) * self.config.train.batch_size / (now - self.clock),
