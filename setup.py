@@ -31,12 +31,15 @@ PACKAGE_DIR = {
     "vaegan.networks": "vaegan/networks",
     "vaegan.trainers": "trainers",
     "vaegan.evaluate": "evaluate",
+    "vaegan.evaluate.comparing": "evaluate/comparing",
+    "vaegan.evaluate.metrics": "evaluate/metrics",
+    "vaegan.evaluate.report": "evaluate/report",
     "vaegan.configs": "configs",
 }
 
 PACKAGE_DATA = {
     "vaegan": ["py.typed"],
-    "vaegan.evaluate": ["*.j2"],
+    "vaegan.evaluate.report": ["*.j2"],
     "vaegan.configs": ["**/*.yaml"],
 }
 

@@ -20,8 +20,8 @@ from torch_fidelity.metric_fid import fid_statistics_to_metric
 from torchmetrics.image.fid import _compute_fid
 
 from vaegan.console import Console
-from vaegan.evaluate.frechet import frechet, gaussian, moments
-from vaegan.evaluate.sums import Sums
+from vaegan.evaluate.metrics.frechet import frechet, gaussian, moments
+from vaegan.evaluate.metrics.sums import Sums
 from vaegan.randomness import normal
 
 Moments = tuple[Tensor, Tensor]

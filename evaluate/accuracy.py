@@ -15,8 +15,8 @@ from vaegan.models import Classifier
 from vaegan.processes import together
 
 from .evaluation import Evaluation
+from .metrics.sums import Sums, added, in_order, over_processes, rows
 from .runner import check_alike, evaluating, rounds, versions
-from .sums import Sums, added, in_order, over_processes, rows
 
 
 @torch.no_grad()

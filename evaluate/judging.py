@@ -24,10 +24,10 @@ from vaegan.runs import WEIGHTS, Run, load, load_discriminator
 from vaegan.weights import FILES
 
 from . import accuracy
-from .comparison import Judged
+from .comparing.comparison import Judged
 from .controls import CONTROLS, Distorted
 from .evaluation import Evaluation, read_evaluation, write_evaluation
-from .extractors import INCEPTION
+from .metrics.extractors import INCEPTION
 from .runner import OF_SETS, device, evaluate, versions
 
 

@@ -11,8 +11,8 @@ from vaegan.data import Data
 from vaegan.images import to_float, to_picture, to_uint8
 from vaegan.runs import load
 
-from .comparison import Comparison
-from .tables import CONTROLS, EFFECTS, FINDINGS, RUNS
+from .comparing.comparison import Comparison
+from .report.tables import CONTROLS, EFFECTS, FINDINGS, RUNS
 
 IMAGES = 8
 """Rows of each variant."""

@@ -19,17 +19,17 @@ from vaegan.errors import Mistake
 from vaegan.models import Autoencoder
 from vaegan.processes import gathered, place, together
 
-from .codes import Gap
-from .discriminator import Confusion
 from .evaluation import Evaluation
-from .extractors import make_extractor
-from .features import Features
-from .likelihood import ELBO, ImportanceWeighted
-from .metric import Metric, Pairs, rounded
-from .perceptual import LPIPS
-from .pixels import MSSSIM, PSNR, SSIM
-from .sharpness import Sharpness
-from .sums import Sums, added, over_processes
+from .metrics.codes import Gap
+from .metrics.discriminator import Confusion
+from .metrics.extractors import make_extractor
+from .metrics.features import Features
+from .metrics.likelihood import ELBO, ImportanceWeighted
+from .metrics.metric import Metric, Pairs, rounded
+from .metrics.perceptual import LPIPS
+from .metrics.pixels import MSSSIM, PSNR, SSIM
+from .metrics.sharpness import Sharpness
+from .metrics.sums import Sums, added, over_processes
 
 OF_SETS = {"frechet", "kid", "prdc"}
 """The metrics that share the features of a network."""

@@ -13,11 +13,11 @@ from vaegan.errors import Mistake
 from vaegan.processes import by_the_first, from_the_first, join, together
 from vaegan.runs import Run, load_features
 
-from .comparison import Comparison
+from .comparing.comparison import Comparison
+from .comparing.matching import check_matched
 from .judging import evaluate_run, judge, judge_controls, speed
-from .matching import check_matched
 from .publishing import Publish, publish
-from .report import write_report
+from .report.report import write_report
 from .runner import device
 
 Train = Callable[[Config, Path, Data, bool], Run]

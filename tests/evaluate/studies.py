@@ -5,7 +5,7 @@ from pathlib import Path
 from vaegan.config.schema import Config, StudyConfig, Variant
 from vaegan.console import Console
 from vaegan.data import Data
-from vaegan.evaluate.comparison import Comparison
+from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.study import compare
 from vaegan.runs import Run
 from vaegan.trainers import train

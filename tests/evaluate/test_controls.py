@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 
 from vaegan.config.schema import EvaluateConfig
+from vaegan.evaluate.comparing.resampling import holm
+from vaegan.evaluate.comparing.verdict import answer, compare_reconstructions, compare_samples
 from vaegan.evaluate.controls import CONTROLS, REAL, Distorted
 from vaegan.evaluate.evaluation import Evaluation
-from vaegan.evaluate.resampling import holm
 from vaegan.evaluate.runner import evaluate
-from vaegan.evaluate.verdict import answer, compare_reconstructions, compare_samples
 
 from .controls import split_of
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vaegan.config import dump
-from vaegan.evaluate.comparison import Comparison
+from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.controls import CONTROLS
 from vaegan.evaluate.evaluation import read_evaluation
 from vaegan.runs import Run

@@ -13,9 +13,9 @@ from vaegan.config.models import AEConfig, VAEConfig, VAEGANConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.errors import Failure
 from vaegan.evaluate.evaluation import Evaluation, read_evaluation, write_evaluation
-from vaegan.evaluate.metric import rounded
+from vaegan.evaluate.metrics.metric import rounded
+from vaegan.evaluate.metrics.sharpness import moments, spectrum, statistics
 from vaegan.evaluate.runner import evaluate
-from vaegan.evaluate.sharpness import moments, spectrum, statistics
 from vaegan.images import to_float
 from vaegan.models import Autoencoder, build_model
 from vaegan.runs import Run

@@ -15,7 +15,7 @@ from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.console import Console, Update
 from vaegan.data import Data, open_data
 from vaegan.errors import Interrupted, Mistake
-from vaegan.evaluate.comparison import Comparison
+from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.controls import CONTROLS, REAL
 from vaegan.evaluate.judging import judge_controls
 from vaegan.evaluate.study import compare

@@ -28,7 +28,8 @@ from vaegan.config.schema import EvaluateConfig, StudyConfig, Variant
 from vaegan.console import Console, Update, silent
 from vaegan.data import Images
 from vaegan.errors import Failure, Mistake
-from vaegan.evaluate import judging, perceptual, runner, study
+from vaegan.evaluate import judging, runner, study
+from vaegan.evaluate.metrics import perceptual
 from vaegan.models import Autoencoder, build_model
 from vaegan.processes import from_the_first, gathered, joined, place, rank, size
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaegan.evaluate.pixels import PSNR_LIMIT, psnr, ssim, ssim_sigma, ssim_window
+from vaegan.evaluate.metrics.pixels import PSNR_LIMIT, psnr, ssim, ssim_sigma, ssim_window
 from vaegan.images import to_float
 
-from .controls import blur, judge, noisy
+from ..controls import blur, judge, noisy
 
 
 def test_identical_images_have_the_best_finite_figures(sets: dict[str, Tensor]) -> None:

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from vaegan.evaluate.frechet import frechet, gaussian, moments
-from vaegan.evaluate.sums import added
+from vaegan.evaluate.metrics.frechet import frechet, gaussian, moments
+from vaegan.evaluate.metrics.sums import added
 from vaegan.randomness import normal
 
 

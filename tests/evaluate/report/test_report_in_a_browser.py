@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vaegan.evaluate.pictures import STEPS
-from vaegan.evaluate.report import COLUMNS, SAMPLES
+from vaegan.evaluate.report.pictures import STEPS
+from vaegan.evaluate.report.report import COLUMNS, SAMPLES
 
 from .browser import CHROMIUM, Page, new_page
 from .reports import HOSTILE, NAMES, plain_study, report_of, reworded

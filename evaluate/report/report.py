@@ -23,20 +23,20 @@ from vaegan.data import Data
 from vaegan.losses.adversarial import NAMES, PREDICTED
 from vaegan.runs import load
 
-from .comparison import Comparison
+from ..comparing.comparison import Comparison
+from ..comparing.findings import Effect, Finding, difference, probability
+from ..comparing.resampling import Estimate
+from ..comparing.verdict import LEVEL
+from ..controls import AMOUNT, CHECKERBOARD, NOISE, REAL, SOFTNESS
+from ..figures import ARROWS, Figure, duration, figure, in_order, memory
 from .control_rows import COHERENCE, FIGURES, LEAST, control_rows
-from .controls import AMOUNT, CHECKERBOARD, NOISE, REAL, SOFTNESS
-from .figures import ARROWS, Figure, duration, figure, in_order, memory
-from .findings import Effect, Finding, difference, probability
 from .pictures import SOFTNESS as BLUR
 from .pictures import VIEWS, interpolations, reconstructions, samples
 from .plots import Plot
-from .resampling import Estimate
 from .spectrum_plot import spectrum_plot
 from .tables import write_tables
 from .tradeoff_plots import tradeoff_plots
 from .training_plots import training_plots
-from .verdict import LEVEL
 
 COLUMNS = 12
 """Real images, and images of each row."""
@@ -108,7 +108,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
     models = {name: load(runs[seed].run.path) for name, runs in comparison.judged.items()}
     split = getattr(data, comparison.first.config.evaluate.split)
     real = split[split.spread(COLUMNS)]
-    page = _environment().get_template("report.html.j2").render(
+    page = _environment().get_template("page.html.j2").render(
         comparison=comparison,
         names=comparison.names,
         matched=[MATCHED[part] for part in comparison.study.matched] + ["images in the same order"],

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from vaegan.evaluate import control_rows as control_rows_file
-from vaegan.evaluate.comparison import Comparison
-from vaegan.evaluate.control_rows import control_rows, laplacian_ratio
-from vaegan.evaluate.resampling import Estimate
-from vaegan.evaluate.tables import CONTROLS, EFFECTS, FINDINGS, RUNS, tables, write_tables
+from vaegan.evaluate.comparing.comparison import Comparison
+from vaegan.evaluate.comparing.resampling import Estimate
+from vaegan.evaluate.report import control_rows as control_rows_file
+from vaegan.evaluate.report.control_rows import control_rows, laplacian_ratio
+from vaegan.evaluate.report.tables import CONTROLS, EFFECTS, FINDINGS, RUNS, tables, write_tables
 
-from .controls import blur, checkered, judge, noisy, oversharpened
+from ..controls import blur, checkered, judge, noisy, oversharpened
 from .reports import HOSTILE, NAMES, Outline, plain_study, report_of, reworded
 
 

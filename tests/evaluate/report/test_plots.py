@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaegan.evaluate.comparison import Comparison
-from vaegan.evaluate.plots import Plot, across, averaged, short, ticks, up
-from vaegan.evaluate.sharpness import band_frequencies
-from vaegan.evaluate.spectrum_plot import spectrum_plot
-from vaegan.evaluate.tradeoff_plots import tradeoff_plots
-from vaegan.evaluate.training_plots import curves, error, thinned, training_plots
+from vaegan.evaluate.comparing.comparison import Comparison
+from vaegan.evaluate.metrics.sharpness import band_frequencies
+from vaegan.evaluate.report.plots import Plot, across, averaged, short, ticks, up
+from vaegan.evaluate.report.spectrum_plot import spectrum_plot
+from vaegan.evaluate.report.tradeoff_plots import tradeoff_plots
+from vaegan.evaluate.report.training_plots import curves, error, thinned, training_plots
 from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD
 from vaegan.runs import Run
 
-from ..tiny import tiny
+from ...tiny import tiny
 from .reports import plain_study
 
 

@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .evaluation import Evaluation
+from ..evaluation import Evaluation
+from ..metrics.sharpness import coherence, high_band_mean, kurtosis_gap, spectrum_error, statistics
 from .resampling import Estimate, Means, estimate, of_blocks
-from .sharpness import coherence, high_band_mean, kurtosis_gap, spectrum_error, statistics
 
 Kind = Literal["reconstruction", "sample"]
 Answer = Literal[

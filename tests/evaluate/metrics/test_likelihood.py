@@ -9,14 +9,14 @@ from torch import Tensor
 
 from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
-from vaegan.evaluate.likelihood import gaussian_log_interval, laplace_log_interval, log_probability
+from vaegan.evaluate.metrics.likelihood import gaussian_log_interval, laplace_log_interval, log_probability
 from vaegan.evaluate.runner import evaluate
 from vaegan.images import to_float
 from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD
 from vaegan.models import VAE
 from vaegan.randomness import normal
 
-from .controls import judge, split_of
+from ..controls import judge, split_of
 
 LEVELS = torch.arange(256, dtype=torch.uint8)
 

@@ -6,8 +6,8 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from vaegan.evaluate.pixels import ROUNDING_VARIANCE
-from vaegan.evaluate.sharpness import (
+from vaegan.evaluate.metrics.pixels import ROUNDING_VARIANCE
+from vaegan.evaluate.metrics.sharpness import (
     Statistics,
     band_frequencies,
     band_index,
@@ -21,7 +21,7 @@ from vaegan.evaluate.sharpness import (
 from vaegan.images import to_float
 from vaegan.randomness import normal
 
-from .controls import Distortion, blur, checkered, judge, noisy, oversharpened
+from ..controls import Distortion, blur, checkered, judge, noisy, oversharpened
 
 FIGURES = ("laplacian_gap", "spectrum_error", "kurtosis_gap")
 

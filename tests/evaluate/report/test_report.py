@@ -13,14 +13,14 @@ from torch import Tensor
 
 from vaegan import load
 from vaegan.data import Images, open_data
-from vaegan.evaluate.comparison import Comparison
+from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.controls import Distorted
-from vaegan.evaluate.pictures import STEPS, amplification, detail, reconstructions
-from vaegan.evaluate.report import COLUMNS, SAMPLES, confusions
+from vaegan.evaluate.report.pictures import STEPS, amplification, detail, reconstructions
+from vaegan.evaluate.report.report import COLUMNS, SAMPLES, confusions
 from vaegan.images import to_float, to_uint8
 
+from ..studies import configs, run_study
 from .reports import HOSTILE, NAMES, Outline, plain_study, report_of, reworded
-from .studies import configs, run_study
 
 LINKS = ("src", "href", "srcset", "data", "action", "formaction", "poster", "background", "xlink:href")
 

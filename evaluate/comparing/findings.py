@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .evaluation import Evaluation
-from .figures import figure
+from ..evaluation import Evaluation
+from ..figures import figure
 from .resampling import ENOUGH_SEEDS, Estimate, effect_size, estimate, holm, of_blocks
 from .verdict import Answer, Evidence, Kind, answer, compare_reconstructions, compare_samples
 

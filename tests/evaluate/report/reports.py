@@ -6,11 +6,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from vaegan.data import open_data
-from vaegan.evaluate.comparison import Comparison
+from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.evaluation import Evaluation
-from vaegan.evaluate.report import write_report
+from vaegan.evaluate.report.report import write_report
 
-from .studies import configs, run_study
+from ..studies import configs, run_study
 
 HOSTILE = "</title></style></pre><script>alert('1')</script>\"' onload=x <img src=http:x>&lt;{{ title }}{% x %}<!--"
 NAMES = {"vae": 'a <b>vae</b> & "more"', "ae": "ae' onclick='x", "vaegan3": "<img src=http:x>"}

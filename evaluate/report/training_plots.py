@@ -11,7 +11,7 @@ from vaegan.files import json_lines
 from vaegan.runs import Run
 from vaegan.wording import reason
 
-from .comparison import Comparison
+from ..comparing.comparison import Comparison
 from .plots import Curve, Plot, across, of_seeds, short, ticks, up, widened
 
 MOST_POINTS = 160

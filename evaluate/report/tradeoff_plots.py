@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from .comparison import Comparison
-from .figures import figure
+from ..comparing.comparison import Comparison
+from ..figures import figure
 from .plots import Mark, Plot, Scale, Tick, across, ticks, up, widened
 
 RATE = "rate"

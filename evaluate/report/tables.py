@@ -8,10 +8,10 @@ from pathlib import Path
 
 from vaegan.checkpoints import write_text
 
-from .comparison import Comparison
+from ..comparing.comparison import Comparison
+from ..comparing.findings import Finding
+from ..comparing.resampling import Estimate
 from .control_rows import KINDS, laplacian_ratio
-from .findings import Finding
-from .resampling import Estimate
 
 Cell = str | float | int | None
 """None, and what is not finite: an empty field."""

@@ -6,14 +6,14 @@ from functools import partial
 
 from torch import Tensor
 
-from .comparison import Comparison
-from .controls import REAL
-from .evaluation import Evaluation
-from .figures import figure
-from .findings import find
-from .resampling import Estimate, Means, estimate
-from .sharpness import Statistics, coherence, distances, high_band_mean, statistics
-from .verdict import Answer, Kind
+from ..comparing.comparison import Comparison
+from ..comparing.findings import find
+from ..comparing.resampling import Estimate, Means, estimate
+from ..comparing.verdict import Answer, Kind
+from ..controls import REAL
+from ..evaluation import Evaluation
+from ..figures import figure
+from ..metrics.sharpness import Statistics, coherence, distances, high_band_mean, statistics
 
 KINDS: tuple[Kind, Kind] = ("reconstruction", "sample")
 FIGURES = ("spectrum_error", "laplacian_gap", "kurtosis_gap")

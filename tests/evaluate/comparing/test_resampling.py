@@ -5,8 +5,8 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from vaegan.evaluate import resampling
-from vaegan.evaluate.resampling import Estimate, Means, effect_size, estimate, holm, of_blocks
+from vaegan.evaluate.comparing import resampling
+from vaegan.evaluate.comparing.resampling import Estimate, Means, effect_size, estimate, holm, of_blocks
 
 STUDIES = 400
 EFFECT = 0.3

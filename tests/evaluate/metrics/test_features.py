@@ -16,19 +16,19 @@ from torchmetrics.image.fid import NoTrainInceptionV3
 from vaegan.config.models import ClassifierConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.errors import Mistake
-from vaegan.evaluate import extractors
 from vaegan.evaluate.evaluation import Evaluation, write_evaluation
-from vaegan.evaluate.extractors import Inception, make_extractor
-from vaegan.evaluate.frechet import frechet, gaussian, moments
-from vaegan.evaluate.kernel import block_values
-from vaegan.evaluate.manifold import overlap
+from vaegan.evaluate.metrics import extractors
+from vaegan.evaluate.metrics.extractors import Inception, make_extractor
+from vaegan.evaluate.metrics.frechet import frechet, gaussian, moments
+from vaegan.evaluate.metrics.kernel import block_values
+from vaegan.evaluate.metrics.manifold import overlap
 from vaegan.evaluate.runner import evaluate
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Classifier
 from vaegan.runs import Run
 from vaegan.weights import FILES
 
-from .controls import Distorting, blur, judge, noisy, split_of
+from ..controls import Distorting, blur, judge, noisy, split_of
 
 NAMES = ("kid", "precision", "recall", "density", "coverage")
 

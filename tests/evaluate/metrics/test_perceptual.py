@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vaegan.errors import Mistake
-from vaegan.evaluate.perceptual import LPIPS, distance, random_network, trained_network
+from vaegan.evaluate.metrics.perceptual import LPIPS, distance, random_network, trained_network
 from vaegan.images import to_float
 from vaegan.randomness import seeded
 from vaegan.weights import FILES
 
-from ..standins import accepting
-from .controls import blur, judge, noisy
+from ...standins import accepting
+from ..controls import blur, judge, noisy
 
 
 @pytest.fixture(autouse=True)

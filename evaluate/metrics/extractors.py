@@ -16,7 +16,7 @@ from vaegan.runs import Run, load_features
 from vaegan.weights import FILES, exactly, fingerprint
 from vaegan.wording import reason
 
-from .evaluation import read_evaluation
+from ..evaluation import read_evaluation
 
 INCEPTION = "inception"
 """What `evaluate.features` calls the network of the FID."""

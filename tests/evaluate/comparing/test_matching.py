@@ -10,13 +10,13 @@ from vaegan.config.schema import Config, Match
 from vaegan.console import Console
 from vaegan.data import Data
 from vaegan.errors import Mistake
-from vaegan.evaluate.comparison import Comparison
+from vaegan.evaluate.comparing.comparison import Comparison
+from vaegan.evaluate.comparing.matching import check_matched, unmatched
 from vaegan.evaluate.judging import speed
-from vaegan.evaluate.matching import check_matched, unmatched
 from vaegan.evaluate.study import TIMED, compare
 from vaegan.runs import Run
 
-from .studies import configs, run_study, study_of, train_one
+from ..studies import configs, run_study, study_of, train_one
 
 
 def never(config: Config, folder: Path, data: Data, resume: bool) -> Run:

@@ -10,9 +10,9 @@ from typing import Any
 from vaegan.config import Config, StudyConfig
 from vaegan.runs import Run
 
-from .controls import REAL
-from .evaluation import Evaluation
-from .figures import Figure, figure, in_order
+from ..controls import REAL
+from ..evaluation import Evaluation
+from ..figures import Figure, figure, in_order
 from .findings import Effect, Finding, condition, effects, find
 from .matching import unmatched
 

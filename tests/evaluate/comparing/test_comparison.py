@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaegan.evaluate.comparison import Comparison, Judged
+from vaegan.evaluate.comparing.comparison import Comparison, Judged
+from vaegan.evaluate.comparing.resampling import holm
 from vaegan.evaluate.evaluation import Evaluation
-from vaegan.evaluate.resampling import holm
 from vaegan.runs import Run
 
-from .controls import blur, judge, noisy
-from .studies import configs, study_of
+from ..controls import blur, judge, noisy
+from ..studies import configs, study_of
 
 
 def comparison_of(*pairs: tuple[Evaluation, Evaluation]) -> Comparison:

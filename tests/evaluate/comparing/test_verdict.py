@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from vaegan.evaluate.comparing.resampling import Estimate, holm
+from vaegan.evaluate.comparing.verdict import Evidence, answer, compare_reconstructions, compare_samples, with_noise
 from vaegan.evaluate.evaluation import Evaluation
-from vaegan.evaluate.resampling import Estimate, holm
-from vaegan.evaluate.sharpness import band_index
-from vaegan.evaluate.verdict import Evidence, answer, compare_reconstructions, compare_samples, with_noise
+from vaegan.evaluate.metrics.sharpness import band_index
 from vaegan.images import to_float
 from vaegan.randomness import normal
 
-from .controls import Distortion, blur, checkered, judge, noisy, oversharpened
+from ..controls import Distortion, blur, checkered, judge, noisy, oversharpened
 
 SETS = ["digits", "small photos", "photos"]
 

@@ -10,9 +10,9 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 from torchmetrics.image.kid import poly_mmd
 
-from vaegan.evaluate import manifold
-from vaegan.evaluate.kernel import block_values, blocks, mmd2
-from vaegan.evaluate.manifold import overlap
+from vaegan.evaluate.metrics import manifold
+from vaegan.evaluate.metrics.kernel import block_values, blocks, mmd2
+from vaegan.evaluate.metrics.manifold import overlap
 from vaegan.randomness import normal
 
 

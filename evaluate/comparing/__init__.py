@@ -1,0 +1,1 @@
+"""What may be said of one variant against another, and how sure that is."""

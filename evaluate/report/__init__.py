@@ -1,0 +1,1 @@
+"""A comparison as one page, with its pictures, plots and tables."""
