@@ -7,13 +7,24 @@ from pathlib import Path
 
 import pytest
 
+SECTIONS = (
+    "verdict", "reconstructions", "samples", "interpolations", "figures", "effects", "controls", "confusion",
+    "spectrum", "tradeoff", "training", "price", "made",
+)  # fmt: skip
+
 
 @pytest.mark.long
 def test_the_quick_start_shows_its_point(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "vaegan", "compare", "quickstart", "--output", "study"]
     said = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=1800).stdout
     assert said.endswith(f"report: {tmp_path / 'study' / 'report.html'}\n")
-    assert (tmp_path / "study" / "report.html").stat().st_size > 10_000
-    sentences = json.loads((tmp_path / "study" / "comparison.json").read_text())["sentences"]
+    page = (tmp_path / "study" / "report.html").read_text(encoding="utf-8")
+    assert [name for name in SECTIONS if f'<section aria-labelledby="{name}">' not in page] == []
+    comparison = json.loads((tmp_path / "study" / "comparison.json").read_text())
     for variant in ("vaegan2", "vaegan3"):
-        assert any(each.startswith(f"Reconstructions of {variant} are sharper than those of vae") for each in sentences)
+        assert any(
+            each.startswith(f"Reconstructions of {variant} are sharper than those of vae")
+            for each in comparison["sentences"]
+        )
+        assert {"sample/fd_digits", "sample/kid_digits"} <= comparison["variants"][variant]["figures"].keys()
+    assert comparison["sentences"][-1].startswith("One seed: every verdict is conditional on seed 0")
