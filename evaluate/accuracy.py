@@ -15,7 +15,7 @@ from vaegan.models import Classifier
 from vaegan.processes import together
 
 from .evaluation import Evaluation
-from .metrics.sums import Sums, added, in_order, over_processes, rows
+from .metrics.sums import Sums, added, concluded, in_order, rows
 from .runner import check_alike, evaluating, rounds, versions
 
 
@@ -83,8 +83,12 @@ def evaluate(
         for places, done in rounds(count, config.batch_size):
             sums = added(sums, together(partial(answers, places) if places else dict))
             progress(done, count)
-    scores = {name: in_order(parts) for name, parts in over_processes(sums).items()}
-    return Evaluation({name: values.mean().item() for name, values in scores.items()}, protocol, scores=scores)
+
+    def conclude(sums: Sums) -> Evaluation:
+        scores = {name: in_order(parts) for name, parts in sums.items()}
+        return Evaluation({name: values.mean().item() for name, values in scores.items()}, protocol, scores=scores)
+
+    return concluded(sums, conclude)
 
 
 def judge(model: Classifier, data: Data, config: EvaluateConfig, *, seed: int, progress: Update = silent) -> Evaluation:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
@@ -83,7 +83,10 @@ def read_evaluation(run: Run) -> Evaluation:
         ValueError: The files are not what that writes.
         OSError: A file cannot be read.
     """
-    found = TypeAdapter(_Written).validate_json(contents(run.metrics_file))
+    try:
+        found = TypeAdapter(_Written).validate_json(contents(run.metrics_file))
+    except ValidationError:
+        raise ValueError(f"{run.metrics_file.name} is not what an evaluation writes") from None
     if digest(run.scores_file) != found.scores:
         raise ValueError(f"{run.scores_file.name} does not match its checksum")
     try:

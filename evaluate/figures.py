@@ -69,9 +69,10 @@ _BITS = "Bits for each value of an image if the model were used to compress it."
 _RATE = "Divergence of an image’s posterior from the prior: what its code costs."
 _GAP = "Distance of the real images’ codes from the prior that samples are drawn from."
 _CONFUSION = "Share of images whose origin the run’s own discriminator still tells, balanced."
+_SECONDS = "By the clock, without the final evaluation; to be compared where all were trained alike."
 _MEMORY = (
-    "GPU: the most allocated on it. CPU: the resident memory of the process, which trained the variants in turn,"
-    " when a line was logged."
+    "GPU: the most allocated on it. CPU: the resident memory of the process when a line was logged, with what it held"
+    " before."
 )
 _PARAMETERS = "Trained numbers, those of a discriminator included."
 
@@ -119,7 +120,7 @@ FIGURES: dict[str, Figure] = {
     "gap/mmd2": Figure(CODES, "gap to the prior, MMD²", _GAP, "lower", write=_four),
     "gap/frechet": Figure(CODES, "gap to the prior, Fréchet", _GAP, "lower"),
     "discriminator/accuracy": Figure(CODES, "discriminator’s accuracy", _CONFUSION),
-    "seconds": Figure(PRICE, "training time", "By the clock, without the final evaluation.", "lower", None, duration),
+    "seconds": Figure(PRICE, "training time", _SECONDS, "lower", None, duration),
     "memory_bytes": Figure(PRICE, "memory", _MEMORY, None, None, memory),
     "parameters": Figure(PRICE, "parameters", _PARAMETERS, None, None, "{:,.0f}".format),
 }

@@ -1,7 +1,9 @@
 """Judging finished runs: what they score, what they cost, and what real images score in their place."""
 
 import math
+import statistics
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from vaegan.models.vaegan import build_discriminator
 from vaegan.processes import by_the_first, from_the_first, together
 from vaegan.runs import WEIGHTS, Run, load, load_discriminator
 from vaegan.weights import FILES
+from vaegan.wording import reason
 
 from . import accuracy
 from .comparing.comparison import Judged
@@ -35,42 +38,50 @@ def judge(run: Run, config: Config, data: Data, console: Console) -> Judged:
     """A finished run with its figures and its price; all processes do this together."""
     model = together(lambda: load(run.path)).to(device())
     evaluation = evaluate_run(run, model, config.evaluate, data, console)
-    seconds, memory = from_the_first(lambda: price(run.timing_file))
-    return Judged(run, config, evaluation, seconds, memory, count_parameters(model, config))
+    cost = from_the_first(lambda: price(run.timing_file, console.note))
+    return Judged(run, config, evaluation, cost, count_parameters(model, config))
 
 
-def price(timing: Path) -> tuple[float, float]:
-    """Seconds and bytes that a training took.
-
-    Raises:
-        Mistake: The file does not say so.
-    """
-    _, seconds, memory = _timed(timing)
-    return sum(seconds), max(memory)
+def price(timing: Path, notify: Callable[[str], None]) -> dict[str, float]:
+    """Seconds that a training took and bytes that it had; nothing, and a note, where the file does not say so."""
+    try:
+        _, seconds, memory = _timed(timing)
+    except Mistake as mistake:
+        notify(f"{mistake}; what the training cost is left out")
+        return {}
+    return {"seconds": sum(seconds), "memory_bytes": max(memory)}
 
 
 def speed(timing: Path) -> float:
-    """Seconds that a step takes once the first one, which has much to prepare, is done.
+    """Seconds of a step once the first one, which has much to prepare, is done: the median of the lines.
 
     Raises:
         Mistake: The file does not say so.
     """
     steps, seconds, _ = _timed(timing)
-    if len(steps) < 2 or not steps[-1] > steps[-2] or not seconds[-1]:
+    pairs = zip(pairwise(steps), seconds[1:], strict=True)
+    own = [taken / (after - before) for (before, after), taken in pairs if after > before and taken > 0]
+    if not own:
         raise Mistake(f"{timing}: does not say how long a step takes; remove the run's folder, and it is timed again")
-    return seconds[-1] / (steps[-1] - steps[-2])
+    return statistics.median(own)
 
 
 def _timed(timing: Path) -> list[list[float]]:
-    """Steps, seconds and bytes of each line."""
+    """Steps, seconds and bytes of each line.
+
+    Raises:
+        Mistake: They are not there.
+    """
     try:
         lines = json_lines(timing)
         found = [[float(line[key]) for line, _ in lines] for key in ("step", "seconds", "memory_bytes")]
-        if not lines or not all(0 <= value < math.inf for values in found for value in values):
-            raise ValueError("numbers that no clock shows")
-        return found
+    except OSError as error:
+        raise Mistake(f"{timing}: {reason(error)}") from None
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise Mistake(f"{timing}: not what a training writes; train the run again") from None
+        found = []
+    if not found or not sum(found[1]) or not all(0 <= value < math.inf for values in found for value in values):
+        raise Mistake(f"{timing}: not what a training writes")
+    return found
 
 
 def evaluate_run(
@@ -185,7 +196,7 @@ def origin(config: EvaluateConfig, data: Data, weights: str | None) -> dict[str,
     return {
         "weights": weights,
         "data": data.fingerprint,
-        "settings": config.model_dump(mode="json"),
+        "settings": config.model_dump(mode="json", exclude={"features"}),
         "trained_lpips": "lpips" in config.metrics and FILES["alex"].there,
         "features": feature_weights(config),
         "versions": {"vaegan": vaegan.__version__, **versions()},
@@ -206,7 +217,15 @@ def feature_weights(config: EvaluateConfig) -> str | None:
     """What tells the network of `evaluate.features` from others; None: it is not used."""
     if not OF_SETS & set(config.metrics):
         return None
-    return INCEPTION if config.features == INCEPTION else digest(Run(Path(config.features)).model_folder / WEIGHTS)
+    if config.features == INCEPTION:
+        return INCEPTION
+    try:
+        return digest(Run(Path(config.features)).model_folder / WEIGHTS)
+    except OSError as error:
+        raise Mistake(
+            f"evaluate.features: {config.features}: no run of `vaegan train-features` ({reason(error)});"
+            " name one, as with --features"
+        ) from None
 
 
 def count_parameters(model: Autoencoder, config: Config) -> dict[str, int]:

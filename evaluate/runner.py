@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -12,9 +13,10 @@ from torch import nn
 
 from vaegan.config.comparing import differences, flat
 from vaegan.config.models import VAEConfig
-from vaegan.config.schema import EvaluateConfig
+from vaegan.config.schema import Config, EvaluateConfig
+from vaegan.config.section import Section
 from vaegan.console import Console, Update, silent
-from vaegan.data import Images
+from vaegan.data import Data, Images
 from vaegan.errors import Mistake
 from vaegan.models import Autoencoder
 from vaegan.processes import gathered, place, together
@@ -29,7 +31,7 @@ from .metrics.metric import Metric, Pairs, rounded
 from .metrics.perceptual import LPIPS
 from .metrics.pixels import MSSSIM, PSNR, SSIM
 from .metrics.sharpness import Sharpness
-from .metrics.sums import Sums, added, over_processes
+from .metrics.sums import Sums, added, concluded
 
 OF_SETS = {"frechet", "kid", "prdc"}
 """The metrics that share the features of a network."""
@@ -74,14 +76,16 @@ def evaluate(
         Mistake: A file of weights is damaged, or the processes were not asked for the same.
         Failure: The model's images are not finite, or an image of the split cannot be read.
     """
-    notify = notify or Console().note
+    notify = notify or Console(shown=place()[0] == 0).note
     pair_count = min(len(images), config.samples or len(images))
     device = next(model.parameters()).device.type
     real = fingerprint and {
         "data": fingerprint, "split": split, "count": pair_count, "batch_size": config.batch_size, "device": device,
         "versions": versions(),
     }  # fmt: skip
-    metrics = together(lambda: make_metrics(config, model, seed, discriminator, real or None, notify))
+    metrics = together(
+        lambda: make_metrics(config, model.config, model.image_shape, seed, discriminator, real or None, notify)
+    )
     for metric in metrics.values():
         metric.prepare()
     sampled = model.has_prior and any(metric.uses_samples for metric in metrics.values())
@@ -123,16 +127,44 @@ def evaluate(
             for places, done in rounds(count, config.batch_size):
                 sums = added(sums, together(partial(work, places) if places else dict))
                 progress(before + done, pair_count + sample_count)
-    sums = over_processes(sums)
 
-    evaluation = Evaluation({}, protocol)
-    for name, metric in metrics.items():
-        result = metric.result(sums[name])
-        evaluation.metrics.update(result.metrics)
-        evaluation.curves.update(result.curves)
-        evaluation.matrices.update(result.matrices)
-        evaluation.scores.update(result.scores)
-    return evaluation
+    def conclude(sums: Sums) -> Evaluation:
+        evaluation = Evaluation({}, protocol)
+        for name, metric in metrics.items():
+            result = metric.result(sums[name])
+            evaluation.metrics.update(result.metrics)
+            evaluation.curves.update(result.curves)
+            evaluation.matrices.update(result.matrices)
+            evaluation.scores.update(result.scores)
+        return evaluation
+
+    return concluded(sums, conclude)
+
+
+def see_images(config: Config, data: Data, asked: str = "evaluate.split:") -> None:
+    """See that there are images that a run can be judged by.
+
+    Args:
+        config: The run.
+        data: Its images.
+        asked: What names the split, for the message.
+
+    Raises:
+        Mistake: There are none.
+    """
+    split = config.evaluate.split
+    if not len(getattr(data, split)):
+        raise Mistake(f"{asked} {split}: the run keeps no image in it (data.{split} is 0)", everywhere=True)
+
+
+def see_metrics(config: Config) -> None:
+    """See that a run's metrics can be had; before it is trained, say.
+
+    Raises:
+        Mistake: As `make_metrics`.
+    """
+    shape = config.data.channels, config.data.image_size, config.data.image_size
+    make_metrics(config.evaluate, config.model, shape, config.seed, None, None, lambda _: None)
 
 
 def rounds(count: int, size: int) -> Iterator[tuple[range, int]]:
@@ -188,16 +220,29 @@ def device() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that figures depend on."""
-    return {package: version(package) for package in ("torch", "torchvision", "torchmetrics", "lpips")}
+    """Of the packages that figures depend on, as far as they are installed."""
+    names = ("torch", "torchvision", "torchmetrics", "lpips", "torch-fidelity")
+    return {name: version(name) for name in names if find_spec(name.replace("-", "_"))}
 
 
 def make_metrics(
-    config: EvaluateConfig, model: Autoencoder, seed: int, discriminator: nn.Module | None,
-    real: Mapping[str, Any] | None, notify: Callable[[str], None],
+    config: EvaluateConfig, described: Section, shape: tuple[int, int, int], seed: int,
+    discriminator: nn.Module | None, real: Mapping[str, Any] | None, notify: Callable[[str], None],
 ) -> dict[str, Metric]:  # fmt: skip
-    """The metrics that the config names, without those that the model's family cannot have; as `evaluate`."""
-    shape, described = model.image_shape, model.config
+    """The metrics that the config names, without those that a family cannot have; as `evaluate`.
+
+    Args:
+        config: Which they are.
+        described: The `model` section of the run.
+        shape: (C, S, S) of its images.
+        seed: As of `evaluate`.
+        discriminator: As of `evaluate`.
+        real: What the real images are a function of; None: their features are made each time.
+        notify: As of `evaluate`.
+
+    Raises:
+        Mistake: A file of weights or a network of features is missing or damaged, or is for other images.
+    """
     size, values = shape[-1], math.prod(shape)
     made: dict[str, Metric] = {}
     for name in dict.fromkeys(config.metrics):

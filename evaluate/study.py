@@ -18,13 +18,13 @@ from .comparing.matching import check_matched
 from .judging import evaluate_run, judge, judge_controls, speed
 from .publishing import Publish, publish
 from .report.report import write_report
-from .runner import device
+from .runner import device, see_images, see_metrics
 
 Train = Callable[[Config, Path, Data, bool], Run]
 """Trains a run to its end in a folder; the last argument lets it go on with what lies there."""
 
-TIMED = 50
-"""Optimizer steps by which a variant's speed is measured."""
+TIMED, PARTS = 50, 5
+"""Optimizer steps by which a variant's speed is measured, and into how many parts they are divided."""
 
 
 def compare(
@@ -65,22 +65,27 @@ def compare(
     join()
     with console.progress("Reading images", "images") as progress:
         data = together(lambda: open_data(next(iter(configs.values())).data, console.note, progress))
+
+    def trained(runs: Mapping[Path, Config]) -> None:
+        if ahead is not None:
+            ahead(runs)
+        for folder, config in runs.items():
+            train_run(config, folder, data, train, console)
+
+    some = next(iter(configs.values()))
+    see_images(some, data)
     if features is not None:
-        name, config = features
-        classifier = train_run(config, output / "features" / name, data, train, console)
-        network = together(lambda: load_features(classifier.path)).to(device())
-        evaluate_run(classifier, network, config.evaluate, data, console)
+        classifier = train_classifier(*features, output, data, train, console)
         update = {"features": str(classifier.path)}
         configs = {
             name: config.model_copy(update={"evaluate": config.evaluate.model_copy(update=update)})
             for name, config in configs.items()
         }
-    configs = in_equal_time(study, configs, output, train, data, console)
+        some = next(iter(configs.values()))
+    together(lambda: see_metrics(some))
+    configs = in_equal_time(study, configs, output, trained)
     planned = plan_runs(study, configs, output)
-    if ahead is not None:
-        ahead(planned)
-    for folder, config in planned.items():
-        train_run(config, folder, data, train, console)
+    trained(planned)
     judged = {
         name: {
             seed: judge(Run(folder), planned[folder], data, console)
@@ -89,7 +94,7 @@ def compare(
         }
         for name in configs
     }
-    controls = judge_controls(output / "controls", next(iter(configs.values())).evaluate, data, console)
+    controls = judge_controls(output / "controls", some.evaluate, data, console)
 
     def conclude() -> Comparison:
         comparison = Comparison(study, judged, controls, command)
@@ -108,10 +113,9 @@ def plan_runs(study: StudyConfig, configs: Mapping[str, Config], output: Path) -
     What is cut off is then still comparable.
 
     Raises:
-        Mistake: The variants are not matched, or a seed is given twice.
+        Mistake: The variants are not matched.
     """
     check_matched(configs, study.matched)
-    check_seeds(study)
     return {
         folder_of(output, name, seed): of_seed(config, study, name, seed)
         for seed in study.seeds
@@ -124,17 +128,6 @@ def folder_of(output: Path, name: str, seed: int) -> Path:
     return output / name / f"seed_{seed}"
 
 
-def check_seeds(study: StudyConfig) -> None:
-    """See that no seed is counted twice.
-
-    Raises:
-        Mistake: One is.
-    """
-    twice = {seed for seed in study.seeds if study.seeds.count(seed) > 1}
-    if twice:
-        raise Mistake(f"seeds: {', '.join(map(str, sorted(twice)))} given twice; list each seed once")
-
-
 def of_seed(config: Config, study: StudyConfig, name: str, seed: int) -> Config:
     """A variant's config for one seed, tracked in the study's group."""
     track = config.track.model_copy(update={"group": config.track.group or study.title, "name": f"{name}-seed_{seed}"})
@@ -142,38 +135,64 @@ def of_seed(config: Config, study: StudyConfig, name: str, seed: int) -> Config:
 
 
 def in_equal_time(
-    study: StudyConfig, configs: Mapping[str, Config], output: Path, train: Train, data: Data, console: Console
+    study: StudyConfig,
+    configs: Mapping[str, Config],
+    output: Path,
+    trained: Callable[[Mapping[Path, Config]], None],
 ) -> dict[str, Config]:
     """The variants, each with as many steps as take the time of the first one's, where the study matches that.
 
-    The speed of each is that of `TIMED` steps of a run of its own, OUTPUT/wall_clock/<variant>, which is made once.
-    Checkpoints, grids and evaluations are not counted. All processes do this together.
+    The speed of each is that of `TIMED` steps of a run of its own, OUTPUT/wall_clock/<variant>, which is made once and
+    as the study's runs are. Checkpoints, grids and evaluations are not counted. All processes do this together.
+
+    Args:
+        study: What is matched.
+        configs: The config of each variant.
+        output: Folder of the study.
+        trained: Trains runs, by their folders, as far as they are not finished.
 
     Raises:
         Mistake: Such a run is there with another config.
     """
     if "wall_clock" not in study.matched:
         return dict(configs)
-
-    def seconds_per_step(name: str, config: Config) -> float:
-        nothing_else = dict.fromkeys(("sample_every", "evaluate_every", "checkpoint_every"))
-        update = {"steps": TIMED, "log_every": TIMED, **nothing_else}
-        timed = config.model_copy(
-            update={
-                "train": config.train.model_copy(update=update),
-                "track": config.track.model_copy(update={"wandb": "disabled"}),
-            }
-        )
-        run = train_run(timed, output / "wall_clock" / name, data, train, console)
-        return from_the_first(lambda: speed(run.timing_file))
-
-    seconds = {name: seconds_per_step(name, config) for name, config in configs.items()}
+    runs = {name: output / "wall_clock" / name for name in configs}
+    trained({runs[name]: _timed(config) for name, config in configs.items()})
+    seconds = from_the_first(lambda: {name: speed(Run(folder).timing_file) for name, folder in runs.items()})
     reference, first = next(iter(configs.items()))
     steps = {name: max(1, round(first.train.steps * seconds[reference] / own)) for name, own in seconds.items()}
     return {
         name: config.model_copy(update={"train": config.train.model_copy(update={"steps": steps[name]})})
         for name, config in configs.items()
     }
+
+
+def _timed(config: Config) -> Config:
+    """A short training that does nothing but steps."""
+    nothing_else = dict.fromkeys(("sample_every", "evaluate_every", "checkpoint_every"))
+    update = {"steps": TIMED, "log_every": TIMED // PARTS, **nothing_else}
+    return config.model_copy(
+        update={
+            "train": config.train.model_copy(update=update),
+            "track": config.track.model_copy(update={"wandb": "disabled"}),
+        }
+    )
+
+
+def train_classifier(name: str, config: Config, output: Path, data: Data, train: Train, console: Console) -> Run:
+    """The classifier of a study, finished and measured, with as many classes as the images have.
+
+    Raises:
+        Mistake: They have no labels.
+    """
+    model = config.model.model_copy(update={"classes": max(2, len(data.classes))})
+    try:
+        run = train_run(config.model_copy(update={"model": model}), output / "features" / name, data, train, console)
+    except Mistake as mistake:
+        raise Mistake(f"features: {name}: {mistake}", mistake.everywhere) from None
+    network = together(lambda: load_features(run.path)).to(device())
+    evaluate_run(run, network, config.evaluate, data, console)
+    return run
 
 
 def train_run(config: Config, folder: Path, data: Data, train: Train, console: Console) -> Run:

@@ -4,6 +4,7 @@ Heavy packages are imported inside the commands that need them, so that `vaegan 
 """
 
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -83,6 +84,7 @@ def train_features(
     Its accuracy is measured and written to metrics.json. The run folder's name is that of the features.
     """
     from vaegan.config.reading import load_features_config
+    from vaegan.evaluate.runner import see_images
 
     name, resolved = load_features_config(data, overrides)
     run, console = output or Path("runs/features") / _default_folder(name).name, _console()
@@ -92,7 +94,7 @@ def train_features(
     finished = _finished(run, resolved, resume, extend)
     _meet(processes, [resolved], console)
     images = _open(resolved, console)
-    _see_that_there_are_images(images, resolved, "evaluate.split:")
+    see_images(resolved, images)
     if not finished:
         _train(resolved, run, images, console, resume=resume, extend=extend)
     judged = _judge(run, resolved, console)
@@ -120,6 +122,8 @@ def evaluate(run: Path, metrics: str | None, processes: int, **others: Any) -> N
     folder, console = Run(run), _console()
     tree = folder.config.model_dump(mode="json")
     asked = {"metrics": metrics and metrics.replace(" ", "").split(","), **others}
+    if folder.config.model.family == "classifier" and (metrics or others["features"]):
+        raise Mistake("--metrics, --features: a classifier is measured by its accuracy alone; leave them out")
     tree["evaluate"] |= {key: value for key, value in asked.items() if value is not None}
     config = check(Config, tree, str(run))
     _meet(processes, [], console)
@@ -142,10 +146,12 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
     from vaegan.config.reading import load_study, load_study_features
 
     described, configs = load_study(study, overrides)
-    features = load_study_features(described, next(iter(configs.values())))
+    features = load_study_features(study, described, next(iter(configs.values())))
     from vaegan.evaluate.study import compare as run_study
     from vaegan.trainers.tracking import Tracker
 
+    for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID"):  # those of one run, and a study's are several
+        os.environ.pop(name, None)
     folder, console = output or _default_folder(study), _console()
     if jobs > 1:
         from vaegan.jobs import Jobs
@@ -226,31 +232,22 @@ def _train(
             *asked, split=split, seed=config.seed, progress=progress, notify=console.note_once
         ).metrics
 
+    if config.train.evaluate_every is not None and config.model.family != "classifier":
+        together(lambda: runner.see_metrics(config))
     return train(config, folder, data, validate, console, resume=resume, extend=extend)
 
 
 def _judge(run: Path, config: "Config", console: Console) -> "Evaluation":
     """The evaluation of a run's model, which is written to its `metrics.json`; all processes make it together."""
     from vaegan.evaluate.judging import evaluate_run
-    from vaegan.evaluate.runner import device
+    from vaegan.evaluate.runner import device, see_images
     from vaegan.runs import Run, load, load_features
 
     load_kind: Any = load_features if config.model.family == "classifier" else load
     model = together(lambda: loaded(run, load_kind, console)).to(device())
     data = _open(config, console)
-    _see_that_there_are_images(data, config, "--split")
+    see_images(config, data, "--split")
     return evaluate_run(Run(run), model, config.evaluate, data, console, again=True)
-
-
-def _see_that_there_are_images(data: "Data", config: "Config", asked: str) -> None:
-    """See that there are images that a run can be judged by.
-
-    Raises:
-        Mistake: There are none.
-    """
-    split = config.evaluate.split
-    if not len(getattr(data, split)):
-        raise Mistake(f"{asked} {split}: the run keeps no image in it (data.{split} is 0)", everywhere=True)
 
 
 def _default_folder(name: str) -> Path:
@@ -261,8 +258,9 @@ def _default_folder(name: str) -> Path:
 
 def _folder_in_sweep() -> Path | None:
     """Where a run of a W&B sweep is recorded; None: this is none."""
-    sweep, run = (os.environ.get(f"WANDB_{name}_ID") for name in ("SWEEP", "RUN"))
-    return Path("runs") / f"sweep-{sweep}" / run if sweep and run else None
+    sweep, run = (os.environ.get(f"WANDB_{name}_ID", "") for name in ("SWEEP", "RUN"))
+    whole = all(re.fullmatch(r"[\w-]+", name) for name in (sweep, run))
+    return Path("runs") / f"sweep-{sweep}" / run if whole else None
 
 
 def _open(config: "Config", console: Console) -> "Data":

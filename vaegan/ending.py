@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from .errors import Failure, Interrupted, Mistake
-from .processes import described, joined, leave, rank
+from .processes import described, joined, leave, rank, size
 from .wording import printable
 
 HEAD_START = 1.0
@@ -37,6 +37,8 @@ def one_line() -> Iterator[None]:
     try:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _interrupt)
+        if size() == 1 and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # who waits for others cannot answer
+            signal.signal(signal.SIGTERM, _interrupt)
         if hasattr(signal, "pthread_sigmask"):  # not on Windows; held back by `launching`, while nothing could answer
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         yield
@@ -65,8 +67,9 @@ def one_line() -> Iterator[None]:
             raise
         _end(f"{str(error).splitlines()[0]}; a smaller train.micro_batch_size or evaluate.batch_size needs less", 1)
     finally:
-        if signal.getsignal(signal.SIGINT) is _interrupt:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+            if signal.getsignal(number) is _interrupt:
+                signal.signal(number, usual)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

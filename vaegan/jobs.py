@@ -14,11 +14,14 @@ from types import FrameType
 from .config import Config, dump
 from .console import Console
 from .errors import Failure, Interrupted, Mistake
-from .processes import cores, size
+from .launching import LAUNCHER
+from .processes import cores, described, size
 from .runs import Run
 
 STOPPED = 130
 """Exit code of a training that was stopped and can be gone on with."""
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""What is passed on; a terminal that is closed asks as SIGTERM does."""
 LOOK = 0.2
 """Seconds between two looks at whether all are done."""
 
@@ -58,7 +61,12 @@ class Jobs:
             Failure: One has failed; the others, begun before, were let end.
             Interrupted: All were asked to stop, and have written checkpoints.
         """
-        before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [number for name in SIGNALS if (number := getattr(signal, name, None)) is not None]
+        before = {
+            number: signal.signal(number, self._pass_on)
+            for number in numbers
+            if signal.getsignal(number) != signal.SIG_IGN  # as nohup has it
+        }
         try:
             with tempfile.TemporaryDirectory() as configs, ThreadPoolExecutor(self.jobs) as threads:
                 begun = []
@@ -86,31 +94,42 @@ class Jobs:
             if self.stopped or self.failed is not None:
                 return
             place = self.places.pop(0)
-            process = self.running[place] = subprocess.Popen(  # noqa: S603 # our own command line
-                [sys.executable, "-m", "vaegan", "train", str(config), "--output", str(folder), "--resume",
-                 "--processes", str(self.processes)],
-                env={**os.environ, **self._share(place)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, errors="replace",
-            )  # fmt: skip
-        last = ""
-        for line in process.stdout or ():
-            last = line.rstrip()
-            self.console.note(f"{name}: {last}")
-        code = process.wait()
+        try:
+            code, last = self._ended(place, name, folder, config)
+        except Exception as error:
+            code, last = 1, described(error)
         with self.lock:
-            del self.running[place]
             self.places.append(place)
             if code == STOPPED:
                 self.stopped = True
             elif code:
                 self.failed = self.failed or f"{name}: {last.removeprefix('vaegan: ') or f'ended with code {code}'}"
 
+    def _ended(self, place: int, name: str, folder: Path, config: Path) -> tuple[int, str]:
+        """Exit code of a training, and what it said last."""
+        process = self.running[place] = subprocess.Popen(  # noqa: S603 # our own command line
+            [sys.executable, "-m", "vaegan", "train", str(config), "--output", str(folder), "--resume",
+             "--processes", str(self.processes)],
+            env={**os.environ, **self._share(place)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace",
+        )  # fmt: skip
+        try:
+            if self.stopped:  # since the signal found no such process
+                process.send_signal(signal.SIGTERM)
+            last = ""
+            for line in process.stdout or ():
+                last = line.rstrip()
+                self.console.note(f"{name}: {last}")
+            return process.wait(), last
+        finally:
+            del self.running[place]
+
     def _share(self, place: int) -> dict[str, str]:
         """Environment variables that give a training its part of the machine."""
         from torch.cuda import device_count
 
         threads = str(max(1, cores() // (self.jobs * self.processes)))
-        share = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
+        share = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads), LAUNCHER: str(os.getpid())}
         if gpus := device_count():
             visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
             names = visible.split(",")
@@ -121,4 +140,4 @@ class Jobs:
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self.stopped = True
         for process in list(self.running.values()):
-            process.send_signal(number)
+            process.send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)

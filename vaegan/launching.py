@@ -35,6 +35,7 @@ def launch(processes: int, console: Console) -> NoReturn:
         processes: How many.
         console: Where an end that no process could speak of is noted.
     """
+    follow_the_launcher()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
     os.environ[LAUNCHER] = str(os.getpid())
     asked: list[tuple[int, float]] = []

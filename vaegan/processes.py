@@ -101,6 +101,18 @@ def gathered(value: T) -> list[T]:
     return values
 
 
+def to_the_first(value: T) -> list[T]:
+    """The value of every process, in order of rank, on the first one; nothing on the others."""
+    number, processes = place()
+    if processes == 1:
+        return [value]
+    from torch import distributed
+
+    values: list[Any] = [None] * processes
+    distributed.gather_object(value, values if number == 0 else None)
+    return values if number == 0 else []
+
+
 def anywhere(flag: bool, device: "torch.device") -> bool:
     """Whether something is so for any process; cheap enough to be asked in every step.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from .console import Console
-from .errors import Mistake
+from .errors import Failure, Mistake
 from .options import PATH, picture
 from .processes import rank
 
@@ -95,14 +95,19 @@ def weights(networks: tuple[str, ...], fetch: bool) -> None:
     unknown = [name for name in networks if name not in FILES]
     if unknown:
         raise Mistake(f"{unknown[0]}: no network of a metric; there are {', '.join(FILES)}")
-    console = Console(shown=rank() == 0)
+    console, failed = Console(shown=rank() == 0), []
     for name in networks or FILES:
         file = FILES[name]
         if fetch and (not file.there or file.damaged):
-            file.fetch()
+            try:
+                file.fetch()
+            except Failure as failure:
+                failed.append(str(failure))
         state = "missing" if not file.there else "damaged" if file.damaged else "there"
         console.say(f"{name}: for {file.use}; {file.size / 2**20:,.1f} MiB; {state}")
         console.say(f"  file    {file.path}\n  SHA-256 {file.sha256}\n  from    {file.url}")
+    if failed:
+        raise Failure("; ".join(failed))
 
 
 def loaded(path: Path, load: Callable[[Path], T], console: Console) -> T:

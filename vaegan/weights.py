@@ -66,8 +66,8 @@ class WeightFile:
         Raises:
             Failure: It could not be fetched, or what came is another file.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(self.url, str(self.path), hash_prefix=self.sha256)
         except (OSError, RuntimeError) as error:
             raise Failure(f"{self.url}: could not be fetched ({one_line(error)}); put it at {self.path}") from error

@@ -24,21 +24,16 @@ class Judged:
     run: Run
     config: Config
     evaluation: Evaluation
-    seconds: float
-    """Wall-clock time of the training."""
-    memory_bytes: float
-    """The most in the run's `timing.jsonl`: of a GPU, or of the process when a line was logged."""
+    cost: Mapping[str, float]
+    """`seconds`, the training's wall-clock time, and `memory_bytes`, the most in the run's `timing.jsonl`: of a GPU, or
+    of the process when a line was logged. Empty: nobody knows."""
     parameters: Mapping[str, int]
     """Trained numbers of each network."""
 
     @property
     def figures(self) -> dict[str, float]:
         """What was measured, and the price."""
-        return self.evaluation.metrics | {
-            "seconds": self.seconds,
-            "memory_bytes": self.memory_bytes,
-            "parameters": sum(self.parameters.values()),
-        }
+        return {**self.evaluation.metrics, **self.cost, "parameters": sum(self.parameters.values())}
 
 
 @dataclass(frozen=True)
@@ -156,8 +151,10 @@ class Comparison:
 
     def price(self, name: str) -> str:
         """What a variant costs beside the reference."""
-        own, reference = (self.spreads(each)["seconds"].mean for each in (name, self.reference))
-        return f"{own / reference:.1f} times the training time of {self.reference}"
+        own, reference = (self.spreads(each).get("seconds") for each in (name, self.reference))
+        if own is None or reference is None:
+            return "a training time that nobody knows"
+        return f"{own.mean / reference.mean:.1f} times the training time of {self.reference}"
 
     def condition(self) -> str:
         """How far the verdicts reach."""
@@ -179,7 +176,10 @@ class Comparison:
             "sentences": self.sentences(),
             "findings": [_json(asdict(finding)) for finding in self.findings],
             "effects": [_json(asdict(effect)) for effect in self.effects],
-            "controls": {name: control.metrics for name, control in self.controls.items()},
+            "controls": {
+                name: {"figures": control.metrics, "protocol": control.protocol}
+                for name, control in self.controls.items()
+            },
             "variants": {name: self._record(name) for name in self.names},
         }
 

@@ -38,7 +38,8 @@ class Finding:
     @property
     def headline(self) -> str:
         """The verdict, one sentence without its full stop."""
-        where = f" at {these(self.seeds)}" if self.answer == "not distinguishable" else ""
+        conditional = len(self.seeds) < ENOUGH_SEEDS or self.answer == "not distinguishable"
+        where = f" at {these(self.seeds)}" if conditional else ""
         return f"{self.kind.capitalize()}s of {self.variant} {PHRASES[self.answer]} those of {self.reference}{where}"
 
     @property
@@ -51,8 +52,8 @@ class Finding:
         named = zip(("spectrum error", second), self.evidence.tests, self.corrected, strict=True)
         reasons = [f"{name} {difference(test)}, {probability(p)}" for name, test, p in named]
         if self.kind == "sample":
-            distance = self.evidence.distance
-            reasons.append(f"KID {difference(distance, 5)}" if distance else "no KID was measured")
+            distance, name = self.evidence.distance, figure(self.evidence.measure).label
+            reasons.append(f"{name} {difference(distance, 5)}" if distance else "no distance of the sets was measured")
         return reasons
 
     @property
@@ -139,7 +140,8 @@ def _effects(
     for key in sorted(key for key in measured if not key.startswith("sharpness/")):
         differences = [own.scores[key] - reference[seed].scores[key] for seed, own in candidate.items()]
         if figure(key).of_sets:
-            yield key, of_blocks(differences), None
+            values = [own.metrics[key] - reference[seed].metrics[key] for seed, own in candidate.items()]
+            yield key, of_blocks(values, differences), None
         else:
             found = estimate([{"pairs/x": each[:, None]} for each in differences], lambda means: means["pairs/x"][:, 0])
             yield key, found, effect_size(differences)

@@ -46,12 +46,7 @@ class Estimate:
 
 
 def estimate(seeds: Sequence[Mapping[str, Tensor]], figure: Figure) -> Estimate:
-    """A figure's mean over the seeds with its 95 % interval, value +- t s.
-
-    The paired bootstrap of images gives the covariances C of the n seeds' figures. Of these seeds alone the variance
-    s^2 of their mean is the mean of C, and t the normal distribution's. Of all seeds it is that of the seeds' figures
-    over n, which holds what images do to single seeds, and the mean of C off its diagonal, what they do to all seeds;
-    t is Student's with the degrees of freedom of such a sum (Satterthwaite 1946).
+    """A figure's mean over the seeds with its 95 % interval, by the paired bootstrap of images and `crossed`.
 
     Args:
         seeds: For each seed what images have to say, by name: shape (N, k). Names that begin alike up to the first
@@ -59,31 +54,54 @@ def estimate(seeds: Sequence[Mapping[str, Tensor]], figure: Figure) -> Estimate:
         figure: A function of their means.
     """
     values = torch.cat([figure({name: rows.double().mean(0)[None] for name, rows in each.items()}) for each in seeds])
-    resampled = torch.cat(list(_resamples(seeds, figure)), dim=1)
-    covariance = torch.atleast_2d(torch.cov(resampled))
-    count = len(seeds)
+    images = min(len(rows) for rows in seeds[0].values())
+    if images < 2:
+        return without_interval(values)
+    covariance = torch.atleast_2d(torch.cov(torch.cat(list(_resamples(seeds, figure)), dim=1)))
+    return crossed(values, covariance * images / (images - 1), images)
+
+
+def of_blocks(values: Sequence[float], seeds: Sequence[Tensor]) -> Estimate:
+    """As `estimate`, of a figure of whole sets, by `crossed` from its values in disjoint blocks of the images.
+
+    A figure that is surer of the whole than the mean of its blocks, as KID is, gets an interval that is too wide.
+
+    Args:
+        values: Of the whole sets of each seed.
+        seeds: Of the blocks of each seed, shape (blocks,), the same images in the same blocks.
+    """
+    whole, blocks = torch.tensor(values, dtype=torch.float64), torch.stack(list(seeds)).double()
+    count = blocks.shape[1]
+    if count < 2:
+        return without_interval(whole)
+    return crossed(whole, torch.atleast_2d(torch.cov(blocks)) / count, count)
+
+
+def crossed(values: Tensor, covariance: Tensor, units: int) -> Estimate:
+    """The mean of the n seeds' values with its 95 % interval, value +- t s.
+
+    Of these seeds alone the variance s^2 of their mean is the mean of the covariance C, and t Student's. Of all seeds
+    it is the variance of their values over n, which holds what images do to single seeds, and the mean of C off its
+    diagonal, what they do to all seeds; t has the degrees of freedom of such a sum (Satterthwaite 1946).
+
+    Args:
+        values: Shape (n,).
+        covariance: C, of their errors through the images, shape (n, n).
+        units: Images, or blocks of them, that it comes from.
+    """
+    count = len(values)
     if count < ENOUGH_SEEDS:
-        return _estimate(values.mean().item(), covariance.mean().sqrt().item(), stats.norm())
+        return _estimate(values.mean().item(), covariance.mean().sqrt().item(), stats.t(units - 1))
     of_seeds = (values.var() / count).item()
     of_images = max(0.0, ((covariance.sum() - covariance.trace()) / (count * (count - 1))).item())
     variance = of_seeds + of_images
-    images = max(len(rows) for rows in seeds[0].values())
-    parts = of_seeds**2 / (count - 1) + of_images**2 / (images - 1)
+    parts = of_seeds**2 / (count - 1) + of_images**2 / (units - 1)
     return _estimate(values.mean().item(), math.sqrt(variance), stats.t(variance**2 / parts if parts else count - 1))
 
 
-def of_blocks(seeds: Sequence[Tensor]) -> Estimate:
-    """As `estimate`, of independent values of disjoint blocks of images, shape (blocks,) of each seed.
-
-    Blocks are few, so that Student's t with one degree of freedom less stands for the bootstrap; with `ENOUGH_SEEDS`
-    or more it is that of the seeds.
-    """
-    values = torch.stack([each.double() for each in seeds])
-    units = values.mean(1) if len(seeds) >= ENOUGH_SEEDS else values.mean(0)
-    if len(units) < 2:
-        return Estimate(values.mean().item(), math.inf, -math.inf, math.inf, 1.0)
-    error = (units.std() / math.sqrt(len(units))).item()
-    return _estimate(values.mean().item(), error, stats.t(len(units) - 1))
+def without_interval(values: Tensor) -> Estimate:
+    """The mean of the seeds' values (n,), where nothing tells how sure it is."""
+    return Estimate(values.mean().item(), math.inf, -math.inf, math.inf, 1.0)
 
 
 def effect_size(differences: Sequence[Tensor]) -> float:

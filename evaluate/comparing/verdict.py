@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..evaluation import Evaluation
 from ..metrics.sharpness import coherence, high_band_mean, kurtosis_gap, spectrum_error, statistics
-from .resampling import Estimate, Means, estimate, of_blocks
+from .resampling import Estimate, Means, estimate, of_blocks, without_interval
 
 Kind = Literal["reconstruction", "sample"]
 Answer = Literal[
@@ -34,7 +34,9 @@ class Evidence:
     """Of reconstructions, of their coherence with the real images beyond what noise of the same spectrum would leave:
     above 0 is detail. Of samples, of the kurtosis gap: below 0 is closer to the real images'."""
     distance: Estimate | None = None
-    """Of samples, of the KID: below 0 is closer to the real images, as a set. None: it was not measured."""
+    """Of samples, of their distance from the real images as a set: below 0 is closer. None: it was not measured."""
+    measure: str = ""
+    """The figure that this distance is."""
 
     @property
     def tests(self) -> tuple[Estimate, Estimate]:
@@ -109,17 +111,25 @@ def compare_samples(candidate: Evaluations, reference: Evaluations) -> Evidence:
         "sample",
         estimate(seeds, lambda means: gap(lambda real, other: spectrum_error(real.power, other.power), means)),
         estimate(seeds, lambda means: gap(kurtosis_gap, means)),
-        compare_sets(candidate, reference, "sample"),
+        *compare_sets(candidate, reference, "sample"),
     )
 
 
-def compare_sets(candidate: Evaluations, reference: Evaluations, kind: Kind) -> Estimate | None:
-    """How much further off the candidate's images are, as a set: of the KID, block by block; None: not measured."""
-    some = next(iter(candidate.values())).scores
-    keys = [key for key in some if key.startswith(f"{kind}/kid")]
-    if not keys or not all(keys[0] in each.scores for each in reference.values()):
-        return None
-    return of_blocks([own.scores[keys[0]] - reference[seed].scores[keys[0]] for seed, own in candidate.items()])
+def compare_sets(candidate: Evaluations, reference: Evaluations, kind: Kind) -> tuple[Estimate | None, str]:
+    """How much further off the candidate's images are, as a set, and by which figure.
+
+    By KID; where that was not measured by the Frechet distance, which tells nothing of how sure it is; None: neither.
+    """
+    measured = set.intersection(*(set(each.metrics) for each in (*candidate.values(), *reference.values())))
+    names = sorted(measured, key=lambda key: (not key.startswith(f"{kind}/kid"), key))
+    found = [key for key in names if key.startswith((f"{kind}/kid", f"{kind}/fid", f"{kind}/fd_"))]
+    if not found:
+        return None, ""
+    (key, *_), pairs = found, [(own, reference[seed]) for seed, own in candidate.items()]
+    values = [own.metrics[key] - other.metrics[key] for own, other in pairs]
+    if not all(key in each.scores for pair in pairs for each in pair):
+        return without_interval(torch.tensor(values, dtype=torch.float64)), key
+    return of_blocks(values, [own.scores[key] - other.scores[key] for own, other in pairs]), key
 
 
 def with_noise(match: Tensor, power: Tensor, target: Tensor) -> Tensor:

@@ -101,7 +101,10 @@ class Trained:
     """
 
     def __init__(self, path: Path, image_shape: tuple[int, int, int]) -> None:
-        self.network: Classifier = load_features(path)
+        try:
+            self.network: Classifier = load_features(path)
+        except Mistake as mistake:
+            raise Mistake(f"evaluate.features: {mistake}") from None
         if self.network.image_shape != image_shape:
             own, other = ("x".join(map(str, shape)) for shape in (self.network.image_shape, image_shape))
             raise Mistake(f"evaluate.features: {path} is for images of {own}, not {other}; train one on these images")

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from vaegan.processes import by_the_first, gathered
+from vaegan.processes import gathered
 
 from .extractors import Extractor
 from .frechet import MOMENTS, frechet, gaussian, moments
-from .kernel import LEAST, MOST, block_values
+from .kernel import ENOUGH, LEAST, MOST, block_values, kid
 from .manifold import NEIGHBOUR, NEIGHBOUR_OF_DENSITY, overlap
 from .metric import Metric, Pairs, Result
 from .references import Reference, keep_reference, load_reference, reference_file
@@ -36,6 +37,7 @@ class Features(Metric):
         self.rows = bool(wanted - {"frechet"})
         self.file = reference_file({**images, **extractor.protocol(), "rows": self.rows}) if images else None
         self.reference: Reference | None = None
+        self.device = torch.device("cpu")
 
     def prepare(self) -> None:
         """Look for the features of the real images; where one process has none, all make them."""
@@ -47,13 +49,18 @@ class Features(Metric):
         """The network, and how the figures are made."""
         own = {
             "frechet": {"covariance": "unbiased", "sums": "float64"},
-            "kid": {"kernel": "(x'y / d + 1)^3", "blocks": f"disjoint, of {LEAST} to {MOST}", "estimate": "unbiased"},
+            "kid": {
+                "kernel": "(x'y / d + 1)^3",
+                "estimate": f"unbiased, all pairs of up to {MOST} features",
+                "interval": f"from at most {ENOUGH} disjoint blocks of at least {LEAST}",
+            },
             "prdc": {"neighbour": NEIGHBOUR, "neighbour_of_density": NEIGHBOUR_OF_DENSITY},
         }
         return self.extractor.protocol() | {name: own[name] for name in sorted(self.wanted)}
 
     def pairs(self, pairs: Pairs) -> Sums:
         """Of both, or of the reconstructions where the real images are known."""
+        self.device = pairs.real.device
         made = {"reconstruction": self.extractor(pairs.reconstruction)}
         if self.reference is None:
             made["real"] = self.extractor(pairs.real)
@@ -68,8 +75,7 @@ class Features(Metric):
         found = {name: self._put_together(each) for name, each in sums.items()}
         real = self.reference or found.pop("real")
         if self.reference is None and self.file is not None:
-            file = self.file
-            by_the_first(lambda: keep_reference(file, real))
+            keep_reference(self.file, real)
         result = Result({})
         for name, other in found.items():
             figures, scores = self._compare(real, other)
@@ -86,12 +92,13 @@ class Features(Metric):
     def _compare(self, real: Reference, other: Reference) -> tuple[dict[str, float], dict[str, Tensor]]:
         figures: dict[str, float] = {}
         scores: dict[str, Tensor] = {}
+        real, other = ({name: values.to(self.device) for name, values in each.items()} for each in (real, other))
         if "frechet" in self.wanted:
             sums = (moments(each["rows"]) if self.rows else each for each in (real, other))
             figures["fd"] = frechet(*(gaussian(each) for each in sums))
         if "kid" in self.wanted and min(len(each["rows"]) for each in (real, other)) > 1:
+            figures["kid"] = kid(real["rows"], other["rows"])
             scores["kid"] = block_values(real["rows"], other["rows"])
-            figures["kid"] = scores["kid"].mean().item()
         if "prdc" in self.wanted and min(len(each["rows"]) for each in (real, other)) > NEIGHBOUR_OF_DENSITY:
             figures |= asdict(overlap(real["rows"], other["rows"]))
         return figures, scores

@@ -1,18 +1,31 @@
 """KID: the squared maximum mean discrepancy of two sets of features under a polynomial kernel."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from vaegan.randomness import generator
 
-MOST = 1000
-"""Features of a block, since the kernel grows with their square."""
+MOST = 5000
+"""Features of a set that are compared all with all, since the pairs grow with their square."""
 LEAST = 20
 """Features that a block has, if there are so many."""
 ENOUGH = 10
-"""Blocks from which their spread is known well enough."""
+"""Blocks whose spread tells how sure the distance is."""
+ROWS = 2**22
+"""Pairs that are held at once."""
+
+
+def kid(real: Tensor, other: Tensor) -> float:
+    """Kernel inception distance: `mmd2` of all features, or of disjoint blocks of `MOST` where there are more.
+
+    Args:
+        real: Features, shape (N, d), N > 1.
+        other: Those of the other set, shape (M, d), M > 1.
+
+    Returns:
+        Without unit; may be below 0, since its expectation is 0 where both sets are of one distribution.
+    """
+    return _of_blocks(real, other, -(-max(len(real), len(other)) // MOST)).mean().item()
 
 
 def mmd2(one: Tensor, other: Tensor) -> Tensor:
@@ -25,43 +38,40 @@ def mmd2(one: Tensor, other: Tensor) -> Tensor:
         other: Shape (M, d), M > 1.
 
     Returns:
-        float64, without unit; may be below 0, since its expectation is 0 where both sets are of one distribution.
+        A scalar, float64, without unit.
     """
     one, other = one.double(), other.double()
 
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return (x @ y.mT / x.shape[1] + 1) ** 3
+    def total(x: Tensor, y: Tensor) -> Tensor:
+        parts = x.split(max(1, ROWS // len(y)))
+        return torch.stack([((part @ y.mT / x.shape[1] + 1) ** 3).sum() for part in parts]).sum()
 
     def within(x: Tensor) -> Tensor:
-        values = kernel(x, x)
-        return (values.sum() - values.trace()) / (len(x) * (len(x) - 1))
+        itself = (x.square().sum(1) / x.shape[1] + 1) ** 3
+        return (total(x, x) - itself.sum()) / (len(x) * (len(x) - 1))
 
-    return within(one) + within(other) - 2 * kernel(one, other).mean()
+    return within(one) + within(other) - 2 * total(one, other) / (len(one) * len(other))
 
 
 def block_values(real: Tensor, other: Tensor) -> Tensor:
-    """Kernel inception distances, `mmd2`, of random blocks of both sets; their mean is that of the sets.
+    """`mmd2` of disjoint blocks of both sets, which are independent of each other: how much `kid` may be off.
 
-    The blocks are disjoint and hold every feature once, so that what they say is independent, other than of the usual
-    random subsets, which overlap. Which features they hold is a function of the number of features alone: the same
-    real images face every model.
+    Their mean is an estimate of the same distance, and a noisier one than `kid`, since it has fewer pairs. Which
+    features a block holds is a function of the number of features alone: the same real images face every model.
 
     Args:
         real: Features, shape (N, d), N > 1.
         other: Those of the other set, shape (M, d), M > 1.
 
     Returns:
-        float64, shape (blocks,).
+        float64, shape (blocks,), at most `ENOUGH`.
     """
-    count = blocks(len(real), len(other))
+    return _of_blocks(real, other, max(1, min(ENOUGH, min(len(real), len(other)) // LEAST))).cpu()
+
+
+def _of_blocks(real: Tensor, other: Tensor, count: int) -> Tensor:
     dealt = [
         features[torch.randperm(len(features), generator=generator(0, "kid", place))].tensor_split(count)
         for place, features in enumerate((real, other))
     ]
-    return torch.stack([mmd2(*pair) for pair in zip(*dealt, strict=True)]).cpu()
-
-
-def blocks(real: int, other: int) -> int:
-    """Into how many blocks two sets are dealt: `ENOUGH` if they are large enough, more where one has over `MOST`."""
-    wanted = max(ENOUGH, math.ceil(max(real, other) / MOST))
-    return max(1, min(wanted, min(real, other) // LEAST))
+    return torch.stack([mmd2(*pair) for pair in zip(*dealt, strict=True)])

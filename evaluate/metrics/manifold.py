@@ -31,7 +31,7 @@ class Overlap:
 
 
 def overlap(real: Tensor, other: Tensor) -> Overlap:
-    """Compare two sets of features; what is on the edge of a ball lies inside it.
+    """Compare two sets of features.
 
     Args:
         real: Shape (N, d), N > `NEIGHBOUR_OF_DENSITY`.
@@ -39,7 +39,7 @@ def overlap(real: Tensor, other: Tensor) -> Overlap:
     """
     reach = radii(real, (NEIGHBOUR, NEIGHBOUR_OF_DENSITY))
     (reach_of_others,) = radii(other, (NEIGHBOUR,))
-    precise = torch.zeros(len(other), dtype=torch.bool)
+    precise = torch.zeros(len(other), dtype=torch.bool, device=other.device)
     balls, recalled, covered = 0, 0, 0
     for places in _parts(real, other):
         distances = _distances(real[places], other)

@@ -110,7 +110,7 @@ class Metric:
         return {}
 
     def result(self, sums: Sums) -> Result:
-        """The figures of all images, whose ``sums`` are on the CPU."""
+        """The figures of all images, whose ``sums`` are on the CPU; the first process alone asks for them."""
         raise NotImplementedError
 
 

@@ -19,6 +19,9 @@ ROUNDING_VARIANCE = (RANGE / 255) ** 2 / 12
 PSNR_LIMIT = 10 * math.log10(RANGE**2 / ROUNDING_VARIANCE)
 """58.9 decibel. An error smaller than the rounding to 8 bits counts as that, so that identical images have a number."""
 
+SIGMA = 1.5
+"""Standard deviation of the papers' Gaussian window in pixels."""
+
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales, finest first (Wang et al. 2003, section 3.2)."""
 
@@ -41,15 +44,15 @@ def psnr(images: Tensor, reconstruction: Tensor) -> Tensor:
 
 def ssim_sigma(size: int) -> float:
     """Standard deviation in pixels of the Gaussian window: 1.5 as in the paper, less on images under 16 pixels."""
-    return min(1.5, 1.5 * size / 16)
+    return min(SIGMA, SIGMA * size / 16)
 
 
-def ssim_window(size: int) -> int:
+def ssim_window(sigma: float) -> int:
     """Side in pixels of the window, which torchmetrics derives from `ssim_sigma`: 11, and 7 at 8 pixels."""
-    return 2 * int(3.5 * ssim_sigma(size) + 0.5) + 1
+    return 2 * int(3.5 * sigma + 0.5) + 1
 
 
-def ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
+def ssim(images: Tensor, reconstruction: Tensor, sigma: float | None = None) -> Tensor:
     """Structural similarity (Wang et al. 2004, eq. 13) with K1 = 0.01 and K2 = 0.03.
 
     Mean over the channels and over the windows that lie wholly inside the image, as in the paper.
@@ -57,20 +60,21 @@ def ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
     Args:
         images: Shape (N, C, S, S) in [-1, 1], S >= 8.
         reconstruction: The same shape.
+        sigma: Standard deviation of the window in pixels; None: `ssim_sigma` of the images.
 
     Returns:
         At most 1, float64, shape (N,).
     """
-    size = images.shape[-1]
+    sigma = sigma or ssim_sigma(images.shape[-1])
     similarity: Tensor = structural_similarity_index_measure(
         reconstruction.double(),
         images.double(),
-        sigma=ssim_sigma(size),
+        sigma=sigma,
         data_range=RANGE,
         reduction="none",
         return_full_image=True,
     )[1]
-    border = ssim_window(size) // 2
+    border = ssim_window(sigma) // 2
     return similarity[..., border:-border, border:-border].flatten(1).mean(1)
 
 
@@ -80,9 +84,14 @@ def ms_ssim_weights(size: int) -> list[float]:
     Five scales from 176 pixels on, two at 32, one under 22.
     """
     scales = 1
-    while scales < len(SCALE_WEIGHTS) and size // 2**scales >= ssim_window(16):
+    while scales < len(SCALE_WEIGHTS) and size // 2**scales >= ssim_window(SIGMA):
         scales += 1
     return [weight / sum(SCALE_WEIGHTS[:scales]) for weight in SCALE_WEIGHTS[:scales]]
+
+
+def ms_ssim_sigma(size: int) -> float:
+    """Standard deviation of the window at all scales: the paper's where its window fits the coarsest one."""
+    return SIGMA if size >= ssim_window(SIGMA) else ssim_sigma(size)
 
 
 def ms_ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
@@ -100,14 +109,15 @@ def ms_ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
     """
     images, reconstruction = images.double(), reconstruction.double()
     weights = ms_ssim_weights(images.shape[-1])
+    sigma = ms_ssim_sigma(images.shape[-1])
     product = torch.ones(len(images), dtype=torch.float64, device=images.device)
     for weight in weights[:-1]:
         contrast: Tensor = structural_similarity_index_measure(
-            reconstruction, images, data_range=RANGE, reduction="none", return_contrast_sensitivity=True
+            reconstruction, images, sigma=sigma, data_range=RANGE, reduction="none", return_contrast_sensitivity=True
         )[1]
         product = product * contrast.clamp_min(0) ** weight
         images, reconstruction = F.avg_pool2d(images, 2), F.avg_pool2d(reconstruction, 2)
-    return product * ssim(images, reconstruction).clamp_min(0) ** weights[-1]
+    return product * ssim(images, reconstruction, sigma).clamp_min(0) ** weights[-1]
 
 
 class PSNR(PerImage):
@@ -138,7 +148,8 @@ class SSIM(PerImage):
 
     def protocol(self) -> dict[str, Any]:
         """The window."""
-        return {"window": ssim_window(self.size), "sigma": ssim_sigma(self.size)}
+        sigma = ssim_sigma(self.size)
+        return {"window": ssim_window(sigma), "sigma": sigma}
 
     def measure(self, pairs: Pairs) -> Tensor:
         """`ssim`."""
@@ -159,7 +170,8 @@ class MSSSIM(PerImage):
 
     def protocol(self) -> dict[str, Any]:
         """The scales, of which the paper has five."""
-        return {"scales": len(ms_ssim_weights(self.size)), "weights": ms_ssim_weights(self.size)}
+        sigma, weights = ms_ssim_sigma(self.size), ms_ssim_weights(self.size)
+        return {"scales": len(weights), "weights": weights, "window": ssim_window(sigma), "sigma": sigma}
 
     def measure(self, pairs: Pairs) -> Tensor:
         """`ms_ssim`."""

@@ -1,13 +1,16 @@
 """What metrics take from the images, put together over batches and processes."""
 
+from collections.abc import Callable
 from functools import reduce
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from vaegan.processes import gathered
+from vaegan.processes import from_the_first, to_the_first
+
+T = TypeVar("T")
 
 Sums = dict[str, Any]
 """By name: numbers and float64 tensors, which are added; lists, which are joined; and more sums."""
@@ -32,9 +35,13 @@ def added(sums: Sums, more: Sums) -> Sums:
     return sums | {name: _plus(sums[name], value) if name in sums else value for name, value in more.items()}
 
 
-def over_processes(sums: Sums) -> Sums:
-    """The sums of all processes, on the CPU and added in order of rank: the same bits on each of them."""
-    return reduce(added, gathered(_on_cpu(sums)), {})
+def concluded(sums: Sums, conclude: Callable[[Sums], T]) -> T:
+    """What the first process makes of the sums of all, added in order of rank and on the CPU; all of them get it.
+
+    It alone holds what all images have to say, and works on it once.
+    """
+    everybody = to_the_first(_on_cpu(sums))
+    return from_the_first(lambda: conclude(reduce(added, everybody, {})))
 
 
 def _plus(one: Any, other: Any) -> Any:

@@ -45,6 +45,10 @@ class ControlRow:
         return figure(f"{kind}/{name}").write(self.values[name]).replace("-", "−") if name in self.values else ""
 
 
+ControlRows = Mapping[Kind, Sequence[ControlRow]]
+"""Of each kind of images."""
+
+
 def control_rows(comparison: Comparison) -> dict[Kind, list[ControlRow]]:
     """Of each kind of images whose sharpness was measured: the untouched ones, the defects, and the variants."""
     found = {kind: _rows(comparison, kind) for kind in KINDS if _measured(comparison.controls.get(REAL), kind)}

@@ -2,17 +2,12 @@
 
 import base64
 import math
-import platform
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
-from os.path import relpath
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import vaegan
@@ -33,6 +28,7 @@ from .control_rows import COHERENCE, FIGURES, LEAST, control_rows
 from .pictures import SOFTNESS as BLUR
 from .pictures import VIEWS, interpolations, reconstructions, samples
 from .plots import Plot
+from .repeating import as_text, commands, common_protocol, control_protocols, feature_command, own_protocols, versions
 from .spectrum_plot import spectrum_plot
 from .tables import write_tables
 from .tradeoff_plots import tradeoff_plots
@@ -108,6 +104,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
     models = {name: load(runs[seed].run.path) for name, runs in comparison.judged.items()}
     split = getattr(data, comparison.first.config.evaluate.split)
     real = split[split.spread(COLUMNS)]
+    controls = control_rows(comparison)
     page = _environment().get_template("page.html.j2").render(
         comparison=comparison,
         names=comparison.names,
@@ -125,7 +122,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         arrows=ARROWS,
         shifts=shifts(comparison),
         level=LEVEL,
-        controls=control_rows(comparison),
+        controls=controls,
         control_figures=_control_figures(),
         least=LEAST,
         untouched=REAL,
@@ -135,12 +132,14 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         training=training_plots(comparison, notify),
         tradeoffs=tradeoff_plots(comparison),
         bars=bars(comparison),
-        files={name: _csv_uri(text) for name, text in write_tables(comparison, path.parent).items()},
-        commands={name: _commands(comparison, name, path.parent) for name in comparison.names},
-        versions=_versions(comparison),
-        protocol=_text(_common_protocol(comparison)),
+        files={name: _csv_uri(text) for name, text in write_tables(comparison, controls, path.parent).items()},
+        commands={name: commands(comparison, name, path.parent) for name in comparison.names},
+        versions=versions(comparison),
+        protocol=as_text(common_protocol(comparison)),
+        control_protocols=control_protocols(comparison),
+        features=feature_command(comparison, path.parent),
         configs={name: dump(comparison.judged[name][seed].config) for name in comparison.names},
-        protocols={name: _own_protocols(comparison, name) for name in comparison.names},
+        protocols={name: own_protocols(comparison, name) for name in comparison.names},
         version=vaegan.__version__,
     )  # fmt: skip
     write_text(path, page)
@@ -166,8 +165,9 @@ def bars(comparison: Comparison) -> dict[str, list[Bar]]:
     written = {"seconds": duration, "memory_bytes": memory, "parameters": "{:,.0f}".format}
     found = {}
     for key, write in written.items():
-        means = {name: comparison.spreads(name)[key].mean for name in comparison.names}
-        most = max(means.values()) or 1.0
+        spreads = {name: comparison.spreads(name) for name in comparison.names}
+        means = {name: own[key].mean for name, own in spreads.items() if key in own}
+        most = max(means.values(), default=0.0) or 1.0
         found[figure(key).label] = [Bar(name, mean / most, write(mean)) for name, mean in means.items()]
     return found
 
@@ -233,38 +233,3 @@ def _control_figures() -> dict[str, Figure]:
 
 def _csv_uri(text: str) -> str:
     return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()
-
-
-def _commands(comparison: Comparison, name: str, folder: Path) -> str:
-    """What trains and judges the runs of a variant again, in the study's folder."""
-    places = [shlex.quote(relpath(judged.run.path, folder)) for judged in comparison.judged[name].values()]
-    again = [f"vaegan train {place}/config.yaml --output again/{place}" for place in places]
-    return "\n".join([*again, *(f"vaegan evaluate {place}" for place in places)])
-
-
-def _versions(comparison: Comparison) -> dict[str, str]:
-    protocol = comparison.first.evaluation.protocol
-    return {"vaegan": vaegan.__version__, "python": platform.python_version(), **protocol["versions"]}
-
-
-def _common_protocol(comparison: Comparison) -> dict[str, Any]:
-    """What all runs were judged by alike."""
-    protocols = [run.evaluation.protocol for runs in comparison.judged.values() for run in runs.values()]
-    return {
-        key: value
-        for key, value in protocols[0].items()
-        if all(key in each and each[key] == value for each in protocols)
-    }
-
-
-def _own_protocols(comparison: Comparison, name: str) -> dict[int, str]:
-    """What is particular to each run of a variant."""
-    common = _common_protocol(comparison)
-    return {
-        seed: _text({key: value for key, value in run.evaluation.protocol.items() if key not in common})
-        for seed, run in comparison.judged[name].items()
-    }
-
-
-def _text(found: dict[str, Any]) -> str:
-    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True)

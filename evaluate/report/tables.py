@@ -7,19 +7,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from vaegan.checkpoints import write_text
+from vaegan.losses.adversarial import NAMES, PREDICTED
 
 from ..comparing.comparison import Comparison
 from ..comparing.findings import Finding
 from ..comparing.resampling import Estimate
-from .control_rows import KINDS, laplacian_ratio
+from ..figures import figure
+from .control_rows import ControlRows
 
 Cell = str | float | int | None
 """None, and what is not finite: an empty field."""
 
-RUNS, FINDINGS, EFFECTS, CONTROLS = "figures.csv", "findings.csv", "effects.csv", "controls.csv"
+RUNS, FINDINGS, EFFECTS, CONTROLS, CONFUSION = (
+    "figures.csv", "findings.csv", "effects.csv", "controls.csv", "confusion.csv",
+)  # fmt: skip
 
 
-def tables(comparison: Comparison) -> dict[str, str]:
+def tables(comparison: Comparison, controls: ControlRows) -> dict[str, str]:
     """The text of each table, by the name of its file."""
     interval = ("low", "high", "p", "corrected_p")
     return {
@@ -35,17 +39,18 @@ def tables(comparison: Comparison) -> dict[str, str]:
                 for each in comparison.effects
             ),
         ),
-        CONTROLS: _csv(("control", "figure", "value"), _controls(comparison)),
+        CONTROLS: _csv(("control", "figure", "value", "seen", "answer"), _controls(comparison, controls)),
+        CONFUSION: _csv(("variant", "seed", "images", "taken_for", "count"), _confusions(comparison)),
     }
 
 
-def write_tables(comparison: Comparison, folder: Path) -> dict[str, str]:
-    """Write `figures.csv`, `findings.csv`, `effects.csv` and `controls.csv`; whoever looks finds whole files.
+def write_tables(comparison: Comparison, controls: ControlRows, folder: Path) -> dict[str, str]:
+    """Write each of the `tables` into a file; whoever looks finds whole files.
 
     Returns:
         As `tables`.
     """
-    found = tables(comparison)
+    found = tables(comparison, controls)
     for name, text in found.items():
         write_text(folder / name, text)
     return found
@@ -63,7 +68,7 @@ def _tests(finding: Finding) -> Iterator[Sequence[Cell]]:
     tests: list[tuple[str, Estimate | None, float | None]] = [
         ("spectrum error", finding.evidence.spectrum, finding.corrected[0]),
         (second, finding.evidence.second, finding.corrected[1]),
-        ("KID", finding.evidence.distance, None),
+        (figure(finding.evidence.measure).label, finding.evidence.distance, None),
     ]
     seeds = " ".join(map(str, finding.seeds))
     for name, found, corrected in tests:
@@ -74,13 +79,30 @@ def _tests(finding: Finding) -> Iterator[Sequence[Cell]]:
             )  # fmt: skip
 
 
-def _controls(comparison: Comparison) -> Iterator[Sequence[Cell]]:
+def _controls(comparison: Comparison, controls: ControlRows) -> Iterator[Sequence[Cell]]:
+    """What real images score; of the sharpness figures also whether they see the defect, and the verdict on it."""
+    judged = {
+        (row.name, f"{kind}/{key}"): (int(key in row.seen), row.answer or "")
+        for kind, rows in controls.items()
+        for row in rows
+        for key in row.values
+    }
     for name, control in comparison.controls.items():
         for key, value in control.metrics.items():
-            yield name, key, value
-        for kind in KINDS:
-            if f"sharpness/{kind}" in control.scores:
-                yield name, f"{kind}/laplacian_ratio", laplacian_ratio(control, kind)
+            yield name, key, value, *judged.get((name, key), (None, None))
+        for kind, rows in controls.items():
+            for row in rows:
+                if row.name == name:
+                    yield name, f"{kind}/laplacian_ratio", row.ratio, None, None
+
+
+def _confusions(comparison: Comparison) -> Iterator[Sequence[Cell]]:
+    for name, evaluations in comparison.evaluations.items():
+        for seed, evaluation in evaluations.items():
+            matrix = evaluation.matrices.get("discriminator/confusion", [])
+            for images, counts in zip(NAMES, matrix, strict=False):
+                for taken_for, count in zip(PREDICTED[len(counts)], counts, strict=True):
+                    yield name, seed, images, taken_for, count
 
 
 def _estimate(found: Estimate) -> tuple[float, float, float, float]:

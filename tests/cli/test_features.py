@@ -1,6 +1,7 @@
 """`vaegan train-features`, and what the other commands make of such a run."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import yaml
 from PIL import Image
 
 from vaegan.config import load_config
-from vaegan.runs import load_features
+from vaegan.runs import Run, load_features
 
 SMALL = ("model.width=8", "train.batch_size=32", "track.wandb=disabled")
 BRIEF = (*SMALL, "train.steps=3")
@@ -28,6 +29,18 @@ def refused(vaegan):
         assert (code, out) == (2, ""), err
         assert err.startswith("vaegan: ") and err.count("\n") == 1, err
         return err.removeprefix("vaegan: ").rstrip()
+
+    return run
+
+
+@pytest.fixture
+def refused_after_notes(vaegan):
+    """As `refused`, where other lines come before."""
+
+    def run(*words: object) -> str:
+        code, out, err = vaegan(*words)
+        assert (code, out) == (2, ""), err
+        return err.splitlines()[-1].removeprefix("vaegan: ")
 
     return run
 
@@ -178,6 +191,60 @@ def test_what_only_an_autoencoder_can_do_is_refused(features, work, refused):
     Path("study.yaml").write_text(yaml.safe_dump({"title": "Two", "variants": variants}))
     said = "study.yaml: variants.other (digits/features): model.family=classifier: a study compares autoencoders"
     assert refused("compare", "study.yaml") == said
+
+
+def test_a_classifier_has_no_metrics_to_choose(features, refused):
+    for words in (("--metrics", "psnr"), ("--features", features)):
+        assert "a classifier is measured by its accuracy alone" in refused("evaluate", features, *words)
+
+
+def test_a_study_finds_its_classifier_beside_itself_and_gives_it_the_classes_of_its_images(work, vaegan):
+    folder = work / "studies"
+    folder.mkdir()
+    own = {"model": {"family": "classifier", "width": 8, "classes": 3}, "train": {"steps": 2, "batch_size": 4}}
+    (folder / "own.yaml").write_text(
+        yaml.safe_dump({**own, "data": {"source": "shapes", "image_size": 8, "count": 60}})
+    )
+    study = {"title": "T", "variants": {"v": {"recipe": str(work / "tiny.yaml")}}, "features": "own.yaml"}
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    code, _, err = vaegan("compare", "studies/study.yaml", "evaluate.metrics=[sharpness, frechet]", "--output", "out")
+    assert code == 0, err
+    assert Run(work / "out/features/own").config.model.classes == 6
+    figures = json.loads((work / "out/comparison.json").read_text())["variants"]["v"]["figures"]
+    assert "sample/fd_own" in figures
+    page = (work / "out/report.html").read_text()
+    assert "vaegan train-features features/own/config.yaml --output again/features/own" in page
+    assert "vaegan evaluate v/seed_0 --features features/own" in page
+    os.chdir(work / "out")
+    assert vaegan("evaluate", "v/seed_0", "--features", "features/own")[0] == 0
+    code, _, err = vaegan("evaluate", "v/seed_0")
+    assert code == 2 and err.startswith(
+        "vaegan: evaluate.features: out/features/own: no run of `vaegan train-features`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        ("nope", "features: nope: neither a config file nor a set"),
+        ("digits/vae", "features: digits/vae: model.family=vae: no classifier"),
+        ("..yaml", "features: ..yaml: its name becomes a folder"),
+    ],
+)
+def test_what_is_no_classifier_of_a_study_is_refused(features: str, said: str, work, refused):
+    own = {"model": {"family": "classifier", "classes": 3}, "data": {"source": "digits", "image_size": 8}}
+    (work / "..yaml").write_text(yaml.safe_dump({**own, "train": {"steps": 1}}))
+    study = {"title": "T", "variants": {"v": {"recipe": "tiny.yaml"}}, "features": features}
+    (work / "study.yaml").write_text(yaml.safe_dump(study))
+    assert refused("compare", "study.yaml").startswith(f"study.yaml: {said}")
+
+
+def test_images_without_labels_have_no_classifier_in_a_study(work, refused_after_notes):
+    study = {"title": "T", "variants": {"v": {"recipe": "tiny.yaml"}}, "features": "digits"}
+    (work / "study.yaml").write_text(yaml.safe_dump(study))
+    folder_of(work, ".", count=20)
+    said = refused_after_notes("compare", "study.yaml", "data={source: folder, root: images, count: null}")
+    assert said.startswith("features: digits: data.source: these images have no labels")
 
 
 @pytest.mark.long

@@ -8,12 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
 from vaegan.config import dump
 from vaegan.runs import Run
 
+from ..forked.client import environment
 from ..tiny import left_behind, tiny
 
 WORDS = ("train.steps=6", "train.checkpoint_every=2", "evaluate.metrics=[psnr, sharpness]")
@@ -36,6 +38,16 @@ def start(folder: Path, output: str, *words: str, **environment: str) -> subproc
     )  # fmt: skip
 
 
+def begun(folder: Path, process: subprocess.Popen[str]) -> subprocess.Popen[str]:
+    """The process, once both runs of the first seed train."""
+    histories = [folder / "out" / name / "seed_1" / "history.jsonl" for name in ("vae", "ae")]
+    end = time.monotonic() + 120
+    while not all(file.is_file() and file.stat().st_size for file in histories):
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.05)
+    return process
+
+
 def runs(folder: Path) -> dict[str, dict[str, bytes]]:
     return {f"{name}/{seed}": left_behind(folder / name / f"seed_{seed}") for name in ("vae", "ae") for seed in (1, 2)}
 
@@ -56,12 +68,7 @@ def test_runs_side_by_side_are_those_of_one_process(study: Path) -> None:
 
 def test_a_stop_is_passed_on_and_gone_on_from(study: Path) -> None:
     endless = ("train.steps=100000", "train.log_every=1", "train.decay=constant")
-    process = start(study, "out", "--jobs", "2", *endless)
-    histories = [study / "out" / name / "seed_1" / "history.jsonl" for name in ("vae", "ae")]
-    end = time.monotonic() + 120
-    while not all(file.is_file() and file.stat().st_size for file in histories):
-        assert process.poll() is None and time.monotonic() < end, process.communicate()
-        time.sleep(0.05)
+    process = begun(study, start(study, "out", "--jobs", "2", *endless))
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
@@ -70,6 +77,20 @@ def test_a_stop_is_passed_on_and_gone_on_from(study: Path) -> None:
         step = Run(study / "out" / name / "seed_1").exported_step
         assert step and f"{name}/seed_1: vaegan: out/{name}/seed_1: stopped at step {step}; go on with --resume" in err
     assert not (study / "out" / "vae" / "seed_2").exists()
+
+
+def test_a_killed_study_takes_its_trainings_with_it(study: Path) -> None:
+    """They stop as after SIGTERM, with a checkpoint."""
+    endless = ("train.steps=100000", "train.log_every=1", "train.decay=constant")
+    process = begun(study, start(study, "out", "--jobs", "2", *endless))
+    trainings = psutil.Process(process.pid).children()
+    assert len(trainings) == 2
+    process.kill()
+    _, alive = psutil.wait_procs(trainings, timeout=60)
+    assert not alive
+    process.communicate()
+    for name in ("vae", "ae"):
+        assert Run(study / "out" / name / "seed_1").exported_step
 
 
 def test_a_failure_is_named_and_begins_nothing_else(study: Path) -> None:
@@ -88,3 +109,27 @@ def test_a_launcher_and_jobs_are_too_much(study: Path) -> None:
     assert process.communicate(timeout=60) == (
         "", "vaegan: --jobs: starts processes itself; leave out the launcher, or --jobs\n"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_study_that_is_stopped_while_it_judges_says_so(number: int, study: Path) -> None:
+    process = start(study, "out", "evaluate.metrics=[iwae]", "evaluate.importance_samples=1000000", "seeds=[1]")
+    end = time.monotonic() + 120
+    while not Run(study / "out" / "ae" / "seed_1").finished:
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.splitlines()[-1]) == (130, "", "vaegan: interrupted")
+
+
+def test_the_runs_of_a_study_are_not_the_one_run_of_a_sweep(study: Path) -> None:
+    process = start(
+        study, "out", "track.wandb=offline", "seeds=[1]", WANDB_RUN_ID="def", WANDB_SWEEP_ID="abc",
+        **{name: value for name, value in environment(study / "home").items() if name.startswith("WANDB_")},
+    )  # fmt: skip
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    found = [path.name.rpartition("-")[2] for path in (study / "out").rglob("offline-run-*")]
+    assert len(found) == len(set(found)) == 3 and "def" not in found

@@ -42,6 +42,8 @@ def test_an_agent_trains_the_runs_of_a_shipped_sweep(sweep: Path, tmp_path: Path
     place = tree["command"].index("${args_no_hyphens}")
     tree["command"][place:place] = SHORT  # what is given twice counts as it is given last
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(tree))
+    features = ["vaegan", "train-features", "digits", "train.steps=2", "track.wandb=disabled"]
+    subprocess.run(features, cwd=tmp_path, env=environ, check=True, capture_output=True, timeout=300)
     with serving() as server:
         environ["WANDB_BASE_URL"] = f"http://127.0.0.1:{server.server_port}"
         for words in (

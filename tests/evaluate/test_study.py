@@ -87,7 +87,9 @@ def test_the_record_holds_the_figures_of_the_runs(finished: tuple[Path, Comparis
     found = {(finding["variant"], finding["kind"]) for finding in written["findings"]}
     assert found == {("ae", "reconstruction"), ("vaegan3", "reconstruction"), ("vaegan3", "sample")}
     assert {effect["variant"] for effect in written["effects"]} == {"ae", "vaegan3"}
-    assert written["controls"] == {name: each.metrics for name, each in comparison.controls.items()}
+    assert written["controls"] == {
+        name: {"figures": each.metrics, "protocol": each.protocol} for name, each in comparison.controls.items()
+    }
     assert written["sentences"] == comparison.sentences()
 
 
@@ -172,8 +174,33 @@ def test_a_run_of_other_images_is_refused(copied: Path) -> None:
 
 
 def test_a_seed_counts_once(tmp_path: Path) -> None:
-    with pytest.raises(Mistake, match="seeds: 5 given twice"):
+    with pytest.raises(ValueError, match="seeds: 5 given twice"):
         run_study(tmp_path, configs(), seeds=(5, 6, 5), train_run=never)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("data.test=0", "evaluate.split: test: the run keeps no image in it"),
+        ("evaluate.metrics=[kid]", "evaluate.features: inception needs"),
+        ("evaluate.metrics=[psnr, lpips_vgg]", "vgg16"),
+    ],
+)
+def test_what_cannot_be_judged_is_not_trained(override: str, said: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    with pytest.raises(Mistake, match=said):
+        run_study(tmp_path / "study", configs(override), train_run=never)
+
+
+def test_a_run_that_nobody_timed_has_no_price(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (copied / "vae" / "seed_5" / "timing.jsonl").unlink()
+    comparison = run_study(copied, configs(), train_run=never)
+    assert "seconds" not in comparison.judged["vae"][5].figures
+    assert str(copied / "vae" / "seed_5" / "timing.jsonl") in capsys.readouterr().err
+    (copied / "vae" / "seed_6" / "timing.jsonl").unlink()
+    comparison = run_study(copied, configs(), train_run=never)
+    assert "ae took a training time that nobody knows." in comparison.sentences()
+    assert "a training time that nobody knows" in (copied / "report.html").read_text()
 
 
 def test_other_settings_of_the_evaluation_need_no_training(copied: Path) -> None:

@@ -15,7 +15,7 @@ from vaegan.wording import one_line, shown, word
 
 from .explaining import explain, nearest
 from .models import AutoencoderConfig, ClassifierConfig
-from .schema import Config, StudyConfig
+from .schema import FOLDER, Config, StudyConfig
 
 Loaded = TypeVar("Loaded", Config, StudyConfig)
 Tree = dict[str, Any]
@@ -175,36 +175,37 @@ def check(schema: type[Loaded], tree: Tree, where: str) -> Loaded:
         raise Mistake(f"{where}: {explain(schema, first)}{more}") from None
 
 
-def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """The config of a file or shipped recipe, with ``key.sub=value`` overrides.
+def load_config(name: str | Path, overrides: Sequence[str] = (), beside: Path | None = None) -> Config:
+    """The config of a file or shipped recipe, with ``key.sub=value`` overrides; ``beside`` as of `find`.
 
     Raises:
         Mistake: The file, an override or a setting is wrong.
     """
-    tree = read_tree(find(str(name)))
+    tree = read_tree(find(str(name), beside))
     if "variants" in tree:
         raise Mistake(f"{name}: this is a study of several runs; use `vaegan compare {name}`")
     return check(Config, merge(tree, parse_overrides(overrides)), str(name))
 
 
-def load_features_config(name: str, overrides: Sequence[str] = ()) -> tuple[str, Config]:
+def load_features_config(name: str, overrides: Sequence[str] = (), beside: Path | None = None) -> tuple[str, Config]:
     """The config of a set's classifier, and what it is to be called.
 
     Args:
         name: A set that has a recipe for it (``digits``), or a config file or recipe.
         overrides: As of `load_config`.
+        beside: As of `find`.
 
     Raises:
         Mistake: The file, an override or a setting is wrong, or it is another family's.
     """
     sets = [recipe.removesuffix(FEATURES) for recipe in recipes() if recipe.endswith(FEATURES)]
     given = name + FEATURES if name in sets and not Path(name).is_file() else name
-    if not Path(given).exists() and given not in recipes():
+    if not Path(given).exists() and given not in recipes() and not (beside and (beside / given).is_file()):
         raise Mistake(
             f"{word(name)}: neither a config file nor a set with a recipe for this{nearest(name, sets)};"
             f" allowed: {' | '.join(sets)}"
         )
-    config = load_config(given, overrides)
+    config = load_config(given, overrides, beside)
     if not isinstance(config.model, ClassifierConfig):
         raise Mistake(f"{name}: model.family={config.model.family}: no classifier; use `vaegan train {name}`")
     return given.removesuffix(FEATURES), config
@@ -235,18 +236,30 @@ def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyCo
     return study, configs
 
 
-def load_study_features(study: StudyConfig, variant: Config) -> tuple[str, Config] | None:
+def load_study_features(name: str | Path, study: StudyConfig, variant: Config) -> tuple[str, Config] | None:
     """The classifier that a study names, and what it is to be called; None: it names none.
 
     It has the images of a variant, and is tracked as that is.
+
+    Args:
+        name: The study's file or recipe.
+        study: As it was read.
+        variant: The config of one of its variants.
 
     Raises:
         Mistake: As of `load_features_config`.
     """
     if study.features is None:
         return None
-    name, config = load_features_config(study.features)
-    name = Path(name).stem
+    try:
+        given, config = load_features_config(study.features, beside=find(str(name)).parent)
+    except Mistake as mistake:
+        raise Mistake(
+            f"{name}: features: {mistake}; a classifier that is trained already is named by evaluate.features"
+        ) from None
+    file, name = name, Path(given).stem
+    if not FOLDER.fullmatch(name):
+        raise Mistake(f"{file}: features: {word(given)}: its name becomes a folder; use letters, digits, '-' and '_'")
     track = variant.track.model_copy(update={"group": variant.track.group or study.title, "name": f"features-{name}"})
     return name, config.model_copy(update={"data": variant.data, "track": track})
 

@@ -23,8 +23,13 @@ Metric = Literal[
     "iwae", "gap", "confusion",
 ]  # fmt: skip
 
-OWN = ("features", "controls", "wall_clock", "wandb", "comparison.json", "report.html")
+OWN = {
+    "features", "controls", "wall_clock", "wandb", "again", "comparison.json", "report.html", "figures.csv",
+    "findings.csv", "effects.csv", "controls.csv", "confusion.csv",
+}  # fmt: skip
 """Names in the folder of a study."""
+FOLDER = re.compile(r"[\w-][\w.-]{0,99}")
+"""What may be the name of a folder in it."""
 Match = Literal["decoder", "latent_size", "images_seen", "wall_clock"]
 
 SYNTHETIC: tuple[Source, ...] = ("photos", "shapes")
@@ -236,13 +241,23 @@ class StudyConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _nothing_twice(self) -> "StudyConfig":
+        for key, values in (("seeds", self.seeds), ("matched", self.matched)):
+            for value in values:
+                if values.count(value) > 1:
+                    raise ValueError(f"{key}: {value} given twice; list each once")
+        return self
+
+    @model_validator(mode="after")
     def _names_of_folders(self) -> "StudyConfig":
         for name in self.variants:
-            if not re.fullmatch(r"[\w-][\w.-]{0,99}", name):
+            if not FOLDER.fullmatch(name):
                 raise ValueError(
                     f"variants.{word(name)}: its name becomes a folder;"
                     " use letters, digits, '.', '-' and '_', 100 at most and no '.' first"
                 )
-            if name in OWN:
+            if name.lower() in OWN:
                 raise ValueError(f"variants.{name}: the study keeps something else under this name; choose another")
+            if sum(name.lower() == other.lower() for other in self.variants) > 1:
+                raise ValueError(f"variants.{name}: another one differs only in case, and some disks tell no case")
         return self

@@ -24,7 +24,9 @@ def comparison_of(*pairs: tuple[Evaluation, Evaluation]) -> Comparison:
     for seed, pair in enumerate(pairs):
         for (name, config), evaluation in zip(variants.items(), pair, strict=True):
             seconds = {"vae": 2.0, "vaegan3": 5.0}[name]
-            judged[name][seed] = Judged(Run(Path(name)), config, evaluation, seconds, 1e9, {"encoder": 3})
+            judged[name][seed] = Judged(
+                Run(Path(name)), config, evaluation, {"seconds": seconds, "memory_bytes": 1e9}, {"encoder": 3}
+            )
     return Comparison(study, judged, {}, None)
 
 
@@ -33,19 +35,20 @@ def test_findings_say_what_the_evidence_says(photos: Tensor) -> None:
     noise = judge(photos, lambda images: noisy(blur(images, 1.0), 0.05))
 
     (finding, samples), sentences = comparison_of((soft, crisp)).findings, comparison_of((soft, crisp)).sentences()
-    assert finding.headline == "Reconstructions of vaegan3 are sharper than those of vae"
+    assert finding.headline == "Reconstructions of vaegan3 are sharper than those of vae at this seed"
     assert finding.reasons[0].startswith("spectrum error −") and finding.reasons[0].endswith(", p < 0.001")
     assert sentences[0] == f"{finding.headline}: {'; '.join(finding.reasons)}."
-    assert samples.headline == "Samples of vaegan3 are closer to the real images in spectrum only than those of vae"
+    in_spectrum = "Samples of vaegan3 are closer to the real images in spectrum only than those of vae"
+    assert samples.headline == f"{in_spectrum} at this seed"
     grainy, real = judge(photos, lambda images: noisy(blur(images, 1.0), 0.3)), judge(photos, lambda images: images)
     undecided = comparison_of((grainy, real)).findings[1]
-    assert undecided.headline == "Samples of vaegan3 may or may not be sharper than those of vae"
-    assert undecided.reasons[-1] == "no KID was measured"
+    assert undecided.headline == "Samples of vaegan3 may or may not be sharper than those of vae at this seed"
+    assert undecided.reasons[-1] == "no distance of the sets was measured"
     assert "vaegan3 took 2.5 times the training time of vae." in sentences
     assert sentences[-1] == "One seed: every verdict is conditional on seed 0, and another seed may change it."
 
     assert {each.answer for each in comparison_of((soft, softer)).findings} == {"less sharp"}
-    (noisier, _) = comparison_of((soft, noise)).findings
+    (noisier, _) = comparison_of(*[(soft, noise)] * 5).findings
     assert noisier.headline == "Reconstructions of vaegan3 are sharper in spectrum but noisier than those of vae"
     (same, _) = comparison_of(*[(soft, soft)] * 3).findings
     assert (

@@ -76,11 +76,25 @@ def test_it_is_the_textbooks_for_a_mean_of_one_seed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(resampling, "RESAMPLES", 20_000)
     (rows,) = study(0, 1, 100, 0.0, 0.0)
     found, x = estimate([rows], difference), rows["pairs/x"][:, 0].double()
-    error = (x.std() / math.sqrt(100)).item()
+    expected = scipy.stats.ttest_1samp(x.numpy(), 0)
+    interval = expected.confidence_interval()
     assert found.value == pytest.approx(x.mean().item())
-    assert found.error == pytest.approx(error, rel=0.02)
-    assert (found.low, found.high) == pytest.approx((found.value - 1.96 * error, found.value + 1.96 * error), rel=0.02)
-    assert found.p == pytest.approx(2 * scipy.stats.norm.sf(abs(found.value) / found.error))
+    assert found.error == pytest.approx((x.std() / math.sqrt(100)).item(), rel=0.02)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=0.03)
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 5])
+def test_one_image_tells_nothing_of_others(seeds: int) -> None:
+    found = estimate([{"pairs/x": torch.tensor([[float(seed)]])} for seed in range(seeds)], difference)
+    assert found == Estimate((seeds - 1) / 2, math.inf, -math.inf, math.inf, 1.0)
+
+
+def test_few_images_are_not_sure() -> None:
+    inside = [
+        found.low <= EFFECT <= found.high
+        for found in (estimate(study(number, 1, 8, 0.0, 0.0), difference) for number in range(STUDIES))
+    ]
+    assert 0.91 <= sum(inside) / STUDIES <= 0.98
 
 
 def test_the_same_resample_meets_all_that_is_said_of_the_same_images() -> None:
@@ -103,14 +117,28 @@ def test_the_answer_is_always_the_same_however_much_is_held_at_once(monkeypatch:
 
 def test_blocks_are_independent_values() -> None:
     values = torch.tensor([1.0, 2.0, 4.0, 3.0])
-    found = of_blocks([values])
+    found = of_blocks([2.5], [values])
     expected = scipy.stats.ttest_1samp(values.numpy(), 0)
     interval = expected.confidence_interval()
     assert (found.value, found.low, found.high) == pytest.approx((2.5, interval.low, interval.high), rel=1e-6)
     assert found.p == pytest.approx(expected.pvalue, rel=1e-6)
-    seeds = [values + shift for shift in range(6)]
-    assert of_blocks(seeds).error == pytest.approx(torch.arange(6.0).std().item() / math.sqrt(6))
-    assert of_blocks([torch.tensor([3.0])]) == Estimate(3.0, math.inf, -math.inf, math.inf, 1.0)
+    assert of_blocks([9.0], [values]).value == 9 and of_blocks([9.0], [values]).error == found.error
+    assert of_blocks([3.0], [torch.tensor([3.0])]) == Estimate(3.0, math.inf, -math.inf, math.inf, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "of_seed", "of_block"), [(1, 0.0, 1.0), (3, 0.0, 1.0), (5, 0.0, 1.0), (8, 0.0, 1.0), (6, 1.0, 0.5)]
+)
+def test_the_interval_of_blocks_holds_the_effect_as_often_as_it_says(
+    seeds: int, of_seed: float, of_block: float
+) -> None:
+    """The real images of a block are the same for all seeds, so that what they do to a difference does not average."""
+    inside = 0
+    for number in range(STUDIES):
+        rows = [each["pairs/x"][:, 0] for each in study(number, seeds, 10, of_seed, of_block)]
+        found = of_blocks([row.mean().item() for row in rows], rows)
+        inside += found.low <= EFFECT <= found.high
+    assert 0.92 <= inside / STUDIES <= 0.98
 
 
 def test_the_effect_size_is_that_of_paired_images() -> None:

@@ -133,7 +133,12 @@ def test_noise_leaves_the_coherence_that_is_foretold() -> None:
 
 
 def with_kid(evaluation: Evaluation, value: float) -> Evaluation:
-    return replace(evaluation, scores={**evaluation.scores, "sample/kid_x": torch.full((10,), value)})
+    scores = {**evaluation.scores, "sample/kid_x": torch.full((10,), value)}
+    return replace(evaluation, metrics={**evaluation.metrics, "sample/kid_x": value}, scores=scores)
+
+
+def with_frechet(evaluation: Evaluation, value: float) -> Evaluation:
+    return replace(evaluation, metrics={**evaluation.metrics, "sample/fd_x": value})
 
 
 def test_samples_are_not_called_sharper_without_a_distance_between_the_sets(photos: Tensor) -> None:
@@ -142,6 +147,16 @@ def test_samples_are_not_called_sharper_without_a_distance_between_the_sets(phot
     assert answer_to(with_kid(close, 0.1), with_kid(baseline, 0.2), "sample") == "sharper"
     assert answer_to(with_kid(close, 0.3), with_kid(baseline, 0.2), "sample") == "closer in spectrum only"
     assert answer_to(with_kid(close, 0.1), baseline, "sample") == "undecided"
+
+
+def test_the_frechet_distance_stands_in_for_kid(photos: Tensor) -> None:
+    baseline, close = judge(photos, lambda images: noisy(soft(images), 0.3)), judge(photos, lambda images: images)
+    assert answer_to(with_frechet(close, 1.0), with_frechet(baseline, 2.0), "sample") == "sharper"
+    assert answer_to(with_frechet(close, 3.0), with_frechet(baseline, 2.0), "sample") == "closer in spectrum only"
+    evidence = evidence_of(with_frechet(close, 1.0), with_frechet(baseline, 2.0), "sample")
+    assert evidence.measure == "sample/fd_x" and evidence.distance is not None and evidence.distance.value == -1
+    both = evidence_of(*(with_kid(with_frechet(each, 1.0), 0.1) for each in (close, baseline)), "sample")
+    assert both.measure == "sample/kid_x"
 
 
 @pytest.mark.parametrize(

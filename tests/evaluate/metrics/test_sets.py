@@ -10,8 +10,8 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 from torchmetrics.image.kid import poly_mmd
 
-from vaegan.evaluate.metrics import manifold
-from vaegan.evaluate.metrics.kernel import block_values, blocks, mmd2
+from vaegan.evaluate.metrics import kernel, manifold
+from vaegan.evaluate.metrics.kernel import block_values, kid, mmd2
 from vaegan.evaluate.metrics.manifold import overlap
 from vaegan.randomness import normal
 
@@ -53,10 +53,23 @@ def test_kid_of_one_distribution_is_about_0() -> None:
 
 @pytest.mark.parametrize(
     ("real", "other", "expected"),
-    [(300, 260, 10), (100, 100, 5), (10_000, 10_000, 10), (50_000, 20_000, 50), (30, 30, 1), (2, 9, 1), (39, 5000, 1)],
+    [(300, 260, 10), (100, 100, 5), (1000, 3000, 10), (30, 30, 1), (2, 9, 1), (39, 500, 1)],
 )
-def test_blocks_are_many_enough_and_small_enough(real: int, other: int, expected: int) -> None:
-    assert blocks(real, other) == expected
+def test_blocks_are_many_enough_and_large_enough(real: int, other: int, expected: int) -> None:
+    assert block_values(normal((real, 2), 0, "one"), normal((other, 2), 0, "two")).shape == (expected,)
+
+
+@pytest.mark.parametrize("rows", [2**22, 1000])
+def test_all_pairs_are_compared_as_far_as_there_are_not_too_many(
+    rows: int, features: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, other = features
+    whole = mmd2(real, other).item()
+    monkeypatch.setattr(kernel, "ROWS", rows)
+    assert kid(real, other) == pytest.approx(whole, rel=1e-9)
+    monkeypatch.setattr(kernel, "MOST", 150)
+    halves = kid(real, other)
+    assert halves != pytest.approx(whole, rel=1e-6) and halves == pytest.approx(whole, rel=0.5)
 
 
 def test_blocks_hold_every_feature_once_and_the_same_ones_each_time(features: tuple[Tensor, Tensor]) -> None:

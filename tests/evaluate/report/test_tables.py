@@ -15,7 +15,7 @@ from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.comparing.resampling import Estimate
 from vaegan.evaluate.report import control_rows as control_rows_file
 from vaegan.evaluate.report.control_rows import control_rows, laplacian_ratio
-from vaegan.evaluate.report.tables import CONTROLS, EFFECTS, FINDINGS, RUNS, tables, write_tables
+from vaegan.evaluate.report.tables import CONFUSION, CONTROLS, EFFECTS, FINDINGS, RUNS, tables, write_tables
 
 from ..controls import blur, checkered, judge, noisy, oversharpened
 from .reports import HOSTILE, NAMES, Outline, plain_study, report_of, reworded
@@ -32,7 +32,8 @@ def read(text: str) -> list[dict[str, str]]:
 
 def test_the_files_hold_every_number_of_the_comparison(study: Comparison, tmp_path: Path) -> None:
     page = report_of(study, tmp_path)
-    found = {name: read((tmp_path / name).read_text(encoding="utf-8")) for name in (RUNS, FINDINGS, EFFECTS, CONTROLS)}
+    names = (RUNS, FINDINGS, EFFECTS, CONTROLS, CONFUSION)
+    found = {name: read((tmp_path / name).read_text(encoding="utf-8")) for name in names}
 
     figures = {(row["variant"], int(row["seed"]), row["figure"]): float(row["value"]) for row in found[RUNS]}
     judged = {(name, seed): run for name, runs in study.judged.items() for seed, run in runs.items()}
@@ -63,6 +64,19 @@ def test_the_files_hold_every_number_of_the_comparison(study: Comparison, tmp_pa
     for name, control in study.controls.items():
         assert {key: controls[name, key] for key in control.metrics} == control.metrics
         assert controls[name, "sample/laplacian_ratio"] == laplacian_ratio(control, "sample")
+    seen = {(row["control"], row["figure"]): (row["seen"], row["answer"]) for row in found[CONTROLS]}
+    for kind, rows in control_rows(study).items():
+        for row in [row for row in rows if not row.variant]:
+            for key in row.values:
+                assert seen[row.name, f"{kind}/{key}"] == (str(int(key in row.seen)), row.answer or "")
+
+    for name, runs in study.evaluations.items():
+        for seed, evaluation in runs.items():
+            counts = [
+                int(row["count"]) for row in found[CONFUSION] if (row["variant"], row["seed"]) == (name, str(seed))
+            ]
+            matrix = evaluation.matrices.get("discriminator/confusion", [])
+            assert counts == [count for row in matrix for count in row]
 
     links = {str(link["download"]): str(link["href"]) for link in Outline(page).all("a") if "download" in link}
     assert links.keys() == found.keys()
@@ -77,15 +91,16 @@ def test_what_is_not_finite_is_an_empty_field(study: Comparison) -> None:
     known = replace(finding, evidence=replace(finding.evidence, spectrum=unsure))
     comparison = replace(study)
     comparison.__dict__["findings"] = [known]
-    row = read(tables(comparison)[FINDINGS])[0]
+    row = read(tables(comparison, {})[FINDINGS])[0]
     assert (row["difference"], row["low"], row["high"]) == ("0.5", "", "")
 
 
 def test_a_table_is_replaced_as_a_whole(study: Comparison, tmp_path: Path) -> None:
     (tmp_path / RUNS).write_text("old")
-    assert write_tables(study, tmp_path) == tables(study)
-    assert (tmp_path / RUNS).read_text() == tables(study)[RUNS]
-    assert {path.name for path in tmp_path.iterdir()} == {RUNS, FINDINGS, EFFECTS, CONTROLS}
+    controls = control_rows(study)
+    assert write_tables(study, controls, tmp_path) == tables(study, controls)
+    assert (tmp_path / RUNS).read_text() == tables(study, controls)[RUNS]
+    assert {path.name for path in tmp_path.iterdir()} == {RUNS, FINDINGS, EFFECTS, CONTROLS, CONFUSION}
 
 
 def test_controls_see_every_defect_and_the_laplacian_takes_noise_for_sharpness(
