@@ -67,6 +67,7 @@ def compare(
         data = together(lambda: open_data(next(iter(configs.values())).data, console.note, progress))
 
     def trained(runs: Mapping[Path, Config]) -> None:
+        together(lambda: see_that_they_are(runs))
         if ahead is not None:
             ahead(runs)
         for folder, config in runs.items():
@@ -195,6 +196,19 @@ def train_classifier(name: str, config: Config, output: Path, data: Data, train:
     return run
 
 
+def see_that_they_are(runs: Mapping[Path, Config]) -> None:
+    """See that no folder holds another run than its own, before any is trained.
+
+    Raises:
+        Mistake: One does.
+    """
+    for folder, config in runs.items():
+        if not (run := Run(folder)).exists:
+            continue
+        if differing := differences(training_settings(run.config), training_settings(config)):
+            raise Mistake(f"{folder}: holds another run: {differing}; choose another --output")
+
+
 def train_run(config: Config, folder: Path, data: Data, train: Train, console: Console) -> Run:
     """The finished run of a config: as it lies there, gone on with, or trained from the beginning.
 
@@ -202,12 +216,10 @@ def train_run(config: Config, folder: Path, data: Data, train: Train, console: C
         Mistake: The folder holds a run of another config or of other images.
     """
     run, name = Run(folder), f"{folder.parent.name}/{folder.name}"
+    together(lambda: see_that_they_are({folder: config}))
     if not run.finished:
         console.note(f"{name}: {'going on with it' if run.exists else 'training'}")
         return train(config, folder, data, True)
-    differing = differences(training_settings(run.config), training_settings(config))
-    if differing:
-        raise Mistake(f"{folder}: holds another finished run: {differing}; choose another --output")
     checkpoint = load_latest(run.checkpoints, console.note)
     if checkpoint is not None and checkpoint.state["fingerprint"] != data.fingerprint:
         raise Mistake(f"{folder}: was trained on other images than the study's data are now; choose another --output")

@@ -158,6 +158,9 @@ def test_another_run_in_the_folder_is_refused(copied: Path) -> None:
     shutil.rmtree(copied / "vae" / "seed_5" / "model")
     with pytest.raises(Mistake, match="learning_rate"):
         run_study(copied, configs("train.learning_rate=0.01"))
+    shutil.rmtree(copied / "vae")  # what would be trained first
+    with pytest.raises(Mistake, match=r"ae/seed_5: holds another run: train\.learning_rate"):
+        run_study(copied, configs("train.learning_rate=0.01"), train_run=never)
 
 
 def test_a_run_of_other_images_is_refused(copied: Path) -> None:
