@@ -1,6 +1,5 @@
 """Real images with defects, judged as if a model had made them: what a figure that can be trusted must see."""
 
-import math
 from collections.abc import Callable
 from hashlib import sha256
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 
-from vaegan.config.models import AEConfig
+from vaegan.config.models import AutoencoderConfig
 from vaegan.data import Images
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder, Posterior
@@ -75,9 +74,8 @@ class Distorted(Autoencoder):
     """
 
     def __init__(self, defect: Defect, image_shape: tuple[int, int, int], others: Images, count: int) -> None:
-        nn.Module.__init__(self)
-        self.config = AEConfig(latent_size=math.prod(image_shape))
-        self.image_shape, self.defect = image_shape, defect
+        super().__init__(AutoencoderConfig(), image_shape)
+        self.defect = defect
         self.others, self.count = others, count
         self.has_prior = len(others) >= count  # type: ignore[misc]
         self.somewhere = nn.Parameter(torch.zeros(()), requires_grad=False)  # of the device and dtype of all it makes

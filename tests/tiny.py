@@ -13,10 +13,12 @@ from vaegan.config.reading import check, merge, parse_overrides
 from vaegan.config.schema import Config
 from vaegan.runs import Run
 
-AUTOENCODERS = ("ae", "vae", "vaegan2", "vaegan3")
+VECTORS = ("ae", "vae", "vaegan2", "vaegan3")
+"""The families whose code is one vector."""
+AUTOENCODERS = (*VECTORS, "vqvae")
 FAMILIES = (*AUTOENCODERS, "classifier")
 NETWORKS = ("mlp", "conv", "resnet")
-BUILDS = (*((name, network) for name in AUTOENCODERS for network in NETWORKS), ("classifier", "resnet"))
+BUILDS = (*((name, network) for name in VECTORS for network in NETWORKS), ("vqvae", "grid"), ("classifier", "resnet"))
 """Each family with each kind of network that it can be built of."""
 
 EVERYTHING = (
@@ -31,9 +33,11 @@ def tiny(name: str, *overrides: str) -> Config:
     model: dict[str, object] = {"family": name.rstrip("23"), "width": 8}
     if name == "classifier":
         model |= {"classes": 10}
-    if name in AUTOENCODERS:
+    if name == "vqvae":
+        model |= {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}
+    if name in VECTORS:
         model |= {"latent_size": 4}
-    if name in AUTOENCODERS[1:]:
+    if name in VECTORS[1:]:
         model |= {"free_bits": 0.05, "scale": 0.5}
     if name.startswith("vaegan"):
         model["discriminator"] = {"classes": {"2": "two", "3": "three"}[name[-1]], "width": 8}
@@ -50,7 +54,9 @@ def tiny(name: str, *overrides: str) -> Config:
 
 def of_network(name: str, network: str) -> tuple[str, ...]:
     """Words that build a family of a kind of network, as `BUILDS` has it."""
-    parts = {"classifier": (), "vaegan2": ("", "discriminator."), "vaegan3": ("", "discriminator.")}.get(name, ("",))
+    parts = {"classifier": (), "vqvae": (), "vaegan2": ("", "discriminator."), "vaegan3": ("", "discriminator.")}.get(
+        name, ("",)
+    )
     return tuple(f"model.{part}network={network}" for part in parts)
 
 

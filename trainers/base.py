@@ -19,18 +19,19 @@ from vaegan.processes import nobody_lost
 from vaegan.randomness import normal
 from vaegan.runs import Run
 
-from . import ae, classifier, ema, vae, vaegan
+from . import ae, classifier, ema, vae, vaegan, vqvae
 from .claim import claimed
 from .dividing import arithmetic, make_accelerator, share
 from .interrupt import Interrupts
 from .meter import Meter
 from .recorder import Evaluator, Recorder
 from .state import State, build_state, restore
-from .step import Batch, Family
+from .step import Batch, Family, Report
 
 FAMILIES: Mapping[str, Family] = {
     "ae": Family(ae.build, ae.step),
     "vae": Family(vae.build, vae.step, vae.noise),
+    "vqvae": Family(vqvae.build, vqvae.step, start=vqvae.start, follow=vqvae.follow),
     "vaegan": Family(vaegan.build, vaegan.step, vaegan.noise),
     "classifier": Family(classifier.build, classifier.step, check=classifier.check),
 }
@@ -83,6 +84,9 @@ def train(
         if recorder.checkpoint is not None:
             restore(state, recorder.checkpoint, accelerator)
             recorder.catch_up(state)
+        else:
+            family.start(config, state.networks, data)
+            state.average.load_state_dict(state.model.state_dict())
         stream = batches(
             data.train, config.data, config.seed, config.train.batch_size, part,
             config.train.micro_batch_size, accelerator.device, state.step, config.train.steps,
@@ -94,10 +98,10 @@ def train(
                 if interrupts.anywhere(or_else=broken is not None):
                     recorder.stop(state, broken)
                 schedule(config.train, state)
-                meter, codes = gradients(config, family, state, micro_batches, part, accelerator)
+                meter, codes, sums = gradients(config, family, state, micro_batches, part, accelerator)
                 norms = gradient_norms(config.train, state)
                 if all(map(math.isfinite, norms.values())):
-                    update(config.train, state, meter)
+                    update(config, family, state, meter, sums.total(accelerator))
                 else:
                     recorder.skip(state, culprits(norms, meter, accelerator))
                     norms, codes = {}, None
@@ -122,12 +126,12 @@ def with_failures(stream: Iterator[list[MicroBatch]]) -> Iterator[tuple[list[Mic
 
 def gradients(
     config: Config, family: Family, state: State, micro_batches: list[MicroBatch], part: slice, accelerator: Accelerator
-) -> tuple[Meter, Tensor | None]:
+) -> tuple[Meter, Tensor | None, Meter]:
     """The gradient of the global batch in every network, reduced over processes with the last micro-batch.
 
     Returns:
-        What this process's images have to say; and their codes, shape (images of this process, d), None where the
-        family has no prior.
+        What this process's images have to say; their codes, shape (images of this process, d), None where the family
+        has no prior; and the sums that the family follows.
     """
     dtype = getattr(torch, config.train.dtype)
     noise = {
@@ -136,10 +140,11 @@ def gradients(
         .chunk(len(micro_batches))
         for purpose, shape in family.noise(config).items()
     }
-    meter, codes = Meter(), []
+    meter, codes, sums, start = Meter(), [], Meter(), part.start
     for index, (images, labels) in enumerate(micro_batches):
         own = {purpose: drawn[index] for purpose, drawn in noise.items()}
-        batch = Batch(to_float(images, dtype), labels, own, state.step, arithmetic(config.train))
+        batch = Batch(to_float(images, dtype), labels, own, state.step, start, arithmetic(config.train))
+        start += len(images)
         with ExitStack() as stack:
             if index < len(micro_batches) - 1:
                 for network in state.prepared.values():
@@ -147,7 +152,8 @@ def gradients(
             report = family.step(config, state.prepared, batch, lambda loss: (loss / len(micro_batches)).backward())
         meter.add(report, len(images) / config.train.batch_size)
         codes += [report.codes] if report.codes is not None else []
-    return meter, torch.cat(codes) if codes else None
+        sums.add(Report({}, report.sums), 0.0)
+    return meter, torch.cat(codes) if codes else None, sums
 
 
 def gradient_norms(config: TrainConfig, state: State) -> dict[str, float]:
@@ -163,13 +169,23 @@ def gradient_norms(config: TrainConfig, state: State) -> dict[str, float]:
     return dict(zip(state.parameters, torch.stack(totals).tolist(), strict=True))
 
 
-def update(config: TrainConfig, state: State, meter: Meter) -> None:
-    """Take the step that the gradients say, and let what follows the weights follow them."""
+def update(config: Config, family: Family, state: State, meter: Meter, sums: Meter) -> None:
+    """Take the step that the gradients say, and let what follows the weights follow them.
+
+    Args:
+        config: The run.
+        family: Its family.
+        state: The training.
+        meter: What this process's images have to say.
+        sums: What those of all processes sum up to.
+    """
     for optimizer in state.optimizers.values():
         optimizer.step()
     for network in state.networks.values():
         spectral.iterate(network)
-    ema.update(state.average, state.model, config.ema_decay, state.updates)
+    with torch.no_grad():
+        family.follow(config, state.networks, sums.sums)
+    ema.update(state.average, state.model, config.train.ema_decay, state.updates)
     state.meter.merge(meter)
     state.updates += 1
     state.skipped = 0

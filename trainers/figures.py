@@ -9,12 +9,14 @@ from torch import Tensor
 from vaegan.config import Config
 from vaegan.losses.adversarial import balanced_accuracy
 from vaegan.losses.divergence import frechet_standard_normal, mmd_imq
+from vaegan.losses.quantisation import perplexity, usage
 from vaegan.randomness import normal
 
 from .meter import Meter
 from .state import State
 
 CONFUSION = "discriminator/confusion"
+CODEBOOK = "codebook/counts"
 GAP_CODES = 2048
 """Codes that the gap to the prior is measured with, since its kernel grows with their square."""
 
@@ -37,6 +39,9 @@ def figures(
     values |= {"updates": float(state.updates)}
     if codes is not None and len(codes) > 1:
         values |= _gap(codes[:GAP_CODES].cpu(), config.seed, state.step)
+    if CODEBOOK in values:
+        counts = torch.tensor(values.pop(CODEBOOK), dtype=torch.float64)
+        values |= {"codebook/perplexity": perplexity(counts), "codebook/usage": usage(counts)}
     if CONFUSION in values:
         values["discriminator/accuracy"] = balanced_accuracy(torch.tensor(values[CONFUSION], dtype=torch.float64))
     return values

@@ -30,6 +30,8 @@ class Batch:
     """Standard normal, shape (N, ...), by what it is for, as the family's `noise` says."""
     step: int
     """Optimizer steps before this one."""
+    start: int
+    """Place of the first image in the global batch."""
     arithmetic: torch.dtype | None
     """Autocast type of the forwards; None: that of the weights."""
 
@@ -44,6 +46,8 @@ class Report:
     """Sums over the images, to be added up."""
     codes: Tensor | None = None
     """A draw of each image's posterior, where the family has a prior to compare the aggregate with."""
+    sums: Mapping[str, Tensor] = field(default_factory=dict)
+    """Sums over the images, float64, that the family's `follow` needs of the whole step."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,10 @@ class Family:
     """What a step draws for each image: the shape of it, by what it is for."""
     check: Callable[[Config, Data], None] = lambda config, data: None
     """See that it can learn from these images; a Mistake, alike on all processes, where it cannot."""
+    start: Callable[[Config, dict[str, nn.Module], Data], None] = lambda config, networks, data: None
+    """Set what the networks take from the training images before the first step; all processes do it together."""
+    follow: Callable[[Config, dict[str, nn.Module], Mapping[str, Tensor]], None] = lambda config, networks, totals: None
+    """After an update, move what is not moved by gradients, by the step's `Report.sums` of all processes."""
 
 
 def image_shape(config: Config) -> tuple[int, int, int]:

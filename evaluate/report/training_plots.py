@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from statistics import fmean
 
 from vaegan.config import Config
-from vaegan.config.models import AEConfig, VAEConfig
+from vaegan.config.models import AutoencoderConfig, VAEConfig
 from vaegan.files import json_lines
 from vaegan.runs import Run
 from vaegan.wording import reason
@@ -66,7 +66,7 @@ def error(config: Config, logged: float) -> tuple[str, float]:
     """The error behind a logged `loss/reconstruction`, in which variants of different likelihoods can be compared.
 
     The Gaussian's is 2 s^2 (nats / values - log s - 1/2 log 2 pi), Laplace's s (nats / values - log 2 s); that of an
-    autoencoder is the squared error itself.
+    others is the squared error itself.
 
     Returns:
         Its title, and the mean over the values of an image, in units of [-1, 1].
@@ -89,7 +89,7 @@ def thinned(curve: Curve, most: int = MOST_POINTS) -> Curve:
 
 def _figures(config: Config, logged: dict[str, object]) -> Iterator[tuple[str, float]]:
     loss, kl, accuracy = (logged.get(key) for key in ("loss/reconstruction", "loss/kl", "discriminator/accuracy"))
-    if isinstance(loss, float) and isinstance(config.model, AEConfig | VAEConfig):
+    if isinstance(loss, float) and isinstance(config.model, AutoencoderConfig):
         yield error(config, loss)
     if isinstance(kl, float):
         yield KL, kl / math.log(2)

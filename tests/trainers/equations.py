@@ -35,7 +35,7 @@ def batch_of(config: Config, step: int = 0, dtype: torch.dtype = torch.float64, 
     images = draw(config.data.channels, size, size).tanh()
     noise = {purpose: draw(*shape) for purpose, shape in family.noise(config).items()}
     labels = torch.arange(count) * 7 % 10 if config.model.family == "classifier" else None
-    return Batch(images, labels, noise, step, None)
+    return Batch(images, labels, noise, step, 0, None)
 
 
 def taken(config: Config, networks: dict[str, nn.Module], batch: Batch) -> tuple[Gradients, Report]:
@@ -76,6 +76,21 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
     if model.family == "ae":
         error = ((x - decoder(encoder(x))) ** 2).sum() / (count * pixels)
         return {name: {"error": gradient(error, name)} for name in ("encoder", "decoder")}
+
+    if model.family == "vqvae":
+        vectors, codebook = encoder(x), networks["autoencoder"].codebook
+        rows = vectors.detach().permute(0, 2, 3, 1)
+        entries = codebook[((rows[..., None, :] - codebook) ** 2).sum(-1).argmin(-1)].permute(0, 3, 1, 2)
+        passed = entries.detach().requires_grad_()
+        error = ((x - torch.tanh(decoder(passed))) ** 2).sum() / (count * pixels)
+        error = error / networks["autoencoder"].variance
+        (slope,) = torch.autograd.grad(error, passed, retain_graph=True)
+        through = (vectors * slope).sum()  # whose gradient is that of the entries, at the vectors
+        committed = model.commitment * ((vectors - entries.detach()) ** 2).sum() / vectors.numel()
+        return {
+            "encoder": {"error": gradient(through, "encoder"), "commitment": gradient(committed, "encoder")},
+            "decoder": {"error": gradient(error, "decoder")},
+        }
 
     parameters_of_code = encoder(x)
     mean, log_variance = parameters_of_code[:, : model.latent_size], parameters_of_code[:, model.latent_size :]
@@ -145,6 +160,7 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
 EXPECTED = {
     "classifier": {"trunk": {"surprise"}, "head": {"surprise"}},
     "ae": {"encoder": {"error"}, "decoder": {"error"}},
+    "vqvae": {"encoder": {"error", "commitment"}, "decoder": {"error"}},
     "vae": {"encoder": {"reconstruction", "divergence"}, "decoder": {"reconstruction"}},
     "vaegan2": {
         "encoder": {"reconstruction", "divergence", "similarity"},

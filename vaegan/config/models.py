@@ -4,13 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .section import Count, Positive, Section, Steps, Weight
+from .section import Count, Fraction, Positive, Section, Steps, Weight
 
 Network = Literal["mlp", "conv", "resnet"]
 
 
 class AutoencoderConfig(Section):
-    """The encoder and the decoder, the same for every family."""
+    """Any family that encodes and decodes images."""
+
+
+class VectorConfig(AutoencoderConfig):
+    """The encoder and the decoder of a family whose code is one vector."""
 
     network: Network = "conv"
     """`mlp`: fully connected; `conv`: plain convolutions; `resnet`: residual blocks."""
@@ -23,14 +27,14 @@ class AutoencoderConfig(Section):
     """Dimensions of the code z."""
 
 
-class AEConfig(AutoencoderConfig):
+class AEConfig(VectorConfig):
     """A deterministic autoencoder trained on the squared error; it has no prior to sample from."""
 
     family: Literal["ae"] = "ae"
     """The kind of model."""
 
 
-class VAEConfig(AutoencoderConfig):
+class VAEConfig(VectorConfig):
     """A variational autoencoder (Kingma & Welling 2014, eq. 3)."""
 
     family: Literal["vae"] = "vae"
@@ -87,6 +91,36 @@ class VAEGANConfig(VAEConfig):
     adversarial: AdversarialConfig = AdversarialConfig()
 
 
+class VQVAEConfig(AutoencoderConfig):
+    """An autoencoder whose code is a grid of entries of a codebook (van den Oord et al. 2017)."""
+
+    family: Literal["vqvae"] = "vqvae"
+    """The kind of model."""
+    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 128
+    """Channels at a quarter of the resolution; half as many before."""
+    residual_width: Count = 32
+    """Channels inside a residual block."""
+    depth: Annotated[int, Field(ge=1, le=64)] = 2
+    """Residual blocks of the encoder and of the decoder."""
+    codes: Annotated[int, Field(ge=2, le=65536)] = 512
+    """Entries of the codebook, K."""
+    code_size: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Numbers of an entry, D."""
+    commitment: Weight = 0.25
+    """Weight beta of the encoder's distance from the entries that it is given (eq. 3)."""
+    codebook: Literal["ema", "gradient"] = "ema"
+    """How entries follow the encoder's vectors: `ema` by averages of those that they stood for (appendix A.1),
+    `gradient` by the optimizer."""
+    codebook_decay: Fraction = 0.99
+    """ema: what the averages keep at each step, gamma."""
+    cosine: bool = False
+    """Choose entries by angle instead of by distance (Yu et al. 2022, section 3.2)."""
+    kmeans: bool = True
+    """Let the first codebook be the centres of the untrained encoder's vectors, instead of random vectors."""
+    revive_below: Weight = 0.1
+    """ema: an entry that stands for fewer vectors a step, on average, is put on a vector of the step; 0: never."""
+
+
 class ClassifierConfig(Section):
     """No autoencoder: a residual network that learns the labels of a set (`vaegan train-features`)."""
 
@@ -101,4 +135,6 @@ class ClassifierConfig(Section):
     """How many the set has."""
 
 
-ModelConfig = Annotated[AEConfig | VAEConfig | VAEGANConfig | ClassifierConfig, Field(discriminator="family")]
+ModelConfig = Annotated[
+    AEConfig | VAEConfig | VQVAEConfig | VAEGANConfig | ClassifierConfig, Field(discriminator="family")
+]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaegan.errors import Mistake
 
-from .autoencoder import Autoencoder
+from .autoencoder import VectorAutoencoder
 from .model import autocast
 from .posterior import Posterior, deterministic
 
@@ -21,7 +21,7 @@ class AEOutput(NamedTuple):
     """Shape (N, C, S, S)."""
 
 
-class AE(Autoencoder):
+class AE(VectorAutoencoder):
     """z = E(x), x' = G(z)."""
 
     pictures = ("reconstruction",)

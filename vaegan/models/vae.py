@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaegan.config.models import VAEConfig
 
-from .autoencoder import Autoencoder
+from .autoencoder import VectorAutoencoder
 from .model import autocast
 from .posterior import Posterior
 
@@ -23,7 +23,7 @@ class VAEOutput(NamedTuple):
     """The decoded codes, shape (N, C, S, S) in [-1, 1]."""
 
 
-class VAE(Autoencoder):
+class VAE(VectorAutoencoder):
     """q(z | x) = N(mean(x), diag variance(x)), p(z) = N(0, I), p(x | z) around G(z)."""
 
     config: VAEConfig

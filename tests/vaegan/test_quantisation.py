@@ -1,0 +1,102 @@
+"""The quantiser against its definition and against vector-quantize-pytorch."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from vector_quantize_pytorch import VectorQuantize
+
+from vaegan.losses.quantisation import Averages, distance, nearest, perplexity, straight_through, tallied, usage
+from vaegan.randomness import normal
+
+ENTRIES, SIZE, DECAY = 8, 4, 0.9
+
+
+def vectors(name: str = "vectors", count: int = 40) -> Tensor:
+    return normal((count, SIZE), 0, name)
+
+
+def theirs(codebook: Tensor, cosine: bool = False) -> VectorQuantize:
+    quantiser = VectorQuantize(
+        dim=SIZE, codebook_size=ENTRIES, decay=DECAY, commitment_weight=0.25, kmeans_init=False,
+        threshold_ema_dead_code=0, use_cosine_sim=cosine,
+    )  # fmt: skip
+    own = quantiser._codebook
+    own.embed.copy_(codebook[None])
+    own.embed_avg.copy_(codebook[None])
+    own.cluster_size.fill_(1)
+    own.initted.fill_(True)
+    return quantiser
+
+
+@pytest.mark.parametrize("cosine", [False, True])
+def test_the_nearest_entry_is_that_of_the_definition_and_of_the_package(cosine: bool) -> None:
+    codebook, z = vectors("codebook", ENTRIES), vectors()
+    found = nearest(z, codebook, cosine)
+    if cosine:
+        brute = torch.nn.functional.cosine_similarity(z[:, None], codebook[None], dim=2).argmax(1)
+        codebook = torch.nn.functional.normalize(codebook)  # the package keeps it so
+    else:
+        brute = (z[:, None] - codebook[None]).square().sum(2).argmin(1)
+    assert torch.equal(found, brute) and len(found.unique()) > 3
+    _, indices, _ = theirs(codebook, cosine).eval()(z[None])
+    assert torch.equal(found, indices[0])
+
+
+def test_output_gradient_and_commitment_are_the_packages() -> None:
+    codebook, z = vectors("codebook", ENTRIES), vectors().requires_grad_()
+    entries = codebook[nearest(z, codebook)]
+    passed = straight_through(z, entries)
+    (slope,) = torch.autograd.grad((passed * vectors("weights")).sum(), z)
+    assert torch.allclose(slope, vectors("weights")) and torch.allclose(passed, entries)
+    quantised, _, loss = theirs(codebook).train()(z[None])
+    assert torch.allclose(quantised[0], passed, atol=1e-6)
+    assert 0.25 * distance(z, entries).mean().item() == pytest.approx(loss.item(), rel=1e-5)
+    assert distance(z, entries).shape == (40,)
+
+
+def test_a_step_of_the_averages_is_the_packages() -> None:
+    """Which makes it in the middle of its forward, and we after the step."""
+    codebook, z = vectors("codebook", ENTRIES), vectors()
+    quantiser = theirs(codebook).train()
+    quantiser(z[None])
+    counts, sums = tallied(z, nearest(z, codebook), ENTRIES)
+    averages = Averages(torch.ones(ENTRIES).double(), codebook.double()).follow(counts, sums, DECAY)
+    own = quantiser._codebook
+    assert torch.allclose(averages.counts.float(), own.cluster_size[0], atol=1e-6)
+    assert torch.allclose(averages.sums.float(), own.embed_avg[0], atol=1e-5)
+    assert torch.allclose(averages.codebook().float(), own.embed[0], atol=1e-5)
+
+
+def test_tallies_add_up_however_the_vectors_are_divided() -> None:
+    codebook, z = vectors("codebook", ENTRIES), vectors()
+    whole = tallied(z, nearest(z, codebook), ENTRIES)
+    parts = [tallied(part, nearest(part, codebook), ENTRIES) for part in z.split(7)]
+    for place, total in enumerate(whole):
+        assert torch.allclose(torch.stack([part[place] for part in parts]).sum(0), total, rtol=1e-14)
+    assert whole[0].sum() == 40 and torch.allclose(whole[1].sum(0), z.double().sum(0))
+
+
+def test_averages_of_a_still_codebook_are_the_means_of_its_cells() -> None:
+    codebook, z = vectors("codebook", ENTRIES), vectors(count=4000)
+    cells = nearest(z, codebook)
+    averages = Averages(torch.ones(ENTRIES).double(), codebook.double())
+    for _ in range(400):
+        averages = averages.follow(*tallied(z, cells, ENTRIES), DECAY)
+    means = torch.stack([z[cells == entry].double().mean(0) for entry in range(ENTRIES)])
+    assert torch.allclose(averages.codebook(), means, atol=1e-6)
+
+
+def test_an_entry_that_stands_for_nothing_stays_finite() -> None:
+    averages = Averages(torch.tensor([10.0, 0.0]).double(), torch.tensor([[20.0], [0.0]]).double())
+    assert averages.codebook().isfinite().all() and averages.codebook()[0, 0].item() == pytest.approx(2, rel=1e-5)
+
+
+def test_perplexity_and_usage() -> None:
+    assert perplexity(torch.tensor([5.0, 5.0, 5.0, 5.0])) == pytest.approx(4)
+    assert perplexity(torch.tensor([7.0, 0.0])) == pytest.approx(1)
+    assert perplexity(torch.tensor([3.0, 1.0])) == pytest.approx(
+        math.exp(-0.75 * math.log(0.75) - 0.25 * math.log(0.25))
+    )
+    assert usage(torch.tensor([3.0, 1.0, 0.0, 0.0])) == 0.5

@@ -1,0 +1,125 @@
+"""The VQ-VAE's training step, and how its codebook follows (van den Oord et al. 2017)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from vaegan.config.models import VQVAEConfig
+from vaegan.config.schema import Config
+from vaegan.data import Data
+from vaegan.images import to_float
+from vaegan.losses.quantisation import Averages, distance, tallied
+from vaegan.models import build_model
+from vaegan.models.vqvae import VQVAE
+from vaegan.processes import from_the_first
+from vaegan.randomness import derive, generator
+
+from .figures import CODEBOOK
+from .step import Backward, Batch, Networks, Report, family_config, image_shape
+
+PER_ENTRY = 32
+"""Vectors that the first codebook's centres are found from, for each entry."""
+IMAGES = 4096
+"""That the variance is measured of, at most."""
+
+
+def build(config: Config) -> dict[str, nn.Module]:
+    """The autoencoder alone."""
+    return {"autoencoder": build_model(config.model, image_shape(config), config.seed)}
+
+
+@torch.no_grad()
+def start(config: Config, networks: Networks, data: Data) -> None:
+    """Measure the variance of the training images, and put the first codebook among the untrained encoder's vectors."""
+    model, network = family_config(config, VQVAEConfig), networks["autoencoder"]
+    assert isinstance(network, VQVAE)
+
+    def measured() -> tuple[float, Tensor | None]:
+        from sklearn.cluster import KMeans  # which takes a second to import
+
+        images = data.train[data.train.spread(min(len(data.train), IMAGES))]
+        variance = to_float(images, torch.float64).var(correction=0).item()
+        if not model.kmeans:
+            return variance, None
+        wanted = -(-PER_ENTRY * model.codes // network.side**2)
+        shown = to_float(images[:wanted]).to(network.codebook)
+        rows = network.encoder(shown).movedim(1, -1).flatten(0, -2).double().cpu()
+        means = KMeans(min(model.codes, len(rows)), n_init=1, random_state=derive(config.seed, "kmeans") % 2**32)
+        centres = torch.from_numpy(means.fit(rows.numpy()).cluster_centers_)
+        return variance, centres[torch.arange(model.codes) % len(centres)]
+
+    variance, centres = from_the_first(measured)
+    network.variance.fill_(max(variance, 1e-12))
+    if centres is not None:
+        network.codebook.copy_(centres)
+        if model.codebook == "ema":
+            network.sums.copy_(centres * network.counts[:, None].cpu())
+
+
+def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
+    """|x - x'|^2 / variance + beta |z - sg(e)|^2, and |sg(z) - e|^2 where the optimizer moves the codebook (eq. 3)."""
+    model = family_config(config, VQVAEConfig)
+    out = networks["autoencoder"](batch.images, batch.arithmetic)
+    error = (batch.images - out.reconstruction).square().flatten(1).mean(1)
+    commitment = distance(out.vectors, out.entries)
+    loss = error / out.variance + model.commitment * commitment
+    if model.codebook == "gradient":
+        loss = loss + distance(out.entries, out.vectors)
+    backward(loss.mean())
+
+    vectors = out.vectors.detach()
+    counts, sums = tallied(vectors.movedim(1, -1).flatten(0, -2), out.indices.flatten(), model.codes)
+    totals = {}
+    if model.codebook == "ema":
+        totals = {"counts": counts, "sums": sums}
+        if model.revive_below:
+            totals["candidates"] = candidates(config, batch, vectors)
+    scalars = {"loss/reconstruction": error.detach().mean(), "loss/commitment": commitment.detach().mean()}
+    return Report(scalars, {CODEBOOK: counts}, sums=totals)
+
+
+def candidates(config: Config, batch: Batch, vectors: Tensor) -> Tensor:
+    """A vector of the global batch for each entry that may need one, where it is of this micro-batch's images; else 0.
+
+    Args:
+        config: The run.
+        batch: This micro-batch.
+        vectors: Of its images, shape (N, D, g, g).
+
+    Returns:
+        float64, shape (K, D); summed over the step's micro-batches and processes, it has every row.
+    """
+    entries = family_config(config, VQVAEConfig).codes
+    draw = generator(config.seed, "revival", batch.step)
+    images = torch.randint(config.train.batch_size, (entries,), generator=draw)
+    places = torch.randint(vectors[0, 0].numel(), (entries,), generator=draw)
+    own = images - batch.start
+    here = (own >= 0) & (own < len(vectors))
+    rows = torch.zeros(entries, vectors.shape[1], dtype=torch.float64, device=vectors.device)
+    rows[here.to(vectors.device)] = vectors.flatten(2)[own[here], :, places[here]].double()
+    return rows
+
+
+def follow(config: Config, networks: Networks, totals: Mapping[str, Tensor]) -> None:
+    """Move the codebook towards the step's vectors, and entries that stand for nearly none to one of them.
+
+    Args:
+        config: The run.
+        networks: As built.
+        totals: What the steps' reports summed up to, over all images of the step.
+    """
+    model, network = family_config(config, VQVAEConfig), networks["autoencoder"]
+    assert isinstance(network, VQVAE)
+    if model.codebook == "gradient":
+        return
+    averages = Averages(network.counts.double(), network.sums.double())
+    averages = averages.follow(totals["counts"], totals["sums"], model.codebook_decay)
+    if model.revive_below:
+        dead = averages.counts < model.revive_below
+        averages = Averages(
+            torch.where(dead, 1.0, averages.counts), torch.where(dead[:, None], totals["candidates"], averages.sums)
+        )
+    network.counts.copy_(averages.counts)
+    network.sums.copy_(averages.sums)
+    network.codebook.copy_(averages.codebook())

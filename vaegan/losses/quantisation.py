@@ -1,0 +1,84 @@
+"""Vector quantisation (van den Oord et al. 2017): which entry of a codebook stands for a vector, and how it is learnt.
+
+Notation: K entries e of D numbers; z are vectors of the encoder, here of shape (n, D).
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def nearest(vectors: Tensor, codebook: Tensor, cosine: bool = False) -> Tensor:
+    """argmin_k |z - e_k| of each vector (eq. 1), or with ``cosine`` the entry of the smallest angle; ties: the first.
+
+    Args:
+        vectors: Shape (n, D).
+        codebook: Shape (K, D).
+        cosine: Whether only directions count.
+
+    Returns:
+        int64, shape (n,).
+    """
+    if cosine:
+        vectors, codebook = F.normalize(vectors), F.normalize(codebook)
+    return (codebook.square().sum(1) - 2 * vectors @ codebook.mT).argmin(1)
+
+
+def straight_through(vectors: Tensor, entries: Tensor) -> Tensor:
+    """The entries, with the gradient of the vectors (section 3.2)."""
+    return vectors + (entries - vectors).detach()
+
+
+def distance(moving: Tensor, fixed: Tensor) -> Tensor:
+    """Mean squared distance from what gets no gradient, a value for each image: the last two terms of eq. 3.
+
+    With the encoder's vectors moving it is the commitment, with the codebook's entries moving the codebook loss.
+
+    Args:
+        moving: Shape (N, ...).
+        fixed: The same shape.
+
+    Returns:
+        Shape (N,), per number.
+    """
+    return (moving - fixed.detach()).square().flatten(1).mean(1)
+
+
+def tallied(vectors: Tensor, indices: Tensor, entries: int) -> tuple[Tensor, Tensor]:
+    """How many vectors each entry stands for, shape (K,), and their sum, shape (K, D); both float64."""
+    counts = torch.zeros(entries, dtype=torch.float64, device=vectors.device)
+    sums = torch.zeros(entries, vectors.shape[1], dtype=torch.float64, device=vectors.device)
+    ones = torch.ones(len(indices), dtype=torch.float64, device=vectors.device)
+    return counts.index_add_(0, indices, ones), sums.index_add_(0, indices, vectors.double())
+
+
+class Averages(NamedTuple):
+    """What a codebook that follows the encoder's vectors is made of."""
+
+    counts: Tensor
+    """N_k, vectors per step that each entry stands for, shape (K,)."""
+    sums: Tensor
+    """m_k, their sum, shape (K, D)."""
+
+    def follow(self, counts: Tensor, sums: Tensor, decay: float) -> "Averages":
+        """Moved towards the tallies of a step (appendix A.1, eq. 6 and 7)."""
+        return Averages(self.counts.lerp(counts, 1 - decay), self.sums.lerp(sums, 1 - decay))
+
+    def codebook(self, smoothing: float = 1e-5) -> Tensor:
+        """m_k / N_k (eq. 8), with N_k smoothed as if each entry had stood for ``smoothing`` vectors more."""
+        total = self.counts.sum()
+        smooth = (self.counts + smoothing) / (total + smoothing * len(self.counts)) * total
+        return self.sums / smooth[:, None]
+
+
+def perplexity(counts: Tensor) -> float:
+    """exp of the entropy of how often entries are used: 1 if it is always the same one, K if all are alike."""
+    shares = counts.double() / counts.sum()
+    return float(torch.special.entr(shares).sum().exp())
+
+
+def usage(counts: Tensor) -> float:
+    """Share of the entries that are used at all."""
+    return float((counts > 0).double().mean())

@@ -1,0 +1,126 @@
+"""The VQ-VAE (van den Oord et al. 2017): codes are grids of entries of a codebook."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vaegan.config.models import VQVAEConfig
+from vaegan.errors import Mistake
+from vaegan.losses.quantisation import nearest, straight_through
+from vaegan.networks import grid, initialise
+from vaegan.randomness import normal
+
+from .autoencoder import Autoencoder
+from .model import autocast
+from .posterior import Posterior, deterministic
+
+
+class VQVAEOutput(NamedTuple):
+    """One training forward of N images; g is the side of the grid."""
+
+    vectors: Tensor
+    """What the encoder gives, shape (N, D, g, g)."""
+    indices: Tensor
+    """The entry that stands for each, int64, shape (N, g, g)."""
+    entries: Tensor
+    """These entries, shape (N, D, g, g); with a gradient to the codebook where the optimizer moves it."""
+    reconstruction: Tensor
+    """The decoded entries, with the gradient passed straight through to the vectors, shape (N, C, S, S) in [-1, 1]."""
+    variance: Tensor
+    """Of the training images' values, a scalar."""
+
+
+class VQVAE(Autoencoder):
+    """x => E(x), the nearest entry of each of its vectors => G(entries).
+
+    Other than in `vector-quantize-pytorch`, nothing changes inside ``forward``: a codebook that follows the vectors
+    does so once for each optimizer step, by the sums of all processes (`trainers.vqvae`), and is therefore the same for
+    all micro-batches of a step.
+
+    Args:
+        config: The `model` section of a run's config.
+        image_shape: (C, S, S) of the images.
+        seed: Root of the initial weights.
+    """
+
+    config: VQVAEConfig
+    pictures = ("reconstruction",)
+    has_prior = False
+    codebook: Tensor
+    """K entries, shape (K, D)."""
+    counts: Tensor
+    """`losses.quantisation.Averages`, where the codebook follows by averages."""
+    sums: Tensor
+    """As `counts`."""
+    variance: Tensor
+    """Of the training images' values in [-1, 1], over all channels."""
+
+    def __init__(self, config: VQVAEConfig, image_shape: tuple[int, int, int], seed: int) -> None:
+        super().__init__(config, image_shape)
+        self.side = image_shape[1] // 4
+        self.encoder = grid.encoder(config, image_shape[0])
+        self.decoder = grid.decoder(config, image_shape[0])
+        initialise(self.encoder, seed, "encoder")
+        initialise(self.decoder, seed, "decoder")
+        entries = normal((config.codes, config.code_size), seed, "initialise", "codebook") / config.code_size**0.5
+        if config.codebook == "gradient":
+            self.codebook = nn.Parameter(entries)
+        else:
+            self.register_buffer("codebook", entries)
+            self.register_buffer("counts", torch.ones(config.codes))
+            self.register_buffer("sums", entries.clone())
+        self.register_buffer("variance", torch.ones(()))
+
+    def indices(self, images: Tensor) -> Tensor:
+        """Images (N, C, S, S) in [-1, 1] => the entry of each place, int64 (N, g, g)."""
+        return self._nearest(self.encoder(images).to(images.dtype))
+
+    def embed(self, indices: Tensor) -> Tensor:
+        """Entries by their numbers, int64 (N, g, g) => codes (N, D g g)."""
+        return self._entries(indices).flatten(1)
+
+    def encode(self, images: Tensor) -> Posterior:
+        """The entries of each image (N, C, S, S) in [-1, 1], as codes (N, D g g) with variance 0."""
+        return deterministic(self.embed(self.indices(images)))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes (N, D g g) => images (N, C, S, S) in [-1, 1]."""
+        vectors = codes.unflatten(1, (self.config.code_size, self.side, self.side))
+        return torch.tanh(self.decoder(vectors).to(codes.dtype))
+
+    def prior_codes(self, start: int, stop: int, seed: int) -> Tensor:
+        """Refused: a VQ-VAE has no prior of its own.
+
+        Raises:
+            Mistake: Always.
+        """
+        raise Mistake(
+            "model.family=vqvae: it has no prior of its own; train one over its codes with"
+            " `vaegan train .../pixelcnn prior.autoencoder=RUN`, and sample from that run"
+        )
+
+    def forward(self, images: Tensor, arithmetic: torch.dtype | None = None) -> VQVAEOutput:
+        """Encode, quantise and decode, for training.
+
+        Args:
+            images: Shape (N, C, S, S) in [-1, 1].
+            arithmetic: As `autocast`; distances are taken in the type of the images.
+        """
+        with autocast(images, arithmetic):
+            vectors = self.encoder(images)
+        vectors = vectors.to(images.dtype)
+        indices = self._nearest(vectors)
+        entries = self._entries(indices)
+        passed = straight_through(vectors, entries)
+        with autocast(images, arithmetic):
+            reconstruction = self.decode(passed.flatten(1)).to(images.dtype)
+        return VQVAEOutput(vectors, indices, entries, reconstruction, self.variance)
+
+    def _nearest(self, vectors: Tensor) -> Tensor:
+        rows = vectors.detach().movedim(1, -1)
+        found = nearest(rows.reshape(-1, rows.shape[-1]), self.codebook.detach(), self.config.cosine)
+        return found.reshape(rows.shape[:-1])
+
+    def _entries(self, indices: Tensor) -> Tensor:
+        return nn.functional.embedding(indices, self.codebook).movedim(-1, 1)
