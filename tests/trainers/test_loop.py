@@ -21,12 +21,13 @@ from vaegan.trainers.step import Report
 from ..tiny import FAMILIES, flat, last, networks, same_bits, tiny
 
 ALWAYS = {"gradient/autoencoder", "learning_rate/autoencoder", "loss/reconstruction", "updates"}
-SHOWN = {"ae": ["reconstruction"], "classifier": []}
+SHOWN = {"ae": ["reconstruction"], "vqvae": ["reconstruction"], "classifier": []}
 """The pictures of the families that have not both."""
 COMMON = ALWAYS | {"gap/mmd2", "gap/frechet"}
 LOGGED = {
     "classifier": {"gradient/classifier", "learning_rate/classifier", "loss/cross_entropy", "accuracy", "updates"},
     "ae": ALWAYS,
+    "vqvae": ALWAYS | {"loss/commitment", "codebook/perplexity", "codebook/usage"},
     "vae": COMMON | {"loss/kl", "loss/negative_elbo"},
     "vaegan3": COMMON | {
         "loss/kl", "loss/negative_elbo", "loss/adversarial", "loss/similarity", "loss/discriminator", "loss/r1",

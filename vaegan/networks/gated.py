@@ -1,0 +1,116 @@
+"""The gated PixelCNN (van den Oord et al. 2016, "Conditional image generation with PixelCNN decoders"), over grids.
+
+Two stacks go through the grid row by row: the vertical one knows all rows above a place, the horizontal one what stands
+before it in its row, and what the vertical one knows. Nothing is masked: what enters the stacks is moved down by a row
+and right by a column, and convolutions reach up and left alone.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Layer(nn.Module):
+    """One gated layer of both stacks (figure 2 of the paper).
+
+    Args:
+        width: Channels of each stack.
+        reach: Rows and columns that a convolution reaches up and left, and columns right above.
+    """
+
+    def __init__(self, width: int, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+        self.vertical = nn.Conv2d(width, 2 * width, (reach + 1, 2 * reach + 1))
+        self.horizontal = nn.Conv2d(width, 2 * width, (1, reach + 1))
+        self.down = nn.Conv2d(2 * width, 2 * width, 1)
+        self.out = nn.Conv2d(width, width, 1)
+
+    def above(self, vertical: Tensor) -> Tensor:
+        """Rows of the vertical stack, with `reach` more above => the layer's own, before the gate."""
+        rows: Tensor = self.vertical(F.pad(vertical, (self.reach, self.reach, 0, 0)))
+        return rows
+
+    def beside(self, horizontal: Tensor, above: Tensor) -> Tensor:
+        """Places of the horizontal stack, with `reach` more on the left, and `above` at them => the layer's own."""
+        own: Tensor = self.out(gate(self.horizontal(horizontal) + self.down(above)))
+        return horizontal[..., self.reach :] + own
+
+
+class GatedPixelCNN(nn.Module):
+    """p(grid), place after place from the top left.
+
+    Args:
+        entries: K, what a place may be.
+        width: Channels of each stack.
+        depth: Layers.
+        reach: As of `Layer`.
+    """
+
+    def __init__(self, entries: int, width: int, depth: int, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+        self.embedding = nn.Embedding(entries, width)
+        self.layers: list[Layer] = nn.ModuleList(Layer(width, reach) for _ in range(depth))  # type: ignore[assignment]
+        self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 1), nn.ReLU(), nn.Conv2d(width, entries, 1))
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """Entries int64 (N, g, g) => the logits of each place, which depend on those before it, (N, K, g, g)."""
+        known = self.embedding(grid).movedim(-1, 1)
+        vertical = F.pad(known, (0, 0, 1, 0))[:, :, :-1]
+        horizontal = F.pad(known, (1, 0))[..., :-1]
+        for layer in self.layers:
+            above = layer.above(F.pad(vertical, (0, 0, self.reach, 0)))
+            horizontal = layer.beside(F.pad(horizontal, (self.reach, 0)), above)
+            vertical = gate(above)
+        logits: Tensor = self.head(horizontal)
+        return logits
+
+    @torch.no_grad()
+    def draw(self, uniform: Tensor) -> Tensor:
+        """Entries drawn place after place; of each layer only what is new is computed.
+
+        Args:
+            uniform: Numbers in [0, 1), shape (N, g, g): a place is the first entry whose share of the probability and
+                of those before it exceeds its number.
+
+        Returns:
+            int64, shape (N, g, g).
+        """
+        count, side, _ = uniform.shape
+        some = self.embedding.weight
+        width, reach = some.shape[1], self.reach
+        grid = torch.zeros(count, side, side, dtype=torch.int64, device=some.device)
+        # What enters each layer, with `reach` rows above the first and `reach` columns left of it.
+        rows = [some.new_zeros(count, width, side + reach, side) for _ in self.layers]
+        for y in range(side):
+            if y:
+                rows[0][:, :, y + reach] = self.embedding(grid[:, y - 1]).movedim(-1, 1)
+            aboves = []
+            for number, layer in enumerate(self.layers):
+                aboves.append(layer.above(rows[number][:, :, y : y + reach + 1]))
+                if number + 1 < len(rows):
+                    rows[number + 1][:, :, y + reach] = gate(aboves[-1])[:, :, 0]
+            row = [some.new_zeros(count, width, 1, side + reach) for _ in range(len(self.layers) + 1)]
+            for x in range(side):
+                if x:
+                    row[0][..., 0, x + reach] = self.embedding(grid[:, y, x - 1])
+                for number, layer in enumerate(self.layers):
+                    place = layer.beside(row[number][..., x : x + reach + 1], aboves[number][..., x : x + 1])
+                    row[number + 1][..., x + reach : x + reach + 1] = place
+                logits = self.head(row[-1][..., x + reach : x + reach + 1])[..., 0, 0]
+                grid[:, y, x] = chosen(logits, uniform[:, y, x])
+        return grid
+
+
+def gate(features: Tensor) -> Tensor:
+    """tanh(first half of the channels) sigmoid(second half) (eq. 2)."""
+    content, share = features.chunk(2, dim=1)
+    return content.tanh() * share.sigmoid()
+
+
+def chosen(logits: Tensor, uniform: Tensor) -> Tensor:
+    """The entry of each row of ``logits`` (N, K) at which the distribution function passes ``uniform`` (N,)."""
+    passed = logits.double().softmax(1).cumsum(1) > uniform[:, None].to(logits.device, torch.float64)
+    found: Tensor = torch.where(passed.any(1), passed.int().argmax(1), logits.shape[1] - 1)
+    return found
