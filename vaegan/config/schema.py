@@ -24,7 +24,7 @@ Metric = Literal[
 ]  # fmt: skip
 
 OWN = {
-    "features", "controls", "wall_clock", "wandb", "again", "comparison.json", "report.html", "figures.csv",
+    "features", "controls", "wall_clock", "wandb", "comparison.json", "report.html", "figures.csv",
     "findings.csv", "effects.csv", "controls.csv", "confusion.csv",
 }  # fmt: skip
 """Names in the folder of a study."""
