@@ -66,8 +66,10 @@ _COVERAGE = "Share of the real images that have one of these nearby."
 _ELBO = "Lower bound of the log-probability of an image."
 _IWAE = "A closer lower bound, from several codes of each image."
 _BITS = "Bits for each value of an image if the model were used to compress it."
-_RATE = "Divergence of an image’s posterior from the prior: what its code costs."
+_RATE = "What an image’s code costs: the divergence of its posterior from the prior, or the surprise of its entries."
 _GAP = "Distance of the real images’ codes from the prior that samples are drawn from."
+_PERPLEXITY = "How many entries would be in use if all that are were used alike."
+_USAGE = "Share of the entries that some test image uses."
 _CONFUSION = "Share of images whose origin the run’s own discriminator still tells, balanced."
 _SECONDS = "By the clock, without the final evaluation; to be compared where all were trained alike."
 _MEMORY = (
@@ -119,6 +121,8 @@ FIGURES: dict[str, Figure] = {
     "iwae_bits_per_dim": Figure(LIKELIHOOD, "importance-weighted bits/dim", _BITS, "lower"),
     "gap/mmd2": Figure(CODES, "gap to the prior, MMD²", _GAP, "lower", write=_four),
     "gap/frechet": Figure(CODES, "gap to the prior, Fréchet", _GAP, "lower"),
+    "codebook/perplexity": Figure(CODES, "codebook’s perplexity", _PERPLEXITY, None, None, "{:,.1f}".format),
+    "codebook/usage": Figure(CODES, "codebook’s usage", _USAGE),
     "discriminator/accuracy": Figure(CODES, "discriminator’s accuracy", _CONFUSION),
     "seconds": Figure(PRICE, "training time", _SECONDS, "lower", None, duration),
     "memory_bytes": Figure(PRICE, "memory", _MEMORY, None, None, memory),

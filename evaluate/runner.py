@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from vaegan.config.comparing import differences, flat
-from vaegan.config.models import VAEConfig
+from vaegan.config.models import PixelCNNConfig, VAEConfig, VQVAEConfig
 from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.config.section import Section
 from vaegan.console import Console, Update, silent
@@ -22,6 +22,7 @@ from vaegan.models import Autoencoder
 from vaegan.processes import gathered, place, together
 
 from .evaluation import Evaluation
+from .metrics.codebook import Codebook
 from .metrics.codes import Gap
 from .metrics.discriminator import Confusion
 from .metrics.extractors import make_extractor
@@ -267,6 +268,8 @@ def make_metrics(
                 made[name] = ImportanceWeighted(described, values, config.importance_samples)
             case "gap", VAEConfig():
                 made[name] = Gap(seed)
+            case "codebook", VQVAEConfig(codes=entries) | PixelCNNConfig(autoencoder=VQVAEConfig(codes=entries)):
+                made[name] = Codebook(entries)
             case "confusion", _ if discriminator is not None:
                 made[name] = Confusion(discriminator)
     if wanted := OF_SETS & set(config.metrics):

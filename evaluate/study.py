@@ -7,6 +7,7 @@ from pathlib import Path
 from vaegan.checkpoints import load_latest, write_text
 from vaegan.config import Config, StudyConfig
 from vaegan.config.comparing import differences, training_settings
+from vaegan.config.schema import PriorConfig
 from vaegan.console import Console
 from vaegan.data import Data, open_data
 from vaegan.errors import Mistake
@@ -69,7 +70,8 @@ def compare(
     def trained(runs: Mapping[Path, Config]) -> None:
         together(lambda: see_that_they_are(runs))
         if ahead is not None:
-            ahead(runs)
+            for over in (False, True):  # what others are trained over is finished first
+                ahead({folder: config for folder, config in runs.items() if (config.prior is not None) is over})
         for folder, config in runs.items():
             train_run(config, folder, data, train, console)
 
@@ -118,7 +120,7 @@ def plan_runs(study: StudyConfig, configs: Mapping[str, Config], output: Path) -
     """
     check_matched(configs, study.matched)
     return {
-        folder_of(output, name, seed): of_seed(config, study, name, seed)
+        folder_of(output, name, seed): of_seed(config, study, output, name, seed)
         for seed in study.seeds
         for name, config in configs.items()
     }
@@ -129,10 +131,13 @@ def folder_of(output: Path, name: str, seed: int) -> Path:
     return output / name / f"seed_{seed}"
 
 
-def of_seed(config: Config, study: StudyConfig, name: str, seed: int) -> Config:
-    """A variant's config for one seed, tracked in the study's group."""
+def of_seed(config: Config, study: StudyConfig, output: Path, name: str, seed: int) -> Config:
+    """A variant's config for one seed, tracked in the study's group, and over that seed's run of another variant."""
+    prior, over = config.prior, study.variants[name].prior
+    if over is not None:
+        prior = PriorConfig(autoencoder=folder_of(output, over, seed))
     track = config.track.model_copy(update={"group": config.track.group or study.title, "name": f"{name}-seed_{seed}"})
-    return config.model_copy(update={"seed": seed, "track": track})
+    return config.model_copy(update={"seed": seed, "track": track, "prior": prior})
 
 
 def in_equal_time(

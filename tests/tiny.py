@@ -1,8 +1,11 @@
 """The smallest runs that have everything: 8x8 digits, four latent dimensions, eight channels."""
 
+import atexit
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -11,14 +14,21 @@ from torch import Tensor
 from vaegan.checkpoints import Checkpoint, load_latest
 from vaegan.config.reading import check, merge, parse_overrides
 from vaegan.config.schema import Config
+from vaegan.data import open_data
 from vaegan.runs import Run
+from vaegan.trainers import train
 
 VECTORS = ("ae", "vae", "vaegan2", "vaegan3")
 """The families whose code is one vector."""
-AUTOENCODERS = (*VECTORS, "vqvae")
+AUTOENCODERS = (*VECTORS, "vqvae", "pixelcnn")
 FAMILIES = (*AUTOENCODERS, "classifier")
 NETWORKS = ("mlp", "conv", "resnet")
-BUILDS = (*((name, network) for name in VECTORS for network in NETWORKS), ("vqvae", "grid"), ("classifier", "resnet"))
+BUILDS = (
+    *((name, network) for name in VECTORS for network in NETWORKS),
+    ("vqvae", "grid"),
+    ("pixelcnn", "gated"),
+    ("classifier", "resnet"),
+)
 """Each family with each kind of network that it can be built of."""
 
 EVERYTHING = (
@@ -28,13 +38,18 @@ EVERYTHING = (
 """Options of the loop that are off otherwise."""
 
 
+VQVAE = {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}
+
+
 def tiny(name: str, *overrides: str) -> Config:
     """The config of a family of `FAMILIES`, with ``key.sub=value`` words."""
     model: dict[str, object] = {"family": name.rstrip("23"), "width": 8}
     if name == "classifier":
         model |= {"classes": 10}
     if name == "vqvae":
-        model |= {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}
+        model |= VQVAE
+    if name == "pixelcnn":
+        model |= {"depth": 1, "autoencoder": {"family": "vqvae", "width": 8, **VQVAE}}
     if name in VECTORS:
         model |= {"latent_size": 4}
     if name in VECTORS[1:]:
@@ -49,25 +64,42 @@ def tiny(name: str, *overrides: str) -> Config:
         "train": {"steps": 5, "batch_size": 8, "log_every": 2},
         "track": {"wandb": "disabled"},
     }
+    if name == "pixelcnn":
+        tree["prior"] = {"autoencoder": str(vqvae_run())}
     return check(Config, merge(tree, parse_overrides(overrides)), name)
+
+
+@cache
+def vqvae_run() -> Path:
+    """A finished VQ-VAE, which lies there as long as this process lives."""
+    folder = TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    config = tiny("vqvae")
+    return train(config, Path(folder.name) / "vqvae", open_data(config.data)).path
 
 
 def of_network(name: str, network: str) -> tuple[str, ...]:
     """Words that build a family of a kind of network, as `BUILDS` has it."""
-    parts = {"classifier": (), "vqvae": (), "vaegan2": ("", "discriminator."), "vaegan3": ("", "discriminator.")}.get(
-        name, ("",)
-    )
+    parts = {
+        "classifier": (),
+        "vqvae": (),
+        "pixelcnn": (),
+        "vaegan2": ("", "discriminator."),
+        "vaegan3": ("", "discriminator."),
+    }.get(name, ("",))
     return tuple(f"model.{part}network={network}" for part in parts)
 
 
 def networks(name: str) -> list[str]:
     """The networks of a family, first the model."""
-    return {"classifier": ["classifier"]}.get(name, ["autoencoder"] + ["discriminator"] * name.startswith("vaegan"))
+    return {"classifier": ["classifier"], "pixelcnn": ["prior"]}.get(
+        name, ["autoencoder"] + ["discriminator"] * name.startswith("vaegan")
+    )
 
 
 def first_loss(name: str) -> str:
     """The first of a family's loss terms."""
-    return {"classifier": "loss/cross_entropy"}.get(name, "loss/reconstruction")
+    return {"classifier": "loss/cross_entropy", "pixelcnn": "loss/prior"}.get(name, "loss/reconstruction")
 
 
 def last(folder: Path) -> Checkpoint:

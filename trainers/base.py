@@ -19,7 +19,7 @@ from vaegan.processes import nobody_lost
 from vaegan.randomness import normal
 from vaegan.runs import Run
 
-from . import ae, classifier, ema, vae, vaegan, vqvae
+from . import ae, classifier, ema, pixelcnn, vae, vaegan, vqvae
 from .claim import claimed
 from .dividing import arithmetic, make_accelerator, share
 from .interrupt import Interrupts
@@ -31,6 +31,7 @@ from .step import Batch, Family, Report
 FAMILIES: Mapping[str, Family] = {
     "ae": Family(ae.build, ae.step),
     "vae": Family(vae.build, vae.step, vae.noise),
+    "pixelcnn": Family(pixelcnn.build, pixelcnn.step, check=pixelcnn.check, start=pixelcnn.start),
     "vqvae": Family(vqvae.build, vqvae.step, start=vqvae.start, follow=vqvae.follow),
     "vaegan": Family(vaegan.build, vaegan.step, vaegan.noise),
     "classifier": Family(classifier.build, classifier.step, check=classifier.check),

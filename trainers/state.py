@@ -30,7 +30,7 @@ class State:
     optimizers: dict[str, torch.optim.Optimizer]
     """One for each network."""
     parameters: dict[str, list[nn.Parameter]]
-    """Those of each network, in the order of `named_parameters`."""
+    """Those of each network that are trained, in the order of `named_parameters`."""
     average: Model
     """The first of the networks, averaged."""
     meter: Meter = field(default_factory=Meter)
@@ -62,12 +62,17 @@ def build_state(config: Config, family: Family, accelerator: Accelerator) -> Sta
     average = copy.deepcopy(next(iter(networks.values()))).eval().requires_grad_(False)
     assert isinstance(average, Model)
     prepared = {name: accelerator.prepare_model(network) for name, network in networks.items()}
-    parameters = {name: list(network.parameters()) for name, network in networks.items()}
+    parameters = {name: [own for _, own in trained(network)] for name, network in networks.items()}
     optimizers: dict[str, torch.optim.Optimizer] = {
         name: torch.optim.Adam(own, lr=config.train.learning_rate, betas=config.train.betas)
         for name, own in parameters.items()
     }
     return State(networks, prepared, optimizers, parameters, average)
+
+
+def trained(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """The parameters of a network that are not frozen, with their names."""
+    return [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
 
 
 def to_checkpoint(state: State, meter: Meter, extra: Mapping[str, Any]) -> Checkpoint:
@@ -113,7 +118,7 @@ def _see_that_it_fits(state: State, checkpoint: Checkpoint, accelerator: Acceler
     for name, network in state.networks.items():
         moments = {
             f"{key}/{moment}": parameter if moment != "step" else torch.zeros(())
-            for key, parameter in network.named_parameters()
+            for key, parameter in trained(network)
             for moment in ("step", "exp_avg", "exp_avg_sq")
         }
         found = checkpoint.tensors[f"{name}.optimizer"]
@@ -138,13 +143,13 @@ def _see_same_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor])
 def _by_name(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {
         f"{name}/{key}": value
-        for name, parameter in network.named_parameters()
+        for name, parameter in trained(network)
         for key, value in optimizer.state[parameter].items()
     }
 
 
 def _from_names(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    parameters = {name: (index, parameter) for index, (name, parameter) in enumerate(network.named_parameters())}
+    parameters = {name: (index, parameter) for index, (name, parameter) in enumerate(trained(network))}
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         name, moment = key.rsplit("/", 1)

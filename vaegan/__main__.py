@@ -83,7 +83,7 @@ def train_features(
 
     Its accuracy is measured and written to metrics.json. The run folder's name is that of the features.
     """
-    from vaegan.config.reading import load_features_config
+    from vaegan.config.studies import load_features_config
     from vaegan.evaluate.runner import see_images
 
     name, resolved = load_features_config(data, overrides)
@@ -143,7 +143,7 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
 
     What is finished already is kept, what was cut off is resumed.
     """
-    from vaegan.config.reading import load_study, load_study_features
+    from vaegan.config.studies import load_study, load_study_features
 
     described, configs = load_study(study, overrides)
     features = load_study_features(study, described, next(iter(configs.values())))

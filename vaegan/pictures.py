@@ -15,7 +15,7 @@ from .images import to_float, to_uint8
 from .models import Autoencoder
 from .wording import reason
 
-BATCH = 256
+BATCH = 64
 """Images made at a time."""
 
 

@@ -27,11 +27,18 @@ MOST = 10_000
 @click.option("-o", "--output", type=PATH, callback=picture, default="samples.png", show_default=True)
 def sample(run: Path, number: int, seed: int, output: Path) -> None:
     """Draw images from the prior of RUN."""
+    import torch
+
     from .images import grid
     from .pictures import make, write
 
     console, model = _opened(run)
-    drawn = make("Drawing", model.prior_codes(0, number, seed), model.decode, console)
+
+    def draw(places: torch.Tensor) -> torch.Tensor:
+        start, *_ = numbers = places.tolist()
+        return model.decode(model.prior_codes(start, start + len(numbers), seed))
+
+    drawn = make("Drawing", torch.arange(number), draw, console)
     write(grid(drawn, columns=max(1, round(number**0.5))), output, console)
 
 

@@ -51,7 +51,8 @@ def taken(config: Config, networks: dict[str, nn.Module], batch: Batch) -> tuple
 def parts_of(networks: dict[str, nn.Module]) -> dict[str, list[nn.Parameter]]:
     model, *others = networks
     parts = dict(networks[model].named_children()) | {name: networks[name] for name in others}
-    return {name: list(part.parameters()) for name, part in parts.items()}
+    found = {name: [each for each in part.parameters() if each.requires_grad] for name, part in parts.items()}
+    return {name: own for name, own in found.items() if own}
 
 
 def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict[str, dict[str, list[Tensor]]]:
@@ -71,6 +72,13 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
         exponentials = torch.exp(features @ classifier.head.weight.T + classifier.head.bias)
         own = torch.stack([row[label] / row.sum() for row, label in zip(exponentials, batch.labels, strict=True)])
         return {name: {"surprise": gradient(-torch.log(own).sum() / count, name)} for name in ("trunk", "head")}
+
+    if model.family == "pixelcnn":
+        prior = networks["prior"]
+        indices = prior.autoencoder.indices(x)
+        exponentials = torch.exp(prior.prior(indices))
+        own = torch.gather(exponentials, 1, indices[:, None])[:, 0] / exponentials.sum(1)
+        return {"prior": {"surprise": gradient(-torch.log(own).sum() / indices.numel(), "prior")}}
 
     encoder, decoder = networks["autoencoder"].encoder, networks["autoencoder"].decoder
     if model.family == "ae":
@@ -160,6 +168,7 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
 EXPECTED = {
     "classifier": {"trunk": {"surprise"}, "head": {"surprise"}},
     "ae": {"encoder": {"error"}, "decoder": {"error"}},
+    "pixelcnn": {"prior": {"surprise"}},
     "vqvae": {"encoder": {"error", "commitment"}, "decoder": {"error"}},
     "vae": {"encoder": {"reconstruction", "divergence"}, "decoder": {"reconstruction"}},
     "vaegan2": {

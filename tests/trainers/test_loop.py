@@ -27,6 +27,7 @@ COMMON = ALWAYS | {"gap/mmd2", "gap/frechet"}
 LOGGED = {
     "classifier": {"gradient/classifier", "learning_rate/classifier", "loss/cross_entropy", "accuracy", "updates"},
     "ae": ALWAYS,
+    "pixelcnn": {"gradient/prior", "learning_rate/prior", "loss/prior", "updates"},
     "vqvae": ALWAYS | {"loss/commitment", "codebook/perplexity", "codebook/usage"},
     "vae": COMMON | {"loss/kl", "loss/negative_elbo"},
     "vaegan3": COMMON | {

@@ -15,6 +15,7 @@ from vaegan.trainers import train
 from vaegan.trainers.base import FAMILIES as FAMILY_OF
 from vaegan.trainers.base import learning_rate_factor
 from vaegan.trainers.ema import update
+from vaegan.trainers.state import trained as trained_of
 from vaegan.trainers.step import frozen
 from vaegan.trainers.vaegan import discriminator_loss
 
@@ -84,7 +85,7 @@ def test_no_parameter_is_without_gradient(name: str, network: str) -> None:
     for step in (0, 1):  # the first with a penalty
         taken(config, networks, batch_of(config, step))
         for key, network_ in networks.items():
-            gradients = {parameter: value.grad.abs() for parameter, value in network_.named_parameters()}
+            gradients = {parameter: value.grad.abs() for parameter, value in trained_of(network_)}
             rounding = 1e-12 * max(each.max() for each in gradients.values())
             assert [parameter for parameter, each in gradients.items() if each.max() < rounding] == [], key
             noisy = [parameter for parameter, each in gradients.items() if ((each > 0) & (each < rounding)).any()]

@@ -3,7 +3,7 @@
 import pytest
 
 from vaegan.config import load_config
-from vaegan.config.reading import load_features_config
+from vaegan.config.studies import load_features_config
 from vaegan.errors import Mistake
 
 from .test_config import CLASSIFIER, RUN, refusal

@@ -17,7 +17,7 @@ from vaegan.trainers import train
 from vaegan.trainers.recorder import Recorder
 from vaegan.trainers.state import State
 
-from ..tiny import BUILDS, last, of_network, same_bits, tiny
+from ..tiny import BUILDS, last, networks, of_network, same_bits, tiny
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_pa
     loaded = vaegan.load(tmp_path / "run")
     assert not loaded.training and not any(each.requires_grad for each in loaded.parameters())
     assert same_bits(trained.state_dict(), loaded.state_dict())
-    weights = last(tmp_path / "run").tensors["autoencoder"]
+    weights = last(tmp_path / "run").tensors[networks(name)[0]]
     assert not same_bits(dict(weights), loaded.state_dict())  # the average, not the last weights
     images = torch.rand(9, 1, 8, 8) * 2 - 1
     assert torch.equal(trained.reconstruct(images), loaded.reconstruct(images))

@@ -121,6 +121,21 @@ class VQVAEConfig(AutoencoderConfig):
     """ema: an entry that stands for fewer vectors a step, on average, is put on a vector of the step; 0: never."""
 
 
+class PixelCNNConfig(AutoencoderConfig):
+    """A VQ-VAE with a gated PixelCNN over its codes, which is what is trained (van den Oord et al. 2016, 2017)."""
+
+    family: Literal["pixelcnn"] = "pixelcnn"
+    """The kind of model."""
+    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 64
+    """Channels of each of the two stacks."""
+    depth: Annotated[int, Field(ge=1, le=64)] = 8
+    """Gated layers."""
+    reach: Annotated[int, Field(ge=1, le=8)] = 1
+    """Places that a layer reaches up and to the sides."""
+    autoencoder: VQVAEConfig | None = None
+    """The VQ-VAE over whose codes it is; filled in from the run that `prior.autoencoder` names."""
+
+
 class ClassifierConfig(Section):
     """No autoencoder: a residual network that learns the labels of a set (`vaegan train-features`)."""
 
@@ -136,5 +151,5 @@ class ClassifierConfig(Section):
 
 
 ModelConfig = Annotated[
-    AEConfig | VAEConfig | VQVAEConfig | VAEGANConfig | ClassifierConfig, Field(discriminator="family")
+    AEConfig | VAEConfig | VQVAEConfig | PixelCNNConfig | VAEGANConfig | ClassifierConfig, Field(discriminator="family")
 ]

@@ -13,14 +13,14 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vaegan.wording import word
 
-from .models import ModelConfig
+from .models import ModelConfig, PixelCNNConfig
 from .section import Channels, Count, Fraction, Positive, Section, Side, Steps, Text
 
 Source = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba"]
 Split = Literal["train", "validation", "test"]
 Metric = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
-    "iwae", "gap", "confusion",
+    "iwae", "gap", "codebook", "confusion",
 ]  # fmt: skip
 
 OWN = {
@@ -38,7 +38,7 @@ SYNTHETIC: tuple[Source, ...] = ("photos", "shapes")
 
 def _absolute(path: Path) -> Path:
     if "\0" in str(path):
-        raise ValueError("data.root: a path cannot hold a null character")
+        raise ValueError("a path cannot hold a null character")
     return Path(os.path.expanduser(path)).absolute()
 
 
@@ -155,7 +155,7 @@ class EvaluateConfig(Section):
     """How a run is judged."""
 
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = (
-        "psnr", "ssim", "lpips", "sharpness", "elbo", "gap", "confusion",
+        "psnr", "ssim", "lpips", "sharpness", "elbo", "gap", "codebook", "confusion",
     )  # fmt: skip
     """What to measure; a metric that the family cannot have (the ELBO of an AE) is passed over."""
     features: Text = "inception"
@@ -187,6 +187,13 @@ class TrackConfig(Section):
     """Tags of the run."""
 
 
+class PriorConfig(Section):
+    """What a prior is trained over."""
+
+    autoencoder: Annotated[Path, AfterValidator(_absolute)]
+    """Run folder of the finished VQ-VAE."""
+
+
 class Config(Section):
     """One run that can be repeated: its weights are a function of this and nothing else."""
 
@@ -197,9 +204,15 @@ class Config(Section):
     train: TrainConfig
     evaluate: EvaluateConfig = EvaluateConfig()
     track: TrackConfig = TrackConfig()
+    prior: PriorConfig | None = None
+    """pixelcnn: the VQ-VAE; the other families take none."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
+        if isinstance(self.model, PixelCNNConfig) and self.prior is None:
+            raise ValueError("prior.autoencoder: missing; it names the run folder of the VQ-VAE")
+        if not isinstance(self.model, PixelCNNConfig) and self.prior is not None:
+            raise ValueError(f"prior: only family pixelcnn takes it, not {self.model.family}; leave it out")
         if self.train.evaluate_every is not None and not self.data.validation:
             raise ValueError("data.validation: 0 holds out no image for train.evaluate_every; leave one of them out")
         return self
@@ -212,6 +225,8 @@ class Variant(Section):
     """Recipe or config file of the variant."""
     set: dict[str, object] = Field({})
     """Settings of this variant that differ from the recipe, nested as in a config."""
+    prior: Text | None = None
+    """pixelcnn: the variant, a VQ-VAE before this one, over whose run of the same seed it is trained."""
 
 
 class StudyConfig(Section):

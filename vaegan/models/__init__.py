@@ -9,15 +9,16 @@ from .ae import AE
 from .autoencoder import Autoencoder
 from .classifier import Classifier
 from .model import Model
+from .pixelcnn import PixelCNN
 from .posterior import Posterior
 from .vae import VAE
 from .vaegan import VAEGAN
 from .vqvae import VQVAE
 
-__all__ = ["AE", "VAE", "VAEGAN", "VQVAE", "Autoencoder", "Classifier", "Model", "Posterior", "build_model"]
+__all__ = ["AE", "VAE", "VAEGAN", "VQVAE", "Autoencoder", "Classifier", "Model", "PixelCNN", "Posterior", "build_model"]
 
 FAMILIES: Mapping[str, Callable[[Any, tuple[int, int, int], int], Model]] = {
-    "ae": AE, "vae": VAE, "vqvae": VQVAE, "vaegan": VAEGAN, "classifier": Classifier
+    "ae": AE, "vae": VAE, "vqvae": VQVAE, "pixelcnn": PixelCNN, "vaegan": VAEGAN, "classifier": Classifier
 }  # fmt: skip
 
 

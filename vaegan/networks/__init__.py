@@ -83,3 +83,5 @@ def initialise(network: nn.Module, seed: int, name: str) -> None:
                 nn.init.kaiming_normal_(layer.weight, a=0.2)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
+            elif isinstance(layer, nn.Embedding):
+                nn.init.normal_(layer.weight)

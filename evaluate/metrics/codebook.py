@@ -1,0 +1,48 @@
+"""How a codebook is used, and what a grid of its entries costs."""
+
+import math
+from typing import Any
+
+import torch
+
+from vaegan.losses.quantisation import perplexity, usage
+from vaegan.models.pixelcnn import PixelCNN
+from vaegan.models.vqvae import VQVAE
+
+from .metric import Metric, Pairs, Result
+from .sums import Sums, in_order, rows
+
+
+class Codebook(Metric):
+    """Perplexity and usage of the entries over all places of all images, and the bits of an image's code.
+
+    The rate is that of the prior: of the uniform one the same for each image, of a PixelCNN its surprise. It is what
+    the code of an image costs, as the divergence from the prior is of a VAE's.
+
+    Args:
+        entries: K.
+    """
+
+    def __init__(self, entries: int) -> None:
+        self.entries = entries
+
+    def protocol(self) -> dict[str, Any]:
+        """The codebook."""
+        return {"entries": self.entries}
+
+    def pairs(self, pairs: Pairs) -> Sums:
+        """How often each entry stands for a place, and the bits of each image's code."""
+        model = pairs.model
+        assert isinstance(model, VQVAE | PixelCNN)
+        indices = model.indices(pairs.real)
+        nats = torch.full((len(indices),), indices[0].numel() * math.log(self.entries), dtype=torch.float64)
+        if isinstance(model, PixelCNN):
+            nats = model.surprise(indices).double()
+        counts = torch.bincount(indices.flatten(), minlength=self.entries)
+        return {"counts": counts.double(), "bits": rows(pairs.start, nats / math.log(2))}
+
+    def result(self, sums: Sums) -> Result:
+        """Perplexity from 1 to K, share of the entries that are used, bits per image."""
+        bits = in_order(sums["bits"])
+        figures = {"codebook/perplexity": perplexity(sums["counts"]), "codebook/usage": usage(sums["counts"])}
+        return Result(figures | {"rate": bits.mean().item()})

@@ -1,0 +1,65 @@
+"""The training step of a PixelCNN over the codes of a VQ-VAE: maximum likelihood."""
+
+import torch.nn.functional as F
+from torch import nn
+
+from vaegan.config.schema import Config
+from vaegan.data import Data
+from vaegan.errors import Mistake
+from vaegan.models import build_model
+from vaegan.models.pixelcnn import PixelCNN
+from vaegan.models.vqvae import VQVAE
+from vaegan.processes import together
+from vaegan.runs import load
+
+from .step import Backward, Batch, Networks, Report, image_shape
+
+
+def build(config: Config) -> dict[str, nn.Module]:
+    """The frozen VQ-VAE and the prior, one model."""
+    return {"prior": build_model(config.model, image_shape(config), config.seed)}
+
+
+def check(config: Config, data: Data) -> None:
+    """See that the run of the VQ-VAE is there, whole, and of such images.
+
+    Raises:
+        Mistake: It is not.
+    """
+    together(lambda: autoencoder_of(config))
+
+
+def start(config: Config, networks: dict[str, nn.Module], data: Data) -> None:
+    """Take over the VQ-VAE's weights."""
+    network = networks["prior"]
+    assert isinstance(network, PixelCNN)
+    network.autoencoder.load_state_dict(together(lambda: autoencoder_of(config)).state_dict())
+
+
+def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
+    """-log p(codes), per place."""
+    out = networks["prior"](batch.images, batch.arithmetic)
+    surprise = F.cross_entropy(out.logits, out.indices, reduction="none").flatten(1).mean(1)
+    backward(surprise.mean())
+    return Report({"loss/prior": surprise.detach().mean()})
+
+
+def autoencoder_of(config: Config) -> VQVAE:
+    """The VQ-VAE that `prior.autoencoder` names.
+
+    Raises:
+        Mistake: It is not there, or another family, or of other images.
+    """
+    assert config.prior is not None
+    try:
+        model = load(config.prior.autoencoder)
+    except Mistake as mistake:
+        raise Mistake(f"prior.autoencoder: {mistake}") from None
+    if not isinstance(model, VQVAE):
+        raise Mistake(f"prior.autoencoder: {config.prior.autoencoder}: the run of a {type(model).__name__}, no VQVAE")
+    if model.image_shape != image_shape(config):
+        own, other = ("x".join(map(str, shape)) for shape in (model.image_shape, image_shape(config)))
+        raise Mistake(f"prior.autoencoder: {config.prior.autoencoder}: is for images of {own}, not {other}")
+    if model.config != getattr(config.model, "autoencoder", None):
+        raise Mistake(f"prior.autoencoder: {config.prior.autoencoder}: another VQ-VAE than model.autoencoder says")
+    return model

@@ -1,0 +1,107 @@
+"""Studies and classifiers: what is read from several files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vaegan.errors import Mistake
+from vaegan.wording import word
+
+from .explaining import nearest
+from .models import AutoencoderConfig, ClassifierConfig, VQVAEConfig
+from .reading import check, find, load_config, merge, parse_overrides, read_tree, recipes, with_autoencoder
+from .schema import FOLDER, Config, StudyConfig
+
+FEATURES = "/features"
+"""What the recipe of a set's classifier is called after the set."""
+
+
+def load_features_config(name: str, overrides: Sequence[str] = (), beside: Path | None = None) -> tuple[str, Config]:
+    """The config of a set's classifier, and what it is to be called.
+
+    Args:
+        name: A set that has a recipe for it (``digits``), or a config file or recipe.
+        overrides: As of `load_config`.
+        beside: As of `find`.
+
+    Raises:
+        Mistake: The file, an override or a setting is wrong, or it is another family's.
+    """
+    sets = [recipe.removesuffix(FEATURES) for recipe in recipes() if recipe.endswith(FEATURES)]
+    given = name + FEATURES if name in sets and not Path(name).is_file() else name
+    if not Path(given).exists() and given not in recipes() and not (beside and (beside / given).is_file()):
+        raise Mistake(
+            f"{word(name)}: neither a config file nor a set with a recipe for this{nearest(name, sets)};"
+            f" allowed: {' | '.join(sets)}"
+        )
+    config = load_config(given, overrides, beside)
+    if not isinstance(config.model, ClassifierConfig):
+        raise Mistake(f"{name}: model.family={config.model.family}: no classifier; use `vaegan train {name}`")
+    return given.removesuffix(FEATURES), config
+
+
+def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, dict[str, Config]]:
+    """A study and the config of each of its variants (with the study's first seed).
+
+    Settings that a run has (``train.steps=10``) go to every variant, others (``seeds=[0,1]``) to the study.
+
+    Raises:
+        Mistake: A file, an override or a setting is wrong.
+    """
+    path = find(str(name))
+    tree = read_tree(path)
+    if "variants" not in tree:
+        raise Mistake(f"{name}: this is one run, not a study; use `vaegan train {name}`")
+    given = parse_overrides(overrides)
+    shared = {key: given.pop(key) for key in list(given) if key in Config.model_fields and key != "seed"}
+    study = check(StudyConfig, merge(merge(tree, given), {"shared": shared} if shared else {}), str(name))
+    configs: dict[str, Config] = {}
+    for row, variant in study.variants.items():
+        recipe = find(variant.recipe, beside=path.parent)
+        layers, where = merge(merge(read_tree(recipe), variant.set), study.shared), f"variants.{row} ({variant.recipe})"
+        if variant.prior is not None:
+            layers = merge(layers, _over(variant.prior, configs, f"{name}: {where}"))
+        layers = with_autoencoder(merge(layers, {"seed": study.seeds[0]}))
+        configs[row] = check(Config, layers, f"{name}: {where}")
+        if not isinstance(configs[row].model, AutoencoderConfig):
+            raise Mistake(f"{name}: {where}: model.family={configs[row].model.family}: a study compares autoencoders")
+    return study, configs
+
+
+def load_study_features(name: str | Path, study: StudyConfig, variant: Config) -> tuple[str, Config] | None:
+    """The classifier that a study names, and what it is to be called; None: it names none.
+
+    It has the images of a variant, and is tracked as that is.
+
+    Args:
+        name: The study's file or recipe.
+        study: As it was read.
+        variant: The config of one of its variants.
+
+    Raises:
+        Mistake: As of `load_features_config`.
+    """
+    if study.features is None:
+        return None
+    try:
+        given, config = load_features_config(study.features, beside=find(str(name)).parent)
+    except Mistake as mistake:
+        raise Mistake(
+            f"{name}: features: {mistake}; a classifier that is trained already is named by evaluate.features"
+        ) from None
+    file, name = name, Path(given).stem
+    if not FOLDER.fullmatch(name):
+        raise Mistake(f"{file}: features: {word(given)}: its name becomes a folder; use letters, digits, '-' and '_'")
+    track = variant.track.model_copy(update={"group": variant.track.group or study.title, "name": f"features-{name}"})
+    return name, config.model_copy(update={"data": variant.data, "track": track})
+
+
+def _over(variant: str, before: Mapping[str, Config], where: str) -> dict[str, object]:
+    """Settings of a prior over the codes of another variant's run of the same seed.
+
+    Raises:
+        Mistake: No such variant comes before it, or it is no VQ-VAE.
+    """
+    own = before[variant].model if variant in before else None
+    if not isinstance(own, VQVAEConfig):
+        raise Mistake(f"{where}: prior: {word(variant)}: no variant of family vqvae before this one")
+    return {"model": {"autoencoder": own.model_dump(mode="json")}, "prior": {"autoencoder": variant}}

@@ -1,0 +1,77 @@
+"""A VQ-VAE that can be sampled: a gated PixelCNN over its codes (van den Oord et al. 2016; 2017, section 4.1)."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vaegan.config.models import PixelCNNConfig
+from vaegan.networks import initialise
+from vaegan.networks.gated import GatedPixelCNN
+from vaegan.randomness import generator
+
+from .autoencoder import Autoencoder
+from .model import autocast
+from .posterior import Posterior
+from .vqvae import VQVAE
+
+
+class PixelCNNOutput(NamedTuple):
+    """One training forward of N images; g is the side of the grid."""
+
+    indices: Tensor
+    """The entries that stand for each image, int64, shape (N, g, g)."""
+    logits: Tensor
+    """What the prior expected at each place, shape (N, K, g, g)."""
+
+
+class PixelCNN(Autoencoder):
+    """E and G of a frozen VQ-VAE, and p(codes) in place of its uniform prior.
+
+    Args:
+        config: The `model` section of a run's config, with the VQ-VAE's.
+        image_shape: (C, S, S) of the images.
+        seed: Root of the initial weights.
+    """
+
+    config: PixelCNNConfig
+
+    def __init__(self, config: PixelCNNConfig, image_shape: tuple[int, int, int], seed: int) -> None:
+        super().__init__(config, image_shape)
+        assert config.autoencoder is not None
+        self.autoencoder = VQVAE(config.autoencoder, image_shape, seed).requires_grad_(False)
+        self.prior = GatedPixelCNN(config.autoencoder.codes, config.width, config.depth, config.reach)
+        initialise(self.prior, seed, "prior")
+
+    def encode(self, images: Tensor) -> Posterior:
+        """As the VQ-VAE."""
+        return self.autoencoder.encode(images)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """As the VQ-VAE."""
+        return self.autoencoder.decode(codes)
+
+    def indices(self, images: Tensor) -> Tensor:
+        """As the VQ-VAE."""
+        return self.autoencoder.indices(images)
+
+    def surprise(self, indices: Tensor) -> Tensor:
+        """-log p of the codes of each image, int64 (N, g, g) => nats (N,)."""
+        return F.cross_entropy(self.prior(indices), indices, reduction="none").flatten(1).sum(1)
+
+    def prior_codes(self, start: int, stop: int, seed: int) -> Tensor:
+        """As of `Autoencoder`; one is drawn after the other place by place, all of them at once."""
+        side = self.autoencoder.side
+        uniform = torch.empty(max(0, stop - start), side, side)
+        for row, index in enumerate(range(start, stop)):
+            uniform[row] = torch.rand(side, side, generator=generator(seed, "codes", index))
+        return self.autoencoder.embed(self.prior.draw(uniform))
+
+    def forward(self, images: Tensor, arithmetic: torch.dtype | None = None) -> PixelCNNOutput:
+        """Encode images (N, C, S, S) in [-1, 1] and foretell their codes; ``arithmetic`` as `autocast`."""
+        with torch.no_grad():
+            indices = self.indices(images)
+        with autocast(images, arithmetic):
+            logits = self.prior(indices)
+        return PixelCNNOutput(indices, logits.to(images.dtype))
