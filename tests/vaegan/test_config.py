@@ -1,5 +1,6 @@
 """Configs: what is read, what is refused and in which words."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from vaegan.config.schema import StudyConfig
 from vaegan.errors import Mistake
 from vaegan.trainers.plan import plan
 
+FAMILIES = "ae | vae | vqvae | pixelcnn | vaegan | classifier"
 RUN = {
     "model": {"family": "vae", "network": "mlp", "width": 8, "latent_size": 2},
     "data": {"source": "digits", "image_size": 8, "channels": 1},
@@ -39,13 +41,17 @@ def test_shipped_recipes_load_and_can_be_built(name):
     first = recipes()[name].read_text().splitlines()[0]
     assert first.startswith("# ") and "TODO" not in first
     overrides = ["data.root=somewhere"] if name.startswith("folder") else []
+    if name.endswith("/pixelcnn"):
+        set_, _ = name.split("/")
+        own = load_config(f"{set_}/vqvae", overrides).model_dump(mode="json")["model"]
+        overrides += [f"model.autoencoder={json.dumps(own)}", "prior.autoencoder=runs/vqvae"]
     if "variants" in read_tree(recipes()[name]):
         _, configs = load_study(name, overrides)
     else:
         configs = {name: load_config(name, overrides)}
     for config in configs.values():
         planned = plan(config).parameters
-        assert min(planned.values()) > 0 and ("decoder" in planned) != name.endswith("/features")
+        assert min(planned.values()) > 0 and ("decoder" in planned) != name.endswith(("/features", "/pixelcnn"))
 
 
 @pytest.mark.parametrize("tree", [RUN, VAEGAN, CLASSIFIER, {**RUN, "model": {"family": "ae"}}])
@@ -95,9 +101,9 @@ def test_words_are_read_as_yaml_1_2(text, value):
         ("train.wandb=offline", 'train.wandb: unknown key (given "offline"); did you mean track.wandb?'),
         ("model.classes=two", "model.classes: unknown key of family vae"),
         ("model.discriminator.classes=two", "model.discriminator: unknown key of family vae"),
-        ("model.family=vee", 'model.family: got "vee"; did you mean vae?; allowed: ae | vae | vaegan | classifier'),
-        ("model.family=[1]", "model.family: got [1]; allowed: ae | vae | vaegan | classifier"),
-        ("model=null", "model: got null; allowed: mapping with `family: ae | vae | vaegan | classifier`"),
+        ("model.family=vee", f'model.family: got "vee"; did you mean vae?; allowed: {FAMILIES}'),
+        ("model.family=[1]", f"model.family: got [1]; allowed: {FAMILIES}"),
+        ("model=null", f"model: got null; allowed: mapping with `family: {FAMILIES}`"),
         ("model={}", None),
         ("data=3", "data: got 3; allowed: mapping of source, root,"),
         ("data.image_size=12", "data.image_size: got 12; allowed: integer >= 8, <= 256, multiple of 8"),
@@ -174,7 +180,7 @@ def test_two_settings_that_cannot_go_together(write):
         ("a: &a [x,x]\nb: &b [*a,*a]\n", "aliases are not read"),
         ("model: !!python/object/apply:os.system ['touch pwned']", "only plain values are read (line 1)"),
         ("model: {family: vae}", "data: missing; allowed: mapping of source,"),
-        ("model: {width: 8}\ndata: {}\ntrain: {}", "model.family: missing; allowed: ae | vae | vaegan | classifier"),
+        ("model: {width: 8}\ndata: {}\ntrain: {}", f"model.family: missing; allowed: {FAMILIES}"),
         ("#" * 300_000, "File too large: more than 262,144 bytes"),
         ("seed: !!int 0x" + "f" * 5000, "not YAML: invalid literal"),
         ("!!merge x: {seed: 1}", "a key must be a word (line 1)"),

@@ -36,10 +36,15 @@ SYNTHETIC: tuple[Source, ...] = ("photos", "shapes")
 """The sources whose number of images is chosen, not given."""
 
 
-def _absolute(path: Path) -> Path:
-    if "\0" in str(path):
-        raise ValueError("a path cannot hold a null character")
-    return Path(os.path.expanduser(path)).absolute()
+def _absolute(key: str) -> AfterValidator:
+    """Makes a path absolute; ``key`` is the setting's, for messages."""
+
+    def absolute(path: Path) -> Path:
+        if "\0" in str(path):
+            raise ValueError(f"{key}: a path cannot hold a null character")
+        return Path(os.path.expanduser(path)).absolute()
+
+    return AfterValidator(absolute)
 
 
 class DataConfig(Section):
@@ -48,7 +53,7 @@ class DataConfig(Section):
     source: Source
     """`digits`, `photos` and `shapes` are embedded; `folder` is any tree of image files under `root`;
     the rest are read by torchvision's formats under `root`."""
-    root: Annotated[Path, AfterValidator(_absolute)] | None = None
+    root: Annotated[Path, _absolute("data.root")] | None = None
     """Folder of the images (`folder`), or folder that holds or receives the set (`mnist`, ...; None: `data`
     in the working folder). The embedded sets take none."""
     image_size: Side
@@ -190,7 +195,7 @@ class TrackConfig(Section):
 class PriorConfig(Section):
     """What a prior is trained over."""
 
-    autoencoder: Annotated[Path, AfterValidator(_absolute)]
+    autoencoder: Annotated[Path, _absolute("prior.autoencoder")]
     """Run folder of the finished VQ-VAE."""
 
 
