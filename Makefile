@@ -18,7 +18,7 @@ demo: $(VENV)/.installed
 	$(BIN)/vaegan compare configs/quickstart.yaml --output runs/quickstart
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m "not long"
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m long
