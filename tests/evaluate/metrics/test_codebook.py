@@ -1,0 +1,64 @@
+"""How a codebook is used, and what its codes cost."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from vaegan.config.schema import EvaluateConfig
+from vaegan.data import open_data
+from vaegan.evaluate.runner import evaluate
+from vaegan.images import to_float
+from vaegan.losses.quantisation import perplexity, usage
+from vaegan.models import VQVAE, PixelCNN
+from vaegan.runs import load
+from vaegan.trainers import train
+
+from ...tiny import tiny, vqvae_run
+from ..controls import split_of
+
+CONFIG = EvaluateConfig(metrics=("psnr", "codebook", "elbo", "gap"), batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def prior(tmp_path_factory: pytest.TempPathFactory) -> PixelCNN:
+    config = tiny("pixelcnn")
+    model = load(train(config, tmp_path_factory.mktemp("runs") / "prior", open_data(config.data)).path)
+    assert isinstance(model, PixelCNN)
+    return model
+
+
+def test_a_codebook_is_counted_over_all_places_of_all_images(digits: Tensor) -> None:
+    model = load(vqvae_run())
+    assert isinstance(model, VQVAE)
+    found = evaluate(model, split_of(digits[:50]), CONFIG, split="test", seed=0)
+    with torch.no_grad():
+        counts = torch.bincount(model.indices(to_float(digits[:50])).flatten(), minlength=8)
+    assert found.metrics.pop("reconstruction/psnr") > 5
+    assert found.metrics == {
+        "codebook/perplexity": pytest.approx(perplexity(counts)),
+        "codebook/usage": usage(counts),
+        "rate": pytest.approx(4 * math.log2(8)),
+    }, "it has no prior, and so neither bound nor gap"
+    assert found.protocol["samples"] == 0
+
+
+def test_a_priors_rate_is_its_surprise(prior: PixelCNN, digits: Tensor) -> None:
+    found = evaluate(prior, split_of(digits[:50]), CONFIG, split="test", seed=0)
+    with torch.no_grad():
+        indices = prior.indices(to_float(digits[:50]))
+        shares = prior.prior(indices).softmax(1)
+        own = shares.gather(1, indices[:, None]).log2().sum((1, 2, 3))
+    assert found.metrics["rate"] == pytest.approx(-own.mean().item(), rel=1e-5)
+    assert found.metrics["rate"] != pytest.approx(4 * math.log2(8), rel=1e-3)
+
+
+def test_samples_are_decoded_entries_and_each_is_its_own(prior: PixelCNN, tmp_path: Path) -> None:
+    codes = prior.prior_codes(0, 20, seed=1)
+    assert torch.equal(torch.cat([prior.prior_codes(0, 7, 1), prior.prior_codes(7, 20, 1)]), codes)
+    entries = codes.unflatten(1, (4, 2, 2)).movedim(1, -1).reshape(-1, 4)
+    known = (entries[:, None] == prior.autoencoder.codebook).all(2).any(1)
+    assert known.all() and len(entries.unique(dim=0)) > 4
+    assert prior.sample(3).shape == (3, 1, 8, 8)
