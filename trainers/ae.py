@@ -1,11 +1,14 @@
-"""The autoencoder's training step: the mean squared error."""
+"""The autoencoder's training step: the mean squared error, of a denoising one from images with noise."""
+
+from collections.abc import Mapping
 
 from torch import nn
 
+from vaegan.config.models import AEConfig
 from vaegan.config.schema import Config
 from vaegan.models import build_model
 
-from .step import Backward, Batch, Networks, Report, image_shape
+from .step import Backward, Batch, Networks, Report, family_config, image_shape
 
 
 def build(config: Config) -> dict[str, nn.Module]:
@@ -13,9 +16,17 @@ def build(config: Config) -> dict[str, nn.Module]:
     return {"autoencoder": build_model(config.model, image_shape(config), config.seed)}
 
 
+def noise(config: Config) -> Mapping[str, tuple[int, ...]]:
+    """What a denoising autoencoder's images are spoilt with."""
+    return {"denoising": image_shape(config)} if family_config(config, AEConfig).denoising else {}
+
+
 def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
-    """mean (x - x')^2."""
-    out = networks["autoencoder"](batch.images, batch.arithmetic)
+    """mean (x - x')^2, where x' is made of x, or of x with noise (Vincent et al. 2008, eq. 5)."""
+    shown, amount = batch.images, family_config(config, AEConfig).denoising
+    if amount:
+        shown = shown + amount * batch.noise["denoising"]
+    out = networks["autoencoder"](shown, batch.arithmetic)
     error = (batch.images - out.reconstruction).square().mean()
     backward(error)
     return Report({"loss/reconstruction": error.detach()})

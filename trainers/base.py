@@ -29,7 +29,7 @@ from .state import State, build_state, restore
 from .step import Batch, Family, Report
 
 FAMILIES: Mapping[str, Family] = {
-    "ae": Family(ae.build, ae.step),
+    "ae": Family(ae.build, ae.step, ae.noise),
     "vae": Family(vae.build, vae.step, vae.noise),
     "pixelcnn": Family(pixelcnn.build, pixelcnn.step, check=pixelcnn.check, start=pixelcnn.start),
     "vqvae": Family(vqvae.build, vqvae.step, start=vqvae.start, follow=vqvae.follow),

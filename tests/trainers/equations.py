@@ -82,7 +82,8 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
 
     encoder, decoder = networks["autoencoder"].encoder, networks["autoencoder"].decoder
     if model.family == "ae":
-        error = ((x - decoder(encoder(x))) ** 2).sum() / (count * pixels)
+        shown = x + model.denoising * batch.noise["denoising"] if model.denoising else x
+        error = ((x - decoder(encoder(shown))) ** 2).sum() / (count * pixels)
         return {name: {"error": gradient(error, name)} for name in ("encoder", "decoder")}
 
     if model.family == "vqvae":

@@ -46,6 +46,17 @@ def test_each_network_gets_the_gradient_of_its_equation(name: str, network: str)
         assert {key for key, gradients in terms.items() if norm(gradients) > 1e-7 * norm(whole)} == EXPECTED[name][part]
 
 
+def test_a_denoising_autoencoder_sees_noise_and_gives_back_images_without() -> None:
+    config = tiny("ae", "model.denoising=0.3")
+    networks, batch = networks_of(config), batch_of(config)
+    found, _ = taken(config, networks, batch)
+    for part, terms in oracle(config, networks, batch).items():
+        wrong = norm([a - b for a, b in zip(found[part], terms["error"], strict=True)])
+        assert wrong < 1e-10 * norm(terms["error"])
+    clean, _ = taken(tiny("ae"), networks, batch)
+    assert norm([a - b for a, b in zip(found["encoder"], clean["encoder"], strict=True)]) > 0.01
+
+
 @pytest.mark.parametrize("name", ["vaegan2", "vaegan3"])
 def test_steps_between_two_penalties_have_none(name: str) -> None:
     config = tiny(name)

@@ -32,6 +32,9 @@ class AEConfig(VectorConfig):
 
     family: Literal["ae"] = "ae"
     """The kind of model."""
+    denoising: Weight = 0.0
+    """Standard deviation, in units of the [-1, 1] pixel range, of the noise on the images that the encoder is shown
+    while it is trained to give them back without it (Vincent et al. 2008, section 2.3); 0: none."""
 
 
 class VAEConfig(VectorConfig):
