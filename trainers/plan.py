@@ -22,7 +22,7 @@ class Plan:
     weight_bytes: int
     """Weights of all networks, and the averaged copy of the model's."""
     optimizer_bytes: int
-    """Adam's two averages of each trained number."""
+    """What the optimizer averages for each trained number: adam two things, rmsprop one."""
     images_per_process: int
     """Images of each optimizer step on each of the processes."""
 
@@ -46,7 +46,8 @@ def plan(config: Config, processes: int = 1) -> Plan:
     parameters |= {name: count(networks[name]) for name in others}
     size = torch.empty((), dtype=getattr(torch, config.train.dtype)).element_size()
     trained, averaged = sum(parameters.values()), sum(parameters[name] for name in own)
-    return Plan(parameters, size * (trained + averaged), 2 * size * trained, part.stop - part.start)
+    kept = {"adam": 2, "rmsprop": 1}[config.train.optimizer]
+    return Plan(parameters, size * (trained + averaged), kept * size * trained, part.stop - part.start)
 
 
 def show(planned: Plan, console: Console) -> None:

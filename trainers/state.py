@@ -1,7 +1,7 @@
 """All that training changes, and how it gets into a checkpoint and out of it."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from vaegan.checkpoints import Checkpoint
-from vaegan.config.schema import Config
+from vaegan.config.schema import Config, TrainConfig
 from vaegan.errors import Mistake
 from vaegan.models import Model
 from vaegan.wording import one_line, shown, word
@@ -52,6 +52,17 @@ class State:
         return all(bool(weights.isfinite().all()) for own in self.parameters.values() for weights in own)
 
 
+OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], TrainConfig], torch.optim.Optimizer]] = {
+    "adam": lambda own, config: torch.optim.Adam(own, config.learning_rate, config.betas),
+    "rmsprop": lambda own, config: torch.optim.RMSprop(own, config.learning_rate, alpha=config.betas[1]),
+}
+MOMENTS: Mapping[type[torch.optim.Optimizer], tuple[str, ...]] = {
+    torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.RMSprop: ("step", "square_avg"),
+}
+"""What an optimizer keeps of each parameter."""
+
+
 def build_state(config: Config, family: Family, accelerator: Accelerator) -> State:
     """Networks with their initial weights on this process's device, and their optimizers."""
     dtype = getattr(torch, config.train.dtype)
@@ -63,10 +74,7 @@ def build_state(config: Config, family: Family, accelerator: Accelerator) -> Sta
     assert isinstance(average, Model)
     prepared = {name: accelerator.prepare_model(network) for name, network in networks.items()}
     parameters = {name: [own for _, own in trained(network)] for name, network in networks.items()}
-    optimizers: dict[str, torch.optim.Optimizer] = {
-        name: torch.optim.Adam(own, lr=config.train.learning_rate, betas=config.train.betas)
-        for name, own in parameters.items()
-    }
+    optimizers = {name: OPTIMIZERS[config.train.optimizer](own, config.train) for name, own in parameters.items()}
     return State(networks, prepared, optimizers, parameters, average)
 
 
@@ -119,7 +127,7 @@ def _see_that_it_fits(state: State, checkpoint: Checkpoint, accelerator: Acceler
         moments = {
             f"{key}/{moment}": parameter if moment != "step" else torch.zeros(())
             for key, parameter in trained(network)
-            for moment in ("step", "exp_avg", "exp_avg_sq")
+            for moment in MOMENTS[type(state.optimizers[name])]
         }
         found = checkpoint.tensors[f"{name}.optimizer"]
         if found:  # there are none before the first update

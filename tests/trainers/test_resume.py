@@ -204,3 +204,14 @@ def test_another_config_or_other_images_cannot_be_resumed(tmp_path: Path, data: 
     others = Data(data.train, data.validation, data.test, data.classes, "0" * 32)
     with pytest.raises(Mistake, match="no longer those"):
         train(config, folder, others, resume=True)
+
+
+def test_another_optimizer_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, data: Data) -> None:
+    words = ("train.optimizer=rmsprop", "train.checkpoint_every=3")
+    train(tiny("vaegan2", *words, "train.steps=6"), tmp_path / "whole", data)
+    train(tiny("vaegan2", *words, "train.steps=3"), tmp_path / "parts", data)
+    train(tiny("vaegan2", *words, "train.steps=6"), tmp_path / "parts", data, resume=True, extend=True)
+    whole, parts = (flat(last(tmp_path / name)) for name in ("whole", "parts"))
+    assert same_bits(whole, parts)
+    moments = {key.rpartition("/")[2] for key in whole if ".optimizer/" in key}
+    assert moments == {"step", "square_avg"}

@@ -114,11 +114,13 @@ class TrainConfig(Section):
     dtype: Literal["float32", "float64"] = "float32"
     """Type of weights and images; float64 is for tests of exactness."""
     learning_rate: Positive = 1e-3
-    """Adam's step size for encoder and decoder."""
+    """The optimizer's step size for encoder and decoder."""
     discriminator_learning_rate: Positive | None = None
-    """Adam's step size for the discriminator; None: `learning_rate`."""
+    """The optimizer's step size for the discriminator; None: `learning_rate`."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.99)
-    """Adam's averaging of the gradient and of its square."""
+    """Averaging of the gradient and of its square; rmsprop knows the second alone."""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """`adam` (Kingma & Ba 2015), or `rmsprop` (Tieleman & Hinton 2012), as Larsen et al. 2016 trained."""
     warmup_steps: Steps = 0
     """Steps over which the learning rates rise linearly from 0."""
     decay: Literal["constant", "cosine"] = "constant"
