@@ -13,11 +13,14 @@ from vaegan.losses.adversarial import (
     GENERATED,
     REAL,
     RECONSTRUCTED,
+    class_logits,
     classification_loss,
     feature_distance,
+    hinge_loss,
     predicted_counts,
     r1_penalty,
     realness,
+    relativistic_loss,
 )
 from vaegan.losses.divergence import frechet_standard_normal, kl_standard_normal, mmd_imq, with_free_bits
 from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD, gaussian_nll, laplace_nll
@@ -214,3 +217,32 @@ def test_a_loss_of_an_image_does_not_depend_on_its_neighbours(loss: str) -> None
         }[loss]()
 
     torch.testing.assert_close(value(a, b), torch.cat([value(a[i : i + 1], b[i : i + 1]) for i in range(8)]))
+
+
+def test_the_hinge_asks_for_a_margin_and_no_more() -> None:
+    logits = torch.tensor([[2.0], [0.5], [-3.0]], requires_grad=True)
+    assert hinge_loss(logits, REAL).tolist() == [0, 0.5, 4]
+    assert hinge_loss(logits, GENERATED).tolist() == hinge_loss(logits, RECONSTRUCTED).tolist() == [3, 1.5, 0]
+    (slope,) = torch.autograd.grad(hinge_loss(logits, REAL).sum(), logits)
+    assert slope[:, 0].tolist() == [0, -1, -1]
+
+
+def test_the_relativistic_game_knows_only_differences() -> None:
+    real, reconstructed, generated = (draw(7, 2, seed=seed) for seed in range(3))
+    found = relativistic_loss(real, reconstructed, generated)
+    pairs = ((real, reconstructed, 0), (real, generated, 0), (reconstructed, generated, 1))
+    expected = sum(-torch.log(torch.sigmoid(a[:, k] - b[:, k])) for a, b, k in pairs) / 3
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    shifted = (each + torch.tensor([3.0, -5.0]) for each in (real, reconstructed, generated))
+    torch.testing.assert_close(relativistic_loss(*shifted), found, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(relativistic_loss(real, real, real), torch.full((7,), math.log(2)).double())
+    mirrored = relativistic_loss(-real, -reconstructed, -generated)
+    logits = [(a[:, k] - b[:, k]) for a, b, k in pairs]
+    torch.testing.assert_close(mirrored - found, torch.stack(logits).mean(0), rtol=1e-9, atol=1e-9)
+
+
+def test_scores_are_logits_of_the_three_classes() -> None:
+    """Whoever is real has the highest realness; of fakes p says which."""
+    scores = torch.tensor([[2.0, 0.3], [-1.0, 0.5], [-1.0, -0.5]])
+    assert class_logits(scores).argmax(1).tolist() == [REAL, RECONSTRUCTED, GENERATED]
+    assert class_logits(scores)[1].tolist() == [-1, 1.5, 0.5]

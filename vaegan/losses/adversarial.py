@@ -41,6 +41,51 @@ def classification_loss(logits: Tensor, origin: int) -> Tensor:
     return -F.log_softmax(logits, dim=1)[:, origin]
 
 
+def hinge_loss(logits: Tensor, origin: int) -> Tensor:
+    """max(0, 1 - D) of real and max(0, 1 + D) of other images (Lim & Ye 2017; Miyato et al. 2018, eq. 16).
+
+    The generator minimises -D of its fakes (eq. 17), which is `realness` with the sign turned.
+
+    Args:
+        logits: Shape (N, 1).
+        origin: As of `classification_loss`.
+
+    Returns:
+        Shape (N,).
+    """
+    return F.relu(1 - logits[:, 0] if origin == REAL else 1 + logits[:, 0])
+
+
+def relativistic_loss(real: Tensor, reconstructed: Tensor, generated: Tensor) -> Tensor:
+    """What the discriminator minimises of triples: each image should score above another, and not above a bound.
+
+    softplus(-d), a mean over three differences d of scores: of realness r between a real image and its own
+    reconstruction, and between it and a generated image, and of p, posterior against prior, between the reconstructed
+    and the generated one (Jolicoeur-Martineau 2019, the pairing of Huang et al. 2024 for three kinds of images). The
+    generator minimises the same of the mirrored differences: `relativistic_loss` of the scores with the sign turned.
+
+    Args:
+        real: Scores (r, p), shape (N, 2).
+        reconstructed: Those of the reconstructions of the same images.
+        generated: Those of as many generated images.
+
+    Returns:
+        Nats, shape (N,); log 2 where nothing is told apart.
+    """
+    differences = (
+        real[:, 0] - reconstructed[:, 0],
+        real[:, 0] - generated[:, 0],
+        reconstructed[:, 1] - generated[:, 1],
+    )
+    return torch.stack([F.softplus(-each) for each in differences]).mean(0)
+
+
+def class_logits(scores: Tensor) -> Tensor:
+    """Scores (r, p) of shape (N, 2) as logits of real, reconstructed, generated: (r, -r + p, -r - p)."""
+    realness, posterior = scores.unbind(1)
+    return torch.stack([realness, posterior - realness, -realness - posterior], 1)
+
+
 def realness(logits: Tensor) -> Tensor:
     """Log-odds that the image is real, shape (N,): the logit, or l_real - logsumexp(l_rec, l_gen)."""
     if logits.shape[1] == 1:
