@@ -5,12 +5,12 @@ from torch import nn
 from vaegan.config.schema import Config
 from vaegan.models import build_model
 
-from .step import Backward, Batch, Networks, Report, image_shape
+from .step import Backward, Batch, Networks, Report
 
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The autoencoder alone."""
-    return {"autoencoder": build_model(config.model, image_shape(config), config.seed)}
+    return {"autoencoder": build_model(config.model, config.data.image_shape, config.seed)}
 
 
 def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:

@@ -60,11 +60,6 @@ class Family:
     """See that it can learn from these images; a Mistake, alike on all processes, where it cannot."""
 
 
-def image_shape(config: Config) -> tuple[int, int, int]:
-    """(C, S, S) of a run's images."""
-    return config.data.channels, config.data.image_size, config.data.image_size
-
-
 def family_config(config: Config, kind: type[Kind]) -> Kind:
     """The `model` section as the family's own type."""
     assert isinstance(config.model, kind)
