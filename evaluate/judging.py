@@ -31,7 +31,7 @@ from .comparing.comparison import Judged
 from .controls import CONTROLS, Distorted
 from .evaluation import Evaluation, read_evaluation, write_evaluation
 from .metrics.extractors import INCEPTION
-from .runner import OF_SETS, device, evaluate, versions
+from .runner import device, evaluate, feature_network, versions
 
 
 def judge(run: Run, config: Config, data: Data, console: Console) -> Judged:
@@ -215,15 +215,14 @@ def known_evaluation(run: Run, origin: Mapping[str, Any]) -> Evaluation | None:
 
 def feature_weights(config: EvaluateConfig) -> str | None:
     """What tells the network of `evaluate.features` from others; None: it is not used."""
-    if not OF_SETS & set(config.metrics):
-        return None
-    if config.features == INCEPTION:
-        return INCEPTION
+    network = feature_network(config)
+    if network is None or network == INCEPTION:
+        return network
     try:
-        return digest(Run(Path(config.features)).model_folder / WEIGHTS)
+        return digest(Run(Path(network)).model_folder / WEIGHTS)
     except OSError as error:
         raise Mistake(
-            f"evaluate.features: {config.features}: no run of `vaegan train-features` ({reason(error)});"
+            f"evaluate.features: {network}: no run of `vaegan train-features` ({reason(error)});"
             " name one, as with --features"
         ) from None
 

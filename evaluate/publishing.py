@@ -12,7 +12,7 @@ from vaegan.images import to_float, to_picture, to_uint8
 from vaegan.runs import load
 
 from .comparing.comparison import Comparison
-from .report.tables import CONTROLS, EFFECTS, FINDINGS, RUNS
+from .report.tables import TABLES
 
 IMAGES = 8
 """Rows of each variant."""
@@ -52,7 +52,7 @@ def publish(comparison: Comparison, data: Data, folder: Path, start: Publish) ->
     publisher.table("comparison", *comparison.table())
     publisher.table("sentences", ["sentence"], [[sentence] for sentence in comparison.sentences()])
     publisher.table("images", ["variant", "real", "reconstruction", "sample"], image_rows(comparison, data))
-    files = [folder / name for name in ("report.html", "comparison.json", RUNS, FINDINGS, EFFECTS, CONTROLS)]
+    files = [folder / name for name in ("report.html", "comparison.json", *TABLES)]
     publisher.keep(files, f"{folder.absolute().name}-comparison")
     publisher.finish()
 

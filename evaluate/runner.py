@@ -164,8 +164,12 @@ def see_metrics(config: Config) -> None:
     Raises:
         Mistake: As `make_metrics`.
     """
-    shape = config.data.channels, config.data.image_size, config.data.image_size
-    make_metrics(config.evaluate, config.model, shape, config.seed, None, None, lambda _: None)
+    make_metrics(config.evaluate, config.model, config.data.image_shape, config.seed, None, None, lambda _: None)
+
+
+def feature_network(config: EvaluateConfig) -> str | None:
+    """The network in whose features sets of images are compared, as `evaluate.features` has it; None: they are not."""
+    return config.features if OF_SETS & set(config.metrics) else None
 
 
 def rounds(count: int, size: int) -> Iterator[tuple[range, int]]:

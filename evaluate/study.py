@@ -192,8 +192,10 @@ def train_classifier(name: str, config: Config, output: Path, data: Data, train:
         Mistake: They have no labels.
     """
     model = config.model.model_copy(update={"classes": max(2, len(data.classes))})
+    config, folder = config.model_copy(update={"model": model}), output / "features" / name
     try:
-        run = train_run(config.model_copy(update={"model": model}), output / "features" / name, data, train, console)
+        together(lambda: see_that_they_are({folder: config}))
+        run = train_run(config, folder, data, train, console)
     except Mistake as mistake:
         raise Mistake(f"features: {name}: {mistake}", mistake.everywhere) from None
     network = together(lambda: load_features(run.path)).to(device())
@@ -218,10 +220,9 @@ def train_run(config: Config, folder: Path, data: Data, train: Train, console: C
     """The finished run of a config: as it lies there, gone on with, or trained from the beginning.
 
     Raises:
-        Mistake: The folder holds a run of another config or of other images.
+        Mistake: The folder holds a run of other images.
     """
     run, name = Run(folder), f"{folder.parent.name}/{folder.name}"
-    together(lambda: see_that_they_are({folder: config}))
     if not run.finished:
         console.note(f"{name}: {'going on with it' if run.exists else 'training'}")
         return train(config, folder, data, True)

@@ -8,17 +8,17 @@ from vaegan.config.models import AEConfig
 from vaegan.config.schema import Config
 from vaegan.models import build_model
 
-from .step import Backward, Batch, Networks, Report, family_config, image_shape
+from .step import Backward, Batch, Networks, Report, family_config
 
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The autoencoder alone."""
-    return {"autoencoder": build_model(config.model, image_shape(config), config.seed)}
+    return {"autoencoder": build_model(config.model, config.data.image_shape, config.seed)}
 
 
 def noise(config: Config) -> Mapping[str, tuple[int, ...]]:
     """What a denoising autoencoder's images are spoilt with."""
-    return {"denoising": image_shape(config)} if family_config(config, AEConfig).denoising else {}
+    return {"denoising": config.data.image_shape} if family_config(config, AEConfig).denoising else {}
 
 
 def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:

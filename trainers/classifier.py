@@ -8,12 +8,12 @@ from vaegan.config.schema import Config
 from vaegan.data import Data
 from vaegan.models import build_model
 
-from .step import Backward, Batch, Networks, Report, family_config, image_shape
+from .step import Backward, Batch, Networks, Report, family_config
 
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The classifier alone."""
-    return {"classifier": build_model(config.model, image_shape(config), config.seed)}
+    return {"classifier": build_model(config.model, config.data.image_shape, config.seed)}
 
 
 def check(config: Config, data: Data) -> None:

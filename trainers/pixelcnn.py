@@ -12,12 +12,12 @@ from vaegan.models.vqvae import VQVAE
 from vaegan.processes import together
 from vaegan.runs import load
 
-from .step import Backward, Batch, Networks, Report, image_shape
+from .step import Backward, Batch, Networks, Report
 
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The frozen VQ-VAE and the prior, one model."""
-    return {"prior": build_model(config.model, image_shape(config), config.seed)}
+    return {"prior": build_model(config.model, config.data.image_shape, config.seed)}
 
 
 def check(config: Config, data: Data) -> None:
@@ -57,8 +57,8 @@ def autoencoder_of(config: Config) -> VQVAE:
         raise Mistake(f"prior.autoencoder: {mistake}") from None
     if not isinstance(model, VQVAE):
         raise Mistake(f"prior.autoencoder: {config.prior.autoencoder}: the run of a {type(model).__name__}, no VQVAE")
-    if model.image_shape != image_shape(config):
-        own, other = ("x".join(map(str, shape)) for shape in (model.image_shape, image_shape(config)))
+    if model.image_shape != config.data.image_shape:
+        own, other = ("x".join(map(str, shape)) for shape in (model.image_shape, config.data.image_shape))
         raise Mistake(f"prior.autoencoder: {config.prior.autoencoder}: is for images of {own}, not {other}")
     if model.config != getattr(config.model, "autoencoder", None):
         raise Mistake(f"prior.autoencoder: {config.prior.autoencoder}: another VQ-VAE than model.autoencoder says")

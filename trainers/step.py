@@ -68,11 +68,6 @@ class Family:
     """After an update, move what is not moved by gradients, by the step's `Report.sums` of all processes."""
 
 
-def image_shape(config: Config) -> tuple[int, int, int]:
-    """(C, S, S) of a run's images."""
-    return config.data.channels, config.data.image_size, config.data.image_size
-
-
 def family_config(config: Config, kind: type[Kind]) -> Kind:
     """The `model` section as the family's own type."""
     assert isinstance(config.model, kind)

@@ -10,12 +10,12 @@ from vaegan.losses.divergence import kl_standard_normal, with_free_bits
 from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD
 from vaegan.models import Posterior, build_model
 
-from .step import Backward, Batch, Networks, Report, family_config, image_shape
+from .step import Backward, Batch, Networks, Report, family_config
 
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The autoencoder alone."""
-    return {"autoencoder": build_model(config.model, image_shape(config), config.seed)}
+    return {"autoencoder": build_model(config.model, config.data.image_shape, config.seed)}
 
 
 def noise(config: Config) -> Mapping[str, tuple[int, ...]]:

@@ -26,14 +26,14 @@ from vaegan.models import build_model
 from vaegan.models.vaegan import build_discriminator
 
 from . import vae
-from .step import Backward, Batch, Networks, Report, family_config, frozen, image_shape
+from .step import Backward, Batch, Networks, Report, family_config, frozen
 from .vae import negative_elbo
 
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The autoencoder and the discriminator."""
     model = family_config(config, VAEGANConfig)
-    shape = image_shape(config)
+    shape = config.data.image_shape
     return {
         "autoencoder": build_model(model, shape, config.seed),
         "discriminator": build_discriminator(model, shape, config.seed),

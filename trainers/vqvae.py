@@ -16,7 +16,7 @@ from vaegan.processes import from_the_first
 from vaegan.randomness import derive, generator
 
 from .figures import CODEBOOK
-from .step import Backward, Batch, Networks, Report, family_config, image_shape
+from .step import Backward, Batch, Networks, Report, family_config
 
 PER_ENTRY = 32
 """Vectors that the first codebook's centres are found from, for each entry."""
@@ -26,7 +26,7 @@ IMAGES = 4096
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The autoencoder alone."""
-    return {"autoencoder": build_model(config.model, image_shape(config), config.seed)}
+    return {"autoencoder": build_model(config.model, config.data.image_shape, config.seed)}
 
 
 @torch.no_grad()

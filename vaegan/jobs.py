@@ -9,21 +9,16 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Lock
-from types import FrameType
 
 from .config import Config, dump
 from .console import Console
 from .errors import Failure, Interrupted, Mistake
-from .launching import LAUNCHER
+from .launching import LAUNCHER, LOOK, on_stop
 from .processes import cores, described, size
 from .runs import Run
 
 STOPPED = 130
 """Exit code of a training that was stopped and can be gone on with."""
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-"""What is passed on; a terminal that is closed asks as SIGTERM does."""
-LOOK = 0.2
-"""Seconds between two looks at whether all are done."""
 
 
 class Jobs:
@@ -61,12 +56,7 @@ class Jobs:
             Failure: One has failed; the others, begun before, were let end.
             Interrupted: All were asked to stop, and have written checkpoints.
         """
-        numbers = [number for name in SIGNALS if (number := getattr(signal, name, None)) is not None]
-        before = {
-            number: signal.signal(number, self._pass_on)
-            for number in numbers
-            if signal.getsignal(number) != signal.SIG_IGN  # as nohup has it
-        }
+        before = on_stop(self._pass_on)
         try:
             with tempfile.TemporaryDirectory() as configs, ThreadPoolExecutor(self.jobs) as threads:
                 begun = []
@@ -137,7 +127,7 @@ class Jobs:
             share["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(own))
         return share
 
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+    def _pass_on(self, number: signal.Signals) -> None:
         self.stopped = True
         for process in list(self.running.values()):
-            process.send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
+            process.send_signal(number)

@@ -6,10 +6,11 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psutil
 
@@ -18,6 +19,8 @@ from vaegan.processes import ECHO, cores, described
 
 LAUNCHER = "VAEGAN_LAUNCHER"
 """Environment variable in which the processes that are started find the id of the one that started them."""
+STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""What asks to stop; a terminal that is closed asks as SIGTERM does."""
 LOOK = 0.2
 """Seconds between two looks at what has been asked and at who is alive."""
 AT_ONCE = 5.0
@@ -40,19 +43,30 @@ def launch(processes: int, console: Console) -> NoReturn:
     os.environ[LAUNCHER] = str(os.getpid())
     asked: list[tuple[int, float]] = []
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.append((signal.SIGINT if number == signal.SIGINT else signal.SIGTERM, time.monotonic()))
-
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, ask)
+    on_stop(lambda number: asked.append((number, time.monotonic())))
     codes: list[int] = []
     # On a thread of its own, since torch's launcher, where it sees signals itself, kills what has not ended in 30 s.
     work = Thread(target=lambda: codes.append(_run(processes, console, asked)))
     work.start()
     _pass_on(asked, work)
     sys.exit(codes[0] if codes else 1)
+
+
+def on_stop(ask: Callable[[signal.Signals], None]) -> dict[signal.Signals, Any]:
+    """Hear of what asks this process to stop, except where it is ignored, as nohup has it.
+
+    Args:
+        ask: Is told SIGINT for Ctrl-C, and SIGTERM for SIGTERM or a terminal that is closed.
+
+    Returns:
+        How each signal was handled before.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        ask(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
+
+    numbers = [signal.Signals[name] for name in STOPS if name in signal.Signals.__members__]
+    return {each: signal.signal(each, handle) for each in numbers if signal.getsignal(each) != signal.SIG_IGN}
 
 
 def follow_the_launcher() -> None:

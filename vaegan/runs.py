@@ -152,8 +152,7 @@ class Exported(Section):
 
     def belongs_to(self, config: Config) -> bool:
         """Whether it is the model of a run with this config."""
-        shape = config.data.channels, config.data.image_size, config.data.image_size
-        return self.model == config.model and self.image_shape == shape
+        return self.model == config.model and self.image_shape == config.data.image_shape
 
 
 def load(path: str | Path) -> Autoencoder:
@@ -263,9 +262,7 @@ def load_discriminator(run: Run, notify: Callable[[str], None]) -> Discriminator
     checkpoint = load_latest(run.checkpoints, notify)
     if checkpoint is None:
         return None
-    network = build_discriminator(
-        config.model, (config.data.channels, config.data.image_size, config.data.image_size), config.seed
-    )
+    network = build_discriminator(config.model, config.data.image_shape, config.seed)
     network.to(getattr(torch, config.train.dtype), memory_format=torch.channels_last)  # type: ignore[call-overload]
     try:
         network.load_state_dict(checkpoint.tensors["discriminator"])

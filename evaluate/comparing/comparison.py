@@ -163,8 +163,8 @@ class Comparison:
     def sentences(self) -> list[str]:
         """The findings, the prices, what is not matched, and the condition, a line each."""
         prices = [f"{name} took {self.price(name)}." for name in self.names[1:]]
-        unmatched = [f"{sentence}." for sentence in self.unmatched]
-        return [*(f"{finding.sentence}." for finding in self.findings), *prices, *unmatched, self.condition()]
+        others = [f"{sentence}." for sentence in self.unmatched]
+        return [*(f"{finding.sentence}." for finding in self.findings), *prices, *others, self.condition()]
 
     def record(self) -> dict[str, Any]:
         """Everything as JSON knows it."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ..evaluation import Evaluation
 from ..figures import figure
-from .resampling import ENOUGH_SEEDS, Estimate, effect_size, estimate, holm, of_blocks
-from .verdict import Answer, Evidence, Kind, answer, compare_reconstructions, compare_samples
+from .resampling import ENOUGH_SEEDS, Estimate, effect_size, estimate, holm
+from .verdict import Answer, Evidence, Kind, answer, compare_reconstructions, compare_samples, difference_of_sets
 
 Evaluations = Mapping[str, Mapping[int, Evaluation]]
 """Of each variant, by seed; the first variant is the reference."""
@@ -138,10 +138,9 @@ def _effects(
 ) -> Iterator[tuple[str, Estimate, float | None]]:
     measured = set.intersection(*(set(each.scores) for each in (*candidate.values(), *reference.values())))
     for key in sorted(key for key in measured if not key.startswith("sharpness/")):
-        differences = [own.scores[key] - reference[seed].scores[key] for seed, own in candidate.items()]
         if figure(key).of_sets:
-            values = [own.metrics[key] - reference[seed].metrics[key] for seed, own in candidate.items()]
-            yield key, of_blocks(values, differences), None
+            yield key, difference_of_sets(candidate, reference, key), None
         else:
+            differences = [own.scores[key] - reference[seed].scores[key] for seed, own in candidate.items()]
             found = estimate([{"pairs/x": each[:, None]} for each in differences], lambda means: means["pairs/x"][:, 0])
             yield key, found, effect_size(differences)

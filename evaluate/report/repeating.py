@@ -12,7 +12,7 @@ import vaegan
 
 from ..comparing.comparison import Comparison
 from ..metrics.extractors import INCEPTION
-from ..runner import OF_SETS
+from ..runner import feature_network
 
 
 def commands(comparison: Comparison, name: str, folder: Path) -> str:
@@ -32,9 +32,8 @@ def feature_command(comparison: Comparison, folder: Path) -> str:
 
 def _network(comparison: Comparison, folder: Path) -> str:
     """The run of that classifier, in the study's folder; empty: there was none."""
-    asked = comparison.first.config.evaluate
-    used = OF_SETS & set(asked.metrics) and asked.features != INCEPTION
-    return shlex.quote(relpath(asked.features, folder)) if used else ""
+    network = feature_network(comparison.first.config.evaluate)
+    return "" if network in (None, INCEPTION) else shlex.quote(relpath(network, folder))
 
 
 def control_protocols(comparison: Comparison) -> str:

@@ -18,7 +18,7 @@ from .control_rows import ControlRows
 Cell = str | float | int | None
 """None, and what is not finite: an empty field."""
 
-RUNS, FINDINGS, EFFECTS, CONTROLS, CONFUSION = (
+TABLES = RUNS, FINDINGS, EFFECTS, CONTROLS, CONFUSION = (
     "figures.csv", "findings.csv", "effects.csv", "controls.csv", "confusion.csv",
 )  # fmt: skip
 

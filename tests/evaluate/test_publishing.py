@@ -50,6 +50,7 @@ def test_a_study_is_a_run_with_tables_images_and_files(tmp_path: Path) -> None:
     assert config_of(records)["track"]["group"] == "Tiny"
     (kept,) = [artifact for artifact in artifacts if artifact.type == "comparison"]
     assert {entry.path for entry in kept.manifest.contents} == {
-        "report.html", "comparison.json", "figures.csv", "findings.csv", "effects.csv", "controls.csv"
+        "report.html", "comparison.json", "figures.csv", "findings.csv", "effects.csv", "controls.csv",
+        "confusion.csv",
     }  # fmt: skip
     assert Run(folder / "vae" / "seed_5").config.track.group == "Tiny"

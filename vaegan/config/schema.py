@@ -80,6 +80,11 @@ class DataConfig(Section):
     download: bool = False
     """Let torchvision fetch `mnist`, `fashion_mnist`, `cifar10` or `celeba` where it is missing."""
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, S, S) of the images."""
+        return self.channels, self.image_size, self.image_size
+
     @model_validator(mode="after")
     def _consistent(self) -> "DataConfig":
         if self.source == "folder" and self.root is None:
