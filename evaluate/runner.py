@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from vaegan.config.comparing import differences, flat
-from vaegan.config.models import PixelCNNConfig, VAEConfig, VQVAEConfig
+from vaegan.config.models import GaussianConfig, PixelCNNConfig, VAEConfig, VQVAEConfig
 from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.config.section import Section
 from vaegan.console import Console, Update, silent
@@ -270,7 +270,7 @@ def make_metrics(
                 made[name] = ELBO(described, values)
             case "iwae", VAEConfig():
                 made[name] = ImportanceWeighted(described, values, config.importance_samples)
-            case "gap", VAEConfig():
+            case "gap", GaussianConfig():
                 made[name] = Gap(seed)
             case "codebook", VQVAEConfig(codes=entries) | PixelCNNConfig(autoencoder=VQVAEConfig(codes=entries)):
                 made[name] = Codebook(entries)

@@ -37,7 +37,18 @@ class AEConfig(VectorConfig):
     while it is trained to give them back without it (Vincent et al. 2008, section 2.3); 0: none."""
 
 
-class VAEConfig(VectorConfig):
+class GaussianConfig(VectorConfig):
+    """Any family whose encoder gives a Gaussian posterior, which the prior N(0, I) holds together."""
+
+    beta: Weight = 1.0
+    """Weight of the KL divergence (Higgins et al. 2017); 1 is the ELBO."""
+    beta_warmup_steps: Steps = 0
+    """Steps over which beta rises linearly from 0; 0: no warm-up."""
+    free_bits: Weight = 0.0
+    """Nats of each latent dimension of each image that the KL term leaves free (Kingma et al. 2016, per sample)."""
+
+
+class VAEConfig(GaussianConfig):
     """A variational autoencoder (Kingma & Welling 2014, eq. 3)."""
 
     family: Literal["vae"] = "vae"
@@ -47,12 +58,6 @@ class VAEConfig(VectorConfig):
     scale: Positive = 0.2
     """Standard deviation (gaussian) or scale b (laplace) of p(x | z), in units of the [-1, 1] pixel range.
     Smaller weighs reconstruction more against the KL divergence."""
-    beta: Weight = 1.0
-    """Weight of the KL divergence (Higgins et al. 2017); 1 is the ELBO."""
-    beta_warmup_steps: Steps = 0
-    """Steps over which beta rises linearly from 0; 0: no warm-up."""
-    free_bits: Weight = 0.0
-    """Nats of each latent dimension of each image that the KL term leaves free (Kingma et al. 2016, per sample)."""
 
 
 class DiscriminatorConfig(Section):

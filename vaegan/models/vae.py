@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaegan.config.models import VAEConfig
+from vaegan.config.models import GaussianConfig
 
 from .autoencoder import VectorAutoencoder
 from .model import autocast
@@ -26,7 +26,7 @@ class VAEOutput(NamedTuple):
 class VAE(VectorAutoencoder):
     """q(z | x) = N(mean(x), diag variance(x)), p(z) = N(0, I), p(x | z) around G(z)."""
 
-    config: VAEConfig
+    config: GaussianConfig
     code_parameters = 2
 
     def encode(self, images: Tensor) -> Posterior:
