@@ -82,14 +82,14 @@ def bare(config: Config, data: Data, device: torch.device) -> float:
         codes = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         fakes = autoencoder.decoder(torch.cat([codes, torch.randn_like(mean)]))
 
-        penalised = step % model.adversarial.r1_every == 0
+        penalised = step % model.adversarial.penalty_every == 0
         images.requires_grad_(penalised)
         logits, features = discriminator(torch.cat([images, fakes.detach()]))
         loss = F.cross_entropy(logits, torch.arange(3, device=device).repeat_interleave(count))
         if penalised:
             odds = logits[:count, 0] - logits[:count, 1:].logsumexp(1)
             (slope,) = torch.autograd.grad(odds.sum(), images, create_graph=True)
-            loss = loss + model.adversarial.r1 * model.adversarial.r1_every / 2 * slope.square().sum() / count
+            loss = loss + model.adversarial.r1 * model.adversarial.penalty_every / 2 * slope.square().sum() / count
         loss.backward()
 
         discriminator.requires_grad_(False)

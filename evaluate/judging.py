@@ -13,14 +13,14 @@ from torch import nn
 import vaegan
 from vaegan.checkpoints import digest
 from vaegan.config import Config
-from vaegan.config.models import VAEGANConfig
+from vaegan.config.models import AdversaryConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.console import Console
 from vaegan.data import Data
 from vaegan.errors import Mistake
 from vaegan.files import json_lines
 from vaegan.models import Autoencoder, Classifier
-from vaegan.models.vaegan import build_discriminator
+from vaegan.models.discriminator import build_discriminator
 from vaegan.processes import by_the_first, from_the_first, together
 from vaegan.runs import WEIGHTS, Run, load, load_discriminator
 from vaegan.weights import FILES
@@ -230,7 +230,7 @@ def feature_weights(config: EvaluateConfig) -> str | None:
 def count_parameters(model: Autoencoder, config: Config) -> dict[str, int]:
     """Trained numbers of each network of a run."""
     networks = dict(model.named_children())
-    if isinstance(config.model, VAEGANConfig):
+    if isinstance(config.model, AdversaryConfig):
         with torch.device("meta"):
             networks["discriminator"] = build_discriminator(config.model, model.image_shape, config.seed)
     return {name: sum(each.numel() for each in network.parameters()) for name, network in networks.items()}

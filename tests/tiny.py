@@ -18,7 +18,9 @@ from vaegan.data import open_data
 from vaegan.runs import Run
 from vaegan.trainers import train
 
-VECTORS = ("ae", "vae", "vaegan2", "vaegan3")
+ADVERSARIES = ("vaegan2", "vaegan3", "larsen", "ganvae")
+"""The families that have a discriminator."""
+VECTORS = ("ae", "vae", *ADVERSARIES)
 """The families whose code is one vector."""
 AUTOENCODERS = (*VECTORS, "vqvae", "pixelcnn")
 FAMILIES = (*AUTOENCODERS, "classifier")
@@ -52,11 +54,19 @@ def tiny(name: str, *overrides: str) -> Config:
         model |= {"depth": 1, "autoencoder": {"family": "vqvae", "width": 8, **VQVAE}}
     if name in VECTORS:
         model |= {"latent_size": 4}
-    if name in VECTORS[1:]:
-        model |= {"free_bits": 0.05, "scale": 0.5}
+    if name.startswith("vae"):
+        model |= {"scale": 0.5}
+    if name.startswith("vae") or name == "larsen":
+        model |= {"free_bits": 0.05}
+    if name in ADVERSARIES:
+        model["discriminator"] = {"width": 8}
     if name.startswith("vaegan"):
-        model["discriminator"] = {"classes": {"2": "two", "3": "three"}[name[-1]], "width": 8}
-        model["adversarial"] = {"weight": 0.7, "similarity": 0.3, "r1": 0.5, "r1_every": 2}
+        model["discriminator"] |= {"classes": {"2": "two", "3": "three"}[name[-1]]}
+        model["adversarial"] = {"weight": 0.7, "similarity": 0.3, "r1": 0.5, "penalty_every": 2}
+    if name == "larsen":
+        model["gamma"] = 0.02
+    if name == "ganvae":
+        model |= {"adversarial": {"weight": 0.7, "r1": 0.5, "penalty_every": 2}, "cycle": 0.4}
     tree = {
         "seed": 5,
         "model": model,
@@ -80,26 +90,23 @@ def vqvae_run() -> Path:
 
 def of_network(name: str, network: str) -> tuple[str, ...]:
     """Words that build a family of a kind of network, as `BUILDS` has it."""
-    parts = {
-        "classifier": (),
-        "vqvae": (),
-        "pixelcnn": (),
-        "vaegan2": ("", "discriminator."),
-        "vaegan3": ("", "discriminator."),
-    }.get(name, ("",))
+    parts = ("", "discriminator.") if name in ADVERSARIES else ("",) if name in VECTORS else ()
     return tuple(f"model.{part}network={network}" for part in parts)
 
 
 def networks(name: str) -> list[str]:
     """The networks of a family, first the model."""
     return {"classifier": ["classifier"], "pixelcnn": ["prior"]}.get(
-        name, ["autoencoder"] + ["discriminator"] * name.startswith("vaegan")
+        name, ["autoencoder"] + ["discriminator"] * (name in ADVERSARIES)
     )
 
 
 def first_loss(name: str) -> str:
-    """The first of a family's loss terms."""
-    return {"classifier": "loss/cross_entropy", "pixelcnn": "loss/prior"}.get(name, "loss/reconstruction")
+    """The first of a family's loss terms by name."""
+    return {
+        "classifier": "loss/cross_entropy", "pixelcnn": "loss/prior", "larsen": "loss/adversarial",
+        "ganvae": "loss/adversarial",
+    }.get(name, "loss/reconstruction")  # fmt: skip
 
 
 def last(folder: Path) -> Checkpoint:

@@ -19,7 +19,7 @@ from vaegan.processes import nobody_lost
 from vaegan.randomness import normal
 from vaegan.runs import Run
 
-from . import ae, classifier, ema, pixelcnn, vae, vaegan, vqvae
+from . import ae, classifier, ema, ganvae, larsen, pixelcnn, vae, vaegan, vqvae
 from .claim import claimed
 from .dividing import arithmetic, make_accelerator, share
 from .interrupt import Interrupts
@@ -33,7 +33,9 @@ FAMILIES: Mapping[str, Family] = {
     "vae": Family(vae.build, vae.step, vae.noise),
     "pixelcnn": Family(pixelcnn.build, pixelcnn.step, check=pixelcnn.check, start=pixelcnn.start),
     "vqvae": Family(vqvae.build, vqvae.step, start=vqvae.start, follow=vqvae.follow),
-    "vaegan": Family(vaegan.build, vaegan.step, vaegan.noise),
+    "vaegan": Family(vaegan.build, vaegan.step, vaegan.noise, controls=vaegan.controls, follow=vaegan.follow),
+    "larsen": Family(larsen.build, larsen.step, larsen.noise),
+    "ganvae": Family(ganvae.build, ganvae.step, ganvae.noise, controls=ganvae.controls, follow=ganvae.follow),
     "classifier": Family(classifier.build, classifier.step, check=classifier.check),
 }
 
@@ -142,9 +144,10 @@ def gradients(
         for purpose, shape in family.noise(config).items()
     }
     meter, codes, sums, start = Meter(), [], Meter(), part.start
+    controls = {name: value.to(dtype) for name, value in state.controls.items()}
     for index, (images, labels) in enumerate(micro_batches):
         own = {purpose: drawn[index] for purpose, drawn in noise.items()}
-        batch = Batch(to_float(images, dtype), labels, own, state.step, start, arithmetic(config.train))
+        batch = Batch(to_float(images, dtype), labels, own, state.step, start, arithmetic(config.train), controls)
         start += len(images)
         with ExitStack() as stack:
             if index < len(micro_batches) - 1:
@@ -185,7 +188,7 @@ def update(config: Config, family: Family, state: State, meter: Meter, sums: Met
     for network in state.networks.values():
         spectral.iterate(network)
     with torch.no_grad():
-        family.follow(config, state.networks, sums.sums)
+        family.follow(config, state.networks, state.controls, sums.sums)
     ema.update(state.average, state.model, config.train.ema_decay, state.updates)
     state.meter.merge(meter)
     state.updates += 1

@@ -19,7 +19,7 @@ from vaegan.config import Config
 from vaegan.console import Console, Update
 from vaegan.data import Data
 from vaegan.errors import Failure, FileFailure, Interrupted, Mistake
-from vaegan.losses.adversarial import NAMES, PREDICTED
+from vaegan.losses.adversarial import ORIGINS, PREDICTED
 from vaegan.models import Model
 from vaegan.processes import by_the_first, from_the_first, gathered
 from vaegan.runs import Run
@@ -230,7 +230,7 @@ class Recorder:
             values = figures(self.config, state, meter, norms, codes)
             if CONFUSION in values:
                 counts = torch.tensor(values[CONFUSION], dtype=torch.float64)
-                self.tracker.confusion(state.step, CONFUSION, counts, NAMES, PREDICTED[counts.shape[1]])
+                self.tracker.confusion(state.step, CONFUSION, counts, ORIGINS[len(counts)], PREDICTED[counts.shape[1]])
             self.tracker.log(state.step, scalars(values))
             self.history.write(state.step, values)
             self._time(state.step)

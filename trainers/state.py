@@ -33,6 +33,8 @@ class State:
     """Those of each network that are trained, in the order of `named_parameters`."""
     average: Model
     """The first of the networks, averaged."""
+    controls: Mapping[str, Tensor]
+    """What steers the steps and follows them, by the family's `follow`."""
     meter: Meter = field(default_factory=Meter)
     """What was reported since the last line of the history."""
     step: int = 0
@@ -75,7 +77,8 @@ def build_state(config: Config, family: Family, accelerator: Accelerator) -> Sta
     prepared = {name: accelerator.prepare_model(network) for name, network in networks.items()}
     parameters = {name: [own for _, own in trained(network)] for name, network in networks.items()}
     optimizers = {name: OPTIMIZERS[config.train.optimizer](own, config.train) for name, own in parameters.items()}
-    return State(networks, prepared, optimizers, parameters, average)
+    controls = {name: value.to(accelerator.device) for name, value in family.controls(config).items()}
+    return State(networks, prepared, optimizers, parameters, average, controls)
 
 
 def trained(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -93,6 +96,8 @@ def to_checkpoint(state: State, meter: Meter, extra: Mapping[str, Any]) -> Check
     """
     tensors: dict[str, Mapping[str, Tensor]] = {name: network.state_dict() for name, network in state.networks.items()}
     tensors["average"] = state.average.state_dict()
+    if state.controls:
+        tensors["controls"] = state.controls
     for name, optimizer in state.optimizers.items():
         tensors[f"{name}.optimizer"] = _by_name(state.networks[name], optimizer)
     counts = {"updates": state.updates, "skipped": state.skipped}
@@ -114,6 +119,8 @@ def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> N
         network.load_state_dict(checkpoint.tensors[name])
         _from_names(network, state.optimizers[name], checkpoint.tensors[f"{name}.optimizer"])
     state.average.load_state_dict(checkpoint.tensors["average"])
+    for name, value in state.controls.items():
+        value.copy_(checkpoint.tensors["controls"][name])
     state.step = checkpoint.step
     state.updates, state.skipped = checkpoint.state["updates"], checkpoint.state["skipped"]
     state.meter = meter
@@ -123,6 +130,7 @@ def _see_that_it_fits(state: State, checkpoint: Checkpoint, accelerator: Acceler
     """The meter of a checkpoint whose tensors are those that this training has; any error says that they are not."""
     for name, network in {**state.networks, "average": state.average}.items():
         _see_same_tensors(checkpoint.tensors[name], network.state_dict())
+    _see_same_tensors(checkpoint.tensors.get("controls", {}), state.controls)
     for name, network in state.networks.items():
         moments = {
             f"{key}/{moment}": parameter if moment != "step" else torch.zeros(())

@@ -15,6 +15,7 @@ from vaegan.data import Data
 
 Networks = Mapping[str, nn.Module]
 Backward = Callable[[Tensor], None]
+Follow = Callable[[Config, dict[str, nn.Module], Mapping[str, Tensor], Mapping[str, Tensor]], None]
 Kind = TypeVar("Kind", bound=Section)
 
 
@@ -34,6 +35,8 @@ class Batch:
     """Place of the first image in the global batch."""
     arithmetic: torch.dtype | None
     """Autocast type of the forwards; None: that of the weights."""
+    controls: Mapping[str, Tensor] = field(default_factory=dict)
+    """What the family's `follow` has made of the steps before, in the type of the images."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,12 @@ class Family:
     """See that it can learn from these images; a Mistake, alike on all processes, where it cannot."""
     start: Callable[[Config, dict[str, nn.Module], Data], None] = lambda config, networks, data: None
     """Set what the networks take from the training images before the first step; all processes do it together."""
-    follow: Callable[[Config, dict[str, nn.Module], Mapping[str, Tensor]], None] = lambda config, networks, totals: None
-    """After an update, move what is not moved by gradients, by the step's `Report.sums` of all processes."""
+    controls: Callable[[Config], dict[str, Tensor]] = lambda config: {}
+    """Numbers, float64, that steer the steps and follow them, as they are at the beginning."""
+    follow: Follow = lambda config, networks, controls, totals: None
+    """After an update, move what is not moved by gradients, in place: buffers of the networks, and the controls.
+
+    The last argument is the step's `Report.sums`, of all processes."""
 
 
 def family_config(config: Config, kind: type[Kind]) -> Kind:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from vaegan.config.models import VAEConfig
+from vaegan.config.models import VAEConfig, VariationalConfig
 from vaegan.config.schema import Config
 from vaegan.losses.divergence import kl_standard_normal, with_free_bits
 from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD
@@ -43,10 +43,14 @@ def negative_elbo(
         a density, not the discrete bound that the evaluation gives).
     """
     likelihood = NEGATIVE_LOG_LIKELIHOOD[model.likelihood](batch.images, reconstruction, model.scale)
-    divergence = kl_standard_normal(posterior.mean, posterior.log_variance)
-    costly = with_free_bits(divergence, model.free_bits).sum(1)
-    beta = model.beta * min(1.0, (batch.step + 1) / max(1, model.beta_warmup_steps))
-    loss = (likelihood + beta * costly).mean() / batch.images[0].numel()
-    kl = divergence.detach().sum(1).mean()
+    divergence, kl = weighted_divergence(model, batch, posterior)
+    loss = (likelihood + divergence).mean() / batch.images[0].numel()
     nll = likelihood.detach().mean()
     return loss, {"loss/reconstruction": nll, "loss/kl": kl, "loss/negative_elbo": nll + kl}
+
+
+def weighted_divergence(model: VariationalConfig, batch: Batch, posterior: Posterior) -> tuple[Tensor, Tensor]:
+    """beta KL(q(z | x) || p(z)) of each image, with warm-up and free bits, shape (N,); and the mean KL to log."""
+    divergence = kl_standard_normal(posterior.mean, posterior.log_variance)
+    beta = model.beta * min(1.0, (batch.step + 1) / max(1, model.beta_warmup_steps))
+    return beta * with_free_bits(divergence, model.free_bits).sum(1), divergence.detach().sum(1).mean()

@@ -1,4 +1,4 @@
-"""The VAE-GAN's training step, two-way (Larsen et al. 2016) and three-way.
+"""The VAE-GAN's training step, two-way (after Larsen et al. 2016) and three-way.
 
 Both networks' gradients are taken at the same parameters, so that the step is a function of the batch alone,
 however it is divided.
@@ -9,31 +9,26 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from vaegan.config.models import VAEGANConfig
+from vaegan.config.models import VAEGANAdversarialConfig, VAEGANConfig
 from vaegan.config.schema import Config
-from vaegan.losses.adversarial import (
-    DISCRIMINATOR_WEIGHTS,
-    GENERATED,
-    REAL,
-    RECONSTRUCTED,
-    classification_loss,
-    feature_distance,
-    predicted_counts,
-    r1_penalty,
-    realness,
-)
+from vaegan.losses.adversarial import feature_distance, generator_loss
+from vaegan.losses.divergence import code_nll
 from vaegan.models import build_model
-from vaegan.models.vaegan import build_discriminator
+from vaegan.models.discriminator import build_discriminator
+from vaegan.models.vaegan import VAEGANOutput
+from vaegan.networks import Judgement
 
-from . import vae
+from . import adversary, vae
 from .step import Backward, Batch, Networks, Report, family_config, frozen
 from .vae import negative_elbo
+
+TINY = 1e-6
+"""Keeps a ratio of gradients finite (Esser et al. 2021, eq. 7)."""
 
 
 def build(config: Config) -> dict[str, nn.Module]:
     """The autoencoder and the discriminator."""
-    model = family_config(config, VAEGANConfig)
-    shape = config.data.image_shape
+    model, shape = family_config(config, VAEGANConfig), config.data.image_shape
     return {
         "autoencoder": build_model(model, shape, config.seed),
         "discriminator": build_discriminator(model, shape, config.seed),
@@ -41,97 +36,92 @@ def build(config: Config) -> dict[str, nn.Module]:
 
 
 def noise(config: Config) -> Mapping[str, tuple[int, ...]]:
-    """The VAE's, and the code of one generated image for each real one."""
-    return {**vae.noise(config), "prior": (family_config(config, VAEGANConfig).latent_size,)}
+    """The VAE's, the code of one generated image for each real one, and what the discriminator's images change by."""
+    model = family_config(config, VAEGANConfig)
+    return {**vae.noise(config), "prior": (model.latent_size,), **adversary.noise(model.adversarial)}
+
+
+def controls(config: Config) -> dict[str, Tensor]:
+    """What the discriminator's side steers, and the adaptive factor of the adversarial term's weight."""
+    game = family_config(config, VAEGANConfig).adversarial
+    adaptive = {} if game.adaptive is None else {"adaptive": torch.ones((), dtype=torch.float64)}
+    return adversary.controls(game) | adaptive
 
 
 def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
     """One forward of the autoencoder; the discriminator's gradient, then the autoencoder's."""
     model = family_config(config, VAEGANConfig)
-    discriminator = networks["discriminator"]
-    images = batch.images
-    out = networks["autoencoder"](images, batch.noise["posterior"], batch.noise["prior"], batch.arithmetic)
+    game, autoencoder, discriminator = model.adversarial, networks["autoencoder"], networks["discriminator"]
+    out = autoencoder(batch.images, batch.noise["posterior"], batch.noise["prior"], batch.arithmetic)
 
-    loss, features, report = discriminator_loss(
-        model, discriminator, batch, out.reconstruction.detach(), out.generated.detach()
-    )
+    fakes = out.reconstruction.detach(), out.generated.detach()
+    loss, real, report = adversary.judged(game, discriminator, batch, fakes)
     backward(loss)
 
     with frozen(discriminator):
         elbo, scalars = negative_elbo(model, batch, out.reconstruction, out.posterior)
-        autocast = arithmetic(model, batch)
-        logits, similarity = judge(discriminator, autocast, out.reconstruction, out.judged, out.generated, features)
-        adversarial = torch.stack([classification_loss(fake, REAL) for fake in logits]).mean()
-        backward(elbo + model.adversarial.similarity * similarity + model.adversarial.weight * adversarial)
+        adversarial, similarity = opinion(game, discriminator, batch, out, real)
+        reconstruction = elbo + game.similarity * similarity
+        sums = pulls(game, autoencoder, {"reconstruction": reconstruction, "adversarial": adversarial})
+        weight = game.weight * adversary.share(game, batch.step) * batch.controls.get("adaptive", 1.0)
+        scalars |= {"loss/adversarial": adversarial.detach(), "loss/similarity": similarity.detach()}
+        total = reconstruction + weight * adversarial
+        if out.cycle is not None:
+            cycle = code_nll(batch.noise["prior"], out.cycle.mean, out.cycle.log_variance).sum(1).mean()
+            total = total + model.cycle * cycle / batch.images[0].numel()
+            scalars["loss/cycle"] = cycle.detach()
+        backward(total)
 
-    scalars |= {"loss/adversarial": adversarial.detach(), "loss/similarity": similarity.detach()}
-    return Report({**scalars, **report.scalars}, report.counts, out.codes.detach())
-
-
-def penalised(model: VAEGANConfig, step: int) -> bool:
-    """Whether a step has a gradient penalty."""
-    return model.adversarial.r1 > 0 and step % model.adversarial.r1_every == 0
-
-
-def arithmetic(model: VAEGANConfig, batch: Batch) -> torch.dtype | None:
-    """The discriminator's autocast type; None, as a penalty needs, in all its forwards of a step that has one."""
-    return None if penalised(model, batch.step) else batch.arithmetic
+    scalars |= {"weight/adversarial": torch.as_tensor(weight)} if game.adaptive is not None else {}
+    sums = {key: pull * len(batch.images) for key, pull in sums.items()}
+    return Report({**scalars, **report.scalars}, report.counts, out.codes.detach(), {**report.sums, **sums})
 
 
-def discriminator_loss(
-    model: VAEGANConfig, discriminator: nn.Module, batch: Batch, reconstruction: Tensor, generated: Tensor
-) -> tuple[Tensor, Tensor, Report]:
-    """What the discriminator minimises: the classification of the three origins, and lazily R1 at real images.
-
-    Args:
-        model: The run's `model` section.
-        discriminator: Called once, for all three origins together.
-        batch: The real images.
-        reconstruction: Theirs, detached.
-        generated: As many, detached.
-
-    Returns:
-        The loss; the features of the real images, without a graph; losses and confusion counts to log.
-    """
-    weights = DISCRIMINATOR_WEIGHTS[model.discriminator.classes]
-    due = penalised(model, batch.step)
-    images = batch.images.detach().requires_grad_(due)
-    judgement = discriminator(torch.cat([images, reconstruction, generated]), arithmetic(model, batch))
-    logits = judgement.logits.chunk(3)
-    parts = [classification_loss(logits[origin], origin).mean() for origin in (REAL, RECONSTRUCTED, GENERATED)]
-    loss = sum((weight * part for weight, part in zip(weights, parts, strict=True)), torch.zeros_like(parts[0]))
-    scalars = {"loss/discriminator": loss.detach()}
-    if due:
-        penalty = r1_penalty(realness(logits[REAL]), images).mean()
-        loss = loss + model.adversarial.r1 * model.adversarial.r1_every * penalty
-        scalars["loss/r1"] = penalty.detach()
-    confusion = torch.stack([predicted_counts(part.detach()) for part in logits])
-    return loss, judgement.features[: len(images)].detach(), Report(scalars, {"discriminator/confusion": confusion})
-
-
-def judge(
-    discriminator: nn.Module,
-    autocast: torch.dtype | None,
-    reconstruction: Tensor,
-    judged: Tensor,
-    generated: Tensor,
-    real: Tensor,
-) -> tuple[tuple[Tensor, Tensor], Tensor]:
+def opinion(
+    game: VAEGANAdversarialConfig, discriminator: nn.Module, batch: Batch, out: VAEGANOutput, real: Judgement
+) -> tuple[Tensor, Tensor]:
     """How the frozen discriminator sees the fakes, with a graph to whoever made them.
 
     Args:
+        game: How it is played.
         discriminator: Frozen.
-        autocast: As `arithmetic`.
-        reconstruction: Whose features are compared with the real ones.
-        judged: Whose class matters; in the three-way game the same tensor.
-        generated: Images from the prior.
-        real: Features of the real images.
+        batch: The real images.
+        out: The fakes.
+        real: What was said of the real images.
 
     Returns:
-        The logits of the judged reconstructions and of the generated images; the learned similarity, a scalar.
+        The adversarial term and the learned similarity, scalars.
     """
-    fakes = [reconstruction, generated] + ([judged] if judged is not reconstruction else [])
-    judgement = discriminator(torch.cat(fakes), autocast)
-    logits = judgement.logits.split(len(reconstruction))
-    features = judgement.features[: len(reconstruction)]
-    return (logits[2 if len(fakes) == 3 else 0], logits[1]), feature_distance(real, features).mean()
+    shown = [out.reconstruction, out.generated] + ([out.judged] if out.judged is not out.reconstruction else [])
+    images = adversary.augmented(game, batch, torch.cat(shown))
+    judgement = discriminator(images, adversary.arithmetic(game, batch))
+    reconstructed, generated, *shielded = judgement.scores.split(len(batch.images))
+    adversarial = generator_loss(game.loss, (real.scores, *(shielded or [reconstructed]), generated))
+    similarity = feature_distance(real.features, judgement.features[: len(batch.images)])
+    return adversarial.mean(), similarity.mean()
+
+
+def pulls(game: VAEGANAdversarialConfig, autoencoder: nn.Module, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The gradient of each term at the weight of the decoder's last layer, float64; none where no weight adapts."""
+    if game.adaptive is None:
+        return {}
+    *_, last = (own for name, own in autoencoder.named_parameters() if ".out." in name and name.endswith("weight"))
+    return {name: torch.autograd.grad(term, last, retain_graph=True)[0].double() for name, term in terms.items()}
+
+
+def follow(
+    config: Config, networks: dict[str, nn.Module], controls: Mapping[str, Tensor], totals: Mapping[str, Tensor]
+) -> None:
+    """Move what the discriminator's side steers, and the adaptive factor: the ratio of the two terms' `pulls`.
+
+    Args:
+        config: The run.
+        networks: As built.
+        controls: Moved in place.
+        totals: What the step's reports summed up to, over all images of the step.
+    """
+    game, images = family_config(config, VAEGANConfig).adversarial, config.train.batch_size
+    adversary.follow(game, images, controls, totals)
+    if game.adaptive is not None:
+        reconstruction, adversarial = (totals[name].norm() / images for name in ("reconstruction", "adversarial"))
+        controls["adaptive"].copy_((reconstruction / (adversarial + TINY)).clamp(*game.adaptive))

@@ -101,12 +101,15 @@ def candidates(config: Config, batch: Batch, vectors: Tensor) -> Tensor:
     return rows
 
 
-def follow(config: Config, networks: Networks, totals: Mapping[str, Tensor]) -> None:
+def follow(
+    config: Config, networks: dict[str, nn.Module], controls: Mapping[str, Tensor], totals: Mapping[str, Tensor]
+) -> None:
     """Move the codebook towards the step's vectors, and entries that stand for nearly none to one of them.
 
     Args:
         config: The run.
         networks: As built.
+        controls: None.
         totals: What the steps' reports summed up to, over all images of the step.
     """
     model, network = family_config(config, VQVAEConfig), networks["autoencoder"]

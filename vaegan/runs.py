@@ -12,14 +12,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from .checkpoints import digest, load_latest, replacing, save_tensors, write_text
-from .config.models import ModelConfig, VAEGANConfig
+from .config.models import AdversaryConfig, ModelConfig
 from .config.reading import check, dump, read_tree
 from .config.schema import Config
 from .config.section import Channels, Section, Side
 from .errors import Mistake
 from .files import contents
 from .models import Autoencoder, Classifier, Model, build_model
-from .models.vaegan import build_discriminator
+from .models.discriminator import build_discriminator
 from .networks import Discriminator
 from .wording import one_line, word
 
@@ -257,7 +257,7 @@ def load_discriminator(run: Run, notify: Callable[[str], None]) -> Discriminator
         Mistake: The checkpoint is not one of this run.
     """
     config = run.config
-    if not isinstance(config.model, VAEGANConfig):
+    if not isinstance(config.model, AdversaryConfig):
         return None
     checkpoint = load_latest(run.checkpoints, notify)
     if checkpoint is None:

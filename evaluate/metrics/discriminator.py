@@ -46,4 +46,4 @@ class Confusion(Metric):
 
     def _counts(self, images: Tensor) -> Tensor:
         self.network.to(images)
-        return predicted_counts(self.network(images).logits)
+        return predicted_counts(self.network(images).scores)

@@ -12,6 +12,8 @@ from vaegan.config.schema import Config
 from vaegan.trainers.base import FAMILIES as FAMILY_OF
 from vaegan.trainers.step import Batch, Report
 
+from .adversarial_equations import PLAYS, bound
+
 Gradients = dict[str, list[Tensor]]
 
 
@@ -34,8 +36,10 @@ def batch_of(config: Config, step: int = 0, dtype: torch.dtype = torch.float64, 
     size, family = config.data.image_size, FAMILY_OF[config.model.family]
     images = draw(config.data.channels, size, size).tanh()
     noise = {purpose: draw(*shape) for purpose, shape in family.noise(config).items()}
+    steered = {"adaptive": 0.4, "augment": 0.6, "real": 0.3, "fake": -0.2}
+    controls = {name: torch.tensor(steered[name], dtype=dtype) for name in family.controls(config)}
     labels = torch.arange(count) * 7 % 10 if config.model.family == "classifier" else None
-    return Batch(images, labels, noise, step, 0, None)
+    return Batch(images, labels, noise, step, 0, None, controls)
 
 
 def taken(config: Config, networks: dict[str, nn.Module], batch: Batch) -> tuple[Gradients, Report]:
@@ -101,68 +105,12 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
             "decoder": {"error": gradient(error, "decoder")},
         }
 
-    parameters_of_code = encoder(x)
-    mean, log_variance = parameters_of_code[:, : model.latent_size], parameters_of_code[:, model.latent_size :]
-    variance = torch.exp(log_variance)
-    codes = mean + torch.sqrt(variance) * batch.noise["posterior"]
-    reconstruction = decoder(codes)
-
-    # -log N(x; G(z), s^2) or -log Laplace(x; G(z), s), and KL(N(mean, variance) || N(0, 1)) with free nats
-    if model.likelihood == "gaussian":
-        surprise = (x - reconstruction) ** 2 / (2 * model.scale**2) + math.log(math.sqrt(2 * math.pi) * model.scale)
-    else:
-        surprise = torch.abs(x - reconstruction) / model.scale + math.log(2 * model.scale)
-    kl = (mean**2 + variance - log_variance - 1) / 2
-    kl = torch.where(kl > model.free_bits, kl, torch.full_like(kl, model.free_bits))
-    terms = {
-        "reconstruction": surprise.sum() / (count * pixels),
-        "divergence": model.beta * kl.sum() / (count * pixels),
-    }
+    terms = bound(config, networks, batch) if model.family in ("vae", "vaegan") else {}
     if model.family == "vae":
         return {name: {key: gradient(term, name) for key, term in terms.items()} for name in ("encoder", "decoder")}
-
-    generated = decoder(batch.noise["prior"])
-
-    def judge(images: Tensor) -> tuple[Tensor, Tensor]:
-        judgement = networks["discriminator"](images)
-        return judgement.logits, judgement.features
-
-    three = model.discriminator.classes == "three"
-    adversarial = model.adversarial
-
-    def surprise_at(logits: Tensor, origin: int) -> Tensor:
-        """Mean of -log p(origin): of a softmax, or of sigmoid(D) for real and 1 - sigmoid(D) for fake."""
-        if three:
-            exponentials = torch.exp(logits)
-            return -torch.log(exponentials[:, origin] / exponentials.sum(1)).sum() / count
-        real = 1 / (1 + torch.exp(-logits[:, 0]))
-        return -torch.log(real if origin == 0 else 1 - real).sum() / count
-
-    fixed_reconstruction, fixed_generated = reconstruction.detach(), generated.detach()
-    shares = (1 / 3, 1 / 3, 1 / 3) if three else (1, 1 / 2, 1 / 2)
-    judged = {
-        name: shares[origin] * surprise_at(judge(images)[0], origin)
-        for origin, (name, images) in enumerate(
-            {"real": x, "reconstructed": fixed_reconstruction, "generated": fixed_generated}.items()
-        )
-    }
-    if adversarial.r1 and batch.step % adversarial.r1_every == 0:
-        images = x.clone().requires_grad_()
-        logits = judge(images)[0]
-        odds = logits[:, 0] - torch.log(torch.exp(logits[:, 1]) + torch.exp(logits[:, 2])) if three else logits[:, 0]
-        penalties = [torch.autograd.grad(each, images, create_graph=True)[0] for each in odds]
-        squares = sum((slope**2).sum() for slope in penalties) / count
-        judged["r1"] = adversarial.r1_every * adversarial.r1 / 2 * squares
-
-    features = judge(x)[1].detach() - judge(reconstruction)[1]
-    terms["similarity"] = adversarial.similarity * (features**2).sum() / (2 * features.numel())
-    seen = {"fooling with reconstructions": reconstruction, "fooling with generated": generated}
-    terms |= {name: adversarial.weight / 2 * surprise_at(judge(images)[0], 0) for name, images in seen.items()}
-    of_encoder = [key for key in terms if three or not key.startswith("fooling")]
     return {
-        "encoder": {key: gradient(terms[key], "encoder") for key in of_encoder},
-        "decoder": {key: gradient(term, "decoder") for key, term in terms.items()},
-        "discriminator": {key: gradient(term, "discriminator") for key, term in judged.items()},
+        network: {key: gradient(term, network) for key, term in own.items()}
+        for network, own in PLAYS[model.family](config, networks, batch, terms).items()
     }
 
 
@@ -181,6 +129,16 @@ EXPECTED = {
         "encoder": {"reconstruction", "divergence", "similarity", "fooling with reconstructions"},
         "decoder": {"reconstruction", "similarity", "fooling with reconstructions", "fooling with generated"},
         "discriminator": {"real", "reconstructed", "generated", "r1"},
+    },
+    "larsen": {
+        "encoder": {"prior", "feature likelihood"},
+        "decoder": {"weighted feature likelihood", "fooling with reconstructions", "fooling with generated"},
+        "discriminator": {"real", "reconstructed", "generated"},
+    },
+    "ganvae": {
+        "encoder": {"cycle"},
+        "decoder": {"cycle", "fooling with generated"},
+        "discriminator": {"real", "generated", "r1"},
     },
 }
 """Which terms reach which network."""

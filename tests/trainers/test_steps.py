@@ -12,12 +12,12 @@ from vaegan.config.schema import Config
 from vaegan.data import Data, open_data
 from vaegan.losses.adversarial import REAL
 from vaegan.trainers import train
+from vaegan.trainers.adversary import judged
 from vaegan.trainers.base import FAMILIES as FAMILY_OF
 from vaegan.trainers.base import learning_rate_factor
 from vaegan.trainers.ema import update
 from vaegan.trainers.state import trained as trained_of
 from vaegan.trainers.step import frozen
-from vaegan.trainers.vaegan import discriminator_loss
 
 from ..tiny import BUILDS, EVERYTHING, FAMILIES, farthest, flat, last, of_network, tiny
 from .equations import EXPECTED, batch_of, networks_of, norm, oracle, taken
@@ -44,6 +44,34 @@ def test_each_network_gets_the_gradient_of_its_equation(name: str, network: str)
         assert wrong < 1e-10 * norm(whole), part
         # a term that is dropped, doubled or of the wrong sign would show a thousandfold
         assert {key for key, gradients in terms.items() if norm(gradients) > 1e-7 * norm(whole)} == EXPECTED[name][part]
+
+
+GAMES = [
+    (name, f"model.adversarial.loss={loss}")
+    for name in ("vaegan2", "vaegan3", "ganvae")
+    for loss in ("cross_entropy", "hinge", "relativistic")
+]
+OPTIONS = [
+    "model.adversarial.r2=0.8", "model.adversarial.lecam=0.6", "model.adversarial.augment=0.7",
+    "model.adversarial.augment_target=0.6", "model.adversarial.warmup_steps=1", "model.adversarial.ramp_steps=5",
+    "model.adversarial.adaptive=[0.1,10]", "model.discriminator.layer=1", "model.cycle=0.3",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "game"), GAMES)
+@pytest.mark.parametrize("option", ["", *OPTIONS])
+@pytest.mark.parametrize("step", [0, 1])
+def test_every_game_with_every_option_has_the_gradient_of_its_equation(
+    name: str, game: str, option: str, step: int
+) -> None:
+    if name == "ganvae" and option.startswith(("model.adversarial.adaptive", "model.discriminator.layer")):
+        return  # it has nothing to reconstruct
+    config = tiny(name, game, "model.adversarial.penalty_every=2", *filter(None, [option]))
+    networks, batch = networks_of(config), batch_of(config, step)
+    found, _ = taken(config, networks, batch)
+    for part, terms in oracle(config, networks, batch).items():
+        whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
+        assert norm([a - b for a, b in zip(found[part], whole, strict=True)]) < 1e-10 * norm(whole), part
 
 
 def test_a_denoising_autoencoder_sees_noise_and_gives_back_images_without() -> None:
@@ -117,7 +145,7 @@ def test_logged_terms_are_those_of_the_equation() -> None:
     assert scalars["loss/kl"] == pytest.approx(kl)
     assert scalars["loss/negative_elbo"] == pytest.approx(kl - likelihood)
     fakes = [
-        networks["discriminator"](each).logits.log_softmax(1)[:, REAL] for each in (out.reconstruction, out.generated)
+        networks["discriminator"](each).scores.log_softmax(1)[:, REAL] for each in (out.reconstruction, out.generated)
     ]
     assert scalars["loss/adversarial"] == pytest.approx(-torch.stack(fakes).mean().item())
 
@@ -150,7 +178,7 @@ def test_the_penalty_is_float32_under_bfloat16() -> None:
         coarse = dataclasses.replace(fine, arithmetic=torch.bfloat16)
         fakes = fine.images.flip(0), fine.images.flip(1)
         losses = [
-            discriminator_loss(config.model, networks["discriminator"], batch, *fakes)[0] for batch in (fine, coarse)
+            judged(config.model.adversarial, networks["discriminator"], batch, fakes)[0] for batch in (fine, coarse)
         ]
         gradients = [torch.autograd.grad(loss, list(networks["discriminator"].parameters())) for loss in losses]
         same = all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))

@@ -79,7 +79,7 @@ def test_round_trip_keeps_odd_names_and_numbers(name, rate, seed, write):
 def test_overrides_go_on_top(write):
     config = load_config(write(VAEGAN), ["train.steps=7", "model.adversarial.r1=0.5", "track={tags: [a, 2024]}"])
     assert (config.train.steps, config.train.batch_size) == (7, 8)
-    assert config.model.adversarial.r1 == 0.5 and config.model.adversarial.r1_every == 4
+    assert config.model.adversarial.r1 == 0.5 and config.model.adversarial.penalty_every == 4
     assert config.track.tags == ("a", "2024")
 
 

@@ -1,28 +1,12 @@
-import math
-
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.distributions import Categorical, Independent, Laplace, Normal, kl_divergence
+from torch.distributions import Independent, Laplace, Normal, kl_divergence
 
-from vaegan.losses.adversarial import (
-    DISCRIMINATOR_WEIGHTS,
-    GENERATED,
-    REAL,
-    RECONSTRUCTED,
-    class_logits,
-    classification_loss,
-    feature_distance,
-    hinge_loss,
-    predicted_counts,
-    r1_penalty,
-    realness,
-    relativistic_loss,
-)
-from vaegan.losses.divergence import frechet_standard_normal, kl_standard_normal, mmd_imq, with_free_bits
+from vaegan.losses.adversarial import REAL, classification_loss, feature_distance
+from vaegan.losses.divergence import code_nll, frechet_standard_normal, kl_standard_normal, mmd_imq, with_free_bits
 from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD, gaussian_nll, laplace_nll
 
 
@@ -120,87 +104,6 @@ def test_likelihoods_equal_the_librarys(name: str, kind: type[Normal] | type[Lap
     assert {"gaussian": gaussian_nll, "laplace": laplace_nll} == NEGATIVE_LOG_LIKELIHOOD
 
 
-@pytest.mark.parametrize("origin", [REAL, RECONSTRUCTED, GENERATED])
-def test_three_way_loss_is_the_cross_entropy(origin: int) -> None:
-    logits = 5 * draw(7, 3)
-    torch.testing.assert_close(
-        classification_loss(logits, origin), -Categorical(logits=logits).log_prob(torch.tensor(origin))
-    )
-    probabilities = logits.exp() / logits.exp().sum(1, keepdim=True)
-    torch.testing.assert_close(classification_loss(logits, origin), -probabilities[:, origin].log())
-
-
-def test_two_way_loss_is_the_binary_cross_entropy() -> None:
-    logits = 5 * draw(7, 1)
-    for origin, target in ((REAL, 1.0), (RECONSTRUCTED, 0.0), (GENERATED, 0.0)):
-        expected = F.binary_cross_entropy_with_logits(logits[:, 0], torch.full((7,), target).double(), reduction="none")
-        torch.testing.assert_close(classification_loss(logits, origin), expected)
-    assert classification_loss(torch.tensor([[-500.0], [500.0]]), REAL).tolist() == [500, 0]  # no overflow
-
-
-def test_origins_are_weighted_as_the_design_says() -> None:
-    assert DISCRIMINATOR_WEIGHTS["two"] == (1, 0.5, 0.5)
-    assert DISCRIMINATOR_WEIGHTS["three"] == pytest.approx((1 / 3, 1 / 3, 1 / 3))
-
-
-def test_realness_is_the_log_odds_of_real() -> None:
-    logits = 3 * draw(7, 3)
-    real = logits.softmax(1)[:, REAL]
-    torch.testing.assert_close(realness(logits), (real / (1 - real)).log())
-    one = draw(7, 1)
-    probability = one[:, 0].sigmoid()
-    torch.testing.assert_close(realness(one), (probability / (1 - probability)).log())
-
-
-def test_predictions_are_counted() -> None:
-    three = torch.tensor([[3.0, 1, 2], [0, 5, 1], [0, 1, 5], [0, 2, 9]])
-    assert predicted_counts(three).tolist() == [1, 1, 2]
-    assert predicted_counts(torch.tensor([[2.0], [-1.0], [-3.0]])).tolist() == [1, 2]
-
-
-def test_r1_of_a_quadratic_is_known() -> None:
-    """Realness 1/2 x'Ax has slope Ax, so the penalty is 1/2 |Ax|^2 with gradient Axx' by a symmetric A."""
-    matrix = draw(12, 12)
-    matrix = ((matrix + matrix.T) / 2).requires_grad_()
-    images = draw(5, 3, 2, 2, seed=1).requires_grad_()
-    rows = images.flatten(1)
-    penalty = r1_penalty(0.5 * ((rows @ matrix) * rows).sum(1), images)
-    slope = rows @ (matrix + matrix.T) / 2
-    torch.testing.assert_close(penalty, 0.5 * slope.square().sum(1))
-    (found,) = torch.autograd.grad(penalty.sum(), matrix)
-    outer = slope.T @ rows
-    torch.testing.assert_close(found, (outer + outer.T) / 2)
-
-
-def test_r1_equals_finite_differences() -> None:
-    layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 6), torch.nn.Softplus(), torch.nn.Linear(6, 3))
-    layers.double()
-    images = draw(4, 3, 2, 2).requires_grad_()
-    penalty = r1_penalty(realness(layers(images)), images)
-    step = 1e-5
-    for index in range(4):
-        squares = 0.0
-        for place in range(12):
-            shift = torch.zeros(12).double()
-            shift[place] = step
-            up, down = (realness(layers(images[index] + sign * shift.reshape(1, 3, 2, 2))) for sign in (1, -1))
-            squares += ((up - down) / (2 * step)).item() ** 2
-        assert penalty[index].item() == pytest.approx(squares / 2, rel=1e-6)
-    assert all(each is not None for each in torch.autograd.grad(penalty.sum(), layers[1].weight))
-
-
-def test_feature_distance_is_half_the_mean_square() -> None:
-    a, b = draw(4, 2, 3, 3), draw(4, 2, 3, 3, seed=1)
-    expected = [
-        0.5 * sum((x - y) ** 2 for x, y in zip(p.flatten(), q.flatten(), strict=True)) / 18
-        for p, q in zip(a, b, strict=True)
-    ]
-    torch.testing.assert_close(feature_distance(a, b), torch.stack(expected))
-    normal = Normal(a.flatten(1), 1.0)
-    likelihood = -normal.log_prob(b.flatten(1)).mean(1) - 0.5 * math.log(2 * math.pi)
-    torch.testing.assert_close(feature_distance(a, b), likelihood)
-
-
 @pytest.mark.parametrize("loss", ["gaussian", "laplace", "kl", "free", "three", "two", "features"])
 def test_a_loss_of_an_image_does_not_depend_on_its_neighbours(loss: str) -> None:
     a, b = draw(8, 3), draw(8, 3, seed=1)
@@ -219,30 +122,7 @@ def test_a_loss_of_an_image_does_not_depend_on_its_neighbours(loss: str) -> None
     torch.testing.assert_close(value(a, b), torch.cat([value(a[i : i + 1], b[i : i + 1]) for i in range(8)]))
 
 
-def test_the_hinge_asks_for_a_margin_and_no_more() -> None:
-    logits = torch.tensor([[2.0], [0.5], [-3.0]], requires_grad=True)
-    assert hinge_loss(logits, REAL).tolist() == [0, 0.5, 4]
-    assert hinge_loss(logits, GENERATED).tolist() == hinge_loss(logits, RECONSTRUCTED).tolist() == [3, 1.5, 0]
-    (slope,) = torch.autograd.grad(hinge_loss(logits, REAL).sum(), logits)
-    assert slope[:, 0].tolist() == [0, -1, -1]
-
-
-def test_the_relativistic_game_knows_only_differences() -> None:
-    real, reconstructed, generated = (draw(7, 2, seed=seed) for seed in range(3))
-    found = relativistic_loss(real, reconstructed, generated)
-    pairs = ((real, reconstructed, 0), (real, generated, 0), (reconstructed, generated, 1))
-    expected = sum(-torch.log(torch.sigmoid(a[:, k] - b[:, k])) for a, b, k in pairs) / 3
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    shifted = (each + torch.tensor([3.0, -5.0]) for each in (real, reconstructed, generated))
-    torch.testing.assert_close(relativistic_loss(*shifted), found, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(relativistic_loss(real, real, real), torch.full((7,), math.log(2)).double())
-    mirrored = relativistic_loss(-real, -reconstructed, -generated)
-    logits = [(a[:, k] - b[:, k]) for a, b, k in pairs]
-    torch.testing.assert_close(mirrored - found, torch.stack(logits).mean(0), rtol=1e-9, atol=1e-9)
-
-
-def test_scores_are_logits_of_the_three_classes() -> None:
-    """Whoever is real has the highest realness; of fakes p says which."""
-    scores = torch.tensor([[2.0, 0.3], [-1.0, 0.5], [-1.0, -0.5]])
-    assert class_logits(scores).argmax(1).tolist() == [REAL, RECONSTRUCTED, GENERATED]
-    assert class_logits(scores)[1].tolist() == [-1, 1.5, 0.5]
+def test_the_surprise_at_a_code_is_that_of_a_gaussian() -> None:
+    codes, mean, log_variance = (draw(4, 3, seed=seed) for seed in range(3))
+    expected = -Normal(mean, (0.5 * log_variance).exp()).log_prob(codes)
+    torch.testing.assert_close(code_nll(codes, mean, log_variance), expected, rtol=1e-12, atol=1e-12)

@@ -2,10 +2,12 @@ import pytest
 import torch
 from torch import nn
 
+from vaegan.config.models import DiscriminatorConfig
 from vaegan.config.schema import Config
+from vaegan.errors import Mistake
 from vaegan.images import beside, grid, to_float, to_uint8
 from vaegan.models import build_model
-from vaegan.models.vaegan import build_discriminator
+from vaegan.models.discriminator import build_discriminator
 from vaegan.networks import Discriminator, initialise
 from vaegan.networks.shapes import channels_at, levels
 from vaegan.trainers.plan import plan
@@ -31,7 +33,7 @@ def test_every_size_gives_the_right_shapes(network: str, size: int, channels: in
     assert posterior.mean.shape == posterior.variance.shape == (2, 4)
     decoded = model.decode(posterior.mean)
     assert decoded.shape == (2, *shape) and decoded.abs().max() <= 1
-    assert build_discriminator(config.model, shape, 0)(images).logits.shape == (2, 3)
+    assert build_discriminator(config.model, shape, 0)(images).scores.shape == (2, 3)
     assert torch.isfinite(decoded).all() and decoded.std() > 0.05  # neither flat nor saturated at the start
     planned = plan(config)
     counted = planned.parameters
@@ -53,7 +55,7 @@ def test_no_network_looks_at_the_neighbours_in_the_batch(network: str) -> None:
     model = build_model(config.model, (1, 8, 8), 0).double()
     judge = build_discriminator(config.model, (1, 8, 8), 0).double()
     images, codes = torch.randn(5, 1, 8, 8).double(), torch.randn(5, 4).double()
-    for function, inputs in ((model.reconstruct, images), (model.decode, codes), (lambda x: judge(x).logits, images)):
+    for function, inputs in ((model.reconstruct, images), (model.decode, codes), (lambda x: judge(x).scores, images)):
         whole, alone = function(inputs), torch.cat([function(each) for each in inputs.split(1)])
         torch.testing.assert_close(whole, alone, rtol=1e-12, atol=1e-12)
 
@@ -84,7 +86,7 @@ def test_contrast_and_the_length_of_a_code_can_be_learned(network: str) -> None:
 
 def test_weights_are_a_function_of_seed_and_name() -> None:
     def weights(seed: int, name: str) -> torch.Tensor:
-        network = Discriminator("conv", (1, 8, 8), 8, 1, 3)
+        network = Discriminator(DiscriminatorConfig(width=8), (1, 8, 8), 3)
         initialise(network, seed, name)
         return torch.cat([each.detach().flatten() for each in network.parameters()])
 
@@ -97,14 +99,31 @@ def test_weights_are_a_function_of_seed_and_name() -> None:
 
 
 def test_the_discriminator_gives_float32_logits_under_bfloat16() -> None:
-    judge = Discriminator("conv", (1, 8, 8), 8, 1, 3)
+    judge = Discriminator(DiscriminatorConfig(width=8), (1, 8, 8), 3)
     images = torch.randn(4, 1, 8, 8)
     coarse, fine = judge(images, torch.bfloat16), judge(images)
-    assert coarse.logits.dtype == coarse.features.dtype == torch.float32
-    assert not torch.equal(coarse.logits, fine.logits)  # it was bfloat16 inside
-    torch.testing.assert_close(coarse.logits, fine.logits, rtol=0.05, atol=0.05)
+    assert coarse.scores.dtype == coarse.features.dtype == torch.float32
+    assert not torch.equal(coarse.scores, fine.scores)  # it was bfloat16 inside
+    torch.testing.assert_close(coarse.scores, fine.scores, rtol=0.05, atol=0.05)
     with torch.no_grad():  # the head itself is float32: what it makes of its features is exact
-        assert torch.equal(coarse.logits, judge.head(coarse.features.flatten(1)))
+        assert torch.equal(coarse.scores, judge.head(coarse.features.flatten(1)))
+
+
+@pytest.mark.parametrize(("network", "layers"), [("mlp", 3), ("conv", 2), ("resnet", 2)])
+def test_features_are_those_of_the_chosen_layer(network: str, layers: int) -> None:
+    shape, images = (1, 8, 8), torch.randn(2, 1, 8, 8)
+    of_layer = []
+    for layer in (None, *range(1, layers + 1)):
+        config = DiscriminatorConfig(network=network, width=8, depth=3, layer=layer)
+        judge = Discriminator(config, shape, 3)
+        initialise(judge, 0, "discriminator")
+        judged = judge(images)
+        of_layer.append(judged.features)
+        assert torch.equal(judged.features, judge.trunk(images)[(layer or layers) - 1])
+        assert torch.equal(judged.scores, judge.head(judge.trunk(images)[-1].flatten(1)))
+    assert torch.equal(of_layer[0], of_layer[-1]) and not of_layer[0].equal(of_layer[1])
+    with pytest.raises(Mistake, match=f"model.discriminator.layer: {layers + 1} is beyond the last one, {layers}"):
+        Discriminator(DiscriminatorConfig(network=network, width=8, depth=3, layer=layers + 1), shape, 3)
 
 
 def test_pixels_survive_the_way_to_the_networks_and_back() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vaegan.models.vaegan import build_discriminator
+from vaegan.models.discriminator import build_discriminator
 from vaegan.networks import Discriminator
 from vaegan.networks.spectral import iterate, normalise_spectrally
 from vaegan.trainers.plan import plan
@@ -42,7 +42,7 @@ def test_every_weight_tends_to_a_largest_singular_value_of_one(network: str) -> 
 def test_forwards_change_nothing_and_a_step_is_one_power_iteration() -> None:
     judge = discriminator("conv").train(False)
     before = {key: value.clone() for key, value in judge.state_dict().items()}
-    judge(torch.randn(3, 1, 8, 8).double()).logits.sum().backward()
+    judge(torch.randn(3, 1, 8, 8).double()).scores.sum().backward()
     assert all(torch.equal(value, before[key]) for key, value in judge.state_dict().items())
     iterate(judge)
     judge(torch.randn(3, 1, 8, 8).double())

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from .section import Count, Fraction, Positive, Section, Steps, Weight
+from .section import Count, Fraction, Positive, Probability, Section, Steps, Weight
 
 Network = Literal["mlp", "conv", "resnet"]
+Game = Literal["cross_entropy", "hinge", "relativistic"]
 
 
 class AutoencoderConfig(Section):
@@ -38,7 +39,11 @@ class AEConfig(VectorConfig):
 
 
 class GaussianConfig(VectorConfig):
-    """Any family whose encoder gives a Gaussian posterior, which the prior N(0, I) holds together."""
+    """Any family whose encoder gives a Gaussian posterior over codes of the prior N(0, I)."""
+
+
+class VariationalConfig(GaussianConfig):
+    """Any family whose posteriors the KL divergence draws to the prior."""
 
     beta: Weight = 1.0
     """Weight of the KL divergence (Higgins et al. 2017); 1 is the ELBO."""
@@ -48,7 +53,7 @@ class GaussianConfig(VectorConfig):
     """Nats of each latent dimension of each image that the KL term leaves free (Kingma et al. 2016, per sample)."""
 
 
-class VAEConfig(GaussianConfig):
+class VAEConfig(VariationalConfig):
     """A variational autoencoder (Kingma & Welling 2014, eq. 3)."""
 
     family: Literal["vae"] = "vae"
@@ -63,9 +68,6 @@ class VAEConfig(GaussianConfig):
 class DiscriminatorConfig(Section):
     """The discriminator; norm-free, so that no image is judged by its neighbours in the batch."""
 
-    classes: Literal["two", "three"] = "three"
-    """`two`: real / fake, after Larsen et al. 2016, where the encoder gets no adversarial gradient.
-    `three`: real / reconstructed / generated, where it does."""
     network: Network = "conv"
     """As `model.network`."""
     width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
@@ -74,29 +76,111 @@ class DiscriminatorConfig(Section):
     """As `model.depth`."""
     spectral_norm: bool = False
     """Divide each weight by its largest singular value (Miyato et al. 2018)."""
+    layer: Count | None = None
+    """Whose features the learned similarity compares, counted from the image: of conv and resnet a resolution, of mlp
+    a hidden layer; None: the last."""
 
 
 class AdversarialConfig(Section):
     """How the discriminator and the autoencoder train each other."""
 
+    loss: Game = "cross_entropy"
+    """Form of the game: `cross_entropy` of the classes, `hinge`, or `relativistic`, which compares each image with
+    another."""
     weight: Weight = 0.1
-    """Weight of the adversarial term beside the negative ELBO in nats per pixel value."""
+    """Weight of the adversarial term beside the other terms, in nats per pixel value."""
+    warmup_steps: Steps = 0
+    """Steps in which the discriminator learns alone; the adversarial term then sets in."""
+    ramp_steps: Steps = 0
+    """Steps over which its weight rises linearly from 0, after those; 0: at once."""
+    r1: Weight = 1.0
+    """Weight gamma of the gradient penalty gamma/2 |grad|^2 at real images (Mescheder et al. 2018, eq. 9)."""
+    r2: Weight = 0.0
+    """Weight of the same penalty at fakes, a mean over their kinds (Mescheder et al. 2018, eq. 10)."""
+    penalty_every: Count = 4
+    """Steps between two gradient penalties, each weighted by this number (lazy, Karras et al. 2020)."""
+    lecam: Weight = 0.0
+    """Weight of the distance of the discriminator's scores from its past ones of the other kind (Tseng et al. 2021)."""
+    augment: Probability = 0.0
+    """Probability of each augmentation of what the discriminator sees; 1 is DiffAugment (Zhao et al. 2020)."""
+    augment_target: Probability | None = None
+    """Let that probability follow the discriminator instead (ADA, Karras et al. 2020, eq. 1): it rises where the mean
+    sign of real images' scores is above this target (0.6 there), and begins with `augment`."""
+    augment_images: Count = 500_000
+    """Images over which it can rise from 0 to 1."""
+
+
+class AdversaryConfig(GaussianConfig):
+    """Any family whose decoder is also a generator that plays against a discriminator."""
+
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+
+    @property
+    def scores(self) -> int:
+        """Numbers that the discriminator gives for each image."""
+        return 1
+
+
+class VAEGANDiscriminatorConfig(DiscriminatorConfig):
+    """A discriminator that may know reconstructed from generated images."""
+
+    classes: Literal["two", "three"] = "three"
+    """`two`: real / fake, where the encoder gets no adversarial gradient (Larsen et al. 2016, section 2.3).
+    `three`: real / reconstructed / generated, where it does."""
+
+
+class VAEGANAdversarialConfig(AdversarialConfig):
+    """How the discriminator and the autoencoder train each other where images are reconstructed too."""
+
     similarity: Weight = 0.1
     """Weight of the learned similarity: the squared distance of an image and its reconstruction in the
     discriminator's features (Larsen et al. 2016, eq. 7)."""
-    r1: Weight = 1.0
-    """Weight gamma of the gradient penalty gamma/2 |grad|^2 at real images (Mescheder et al. 2018, eq. 9)."""
-    r1_every: Count = 4
-    """Steps between two gradient penalties, each weighted by this number (lazy, Karras et al. 2020)."""
+    adaptive: tuple[Weight, Weight] | None = None
+    """Multiply `weight` by the ratio of the gradients that reconstruction and adversarial term have at the decoder's
+    last layer (Esser et al. 2021, eq. 7), kept between these two bounds; None: 1."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "VAEGANAdversarialConfig":
+        if self.adaptive is not None and self.adaptive[0] > self.adaptive[1]:
+            raise ValueError(f"model.adversarial.adaptive: {self.adaptive[0]} is above {self.adaptive[1]}; swap them")
+        return self
 
 
-class VAEGANConfig(VAEConfig):
+class VAEGANConfig(VAEConfig, AdversaryConfig):
     """A VAE whose decoder is also the generator of a GAN, with a two-way or three-way discriminator."""
 
     family: Literal["vaegan"] = "vaegan"  # type: ignore[assignment]
     """The kind of model."""
-    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    discriminator: VAEGANDiscriminatorConfig = VAEGANDiscriminatorConfig()
+    adversarial: VAEGANAdversarialConfig = VAEGANAdversarialConfig()
+    cycle: Weight = 0.0
+    """Weight of -log q(z | G(z)) of the prior's codes, in nats per pixel value: the latent cycle beside the rest."""
+
+    @property
+    def scores(self) -> int:
+        """One; of three classes a logit each, or two scores to compare images by."""
+        if self.discriminator.classes == "two":
+            return 1
+        return 2 if self.adversarial.loss == "relativistic" else 3
+
+
+class LarsenConfig(VariationalConfig, AdversaryConfig):
+    """The VAE-GAN to the letter of Larsen et al. 2016: no term in pixels, gamma at the decoder alone."""
+
+    family: Literal["larsen"] = "larsen"
+    """The kind of model."""
+    gamma: Positive = 1e-6
+    """Weight of the learned similarity against the adversarial term, both of the decoder (algorithm 1)."""
+
+
+class GANVAEConfig(AdversaryConfig):
+    """A GAN with an encoder behind its generator, z -> G(z) -> E(G(z)): the latent cycle alone."""
+
+    family: Literal["ganvae"] = "ganvae"
+    """The kind of model."""
     adversarial: AdversarialConfig = AdversarialConfig()
+    cycle: Weight = 1.0
+    """Weight of -log q(z | G(z)), in nats per pixel value."""
 
 
 class VQVAEConfig(AutoencoderConfig):
@@ -159,5 +243,6 @@ class ClassifierConfig(Section):
 
 
 ModelConfig = Annotated[
-    AEConfig | VAEConfig | VQVAEConfig | PixelCNNConfig | VAEGANConfig | ClassifierConfig, Field(discriminator="family")
+    AEConfig | VAEConfig | VQVAEConfig | PixelCNNConfig | VAEGANConfig | LarsenConfig | GANVAEConfig | ClassifierConfig,
+    Field(discriminator="family"),
 ]

@@ -1,12 +1,17 @@
 """The adversarial games: two classes (real, fake) and three (real, reconstructed, generated).
 
-Every function takes the discriminator's logits and returns one value per image, so that losses stay means
-of per-sample terms.
+Every function takes the discriminator's scores of images and returns one value per image, so that losses stay means
+of per-sample terms. The number of scores says which game it is: one, D, of real against fake; three, the logits of the
+classes in the order of `NAMES`; or two, (r, p), of real against fake and of reconstructed against generated.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from vaegan.config.models import Game
 
 REAL, RECONSTRUCTED, GENERATED = range(3)
 """The classes of the three-way discriminator, in the order of its logits."""
@@ -17,9 +22,49 @@ NAMES = ("real", "reconstructed", "generated")
 PREDICTED = {2: ("real", "fake"), 3: NAMES}
 """Names of what a discriminator can say, by the number of `predicted_counts`."""
 
-DISCRIMINATOR_WEIGHTS = {"two": (1.0, 0.5, 0.5), "three": (1 / 3, 1 / 3, 1 / 3)}
-"""Weight of each origin's term in the discriminator's loss: the two-way game's fakes share one weight, the
-three-way game's classes are balanced."""
+ORIGINS = {2: ("real", "generated"), 3: NAMES}
+"""Names of what a discriminator is shown, by how many kinds that are."""
+
+
+def discriminator_loss(game: Game, scores: Sequence[Tensor]) -> Tensor:
+    """What the discriminator minimises.
+
+    A mean over the classes where there are three; of one score the real images' loss and the mean of the fakes'.
+
+    Args:
+        game: The form of the loss.
+        scores: Of N real images, and of N fakes of each kind in the order of the classes, each of shape (N, 1 to 3).
+
+    Returns:
+        Shape (N,).
+    """
+    real, *fakes = scores
+    if game == "relativistic":
+        return relativistic_loss(real, fakes)
+    term = classification_loss if game == "cross_entropy" else hinge_loss
+    terms = torch.stack([term(each, origin) for origin, each in enumerate(scores)])
+    return terms.mean(0) if real.shape[1] == len(NAMES) else terms[REAL] + terms[1:].mean(0)
+
+
+def generator_loss(game: Game, scores: Sequence[Tensor]) -> Tensor:
+    """What the generator minimises, a mean over the kinds of fakes; all of them are drawn to real.
+
+    The non-saturating cross-entropy (Goodfellow et al. 2014, section 3), the hinge game's -`margin`
+    (Miyato et al. 2018, eq. 17), or the relativistic loss of the mirrored differences.
+
+    Args:
+        game: The form of the loss.
+        scores: As of `discriminator_loss`; those of real images matter to relativistic games only.
+
+    Returns:
+        Shape (N,).
+    """
+    real, *fakes = scores
+    if game == "relativistic":
+        return relativistic_loss(-real, [-each for each in fakes])
+    if game == "cross_entropy":
+        return torch.stack([classification_loss(each, REAL) for each in fakes]).mean(0)
+    return torch.stack([-margin(each, REAL) for each in fakes]).mean(0)
 
 
 def classification_loss(logits: Tensor, origin: int) -> Tensor:
@@ -41,81 +86,121 @@ def classification_loss(logits: Tensor, origin: int) -> Tensor:
     return -F.log_softmax(logits, dim=1)[:, origin]
 
 
-def hinge_loss(logits: Tensor, origin: int) -> Tensor:
-    """max(0, 1 - D) of real and max(0, 1 + D) of other images (Lim & Ye 2017; Miyato et al. 2018, eq. 16).
+def margin(scores: Tensor, origin: int) -> Tensor:
+    """By how much the right class leads: D of real and -D of other images, or l_origin - max of the others, (N,)."""
+    if scores.shape[1] == 1:
+        return scores[:, 0] if origin == REAL else -scores[:, 0]
+    others = [scores[:, other] for other in range(scores.shape[1]) if other != origin]
+    return scores[:, origin] - torch.stack(others).amax(0)
 
-    The generator minimises -D of its fakes (eq. 17), which is `realness` with the sign turned.
 
-    Args:
-        logits: Shape (N, 1).
-        origin: As of `classification_loss`.
+def hinge_loss(scores: Tensor, origin: int) -> Tensor:
+    """max(0, 1 - `margin`), shape (N,).
 
-    Returns:
-        Shape (N,).
+    With one score that of Lim & Ye 2017 and Miyato et al. 2018, eq. 16; with three the multi-class hinge loss of
+    Crammer & Singer 2001, as Kavalerov et al. 2021, eq. 5, play it.
     """
-    return F.relu(1 - logits[:, 0] if origin == REAL else 1 + logits[:, 0])
+    return F.relu(1 - margin(scores, origin))
 
 
-def relativistic_loss(real: Tensor, reconstructed: Tensor, generated: Tensor) -> Tensor:
-    """What the discriminator minimises of triples: each image should score above another, and not above a bound.
+def relativistic_loss(real: Tensor, fakes: Sequence[Tensor]) -> Tensor:
+    """softplus(-d), a mean over differences d of scores: an image should score above another, and not above a bound.
 
-    softplus(-d), a mean over three differences d of scores: of realness r between a real image and its own
-    reconstruction, and between it and a generated image, and of p, posterior against prior, between the reconstructed
-    and the generated one (Jolicoeur-Martineau 2019, the pairing of Huang et al. 2024 for three kinds of images). The
-    generator minimises the same of the mirrored differences: `relativistic_loss` of the scores with the sign turned.
+    The differences are those of r between each real image and a fake of each kind, the first of which is its own
+    reconstruction, and with two scores that of p between the reconstructed and the generated one (Jolicoeur-Martineau
+    2019, the pairing of Huang et al. 2024 for three kinds of images).
 
     Args:
-        real: Scores (r, p), shape (N, 2).
-        reconstructed: Those of the reconstructions of the same images.
-        generated: Those of as many generated images.
+        real: Scores (r) or (r, p), shape (N, 1) or (N, 2).
+        fakes: Those of N fakes of each kind.
 
     Returns:
         Nats, shape (N,); log 2 where nothing is told apart.
     """
-    differences = (
-        real[:, 0] - reconstructed[:, 0],
-        real[:, 0] - generated[:, 0],
-        reconstructed[:, 1] - generated[:, 1],
-    )
-    return torch.stack([F.softplus(-each) for each in differences]).mean(0)
+    differences = [real[:, 0] - each[:, 0] for each in fakes]
+    if real.shape[1] == 2:
+        reconstructed, generated = fakes
+        differences.append(reconstructed[:, 1] - generated[:, 1])
+    return F.softplus(-torch.stack(differences)).mean(0)
 
 
 def class_logits(scores: Tensor) -> Tensor:
-    """Scores (r, p) of shape (N, 2) as logits of real, reconstructed, generated: (r, -r + p, -r - p)."""
-    realness, posterior = scores.unbind(1)
-    return torch.stack([realness, posterior - realness, -realness - posterior], 1)
+    """Scores as logits of what they tell apart.
 
-
-def realness(logits: Tensor) -> Tensor:
-    """Log-odds that the image is real, shape (N,): the logit, or l_real - logsumexp(l_rec, l_gen)."""
-    if logits.shape[1] == 1:
-        return logits[:, 0]
-    return logits[:, REAL] - logits[:, RECONSTRUCTED:].logsumexp(1)
-
-
-def predicted_counts(logits: Tensor) -> Tensor:
-    """How many images the discriminator takes for each class: one row of the confusion matrix.
+    Args:
+        scores: Shape (N, 1 to 3).
 
     Returns:
-        int64, shape (3,) of real, reconstructed, generated; or (2,) of real, fake for one logit.
+        (D, 0) of real, fake; or of real, reconstructed, generated (r, -r + p, -r - p), or the three as they are.
     """
-    scores = logits if logits.shape[1] > 1 else torch.cat([logits, torch.zeros_like(logits)], 1)
-    classes = torch.arange(scores.shape[1], device=scores.device)
-    return (scores.argmax(1, keepdim=True) == classes).sum(0)
+    if scores.shape[1] == 1:
+        return torch.cat([scores, torch.zeros_like(scores)], 1)
+    if scores.shape[1] == 2:
+        realness, posterior = scores.unbind(1)
+        return torch.stack([realness, posterior - realness, -realness - posterior], 1)
+    return scores
+
+
+def realness(scores: Tensor) -> Tensor:
+    """How real an image is, shape (N,): D, r, or the log-odds l_real - logsumexp(l_rec, l_gen)."""
+    if scores.shape[1] == len(NAMES):
+        return scores[:, REAL] - scores[:, RECONSTRUCTED:].logsumexp(1)
+    return scores[:, 0]
+
+
+def confidence(game: Game, scores: Sequence[Tensor]) -> Tensor:
+    """1 where the discriminator is right about a real image, -1 where it is not (Karras et al. 2020, eq. 1, r_t).
+
+    That is the sign of its `realness`, and in a relativistic game, where only differences mean something, a mean of the
+    signs of those from the fakes; arguments as of `discriminator_loss`, shape (N,).
+    """
+    real, *fakes = (realness(each) for each in scores)
+    if game == "relativistic":
+        return torch.stack([(real - each).sign() for each in fakes]).mean(0)
+    return real.sign()
+
+
+def lecam_penalty(real: Tensor, fake: Tensor, real_average: Tensor, fake_average: Tensor) -> Tensor:
+    """(D(x) - a_fake)^2 + (D(x') - a_real)^2, where a are averages of D over the past (Tseng et al. 2021, eq. 5).
+
+    Args:
+        real: `realness` of real images, shape (N,).
+        fake: That of fakes, shape (N,).
+        real_average: What `real` was on average, a scalar.
+        fake_average: What `fake` was on average, a scalar.
+
+    Returns:
+        Shape (N,).
+    """
+    return (real - fake_average).square() + (fake - real_average).square()
+
+
+def predicted_counts(scores: Tensor) -> Tensor:
+    """How many images the discriminator takes for each class: one row of the confusion matrix.
+
+    Args:
+        scores: Shape (N, 1 to 3).
+
+    Returns:
+        int64, shape (3,) of real, reconstructed, generated; or (2,) of real, fake for one score.
+    """
+    logits = class_logits(scores)
+    return (logits.argmax(1, keepdim=True) == torch.arange(logits.shape[1], device=logits.device)).sum(0)
 
 
 def balanced_accuracy(counts: Tensor) -> float:
-    """Share of images, balanced over real, reconstructed and generated, whose class the discriminator says.
+    """Share of images, balanced over their origins, whose class the discriminator says.
 
     Args:
-        counts: Shape (3 origins, 3 or 2 predictions); both fakes of a two-way discriminator are class 1.
+        counts: Shape (3 or 2 origins, 3 or 2 predictions); all fakes of a two-way discriminator are class 1.
     """
-    right = counts.diagonal() if counts.shape[1] == 3 else counts[[0, 1, 2], [0, 1, 1]]
+    origins = torch.arange(len(counts), device=counts.device)
+    right = counts[origins, origins.clamp_max(counts.shape[1] - 1)]
     return float((right / counts.sum(1)).mean())
 
 
-def r1_penalty(realness: Tensor, images: Tensor) -> Tensor:
-    """1/2 |d realness / d image|^2 of each real image (Mescheder et al. 2018, eq. 9).
+def gradient_penalty(realness: Tensor, images: Tensor) -> Tensor:
+    """1/2 |d realness / d image|^2: R1 of real images, R2 of fakes (Mescheder et al. 2018, eq. 9 and 10).
 
     Args:
         realness: Shape (N,), of `images`, with its graph.

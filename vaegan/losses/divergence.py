@@ -1,5 +1,7 @@
 """How far posteriors are from the prior, image by image and as an aggregate."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,14 @@ def kl_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
         At least 0, the same shape.
     """
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+
+
+def code_nll(codes: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
+    """-log N(codes; mean, variance) of each dimension, in nats; all of the same shape.
+
+    1/2 ((z - mean)^2 / variance + log variance + log 2 pi)
+    """
+    return 0.5 * ((codes - mean).square() * (-log_variance).exp() + log_variance + math.log(2 * math.pi))
 
 
 def with_free_bits(divergence: Tensor, free: float) -> Tensor:

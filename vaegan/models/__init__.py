@@ -8,6 +8,8 @@ from vaegan.config.models import ModelConfig
 from .ae import AE
 from .autoencoder import Autoencoder
 from .classifier import Classifier
+from .ganvae import GANVAE
+from .larsen import Larsen
 from .model import Model
 from .pixelcnn import PixelCNN
 from .posterior import Posterior
@@ -15,10 +17,14 @@ from .vae import VAE
 from .vaegan import VAEGAN
 from .vqvae import VQVAE
 
-__all__ = ["AE", "VAE", "VAEGAN", "VQVAE", "Autoencoder", "Classifier", "Model", "PixelCNN", "Posterior", "build_model"]
+__all__ = [
+    "AE", "GANVAE", "VAE", "VAEGAN", "VQVAE", "Autoencoder", "Classifier", "Larsen", "Model", "PixelCNN", "Posterior",
+    "build_model",
+]  # fmt: skip
 
 FAMILIES: Mapping[str, Callable[[Any, tuple[int, int, int], int], Model]] = {
-    "ae": AE, "vae": VAE, "vqvae": VQVAE, "pixelcnn": PixelCNN, "vaegan": VAEGAN, "classifier": Classifier
+    "ae": AE, "vae": VAE, "vqvae": VQVAE, "pixelcnn": PixelCNN, "vaegan": VAEGAN, "larsen": Larsen,
+    "ganvae": GANVAE, "classifier": Classifier,
 }  # fmt: skip
 
 

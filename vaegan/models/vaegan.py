@@ -1,4 +1,4 @@
-"""The VAE-GAN: a VAE whose decoder also generates from the prior, and the discriminator that it plays against."""
+"""The VAE-GAN: a VAE whose decoder also generates from the prior."""
 
 from typing import NamedTuple
 
@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 
 from vaegan.config.models import VAEGANConfig
-from vaegan.networks import Discriminator, initialise
-from vaegan.networks.spectral import normalise_spectrally
 
 from .model import autocast
 from .posterior import Posterior
@@ -24,10 +22,12 @@ class VAEGANOutput(NamedTuple):
     reconstruction: Tensor
     """The decoded codes, shape (N, C, S, S) in [-1, 1]."""
     judged: Tensor
-    """The reconstruction as the discriminator's class is concerned: the same values, and in the two-way game
+    """The reconstruction as the discriminator's verdict is concerned: the same values, and in the two-way game
     no gradient to the encoder."""
     generated: Tensor
     """The decoded prior noise, shape (N, C, S, S) in [-1, 1]."""
+    cycle: Posterior | None
+    """q(z | G(z)) of the generated images, where the latent cycle is trained."""
 
 
 class VAEGAN(VAE):
@@ -55,15 +55,6 @@ class VAEGAN(VAE):
             codes = posterior.sample(noise)
             shielded = [codes.detach()] if self.config.discriminator.classes == "two" else []
             decoded = self.decode(torch.cat([codes, prior, *shielded])).to(images.dtype).split(count)
-        return VAEGANOutput(posterior, codes, decoded[0], decoded[2] if shielded else decoded[0], decoded[1])
-
-
-def build_discriminator(config: VAEGANConfig, image_shape: tuple[int, int, int], seed: int) -> Discriminator:
-    """The two-way or three-way discriminator of a run, with its initial weights."""
-    shape = config.discriminator
-    logits = 1 if shape.classes == "two" else 3
-    discriminator = Discriminator(shape.network, image_shape, shape.width, shape.depth, logits)
-    initialise(discriminator, seed, "discriminator")
-    if shape.spectral_norm:
-        normalise_spectrally(discriminator, seed, "discriminator")
-    return discriminator
+            cycle = self.encode(decoded[1]) if self.config.cycle else None
+        judged = decoded[2] if shielded else decoded[0]
+        return VAEGANOutput(posterior, codes, decoded[0], judged, decoded[1], cycle)

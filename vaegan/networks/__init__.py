@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vaegan.config.models import DiscriminatorConfig
+from vaegan.errors import Mistake
 from vaegan.randomness import seeded
 
 from . import conv, mlp, resnet
@@ -45,31 +47,44 @@ class Decoder(nn.Module):
 class Judgement(NamedTuple):
     """What a discriminator says of N images."""
 
-    logits: Tensor
-    """Shape (N, classes), float32 or float64."""
+    scores: Tensor
+    """Shape (N, 1 to 3), float32 or float64; see `vaegan.losses.adversarial`."""
     features: Tensor
-    """Of its last layer before the logits, shape (N, ...)."""
+    """Of one of its layers, shape (N, ...)."""
 
 
 class Discriminator(nn.Module):
-    """Image to class logits, without any norm."""
+    """Image to scores, without any norm.
 
-    def __init__(self, kind: str, image_shape: tuple[int, int, int], width: int, depth: int, logits: int) -> None:
+    Args:
+        config: The discriminator.
+        image_shape: (C, S, S) of the images.
+        scores: Numbers that it gives for each image.
+
+    Raises:
+        Mistake: `layer` is beyond its last one.
+    """
+
+    def __init__(self, config: DiscriminatorConfig, image_shape: tuple[int, int, int], scores: int) -> None:
         super().__init__()
-        self.trunk = KINDS[kind].Down(image_shape, width, depth, normalise=False)
-        self.head = nn.Linear(self.trunk.features, logits)
+        self.trunk = KINDS[config.network].Down(image_shape, config.width, config.depth, normalise=False)
+        self.head = nn.Linear(self.trunk.features, scores)
+        layers = len(self.trunk.stages)
+        if config.layer is not None and config.layer > layers:
+            raise Mistake(f"model.discriminator.layer: {config.layer} is beyond the last one, {layers}")
+        self.layer = config.layer or layers
 
     def forward(self, images: Tensor, arithmetic: torch.dtype | None = None) -> Judgement:
-        """Images (N, C, S, S) in [-1, 1] => logits and features.
+        """Images (N, C, S, S) in [-1, 1] => scores and features.
 
         Args:
             images: Real, reconstructed or generated ones, or all of them in one batch.
             arithmetic: Autocast type of the trunk (bfloat16); None: that of the weights, as a gradient penalty needs.
         """
         with torch.autocast(images.device.type, dtype=arithmetic, enabled=arithmetic is not None):
-            features = self.trunk(images)[-1]
-        features = features.to(images.dtype)
-        return Judgement(self.head(features.flatten(1)), features)
+            layers = self.trunk(images)
+        features = layers[self.layer - 1].to(images.dtype)
+        return Judgement(self.head(layers[-1].to(images.dtype).flatten(1)), features)
 
 
 def initialise(network: nn.Module, seed: int, name: str) -> None:

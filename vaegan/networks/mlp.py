@@ -19,15 +19,15 @@ class Down(nn.Module):
         super().__init__()
         channels, side, _ = image_shape
         sizes = [channels * side * side] + [width] * depth
-        self.layers = nn.ModuleList(_layer(*pair, normalise) for pair in pairwise(sizes))
+        self.stages = nn.ModuleList(_layer(*pair, normalise) for pair in pairwise(sizes))
         self.features = width
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (N, C, S, S) => the features of each hidden layer, the last of shape (N, `features`)."""
-        layers = [images.flatten(1)]
-        for layer in self.layers:
-            layers.append(layer(layers[-1]))
-        return layers[1:]
+        stages = [images.flatten(1)]
+        for stage in self.stages:
+            stages.append(stage(stages[-1]))
+        return stages[1:]
 
 
 class Up(nn.Module):

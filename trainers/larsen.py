@@ -1,0 +1,67 @@
+"""The training step of Larsen et al. 2016, algorithm 1, to the letter; all terms are sums over an image, in nats.
+
+The discriminator maximises L_GAN = log D(x) + log(1 - D(x')) + log(1 - D(G(z_p))), the decoder minimises
+gamma L_llike + L_GAN and the encoder L_prior + L_llike. (The algorithm's line for the decoder subtracts L_GAN, which
+would help the discriminator; section 2.2 has the decoder minimise it.)
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from vaegan.config.models import LarsenConfig
+from vaegan.config.schema import Config
+from vaegan.losses.adversarial import (
+    GENERATED,
+    RECONSTRUCTED,
+    classification_loss,
+    feature_distance,
+    predicted_counts,
+)
+from vaegan.models import build_model
+from vaegan.models.discriminator import build_discriminator
+
+from .adversary import CONFUSION
+from .step import Backward, Batch, Networks, Report, family_config, frozen
+from .vae import weighted_divergence
+
+
+def build(config: Config) -> dict[str, nn.Module]:
+    """The autoencoder and the discriminator."""
+    model, shape = family_config(config, LarsenConfig), config.data.image_shape
+    return {
+        "autoencoder": build_model(model, shape, config.seed),
+        "discriminator": build_discriminator(model, shape, config.seed),
+    }
+
+
+def noise(config: Config) -> Mapping[str, tuple[int, ...]]:
+    """What draws a code from each image's posterior, and the code of one generated image for each real one."""
+    size = (family_config(config, LarsenConfig).latent_size,)
+    return {"posterior": size, "prior": size}
+
+
+def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
+    """One forward of the autoencoder; the discriminator's gradient, then those of decoder and encoder at once."""
+    model, discriminator = family_config(config, LarsenConfig), networks["discriminator"]
+    count = len(batch.images)
+    out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.noise["prior"], batch.arithmetic)
+
+    kinds = batch.images, out.reconstruction.detach(), out.generated.detach()
+    judgement = discriminator(torch.cat(kinds), batch.arithmetic)
+    scores, real = judgement.scores.split(count), judgement.features[:count].detach()
+    loss = torch.stack([classification_loss(each, origin) for origin, each in enumerate(scores)]).sum(0).mean()
+    backward(loss)
+
+    with frozen(discriminator):
+        judgement = discriminator(torch.cat([out.reconstruction, out.judged, out.generated]), batch.arithmetic)
+        _, judged, generated = judgement.scores.split(count)
+        likelihood = feature_distance(real, judgement.features[:count]).mean() * real[0].numel()
+        fooled = -(classification_loss(judged, RECONSTRUCTED) + classification_loss(generated, GENERATED)).mean()
+        divergence, kl = weighted_divergence(model, batch, out.posterior)
+        backward(divergence.mean() + model.gamma * likelihood + fooled)
+
+    scalars = {"loss/kl": kl, "loss/similarity": likelihood, "loss/adversarial": fooled, "loss/discriminator": loss}
+    counts = torch.stack([predicted_counts(each) for each in scores])
+    return Report({key: each.detach() for key, each in scalars.items()}, {CONFUSION: counts}, out.codes.detach())

@@ -1,0 +1,23 @@
+"""The discriminator that belongs to a model."""
+
+from vaegan.config.models import AdversaryConfig
+from vaegan.networks import Discriminator, initialise
+from vaegan.networks.spectral import normalise_spectrally
+
+
+def build_discriminator(config: AdversaryConfig, image_shape: tuple[int, int, int], seed: int) -> Discriminator:
+    """The discriminator of a run, with its initial weights.
+
+    Args:
+        config: The `model` section of the run's config.
+        image_shape: (C, S, S) of the images.
+        seed: Root of the initial weights.
+
+    Raises:
+        Mistake: It has not the layer that the config asks for.
+    """
+    discriminator = Discriminator(config.discriminator, image_shape, config.scores)
+    initialise(discriminator, seed, "discriminator")
+    if config.discriminator.spectral_norm:
+        normalise_spectrally(discriminator, seed, "discriminator")
+    return discriminator
