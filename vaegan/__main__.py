@@ -274,8 +274,9 @@ def _show_plan(config: "Config", processes: int, console: Console) -> None:
     from vaegan.config import dump
     from vaegan.trainers.plan import plan, show
 
+    planned = plan(config, processes)
     console.say(dump(config))
-    show(plan(config, processes), console)
+    show(planned, console)
 
 
 def _console() -> Console:

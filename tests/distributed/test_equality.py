@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vaegan.config import dump
 
-from ..tiny import EVERYTHING, FAMILIES, NETWORKS, flat, last, tiny
+from ..tiny import ADVERSARIES, EVERYTHING, FAMILIES, NETWORKS, flat, last, tiny
 from .pool import Pool
 
 STEPS = 20
@@ -30,7 +30,7 @@ ARGMIN: set[str] = set()
 
 
 def words(name: str, dtype: str) -> tuple[str, ...]:
-    spectral = ("model.discriminator.spectral_norm=true",) if name.startswith("vaegan") else ()
+    spectral = ("model.discriminator.spectral_norm=true",) if name in ADVERSARIES else ()
     loop = (f"train.dtype={dtype}", f"train.steps={STEPS}", "train.batch_size=16", "train.learning_rate=0.01")
     return (*loop, *EVERYTHING, *spectral)
 
@@ -71,6 +71,21 @@ def test_every_division_of_the_batch_trains_the_same_weights(name: str, dtype: s
     if dtype == "float32" and name in ARGMIN:
         pytest.skip("rounding decides which code is the nearest")
     assert farthest_division(pool, tmp_path, name, words(name, dtype), DIVISIONS) < BOUNDS[dtype]
+
+
+def test_what_is_steered_is_steered_alike(pool: Pool, tmp_path: Path) -> None:
+    """The adaptive weight, ADA's strength and LeCam's averages follow the whole batch, however it is divided."""
+    steered = (
+        "model.adversarial.loss=relativistic", "model.adversarial.adaptive=[0.01,100]", "model.adversarial.lecam=0.3",
+        "model.adversarial.augment_target=0.1", "model.adversarial.augment_images=200", "model.adversarial.r2=0.5",
+        "model.adversarial.warmup_steps=3", "model.adversarial.ramp_steps=5", "model.cycle=0.2",
+    )  # fmt: skip
+    divisions = {key: DIVISIONS[key] for key in ("2 processes", "2 micro-batches", "2 processes, 2 micro-batches")}
+    given = (*words("vaegan3", "float64"), *steered)
+    assert farthest_division(pool, tmp_path, "vaegan3", given, divisions) < BOUNDS["float64"]
+    final = {key: value for key, value in flat(last(tmp_path / "0")).items() if key.startswith("controls/")}
+    assert {key.removeprefix("controls/") for key in final} == {"adaptive", "augment", "real", "fake"}
+    assert 0 < final["controls/augment"] <= 1 and all(value != 1 for value in (final["controls/adaptive"],))
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -9,7 +9,18 @@ import pytest
 from vaegan.config import dump
 from vaegan.runs import Run
 
-from ..tiny import EVERYTHING, FAMILIES, assert_same_history, farthest, first_loss, flat, last, networks, tiny
+from ..tiny import (
+    ADVERSARIES,
+    EVERYTHING,
+    FAMILIES,
+    assert_same_history,
+    farthest,
+    first_loss,
+    flat,
+    last,
+    networks,
+    tiny,
+)
 from .pool import Pool
 
 
@@ -23,7 +34,7 @@ def written(folder: Path, name: str, *words: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("slow", [None, 0, 2])
 def test_all_ranks_hold_the_same_bits_after_every_step(name: str, slow: int | None, pool: Pool, tmp_path: Path) -> None:
-    spectral = ("model.discriminator.spectral_norm=true",) if name.startswith("vaegan") else ()
+    spectral = ("model.discriminator.spectral_norm=true",) if name in ADVERSARIES else ()
     arguments = written(tmp_path, name, *spectral, "train.steps=6", "train.micro_batch_size=1")
     ranks = pool.run(4, "training", **arguments, slow=slow)
     held = [answer["held"] for answer in ranks]

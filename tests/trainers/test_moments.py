@@ -8,7 +8,7 @@ from vaegan.config import dump
 from vaegan.config.schema import Config
 
 from ..forked.client import Command, Forked
-from ..tiny import EVERYTHING, FAMILIES, left_behind, tiny
+from ..tiny import ADVERSARIES, EVERYTHING, FAMILIES, left_behind, tiny
 
 STEPS = 8
 WORDS = (
@@ -23,7 +23,7 @@ FULL = "vaegan3"
 
 def config_of(family: str) -> Config:
     spectral = ("model.discriminator.spectral_norm=true",)
-    own = {"vaegan2": spectral, "vaegan3": spectral, "classifier": ("model.classes=6",)}
+    own = {name: spectral for name in ADVERSARIES} | {"classifier": ("model.classes=6",)}
     return tiny(family, *WORDS, *own.get(family, ()))
 
 

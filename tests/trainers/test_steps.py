@@ -19,7 +19,7 @@ from vaegan.trainers.ema import update
 from vaegan.trainers.state import trained as trained_of
 from vaegan.trainers.step import frozen
 
-from ..tiny import BUILDS, EVERYTHING, FAMILIES, farthest, flat, last, of_network, tiny
+from ..tiny import ADVERSARIES, BUILDS, EVERYTHING, FAMILIES, farthest, flat, last, of_network, tiny
 from .equations import EXPECTED, batch_of, networks_of, norm, oracle, taken
 
 
@@ -115,7 +115,7 @@ def test_the_two_fakes_of_the_two_way_game_share_one_weight_and_the_three_classe
 def test_no_parameter_is_without_gradient(name: str, network: str) -> None:
     """Where the true gradient is 0, Adam makes steps of its rounding, which differs with the number of processes."""
     words = [*of_network(name, network), "model.depth=2"]
-    if name.startswith("vaegan"):
+    if name in ADVERSARIES:
         words += ["model.discriminator.depth=2", "model.discriminator.spectral_norm=true"]
     config = tiny(name, *words)
     networks = FAMILY_OF[config.model.family].build(config)  # as a training begins

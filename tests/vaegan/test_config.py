@@ -17,7 +17,7 @@ from vaegan.config.schema import StudyConfig
 from vaegan.errors import Mistake
 from vaegan.trainers.plan import plan
 
-FAMILIES = "ae | vae | vqvae | pixelcnn | vaegan | classifier"
+FAMILIES = "ae | vae | vqvae | pixelcnn | vaegan | larsen | ganvae | classifier"
 RUN = {
     "model": {"family": "vae", "network": "mlp", "width": 8, "latent_size": 2},
     "data": {"source": "digits", "image_size": 8, "channels": 1},
@@ -253,7 +253,7 @@ def test_differences_name_the_settings_that_training_depends_on(write):
     assert differences(before, before) == ""
     assert differences(before, now) == "model.beta: 1.0 -> 2.0; train.clip_norm: null -> 1.0"
     other = training_settings(load_config(write(VAEGAN, "other.yaml")))
-    assert 'model.family: "vae" -> "vaegan"; model.discriminator.classes: absent -> "three"' in differences(
+    assert 'model.family: "vae" -> "vaegan"; model.discriminator.network: absent -> "conv"' in differences(
         before, other
     )
     assert differences(before, other).endswith("more")
