@@ -222,7 +222,7 @@ def feature_weights(config: EvaluateConfig) -> str | None:
         return digest(Run(Path(network)).model_folder / WEIGHTS)
     except OSError as error:
         raise Mistake(
-            f"evaluate.features: {network}: no run of `vaegan train-features` ({reason(error)});"
+            f"evaluate.features: {network}: no run of `vaegan train-features` ({WEIGHTS}: {reason(error)});"
             " name one, as with --features"
         ) from None
 

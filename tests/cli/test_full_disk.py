@@ -146,7 +146,8 @@ def test_a_quota_is_waited_out_where_the_config_says_so(tmp_path: Path, undistur
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**30, 2**30))
     assert note.startswith("step 50: a checkpoint could not be written: ")
     assert note.endswith("; the training goes on without it\n")
-    assert process.communicate(timeout=120)[1] == ""
+    later = process.communicate(timeout=120)[1].splitlines()
+    assert [line for line in later if not line.startswith("Training run: ")] == []  # a slow one tells how far it is
     same(Run(tmp_path / "run"), undisturbed)
 
 

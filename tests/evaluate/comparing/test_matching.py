@@ -83,7 +83,6 @@ def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path:
         own = [line["seconds"] / (9 if line["step"] == 10 else 10) for line in lines[1:]]
         assert seconds[name] == statistics.median(own)
         assert found.configs[name].train.steps == wanted[name] == Run(tmp_path / name / "seed_5").exported_step
-    assert wanted["vaegan3"] < 8  # it has a discriminator to train beside
     assert found.images_seen == {name: 8 * steps for name, steps in wanted.items()}
     assert len(found.unmatched) == 1 and "time to train in" in (tmp_path / "report.html").read_text()
 
