@@ -104,7 +104,7 @@ def networks(name: str) -> list[str]:
 def first_loss(name: str) -> str:
     """The first of a family's loss terms by name."""
     return {
-        "classifier": "loss/cross_entropy", "pixelcnn": "loss/prior", "larsen": "loss/adversarial",
+        "classifier": "loss/cross_entropy", "pixelcnn": "loss/prior", "larsen": "loss/kl",
         "ganvae": "loss/adversarial",
     }.get(name, "loss/reconstruction")  # fmt: skip
 
