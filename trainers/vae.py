@@ -40,7 +40,8 @@ def negative_elbo(
     Returns:
         -log p(x | z) + beta KL, a mean over images and pixel values so that its size does not depend on theirs;
         and `loss/reconstruction`, `loss/kl` and `loss/negative_elbo` in nats per image (the last with beta = 1;
-        a density, not the discrete bound that the evaluation gives).
+        a density, not the discrete bound that the evaluation gives); and `reconstruction/mse`, the squared error of a
+        value in units of [-1, 1].
     """
     likelihood = NEGATIVE_LOG_LIKELIHOOD[model.likelihood](batch.images, reconstruction, model.scale)
     divergence = kl_standard_normal(posterior.mean, posterior.log_variance)
@@ -49,4 +50,6 @@ def negative_elbo(
     loss = (likelihood + beta * costly).mean() / batch.images[0].numel()
     kl = divergence.detach().sum(1).mean()
     nll = likelihood.detach().mean()
-    return loss, {"loss/reconstruction": nll, "loss/kl": kl, "loss/negative_elbo": nll + kl}
+    scalars = {"loss/reconstruction": nll, "loss/kl": kl, "loss/negative_elbo": nll + kl}
+    scalars["reconstruction/mse"] = (batch.images - reconstruction.detach()).square().mean()
+    return loss, scalars
