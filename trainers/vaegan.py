@@ -58,7 +58,7 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
     backward(loss)
 
     with frozen(discriminator):
-        elbo, scalars = negative_elbo(model, batch, out.reconstruction, out.posterior)
+        elbo, scalars = negative_elbo(model, batch, out)
         autocast = arithmetic(model, batch)
         logits, similarity = judge(discriminator, autocast, out.reconstruction, out.judged, out.generated, features)
         adversarial = torch.stack([classification_loss(fake, REAL) for fake in logits]).mean()

@@ -107,19 +107,28 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
     codes = mean + torch.sqrt(variance) * batch.noise["posterior"]
     reconstruction = decoder(codes)
 
-    # -log N(x; G(z), s^2) or -log Laplace(x; G(z), s), and KL(N(mean, variance) || N(0, 1)) with free nats
+    # -log N(x; G(z), s^2), -log Laplace(x; G(z), s) or the cross-entropy of (x + 1) / 2 and (G(z) + 1) / 2,
+    # and KL(N(mean, variance) || N(0, 1)) with free nats
+    s = torch.tensor(model.scale, dtype=x.dtype)
+    if model.learned_scale:
+        s = torch.exp(networks["autoencoder"].scale.logarithm)
     if model.likelihood == "gaussian":
-        surprise = (x - reconstruction) ** 2 / (2 * model.scale**2) + math.log(math.sqrt(2 * math.pi) * model.scale)
+        surprise = (x - reconstruction) ** 2 / (2 * s**2) + torch.log(math.sqrt(2 * math.pi) * s)
+    elif model.likelihood == "laplace":
+        surprise = torch.abs(x - reconstruction) / s + torch.log(2 * s)
     else:
-        surprise = torch.abs(x - reconstruction) / model.scale + math.log(2 * model.scale)
+        white, probability = (x + 1) / 2, (reconstruction + 1) / 2
+        surprise = -white * torch.log(probability) - (1 - white) * torch.log(1 - probability)
     kl = (mean**2 + variance - log_variance - 1) / 2
     kl = torch.where(kl > model.free_bits, kl, torch.full_like(kl, model.free_bits))
     terms = {
         "reconstruction": surprise.sum() / (count * pixels),
         "divergence": model.beta * kl.sum() / (count * pixels),
     }
+    of_scale = {"scale": {"reconstruction": gradient(terms["reconstruction"], "scale")}} if model.learned_scale else {}
     if model.family == "vae":
-        return {name: {key: gradient(term, name) for key, term in terms.items()} for name in ("encoder", "decoder")}
+        found = {name: {key: gradient(term, name) for key, term in terms.items()} for name in ("encoder", "decoder")}
+        return found | of_scale
 
     generated = decoder(batch.noise["prior"])
 
@@ -159,7 +168,7 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
     seen = {"fooling with reconstructions": reconstruction, "fooling with generated": generated}
     terms |= {name: adversarial.weight / 2 * surprise_at(judge(images)[0], 0) for name, images in seen.items()}
     of_encoder = [key for key in terms if three or not key.startswith("fooling")]
-    return {
+    return of_scale | {
         "encoder": {key: gradient(terms[key], "encoder") for key in of_encoder},
         "decoder": {key: gradient(term, "decoder") for key, term in terms.items()},
         "discriminator": {key: gradient(term, "discriminator") for key, term in judged.items()},

@@ -23,6 +23,10 @@ class VAEGANOutput(NamedTuple):
     """One draw of it for each image, shape (N, d)."""
     reconstruction: Tensor
     """The decoded codes, shape (N, C, S, S) in [-1, 1]."""
+    unbounded: Tensor
+    """What the reconstruction is the tanh of, the same shape."""
+    scale: Tensor | None
+    """As of `VAEOutput`."""
     judged: Tensor
     """The reconstruction as the discriminator's class is concerned: the same values, and in the two-way game
     no gradient to the encoder."""
@@ -54,8 +58,10 @@ class VAEGAN(VAE):
             posterior = self.encode(images)
             codes = posterior.sample(noise)
             shielded = [codes.detach()] if self.config.discriminator.classes == "two" else []
-            decoded = self.decode(torch.cat([codes, prior, *shielded])).to(images.dtype).split(count)
-        return VAEGANOutput(posterior, codes, decoded[0], decoded[2] if shielded else decoded[0], decoded[1])
+            unbounded = self.decoder.unbounded(torch.cat([codes, prior, *shielded])).to(images.dtype)
+        decoded = unbounded.tanh().split(count)
+        judged = decoded[2] if shielded else decoded[0]
+        return VAEGANOutput(posterior, codes, decoded[0], unbounded[:count], self.learned_scale(), judged, decoded[1])
 
 
 def build_discriminator(config: VAEGANConfig, image_shape: tuple[int, int, int], seed: int) -> Discriminator:
