@@ -27,7 +27,7 @@ from .metrics.codes import Gap
 from .metrics.discriminator import Confusion
 from .metrics.extractors import make_extractor
 from .metrics.features import Features
-from .metrics.likelihood import ELBO, ImportanceWeighted
+from .metrics.likelihood import ELBO, ImportanceWeighted, Rate
 from .metrics.metric import Metric, Pairs, rounded
 from .metrics.perceptual import LPIPS
 from .metrics.pixels import MSSSIM, PSNR, SSIM
@@ -85,7 +85,7 @@ def evaluate(
         "versions": versions(),
     }  # fmt: skip
     metrics = together(
-        lambda: make_metrics(config, model.config, model.image_shape, seed, discriminator, real or None, notify)
+        lambda: make_metrics(config, model.described, model.image_shape, seed, discriminator, real or None, notify)
     )
     for metric in metrics.values():
         metric.prepare()
@@ -238,7 +238,7 @@ def make_metrics(
 
     Args:
         config: Which they are.
-        described: The `model` section of the run.
+        described: The `model` section of the run; of a trained model, as `Model.described`.
         shape: (C, S, S) of its images.
         seed: As of `evaluate`.
         discriminator: As of `evaluate`.
@@ -266,9 +266,11 @@ def make_metrics(
                 made[name] = LPIPS("squeeze", size, notify)
             case "sharpness", _:
                 made[name] = Sharpness(size)
-            case "elbo", VAEConfig():
+            case "elbo", VAEConfig(likelihood="gaussian" | "laplace"):
                 made[name] = ELBO(described, values)
-            case "iwae", VAEConfig():
+            case "elbo", GaussianConfig():
+                made[name] = Rate()
+            case "iwae", VAEConfig(likelihood="gaussian" | "laplace"):
                 made[name] = ImportanceWeighted(described, values, config.importance_samples)
             case "gap", GaussianConfig():
                 made[name] = Gap(seed)

@@ -40,6 +40,14 @@ EVERYTHING = (
 """Options of the loop that are off otherwise."""
 
 
+OPTIONS = {
+    "vae": ("model.learned_scale=true",),
+    "vaegan2": ("model.likelihood=bernoulli", "model.discriminator.spectral_norm=true"),
+    "vaegan3": ("model.learned_scale=true", "model.discriminator.spectral_norm=true"),
+    "larsen": ("model.discriminator.spectral_norm=true",),
+    "ganvae": ("model.discriminator.spectral_norm=true",),
+}
+"""Options of families that are off otherwise."""
 VQVAE = {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}
 
 

@@ -29,4 +29,4 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
     out = networks["autoencoder"](shown, batch.arithmetic)
     error = (batch.images - out.reconstruction).square().mean()
     backward(error)
-    return Report({"loss/reconstruction": error.detach()})
+    return Report({"loss/reconstruction": error.detach(), "reconstruction/mse": error.detach()})

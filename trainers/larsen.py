@@ -63,5 +63,6 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
         backward(divergence.mean() + model.gamma * likelihood + fooled)
 
     scalars = {"loss/kl": kl, "loss/similarity": likelihood, "loss/adversarial": fooled, "loss/discriminator": loss}
+    scalars["reconstruction/mse"] = (batch.images - out.reconstruction).square().mean()
     counts = torch.stack([predicted_counts(each) for each in scores])
     return Report({key: each.detach() for key, each in scalars.items()}, {CONFUSION: counts}, out.codes.detach())

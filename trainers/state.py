@@ -170,7 +170,7 @@ def _from_names(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: M
     for key, value in tensors.items():
         name, moment = key.rsplit("/", 1)
         index, parameter = parameters[name]
-        if value.shape == parameter.shape:  # laid out in memory as Adam lays it out, as the parameter
+        if moment != "step":  # laid out in memory as Adam lays it out, as the parameter
             value = torch.empty_like(parameter, requires_grad=False).copy_(value)
         moments.setdefault(index, {})[moment] = value
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -7,8 +7,10 @@ from torch import Tensor, nn
 from vaegan.config.models import VAEConfig, VariationalConfig
 from vaegan.config.schema import Config
 from vaegan.losses.divergence import kl_standard_normal, with_free_bits
-from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD
+from vaegan.losses.likelihood import NEGATIVE_LOG_DENSITY, bernoulli_nll
 from vaegan.models import Posterior, build_model
+from vaegan.models.vae import VAEOutput
+from vaegan.models.vaegan import VAEGANOutput
 
 from .step import Backward, Batch, Networks, Report, family_config
 
@@ -27,26 +29,37 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
     """-log p(x | z) + beta KL(q(z | x) || p(z)), per pixel value."""
     model = family_config(config, VAEConfig)
     out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.arithmetic)
-    loss, scalars = negative_elbo(model, batch, out.reconstruction, out.posterior)
+    loss, scalars = negative_elbo(model, batch, out)
     backward(loss)
     return Report(scalars, codes=out.codes.detach())
 
 
-def negative_elbo(
-    model: VAEConfig, batch: Batch, reconstruction: Tensor, posterior: Posterior
-) -> tuple[Tensor, dict[str, Tensor]]:
+def negative_elbo(model: VAEConfig, batch: Batch, out: VAEOutput | VAEGANOutput) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted bound of a micro-batch, and what to log of it.
 
     Returns:
         -log p(x | z) + beta KL, a mean over images and pixel values so that its size does not depend on theirs;
         and `loss/reconstruction`, `loss/kl` and `loss/negative_elbo` in nats per image (the last with beta = 1;
-        a density, not the discrete bound that the evaluation gives).
+        by a density or by Bernoulli's cross-entropy, not the discrete bound that the evaluation gives);
+        `reconstruction/mse`, the squared error of a value in units of [-1, 1]; and the `scale`, if it is learned.
     """
-    likelihood = NEGATIVE_LOG_LIKELIHOOD[model.likelihood](batch.images, reconstruction, model.scale)
-    divergence, kl = weighted_divergence(model, batch, posterior)
+    likelihood = negative_log_likelihood(model, batch.images, out)
+    divergence, kl = weighted_divergence(model, batch, out.posterior)
     loss = (likelihood + divergence).mean() / batch.images[0].numel()
     nll = likelihood.detach().mean()
-    return loss, {"loss/reconstruction": nll, "loss/kl": kl, "loss/negative_elbo": nll + kl}
+    scalars = {"loss/reconstruction": nll, "loss/kl": kl, "loss/negative_elbo": nll + kl}
+    scalars["reconstruction/mse"] = (batch.images - out.reconstruction.detach()).square().mean()
+    if out.scale is not None:
+        scalars["scale"] = out.scale.detach()
+    return loss, scalars
+
+
+def negative_log_likelihood(model: VAEConfig, images: Tensor, out: VAEOutput | VAEGANOutput) -> Tensor:
+    """-log p(x | z) of the images, shape (N,)."""
+    if model.likelihood == "bernoulli":
+        return bernoulli_nll(images, out.unbounded)
+    scale = model.scale if out.scale is None else out.scale
+    return NEGATIVE_LOG_DENSITY[model.likelihood](images, out.reconstruction, scale)
 
 
 def weighted_divergence(model: VariationalConfig, batch: Batch, posterior: Posterior) -> tuple[Tensor, Tensor]:

@@ -59,7 +59,7 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
     backward(loss)
 
     with frozen(discriminator):
-        elbo, scalars = negative_elbo(model, batch, out.reconstruction, out.posterior)
+        elbo, scalars = negative_elbo(model, batch, out)
         adversarial, similarity = opinion(game, discriminator, batch, out, real)
         reconstruction = elbo + game.similarity * similarity
         sums = pulls(game, autoencoder, {"reconstruction": reconstruction, "adversarial": adversarial})

@@ -75,7 +75,8 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
         totals = {"counts": counts, "sums": sums}
         if model.revive_below:
             totals["candidates"] = candidates(config, batch, vectors)
-    scalars = {"loss/reconstruction": error.detach().mean(), "loss/commitment": commitment.detach().mean()}
+    mse = error.detach().mean()
+    scalars = {"loss/reconstruction": mse, "loss/commitment": commitment.detach().mean(), "reconstruction/mse": mse}
     return Report(scalars, {CODEBOOK: counts}, sums=totals)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vaegan.config.models import VAEConfig
 from vaegan.losses.divergence import kl_standard_normal
+from vaegan.models import Posterior
 
 from .metric import Metric, Pairs, Result, finite
 from .sums import Sums, in_order, rows
@@ -71,14 +72,30 @@ def log_probability(pixels: Tensor, mean: Tensor, likelihood: str, scale: float)
     return LOG_INTERVAL[likelihood](lower, upper)
 
 
-class ELBO(Metric):
-    """Mean over the images of log P(x | z) - KL(q(z | x) || N(0, I)) for one z from q(z | x).
+class Rate(Metric):
+    """Mean over the images of KL(q(z | x) || N(0, I)) / log 2, where p(x | z) is no distribution of 8-bit images."""
 
-    The bound of the model with beta = 1 and without free bits, whatever it was trained with,
-    bits/dim = -ELBO / (values per image * log 2), and the rate, which is the mean of KL / log 2.
+    def protocol(self) -> dict[str, Any]:
+        """That there is no likelihood."""
+        return {"likelihood": None}
+
+    def pairs(self, pairs: Pairs) -> Sums:
+        """The images' own divergences."""
+        return {"divergence": rows(pairs.start, divergence(pairs.posterior))}
+
+    def result(self, sums: Sums) -> Result:
+        """Bits of an image's code."""
+        return Result({"rate": in_order(sums["divergence"]).mean().item() / math.log(2)})
+
+
+class ELBO(Rate):
+    """Mean over the images of log P(x | z) - KL(q(z | x) || N(0, I)) for one z from q(z | x), and the `Rate`.
+
+    The bound of the model with beta = 1 and without free bits, whatever it was trained with, and
+    bits/dim = -ELBO / (values per image * log 2).
 
     Args:
-        config: Of the model.
+        config: Of the model, with the scale that it has learned.
         values: C S S, pixels of an image times its channels.
     """
 
@@ -91,17 +108,16 @@ class ELBO(Metric):
         return {**likelihood(self.config), "posterior_samples": 1}
 
     def pairs(self, pairs: Pairs) -> Sums:
-        """The images' own bounds, by what the decoder says of a sample of their codes."""
-        config, posterior = self.config, pairs.posterior
+        """The images' own bounds, by what the decoder says of a sample of their codes, and divergences."""
+        config = self.config
         log_likelihood = log_probability(pairs.pixels, pairs.likelihood_mean, config.likelihood, config.scale)
-        divergence = kl_standard_normal(posterior.mean.double(), posterior.log_variance.double()).sum(1)
-        bounds = log_likelihood.flatten(1).sum(1) - divergence
-        return {"values": rows(pairs.start, bounds), "divergence": rows(pairs.start, divergence)}
+        bounds = log_likelihood.flatten(1).sum(1) - divergence(pairs.posterior)
+        return {**super().pairs(pairs), "values": rows(pairs.start, bounds)}
 
     def result(self, sums: Sums) -> Result:
         """Nats per image, bits per value of an 8-bit image, and bits of its code."""
         found = bound("elbo", "bits_per_dim", in_order(sums["values"]), self.values)
-        found.metrics["rate"] = in_order(sums["divergence"]).mean().item() / math.log(2)
+        found.metrics |= super().result(sums).metrics
         return found
 
 
@@ -111,7 +127,7 @@ class ImportanceWeighted(Metric):
     A bound that is no lower than the `ELBO` and rises to log P(x) with K (Burda et al. 2016, eq. 8).
 
     Args:
-        config: Of the model.
+        config: Of the model, with the scale that it has learned.
         values: C S S, pixels of an image times its channels.
         draws: K.
     """
@@ -147,7 +163,13 @@ class ImportanceWeighted(Metric):
 
 def likelihood(config: VAEConfig) -> dict[str, Any]:
     """What p(x | z) is, for a protocol."""
-    return {"likelihood": f"{config.likelihood}, discretised to 256 levels", "scale": config.scale}
+    given = {"likelihood": f"{config.likelihood}, discretised to 256 levels", "scale": config.scale}
+    return given | ({"learned_scale": True} if config.learned_scale else {})
+
+
+def divergence(posterior: Posterior) -> Tensor:
+    """KL(q(z | x) || N(0, I)) of each image, nats, float64, shape (N,)."""
+    return kl_standard_normal(posterior.mean.double(), posterior.log_variance.double()).sum(1)
 
 
 def bound(name: str, bits: str, values: Tensor, size: int) -> Result:

@@ -2,11 +2,10 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from statistics import fmean
 
 from vaegan.config import Config
-from vaegan.config.models import AutoencoderConfig, VAEConfig
 from vaegan.files import json_lines
 from vaegan.runs import Run
 from vaegan.wording import reason
@@ -16,17 +15,13 @@ from .plots import Curve, Plot, across, of_seeds, short, ticks, up, widened
 
 MOST_POINTS = 160
 """Of a line; more are averaged in groups."""
-SQUARED, ABSOLUTE, KL, ACCURACY = (
-    "Squared error", "Absolute error", "Divergence from the prior", "Discriminator’s accuracy",
-)  # fmt: skip
+ERROR, KL, ACCURACY = "Squared error", "Divergence from the prior", "Discriminator’s accuracy"
 TITLES = {
-    SQUARED: "mean over pixels and images, units of [−1, 1]",
-    ABSOLUTE: "mean over pixels and images, units of [−1, 1]",
+    ERROR: "mean over pixels and images, units of [−1, 1]",
     KL: "bits per image",
     ACCURACY: "balanced over real, reconstructed and generated",
 }
 """The plots in their order, and what the vertical axis of each is."""
-ERRORS = {SQUARED, ABSOLUTE}
 
 
 def training_plots(comparison: Comparison, notify: Callable[[str], None]) -> list[Plot]:
@@ -56,28 +51,10 @@ def curves(run: Run, config: Config, notify: Callable[[str], None]) -> dict[str,
         notify(f"{run.history_file}: not what a training writes; its curves are left out")
     for logged, _ in lines:
         seen = float(logged["step"] * config.train.batch_size)
-        for title, value in _figures(config, logged):
-            if math.isfinite(value) and (value > 0 or title not in ERRORS):
+        for title, value in _figures(logged):
+            if math.isfinite(value) and (value > 0 or title != ERROR):
                 found[title].append((seen, value))
     return dict(found)
-
-
-def error(config: Config, logged: float) -> tuple[str, float]:
-    """The error behind a logged `loss/reconstruction`, in which variants of different likelihoods can be compared.
-
-    The Gaussian's is 2 s^2 (nats / values - log s - 1/2 log 2 pi), Laplace's s (nats / values - log 2 s); that of an
-    others is the squared error itself.
-
-    Returns:
-        Its title, and the mean over the values of an image, in units of [-1, 1].
-    """
-    model = config.model
-    if not isinstance(model, VAEConfig):
-        return SQUARED, logged
-    nats = logged / (config.data.channels * config.data.image_size**2)
-    if model.likelihood == "laplace":
-        return ABSOLUTE, model.scale * (nats - math.log(2 * model.scale))
-    return SQUARED, 2 * model.scale**2 * (nats - math.log(model.scale) - 0.5 * math.log(2 * math.pi))
 
 
 def thinned(curve: Curve, most: int = MOST_POINTS) -> Curve:
@@ -87,10 +64,10 @@ def thinned(curve: Curve, most: int = MOST_POINTS) -> Curve:
     return [(fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups]
 
 
-def _figures(config: Config, logged: dict[str, object]) -> Iterator[tuple[str, float]]:
-    loss, kl, accuracy = (logged.get(key) for key in ("loss/reconstruction", "loss/kl", "discriminator/accuracy"))
-    if isinstance(loss, float) and isinstance(config.model, AutoencoderConfig):
-        yield error(config, loss)
+def _figures(logged: Mapping[str, object]) -> Iterator[tuple[str, float]]:
+    error, kl, accuracy = (logged.get(key) for key in ("reconstruction/mse", "loss/kl", "discriminator/accuracy"))
+    if isinstance(error, float):
+        yield ERROR, error
     if isinstance(kl, float):
         yield KL, kl / math.log(2)
     if isinstance(accuracy, float):
@@ -101,7 +78,7 @@ def _plot(title: str, found: dict[str, list[Curve]]) -> Plot:
     points = [point for curves in found.values() for curve in curves for point in curve]
     values = [value for _, value in points]
     x = across(0, max(place for place, _ in points))
-    if title in ERRORS:
+    if title == ERROR:
         y = up(min(values) / 1.1, max(values) * 1.1, logarithmic=True)
     elif title == ACCURACY:
         y = up(0, 1)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vaegan.config import dump
 
-from ..tiny import ADVERSARIES, EVERYTHING, FAMILIES, NETWORKS, flat, last, tiny
+from ..tiny import EVERYTHING, FAMILIES, NETWORKS, OPTIONS, flat, last, tiny
 from .pool import Pool
 
 STEPS = 20
@@ -30,9 +30,8 @@ ARGMIN: set[str] = set()
 
 
 def words(name: str, dtype: str) -> tuple[str, ...]:
-    spectral = ("model.discriminator.spectral_norm=true",) if name in ADVERSARIES else ()
     loop = (f"train.dtype={dtype}", f"train.steps={STEPS}", "train.batch_size=16", "train.learning_rate=0.01")
-    return (*loop, *EVERYTHING, *spectral)
+    return (*loop, *EVERYTHING, *OPTIONS.get(name, ()))
 
 
 def distance(a: dict[str, Tensor], b: dict[str, Tensor], network: str) -> float:

@@ -36,13 +36,20 @@ def drawn(networks: Networks, batch: Batch) -> Tensor:
 
 
 def bound(config: Config, networks: Networks, batch: Batch) -> Terms:
-    """-log N(x; G(z), s^2) or -log Laplace(x; G(z), s), and the divergence, of each value of an image."""
+    """-log N(x; G(z), s^2), -log Laplace(x; G(z), s) or the cross-entropy of (x + 1) / 2 and (G(z) + 1) / 2, and the
+    divergence, of each value of an image."""
     model, x = config.model, batch.images
     error = x - networks["autoencoder"].decoder(drawn(networks, batch))
+    s = torch.tensor(model.scale, dtype=x.dtype)
+    if model.learned_scale:
+        s = torch.exp(networks["autoencoder"].scale.logarithm)
     if model.likelihood == "gaussian":
-        surprise = error**2 / (2 * model.scale**2) + math.log(math.sqrt(2 * math.pi) * model.scale)
+        surprise = error**2 / (2 * s**2) + torch.log(math.sqrt(2 * math.pi) * s)
+    elif model.likelihood == "laplace":
+        surprise = torch.abs(error) / s + torch.log(2 * s)
     else:
-        surprise = torch.abs(error) / model.scale + math.log(2 * model.scale)
+        white, probability = (x + 1) / 2, (x - error + 1) / 2
+        surprise = -white * torch.log(probability) - (1 - white) * torch.log(1 - probability)
     return {
         "reconstruction": surprise.sum() / x.numel(),
         "divergence": model.beta * divergence(config, networks, x) / x.numel(),

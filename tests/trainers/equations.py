@@ -106,9 +106,12 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
         }
 
     terms = bound(config, networks, batch) if model.family in ("vae", "vaegan") else {}
+    learned = "scale" in parameters
+    of_scale = {"scale": {"reconstruction": gradient(terms["reconstruction"], "scale")}} if learned else {}
     if model.family == "vae":
-        return {name: {key: gradient(term, name) for key, term in terms.items()} for name in ("encoder", "decoder")}
-    return {
+        found = {name: {key: gradient(term, name) for key, term in terms.items()} for name in ("encoder", "decoder")}
+        return found | of_scale
+    return of_scale | {
         network: {key: gradient(term, network) for key, term in own.items()}
         for network, own in PLAYS[model.family](config, networks, batch, terms).items()
     }

@@ -20,7 +20,9 @@ from vaegan.trainers.step import Report
 
 from ..tiny import ADVERSARIES, FAMILIES, flat, last, networks, same_bits, tiny
 
-ALWAYS = {"gradient/autoencoder", "learning_rate/autoencoder", "loss/reconstruction", "updates"}
+ALWAYS = {
+    "gradient/autoencoder", "learning_rate/autoencoder", "loss/reconstruction", "reconstruction/mse", "updates",
+}  # fmt: skip
 SHOWN = {"ae": ["reconstruction"], "vqvae": ["reconstruction"], "classifier": []}
 """The pictures of the families that have not both."""
 COMMON = ALWAYS | {"gap/mmd2", "gap/frechet"}

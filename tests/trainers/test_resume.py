@@ -23,7 +23,7 @@ from vaegan.trainers.interrupt import Interrupts
 from vaegan.trainers.state import build_state, restore
 
 from ..forked.client import Command, Forked
-from ..tiny import EVERYTHING, FAMILIES, flat, last, left_behind, networks, same_bits, tiny
+from ..tiny import EVERYTHING, FAMILIES, OPTIONS, flat, last, left_behind, networks, same_bits, tiny
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
     folder = tmp_path_factory.mktemp("stopped")
     steps = ("train.steps=9", "train.log_every=3", "train.checkpoint_every=4")
     for name in FAMILIES:
-        (folder / f"{name}.yaml").write_text(dump(tiny(name, *EVERYTHING, *steps)))
+        (folder / f"{name}.yaml").write_text(dump(tiny(name, *EVERYTHING, *OPTIONS.get(name, ()), *steps)))
     with Forked(folder) as forked:
         forked.do(
             {
@@ -215,3 +215,14 @@ def test_another_optimizer_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path,
     assert same_bits(whole, parts)
     moments = {key.rpartition("/")[2] for key in whole if ".optimizer/" in key}
     assert moments == {"step", "square_avg"}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_what_an_optimizer_keeps_of_a_single_number_is_resumed(optimizer: str, tmp_path: Path, data: Data) -> None:
+    """Twice, in float64: its averages are of the shape of the count of steps, which has a type of its own."""
+    words = (f"train.optimizer={optimizer}", "train.dtype=float64", "model.learned_scale=true")
+    train(tiny("vae", *words, "train.steps=6"), tmp_path / "whole", data)
+    for steps in (2, 4, 6):
+        config = tiny("vae", *words, f"train.steps={steps}")
+        train(config, tmp_path / "parts", data, resume=True, extend=True)
+    assert same_bits(*(flat(last(tmp_path / name)) for name in ("whole", "parts")))

@@ -19,7 +19,7 @@ from vaegan.trainers.ema import update
 from vaegan.trainers.state import trained as trained_of
 from vaegan.trainers.step import frozen
 
-from ..tiny import ADVERSARIES, BUILDS, EVERYTHING, FAMILIES, farthest, flat, last, of_network, tiny
+from ..tiny import ADVERSARIES, BUILDS, EVERYTHING, FAMILIES, OPTIONS, farthest, flat, last, of_network, tiny
 from .equations import EXPECTED, batch_of, networks_of, norm, oracle, taken
 
 
@@ -34,16 +34,58 @@ def test_each_network_gets_the_gradient_of_its_equation(name: str, network: str)
     if name.startswith("vae"):
         words += ["model.beta=1.5", f"model.likelihood={'laplace' if network == 'mlp' else 'gaussian'}"]
     config = tiny(name, *words)
-    networks, batch = networks_of(config), batch_of(config)
+    assert_gradients_of(config, networks_of(config), EXPECTED[name])
+
+
+@pytest.mark.parametrize("name", ["vae", "vaegan2", "vaegan3"])
+@pytest.mark.parametrize("likelihood", ["gaussian", "laplace", "bernoulli"])
+def test_each_likelihood_has_the_gradient_of_its_equation_and_so_has_its_scale(name: str, likelihood: str) -> None:
+    learned = likelihood != "bernoulli"
+    config = tiny(name, f"model.likelihood={likelihood}", f"model.learned_scale={str(learned).lower()}")
+    networks = networks_of(config)
+    if learned:
+        nn.init.constant_(networks["autoencoder"].scale.logarithm, -0.4)  # not where it starts from
+    assert_gradients_of(config, networks, EXPECTED[name] | ({"scale": {"reconstruction"}} if learned else {}))
+
+
+def assert_gradients_of(config: Config, networks: dict[str, nn.Module], reached: dict[str, set[str]]) -> None:
+    """Each network has the gradient of its equation, in which exactly these terms count."""
+    batch = batch_of(config)
     found, _ = taken(config, networks, batch)
     expected = oracle(config, networks, batch)
-    assert found.keys() == expected.keys() == EXPECTED[name].keys()
+    assert found.keys() == expected.keys() == reached.keys()
     for part, terms in expected.items():
         whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
         wrong = norm([a - b for a, b in zip(found[part], whole, strict=True)])
         assert wrong < 1e-10 * norm(whole), part
         # a term that is dropped, doubled or of the wrong sign would show a thousandfold
-        assert {key for key, gradients in terms.items() if norm(gradients) > 1e-7 * norm(whole)} == EXPECTED[name][part]
+        assert {key for key, gradients in terms.items() if norm(gradients) > 1e-7 * norm(whole)} == reached[part]
+
+
+@pytest.mark.parametrize("name", ["vae", "vaegan2", "vaegan3"])
+def test_a_learned_scale_starts_as_the_fixed_one(name: str) -> None:
+    fixed, learned = tiny(name), tiny(name, "model.learned_scale=true")
+    batch = batch_of(fixed)
+    both = [taken(config, networks_of(config), batch) for config in (fixed, learned)]
+    scalars = [report.scalars for _, report in both]
+    assert scalars[1].keys() == scalars[0].keys() | {"scale"}
+    assert scalars[1]["scale"].item() == pytest.approx(0.5)
+    assert all(scalars[1][key].item() == pytest.approx(value.item(), rel=1e-6) for key, value in scalars[0].items())
+    for part, gradients in both[0][0].items():
+        assert norm([a - b for a, b in zip(gradients, both[1][0][part], strict=True)]) < 1e-6 * norm(gradients)
+
+
+def test_the_bernoulli_gradient_is_whole_where_the_decoder_is_saturated() -> None:
+    """White for certain, in float32: the slope of the last bias is then 2 (1 - v), its mean over images and pixels."""
+    config = tiny("vae", "model.likelihood=bernoulli")
+    networks, batch = networks_of(config, torch.float32), batch_of(config, dtype=torch.float32)
+    nn.init.constant_(networks["autoencoder"].decoder.trunk.out.bias, 50.0)
+    found, report = taken(config, networks, batch)
+    assert (networks["autoencoder"].reconstruct(batch.images) == 1).all()
+    assert all(each.isfinite().all() for gradients in found.values() for each in gradients)
+    assert all(value.isfinite() for value in report.scalars.values())
+    assert norm(found["encoder"]) > 0
+    assert found["decoder"][-1].item() == pytest.approx(2 * (1 - (batch.images + 1) / 2).mean().item(), rel=1e-5)
 
 
 GAMES = [
@@ -51,7 +93,7 @@ GAMES = [
     for name in ("vaegan2", "vaegan3", "ganvae")
     for loss in ("cross_entropy", "hinge", "relativistic")
 ]
-OPTIONS = [
+SWITCHES = [
     "model.adversarial.r2=0.8", "model.adversarial.lecam=0.6", "model.adversarial.augment=0.7",
     "model.adversarial.augment_target=0.6", "model.adversarial.warmup_steps=1", "model.adversarial.ramp_steps=5",
     "model.adversarial.adaptive=[0.1,10]", "model.discriminator.layer=1", "model.cycle=0.3",
@@ -59,7 +101,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize(("name", "game"), GAMES)
-@pytest.mark.parametrize("option", ["", *OPTIONS])
+@pytest.mark.parametrize("option", ["", *SWITCHES])
 @pytest.mark.parametrize("step", [0, 1])
 def test_every_game_with_every_option_has_the_gradient_of_its_equation(
     name: str, game: str, option: str, step: int
@@ -144,6 +186,8 @@ def test_logged_terms_are_those_of_the_equation() -> None:
     assert scalars["loss/reconstruction"] == pytest.approx(-likelihood)
     assert scalars["loss/kl"] == pytest.approx(kl)
     assert scalars["loss/negative_elbo"] == pytest.approx(kl - likelihood)
+    errors = zip(batch.images.flatten().tolist(), out.reconstruction.flatten().tolist(), strict=True)
+    assert scalars["reconstruction/mse"] == pytest.approx(sum((x - y) ** 2 for x, y in errors) / batch.images.numel())
     fakes = [
         networks["discriminator"](each).scores.log_softmax(1)[:, REAL] for each in (out.reconstruction, out.generated)
     ]
@@ -208,7 +252,7 @@ def trained(config: Config, folder, data: Data) -> Checkpoint:
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize(("dtype", "bound"), [("float64", 1e-10), ("float32", 1e-4)])
 def test_micro_batches_are_one_batch(name: str, dtype: str, bound: float, tmp_path, data: Data) -> None:
-    words = [*EVERYTHING, f"train.dtype={dtype}"]
+    words = [*EVERYTHING, *OPTIONS.get(name, ()), f"train.dtype={dtype}"]
     whole, parts = (
         flat(trained(tiny(name, *words, f"train.micro_batch_size={size}"), tmp_path / size, data))
         for size in ("null", "2")
@@ -219,7 +263,8 @@ def test_micro_batches_are_one_batch(name: str, dtype: str, bound: float, tmp_pa
     if dtype == "float64":
         difference, where = farthest(whole, parts)
         assert difference < 1e-8, where  # the optimizer's averages as well
-        start = FAMILY_OF[tiny(name).model.family].build(tiny(name))
+        config = tiny(name, *words)
+        start = FAMILY_OF[config.model.family].build(config)
         before = {f"{file}/{key}": value for file in start for key, value in start[file].double().state_dict().items()}
         assert farthest(before, {key: whole[key] for key in before})[0] > 1e-3  # it trained
 

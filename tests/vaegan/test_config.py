@@ -101,6 +101,7 @@ def test_words_are_read_as_yaml_1_2(text, value):
         ("train.wandb=offline", 'train.wandb: unknown key (given "offline"); did you mean track.wandb?'),
         ("model.classes=two", "model.classes: unknown key of family vae"),
         ("model.discriminator.classes=two", "model.discriminator: unknown key of family vae"),
+        ("model={family: vae, likelihood: bernoulli, learned_scale: true}", "model.learned_scale: bernoulli has"),
         ("model.family=vee", f'model.family: got "vee"; did you mean vae?; allowed: {FAMILIES}'),
         ("model.family=[1]", f"model.family: got [1]; allowed: {FAMILIES}"),
         ("model=null", f"model: got null; allowed: mapping with `family: {FAMILIES}`"),

@@ -3,11 +3,11 @@ import pytest
 import scipy.linalg
 import torch
 from torch import Tensor
-from torch.distributions import Independent, Laplace, Normal, kl_divergence
+from torch.distributions import Normal, kl_divergence
 
 from vaegan.losses.adversarial import REAL, classification_loss, feature_distance
 from vaegan.losses.divergence import code_nll, frechet_standard_normal, kl_standard_normal, mmd_imq, with_free_bits
-from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD, gaussian_nll, laplace_nll
+from vaegan.losses.likelihood import bernoulli_nll, gaussian_nll, laplace_nll
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -94,24 +94,15 @@ def test_frechet_is_zero_where_mean_and_covariance_are_the_priors() -> None:
     assert frechet_standard_normal(codes * 3).item() == pytest.approx(4 * (3 - 1) ** 2, abs=1e-10)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("gaussian", Normal), ("laplace", Laplace)])
-def test_likelihoods_equal_the_librarys(name: str, kind: type[Normal] | type[Laplace]) -> None:
-    images, reconstruction = draw(4, 3, 2, 2), draw(4, 3, 2, 2, seed=1)
-    expected = -Independent(kind(reconstruction, 0.3), 3).log_prob(images)
-    found = NEGATIVE_LOG_LIKELIHOOD[name](images, reconstruction, 0.3)
-    assert found.shape == (4,)
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    assert {"gaussian": gaussian_nll, "laplace": laplace_nll} == NEGATIVE_LOG_LIKELIHOOD
-
-
-@pytest.mark.parametrize("loss", ["gaussian", "laplace", "kl", "free", "three", "two", "features"])
+@pytest.mark.parametrize("loss", ["gaussian", "laplace", "bernoulli", "kl", "free", "three", "two", "features"])
 def test_a_loss_of_an_image_does_not_depend_on_its_neighbours(loss: str) -> None:
     a, b = draw(8, 3), draw(8, 3, seed=1)
 
     def value(a: Tensor, b: Tensor) -> Tensor:
         return {
             "gaussian": lambda: gaussian_nll(a, b, 0.3),
-            "laplace": lambda: laplace_nll(a, b, 0.3),
+            "laplace": lambda: laplace_nll(a, b, torch.tensor(0.3)),
+            "bernoulli": lambda: bernoulli_nll(a.tanh(), b),
             "kl": lambda: kl_standard_normal(a, b).sum(1),
             "free": lambda: with_free_bits(kl_standard_normal(a, b), 0.4).sum(1),
             "three": lambda: classification_loss(a, REAL),

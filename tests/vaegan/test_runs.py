@@ -1,4 +1,5 @@
 import json
+import math
 import os
 from collections.abc import Callable
 from hashlib import sha256
@@ -64,6 +65,18 @@ def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_pa
     assert torch.equal(trained.encode(images).log_variance, loaded.encode(images).log_variance)
     if loaded.has_prior:
         assert torch.equal(trained.sample(9, seed=3), loaded.sample(9, seed=3))
+
+
+def test_a_learned_scale_is_trained_averaged_and_loaded(tmp_path, data) -> None:
+    config = tiny("vaegan3", "model.learned_scale=true", "train.ema_decay=0.5", "train.learning_rate=0.1")
+    run = train(config, tmp_path / "run", data)
+    checkpoint, loaded = last(run.path), vaegan.load(run.path)
+    own, average = (checkpoint.tensors[name]["scale.logarithm"] for name in ("autoencoder", "average"))
+    assert len({own.item(), average.item(), math.log(0.5)}) == 3
+    assert loaded.config == config.model and loaded.config.scale == 0.5  # where it started from
+    assert loaded.described == config.model.model_copy(update={"scale": average.exp().item()})
+    logged = [json.loads(line)["scale"] for line in run.history_file.read_text().splitlines()]
+    assert logged[0] == pytest.approx(0.5) and len(set(logged)) == len(logged)
 
 
 def test_a_loaded_classifier_is_the_trained_average_bit_for_bit(tmp_path, data, monkeypatch) -> None:

@@ -58,11 +58,20 @@ class VAEConfig(VariationalConfig):
 
     family: Literal["vae"] = "vae"
     """The kind of model."""
-    likelihood: Literal["gaussian", "laplace"] = "gaussian"
-    """Observation model p(x | z): `gaussian` is the squared, `laplace` the absolute error."""
+    likelihood: Literal["gaussian", "laplace", "bernoulli"] = "gaussian"
+    """Observation model p(x | z): `gaussian` is the squared, `laplace` the absolute error, `bernoulli` the
+    cross-entropy of intensities in [0, 1], which is no distribution of 8-bit pixels and has no ELBO of them."""
     scale: Positive = 0.2
-    """Standard deviation (gaussian) or scale b (laplace) of p(x | z), in units of the [-1, 1] pixel range.
-    Smaller weighs reconstruction more against the KL divergence."""
+    """Standard deviation (gaussian) or scale b (laplace) of p(x | z), in units of the [-1, 1] pixel range; bernoulli
+    has none. Smaller weighs reconstruction more against the KL divergence."""
+    learned_scale: bool = False
+    """gaussian, laplace: let the optimizer move the scale, one for all pixels, from there (Rybkin et al. 2021)."""
+
+    @model_validator(mode="after")
+    def _has_a_scale_to_learn(self) -> "VAEConfig":
+        if self.learned_scale and self.likelihood == "bernoulli":
+            raise ValueError("model.learned_scale: bernoulli has no scale; leave it out, or take gaussian or laplace")
+        return self
 
 
 class DiscriminatorConfig(Section):

@@ -169,7 +169,8 @@ class EvaluateConfig(Section):
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = (
         "psnr", "ssim", "lpips", "sharpness", "elbo", "gap", "codebook", "confusion",
     )  # fmt: skip
-    """What to measure; a metric that the family cannot have (the ELBO of an AE) is passed over."""
+    """What to measure; a metric that the family cannot have (the ELBO of an AE) is passed over. Where p(x | z) is no
+    distribution of 8-bit pixels, `elbo` is the rate alone, and there is no `iwae`."""
     features: Text = "inception"
     """The network of `frechet`, `kid` and `prdc`: `inception`, or the run folder of `vaegan train-features`."""
     importance_samples: Count = 64

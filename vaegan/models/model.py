@@ -28,6 +28,11 @@ class Model(nn.Module):
         self.config = config
         self.image_shape = image_shape
 
+    @property
+    def described(self) -> Section:
+        """`config`, with what training has found in the place of settings that it starts from."""
+        return self.config
+
 
 def autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:
     """The arithmetic of a training forward: ``dtype`` (bfloat16), or that of the weights where it is None."""

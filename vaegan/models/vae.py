@@ -1,11 +1,12 @@
 """The variational autoencoder (Kingma & Welling 2014)."""
 
+import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vaegan.config.models import GaussianConfig
+from vaegan.config.models import GaussianConfig, VAEConfig
 
 from .autoencoder import VectorAutoencoder
 from .model import autocast
@@ -21,13 +22,44 @@ class VAEOutput(NamedTuple):
     """One draw of it for each image, shape (N, d)."""
     reconstruction: Tensor
     """The decoded codes, shape (N, C, S, S) in [-1, 1]."""
+    unbounded: Tensor
+    """What the reconstruction is the tanh of, the same shape."""
+    scale: Tensor | None
+    """Of p(x | z), a scalar, where it is learned; None: it is the config's."""
+
+
+class Scale(nn.Module):
+    """A positive number that is learned by its logarithm."""
+
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        self.logarithm = nn.Parameter(torch.tensor(math.log(start)))
+
+    def forward(self) -> Tensor:
+        """A scalar."""
+        return self.logarithm.exp()
 
 
 class VAE(VectorAutoencoder):
-    """q(z | x) = N(mean(x), diag variance(x)), p(z) = N(0, I), p(x | z) around G(z)."""
+    """q(z | x) = N(mean(x), diag variance(x)), p(z) = N(0, I), p(x | z) around G(z).
+
+    Args:
+        config: The `model` section of a run's config.
+        image_shape: (C, S, S) of the images.
+        seed: Root of the initial weights.
+    """
 
     config: GaussianConfig
     code_parameters = 2
+
+    def __init__(self, config: GaussianConfig, image_shape: tuple[int, int, int], seed: int) -> None:
+        super().__init__(config, image_shape, seed)
+        self.scale = Scale(config.scale) if isinstance(config, VAEConfig) and config.learned_scale else None
+
+    @property
+    def described(self) -> GaussianConfig:
+        """The config, with the learned scale."""
+        return self.config if self.scale is None else self.config.model_copy(update={"scale": self.scale().item()})
 
     def encode(self, images: Tensor) -> Posterior:
         """q(z | x) of images (N, C, S, S) in [-1, 1]; the log-variance is kept within [-30, 20]."""
@@ -45,5 +77,9 @@ class VAE(VectorAutoencoder):
         with autocast(images, arithmetic):
             posterior = self.encode(images)
             codes = posterior.sample(noise)
-            reconstruction = self.decode(codes).to(images.dtype)
-        return VAEOutput(posterior, codes, reconstruction)
+            unbounded = self.decoder.unbounded(codes).to(images.dtype)
+        return VAEOutput(posterior, codes, unbounded.tanh(), unbounded, self.learned_scale())
+
+    def learned_scale(self) -> Tensor | None:
+        """As `VAEOutput.scale`."""
+        return None if self.scale is None else self.scale()

@@ -21,6 +21,10 @@ class VAEGANOutput(NamedTuple):
     """One draw of it for each image, shape (N, d)."""
     reconstruction: Tensor
     """The decoded codes, shape (N, C, S, S) in [-1, 1]."""
+    unbounded: Tensor
+    """What the reconstruction is the tanh of, the same shape."""
+    scale: Tensor | None
+    """As of `VAEOutput`."""
     judged: Tensor
     """The reconstruction as the discriminator's verdict is concerned: the same values, and in the two-way game
     no gradient to the encoder."""
@@ -54,7 +58,16 @@ class VAEGAN(VAE):
             posterior = self.encode(images)
             codes = posterior.sample(noise)
             shielded = [codes.detach()] if self.config.discriminator.classes == "two" else []
-            decoded = self.decode(torch.cat([codes, prior, *shielded])).to(images.dtype).split(count)
-            cycle = self.encode(decoded[1]) if self.config.cycle else None
-        judged = decoded[2] if shielded else decoded[0]
-        return VAEGANOutput(posterior, codes, decoded[0], judged, decoded[1], cycle)
+            unbounded = self.decoder.unbounded(torch.cat([codes, prior, *shielded])).to(images.dtype)
+            reconstruction, generated, *judged = unbounded.tanh().split(count)
+            cycle = self.encode(generated) if self.config.cycle else None
+        return VAEGANOutput(
+            posterior,
+            codes,
+            reconstruction,
+            unbounded[:count],
+            self.learned_scale(),
+            judged[0] if judged else reconstruction,
+            generated,
+            cycle,
+        )

@@ -39,9 +39,14 @@ class Decoder(nn.Module):
         super().__init__()
         self.trunk = KINDS[kind].Up(image_shape, width, depth, latent_size)
 
+    def unbounded(self, codes: Tensor) -> Tensor:
+        """Codes (N, d) => what the images are the tanh of, shape (N, C, S, S)."""
+        pixels: Tensor = self.trunk(codes)
+        return pixels.to(codes.dtype)
+
     def forward(self, codes: Tensor) -> Tensor:
         """Codes (N, d) => images (N, C, S, S) in [-1, 1]."""
-        return torch.tanh(self.trunk(codes).to(codes.dtype))
+        return torch.tanh(self.unbounded(codes))
 
 
 class Judgement(NamedTuple):

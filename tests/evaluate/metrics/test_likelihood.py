@@ -12,7 +12,7 @@ from vaegan.config.schema import EvaluateConfig
 from vaegan.evaluate.metrics.likelihood import gaussian_log_interval, laplace_log_interval, log_probability
 from vaegan.evaluate.runner import evaluate
 from vaegan.images import to_float
-from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD
+from vaegan.losses.likelihood import NEGATIVE_LOG_DENSITY
 from vaegan.models import VAE
 from vaegan.randomness import normal
 
@@ -58,7 +58,7 @@ def test_intervals_keep_their_digits_in_the_tails(place: float, width: float) ->
 def test_it_is_the_density_that_was_trained_times_the_width_of_a_level(likelihood: str) -> None:
     pixels = torch.randint(20, 230, (5, 3, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     mean = normal((5, 3, 8, 8), 0, "mean").double() * 0.3
-    density = -NEGATIVE_LOG_LIKELIHOOD[likelihood](pixels.double() / 127.5 - 1, mean, 0.2) / 192
+    density = -NEGATIVE_LOG_DENSITY[likelihood](pixels.double() / 127.5 - 1, mean, 0.2) / 192
     discrete = log_probability(pixels, mean, likelihood, 0.2).flatten(1).mean(1)
     assert discrete.numpy() == pytest.approx((density + math.log(2 / 255)).numpy(), abs=2e-3)
 
@@ -137,3 +137,36 @@ def test_each_images_noise_is_its_own_whatever_the_batch(digits: Tensor) -> None
     ]  # fmt: skip
     assert both[0] == pytest.approx(both[1], rel=1e-12)
     assert both[1] != pytest.approx(both[2], rel=1e-9)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "laplace"])
+def test_a_learned_scale_is_the_one_that_counts(likelihood: str, digits: Tensor) -> None:
+    """As if the model had been given it, wherever it started from; and the protocol says which it is."""
+    sizes = {"network": "mlp", "width": 16, "latent_size": 4, "likelihood": likelihood}
+    model = VAE(VAEConfig(**sizes, scale=0.9, learned_scale=True), (1, 8, 8), 0).double()
+    with torch.no_grad():
+        model.scale.logarithm.fill_(math.log(0.3))
+    scale = model.scale().item()
+    settings = EvaluateConfig(metrics=("elbo", "iwae"), importance_samples=3)
+    given = VAE(VAEConfig(**sizes, scale=scale), (1, 8, 8), 0).double()
+    found, expected = (evaluate(each, split_of(digits[:20]), settings, split="test", seed=0) for each in (model, given))
+    assert found.metrics == expected.metrics
+    assert found.metrics != evaluate(
+        VAE(VAEConfig(**sizes, scale=0.9), (1, 8, 8), 0).double(), split_of(digits[:20]), settings, split="test", seed=0
+    ).metrics  # fmt: skip
+    for metric in ("elbo", "iwae"):
+        assert scale == pytest.approx(0.3)
+        assert found.protocol[metric] == expected.protocol[metric] | {"learned_scale": True}
+        assert found.protocol[metric]["scale"] == scale
+
+
+def test_a_bernoulli_has_a_rate_and_no_bound(digits: Tensor) -> None:
+    sizes = {"network": "mlp", "width": 16, "latent_size": 4}
+    settings = EvaluateConfig(metrics=("elbo", "iwae"), importance_samples=3)
+    both = [
+        evaluate(VAE(VAEConfig(**sizes, likelihood=likelihood), (1, 8, 8), 0), split_of(digits[:20]), settings,
+                 split="test", seed=0)
+        for likelihood in ("bernoulli", "gaussian")
+    ]  # fmt: skip
+    assert both[0].metrics == {"rate": both[1].metrics["rate"]}
+    assert both[0].protocol["elbo"] == {"likelihood": None} and "iwae" not in both[0].protocol

@@ -7,15 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import torch
 
 from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.metrics.sharpness import band_frequencies
 from vaegan.evaluate.report.plots import Plot, across, averaged, short, ticks, up
 from vaegan.evaluate.report.spectrum_plot import spectrum_plot
 from vaegan.evaluate.report.tradeoff_plots import tradeoff_plots
-from vaegan.evaluate.report.training_plots import curves, error, thinned, training_plots
-from vaegan.losses.likelihood import NEGATIVE_LOG_LIKELIHOOD
+from vaegan.evaluate.report.training_plots import curves, thinned, training_plots
 from vaegan.runs import Run
 
 from ...tiny import tiny
@@ -81,24 +79,12 @@ def test_ticks_are_round_and_few() -> None:
     assert [short(value) for value in (0, 950, 1500, 3_200_000)] == ["0", "950", "1.5k", "3.2M"]
 
 
-@pytest.mark.parametrize("likelihood", ["gaussian", "laplace"])
-def test_a_logged_likelihood_is_turned_back_into_the_error(likelihood: str) -> None:
-    images, made = torch.rand(2, 6, 1, 8, 8)
-    config = tiny("vae", f"model.likelihood={likelihood}", "model.scale=0.3")
-    nats = NEGATIVE_LOG_LIKELIHOOD[likelihood](images, made, 0.3).mean().item()
-    distance = images - made
-    expected = distance.square().mean() if likelihood == "gaussian" else distance.abs().mean()
-    title, found = error(config, nats)
-    assert title == {"gaussian": "Squared error", "laplace": "Absolute error"}[likelihood]
-    assert found == pytest.approx(expected.item(), rel=1e-5)
-    assert error(tiny("ae"), 0.25) == ("Squared error", 0.25)
-
-
 def test_training_curves_are_the_histories(study: Comparison, tmp_path: Path) -> None:
     run = study.judged["vaegan3"][5]
     lines = [json.loads(line) for line in run.run.history_file.read_text().splitlines()]
     found = curves(run.run, run.config, print)
     assert found["Divergence from the prior"] == [(8.0 * n["step"], n["loss/kl"] / math.log(2)) for n in lines]
+    assert found["Squared error"] == [(8.0 * n["step"], n["reconstruction/mse"]) for n in lines]
     assert [value for _, value in found["Discriminator’s accuracy"]] == [n["discriminator/accuracy"] for n in lines]
     assert "Divergence from the prior" not in curves(study.judged["ae"][5].run, study.judged["ae"][5].config, print)
 
@@ -110,7 +96,7 @@ def test_training_curves_are_the_histories(study: Comparison, tmp_path: Path) ->
     assert {line.name for line in plots["Discriminator’s accuracy"].lines} == {"vaegan3"}
 
     torn = Run(tmp_path)
-    torn.history_file.write_text('{"step": 1, "loss/kl": null, "loss/reconstruction": 90.0}\n{"step": 2, "los')
+    torn.history_file.write_text('{"step": 1, "loss/kl": null, "reconstruction/mse": 0.25}\n{"step": 2, "los')
     assert list(curves(torn, run.config, print)) == ["Squared error"]
 
 
