@@ -33,7 +33,9 @@ FAMILIES: Mapping[str, Family] = {
     "vae": Family(vae.build, vae.step, vae.noise),
     "pixelcnn": Family(pixelcnn.build, pixelcnn.step, check=pixelcnn.check, start=pixelcnn.start),
     "vqvae": Family(vqvae.build, vqvae.step, start=vqvae.start, follow=vqvae.follow),
-    "vaegan": Family(vaegan.build, vaegan.step, vaegan.noise, controls=vaegan.controls, follow=vaegan.follow),
+    "vaegan": Family(
+        vaegan.build, vaegan.step, vaegan.noise, vaegan.check, controls=vaegan.controls, follow=vaegan.follow
+    ),
     "larsen": Family(larsen.build, larsen.step, larsen.noise),
     "ganvae": Family(ganvae.build, ganvae.step, ganvae.noise, controls=ganvae.controls, follow=ganvae.follow),
     "classifier": Family(classifier.build, classifier.step, check=classifier.check),

@@ -11,12 +11,16 @@ from torch import Tensor, nn
 
 from vaegan.config.models import VAEGANAdversarialConfig, VAEGANConfig
 from vaegan.config.schema import Config
+from vaegan.data import Data
+from vaegan.errors import Mistake
 from vaegan.losses.adversarial import feature_distance, generator_loss
 from vaegan.losses.divergence import code_nll
 from vaegan.models import build_model
 from vaegan.models.discriminator import build_discriminator
 from vaegan.models.vaegan import VAEGANOutput
 from vaegan.networks import Judgement
+from vaegan.perceptual import distance, kept_network
+from vaegan.processes import together
 
 from . import adversary, vae
 from .step import Backward, Batch, Networks, Report, family_config, frozen
@@ -41,6 +45,18 @@ def noise(config: Config) -> Mapping[str, tuple[int, ...]]:
     return {**vae.noise(config), "prior": (model.latent_size,), **adversary.noise(model.adversarial)}
 
 
+def check(config: Config, data: Data) -> None:
+    """See that there are the weights of the perceptual term's network, if there is one."""
+    model = family_config(config, VAEGANConfig)
+    if not model.perceptual:
+        return
+    try:
+        together(lambda: kept_network(model.perceptual_network, torch.device("cpu")))
+    except Mistake as mistake:
+        key = "model.perceptual_network"
+        raise Mistake(f"{key}: {mistake}; or give {key}=random", mistake.everywhere) from None
+
+
 def controls(config: Config) -> dict[str, Tensor]:
     """What the discriminator's side steers, and the adaptive factor of the adversarial term's weight."""
     game = family_config(config, VAEGANConfig).adversarial
@@ -62,6 +78,11 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
         elbo, scalars = negative_elbo(model, batch, out)
         adversarial, similarity = opinion(game, discriminator, batch, out, real)
         reconstruction = elbo + game.similarity * similarity
+        if model.perceptual:
+            network = kept_network(model.perceptual_network, batch.images.device)
+            perceptual = distance(network, batch.images, out.reconstruction).mean()
+            reconstruction = reconstruction + model.perceptual * perceptual
+            scalars["loss/perceptual"] = perceptual.detach()
         sums = pulls(game, autoencoder, {"reconstruction": reconstruction, "adversarial": adversarial})
         weight = game.weight * adversary.share(game, batch.step) * batch.controls.get("adaptive", 1.0)
         scalars |= {"loss/adversarial": adversarial.detach(), "loss/similarity": similarity.detach()}

@@ -84,13 +84,13 @@ FILES = {
         sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
     ),
     "vgg": WeightFile(
-        use="lpips_vgg",
+        use="lpips_vgg, model.perceptual",
         url=f"{TORCHVISION}vgg16-397923af.pth",
         size=553_433_881,
         sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
     ),
     "squeeze": WeightFile(
-        use="lpips_squeeze",
+        use="lpips_squeeze, model.perceptual",
         url=f"{TORCHVISION}squeezenet1_1-b8a52dc0.pth",
         size=4_958_839,
         sha256="b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",

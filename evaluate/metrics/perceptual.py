@@ -1,73 +1,14 @@
-"""LPIPS: the distance of an image and its reconstruction in the features of a network trained on photographs."""
+"""LPIPS of reconstructions."""
 
-import warnings
 from collections.abc import Callable
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from vaegan.errors import Mistake
-from vaegan.randomness import seeded
-from vaegan.weights import FILES, exactly, fingerprint, tensors
+from vaegan.perceptual import MINIMUM, Backbone, distance, random_network, trained_network
+from vaegan.weights import FILES, fingerprint
 
 from .metric import Pairs, PerImage
-
-Backbone = Literal["alex", "vgg", "squeeze"]
-"""AlexNet, VGG-16 or SqueezeNet 1.1."""
-
-MINIMUM = 64
-"""Side in pixels to which smaller images are enlarged: the patches that LPIPS was calibrated on (Zhang et al. 2018,
-section 2.1), and just above the least that AlexNet takes, 63."""
-
-
-def trained_network(backbone: Backbone) -> nn.Module:
-    """LPIPS v0.1: a network's trained weights, and the calibrated ones that the package `lpips` ships.
-
-    Raises:
-        Mistake: The file of weights is not there, or another one.
-    """
-    file, network = FILES[backbone], _network(backbone, lpips=True)
-    layers, trained = network.get_submodule("net"), file.read()
-    try:
-        layers.load_state_dict({key: trained[f"features.{key.split('.', 1)[1]}"] for key in layers.state_dict()})
-    except Exception:  # what is no file of weights raises nearly anything
-        raise Mistake(f"{file.path}: not the weights that are published at {file.url}") from None
-    calibration = tensors(Path(str(files("lpips").joinpath("weights", "v0.1", f"{backbone}.pth"))))
-    with torch.no_grad():
-        for name, tensor in calibration.items():
-            network.get_parameter(name).copy_(tensor)
-    return network
-
-
-def random_network() -> nn.Module:
-    """AlexNet's layers with random weights, always the same, and no calibration: its weights belong to trained ones.
-
-    The distance is then the sum over five layers of the mean squared difference of normalised features.
-    """
-    with seeded(0, "lpips"):
-        return _network("alex", lpips=False)
-
-
-def distance(network: nn.Module, images: Tensor, reconstruction: Tensor) -> Tensor:
-    """LPIPS of each pair, in float32 whatever the images' type and the arithmetic around it.
-
-    Grey is repeated to three channels; images smaller than `MINIMUM` are enlarged, bilinearly.
-
-    Args:
-        network: `trained_network` or `random_network`, on the images' device.
-        images: Shape (N, C, S, S) in [-1, 1], C = 1 or 3.
-        reconstruction: The same shape.
-
-    Returns:
-        At least 0, float32, shape (N,).
-    """
-    with exactly(images.device):
-        value: Tensor = network(_prepared(images), _prepared(reconstruction))
-    return value.flatten()
 
 
 class LPIPS(PerImage):
@@ -111,20 +52,3 @@ class LPIPS(PerImage):
         """`distance`."""
         self.network.to(pairs.real.device)
         return distance(self.network, pairs.real, pairs.reconstruction)
-
-
-def _network(backbone: Backbone, lpips: bool) -> nn.Module:
-    """The package's module with random weights; torchvision is never asked to fetch any."""
-    from lpips import LPIPS as Package  # slow to import
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torchvision's, on how lpips names its arguments
-        network: nn.Module = Package(net=backbone, pnet_rand=True, pretrained=False, lpips=lpips, verbose=False)
-    return network.requires_grad_(False)
-
-
-def _prepared(images: Tensor) -> Tensor:
-    colour = images.float().expand(-1, 3, -1, -1)
-    if colour.shape[-1] >= MINIMUM:
-        return colour
-    return F.interpolate(colour, size=(MINIMUM, MINIMUM), mode="bilinear", align_corners=False)

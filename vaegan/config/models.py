@@ -164,6 +164,10 @@ class VAEGANConfig(VAEConfig, AdversaryConfig):
     adversarial: VAEGANAdversarialConfig = VAEGANAdversarialConfig()
     cycle: Weight = 0.0
     """Weight of -log q(z | G(z)) of the prior's codes, in nats per pixel value: the latent cycle beside the rest."""
+    perceptual: Weight = 0.0
+    """Weight of the LPIPS distance of an image and its reconstruction (Zhang et al. 2018)."""
+    perceptual_network: Literal["vgg", "squeeze", "random"] = "vgg"
+    """Its network, never that of the metric; `random` is AlexNet without training, which needs no file of weights."""
 
     @property
     def scores(self) -> int:

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vaegan.errors import Mistake
-from vaegan.evaluate.metrics.perceptual import LPIPS, distance, random_network, trained_network
+from vaegan.evaluate.metrics.perceptual import LPIPS
 from vaegan.images import to_float
+from vaegan.perceptual import distance, random_network, trained_network
 from vaegan.randomness import seeded
 from vaegan.weights import FILES
 
