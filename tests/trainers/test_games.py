@@ -40,9 +40,10 @@ def test_the_perceptual_term_is_what_the_package_gives() -> None:
 
 def test_a_missing_network_is_named_before_the_first_step(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
+    config = tiny("vaegan3", "model.perceptual=1")
+    data = open_data(config.data)
     with pytest.raises(Mistake, match=r"^model\.perceptual_network: .*vgg16.*: there is no such file; .*random$"):
-        config = tiny("vaegan3", "model.perceptual=1")
-        train(config, tmp_path / "run", open_data(config.data))
+        train(config, tmp_path / "run", data)
     assert not (tmp_path / "run").exists()
 
 
