@@ -21,7 +21,7 @@ MOST = 10_000
 """Images of one picture."""
 
 
-@click.command(short_help="Draw images from the prior of a run, or from a density of its codes.")
+@click.command(short_help="Draw images from the prior of a run, or a density.")
 @click.argument("run", type=PATH)
 @click.option("-n", "--number", type=click.IntRange(1, MOST), default=64, show_default=True, help="Images to draw.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Root of their codes.")

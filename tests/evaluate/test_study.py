@@ -211,6 +211,24 @@ def test_other_settings_of_the_evaluation_need_no_training(copied: Path) -> None
     assert {judged.evaluation.protocol["samples"] for judged in comparison.judged["vae"].values()} == {30}
 
 
+def test_figures_of_another_density_are_not_believed(finished: tuple[Path, Comparison], copied: Path) -> None:
+    controls = {file: file.stat().st_mtime_ns for file in (copied / "controls").rglob("*.json")}
+    for asked, said in (("gaussian", "Gaussian"), ("gmm:3", "GMM of 3"), ("null", None)):
+        comparison = run_study(copied, configs(f"evaluate.density={asked}"), train_run=never)
+        named = said and f"{said}, fitted to 1,437 codes"
+        assert comparison.density == named
+        for name, runs in comparison.judged.items():
+            prior = None if name == "ae" else "N(0, I)"
+            for seed, judged in runs.items():
+                assert judged.evaluation.protocol["samples_from"] == (named or prior)
+                before = finished[1].judged[name][seed].evaluation.metrics
+                changed = {key for key, value in judged.evaluation.metrics.items() if before.get(key) != value}
+                assert changed == {key for key in judged.evaluation.metrics if named and key.startswith("sample/")}
+        samples = [finding for finding in comparison.findings if finding.kind == "sample"]
+        assert {finding.variant for finding in samples} == ({"ae", "vaegan3"} if named else {"vaegan3"})
+    assert {file: file.stat().st_mtime_ns for file in controls} == controls, "real images have none"
+
+
 @pytest.mark.parametrize("damage", ["weights", "versions", "device", "torn", "other"])
 def test_other_figures_are_not_believed(damage: str, finished: tuple[Path, Comparison], copied: Path) -> None:
     run = Run(copied / "vae" / "seed_5")
