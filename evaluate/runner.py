@@ -161,7 +161,7 @@ def evaluate(
 
 
 def see_images(config: Config, data: Data, asked: str = "evaluate.split:") -> None:
-    """See that there are images that a run can be judged by.
+    """See that there are images that a run can be judged by, and enough to fit its density to.
 
     Args:
         config: The run.
@@ -169,11 +169,13 @@ def see_images(config: Config, data: Data, asked: str = "evaluate.split:") -> No
         asked: What names the split, for the message.
 
     Raises:
-        Mistake: There are none.
+        Mistake: There are not.
     """
     split = config.evaluate.split
     if not len(getattr(data, split)):
         raise Mistake(f"{asked} {split}: the run keeps no image in it (data.{split} is 0)", everywhere=True)
+    if (density := config.evaluate.density) is not None:
+        together(lambda: densities.see_enough(density, len(data.train)))
 
 
 def see_metrics(config: Config) -> None:

@@ -185,6 +185,7 @@ def test_a_seed_counts_once(tmp_path: Path) -> None:
     ("override", "said"),
     [
         ("data.test=0", "evaluate.split: test: the run keeps no image in it"),
+        ("evaluate.density=gmm:1437", "density: gmm:1437: 1437 training images are too few for 1437"),
         ("evaluate.metrics=[kid]", "evaluate.features: inception needs"),
         ("evaluate.metrics=[psnr, lpips_vgg]", "vgg16"),
     ],

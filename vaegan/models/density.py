@@ -67,8 +67,7 @@ def described(asked: str, count: int) -> str:
         asked: `gaussian` or `gmm:K`.
         count: Codes that it is fitted to.
     """
-    kind, _, components = asked.partition(":")
-    name = "Gaussian" if kind == GAUSSIAN else f"GMM of {components}"
+    name = "Gaussian" if asked == GAUSSIAN else f"GMM of {_components(asked)}"
     return f"{name}, fitted to {count:,} codes"
 
 
@@ -84,6 +83,18 @@ def protocol(asked: str) -> dict[str, Any]:
     return {**how, "added_to_diagonal": ADDED, "start": "k-means", "tolerance": TOLERANCE, "most_rounds": MOST_ROUNDS}
 
 
+def see_enough(asked: str, count: int) -> None:
+    """See that ``count`` codes are enough for what is ``asked``, as of `fit`; before there are any, say.
+
+    Raises:
+        Mistake: They are not.
+    """
+    components = _components(asked)
+    if count <= components:
+        mend = "name fewer, as in gmm:2, or gaussian" if components > 1 else "train on more"
+        raise Mistake(f"density: {asked}: {count} training images are too few for {components}; {mend}")
+
+
 def fit(asked: str, codes: Tensor, seed: int) -> Density:
     """The density of greatest likelihood: a function of all arguments and nothing else.
 
@@ -96,28 +107,28 @@ def fit(asked: str, codes: Tensor, seed: int) -> Density:
         Mistake: There are too few codes, or no mixture of so many components can be fitted to them.
         Failure: A code is not finite.
     """
-    kind, _, number = asked.partition(":")
-    components = int(number or 1)
-    if len(codes) <= components:
-        mend = "name fewer, as in gmm:2, or gaussian" if components > 1 else "train on more"
-        raise Mistake(f"density: {asked}: {len(codes)} training images are too few for {components}; {mend}")
+    see_enough(asked, len(codes))
     codes = codes.double().cpu()
     if not codes.isfinite().all():
         raise Failure("the codes of the training images are not finite; use a run whose training did not diverge")
     size = codes.shape[1]
-    if kind == GAUSSIAN:
+    if asked == GAUSSIAN:
         weights, means = codes.new_ones(1), codes.mean(0, keepdim=True)
         covariances = torch.cov(codes.T, correction=0).reshape(1, size, size)
     else:
-        weights, means, covariances = _mixture(asked, components, codes, seed)
+        weights, means, covariances = _mixture(asked, codes, seed)
     return Density(asked, len(codes), weights, means, _roots(covariances))
 
 
-def _mixture(asked: str, components: int, codes: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def _components(asked: str) -> int:
+    return 1 if asked == GAUSSIAN else int(asked.removeprefix("gmm:"))
+
+
+def _mixture(asked: str, codes: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     from sklearn.mixture import GaussianMixture  # which takes a second to import
 
     mixture = GaussianMixture(
-        components, covariance_type="full", tol=TOLERANCE, reg_covar=ADDED, max_iter=MOST_ROUNDS,
+        _components(asked), covariance_type="full", tol=TOLERANCE, reg_covar=ADDED, max_iter=MOST_ROUNDS,
         random_state=derive(seed, "density") % 2**32,
     )  # fmt: skip
     mend = "name fewer components, as in gmm:2, or gaussian"
