@@ -12,11 +12,11 @@ from vaegan.data import Data, Images
 from vaegan.errors import Failure
 from vaegan.images import to_float
 from vaegan.models import Classifier
-from vaegan.processes import together
+from vaegan.processes import rounds, together
 
 from .evaluation import Evaluation
 from .metrics.sums import Sums, added, concluded, in_order, rows
-from .runner import check_alike, evaluating, rounds, versions
+from .runner import check_alike, evaluating, versions
 
 
 @torch.no_grad()

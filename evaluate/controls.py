@@ -73,6 +73,8 @@ class Distorted(Autoencoder):
         count: How many of them; with fewer it has no samples.
     """
 
+    prior_name = "other real images"
+
     def __init__(self, defect: Defect, image_shape: tuple[int, int, int], others: Images, count: int) -> None:
         super().__init__(AutoencoderConfig(), image_shape)
         self.defect = defect

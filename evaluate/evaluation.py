@@ -23,8 +23,8 @@ class Evaluation:
     """What a model is worth, and how that was measured."""
 
     metrics: dict[str, float]
-    """Figures by name, all finite: ``reconstruction/...`` of pairs, ``sample/...`` of images from the prior,
-    ``elbo`` in nats per image, ``bits_per_dim``."""
+    """Figures by name, all finite: ``reconstruction/...`` of pairs, ``sample/...`` of images from the prior, or from
+    `density`, ``elbo`` in nats per image, ``bits_per_dim``."""
     protocol: dict[str, Any]
     """Every choice that the figures depend on."""
     curves: dict[str, list[float]] = field(default_factory=dict)
@@ -35,6 +35,11 @@ class Evaluation:
     scores: dict[str, Tensor] = field(default_factory=dict)
     """What single images (of KID: blocks of them) say, float64, (N,) or (N, k) in the order of the images; what the
     intervals of a study are made of."""
+
+    @property
+    def density(self) -> str | None:
+        """What samples were drawn from in the place of the family's prior, in words; None: from that."""
+        return self.protocol["samples_from"] if self.protocol.get("density") else None
 
 
 @dataclass(frozen=True)

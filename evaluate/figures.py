@@ -67,7 +67,7 @@ _ELBO = "Lower bound of the log-probability of an image."
 _IWAE = "A closer lower bound, from several codes of each image."
 _BITS = "Bits for each value of an image if the model were used to compress it."
 _RATE = "What an image’s code costs: the divergence of its posterior from the prior, or the surprise of its entries."
-_GAP = "Distance of the real images’ codes from the prior that samples are drawn from."
+_GAP = "Distance of the real images’ codes from the prior."
 _PERPLEXITY = "How many entries would be in use if all that are were used alike."
 _USAGE = "Share of the entries that some test image uses."
 _CONFUSION = "Share of images whose origin the run’s own discriminator still tells, balanced."
@@ -131,12 +131,25 @@ FIGURES: dict[str, Figure] = {
 """Every figure, in the order in which tables show them."""
 
 
-def figure(key: str) -> Figure:
-    """The description of a figure; one that is not described is shown under its own name."""
+def figure(key: str, density: str | None = None) -> Figure:
+    """The description of a figure; one that is not described is shown under its own name.
+
+    Args:
+        key: The figure.
+        density: What samples were drawn from in the place of a prior, which every figure on them then names.
+    """
     if (base := _base(key)) not in FIGURES:
-        return Figure("Others", key, "", None, None, "{:.4g}".format)
-    own = key[len(base) + 1 :]
-    return replace(FIGURES[base], label=f"{FIGURES[base].label} ({own})") if own else FIGURES[base]
+        return Figure("Others", key + source(key, density), "", None, None, "{:.4g}".format)
+    own, described = key[len(base) + 1 :], FIGURES[base]
+    label, group = f"{described.label} ({own})" if own else described.label, described.group
+    if group == SAMPLE:
+        return replace(described, label=label, group=group + source(key, density))
+    return replace(described, label=label + source(key, density))
+
+
+def source(key: str, density: str | None) -> str:
+    """What is said behind a figure, or a kind of images, that a density has a part in; nothing behind others."""
+    return f" ({density})" if density and key.startswith(("sample", "discriminator/")) else ""
 
 
 def in_order(keys: set[str]) -> list[str]:

@@ -19,7 +19,9 @@ from vaegan.console import Console
 from vaegan.data import Data
 from vaegan.errors import Mistake
 from vaegan.files import json_lines
+from vaegan.fitting import fitted
 from vaegan.models import Autoencoder, Classifier
+from vaegan.models.density import Density
 from vaegan.models.discriminator import build_discriminator
 from vaegan.processes import by_the_first, from_the_first, together
 from vaegan.runs import WEIGHTS, Run, load, load_discriminator
@@ -31,7 +33,7 @@ from .comparing.comparison import Judged
 from .controls import CONTROLS, Distorted
 from .evaluation import Evaluation, read_evaluation, write_evaluation
 from .metrics.extractors import INCEPTION
-from .runner import device, evaluate, feature_network, versions
+from .runner import device, evaluate, evaluating, feature_network, versions
 
 
 def judge(run: Run, config: Config, data: Data, console: Console) -> Judged:
@@ -40,6 +42,19 @@ def judge(run: Run, config: Config, data: Data, console: Console) -> Judged:
     evaluation = evaluate_run(run, model, config.evaluate, data, console)
     cost = from_the_first(lambda: price(run.timing_file, console.note))
     return Judged(run, config, evaluation, cost, count_parameters(model, config))
+
+
+def density_of(judged: Judged, data: Data, console: Console) -> Density | None:
+    """What a run's samples are judged by, made again for whom its figures are not enough; None: it is the prior.
+
+    All processes do this together.
+    """
+    asked = judged.config.evaluate.density
+    if asked is None:
+        return None
+    model = together(lambda: load(judged.run.path)).to(device())
+    with console.progress(f"Encoding for {judged.run.path.parent.name}", "images") as progress, evaluating(model):
+        return fitted(asked, model, data.train, judged.config.seed, judged.config.evaluate.batch_size, progress)
 
 
 def price(timing: Path, notify: Callable[[str], None]) -> dict[str, float]:
@@ -130,6 +145,7 @@ def judge_controls(folder: Path, config: EvaluateConfig, data: Data, console: Co
         data: The images.
         console: Where progress goes.
     """
+    config = config.model_copy(update={"density": None})
     images = getattr(data, config.split)
     others = data.test if config.split == "train" else data.train
     channels, size, _ = images[torch.zeros(1, dtype=torch.long)].shape[1:]
@@ -150,8 +166,8 @@ def _evaluate(
 ) -> Evaluation:  # fmt: skip
     with console.progress(title, "images") as progress:
         return evaluate(
-            model, getattr(data, config.split), config, split=config.split, seed=seed, discriminator=discriminator,
-            fingerprint=data.fingerprint, progress=progress, notify=console.note_once,
+            model, getattr(data, config.split), config, split=config.split, seed=seed, training=data.train,
+            discriminator=discriminator, fingerprint=data.fingerprint, progress=progress, notify=console.note_once,
         )  # fmt: skip
 
 

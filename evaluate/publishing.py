@@ -12,6 +12,7 @@ from vaegan.images import to_float, to_picture, to_uint8
 from vaegan.runs import load
 
 from .comparing.comparison import Comparison
+from .figures import source
 from .report.tables import TABLES
 
 IMAGES = 8
@@ -51,7 +52,8 @@ def publish(comparison: Comparison, data: Data, folder: Path, start: Publish) ->
     publisher = start(config.model_copy(update={"track": track}), folder)
     publisher.table("comparison", *comparison.table())
     publisher.table("sentences", ["sentence"], [[sentence] for sentence in comparison.sentences()])
-    publisher.table("images", ["variant", "real", "reconstruction", "sample"], image_rows(comparison, data))
+    sample = "sample" + source("sample", comparison.density)
+    publisher.table("images", ["variant", "real", "reconstruction", sample], image_rows(comparison, data))
     files = [folder / name for name in ("report.html", "comparison.json", *TABLES)]
     publisher.keep(files, f"{folder.absolute().name}-comparison")
     publisher.finish()
@@ -66,7 +68,9 @@ def image_rows(comparison: Comparison, data: Data) -> list[list[Cell]]:
     for name, runs in comparison.judged.items():
         model = load(runs[seed].run.path)
         made = to_uint8(model.reconstruct(to_float(real).to(next(model.parameters()))))
-        drawn = to_uint8(model.sample(len(real), seed)) if model.has_prior else [None] * len(real)
+        density = comparison.densities[name] if comparison.density else None
+        possible = density is not None or model.has_prior
+        drawn = to_uint8(model.sample(len(real), seed, density)) if possible else [None] * len(real)
         for image, reconstruction, sample in zip(real, made, drawn, strict=True):
             shown = None if sample is None else to_picture(sample)
             rows.append([name, to_picture(image), to_picture(reconstruction), shown])

@@ -18,8 +18,10 @@ from vaegan.config.section import Section
 from vaegan.console import Console, Update, silent
 from vaegan.data import Data, Images
 from vaegan.errors import Mistake
+from vaegan.fitting import fitted
 from vaegan.models import Autoencoder
-from vaegan.processes import gathered, place, together
+from vaegan.models import density as densities
+from vaegan.processes import gathered, place, rounds, together
 
 from .evaluation import Evaluation
 from .metrics.codebook import Codebook
@@ -46,12 +48,13 @@ def evaluate(
     *,
     split: str,
     seed: int,
+    training: Images | None = None,
     discriminator: nn.Module | None = None,
     fingerprint: str | None = None,
     progress: Update = silent,
     notify: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Measure a model by its reconstructions of a split and its samples from the prior.
+    """Measure a model by its reconstructions of a split and its samples from the prior, or from ``config.density``.
 
     Every image is made once and shown to every metric, in batches that are the same whatever the metrics and the
     number of processes; what the batches add is summed up, so that memory does not grow with the number of images.
@@ -65,6 +68,7 @@ def evaluate(
         config: What to measure and how.
         split: Name of the split, for the protocol.
         seed: Root of samples and posterior noise.
+        training: The images to whose codes ``config.density`` is fitted; None: it is None.
         discriminator: That of the same run, for `confusion`; None: there is none.
         fingerprint: What tells the set from others (`Data.fingerprint`), so that the features of its real images are
             made once for all models; None: they are made each time.
@@ -74,7 +78,7 @@ def evaluate(
         notify: Told one-line notices; None: the standard error stream.
 
     Raises:
-        Mistake: A file of weights is damaged, or the processes were not asked for the same.
+        Mistake: A file of weights is damaged, the processes were not asked for the same, or as `fitted`.
         Failure: The model's images are not finite, or an image of the split cannot be read.
     """
     notify = notify or Console(shown=place()[0] == 0).note
@@ -89,14 +93,21 @@ def evaluate(
     )
     for metric in metrics.values():
         metric.prepare()
-    sampled = model.has_prior and any(metric.uses_samples for metric in metrics.values())
+    asked, source = config.density, model.prior_name if model.has_prior else None
+    if asked is not None:
+        assert training is not None, "a density is fitted to training images"
+        source = densities.described(asked, len(training))
+    sampled = source is not None and any(metric.uses_samples for metric in metrics.values())
     sample_count = (config.samples or len(images)) if sampled else 0
+    to_fit = training if sampled and asked is not None else None
     some = next(model.parameters())
     dtype = str(some.dtype).removeprefix("torch.")
     protocol: dict[str, Any] = {
         "split": split,
         "reconstructions": pair_count,
         "samples": sample_count,
+        "samples_from": source,
+        "density": None if asked is None else densities.protocol(asked),
         "of": len(images),
         "subset": "even distances",
         "resolution": model.image_shape[1],
@@ -119,15 +130,22 @@ def evaluate(
         return {name: metric.pairs(pairs) for name, metric in metrics.items()}
 
     def of_samples(places: range) -> Sums:
-        samples = rounded(model.decode(model.prior_codes(places.start, places.stop, seed)))
+        samples = rounded(model.decode(model.codes(places.start, places.stop, seed, density)))
         return {name: metric.samples(samples, places.start) for name, metric in metrics.items()}
 
     sums: Sums = {}
+    density, fit_count = None, len(to_fit or ())
+    total = fit_count + pair_count + sample_count
     with evaluating(model):
-        for work, before, count in ((of_pairs, 0, pair_count), (of_samples, pair_count, sample_count)):
+        if to_fit is not None and asked is not None:
+            density = fitted(asked, model, to_fit, seed, config.batch_size, lambda done, _: progress(done, total))
+        for work, before, count in (
+            (of_pairs, fit_count, pair_count),
+            (of_samples, total - sample_count, sample_count),
+        ):
             for places, done in rounds(count, config.batch_size):
                 sums = added(sums, together(partial(work, places) if places else dict))
-                progress(before + done, pair_count + sample_count)
+                progress(before + done, total)
 
     def conclude(sums: Sums) -> Evaluation:
         evaluation = Evaluation({}, protocol)
@@ -143,7 +161,7 @@ def evaluate(
 
 
 def see_images(config: Config, data: Data, asked: str = "evaluate.split:") -> None:
-    """See that there are images that a run can be judged by.
+    """See that there are images that a run can be judged by, and enough to fit its density to.
 
     Args:
         config: The run.
@@ -151,11 +169,13 @@ def see_images(config: Config, data: Data, asked: str = "evaluate.split:") -> No
         asked: What names the split, for the message.
 
     Raises:
-        Mistake: There are none.
+        Mistake: There are not.
     """
     split = config.evaluate.split
     if not len(getattr(data, split)):
         raise Mistake(f"{asked} {split}: the run keeps no image in it (data.{split} is 0)", everywhere=True)
+    if (density := config.evaluate.density) is not None:
+        together(lambda: densities.see_enough(density, len(data.train)))
 
 
 def see_metrics(config: Config) -> None:
@@ -170,18 +190,6 @@ def see_metrics(config: Config) -> None:
 def feature_network(config: EvaluateConfig) -> str | None:
     """The network in whose features sets of images are compared, as `evaluate.features` has it; None: they are not."""
     return config.features if OF_SETS & set(config.metrics) else None
-
-
-def rounds(count: int, size: int) -> Iterator[tuple[range, int]]:
-    """Deal ``count`` images in batches of ``size`` to the processes in turn, a batch to each of them a round.
-
-    Returns:
-        For each round, the places of this process's batch (none are left: empty) and the images done after it.
-    """
-    number, processes = place()
-    for start in range(0, count, processes * size):
-        own = start + number * size
-        yield range(own, min(own + size, count)), min(start + processes * size, count)
 
 
 def check_alike(protocol: Mapping[str, Any]) -> None:
@@ -227,7 +235,8 @@ def device() -> str:
 def versions() -> dict[str, str]:
     """Of the packages that figures depend on, as far as they are installed."""
     names = ("torch", "torchvision", "torchmetrics", "lpips", "torch-fidelity")
-    return {name: version(name) for name in names if find_spec(name.replace("-", "_"))}
+    found = {name: version(name) for name in names if find_spec(name.replace("-", "_"))}
+    return {**found, "scikit-learn": version("scikit-learn")}
 
 
 def make_metrics(

@@ -16,7 +16,7 @@ from vaegan.runs import Run, load_features
 
 from .comparing.comparison import Comparison
 from .comparing.matching import check_matched
-from .judging import evaluate_run, judge, judge_controls, speed
+from .judging import density_of, evaluate_run, judge, judge_controls, speed
 from .publishing import Publish, publish
 from .report.report import write_report
 from .runner import device, see_images, see_metrics
@@ -98,9 +98,11 @@ def compare(
         for name in configs
     }
     controls = judge_controls(output / "controls", some.evaluate, data, console)
+    densities = {name: density_of(runs[study.seeds[0]], data, console) for name, runs in judged.items()}
 
     def conclude() -> Comparison:
-        comparison = Comparison(study, judged, controls, command)
+        known = {name: density for name, density in densities.items() if density is not None}
+        comparison = Comparison(study, judged, controls, command, known)
         write_comparison(comparison, output / "comparison.json")
         write_report(comparison, data, output / "report.html", console.note)
         if tracked is not None:

@@ -16,7 +16,7 @@ from vaegan import __version__, showing
 from vaegan.console import Console, Update
 from vaegan.ending import Commands, one_line
 from vaegan.errors import Interrupted, Mistake
-from vaegan.options import OVERRIDES, PATH, PROCESSES, folder, training
+from vaegan.options import DENSITY, OVERRIDES, PATH, PROCESSES, folder, training
 from vaegan.processes import join, leave, nobody_lost, rank, size, together
 from vaegan.showing import loaded
 
@@ -112,23 +112,23 @@ def train_features(
 @click.option("--samples", type=int, help="Images to draw, and at most to reconstruct.  [default: evaluate.samples]")
 @click.option("--split", help="train, validation or test.  [default: evaluate.split]")
 @click.option("--features", help="inception, or a run of train-features.  [default: evaluate.features]")
+@DENSITY
 @PROCESSES
 def evaluate(run: Path, metrics: str | None, processes: int, **others: Any) -> None:
     """Judge the trained model of RUN and write RUN/metrics.json; of a classifier, its accuracy."""
-    from vaegan.config.reading import check
-    from vaegan.config.schema import Config
+    from vaegan.config.reading import evaluated_with
+    from vaegan.evaluate.figures import source
     from vaegan.runs import Run
 
     folder, console = Run(run), _console()
-    tree = folder.config.model_dump(mode="json")
     asked = {"metrics": metrics and metrics.replace(" ", "").split(","), **others}
     if folder.config.model.family == "classifier" and (metrics or others["features"]):
         raise Mistake("--metrics, --features: a classifier is measured by its accuracy alone; leave them out")
-    tree["evaluate"] |= {key: value for key, value in asked.items() if value is not None}
-    config = check(Config, tree, str(run))
+    config = evaluated_with(folder.config, asked, str(run))
     _meet(processes, [], console)
     result = _judge(run, config, console)
-    console.table(["figure", str(run)], [[name, f"{value:.4g}"] for name, value in result.metrics.items()])
+    rows = [[name + source(name, result.density), f"{value:.4g}"] for name, value in result.metrics.items()]
+    console.table(["figure", str(run)], rows)
     console.say(f"written to {folder.metrics_file}, with the protocol of every figure")
 
 
@@ -229,7 +229,7 @@ def _train(
         if config.model.family == "classifier":
             return accuracy.evaluate(*asked, split=split, seed=config.seed, progress=progress).metrics
         return runner.evaluate(
-            *asked, split=split, seed=config.seed, progress=progress, notify=console.note_once
+            *asked, split=split, seed=config.seed, training=images.train, progress=progress, notify=console.note_once
         ).metrics
 
     if config.train.evaluate_every is not None and config.model.family != "classifier":

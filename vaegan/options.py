@@ -23,6 +23,9 @@ def _number(context: click.Context, option: click.Parameter, processes: int | No
 PROCESSES = click.option(
     "--processes", type=click.IntRange(1, MOST_PROCESSES), callback=_number, help="Start so many on this machine."
 )
+DENSITY = click.option(
+    "--density", metavar="NAME", help="gaussian, gmm, gmm:K: draw from one fitted to the training images' codes."
+)
 OVERRIDES = click.argument("overrides", metavar="[key.sub=value]...", nargs=-1)
 
 

@@ -182,6 +182,18 @@ def nobody_lost(mend: str) -> Iterator[None]:
         raise Failure(f"another process of this launch has ended; {mend}") from error
 
 
+def rounds(count: int, size: int) -> Iterator[tuple[range, int]]:
+    """Deal ``count`` images in batches of ``size`` to the processes in turn, a batch to each of them a round.
+
+    Returns:
+        For each round, the places of this process's batch (none are left: empty) and the images done after it.
+    """
+    number, processes = place()
+    for start in range(0, count, processes * size):
+        own = start + number * size
+        yield range(own, min(own + size, count)), min(start + processes * size, count)
+
+
 def described(error: Exception) -> str:
     """An error in one line."""
     if isinstance(error, OSError) and error.filename:

@@ -8,11 +8,12 @@ import click
 
 from .console import Console
 from .errors import Failure, Mistake
-from .options import PATH, picture
+from .options import DENSITY, PATH, picture
 from .processes import rank
 
 if TYPE_CHECKING:
     from .models import Autoencoder
+    from .models.density import Density
 
 T = TypeVar("T")
 
@@ -20,26 +21,30 @@ MOST = 10_000
 """Images of one picture."""
 
 
-@click.command(short_help="Draw images from the prior of a run.")
+@click.command(short_help="Draw images from the prior of a run, or a density.")
 @click.argument("run", type=PATH)
 @click.option("-n", "--number", type=click.IntRange(1, MOST), default=64, show_default=True, help="Images to draw.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Root of their codes.")
+@DENSITY
 @click.option("-o", "--output", type=PATH, callback=picture, default="samples.png", show_default=True)
-def sample(run: Path, number: int, seed: int, output: Path) -> None:
-    """Draw images from the prior of RUN."""
+def sample(run: Path, number: int, seed: int, density: str | None, output: Path) -> None:
+    """Draw images from the prior of RUN, or from a density that is fitted to the codes of its training images."""
     import torch
 
     from .images import grid
     from .pictures import make, write
 
     console, model = _opened(run)
+    source = None if density is None else _density(run, density, model, console)
 
     def draw(places: torch.Tensor) -> torch.Tensor:
         start, *_ = numbers = places.tolist()
-        return model.decode(model.prior_codes(start, start + len(numbers), seed))
+        return model.decode(model.codes(start, start + len(numbers), seed, source))
 
     drawn = make("Drawing", torch.arange(number), draw, console)
     write(grid(drawn, columns=max(1, round(number**0.5))), output, console)
+    if source is not None:
+        console.say(f"drawn from a {source} of the training images, not from a prior")
 
 
 @click.command(short_help="Show images and what a run makes of them.")
@@ -130,6 +135,24 @@ def loaded(path: Path, load: Callable[[Path], T], console: Console) -> T:
     if not run.finished:
         console.note(f"{path}: not finished; this is its model after {run.exported_step} of {steps} steps")
     return model
+
+
+def _density(path: Path, asked: str, model: "Autoencoder", console: Console) -> "Density":
+    """A density of the codes of a run's training images, the one that its samples would be judged by."""
+    from .config.reading import evaluated_with
+    from .data import open_data
+    from .fitting import fitted
+    from .runs import Run
+
+    config = evaluated_with(Run(path).config, {"density": asked}, str(path))
+    assert config.evaluate.density is not None
+    try:
+        with console.progress("Reading images", "images") as progress:
+            data = open_data(config.data, console.note, progress)
+    except Mistake as mistake:
+        raise Mistake(f"--density {asked}: fitted to the images that {path} was trained on; {mistake}") from None
+    with console.progress("Encoding", "images") as progress:
+        return fitted(config.evaluate.density, model, data.train, config.seed, config.evaluate.batch_size, progress)
 
 
 def _opened(path: Path) -> "tuple[Console, Autoencoder]":

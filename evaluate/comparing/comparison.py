@@ -3,11 +3,12 @@
 import math
 import statistics
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
 from vaegan.config import Config, StudyConfig
+from vaegan.models.density import Density
 from vaegan.runs import Run
 
 from ..controls import REAL
@@ -83,6 +84,8 @@ class Comparison:
     """What real images score in the place of a model, untouched (`controls.REAL`) and with defects."""
     command: str | None
     """The command line; None: called from Python."""
+    densities: Mapping[str, Density] = field(default_factory=dict)
+    """What the samples of each variant's first seed are drawn from; none where it is the prior."""
 
     @property
     def names(self) -> list[str]:
@@ -98,6 +101,11 @@ class Comparison:
     def first(self) -> Judged:
         """The reference's run of the first seed."""
         return self.judged[self.reference][self.study.seeds[0]]
+
+    @property
+    def density(self) -> str | None:
+        """As of every run's `Evaluation`."""
+        return self.first.evaluation.density
 
     @property
     def images_seen(self) -> dict[str, int]:
@@ -200,7 +208,7 @@ class Comparison:
         }
 
     def _row(self, key: str, spreads: Mapping[str, Mapping[str, Spread]]) -> Row:
-        described = figure(key)
+        described = figure(key, self.density)
         have = {name: own[key].mean for name, own in spreads.items() if key in own}
         cells = {name: spreads[name][key].text(described) if name in have else "" for name in self.names}
         best: frozenset[str] = frozenset()

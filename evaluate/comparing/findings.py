@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..evaluation import Evaluation
-from ..figures import figure
+from ..figures import figure, source
 from .resampling import ENOUGH_SEEDS, Estimate, effect_size, estimate, holm
 from .verdict import Answer, Evidence, Kind, answer, compare_reconstructions, compare_samples, difference_of_sets
 
@@ -34,13 +34,21 @@ class Finding:
     corrected: tuple[float, ...]
     """Probabilities of the evidence's tests, corrected for all of the study's."""
     seeds: tuple[int, ...]
+    density: str | None
+    """As of `Evaluation`."""
+
+    @property
+    def images(self) -> str:
+        """What is compared: ``reconstructions``, or ``samples`` with the density that they were drawn from."""
+        return f"{self.kind}s{source(self.kind, self.density)}"
 
     @property
     def headline(self) -> str:
         """The verdict, one sentence without its full stop."""
         conditional = len(self.seeds) < ENOUGH_SEEDS or self.answer == "not distinguishable"
         where = f" at {these(self.seeds)}" if conditional else ""
-        return f"{self.kind.capitalize()}s of {self.variant} {PHRASES[self.answer]} those of {self.reference}{where}"
+        images = self.images[0].upper() + self.images[1:]
+        return f"{images} of {self.variant} {PHRASES[self.answer]} those of {self.reference}{where}"
 
     @property
     def reasons(self) -> list[str]:
@@ -85,8 +93,8 @@ def find(evaluations: Evaluations) -> list[Finding]:
     findings = []
     for name, evidence in found:
         own = tuple(next(corrected) for _ in evidence.tests)
-        seeds = tuple(evaluations[name])
-        findings.append(Finding(name, reference, evidence.kind, answer(evidence, own), evidence, own, seeds))
+        seeds, density = tuple(evaluations[name]), next(iter(evaluations[name].values())).density
+        findings.append(Finding(name, reference, evidence.kind, answer(evidence, own), evidence, own, seeds, density))
     return findings
 
 

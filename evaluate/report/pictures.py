@@ -13,6 +13,9 @@ from torchvision.transforms.functional import gaussian_blur
 
 from vaegan.images import to_float, to_picture, to_uint8
 from vaegan.models import Autoencoder
+from vaegan.models.density import Density
+
+from ..figures import source
 
 IMAGE, DIFFERENCE, DETAIL = "image", "difference", "detail"
 """The views of a reconstruction."""
@@ -104,13 +107,22 @@ def reconstructions(models: Mapping[str, Autoencoder], real: Tensor) -> Reconstr
     return Reconstructions(Sheet(list(views), columns), stronger, crisper)
 
 
-def samples(models: Mapping[str, Autoencoder], count: int, seed: int) -> Sheet:
-    """What each model that has a prior draws from it, in each column from the same code."""
-    drawn = {name: data_uris(to_uint8(model.sample(count, seed))) for name, model in models.items() if model.has_prior}
+def samples(models: Mapping[str, Autoencoder], densities: Mapping[str, Density], count: int, seed: int) -> Sheet:
+    """What each model draws from the density fitted to its codes, or else from its prior if it has one.
+
+    Args:
+        models: By variant.
+        densities: That of each of them, or of none.
+        count: How many images of each.
+        seed: Root of the codes; those of a column are made of the same noise.
+    """
+    drawable = [name for name, model in models.items() if name in densities or model.has_prior]
+    drawn = {name: data_uris(to_uint8(models[name].sample(count, seed, densities.get(name)))) for name in drawable}
+    said = {name: source("sample", str(densities[name]) if name in densities else None) for name in drawable}
     columns = [
         Column(
             f"Code {index + 1}",
-            [Tile(f"sample {index + 1} of {name}", {IMAGE: uris[index]}) for name, uris in drawn.items()],
+            [Tile(f"sample {index + 1} of {name}{said[name]}", {IMAGE: uris[index]}) for name, uris in drawn.items()],
         )
         for index in range(count)
     ]

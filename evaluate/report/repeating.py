@@ -21,7 +21,9 @@ def commands(comparison: Comparison, name: str, folder: Path) -> str:
     again = [f"vaegan train {place}/config.yaml --output again/{place}" for place in places]
     network = _network(comparison, folder)
     features = f" --features {network}" if network else ""
-    return "\n".join([*again, *(f"vaegan evaluate {place}{features}" for place in places)])
+    asked = comparison.first.config.evaluate.density
+    density = f" --density {asked}" if asked else ""
+    return "\n".join([*again, *(f"vaegan evaluate {place}{features}{density}" for place in places)])
 
 
 def feature_command(comparison: Comparison, folder: Path) -> str:

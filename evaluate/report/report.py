@@ -23,7 +23,7 @@ from ..comparing.findings import Effect, Finding, difference, probability
 from ..comparing.resampling import Estimate
 from ..comparing.verdict import LEVEL
 from ..controls import AMOUNT, CHECKERBOARD, NOISE, REAL, SOFTNESS
-from ..figures import ARROWS, Figure, duration, figure, in_order, memory
+from ..figures import ARROWS, Figure, duration, figure, in_order, memory, source
 from .control_rows import COHERENCE, FIGURES, LEAST, control_rows
 from .pictures import SOFTNESS as BLUR
 from .pictures import VIEWS, interpolations, reconstructions, samples
@@ -116,7 +116,8 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         reconstructions=reconstructions(models, real),
         views=VIEWS,
         blur=BLUR,
-        samples=samples(models, SAMPLES, seed),
+        samples=samples(models, comparison.densities, SAMPLES, seed),
+        source=source,
         interpolations=interpolations(models, real),
         groups=[(name, list(rows)) for name, rows in groupby(comparison.rows(), lambda row: row.figure.group)],
         arrows=ARROWS,
@@ -156,7 +157,7 @@ def spectra(comparison: Comparison) -> list[Plot]:
             for name, seeds in measured.items()
         }
         if any(variants.values()):
-            found.append(spectrum_plot(f"{kind.capitalize()}s", variants))
+            found.append(spectrum_plot(f"{kind.capitalize()}s{source(kind, comparison.density)}", variants))
     return found
 
 
@@ -177,7 +178,7 @@ def shifts(comparison: Comparison) -> dict[str, list[Shift]]:
     found: dict[str, list[Shift]] = {name: [] for name in comparison.names[1:] if comparison.effects}
     order = in_order({effect.key for effect in comparison.effects})
     for effect in sorted(comparison.effects, key=lambda effect: order.index(effect.key)):
-        found[effect.variant].append(_shift(effect))
+        found[effect.variant].append(_shift(effect, comparison.density))
     return found
 
 
@@ -193,8 +194,8 @@ def confusions(comparison: Comparison) -> list[Confusion]:
     return found
 
 
-def _shift(effect: Effect) -> Shift:
-    described, found = figure(effect.key), effect.estimate
+def _shift(effect: Effect, density: str | None) -> Shift:
+    described, found = figure(effect.key, density), effect.estimate
     text, _, rest = difference(found, _digits(found)).partition(" ")
     better = (found.value > 0) == (described.better == "higher")
     sure = effect.corrected < LEVEL and described.better is not None

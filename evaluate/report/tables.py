@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from vaegan.checkpoints import write_text
-from vaegan.losses.adversarial import NAMES, PREDICTED
+from vaegan.losses.adversarial import GENERATED, NAMES, PREDICTED
 
 from ..comparing.comparison import Comparison
 from ..comparing.findings import Finding
 from ..comparing.resampling import Estimate
+from ..evaluation import Evaluation
 from ..figures import figure
 from .control_rows import ControlRows
 
@@ -27,20 +28,28 @@ def tables(comparison: Comparison, controls: ControlRows) -> dict[str, str]:
     """The text of each table, by the name of its file."""
     interval = ("low", "high", "p", "corrected_p")
     return {
-        RUNS: _csv(("variant", "seed", "figure", "value"), _runs(comparison)),
+        RUNS: _csv(("variant", "seed", "figure", "value", "samples_from"), _runs(comparison)),
         FINDINGS: _csv(
             ("variant", "reference", "images", "seeds", "answer", "headline", "figure", "difference", *interval),
             (row for finding in comparison.findings for row in _tests(finding)),
         ),
         EFFECTS: _csv(
-            ("variant", "reference", "figure", "difference", *interval, "cohens_d"),
+            ("variant", "reference", "figure", "difference", *interval, "cohens_d", "samples_from"),
             (
-                (each.variant, each.reference, each.key, *_estimate(each.estimate), each.corrected, each.size)
+                (
+                    each.variant,
+                    each.reference,
+                    each.key,
+                    *_estimate(each.estimate),
+                    each.corrected,
+                    each.size,
+                    _source(each.key, comparison.judged[each.variant][comparison.study.seeds[0]].evaluation),
+                )
                 for each in comparison.effects
             ),
         ),
         CONTROLS: _csv(("control", "figure", "value", "seen", "answer"), _controls(comparison, controls)),
-        CONFUSION: _csv(("variant", "seed", "images", "taken_for", "count"), _confusions(comparison)),
+        CONFUSION: _csv(("variant", "seed", "images", "taken_for", "count", "samples_from"), _confusions(comparison)),
     }
 
 
@@ -60,7 +69,7 @@ def _runs(comparison: Comparison) -> Iterator[Sequence[Cell]]:
     for name in comparison.names:
         for key, spread in comparison.spreads(name).items():
             for seed, value in spread.seeds.items():
-                yield name, seed, key, value
+                yield name, seed, key, value, _source(key, comparison.judged[name][seed].evaluation)
 
 
 def _tests(finding: Finding) -> Iterator[Sequence[Cell]]:
@@ -74,7 +83,7 @@ def _tests(finding: Finding) -> Iterator[Sequence[Cell]]:
     for name, found, corrected in tests:
         if found is not None:
             yield (
-                finding.variant, finding.reference, f"{finding.kind}s", seeds, finding.answer, finding.headline, name,
+                finding.variant, finding.reference, finding.images, seeds, finding.answer, finding.headline, name,
                 *_estimate(found), corrected,
             )  # fmt: skip
 
@@ -102,7 +111,13 @@ def _confusions(comparison: Comparison) -> Iterator[Sequence[Cell]]:
             matrix = evaluation.matrices.get("discriminator/confusion", [])
             for images, counts in zip(NAMES, matrix, strict=False):
                 for taken_for, count in zip(PREDICTED[len(counts)], counts, strict=True):
-                    yield name, seed, images, taken_for, count
+                    yield name, seed, images, taken_for, count, _source(images, evaluation)
+
+
+def _source(key: str, evaluation: Evaluation) -> str | None:
+    """What the samples that a figure, or a row of a confusion, is about were drawn from; None: it is about others."""
+    about = key == NAMES[GENERATED] or key.startswith(("sample/", "discriminator/"))
+    return evaluation.protocol["samples_from"] if about else None
 
 
 def _estimate(found: Estimate) -> tuple[float, float, float, float]:

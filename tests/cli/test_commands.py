@@ -12,6 +12,8 @@ from PIL import Image
 
 from vaegan import load
 from vaegan.config import load_config
+from vaegan.data import open_data
+from vaegan.fitting import fitted
 from vaegan.images import grid
 
 HELP = """
@@ -40,6 +42,7 @@ def test_help_loads_nothing_heavy_and_knows_every_option():
         "-o",
         "--steps",
         "--schema",
+        "--density",
     ):
         assert re.search(rf"\s{word}\b", done.stdout), word
     for command in (
@@ -159,6 +162,47 @@ def test_sample_draws_what_the_library_draws(trained, vaegan):
     assert vaegan("sample", trained, "-n", 6, "--seed", 1, "-o", "other.png")[0] == 0
     with Image.open("other.png") as other:
         assert other.tobytes() != expected.tobytes()
+
+
+def test_samples_of_a_density_are_those_that_an_evaluation_judges(work, vaegan):
+    """Of an autoencoder, which has none without."""
+    assert vaegan("train", "tiny.yaml", "model.family=ae", "seed=7", "--output", "ae")[0] == 0
+    config = load_config("ae/config.yaml")
+    model, images = load("ae"), open_data(config.data).train
+    pictures = set()
+    for asked, name in (("gaussian", "Gaussian"), ("gmm:3", "GMM of 3"), ("gmm", "GMM of 10")):
+        code, out, err = vaegan("sample", "ae", "--density", asked, "-n", 6, "--seed", 4, "-o", "drawn.png")
+        said = f"drawn from a {name}, fitted to 48 codes of the training images, not from a prior\n"
+        assert (code, err) == (0, "") and out.startswith("drawn.png: ") and out.endswith(said)
+        full = "gmm:10" if asked == "gmm" else asked
+        expected = grid(model.sample(6, 4, fitted(full, model, images, config.seed, 8)), columns=2)
+        with Image.open("drawn.png") as drawn:
+            assert drawn.tobytes() == expected.tobytes()
+            pictures.add(drawn.tobytes())
+    assert len(pictures) == 3
+
+
+def test_figures_of_samples_from_a_density_name_it(trained, vaegan):
+    words = ("evaluate", trained, "--metrics", "psnr,sharpness")
+    assert "sample/spectrum_error  " in vaegan(*words)[1]
+    prior = json.loads((trained / "metrics.json").read_text())
+    code, out, err = vaegan(*words, "--density", "gmm:3")
+    assert (code, err) == (0, "")
+    found = json.loads((trained / "metrics.json").read_text())
+    named = "GMM of 3, fitted to 48 codes"
+    for name in found["metrics"]:
+        assert re.search(rf"{name} \({named}\) +\S" if name.startswith("sample/") else rf"{name}  +\d", out), name
+    assert (prior["protocol"]["samples_from"], prior["protocol"]["density"]) == ("N(0, I)", None)
+    assert found["protocol"]["samples_from"] == named and found["protocol"]["density"]["asked"] == "gmm:3"
+    changed = {name for name, value in found["metrics"].items() if prior["metrics"][name] != value}
+    assert changed == {name for name in prior["metrics"] if name.startswith("sample/")}
+
+
+def test_an_evaluation_on_the_way_has_the_density_too(work, vaegan):
+    words = ("model.family=ae", "train.evaluate_every=2", "evaluate.metrics=[sharpness]", "evaluate.density=gaussian")
+    assert vaegan("train", "tiny.yaml", *words)[0] == 0
+    lines = [json.loads(line) for line in (work / "runs/tiny/history.jsonl").read_text().splitlines()]
+    assert sum("validation/sample/spectrum_error" in line for line in lines) == 2
 
 
 def test_a_long_list_of_samples_is_its_parts(trained, vaegan, monkeypatch):

@@ -9,6 +9,8 @@ from PIL import Image
 
 from vaegan.errors import Failure
 
+CODES = "model: {family: vae, network: mlp, width: 8, latent_size: 2}"
+
 
 @pytest.fixture
 def refused(vaegan):
@@ -98,8 +100,38 @@ def test_a_split_without_images(work, vaegan, refused):
 
 def test_an_autoencoder_has_no_prior(work, vaegan, refused):
     assert vaegan("train", "tiny.yaml", "model.family=ae", "--output", "ae")[0] == 0
-    assert "no prior" in refused("sample", "ae")
+    assert "no prior to sample from; fit a density to its codes with --density gmm" in refused("sample", "ae")
     assert vaegan("evaluate", "ae")[0] == 0
+
+
+def test_densities_that_cannot_be(trained, vaegan, refused, work):
+    allowed = "allowed: gaussian | gmm | gmm:K, of K components"
+    for asked in ("", "gm", "gmm:", "gmm:0", "gmm:-1", "gmm:x", "gmm:10000", "gaussian:2", "kde"):
+        assert refused("sample", trained, "--density", asked).endswith(f'evaluate.density: got "{asked}"; {allowed}')
+        assert refused("evaluate", trained, "--density", asked).endswith(f'evaluate.density: got "{asked}"; {allowed}')
+    few = "density: gmm:48: 48 training images are too few for 48; name fewer, as in gmm:2, or gaussian"
+    assert refused("sample", trained, "--density", "gmm:48") == few
+    assert refused("evaluate", trained, "--metrics", "sharpness", "--density", "gmm:48") == few
+    grid = "evaluate.density: vqvae has no code that is one vector; leave it out"
+    (work / "vq.yaml").write_text((work / "tiny.yaml").read_text().replace(CODES, "model: {family: vqvae, width: 8}"))
+    assert grid in refused("train", "vq.yaml", "evaluate.density=gaussian")
+    assert vaegan("train", "vq.yaml", "--output", "vqvae")[0] == 0
+    assert grid in refused("sample", "vqvae", "--density", "gmm")
+    assert grid in refused("evaluate", "vqvae", "--density", "gmm")
+
+
+def test_a_density_without_the_training_images(work, vaegan, refused):
+    (work / "images").mkdir()
+    for number in range(20):
+        Image.new("RGB", (8, 8), (12 * number, 0, 9)).save(work / f"images/{number}.png")
+    folder = "data={source: folder, image_size: 8, root: images}"
+    assert vaegan("train", "tiny.yaml", folder, "data.count=null", "--output", "run")[0] == 0
+    assert vaegan("sample", "run", "--density", "gaussian")[0] == 0
+    shutil.rmtree(work / "images")
+    said = refused("sample", "run", "--density", "gaussian")
+    assert said.startswith("--density gaussian: fitted to the images that run was trained on; data.root: ")
+    assert "no such folder" in said
+    assert vaegan("sample", "run")[0] == 0, "the prior needs none"
 
 
 def test_pictures_that_cannot_be_read(trained, work, refused):

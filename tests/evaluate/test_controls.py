@@ -66,4 +66,5 @@ def test_what_a_control_makes_is_the_defect_alone(photos: Tensor) -> None:
         assert whole.shape == images.shape
     model = Distorted(CONTROLS["noisy"], (3, 32, 32), split_of(photos), 50)
     assert torch.equal(model.sample(50)[7:9], model.decode(model.prior_codes(7, 9, seed=3)))
+    assert (model.has_prior, model.prior_name) == (True, "other real images")
     assert not Distorted(CONTROLS["noisy"], (3, 32, 32), split_of(photos), 121).has_prior

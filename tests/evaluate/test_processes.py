@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> Comparison:
     """A study that one process trained and judged; its runs are left, and nothing that was made of them."""
-    variants = configs(names=("ae", "vae"))
+    variants = configs("evaluate.density=gmm:2", names=("ae", "vae"))
     comparison = run_study(folder / "study", variants, seeds=(worker.SEED,))
     for made in ("comparison.json", "report.html", "*/*/metrics.json", "controls/*/*"):
         for file in (folder / "study").glob(made):
@@ -72,6 +72,17 @@ def test_sets_of_images_are_measured_alike(found: list[dict[str, Any]]) -> None:
     }  # fmt: skip
     for each in found:
         assert each["sets"] == {metrics: close(evaluation) for metrics, evaluation in expected.items()}
+
+
+def test_a_density_is_the_same_whoever_fits_it(found: list[dict[str, Any]]) -> None:
+    expected = worker.of_densities()
+    for each in found:
+        assert each["densities"] == found[0]["densities"], "each process has the same bits"
+        for asked, evaluation in expected.items():
+            scores = {name: pytest.approx(values, rel=1e-8) for name, values in evaluation["scores"].items()}
+            assert each["densities"][asked] == close(evaluation) | {"scores": scores}
+        kind, words, _ = each["few"]
+        assert (kind, words[:46]) == ("Mistake", "density: gmm:3: 3 training images are too few ")
 
 
 def test_every_process_is_told_of_every_round(found: list[dict[str, Any]]) -> None:

@@ -19,7 +19,11 @@ __all__ = ["alone"]
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_study_is_a_run_with_tables_images_and_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "sample"),
+    [((), "sample"), (("evaluate.density=gaussian",), "sample (Gaussian, fitted to 1,437 codes)")],
+)
+def test_a_study_is_a_run_with_tables_images_and_files(words: tuple[str, ...], sample: str, tmp_path: Path) -> None:
     said: list[str] = []
 
     def start(config: Config, folder: Path) -> Tracker:
@@ -27,7 +31,7 @@ def test_a_study_is_a_run_with_tables_images_and_files(tmp_path: Path) -> None:
         return Tracker.start(config.model_copy(update={"track": offline}), folder, None, said.append)
 
     folder = tmp_path / "study"
-    comparison = run_study(folder, configs(), tracked=start)
+    comparison = run_study(folder, configs(*words), tracked=start)
     assert said == []
     records = read_run(folder)
     artifacts = [record.artifact for record in records if record.HasField("artifact")]
@@ -42,11 +46,11 @@ def test_a_study_is_a_run_with_tables_images_and_files(tmp_path: Path) -> None:
     assert (tables["comparison"]["columns"], tables["comparison"]["data"]) == (header, rows)
     assert [sentence for (sentence,) in tables["sentences"]["data"]] == comparison.sentences()
     images = tables["images"]
-    assert images["columns"] == ["variant", "real", "reconstruction", "sample"]
+    assert images["columns"] == ["variant", "real", "reconstruction", sample]
     assert [row[0] for row in images["data"]] == ["vae"] * IMAGES + ["ae"] * IMAGES + ["vaegan3"] * IMAGES
     for variant, *pictures in images["data"]:
         kinds = [picture and picture["_type"] for picture in pictures]
-        assert kinds == ["image-file", "image-file", None if variant == "ae" else "image-file"]
+        assert kinds == ["image-file", "image-file", None if variant == "ae" and not words else "image-file"]
     assert config_of(records)["track"]["group"] == "Tiny"
     (kept,) = [artifact for artifact in artifacts if artifact.type == "comparison"]
     assert {entry.path for entry in kept.manifest.contents} == {

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from vaegan.config.models import AEConfig, VAEConfig, VAEGANConfig
 from vaegan.config.schema import EvaluateConfig
-from vaegan.errors import Failure
+from vaegan.errors import Failure, Mistake
 from vaegan.evaluate.evaluation import Evaluation, read_evaluation, write_evaluation
 from vaegan.evaluate.metrics.metric import rounded
 from vaegan.evaluate.metrics.sharpness import moments, spectrum, statistics
 from vaegan.evaluate.runner import evaluate
+from vaegan.fitting import fitted
 from vaegan.images import to_float
 from vaegan.models import Autoencoder, build_model
 from vaegan.runs import Run
@@ -29,9 +30,11 @@ def built(config: AEConfig, pixels: Tensor) -> Autoencoder:
     return build_model(config, tuple(pixels.shape[1:]), 0)
 
 
-def measured(model: Autoencoder, pixels: Tensor, seed: int = 0, **settings: object) -> Evaluation:
-    config = EvaluateConfig(**settings)
-    return evaluate(model, split_of(pixels), config, split="test", seed=seed, notify=lambda _: None)
+def measured(
+    model: Autoencoder, pixels: Tensor, seed: int = 0, training: Tensor | None = None, **settings: object
+) -> Evaluation:
+    config, images = EvaluateConfig(**settings), None if training is None else split_of(training)
+    return evaluate(model, split_of(pixels), config, split="test", seed=seed, training=images, notify=lambda _: None)
 
 
 @pytest.mark.parametrize("config", [VAEConfig(**SIZES), VAEGANConfig(**SIZES)])
@@ -51,7 +54,7 @@ def test_every_figure_and_choice_is_there(config: VAEConfig, photos: Tensor) -> 
 
 def test_an_autoencoder_has_neither_samples_nor_a_bound(digits: Tensor) -> None:
     evaluation = measured(built(AEConfig(**SIZES), digits), digits[:20])
-    assert evaluation.protocol["samples"] == 0
+    assert (evaluation.protocol["samples"], evaluation.protocol["samples_from"]) == (0, None)
     assert not [name for name in evaluation.metrics if not name.startswith("reconstruction/")]
     assert "power/sample" not in evaluation.curves
 
@@ -75,6 +78,47 @@ def test_samples_are_the_models_own_of_that_seed(digits: Tensor) -> None:
     assert evaluation.protocol["samples"] == 45
     assert evaluation.protocol["reconstructions"] == 20
     assert evaluation.metrics != measured(model, digits[:20], seed=6, samples=45, metrics=("sharpness",)).metrics
+
+
+@pytest.mark.parametrize("config", [AEConfig(**SIZES), VAEConfig(**SIZES)])
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [("gaussian", "Gaussian, fitted to 300 codes"), ("gmm", "GMM of 10, fitted to 300 codes")],
+)
+def test_samples_come_from_a_density_where_that_is_asked_for(
+    config: AEConfig, asked: str, named: str, digits: Tensor
+) -> None:
+    model, settings = built(config, digits), EvaluateConfig(density=asked)
+    assert settings.density is not None
+    evaluation = measured(
+        model, digits[:20], 5, digits[100:], samples=45, batch_size=16, metrics=("psnr", "sharpness"), density=asked
+    )
+    density = fitted(settings.density, model, split_of(digits[100:]), 5, 16)
+    with torch.no_grad():
+        images = rounded(model.sample(45, 5, density))
+    power = statistics(moments(images, spectrum(images)).mean(0)).power
+    assert evaluation.curves["power/sample"] == pytest.approx(power.tolist(), rel=1e-3)
+    protocol = evaluation.protocol
+    assert (protocol["samples"], protocol["samples_from"], evaluation.density) == (45, named, named)
+    assert protocol["density"]["asked"] == settings.density and "scikit-learn" in protocol["versions"]
+    assert "one draw of the posterior of each training image" in protocol["density"]["codes"]
+
+
+def test_nothing_is_fitted_that_no_metric_needs(digits: Tensor) -> None:
+    few = measured(built(AEConfig(**SIZES), digits), digits[:9], training=digits[:1], metrics=("psnr",), density="gmm")
+    assert few.protocol["samples"] == 0
+    with pytest.raises(Mistake, match="1 training images are too few"):
+        measured(built(AEConfig(**SIZES), digits), digits[:9], training=digits[:1], density="gmm")
+
+
+def test_the_progress_counts_what_is_fitted_to(digits: Tensor) -> None:
+    told: list[tuple[int, int]] = []
+    settings = EvaluateConfig(metrics=("sharpness",), batch_size=8, density="gaussian")
+    evaluate(
+        built(AEConfig(**SIZES), digits), split_of(digits[:12]), settings, split="test", seed=0,
+        training=split_of(digits[:20]), progress=lambda *step: told.append(step),
+    )  # fmt: skip
+    assert told == [(done, 44) for done in (8, 16, 20, 28, 32, 40, 44)]
 
 
 def test_a_part_of_the_split_is_taken_at_even_distances(digits: Tensor) -> None:

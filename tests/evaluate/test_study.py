@@ -185,6 +185,7 @@ def test_a_seed_counts_once(tmp_path: Path) -> None:
     ("override", "said"),
     [
         ("data.test=0", "evaluate.split: test: the run keeps no image in it"),
+        ("evaluate.density=gmm:1437", "density: gmm:1437: 1437 training images are too few for 1437"),
         ("evaluate.metrics=[kid]", "evaluate.features: inception needs"),
         ("evaluate.metrics=[psnr, lpips_vgg]", "vgg16"),
     ],
@@ -209,6 +210,24 @@ def test_a_run_that_nobody_timed_has_no_price(copied: Path, capsys: pytest.Captu
 def test_other_settings_of_the_evaluation_need_no_training(copied: Path) -> None:
     comparison = run_study(copied, configs("evaluate.samples=30"), train_run=never)
     assert {judged.evaluation.protocol["samples"] for judged in comparison.judged["vae"].values()} == {30}
+
+
+def test_figures_of_another_density_are_not_believed(finished: tuple[Path, Comparison], copied: Path) -> None:
+    controls = {file: file.stat().st_mtime_ns for file in (copied / "controls").rglob("*.json")}
+    for asked, said in (("gaussian", "Gaussian"), ("gmm:3", "GMM of 3"), ("null", None)):
+        comparison = run_study(copied, configs(f"evaluate.density={asked}"), train_run=never)
+        named = said and f"{said}, fitted to 1,437 codes"
+        assert comparison.density == named
+        for name, runs in comparison.judged.items():
+            prior = None if name == "ae" else "N(0, I)"
+            for seed, judged in runs.items():
+                assert judged.evaluation.protocol["samples_from"] == (named or prior)
+                before = finished[1].judged[name][seed].evaluation.metrics
+                changed = {key for key, value in judged.evaluation.metrics.items() if before.get(key) != value}
+                assert changed == {key for key in judged.evaluation.metrics if named and key.startswith("sample/")}
+        samples = [finding for finding in comparison.findings if finding.kind == "sample"]
+        assert {finding.variant for finding in samples} == ({"ae", "vaegan3"} if named else {"vaegan3"})
+    assert {file: file.stat().st_mtime_ns for file in controls} == controls, "real images have none"
 
 
 @pytest.mark.parametrize("damage", ["weights", "versions", "device", "torn", "other"])

@@ -30,6 +30,7 @@ from vaegan.data import Images
 from vaegan.errors import Failure, Mistake
 from vaegan.evaluate import judging, runner, study
 from vaegan.evaluate.metrics import perceptual
+from vaegan.fitting import fitted
 from vaegan.models import Autoencoder, build_model
 from vaegan.processes import from_the_first, gathered, joined, place, rank, size
 
@@ -74,13 +75,17 @@ def built(family: str, dtype: str) -> Autoencoder:
     return build_model(FAMILIES[family](width=8, latent_size=4), (1, 8, 8), 0).to(DTYPES[dtype])
 
 
-def evaluated(model: Autoencoder, count: int, progress: Update = silent, seed: int = 3, **settings: Any) -> dict:
+def evaluated(
+    model: Autoencoder, count: int, progress: Update = silent, seed: int = 3, training: Images | None = None,
+    **settings: Any,
+) -> dict:  # fmt: skip
     images = Images(digits()[:count], torch.arange(count), None, ())
     config = EvaluateConfig(batch_size=BATCH, samples=SAMPLES[count], **settings)
     with patch.object(perceptual, "random_network", network):
         evaluation = runner.evaluate(
-            model, images, config, split="test", seed=seed, progress=progress, notify=lambda _: None
-        )
+            model, images, config, split="test", seed=seed, training=training, progress=progress,
+            notify=lambda _: None,
+        )  # fmt: skip
     scores = {name: values.flatten().tolist() for name, values in evaluation.scores.items()}
     return asdict(replace(evaluation, scores={})) | {"scores": scores}
 
@@ -92,6 +97,21 @@ def all_cases() -> dict[str, dict]:
         for dtype in DTYPES
         for count in SAMPLES
     }
+
+
+def of_densities() -> dict[str, dict]:
+    """Samples from densities, and what these densities are."""
+    found = {}
+    for family, asked in (("ae", "gaussian"), ("vae", "gmm:3")):
+        model, count = built(family, "float64"), 29
+        images = Images(digits()[100 : 100 + count], torch.arange(count), None, ())
+        found[asked] = evaluated(model, count, training=images, metrics=("sharpness",), density=asked)
+        density = fitted(asked, model, images, 3, BATCH)
+        found[asked]["scores"] |= {
+            name: getattr(density, name).flatten().tolist() for name in ("weights", "means", "roots")
+        }
+        found[asked]["scores"]["codes"] = model.codes(0, 9, 3, density).flatten().tolist()
+    return found
 
 
 def of_sets() -> dict[str, dict]:
@@ -181,7 +201,10 @@ def main(folder: Path) -> dict[str, Any]:
         found[str(world)] = all_cases()
         if world < size():
             distributed.destroy_process_group()
+    found["densities"] = of_densities()
     found["sets"], found["told"], found["cut"] = of_sets(), told(), cut()
+    few = Images(digits()[:3], torch.arange(3), None, ())
+    found["few"] = refused(lambda: fitted("gmm:3", built("ae", "float32"), few, 3, BATCH))
     found["broken"] = refused(lambda: evaluated(broken(), 29, metrics=("sharpness",)))
     found["unlike"] = refused(lambda: evaluated(built("ae", "float32"), 29, seed=rank(), metrics=("psnr",)))
     found["study"] = [compared(folder) for _ in range(2)]

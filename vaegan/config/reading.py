@@ -184,6 +184,17 @@ def load_config(name: str | Path, overrides: Sequence[str] = (), beside: Path | 
     return check(Config, with_autoencoder(merge(tree, parse_overrides(overrides))), str(name))
 
 
+def evaluated_with(config: Config, asked: Mapping[str, object], where: str) -> Config:
+    """The config of a run with other settings in its `evaluate` section; those that are None stay as they are.
+
+    Raises:
+        Mistake: As `check`.
+    """
+    tree = config.model_dump(mode="json")
+    tree["evaluate"] |= {key: value for key, value in asked.items() if value is not None}
+    return check(Config, tree, where)
+
+
 def with_autoencoder(tree: Tree) -> Tree:
     """The settings of a prior with those of the VQ-VAE that it names; others as they are.
 

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from vaegan.wording import word
 
-from .models import ModelConfig, PixelCNNConfig
-from .section import Channels, Count, Fraction, Positive, Section, Side, Steps, Text
+from .models import ModelConfig, PixelCNNConfig, VectorConfig
+from .section import Channels, Count, DensityName, Fraction, Positive, Section, Side, Steps, Text
 
 Source = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba"]
 Split = Literal["train", "validation", "test"]
@@ -178,7 +178,10 @@ class EvaluateConfig(Section):
     split: Split = "test"
     """The images that are reconstructed and that samples are compared with."""
     samples: Count | None = None
-    """Images drawn from the prior, and at most so many reconstructed; None: as many as the split holds."""
+    """Images drawn, and at most so many reconstructed; None: as many as the split holds."""
+    density: DensityName | None = None
+    """What samples are drawn from (Ghosh et al. 2020): `gaussian`, or `gmm`, a mixture of 10 (`gmm:20`: of 20), fitted
+    to the codes of the training images anew for each evaluation; of every family whose code is one vector. None: the family's prior."""
     batch_size: Count = 64
     """Images at a time. It is part of the protocol: a float32 feature moves by 4e-7 with it."""
 
@@ -226,6 +229,8 @@ class Config(Section):
             raise ValueError("prior.autoencoder: missing; it names the run folder of the VQ-VAE")
         if not isinstance(self.model, PixelCNNConfig) and self.prior is not None:
             raise ValueError(f"prior: only family pixelcnn takes it, not {self.model.family}; leave it out")
+        if self.evaluate.density is not None and not isinstance(self.model, VectorConfig):
+            raise ValueError(f"evaluate.density: {self.model.family} has no code that is one vector; leave it out")
         if self.train.evaluate_every is not None and not self.data.validation:
             raise ValueError("data.validation: 0 holds out no image for train.evaluate_every; leave one of them out")
         return self

@@ -1,4 +1,4 @@
-"""The deterministic autoencoder: the baseline that reconstructs and cannot be sampled."""
+"""The deterministic autoencoder: the baseline that reconstructs and has no prior to be sampled from."""
 
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ class AE(VectorAutoencoder):
         Raises:
             Mistake: Always.
         """
-        raise Mistake("model.family=ae: it has no prior to sample from; train a vae or a vaegan for samples")
+        raise Mistake("model.family=ae: it has no prior to sample from; fit a density to its codes with --density gmm")
 
     def forward(self, images: Tensor, arithmetic: torch.dtype | None = None) -> AEOutput:
         """Reconstruct images (N, C, S, S) in [-1, 1], for training; ``arithmetic`` as `autocast`."""

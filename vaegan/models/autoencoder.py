@@ -9,6 +9,7 @@ from vaegan.config.models import AutoencoderConfig, VectorConfig
 from vaegan.networks import Decoder, Encoder, initialise
 from vaegan.randomness import normal
 
+from .density import Density
 from .model import Model
 from .posterior import Posterior
 
@@ -19,7 +20,9 @@ class Autoencoder(Model):
     config: AutoencoderConfig
     pictures: ClassVar[tuple[str, ...]] = ("reconstruction", "sample")
     has_prior: ClassVar[bool] = True
-    """Whether the family can be sampled."""
+    """Whether the family can be sampled without a density that is fitted to its codes."""
+    prior_name: ClassVar[str] = "N(0, I)"
+    """The prior in a few words, where there is one."""
 
     def encode(self, images: Tensor) -> Posterior:
         """What the encoder knows of the codes of images (N, C, S, S) in [-1, 1]."""
@@ -33,20 +36,31 @@ class Autoencoder(Model):
         """Images (N, C, S, S) in [-1, 1] => what the decoder makes of their posterior means."""
         return self.decode(self.encode(images).mean)
 
-    def sample(self, count: int, seed: int = 0) -> Tensor:
-        """Images from the prior.
+    def sample(self, count: int, seed: int = 0, density: Density | None = None) -> Tensor:
+        """Images from the prior, or from a density.
 
         Args:
             count: How many.
             seed: Root of the codes; image i is the same whatever the count.
+            density: What `vaegan.fitting.fitted` has fitted to the codes of the training images; None: the prior.
 
         Returns:
             Shape (count, C, S, S) in [-1, 1].
 
         Raises:
-            Mistake: The family has no prior.
+            Mistake: The family has no prior, and no density is given.
         """
-        return self.decode(self.prior_codes(0, count, seed))
+        return self.decode(self.codes(0, count, seed, density))
+
+    def codes(self, start: int, stop: int, seed: int, density: Density | None) -> Tensor:
+        """Codes ``start`` to ``stop`` of the endless list that ``seed`` draws, shape (n, d); ``density`` as `sample`.
+
+        Raises:
+            Mistake: As `sample`.
+        """
+        if density is None:
+            return self.prior_codes(start, stop, seed)
+        return density.codes(start, stop, seed).to(next(self.parameters()))
 
     def prior_codes(self, start: int, stop: int, seed: int) -> Tensor:
         """Codes ``start`` to ``stop`` of the endless list that ``seed`` draws from the prior, shape (n, d).

@@ -36,6 +36,7 @@ class PixelCNN(Autoencoder):
     """
 
     config: PixelCNNConfig
+    prior_name = "PixelCNN over the codes"
 
     def __init__(self, config: PixelCNNConfig, image_shape: tuple[int, int, int], seed: int) -> None:
         super().__init__(config, image_shape)
