@@ -228,7 +228,10 @@ def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyCo
     study = check(StudyConfig, merge(merge(tree, given), {"shared": shared} if shared else {}), str(name))
     configs = {}
     for row, variant in study.variants.items():
-        recipe = find(variant.recipe, beside=path.parent)
+        try:
+            recipe = find(variant.recipe, beside=path.parent)
+        except Mistake as mistake:
+            raise Mistake(f"{name}: variants.{row}.recipe: {mistake}") from None
         layers, where = merge(merge(read_tree(recipe), variant.set), study.shared), f"variants.{row} ({variant.recipe})"
         configs[row] = check(Config, merge(layers, {"seed": study.seeds[0]}), f"{name}: {where}")
         if not isinstance(configs[row].model, AutoencoderConfig):
