@@ -32,10 +32,14 @@ class Figure:
         """The label, and an arrow in the better direction."""
         return f"{self.label} {ARROWS[self.better]}".rstrip()
 
+    def text(self, value: float) -> str:
+        """A value as it is printed."""
+        return self.write(value).replace("-", "−")
+
 
 def duration(seconds: float) -> str:
     """Seconds in the largest units that leave two of them: `2 h 5 min`."""
-    if seconds < 99.5:
+    if seconds < 59.5:
         return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
@@ -58,7 +62,10 @@ _MS_SSIM = "The same at several scales; small images have fewer of them than the
 _LPIPS = "Distance in the features of a network trained on photographs."
 _UNTRAINED = "Distance in the features of an untrained network, where the trained one’s weights are missing."
 _FRECHET = "Distance of the two sets as Gaussians in a network’s features; it falls with the number of images."
-_KID = "Distance of the two sets in a network’s features, whatever the number of images; about 0 for real ones."
+_KID = {
+    "reconstruction": "Distance of the two sets in a network’s features; a little below 0 for the images themselves.",
+    "sample": "Distance of the two sets in a network’s features, whatever the number of images; about 0 for real ones.",
+}
 _PRECISION = "Share that looks like some real image."
 _RECALL = "Share of the real images that look like one of these."
 _DENSITY = "How many real images each one is close to, beside how many real ones are."
@@ -89,7 +96,7 @@ def _of_sets(group: str) -> dict[str, Figure]:
     return {
         f"{name}/fid": Figure(group, "FID", _FRECHET, "lower", write="{:.2f}".format, of_sets=True),
         f"{name}/fd": Figure(group, "Fréchet distance", _FRECHET, "lower", of_sets=True),
-        f"{name}/kid": Figure(group, "KID", _KID, "lower", write="{:.5f}".format, of_sets=True),
+        f"{name}/kid": Figure(group, "KID", _KID[name], "lower", write="{:.5f}".format, of_sets=True),
         f"{name}/precision": Figure(group, "precision", _PRECISION, "higher", of_sets=True),
         f"{name}/recall": Figure(group, "recall", _RECALL, "higher", of_sets=True),
         f"{name}/density": Figure(group, "density", _DENSITY, "higher", of_sets=True),
@@ -123,7 +130,7 @@ FIGURES: dict[str, Figure] = {
     "gap/frechet": Figure(CODES, "gap to the prior, Fréchet", _GAP, "lower"),
     "codebook/perplexity": Figure(CODES, "codebook’s perplexity", _PERPLEXITY, None, None, "{:,.1f}".format),
     "codebook/usage": Figure(CODES, "codebook’s usage", _USAGE),
-    "discriminator/accuracy": Figure(CODES, "discriminator’s accuracy", _CONFUSION),
+    "discriminator/accuracy": Figure("Discriminator", "accuracy", _CONFUSION),
     "seconds": Figure(PRICE, "training time", _SECONDS, "lower", None, duration),
     "memory_bytes": Figure(PRICE, "memory", _MEMORY, None, None, memory),
     "parameters": Figure(PRICE, "parameters", _PARAMETERS, None, None, "{:,.0f}".format),

@@ -127,9 +127,13 @@ def evaluate_run(
         if isinstance(model, Classifier):
             with console.progress(title, "images") as progress:
                 return accuracy.judge(model, data, config, seed=run.config.seed, progress=progress)
-        asked = "confusion" in config.metrics
-        discriminator = together(lambda: load_discriminator(run, console.note)) if asked else None
-        return _evaluate(title, model, config, data, run.config.seed, discriminator, console)
+        judged = "confusion" in config.metrics
+        discriminator = together(lambda: load_discriminator(run, console.note)) if judged else None
+        found = _evaluate(title, model, config, data, run.config.seed, discriminator, console)
+        if again and not found.metrics:
+            asked = ", ".join(config.metrics)
+            raise Mistake(f"evaluate.metrics: {run.path} has no figure of {asked}; name others", everywhere=True)
+        return found
 
     return known_or_made(run, lambda: origin(config, data, digest(run.model_folder / WEIGHTS)), make, again)
 
@@ -147,11 +151,16 @@ def judge_controls(folder: Path, config: EvaluateConfig, data: Data, console: Co
     """
     config = config.model_copy(update={"density": None})
     images = getattr(data, config.split)
-    others = data.test if config.split == "train" else data.train
+    others, count = data.test if config.split == "train" else data.train, config.samples or len(images)
+    if len(others) < count:
+        console.note(
+            f"real images: {len(others)} beside those of the {config.split} split, fewer than {count}: samples have no"
+            " floor and no controls; hold out fewer images, or give evaluate.samples"
+        )
     channels, size, _ = images[torch.zeros(1, dtype=torch.long)].shape[1:]
     found = {}
     for name, defect in CONTROLS.items():
-        model = Distorted(defect, (channels, size, size), others, config.samples or len(images)).to(device())
+        model = Distorted(defect, (channels, size, size), others, count).to(device())
 
         def make(name: str = name, model: Autoencoder = model) -> Evaluation:
             return _evaluate(f"Measuring {name}", model, config, data, 0, None, console)

@@ -14,7 +14,7 @@ from vaegan.runs import Run
 from ..controls import REAL
 from ..evaluation import Evaluation
 from ..figures import Figure, figure, in_order
-from .findings import Effect, Finding, condition, effects, find
+from .findings import Effect, Finding, Pair, condition, effects, find
 from .matching import unmatched
 
 
@@ -57,7 +57,7 @@ class Spread:
     def text(self, described: Figure) -> str:
         """Mean, and standard deviation where the seeds differ."""
         spread = f" ± {described.write(self.deviation)}" if self.deviation else ""
-        return described.write(self.mean).replace("-", "−") + spread
+        return described.text(self.mean) + spread
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Comparison:
 
     study: StudyConfig
     judged: Mapping[str, Mapping[int, Judged]]
-    """Run of each variant and seed, in the study's order; the first variant is the reference."""
+    """Run of each variant and seed, in the study's order."""
     controls: Mapping[str, Evaluation]
     """What real images score in the place of a model, untouched (`controls.REAL`) and with defects."""
     command: str | None
@@ -93,14 +93,15 @@ class Comparison:
         return list(self.judged)
 
     @property
-    def reference(self) -> str:
-        """The variant that the others are compared with."""
-        return self.names[0]
+    def pairs(self) -> list[Pair]:
+        """Each variant with each reference before it."""
+        references = self.study.references or self.names[:1]
+        return [(name, other) for other in references for name in self.names[self.names.index(other) + 1 :]]
 
     @property
     def first(self) -> Judged:
-        """The reference's run of the first seed."""
-        return self.judged[self.reference][self.study.seeds[0]]
+        """The first variant's run of the first seed."""
+        return self.judged[self.names[0]][self.study.seeds[0]]
 
     @property
     def density(self) -> str | None:
@@ -119,9 +120,9 @@ class Comparison:
 
     @property
     def unmatched(self) -> list[str]:
-        """In what variants differ from the reference that could be matched: a sentence each, without its full stop."""
+        """In what variants differ from the first that could be matched: a sentence each, without its full stop."""
         differing = unmatched(self.configs)
-        return [f"{name} is not matched with {self.reference}: {text}" for name, text in differing.items()]
+        return [f"{name} is not matched with {self.names[0]}: {text}" for name, text in differing.items()]
 
     def spreads(self, name: str) -> dict[str, Spread]:
         """Every figure of a variant."""
@@ -144,25 +145,25 @@ class Comparison:
 
     @cached_property
     def findings(self) -> list[Finding]:
-        """The verdicts on every variant but the reference."""
-        return find(self.evaluations)
+        """The verdicts on all pairs."""
+        return find(self.evaluations, self.pairs)
 
     @cached_property
     def effects(self) -> list[Effect]:
-        """How every variant but the reference differs in each figure that is known of single images, or of blocks."""
-        return effects(self.evaluations)
+        """How each pair differs in each figure that is known of single images, or of blocks."""
+        return effects(self.evaluations, self.pairs)
 
     @property
     def evaluations(self) -> dict[str, dict[int, Evaluation]]:
         """Of each variant and seed."""
         return {name: {seed: judged.evaluation for seed, judged in runs.items()} for name, runs in self.judged.items()}
 
-    def price(self, name: str) -> str:
-        """What a variant costs beside the reference."""
-        own, reference = (self.spreads(each).get("seconds") for each in (name, self.reference))
-        if own is None or reference is None:
+    def price(self, name: str, reference: str) -> str:
+        """What a variant costs beside another."""
+        own, other = (self.spreads(each).get("seconds") for each in (name, reference))
+        if own is None or other is None or own.seeds.keys() != other.seeds.keys():
             return "a training time that nobody knows"
-        return f"{own.mean / reference.mean:.1f} times the training time of {self.reference}"
+        return f"{own.mean / other.mean:.1f} times the training time of {reference}"
 
     def condition(self) -> str:
         """How far the verdicts reach."""
@@ -170,7 +171,7 @@ class Comparison:
 
     def sentences(self) -> list[str]:
         """The findings, the prices, what is not matched, and the condition, a line each."""
-        prices = [f"{name} took {self.price(name)}." for name in self.names[1:]]
+        prices = [f"{name} took {self.price(name, other)}." for name, other in self.pairs]
         others = [f"{sentence}." for sentence in self.unmatched]
         return [*(f"{finding.sentence}." for finding in self.findings), *prices, *others, self.condition()]
 
@@ -179,7 +180,7 @@ class Comparison:
         return {
             "study": self.study.model_dump(mode="json"),
             "command": self.command,
-            "reference": self.reference,
+            "pairs": self.pairs,
             "images_seen": self.images_seen,
             "sentences": self.sentences(),
             "findings": [_json(asdict(finding)) for finding in self.findings],
@@ -216,7 +217,7 @@ class Comparison:
             top = (max if described.better == "higher" else min)(have.values())
             best = frozenset(name for name, mean in have.items() if mean == top)
         real = self.controls[REAL].metrics.get(key, described.ideal) if REAL in self.controls else described.ideal
-        return Row(described, cells, best, "" if real is None else described.write(real).replace("inf", "∞"))
+        return Row(described, cells, best, "" if real is None else described.text(real).replace("inf", "∞"))
 
 
 def _json(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What may be said of each variant of a study against the first one."""
+"""What may be said of the variants of a study against one another."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,12 +10,14 @@ from .resampling import ENOUGH_SEEDS, Estimate, effect_size, estimate, holm
 from .verdict import Answer, Evidence, Kind, answer, compare_reconstructions, compare_samples, difference_of_sets
 
 Evaluations = Mapping[str, Mapping[int, Evaluation]]
-"""Of each variant, by seed; the first variant is the reference."""
+"""Of each variant, by seed."""
+Pair = tuple[str, str]
+"""A variant, and the one that it is compared with."""
 
 PHRASES: dict[Answer, str] = {
     "sharper": "are sharper than",
     "sharper in spectrum but noisier": "are sharper in spectrum but noisier than",
-    "closer in spectrum only": "are closer to the real images in spectrum only than",
+    "closer in spectrum only": "are, in spectrum only, closer to the real images than",
     "less sharp": "are less sharp than",
     "not distinguishable": "are not distinguishable in sharpness from",
     "undecided": "may or may not be sharper than",
@@ -85,27 +87,25 @@ class Effect:
     """Cohen's d of the paired images; None: the figure is one of sets."""
 
 
-def find(evaluations: Evaluations) -> list[Finding]:
-    """The verdicts on every variant but the first, of the kinds of images whose sharpness all were measured by."""
-    reference, *others = evaluations
-    found = [(name, evidence) for name in others for evidence in _evidence(evaluations[name], evaluations[reference])]
+def find(evaluations: Evaluations, pairs: Sequence[Pair]) -> list[Finding]:
+    """The verdicts on pairs of variants, of the kinds of images whose sharpness both were measured by."""
+    found = [(pair, evidence) for pair in pairs for evidence in _evidence(*(evaluations[name] for name in pair))]
     corrected = iter(holm([test.p for _, evidence in found for test in evidence.tests]))
     findings = []
-    for name, evidence in found:
+    for (name, reference), evidence in found:
         own = tuple(next(corrected) for _ in evidence.tests)
         seeds, density = tuple(evaluations[name]), next(iter(evaluations[name].values())).density
         findings.append(Finding(name, reference, evidence.kind, answer(evidence, own), evidence, own, seeds, density))
     return findings
 
 
-def effects(evaluations: Evaluations) -> list[Effect]:
-    """How every variant but the first differs in each figure of single images, and in KID."""
-    reference, *others = evaluations
-    found = [(name, *each) for name in others for each in _effects(evaluations[name], evaluations[reference])]
+def effects(evaluations: Evaluations, pairs: Sequence[Pair]) -> list[Effect]:
+    """How pairs of variants differ in each figure of single images, and in KID."""
+    found = [(pair, *each) for pair in pairs for each in _effects(*(evaluations[name] for name in pair))]
     corrected = holm([difference.p for _, _, difference, _ in found])
     return [
-        Effect(name, reference, key, difference, p, size)
-        for (name, key, difference, size), p in zip(found, corrected, strict=True)
+        Effect(*pair, key, difference, p, size)
+        for (pair, key, difference, size), p in zip(found, corrected, strict=True)
     ]
 
 

@@ -42,7 +42,7 @@ class ControlRow:
 
     def text(self, name: str, kind: Kind) -> str:
         """A figure; empty where there is none."""
-        return figure(f"{kind}/{name}").write(self.values[name]).replace("-", "−") if name in self.values else ""
+        return figure(f"{kind}/{name}").text(self.values[name]) if name in self.values else ""
 
 
 ControlRows = Mapping[Kind, Sequence[ControlRow]]
@@ -91,8 +91,8 @@ def raised(control: Evaluation, floor: Evaluation, kind: Kind) -> dict[str, Esti
 def _rows(comparison: Comparison, kind: Kind) -> list[ControlRow]:
     controls = {name: each for name, each in comparison.controls.items() if _measured(each, kind)}
     floor = controls.pop(REAL)
-    answers = {finding.variant: finding.answer for finding in find({REAL: {0: floor}} | _seeded(controls))
-               if finding.kind == kind}  # fmt: skip
+    found = find({REAL: {0: floor}} | _seeded(controls), [(name, REAL) for name in controls])
+    answers = {finding.variant: finding.answer for finding in found if finding.kind == kind}
     rows = [ControlRow(REAL, False, _values([floor], kind), frozenset(), laplacian_ratio(floor, kind), None)]
     for name, control in controls.items():
         seen = frozenset(key for key, found in raised(control, floor, kind).items() if found.low > LEAST)

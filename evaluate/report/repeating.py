@@ -1,5 +1,6 @@
 """What it takes to make a comparison again: commands, versions, protocols."""
 
+import json
 import platform
 import shlex
 from os.path import relpath
@@ -10,32 +11,44 @@ import yaml
 
 import vaegan
 
-from ..comparing.comparison import Comparison
+from ..comparing.comparison import Comparison, Judged
 from ..metrics.extractors import INCEPTION
 from ..runner import feature_network
 
 
 def commands(comparison: Comparison, name: str, folder: Path) -> str:
     """What trains and judges the runs of a variant again, in the study's folder."""
-    places = [shlex.quote(relpath(judged.run.path, folder)) for judged in comparison.judged[name].values()]
-    again = [f"vaegan train {place}/config.yaml --output again/{place}" for place in places]
-    network = _network(comparison, folder)
-    features = f" --features {network}" if network else ""
-    asked = comparison.first.config.evaluate.density
-    density = f" --density {asked}" if asked else ""
-    return "\n".join([*again, *(f"vaegan evaluate {place}{features}{density}" for place in places)])
+    again = []
+    for judged in comparison.judged[name].values():
+        place = shlex.quote(relpath(judged.run.path, folder))
+        words = "".join(f" {shlex.quote(word)}" for word in _judged_otherwise(judged, folder))
+        again += [f"vaegan train {place}/config.yaml{words} --output again/{place}", f"vaegan evaluate again/{place}"]
+    return "\n".join(again)
 
 
 def feature_command(comparison: Comparison, folder: Path) -> str:
     """What trains the classifier again in whose features sets were compared; empty: there was none."""
-    network = _network(comparison, folder)
-    return network and f"vaegan train-features {network}/config.yaml --output again/{network}"
+    config = comparison.first.config.evaluate
+    network = shlex.quote(_in_folder(config.features, folder))
+    used = feature_network(config) not in (None, INCEPTION)
+    return f"vaegan train-features {network}/config.yaml --output again/{network}" if used else ""
 
 
-def _network(comparison: Comparison, folder: Path) -> str:
-    """The run of that classifier, in the study's folder; empty: there was none."""
-    network = feature_network(comparison.first.config.evaluate)
-    return "" if network in (None, INCEPTION) else shlex.quote(relpath(network, folder))
+def _judged_otherwise(judged: Judged, folder: Path) -> list[str]:
+    """Settings by which the study judged a run, and the run's own config would not, as ``key=value``."""
+    written = judged.run.config.evaluate.model_dump(mode="json")
+    used = judged.config.evaluate.model_dump(mode="json")
+    used["features"] = _in_folder(used["features"], folder)
+    return [
+        f"evaluate.{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in used.items()
+        if value != written[key]
+    ]
+
+
+def _in_folder(features: str, folder: Path) -> str:
+    """A network as the study's folder knows it."""
+    return features if features == INCEPTION else relpath(features, folder)
 
 
 def control_protocols(comparison: Comparison) -> str:

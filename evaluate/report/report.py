@@ -19,7 +19,7 @@ from vaegan.losses.adversarial import NAMES, PREDICTED
 from vaegan.runs import load
 
 from ..comparing.comparison import Comparison
-from ..comparing.findings import Effect, Finding, difference, probability
+from ..comparing.findings import Effect, Finding, Pair, difference, probability
 from ..comparing.resampling import Estimate
 from ..comparing.verdict import LEVEL
 from ..controls import AMOUNT, CHECKERBOARD, NOISE, REAL, SOFTNESS
@@ -111,7 +111,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         matched=[MATCHED[part] for part in comparison.study.matched] + ["images in the same order"],
         config=comparison.first.config,
         evaluated=comparison.first.evaluation.protocol["reconstructions"],
-        findings=_by_variant(comparison),
+        findings=_by_pair(comparison),
         styles=STYLES,
         reconstructions=reconstructions(models, real),
         views=VIEWS,
@@ -173,12 +173,12 @@ def bars(comparison: Comparison) -> dict[str, list[Bar]]:
     return found
 
 
-def shifts(comparison: Comparison) -> dict[str, list[Shift]]:
-    """The effects of each variant, as a table shows them."""
-    found: dict[str, list[Shift]] = {name: [] for name in comparison.names[1:] if comparison.effects}
+def shifts(comparison: Comparison) -> dict[Pair, list[Shift]]:
+    """The effects of each pair, as a table shows them."""
+    found: dict[Pair, list[Shift]] = {pair: [] for pair in comparison.pairs if comparison.effects}
     order = in_order({effect.key for effect in comparison.effects})
     for effect in sorted(comparison.effects, key=lambda effect: order.index(effect.key)):
-        found[effect.variant].append(_shift(effect, comparison.density))
+        found[effect.variant, effect.reference].append(_shift(effect, comparison.density))
     return found
 
 
@@ -222,10 +222,11 @@ def _environment() -> Environment:
     )
 
 
-def _by_variant(comparison: Comparison) -> dict[str, list[Finding]]:
-    return {
-        name: [finding for finding in comparison.findings if finding.variant == name] for name in comparison.names[1:]
-    }
+def _by_pair(comparison: Comparison) -> dict[Pair, list[Finding]]:
+    found: dict[Pair, list[Finding]] = {pair: [] for pair in comparison.pairs}
+    for finding in comparison.findings:
+        found[finding.variant, finding.reference].append(finding)
+    return found
 
 
 def _control_figures() -> dict[str, Figure]:

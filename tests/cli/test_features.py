@@ -215,9 +215,12 @@ def test_a_study_finds_its_classifier_beside_itself_and_gives_it_the_classes_of_
     assert "sample/fd_own" in figures
     page = (work / "out/report.html").read_text()
     assert "vaegan train-features features/own/config.yaml --output again/features/own" in page
-    assert "vaegan evaluate v/seed_0 --features features/own" in page
+    again = "train v/seed_0/config.yaml evaluate.features=features/own --output again/v/seed_0"
+    assert f"vaegan {again}\nvaegan evaluate again/v/seed_0" in page
     os.chdir(work / "out")
-    assert vaegan("evaluate", "v/seed_0", "--features", "features/own")[0] == 0
+    assert vaegan(*again.split())[0] == 0 and vaegan("evaluate", "again/v/seed_0")[0] == 0
+    both = [json.loads(Path(folder, "metrics.json").read_text()) for folder in ("v/seed_0", "again/v/seed_0")]
+    assert both[0]["metrics"] == both[1]["metrics"]
     code, _, err = vaegan("evaluate", "v/seed_0")
     assert code == 2 and err.startswith(
         "vaegan: evaluate.features: out/features/own: no run of `vaegan train-features`"

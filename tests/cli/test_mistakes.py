@@ -93,6 +93,14 @@ def test_what_is_wrong_about_an_evaluation(trained, refused):
     assert not (trained / "metrics.json").exists()
 
 
+def test_an_evaluation_without_a_figure_leaves_the_one_before(trained, vaegan, refused):
+    assert vaegan("evaluate", trained, "--metrics", "psnr")[0] == 0
+    before = (trained / "metrics.json").read_bytes()
+    said = refused("evaluate", trained, "--metrics", "confusion")
+    assert said == f"evaluate.metrics: {trained} has no figure of confusion; name others"
+    assert (trained / "metrics.json").read_bytes() == before
+
+
 def test_a_split_without_images(work, vaegan, refused):
     assert vaegan("train", "tiny.yaml", "data.test=0")[0] == 0
     assert "--split test: the run keeps no image in it" in refused("evaluate", "runs/tiny")

@@ -1,14 +1,19 @@
 """Real images with defects: each is seen by a sharpness figure, and none passes for sharper than the real ones."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from vaegan.config.schema import EvaluateConfig
+from vaegan.console import Console
+from vaegan.data import Data
 from vaegan.evaluate.comparing.resampling import holm
 from vaegan.evaluate.comparing.verdict import answer, compare_reconstructions, compare_samples
 from vaegan.evaluate.controls import CONTROLS, REAL, Distorted
 from vaegan.evaluate.evaluation import Evaluation
+from vaegan.evaluate.judging import judge_controls
 from vaegan.evaluate.runner import evaluate
 
 from .controls import split_of
@@ -38,6 +43,16 @@ def test_real_images_are_their_own_and_others_leave_a_floor(name, controls) -> N
     assert floor["reconstruction/spectrum_error"] == pytest.approx(0, abs=1e-9)
     assert floor["reconstruction/coherence"] == pytest.approx(1)
     assert 0 < floor["sample/spectrum_error"] < 0.6
+
+
+def test_too_few_other_images_are_no_floor_and_it_is_said(photos: Tensor, tmp_path: Path, capsys) -> None:
+    few, many = split_of(photos[:20]), split_of(photos[20:60])
+    config = EvaluateConfig(metrics=("sharpness",))
+    for train, test, floor in ((many, few, True), (few, many, False)):
+        found = judge_controls(tmp_path / str(floor), config, Data(train, few, test, (), "0"), Console())
+        assert all(("sample/spectrum_error" in each.metrics) == floor for each in found.values())
+        said = capsys.readouterr().err
+        assert ("real images: 20 beside those of the test split, fewer than 40: samples have no floor" in said) != floor
 
 
 @pytest.mark.parametrize("name", SETS)

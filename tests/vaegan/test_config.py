@@ -238,6 +238,12 @@ def test_a_study_finds_its_recipes_beside_itself_too(write):
         ("variants.own.recipe=digits/vea", "did you mean digits/vae?"),
         ("variants.own.set.train.step=1", "given.yaml: variants.own (own.yaml): train.step: unknown key"),
         ("variants.own.recipe=digits/features", "variants.own (digits/features): model.family=classifier: a study"),
+        ("variants.own.recipe=nope", "given.yaml: variants.own.recipe: nope: neither a file"),
+        (
+            "references=[own]",
+            "references: got own; allowed, since a variant must come after it: none, since there is one",
+        ),
+        ("references=[own,own]", "references: own given twice"),
         ("variants={'a/b': {recipe: own.yaml}}", None),
         ("variants={..: {recipe: own.yaml}}", "its name becomes a folder"),
     ],

@@ -181,7 +181,8 @@ class EvaluateConfig(Section):
     """Images drawn, and at most so many reconstructed; None: as many as the split holds."""
     density: DensityName | None = None
     """What samples are drawn from (Ghosh et al. 2020): `gaussian`, or `gmm`, a mixture of 10 (`gmm:20`: of 20), fitted
-    to the codes of the training images anew for each evaluation; of every family whose code is one vector. None: the family's prior."""
+    to the codes of the training images anew for each evaluation; of families whose code is one vector. None: the
+    family's prior."""
     batch_size: Count = 64
     """Images at a time. It is part of the protocol: a float32 feature moves by 4e-7 with it."""
 
@@ -253,7 +254,9 @@ class StudyConfig(Section):
     title: Text
     """Heading of the report and W&B group."""
     variants: Annotated[dict[str, Variant], Field(min_length=1)]
-    """Name of each row, and what it trains; the first is the reference that the others are compared with."""
+    """Name of each row, and what it trains."""
+    references: tuple[Text, ...] = ()
+    """Variants that those after them are compared with; none: the first one."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0,)
     """Each variant is trained once for each seed."""
     matched: tuple[Match, ...] = ("decoder", "latent_size", "images_seen")
@@ -275,10 +278,21 @@ class StudyConfig(Section):
 
     @model_validator(mode="after")
     def _nothing_twice(self) -> "StudyConfig":
-        for key, values in (("seeds", self.seeds), ("matched", self.matched)):
+        for key, values in (("seeds", self.seeds), ("matched", self.matched), ("references", self.references)):
             for value in values:
                 if values.count(value) > 1:
                     raise ValueError(f"{key}: {value} given twice; list each once")
+        return self
+
+    @model_validator(mode="after")
+    def _something_after_each(self) -> "StudyConfig":
+        *earlier, _ = self.variants
+        for name in self.references:
+            if name not in earlier:
+                allowed = " | ".join(earlier) or "none, since there is one variant"
+                raise ValueError(
+                    f"references: got {word(name)}; allowed, since a variant must come after it: {allowed}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -56,7 +56,10 @@ def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyCo
     study = check(StudyConfig, merge(merge(tree, given), {"shared": shared} if shared else {}), str(name))
     configs: dict[str, Config] = {}
     for row, variant in study.variants.items():
-        recipe = find(variant.recipe, beside=path.parent)
+        try:
+            recipe = find(variant.recipe, beside=path.parent)
+        except Mistake as mistake:
+            raise Mistake(f"{name}: variants.{row}.recipe: {mistake}") from None
         layers, where = merge(merge(read_tree(recipe), variant.set), study.shared), f"variants.{row} ({variant.recipe})"
         if variant.prior is not None:
             layers = merge(layers, _over(variant.prior, configs, f"{name}: {where}"))

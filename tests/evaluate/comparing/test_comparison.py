@@ -1,6 +1,7 @@
 """What a comparison says of given figures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_findings_say_what_the_evidence_says(photos: Tensor) -> None:
     assert finding.headline == "Reconstructions of vaegan3 are sharper than those of vae at this seed"
     assert finding.reasons[0].startswith("spectrum error −") and finding.reasons[0].endswith(", p < 0.001")
     assert sentences[0] == f"{finding.headline}: {'; '.join(finding.reasons)}."
-    in_spectrum = "Samples of vaegan3 are closer to the real images in spectrum only than those of vae"
+    in_spectrum = "Samples of vaegan3 are, in spectrum only, closer to the real images than those of vae"
     assert samples.headline == f"{in_spectrum} at this seed"
     grainy, real = judge(photos, lambda images: noisy(blur(images, 1.0), 0.3)), judge(photos, lambda images: images)
     undecided = comparison_of((grainy, real)).findings[1]
@@ -58,6 +59,33 @@ def test_findings_say_what_the_evidence_says(photos: Tensor) -> None:
 
     assert "conditional on them" in comparison_of(*[(soft, crisp)] * 4).condition()
     assert comparison_of(*[(soft, crisp)] * 5).condition() == "5 seeds."
+
+
+def test_variants_are_compared_with_each_reference_before_them(photos: Tensor) -> None:
+    """All comparisons are corrected together, and the two of a pair are the study of those two alone."""
+    blurs = {"vae": 2.0, "ae": 1.0, "vaegan3": 0.5}
+    variants = configs(names=tuple(blurs))
+    judged = {
+        name: {
+            0: Judged(Run(Path(name)), config, judge(photos, lambda images, s=s: blur(images, s)), {"seconds": s}, {})
+        }
+        for (name, config), s in zip(variants.items(), blurs.values(), strict=True)
+    }
+    study = study_of(variants, seeds=(0,))
+    whole = Comparison(study.model_copy(update={"references": ("vae", "ae")}), judged, {}, None)
+    assert whole.pairs == [("ae", "vae"), ("vaegan3", "vae"), ("vaegan3", "ae")]
+    assert Comparison(study, judged, {}, None).pairs == whole.pairs[:2]
+    found = {(each.variant, each.reference, each.kind): each for each in whole.findings}
+    assert len(found) == 6 and all(each.answer != "not distinguishable" for each in found.values())
+    alone = Comparison(study, {name: judged[name] for name in ("ae", "vaegan3")}, {}, None)
+    for finding in alone.findings:
+        same = found[finding.variant, finding.reference, finding.kind]
+        assert same.evidence == finding.evidence and same.headline == finding.headline
+        assert all(a >= b for a, b in zip(same.corrected, finding.corrected, strict=True))
+    assert "vaegan3 took 0.5 times the training time of ae." in whole.sentences()
+    incomplete = {**judged, "ae": {0: replace(judged["ae"][0], cost={})}}
+    sentences = Comparison(whole.study, incomplete, {}, None).sentences()
+    assert "vaegan3 took a training time that nobody knows." in sentences
 
 
 def test_seeds_that_disagree_decide_nothing_about_all_seeds(photos: Tensor) -> None:

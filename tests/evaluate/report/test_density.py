@@ -51,7 +51,7 @@ def test_the_page_never_speaks_of_samples_without_their_density(page: str) -> No
     assert [f"Samples ({NAMED})"] in outline.rows, "the figures"
     assert f"Samples ({NAMED}): KID (net)" in [row[0] for row in outline.rows], "the differences"
     assert f"In the place of samples, beside the variants’ ({NAMED})" in [row[0] for row in outline.rows]
-    assert f"discriminator’s accuracy ({NAMED})" in [row[0] for row in outline.rows]
+    assert f"accuracy ({NAMED})" in [row[0] for row in outline.rows]
     assert f"reconstructed and generated ({NAMED}) images" in page
     assert page.count(f"a {NAMED} of the training images") == 1 and "Drawn from the prior" not in page
     assert "no prior to draw from" not in page, "the autoencoder has samples too"
@@ -81,8 +81,8 @@ def test_sentences_tables_and_commands_name_it(study: Comparison, folder: Path, 
         assert f"{finding.sentence}." in study.sentences()
     rows = [row[0] for row in study.table()[1]]
     assert f"Samples ({NAMED}): spectrum error ↓" in rows and "Reconstructions: spectrum error ↓" in rows
-    assert f"Codes: discriminator’s accuracy ({NAMED})" in rows
-    assert page.count("--density gmm:3") == 6, "of each run"
+    assert f"Discriminator: accuracy ({NAMED})" in rows
+    assert page.count("evaluate.density=gmm:3 --output again") == 6, "of each run"
     written = json.loads((folder / "comparison.json").read_text())
     assert {each["density"] for each in written["findings"]} == {NAMED}
     protocols = [run["protocol"] for each in written["variants"].values() for run in each["runs"].values()]

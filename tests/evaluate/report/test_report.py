@@ -14,6 +14,7 @@ from torch import Tensor
 from vaegan import load
 from vaegan.data import Images, open_data
 from vaegan.evaluate.comparing.comparison import Comparison
+from vaegan.evaluate.comparing.findings import effects
 from vaegan.evaluate.controls import Distorted
 from vaegan.evaluate.report.pictures import STEPS, amplification, detail, reconstructions
 from vaegan.evaluate.report.report import COLUMNS, SAMPLES, confusions
@@ -173,8 +174,12 @@ def test_the_verdicts_are_the_comparisons(study: Comparison, page: str) -> None:
     for finding in study.findings:
         assert f"{finding.headline}." in outline.text("p")
         assert set(finding.reasons) <= set(outline.text("li"))
-    for name in study.names[1:]:
-        assert f"Price: {study.price(name)}." in outline.text("p")
+    assert study.pairs and {(each.variant, each.reference) for each in study.effects} == set(study.pairs)
+    _, first, second = study.names
+    between = effects(study.evaluations, [(second, first)])
+    assert between and {(each.variant, each.reference) for each in between} == {(second, first)}
+    for pair in study.pairs:
+        assert f"Price: {study.price(*pair)}." in outline.text("p")
     assert any(text.startswith(study.condition()) for text in outline.text("p"))
 
 

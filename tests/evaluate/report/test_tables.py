@@ -40,11 +40,10 @@ def test_the_files_hold_every_number_of_the_comparison(study: Comparison, tmp_pa
     assert figures == {(*key, figure): value for key, run in judged.items() for figure, value in run.figures.items()}
     assert len(found[RUNS]) == len(figures)
 
-    effects = {(row["variant"], row["figure"]): row for row in found[EFFECTS]}
+    effects = {(row["variant"], row["reference"], row["figure"]): row for row in found[EFFECTS]}
     assert len(effects) == len(study.effects) > 0
     for effect in study.effects:
-        row = effects[effect.variant, effect.key]
-        assert row["reference"] == study.reference
+        row = effects[effect.variant, effect.reference, effect.key]
         numbers = [float(row[key]) for key in ("difference", "low", "high", "p", "corrected_p")]
         assert numbers == [
             effect.estimate.value, effect.estimate.low, effect.estimate.high, effect.estimate.p, effect.corrected
