@@ -12,6 +12,7 @@ from vaegan.errors import Mistake
 from vaegan.perceptual import random_network
 from vaegan.trainers import train
 from vaegan.trainers.adversary import judged
+from vaegan.trainers.base import FAMILIES as FAMILY_OF
 
 from ..tiny import tiny
 from .equations import batch_of, networks_of, norm, oracle, taken
@@ -115,3 +116,48 @@ def test_the_penalty_is_float32_under_bfloat16() -> None:
         same = all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
         assert same == (step == 0)  # penalised at step 0 only
         assert all(loss.dtype == torch.float32 for loss in losses)
+
+
+def test_what_is_steered_moves_the_right_way() -> None:
+    """ADA's strength rises where real images are known too surely; averages and the factor follow their sums."""
+    words = ("augment_target=0.6", "augment=0.5", "augment_images=100", "lecam=1", "adaptive=[0.2,5]")
+    config = tiny("vaegan3", *(f"model.adversarial.{word}" for word in words))  # 8 images a step
+    family = FAMILY_OF["vaegan"]
+    pulls = {"reconstruction": torch.tensor([3.0, 4.0]), "adversarial": torch.tensor([0.0, 2.0])}
+
+    def moved(**sums: float) -> dict[str, float]:
+        controls = family.controls(config)
+        totals = {"confidence": 0.0, "real": 0.0, "fake": 0.0} | sums
+        family.follow(
+            config, {}, controls, pulls | {key: torch.tensor(value).double() for key, value in totals.items()}
+        )
+        return {key: value.item() for key, value in controls.items()}
+
+    assert {key: value.item() for key, value in family.controls(config).items()} == {
+        "augment": 0.5, "real": 0, "fake": 0, "adaptive": 1
+    }  # fmt: skip
+    assert moved(confidence=8.0)["augment"] == pytest.approx(0.58)
+    assert moved(confidence=4.0)["augment"] == pytest.approx(0.42)
+    assert moved(real=16.0)["real"] == pytest.approx(0.02) and moved(fake=-80.0)["fake"] == pytest.approx(-0.1)
+    assert moved()["adaptive"] == pytest.approx(2.5, rel=1e-4)
+    pulls["adversarial"] = torch.tensor([0.0, 1e-9])
+    assert moved()["adaptive"] == 5
+    pulls["adversarial"] = torch.tensor([0.0, 1e9])
+    assert moved()["adaptive"] == pytest.approx(0.2)
+
+
+def test_the_adaptive_factor_weighs_the_two_pulls_at_the_last_layer() -> None:
+    config = tiny("vaegan3", "model.adversarial.adaptive=[0.001,1000]")
+    networks, batch = networks_of(config), batch_of(config, 1)
+    _, report = taken(config, networks, batch)
+    terms = oracle(config, networks, batch)["decoder"]
+    *_, last = (index for index, (name, _) in enumerate(networks["autoencoder"].decoder.named_parameters())
+                if name == "trunk.out.weight")  # fmt: skip
+    weight = 0.7 * 0.4  # as `batch_of` steers it
+    for name, parts, share in (
+        ("reconstruction", ("reconstruction", "similarity"), 1),
+        ("adversarial", ("fooling with reconstructions", "fooling with generated"), weight),
+    ):
+        expected = sum(terms[part][last] for part in parts) / share
+        torch.testing.assert_close(report.sums[name] / len(batch.images), expected, rtol=1e-9, atol=1e-12)
+    assert report.scalars["weight/adversarial"].item() == pytest.approx(weight)
