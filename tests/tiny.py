@@ -43,10 +43,15 @@ EVERYTHING = (
 OPTIONS = {
     "vae": ("model.learned_scale=true",),
     "vaegan2": ("model.likelihood=bernoulli", "model.discriminator.spectral_norm=true"),
-    "vaegan3": ("model.learned_scale=true", "model.discriminator.spectral_norm=true"),
+    "vaegan3": (
+        "model.learned_scale=true", "model.discriminator.spectral_norm=true", "model.adversarial.adaptive=[0.01,100]",
+    ),
     "larsen": ("model.discriminator.spectral_norm=true",),
-    "ganvae": ("model.discriminator.spectral_norm=true",),
-}
+    "ganvae": (
+        "model.discriminator.spectral_norm=true", "model.adversarial.lecam=0.3",
+        "model.adversarial.augment_target=0.1", "model.adversarial.augment_images=200",
+    ),
+}  # fmt: skip
 """Options of families that are off otherwise."""
 VQVAE = {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}
 

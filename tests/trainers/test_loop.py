@@ -146,6 +146,12 @@ def test_clipping_bounds_the_norm_of_each_network_and_reports_it_unclipped() -> 
     assert (gradients[1] == 1e-5).all()
 
 
+def test_a_step_is_steered_by_the_steps_before(tmp_path: Path, data: Data) -> None:
+    config = tiny("vaegan3", "model.adversarial.adaptive=[3,3]", "train.log_every=1", "train.steps=3")
+    weights = [line["weight/adversarial"] for line in history(train(config, tmp_path / "run", data))]
+    assert weights == pytest.approx([0.7, 2.1, 2.1])
+
+
 def test_a_batch_of_one_image_trains(tmp_path: Path, data: Data) -> None:
     lines = history(train(tiny("vaegan3", "train.batch_size=1", "train.steps=2"), tmp_path / "run", data))
     assert "gap/mmd2" not in lines[0] and "loss/kl" in lines[0]  # one code has no spread
