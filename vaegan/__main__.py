@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from vaegan.evaluate.evaluation import Evaluation
     from vaegan.runs import Run
 
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else torch shows its stack where a process is lost
+
 TOGETHER = ("train", "train-features", "evaluate", "compare")
 """Commands that all processes of a launch take part in; the others are done by the first one alone."""
 

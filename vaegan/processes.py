@@ -177,7 +177,7 @@ def nobody_lost(mend: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, Failure) or not joined() or not _of_the_connection(error):
+        if isinstance(error, Failure) or size() == 1 or not _of_the_connection(error):
             raise
         raise Failure(f"another process of this launch has ended; {mend}") from error
 

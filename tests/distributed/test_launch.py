@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -139,6 +140,26 @@ def test_a_mistake_is_said_once(work: Path, words: tuple[str, ...], said: str) -
     code, out, err = Launch(work, *VAEGAN, *TRAIN, *words).ended()
     assert (code, out) == (2, "") and said in err
     assert len(err.splitlines()) == 1 and err.startswith("vaegan: ")
+
+
+HOST = """
+import os, time
+from torch.distributed import TCPStore
+store = TCPStore("127.0.0.1", 0, 2, True, wait_for_workers=False)
+print(store.port, flush=True)
+while not store.num_keys():
+    time.sleep(0.1)
+os._exit(1)
+"""
+"""A first process that is gone as soon as the second one has begun to meet it."""
+
+
+def test_a_process_that_meets_nobody_says_so(work: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOST], stdout=subprocess.PIPE, text=True) as host:
+        port = host.stdout.readline().strip()
+        place = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+        launch = Launch(work, *VAEGAN, *TRAIN, MASTER_ADDR="127.0.0.1", MASTER_PORT=port, **place)
+        assert launch.ended() == (1, "", "[rank 1] vaegan: another process of this launch has ended; start again\n")
 
 
 def checkpointed(launch: Launch) -> int:
