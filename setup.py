@@ -78,6 +78,7 @@ TEST = [
     "pytest-xdist>=3.6",
     "pytorch-fid>=0.3",
     "setuptools>=77",
+    "vector-quantize-pytorch>=1.20",
 ]
 
 DEV = [
