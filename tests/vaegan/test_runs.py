@@ -13,12 +13,12 @@ import vaegan
 from vaegan.data import Data, open_data
 from vaegan.errors import Mistake
 from vaegan.models import Autoencoder, Classifier
-from vaegan.runs import Run, load_features
+from vaegan.runs import Run, class_names, load_features
 from vaegan.trainers import train
 from vaegan.trainers.recorder import Recorder
 from vaegan.trainers.state import State
 
-from ..tiny import BUILDS, last, networks, of_network, same_bits, tiny
+from ..tiny import BUILDS, CONDITIONS, last, networks, of_network, same_bits, tiny
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,8 @@ def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_pa
         finish(self, state)
 
     monkeypatch.setattr(Recorder, "finish", keep)
-    train(tiny(name, *of_network(name, network), "train.steps=3"), tmp_path / "run", data)
+    conditional = CONDITIONS.get(name, ()) if network in ("conv", "gated") else ()
+    train(tiny(name, *of_network(name, network), "train.steps=3", *conditional), tmp_path / "run", data)
     (trained,) = averages
     loaded = vaegan.load(tmp_path / "run")
     assert not loaded.training and not any(each.requires_grad for each in loaded.parameters())
@@ -61,8 +62,10 @@ def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_pa
     weights = last(tmp_path / "run").tensors[networks(name)[0]]
     assert not same_bits(dict(weights), loaded.state_dict())  # the average, not the last weights
     images = torch.rand(9, 1, 8, 8) * 2 - 1
-    assert torch.equal(trained.reconstruct(images), loaded.reconstruct(images))
-    assert torch.equal(trained.encode(images).log_variance, loaded.encode(images).log_variance)
+    labels = torch.arange(9) if conditional else None
+    assert torch.equal(trained.reconstruct(images, labels), loaded.reconstruct(images, labels))
+    assert torch.equal(trained.encode(images, labels).log_variance, loaded.encode(images, labels).log_variance)
+    assert class_names(tmp_path / "run") == class_names(tmp_path / "run/model") == (data.classes if conditional else ())
     if loaded.has_prior:
         assert torch.equal(trained.sample(9, seed=3), loaded.sample(9, seed=3))
 
