@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from .checkpoints import digest, load_latest, replacing, save_tensors, write_text
-from .config.models import AdversaryConfig, ModelConfig
+from .config.models import AdversaryConfig, ConditionalConfig, ModelConfig
 from .config.reading import check, dump, read_tree
 from .config.schema import Config
 from .config.section import Channels, Section, Side
@@ -151,6 +151,13 @@ class Exported(Section):
     def _square(self) -> "Exported":
         if self.image_shape[1] != self.image_shape[2]:
             raise ValueError("image_shape: not square")
+        return self
+
+    @model_validator(mode="after")
+    def _named(self) -> "Exported":
+        known = self.model.labels if isinstance(self.model, ConditionalConfig) else None
+        if self.classes and len(self.classes) != known:
+            raise ValueError(f"classes: {len(self.classes)} names, and the model knows {known or 'no'} classes")
         return self
 
     def belongs_to(self, config: Config) -> bool:

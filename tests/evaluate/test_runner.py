@@ -163,7 +163,7 @@ def test_tf32_is_off_while_a_model_is_judged(digits: Tensor, monkeypatch: pytest
     class Watched(type(built(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
         def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
             seen.add(arithmetic())
-            return super().decode(codes)
+            return super()._decode(codes, labels)
 
     model = Watched(VAEConfig(**SIZES), (1, 8, 8), 0)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
