@@ -109,7 +109,9 @@ def test_a_density_is_fitted_to_codes_of_the_images_own_classes() -> None:
     model = conditional()
     one = fitted("gaussian", model, split(torch.full((COUNT,), 2)), 3, 5)
     torch.testing.assert_close(one.means, fitted("gaussian", folded(model, 2), split(), 3, 5).means)
-    assert not torch.allclose(one.means, fitted("gaussian", model, split(), 3, 5).means)
+    mixed = fitted("gaussian", model, split(), 3, 5).means
+    for label in range(CLASSES):
+        assert not torch.allclose(fitted("gaussian", model, split(torch.full((COUNT,), label)), 3, 5).means, mixed)
 
 
 @pytest.mark.parametrize("labels", [(torch.zeros(COUNT).long(), ("a", "b")), (None, ())])
