@@ -48,7 +48,7 @@ def evaluate(
         Mistake: The images have no labels, or of other classes; or the processes were not asked for the same.
         Failure: An answer is not finite, or an image cannot be read.
     """
-    labels = images.labelled(model.config.classes)
+    labels = images.labelled("model.classes", model.config.classes)
     count = min(len(images), config.samples or len(images))
     some = next(model.parameters())
     dtype = str(some.dtype).removeprefix("torch.")

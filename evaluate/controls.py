@@ -82,15 +82,15 @@ class Distorted(Autoencoder):
         self.has_prior = len(others) >= count  # type: ignore[misc]
         self.somewhere = nn.Parameter(torch.zeros(()), requires_grad=False)  # of the device and dtype of all it makes
 
-    def encode(self, images: Tensor) -> Posterior:
+    def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
         """The pixels of the images with the defect."""
         return deterministic(self.defect(images).flatten(1))
 
-    def decode(self, codes: Tensor) -> Tensor:
+    def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         """Pixels as images."""
         return codes.reshape(-1, *self.image_shape)
 
-    def prior_codes(self, start: int, stop: int, seed: int) -> Tensor:
+    def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
         """The pixels of other real images with the defect, at even distances."""
         chosen = self.others.spread(self.count)[start:stop]
         return self.defect(to_float(self.others[chosen]).to(self.somewhere)).flatten(1)

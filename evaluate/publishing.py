@@ -63,11 +63,13 @@ def image_rows(comparison: Comparison, data: Data) -> list[list[Cell]]:
     """Of each variant's first seed: a real image, what it makes of it, and a sample; None where it has none."""
     seed = comparison.study.seeds[0]
     split = getattr(data, comparison.first.config.evaluate.split)
-    real = split[split.spread(IMAGES)]
+    places = split.spread(IMAGES)
+    real = split[places]
     rows: list[list[Cell]] = []
     for name, runs in comparison.judged.items():
         model = load(runs[seed].run.path)
-        made = to_uint8(model.reconstruct(to_float(real).to(next(model.parameters()))))
+        labels = split.known(places, model.classes)
+        made = to_uint8(model.reconstruct(to_float(real).to(next(model.parameters())), labels))
         density = comparison.densities[name] if comparison.density else None
         possible = density is not None or model.has_prior
         drawn = to_uint8(model.sample(len(real), seed, density)) if possible else [None] * len(real)

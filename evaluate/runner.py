@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from vaegan.config.comparing import differences, flat
-from vaegan.config.models import GaussianConfig, PixelCNNConfig, VAEConfig, VQVAEConfig
+from vaegan.config.models import ConditionalConfig, GaussianConfig, PixelCNNConfig, VAEConfig, VQVAEConfig
 from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.config.section import Section
 from vaegan.console import Console, Update, silent
@@ -78,7 +78,8 @@ def evaluate(
         notify: Told one-line notices; None: the standard error stream.
 
     Raises:
-        Mistake: A file of weights is damaged, the processes were not asked for the same, or as `fitted`.
+        Mistake: A file of weights is damaged, the processes were not asked for the same, the images have not the
+            labels of a conditional model, or as `fitted`.
         Failure: The model's images are not finite, or an image of the split cannot be read.
     """
     notify = notify or Console(shown=place()[0] == 0).note
@@ -114,6 +115,7 @@ def evaluate(
         "channels": model.image_shape[0],
         "pixels": "rounded and clamped to 8 bits",
         "code": "posterior mean",
+        "labels": None if model.classes is None else f"the images' own; sample i: i modulo {model.classes}",
         "seed": seed,
         "batch_size": config.batch_size,
         "dtype": dtype,
@@ -126,11 +128,11 @@ def evaluate(
 
     def of_pairs(places: range) -> Sums:
         chosen = images.spread(pair_count)[places.start : places.stop]
-        pairs = Pairs(model, images[chosen], places.start, seed)
+        pairs = Pairs(model, images[chosen], places.start, seed, images.known(chosen, model.classes))
         return {name: metric.pairs(pairs) for name, metric in metrics.items()}
 
     def of_samples(places: range) -> Sums:
-        samples = rounded(model.decode(model.codes(places.start, places.stop, seed, density)))
+        samples = rounded(model.drawn(places.start, places.stop, seed, density))
         return {name: metric.samples(samples, places.start) for name, metric in metrics.items()}
 
     sums: Sums = {}
@@ -286,7 +288,8 @@ def make_metrics(
             case "codebook", VQVAEConfig(codes=entries) | PixelCNNConfig(autoencoder=VQVAEConfig(codes=entries)):
                 made[name] = Codebook(entries)
             case "confusion", _ if discriminator is not None:
-                made[name] = Confusion(discriminator)
+                classes = described.labels if isinstance(described, ConditionalConfig) else None
+                made[name] = Confusion(discriminator, classes)
     if wanted := OF_SETS & set(config.metrics):
         made["features"] = Features(make_extractor(config.features, shape), wanted, real)
     return made

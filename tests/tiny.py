@@ -40,17 +40,28 @@ EVERYTHING = (
 """Options of the loop that are off otherwise."""
 
 
+CONDITIONS = {
+    "vae": ("model.labels=10",),
+    "vaegan2": ("model.labels=10", "model.discriminator.condition=auxiliary"),
+    "vaegan3": ("model.labels=10",),
+    "larsen": ("model.labels=10", "model.discriminator.condition=auxiliary"),
+    "ganvae": ("model.labels=10",),
+    "pixelcnn": ("model.labels=10",),
+}
+"""The families that can be conditional, and the words that make them so."""
 OPTIONS = {
-    "vae": ("model.learned_scale=true",),
-    "vaegan2": ("model.likelihood=bernoulli", "model.discriminator.spectral_norm=true"),
+    "vae": ("model.learned_scale=true", *CONDITIONS["vae"]),
+    "vaegan2": ("model.likelihood=bernoulli", "model.discriminator.spectral_norm=true", *CONDITIONS["vaegan2"]),
     "vaegan3": (
         "model.learned_scale=true", "model.discriminator.spectral_norm=true", "model.adversarial.adaptive=[0.01,100]",
+        *CONDITIONS["vaegan3"],
     ),
-    "larsen": ("model.discriminator.spectral_norm=true",),
+    "larsen": ("model.discriminator.spectral_norm=true", *CONDITIONS["larsen"]),
     "ganvae": (
         "model.discriminator.spectral_norm=true", "model.adversarial.lecam=0.3",
-        "model.adversarial.augment_target=0.1", "model.adversarial.augment_images=200",
+        "model.adversarial.augment_target=0.1", "model.adversarial.augment_images=200", *CONDITIONS["ganvae"],
     ),
+    "pixelcnn": CONDITIONS["pixelcnn"],
 }  # fmt: skip
 """Options of families that are off otherwise."""
 VQVAE = {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}

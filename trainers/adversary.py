@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaegan.config.models import AdversarialConfig
@@ -16,6 +17,7 @@ from vaegan.losses.adversarial import (
     realness,
 )
 from vaegan.losses.augmentation import DRAWS, augment
+from vaegan.models.autoencoder import repeated
 from vaegan.networks import Judgement
 
 from .step import Batch, Report
@@ -64,6 +66,8 @@ def judged(
 ) -> tuple[Tensor, Judgement, Report]:
     """What the discriminator minimises: the game, LeCam's penalty, and lazily R1 at real images and R2 at fakes.
 
+    An auxiliary head adds its surprise at the class of real images, and at that of fakes in the mean of their kinds.
+
     Args:
         config: The game.
         discriminator: Called once, for images of every kind together.
@@ -75,10 +79,16 @@ def judged(
     """
     count, due = len(batch.images), penalised(config, batch.step)
     images = torch.cat([batch.images, *fakes]).requires_grad_(due)
-    judgement = discriminator(augmented(config, batch, images), arithmetic(config, batch))
+    labels = repeated(batch.labels, 1 + len(fakes))
+    judgement = discriminator(augmented(config, batch, images), arithmetic(config, batch), labels)
     scores = judgement.scores.split(count)
     loss = discriminator_loss(config.loss, scores).mean()
     scalars = {"loss/discriminator": loss.detach()}
+    if judgement.classes is not None:
+        at_real, *at_fakes = class_surprise(judgement, batch)
+        auxiliary = (at_real + torch.stack(at_fakes).mean(0)).mean()
+        loss = loss + auxiliary
+        scalars["loss/auxiliary"] = auxiliary.detach()
     real, *fake = realness(judgement.scores).split(count)
     if due:
         at_real, *at_fakes = gradient_penalty(realness(judgement.scores), images).split(count)
@@ -100,6 +110,26 @@ def judged(
     counts = torch.stack([predicted_counts(each.detach()) for each in scores])
     known = Judgement(scores[REAL].detach(), judgement.features[:count].detach())
     return loss, known, Report(scalars, {CONFUSION: counts}, sums=sums)
+
+
+def class_surprise(judgement: Judgement, batch: Batch) -> Tensor:
+    """-log p(y | image) by the auxiliary head (Odena et al. 2017, eq. 3), 0 where there is none.
+
+    Every image has the class of the real one in its place, whether it was drawn, reconstructed or generated.
+
+    Args:
+        judgement: Of N images of each of some kinds.
+        batch: The N real ones.
+
+    Returns:
+        Nats, shape (kinds, N).
+    """
+    count = len(batch.images)
+    kinds = len(judgement.scores) // count
+    if judgement.classes is None:
+        return judgement.scores.new_zeros(kinds, count)
+    assert batch.labels is not None
+    return F.cross_entropy(judgement.classes, batch.labels.repeat(kinds), reduction="none").view(kinds, count)
 
 
 def penalised(config: AdversarialConfig, step: int) -> bool:

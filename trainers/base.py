@@ -26,18 +26,20 @@ from .interrupt import Interrupts
 from .meter import Meter
 from .recorder import Evaluator, Recorder
 from .state import State, build_state, restore
-from .step import Batch, Family, Report
+from .step import Batch, Family, Report, see_labels
 
 FAMILIES: Mapping[str, Family] = {
     "ae": Family(ae.build, ae.step, ae.noise),
-    "vae": Family(vae.build, vae.step, vae.noise),
+    "vae": Family(vae.build, vae.step, vae.noise, see_labels),
     "pixelcnn": Family(pixelcnn.build, pixelcnn.step, check=pixelcnn.check, start=pixelcnn.start),
     "vqvae": Family(vqvae.build, vqvae.step, start=vqvae.start, follow=vqvae.follow),
     "vaegan": Family(
         vaegan.build, vaegan.step, vaegan.noise, vaegan.check, controls=vaegan.controls, follow=vaegan.follow
     ),
-    "larsen": Family(larsen.build, larsen.step, larsen.noise),
-    "ganvae": Family(ganvae.build, ganvae.step, ganvae.noise, controls=ganvae.controls, follow=ganvae.follow),
+    "larsen": Family(larsen.build, larsen.step, larsen.noise, see_labels),
+    "ganvae": Family(
+        ganvae.build, ganvae.step, ganvae.noise, see_labels, controls=ganvae.controls, follow=ganvae.follow
+    ),
     "classifier": Family(classifier.build, classifier.step, check=classifier.check),
 }
 

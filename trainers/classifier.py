@@ -18,7 +18,7 @@ def build(config: Config) -> dict[str, nn.Module]:
 
 def check(config: Config, data: Data) -> None:
     """See that the images have labels, of as many classes as the config says."""
-    data.train.labelled(family_config(config, ClassifierConfig).classes)
+    data.train.labelled("model.classes", family_config(config, ClassifierConfig).classes)
 
 
 def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:

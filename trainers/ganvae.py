@@ -39,15 +39,16 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
     """The discriminator tells real from generated images; the generator fools it, and the encoder finds its codes."""
     model, discriminator = family_config(config, GANVAEConfig), networks["discriminator"]
     game, codes = model.adversarial, batch.noise["prior"]
-    out = networks["autoencoder"](codes, batch.arithmetic)
+    out = networks["autoencoder"](codes, batch.arithmetic, batch.labels)
 
     loss, real, report = adversary.judged(game, discriminator, batch, [out.generated.detach()])
     backward(loss)
 
     with frozen(discriminator):
         shown = adversary.augmented(game, batch, out.generated)
-        scores = discriminator(shown, adversary.arithmetic(game, batch)).scores
-        adversarial = generator_loss(game.loss, (real.scores, scores)).mean()
+        judgement = discriminator(shown, adversary.arithmetic(game, batch), batch.labels)
+        fooled = generator_loss(game.loss, (real.scores, judgement.scores))
+        adversarial = (fooled + adversary.class_surprise(judgement, batch).mean(0)).mean()
         cycle = code_nll(codes, out.cycle.mean, out.cycle.log_variance).sum(1).mean()
         weight = game.weight * adversary.share(game, batch.step)
         backward(weight * adversarial + model.cycle * cycle / batch.images[0].numel())

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from vaegan.config.schema import TrainConfig
+from vaegan.data import Data, Images
 from vaegan.images import beside, grid, to_float
 from vaegan.models import Autoencoder, Model
 
@@ -16,19 +17,20 @@ IMAGES = 32
 """Of a picture."""
 
 
-def reconstruction(model: Autoencoder, real: Tensor, seed: int) -> Image.Image:
+def reconstruction(model: Autoencoder, real: Tensor, labels: Tensor | None, seed: int) -> Image.Image:
     """Real images above their reconstructions."""
     some = next(model.parameters())
     real = real.to(some.device)
-    return beside(real, model.reconstruct(to_float(real, some.dtype)))
+    return beside(real, model.reconstruct(to_float(real, some.dtype), labels))
 
 
-def sample(model: Autoencoder, real: Tensor, seed: int) -> Image.Image:
-    """Images from the prior."""
+def sample(model: Autoencoder, real: Tensor, labels: Tensor | None, seed: int) -> Image.Image:
+    """Images from the prior; of a conditional model its classes in turn."""
     return grid(model.sample(IMAGES, seed), columns=8)
 
 
-PICTURES: Mapping[str, Callable[[Any, Tensor, int], Image.Image]] = {"reconstruction": reconstruction, "sample": sample}
+Draw: TypeAlias = Callable[[Any, Tensor, Tensor | None, int], Image.Image]
+PICTURES: Mapping[str, Draw] = {"reconstruction": reconstruction, "sample": sample}
 """How each of the pictures is drawn that a `Model` names."""
 
 
@@ -38,16 +40,23 @@ def due(step: int, config: TrainConfig, model: Model) -> bool:
     return bool(model.pictures) and (step == config.steps or (every is not None and step % every == 0))
 
 
+def fixed(data: Data) -> tuple[Images, Tensor]:
+    """The split whose images every picture of a run shows, and their numbers in it, int64."""
+    images = data.validation if len(data.validation) else data.train
+    return images, images.spread(IMAGES)
+
+
 @torch.no_grad()
-def draw(model: Model, real: Tensor, seed: int) -> dict[str, Image.Image]:
+def draw(model: Model, real: Tensor, labels: Tensor | None, seed: int) -> dict[str, Image.Image]:
     """The pictures of a model by their names.
 
     Args:
         model: The averaged one.
         real: Real images, uint8 of shape (N, C, S, S).
+        labels: Their classes, int64, shape (N,), where the model is conditional.
         seed: Root of the samples' codes.
     """
-    return {name: PICTURES[name](model, real, seed) for name in model.pictures}
+    return {name: PICTURES[name](model, real, labels, seed) for name in model.pictures}
 
 
 def write(pictures: Mapping[str, Image.Image], folder: Path, step: int) -> None:

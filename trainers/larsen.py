@@ -2,7 +2,8 @@
 
 The discriminator maximises L_GAN = log D(x) + log(1 - D(x')) + log(1 - D(G(z_p))), the decoder minimises
 gamma L_llike + L_GAN and the encoder L_prior + L_llike. (The algorithm's line for the decoder subtracts L_GAN, which
-would help the discriminator; section 2.2 has the decoder minimise it.)
+would help the discriminator; section 2.2 has the decoder minimise it.) An auxiliary classifier joins L_GAN as it is:
+the discriminator's loss has -log p(y | .) of the three kinds of images, the decoder's that of the two fakes.
 """
 
 from collections.abc import Mapping
@@ -20,9 +21,10 @@ from vaegan.losses.adversarial import (
     predicted_counts,
 )
 from vaegan.models import build_model
+from vaegan.models.autoencoder import repeated
 from vaegan.models.discriminator import build_discriminator
 
-from .adversary import CONFUSION
+from .adversary import CONFUSION, class_surprise
 from .step import Backward, Batch, Networks, Report, family_config, frozen
 from .vae import weighted_divergence
 
@@ -46,23 +48,29 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
     """One forward of the autoencoder; the discriminator's gradient, then those of decoder and encoder at once."""
     model, discriminator = family_config(config, LarsenConfig), networks["discriminator"]
     count = len(batch.images)
-    out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.noise["prior"], batch.arithmetic)
+    out = networks["autoencoder"](
+        batch.images, batch.noise["posterior"], batch.noise["prior"], batch.arithmetic, batch.labels
+    )
 
     kinds = batch.images, out.reconstruction.detach(), out.generated.detach()
-    judgement = discriminator(torch.cat(kinds), batch.arithmetic)
+    judgement = discriminator(torch.cat(kinds), batch.arithmetic, repeated(batch.labels, 3))
     scores, real = judgement.scores.split(count), judgement.features[:count].detach()
     loss = torch.stack([classification_loss(each, origin) for origin, each in enumerate(scores)]).sum(0).mean()
-    backward(loss)
+    surprise = class_surprise(judgement, batch)
+    backward(loss + surprise.sum(0).mean())
 
     with frozen(discriminator):
-        judgement = discriminator(torch.cat([out.reconstruction, out.judged, out.generated]), batch.arithmetic)
+        kinds = out.reconstruction, out.judged, out.generated
+        judgement = discriminator(torch.cat(kinds), batch.arithmetic, repeated(batch.labels, 3))
         _, judged, generated = judgement.scores.split(count)
         likelihood = feature_distance(real, judgement.features[:count]).mean() * real[0].numel()
         fooled = -(classification_loss(judged, RECONSTRUCTED) + classification_loss(generated, GENERATED)).mean()
+        fooled = fooled + class_surprise(judgement, batch)[1:].sum(0).mean()
         divergence, kl = weighted_divergence(model, batch, out.posterior)
         backward(divergence.mean() + model.gamma * likelihood + fooled)
 
     scalars = {"loss/kl": kl, "loss/similarity": likelihood, "loss/adversarial": fooled, "loss/discriminator": loss}
+    scalars |= {"loss/auxiliary": surprise.sum(0).mean()} if judgement.classes is not None else {}
     scalars["reconstruction/mse"] = (batch.images - out.reconstruction).square().mean()
     counts = torch.stack([predicted_counts(each) for each in scores])
     return Report({key: each.detach() for key, each in scalars.items()}, {CONFUSION: counts}, out.codes.detach())

@@ -12,7 +12,7 @@ from vaegan.models.vqvae import VQVAE
 from vaegan.processes import together
 from vaegan.runs import load
 
-from .step import Backward, Batch, Networks, Report
+from .step import Backward, Batch, Networks, Report, see_labels
 
 
 def build(config: Config) -> dict[str, nn.Module]:
@@ -21,11 +21,12 @@ def build(config: Config) -> dict[str, nn.Module]:
 
 
 def check(config: Config, data: Data) -> None:
-    """See that the run of the VQ-VAE is there, whole, and of such images.
+    """See that the run of the VQ-VAE is there, whole, and of such images, and the labels that are to be known.
 
     Raises:
         Mistake: It is not.
     """
+    see_labels(config, data)
     together(lambda: autoencoder_of(config))
 
 
@@ -37,8 +38,8 @@ def start(config: Config, networks: dict[str, nn.Module], data: Data) -> None:
 
 
 def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
-    """-log p(codes), per place."""
-    out = networks["prior"](batch.images, batch.arithmetic)
+    """-log p(codes), or -log p(codes | class), per place."""
+    out = networks["prior"](batch.images, batch.arithmetic, batch.labels)
     surprise = F.cross_entropy(out.logits, out.indices, reduction="none").flatten(1).mean(1)
     backward(surprise.mean())
     return Report({"loss/prior": surprise.detach().mean()})

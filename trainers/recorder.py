@@ -177,7 +177,7 @@ class Recorder:
             if state.step > self.timed:
                 self._time(state.step)
             if state.step < self.config.train.steps:  # with all its steps it is a finished run's
-                self.run.export(state.average, state.step)
+                self.run.export(state.average, state.step, self.data.classes)
 
         if self._write("a checkpoint", state.step, write, at_all_costs or state.step == self.config.train.steps):
             self.saved = state.step
@@ -191,7 +191,7 @@ class Recorder:
             self.history.sync()
             # Where a kill came between a checkpoint and the deletion of older ones.
             checkpoints.prune(self.run.checkpoints, state.step, self.config.train.keep_checkpoints)
-            self.run.export(state.average, state.step)
+            self.run.export(state.average, state.step, self.data.classes)
 
         self._write("the model", state.step, write, at_all_costs=True)
         if self.accelerator.is_main_process:
@@ -255,14 +255,14 @@ class Recorder:
         """Draw the grids, if they are due."""
         if not grids.due(state.step, self.config.train, state.average):
             return
-        fixed = self.data.validation if len(self.data.validation) else self.data.train
+        fixed, places = grids.fixed(self.data)
         try:
-            shown = from_the_first(lambda: fixed[fixed.spread(grids.IMAGES)])
+            shown = from_the_first(lambda: fixed[places])
         except Failure as failure:
             self.stop(state, str(failure))
 
         def write() -> None:
-            pictures = grids.draw(state.average, shown, self.config.seed)
+            pictures = grids.draw(state.average, shown, fixed.known(places, state.average.classes), self.config.seed)
             grids.write(pictures, self.run.samples, state.step)
             self.tracker.images(state.step, {f"grid/{name}": picture for name, picture in pictures.items()})
 

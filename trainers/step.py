@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from vaegan.config.models import ConditionalConfig
 from vaegan.config.schema import Config
 from vaegan.config.section import Section
 from vaegan.data import Data
@@ -26,7 +27,7 @@ class Batch:
     images: Tensor
     """Shape (N, C, S, S) in [-1, 1]."""
     labels: Tensor | None
-    """Class of each image, int64, shape (N,); None where the set has none."""
+    """Class of each image, int64, shape (N,); None where the set has none. Unconditional networks do not look at it."""
     noise: Mapping[str, Tensor]
     """Standard normal, shape (N, ...), by what it is for, as the family's `noise` says."""
     step: int
@@ -73,6 +74,17 @@ class Family:
     """After an update, move what is not moved by gradients, in place: buffers of the networks, and the controls.
 
     The last argument is the step's `Report.sums`, of all processes."""
+
+
+def see_labels(config: Config, data: Data) -> None:
+    """See that the images have the labels that a conditional model is to know, of as many classes.
+
+    Raises:
+        Mistake: They have not, alike on all processes.
+    """
+    assert isinstance(config.model, ConditionalConfig)
+    if config.model.labels is not None:
+        data.train.labelled("model.labels", config.model.labels)
 
 
 def family_config(config: Config, kind: type[Kind]) -> Kind:

@@ -28,7 +28,7 @@ def noise(config: Config) -> Mapping[str, tuple[int, ...]]:
 def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
     """-log p(x | z) + beta KL(q(z | x) || p(z)), per pixel value."""
     model = family_config(config, VAEConfig)
-    out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.arithmetic)
+    out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.arithmetic, batch.labels)
     loss, scalars = negative_elbo(model, batch, out)
     backward(loss)
     return Report(scalars, codes=out.codes.detach())

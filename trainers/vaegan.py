@@ -16,6 +16,7 @@ from vaegan.errors import Mistake
 from vaegan.losses.adversarial import feature_distance, generator_loss
 from vaegan.losses.divergence import code_nll
 from vaegan.models import build_model
+from vaegan.models.autoencoder import repeated
 from vaegan.models.discriminator import build_discriminator
 from vaegan.models.vaegan import VAEGANOutput
 from vaegan.networks import Judgement
@@ -23,7 +24,7 @@ from vaegan.perceptual import distance, kept_network
 from vaegan.processes import together
 
 from . import adversary, vae
-from .step import Backward, Batch, Networks, Report, family_config, frozen
+from .step import Backward, Batch, Networks, Report, family_config, frozen, see_labels
 from .vae import negative_elbo
 
 TINY = 1e-6
@@ -46,7 +47,8 @@ def noise(config: Config) -> Mapping[str, tuple[int, ...]]:
 
 
 def check(config: Config, data: Data) -> None:
-    """See that there are the weights of the perceptual term's network, if there is one."""
+    """See that there are the weights of the perceptual term's network, if there is one, and the labels to be known."""
+    see_labels(config, data)
     model = family_config(config, VAEGANConfig)
     if not model.perceptual:
         return
@@ -68,7 +70,8 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
     """One forward of the autoencoder; the discriminator's gradient, then the autoencoder's."""
     model = family_config(config, VAEGANConfig)
     game, autoencoder, discriminator = model.adversarial, networks["autoencoder"], networks["discriminator"]
-    out = autoencoder(batch.images, batch.noise["posterior"], batch.noise["prior"], batch.arithmetic)
+    noise = batch.noise["posterior"], batch.noise["prior"]
+    out = autoencoder(batch.images, *noise, batch.arithmetic, batch.labels)
 
     fakes = out.reconstruction.detach(), out.generated.detach()
     loss, real, report = adversary.judged(game, discriminator, batch, fakes)
@@ -115,9 +118,10 @@ def opinion(
     """
     shown = [out.reconstruction, out.generated] + ([out.judged] if out.judged is not out.reconstruction else [])
     images = adversary.augmented(game, batch, torch.cat(shown))
-    judgement = discriminator(images, adversary.arithmetic(game, batch))
+    judgement = discriminator(images, adversary.arithmetic(game, batch), repeated(batch.labels, len(shown)))
     reconstructed, generated, *shielded = judgement.scores.split(len(batch.images))
     adversarial = generator_loss(game.loss, (real.scores, *(shielded or [reconstructed]), generated))
+    adversarial = adversarial + adversary.class_surprise(judgement, batch)[-2:].mean(0)  # of what was judged
     similarity = feature_distance(real.features, judgement.features[: len(batch.images)])
     return adversarial.mean(), similarity.mean()
 

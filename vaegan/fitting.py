@@ -24,7 +24,8 @@ def fitted(
 
     Ghosh et al. 2020, section 4, fit the outputs of a deterministic encoder. Of a Gaussian posterior one draw for each
     image is taken, since draws are what the decoder has learnt to decode: their means vary less, and not at all in a
-    dimension that the posterior leaves to the prior.
+    dimension that the posterior leaves to the prior. The codes of a conditional model are those of all classes, since
+    its prior, in whose place the density comes, knows no class either.
 
     Args:
         asked: As of `fit`.
@@ -35,14 +36,15 @@ def fitted(
         progress: Called with (images done, images in all) after each round, on every process.
 
     Raises:
-        Mistake: As `fit`.
+        Mistake: As `fit`, or the images have not the labels of a conditional model.
         Failure: As `fit`, or an image cannot be read.
     """
     some = next(model.parameters())
 
     def drawn(places: range) -> list[tuple[int, Tensor]]:
-        pixels = images[torch.arange(places.start, places.stop)].to(some.device)
-        posterior = model.encode(to_float(pixels, some.dtype))
+        chosen = torch.arange(places.start, places.stop)
+        pixels = images[chosen].to(some.device)
+        posterior = model.encode(to_float(pixels, some.dtype), images.known(chosen, model.classes))
         noise = torch.stack([normal(posterior.mean.shape[1:], seed, "density", place) for place in places])
         return [(places.start, posterior.sample(noise.to(posterior.mean)).cpu())]
 

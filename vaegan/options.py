@@ -26,6 +26,9 @@ PROCESSES = click.option(
 DENSITY = click.option(
     "--density", metavar="NAME", help="gaussian, gmm, gmm:K: draw from one fitted to the training images' codes."
 )
+LABEL = click.option(
+    "--label", metavar="N|NAME", help="Of a conditional run: the class, by its name or its number from 0."
+)
 OVERRIDES = click.argument("overrides", metavar="[key.sub=value]...", nargs=-1)
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from .checkpoints import digest, load_latest, replacing, save_tensors, write_text
-from .config.models import AdversaryConfig, ModelConfig
+from .config.models import AdversaryConfig, ConditionalConfig, ModelConfig
 from .config.reading import check, dump, read_tree
 from .config.schema import Config
 from .config.section import Channels, Section, Side
@@ -118,8 +118,8 @@ class Run:
         """Whether the exported model is whole and has all its steps behind it."""
         return self.exists and self.exported_step == self.config.train.steps
 
-    def export(self, model: Model, step: int) -> None:
-        """Write the model that `load` reads."""
+    def export(self, model: Model, step: int, names: tuple[str, ...] = ()) -> None:
+        """Write the model that `load` reads, and of a conditional one the ``names`` of the set's classes."""
         with replacing(self.model_folder) as partial:
             weights = partial / WEIGHTS
             save_tensors(model.state_dict(), weights)
@@ -128,6 +128,7 @@ class Run:
                 image_shape=cast(ImageShape, model.image_shape),
                 sha256=digest(weights),
                 model=cast(ModelConfig, model.config),
+                classes=names if model.classes is not None else None,
             )
             (partial / DESCRIPTION).write_text(described.model_dump_json(indent=1), encoding="utf-8")
 
@@ -143,11 +144,20 @@ class Exported(Section):
     """Of the file of weights, hexadecimal."""
     model: ModelConfig
     """The `model` section of its run's config."""
+    classes: tuple[str, ...] | None = None
+    """Names of the classes that a conditional model knows, in order."""
 
     @model_validator(mode="after")
     def _square(self) -> "Exported":
         if self.image_shape[1] != self.image_shape[2]:
             raise ValueError("image_shape: not square")
+        return self
+
+    @model_validator(mode="after")
+    def _named(self) -> "Exported":
+        known = self.model.labels if isinstance(self.model, ConditionalConfig) else None
+        if self.classes and len(self.classes) != known:
+            raise ValueError(f"classes: {len(self.classes)} names, and the model knows {known or 'no'} classes")
         return self
 
     def belongs_to(self, config: Config) -> bool:
@@ -165,6 +175,18 @@ def load(path: str | Path) -> Autoencoder:
         Mistake: There is no model, or it is damaged, or no autoencoder.
     """
     return _of_kind(path, Autoencoder, "`vaegan evaluate` measures it")
+
+
+def class_names(path: str | Path) -> tuple[str, ...]:
+    """The names of the classes of a run's conditional model, in order; () where it has none, or they were not told.
+
+    Args:
+        path: As of `load`.
+
+    Raises:
+        Mistake: There is no model, or it is damaged.
+    """
+    return _described(_folder(Path(path))).classes or ()
 
 
 def load_features(path: str | Path) -> Classifier:
@@ -195,9 +217,9 @@ def load_model(path: str | Path) -> Model:
     Raises:
         Mistake: There is no model, or it is damaged.
     """
-    run, own = Run(Path(path)), (Path(path) / DESCRIPTION).is_file()
-    described = _described(folder := run.path if own else run.model_folder)
-    if not own and run.exists and not described.belongs_to(run.config):
+    run, folder = Run(Path(path)), _folder(Path(path))
+    described = _described(folder)
+    if folder != run.path and run.exists and not described.belongs_to(run.config):
         raise Mistake(f"{folder / DESCRIPTION}: not the model of {run.config_file}")
     try:
         weights = load_file(folder / WEIGHTS)
@@ -210,6 +232,11 @@ def load_model(path: str | Path) -> Model:
     model.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload] # as trained: the same bits
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False)
+
+
+def _folder(path: Path) -> Path:
+    """The exported model's folder, which a path is itself or that of the run of."""
+    return path if (path / DESCRIPTION).is_file() else Run(path).model_folder
 
 
 def _type(weights: Mapping[str, Tensor], described: Exported) -> torch.dtype:

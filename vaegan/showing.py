@@ -8,7 +8,7 @@ import click
 
 from .console import Console
 from .errors import Failure, Mistake
-from .options import DENSITY, PATH, picture
+from .options import DENSITY, LABEL, PATH, picture
 from .processes import rank
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 MOST = 10_000
 """Images of one picture."""
+LISTED = 500
+"""Characters of the list of a run's classes."""
 
 
 @click.command(short_help="Draw images from the prior of a run, or a density.")
@@ -26,20 +28,25 @@ MOST = 10_000
 @click.option("-n", "--number", type=click.IntRange(1, MOST), default=64, show_default=True, help="Images to draw.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Root of their codes.")
 @DENSITY
+@LABEL
 @click.option("-o", "--output", type=PATH, callback=picture, default="samples.png", show_default=True)
-def sample(run: Path, number: int, seed: int, density: str | None, output: Path) -> None:
-    """Draw images from the prior of RUN, or from a density that is fitted to the codes of its training images."""
+def sample(run: Path, number: int, seed: int, density: str | None, label: str | None, output: Path) -> None:
+    """Draw images from the prior of RUN, or from a density that is fitted to the codes of its training images.
+
+    A conditional RUN draws its classes in turn, or the one of --label.
+    """
     import torch
 
     from .images import grid
     from .pictures import make, write
 
     console, model = _opened(run)
+    known = _label(run, label, model)
     source = None if density is None else _density(run, density, model, console)
 
     def draw(places: torch.Tensor) -> torch.Tensor:
         start, *_ = numbers = places.tolist()
-        return model.decode(model.codes(start, start + len(numbers), seed, source))
+        return model.drawn(start, start + len(numbers), seed, source, known)
 
     drawn = make("Drawing", torch.arange(number), draw, console)
     write(grid(drawn, columns=max(1, round(number**0.5))), output, console)
@@ -50,15 +57,17 @@ def sample(run: Path, number: int, seed: int, density: str | None, output: Path)
 @click.command(short_help="Show images and what a run makes of them.")
 @click.argument("run", type=PATH)
 @click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=PATH)
+@LABEL
 @click.option("-o", "--output", type=PATH, callback=picture, default="reconstructions.png", show_default=True)
-def reconstruct(run: Path, paths: tuple[Path, ...], output: Path) -> None:
-    """Show images, each above what RUN makes of it."""
+def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: Path) -> None:
+    """Show images, each above what RUN makes of it; a conditional RUN is told their class by --label."""
     from .images import beside
     from .pictures import make, read, write
 
     console, model = _opened(run)
+    known = _label(run, label, model, needed=model.codes_by_class)
     real = read(paths, model, MOST)
-    fake = make("Reconstructing", real, model.reconstruct, console)
+    fake = make("Reconstructing", real, lambda images: model.reconstruct(images, known), console)
     write(beside(real, fake, columns=min(8, len(real))), output, console)
 
 
@@ -67,18 +76,24 @@ def reconstruct(run: Path, paths: tuple[Path, ...], output: Path) -> None:
 @click.argument("a", type=PATH)
 @click.argument("b", type=PATH)
 @click.option("--steps", type=click.IntRange(2, 1000), default=8, show_default=True, help="Images from A to B.")
+@LABEL
 @click.option("-o", "--output", type=PATH, callback=picture, default="interpolation.png", show_default=True)
-def interpolate(run: Path, a: Path, b: Path, steps: int, output: Path) -> None:
-    """Show the way from image A to image B along a straight line between their codes."""
+def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, output: Path) -> None:
+    """Show the way from image A to image B along a straight line between their codes.
+
+    A conditional RUN is told their class by --label.
+    """
     import torch
 
     from .images import grid
     from .pictures import make, read, write
 
     console, model = _opened(run)
-    start, end = model.encode(read([a, b], model, most=2)).mean
+    known = _label(run, label, model, needed=model.codes_by_class)
+    start, end = model.encode(read([a, b], model, most=2), known).mean
     codes = torch.stack([torch.lerp(start, end, share) for share in torch.linspace(0, 1, steps).to(start)])
-    write(grid(make("Drawing", codes, model.decode, console), columns=steps), output, console)
+    drawn = make("Drawing", codes, lambda some: model.decode(some, known), console)
+    write(grid(drawn, columns=steps), output, console)
 
 
 @click.command(short_help="List the shipped recipes, or every setting.")
@@ -153,6 +168,39 @@ def _density(path: Path, asked: str, model: "Autoencoder", console: Console) -> 
         raise Mistake(f"--density {asked}: fitted to the images that {path} was trained on; {mistake}") from None
     with console.progress("Encoding", "images") as progress:
         return fitted(config.evaluate.density, model, data.train, config.seed, config.evaluate.batch_size, progress)
+
+
+def _label(run: Path, asked: str | None, model: "Autoencoder", needed: bool = False) -> int | None:
+    """The number of the class that --label asks for; None: it is not given.
+
+    Args:
+        run: The run.
+        asked: A class's name, or its number where none has that name.
+        model: Of the run.
+        needed: Whether a conditional model cannot do without.
+
+    Raises:
+        Mistake: There is no such class, the model is unconditional, or it needs a class and none is given.
+    """
+    from .runs import class_names
+    from .wording import one_line
+
+    if model.classes is None:
+        if asked is not None:
+            raise Mistake(f"--label {asked}: {run} is unconditional; leave it out, or use a run with model.labels")
+        return None
+    names = class_names(run)
+    if asked in names:
+        return names.index(asked)
+    if asked is not None and asked.isascii() and asked.isdecimal() and int(asked) < model.classes:
+        return int(asked)
+    if asked is None and not needed:
+        return None
+    called = [f"{number} ({name})" for number, name in enumerate(names) if name != str(number)]
+    allowed = f"0 to {model.classes - 1}" + (f", or by name: {one_line(', '.join(called), LISTED)}" if called else "")
+    if asked is None:
+        raise Mistake(f"--label: {run} is conditional, and the images come without labels; give {allowed}")
+    raise Mistake(f"--label {asked}: no class of {run}; give {allowed}")
 
 
 def _opened(path: Path) -> "tuple[Console, Autoencoder]":

@@ -37,7 +37,7 @@ class Codebook(Metric):
         indices = model.indices(pairs.real)
         nats = torch.full((len(indices),), indices[0].numel() * math.log(self.entries), dtype=torch.float64)
         if isinstance(model, PixelCNN):
-            nats = model.surprise(indices).double()
+            nats = model.surprise(indices, pairs.labels).double()
         counts = torch.bincount(indices.flatten(), minlength=self.entries)
         return {"counts": counts.double(), "bits": rows(pairs.start, nats / math.log(2))}
 

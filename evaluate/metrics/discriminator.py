@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.losses.adversarial import NAMES, balanced_accuracy, predicted_counts
+from vaegan.models.autoencoder import in_turn
 
 from .metric import Metric, Pairs, Result
 from .sums import Sums
@@ -18,12 +19,13 @@ class Confusion(Metric):
 
     Args:
         network: The discriminator, in evaluation mode.
+        classes: Of images; samples come as of `Autoencoder.sample`. None: the model is unconditional.
     """
 
     uses_samples = True
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
+    def __init__(self, network: nn.Module, classes: int | None) -> None:
+        self.network, self.classes = network, classes
 
     def protocol(self) -> dict[str, Any]:
         """What is what in the matrix."""
@@ -31,11 +33,15 @@ class Confusion(Metric):
 
     def pairs(self, pairs: Pairs) -> Sums:
         """Of both."""
-        return {"real": self._counts(pairs.real), "reconstructed": self._counts(pairs.reconstruction)}
+        return {
+            "real": self._counts(pairs.real, pairs.labels),
+            "reconstructed": self._counts(pairs.reconstruction, pairs.labels),
+        }
 
     def samples(self, images: Tensor, start: int) -> Sums:
         """Of the samples."""
-        return {"generated": self._counts(images)}
+        labels = None if self.classes is None else in_turn(start, start + len(images), self.classes).to(images.device)
+        return {"generated": self._counts(images, labels)}
 
     def result(self, sums: Sums) -> Result:
         """The matrix, images in it; and the share that is right, balanced over the rows."""
@@ -44,6 +50,6 @@ class Confusion(Metric):
         accuracy = balanced_accuracy(torch.stack(counts).double())
         return Result({"discriminator/accuracy": accuracy}, matrices={"discriminator/confusion": matrix})
 
-    def _counts(self, images: Tensor) -> Tensor:
+    def _counts(self, images: Tensor, labels: Tensor | None) -> Tensor:
         self.network.to(images)
-        return predicted_counts(self.network(images).scores)
+        return predicted_counts(self.network(images, labels=labels).scores)

@@ -10,7 +10,7 @@ from vaegan.config.models import VAEConfig
 from vaegan.losses.divergence import kl_standard_normal
 from vaegan.models import Posterior
 
-from .metric import Metric, Pairs, Result, finite
+from .metric import Metric, Pairs, Result
 from .sums import Sums, in_order, rows
 
 HALF_LEVEL = 1 / 255
@@ -153,7 +153,7 @@ class ImportanceWeighted(Metric):
     def _log_weight(self, pairs: Pairs, draw: int) -> Tensor:
         noise = pairs.noise("importance", draw)
         codes = pairs.posterior.sample(noise.to(pairs.posterior.mean))
-        mean = finite(pairs.model.decode(codes))
+        mean = pairs.decoded(codes)
         log_likelihood = log_probability(pairs.pixels, mean, self.config.likelihood, self.config.scale)
         log_variance = pairs.posterior.log_variance.double()
         # log N(z; 0, I) - log q(z | x), in which the terms log(2 pi) / 2 cancel

@@ -25,13 +25,15 @@ class Pairs:
         pixels: The real images, uint8 of shape (B, C, S, S).
         start: Place of the first one among the evaluated images.
         seed: Root of the posterior noise.
+        labels: Classes of the images, int64, shape (B,), where the model is conditional.
     """
 
-    def __init__(self, model: Autoencoder, pixels: Tensor, start: int, seed: int) -> None:
+    def __init__(self, model: Autoencoder, pixels: Tensor, start: int, seed: int, labels: Tensor | None = None) -> None:
         self.model = model
         self.start = start
         self.seed = seed
         self.pixels = pixels.to(next(model.parameters()).device)
+        self.labels = None if labels is None else labels.to(self.pixels.device)
 
     @cached_property
     def real(self) -> Tensor:
@@ -41,22 +43,26 @@ class Pairs:
     @cached_property
     def posterior(self) -> Posterior:
         """Of the B codes."""
-        return self.model.encode(self.real)
+        return self.model.encode(self.real, self.labels)
 
     @cached_property
     def reconstruction(self) -> Tensor:
         """The decoded posterior means, as `real`."""
-        return rounded(self.model.decode(self.posterior.mean))
+        return rounded(self.decoded(self.posterior.mean))
 
     @cached_property
     def likelihood_mean(self) -> Tensor:
         """The decoder's output, neither clamped nor rounded, for `codes`, as `real`."""
-        return finite(self.model.decode(self.codes))
+        return self.decoded(self.codes)
 
     @cached_property
     def codes(self) -> Tensor:
         """One draw of each image's posterior, shape (B, d)."""
         return self.posterior.sample(self.noise("evaluate posterior").to(self.posterior.mean))
+
+    def decoded(self, codes: Tensor) -> Tensor:
+        """What the decoder makes of codes (B, d) of these images, neither clamped nor rounded, as `real`."""
+        return finite(self.model.decode(codes, self.labels))
 
     def noise(self, *purpose: str | int) -> Tensor:
         """Standard normal on the CPU, shape (B, d); that of an image is a function of seed, purpose and its place."""

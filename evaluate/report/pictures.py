@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -29,6 +30,10 @@ MOST_CLIPPED = 0.01
 """Share of the values that an amplification may push over the edge."""
 PAIRS, STEPS = 3, 9
 """Pairs of images that are interpolated, and images from one to the other."""
+
+
+Labels: TypeAlias = Mapping[str, Tensor | None]
+"""Classes of real images, int64, shape (N,), by variant; None where that is unconditional."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +76,17 @@ class Reconstructions:
     """Times that fine detail is amplified."""
 
 
-def reconstructions(models: Mapping[str, Autoencoder], real: Tensor) -> Reconstructions:
+def reconstructions(models: Mapping[str, Autoencoder], real: Tensor, labels: Labels) -> Reconstructions:
     """What each model makes of the same real images, as it is, as its distance from them and as its fine detail.
 
     Args:
         models: By variant.
         real: uint8, shape (N, C, S, S).
+        labels: Of the images, by variant.
     """
-    made = {name: to_uint8(model.reconstruct(_given(model, real))).cpu() for name, model in models.items()}
+    made = {
+        name: to_uint8(model.reconstruct(_given(model, real), labels[name])).cpu() for name, model in models.items()
+    }
     differences = {name: (images.int() - real.int()).abs() for name, images in made.items()}
     details = {name: detail(images) for name, images in {"": real, **made}.items()}
     stronger = amplification(torch.cat(list(differences.values())), 255)
@@ -114,7 +122,7 @@ def samples(models: Mapping[str, Autoencoder], densities: Mapping[str, Density],
         models: By variant.
         densities: That of each of them, or of none.
         count: How many images of each.
-        seed: Root of the codes; those of a column are made of the same noise.
+        seed: Root of the codes; those of a column are made of the same noise, and of the same class.
     """
     drawable = [name for name, model in models.items() if name in densities or model.has_prior]
     drawn = {name: data_uris(to_uint8(models[name].sample(count, seed, densities.get(name)))) for name in drawable}
@@ -129,12 +137,15 @@ def samples(models: Mapping[str, Autoencoder], densities: Mapping[str, Density],
     return Sheet(list(drawn), columns if drawn else [])
 
 
-def interpolations(models: Mapping[str, Autoencoder], real: Tensor) -> list[Sheet]:
+def interpolations(models: Mapping[str, Autoencoder], real: Tensor, labels: Labels) -> list[Sheet]:
     """What lies between the first real images and the next ones, along a straight line of posterior means.
+
+    A conditional model makes all of them in the class of the first one.
 
     Args:
         models: By variant.
         real: uint8, shape (N, C, S, S); the first two are a pair, then the next two, up to `PAIRS`.
+        labels: Of the images, by variant.
 
     Returns:
         A sheet for each pair: the real images at the ends of the first row, `STEPS` columns.
@@ -145,9 +156,11 @@ def interpolations(models: Mapping[str, Autoencoder], real: Tensor) -> list[Shee
         originals = data_uris(real[[start, end]])
         ways = {}
         for name, model in models.items():
-            codes = model.encode(_given(model, real[[start, end]])).mean
+            own = labels[name]
+            known = None if own is None else own[[start, end]]
+            codes = model.encode(_given(model, real[[start, end]]), known).mean
             way = torch.stack([torch.lerp(codes[0], codes[1], share) for share in torch.linspace(0, 1, STEPS).tolist()])
-            ways[name] = data_uris(to_uint8(model.decode(way)))
+            ways[name] = data_uris(to_uint8(model.decode(way, None if own is None else int(own[start]))))
         columns = []
         for step in range(STEPS):
             place = f"{100 * step / (STEPS - 1):.0f} % of the way from image {start + 1} to image {end + 1}"

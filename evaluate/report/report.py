@@ -103,7 +103,9 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
     seed = comparison.study.seeds[0]
     models = {name: load(runs[seed].run.path) for name, runs in comparison.judged.items()}
     split = getattr(data, comparison.first.config.evaluate.split)
-    real = split[split.spread(COLUMNS)]
+    places = split.spread(COLUMNS)
+    real = split[places]
+    labels = {name: split.known(places, model.classes) for name, model in models.items()}
     controls = control_rows(comparison)
     page = _environment().get_template("page.html.j2").render(
         comparison=comparison,
@@ -113,12 +115,12 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         evaluated=comparison.first.evaluation.protocol["reconstructions"],
         findings=_by_pair(comparison),
         styles=STYLES,
-        reconstructions=reconstructions(models, real),
+        reconstructions=reconstructions(models, real, labels),
         views=VIEWS,
         blur=BLUR,
         samples=samples(models, comparison.densities, SAMPLES, seed),
         source=source,
-        interpolations=interpolations(models, real),
+        interpolations=interpolations(models, real, labels),
         groups=[(name, list(rows)) for name, rows in groupby(comparison.rows(), lambda row: row.figure.group)],
         arrows=ARROWS,
         shifts=shifts(comparison),

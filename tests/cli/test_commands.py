@@ -43,6 +43,7 @@ def test_help_loads_nothing_heavy_and_knows_every_option():
         "--steps",
         "--schema",
         "--density",
+        "--label",
     ):
         assert re.search(rf"\s{word}\b", done.stdout), word
     for command in (

@@ -25,14 +25,14 @@ class Distorting(VAE):
         super().__init__(VAEConfig(network="mlp", width=8, latent_size=pixels[0].numel(), **config), shape, 0)
         self.real, self.distort, self.log_variance = to_float(pixels), distort, log_variance
 
-    def encode(self, images: Tensor) -> Posterior:
+    def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
         mean = self.distort(images).flatten(1)
         return Posterior(mean, torch.full_like(mean, self.log_variance))
 
-    def decode(self, codes: Tensor) -> Tensor:
+    def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         return codes.unflatten(1, self.image_shape)
 
-    def prior_codes(self, start: int, stop: int, seed: int) -> Tensor:
+    def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
         return self.distort(self.real[start:stop]).flatten(1)
 
 

@@ -132,7 +132,7 @@ def test_a_part_of_the_split_is_taken_at_even_distances(digits: Tensor) -> None:
 
 def test_nothing_is_drawn_that_no_metric_needs(digits: Tensor) -> None:
     class NoSamples(type(built(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
-        def prior_codes(self, start: int, stop: int, seed: int) -> Tensor:
+        def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
             raise AssertionError("samples were drawn")
 
     model = NoSamples(VAEConfig(**SIZES), (1, 8, 8), 0)
@@ -161,9 +161,9 @@ def test_tf32_is_off_while_a_model_is_judged(digits: Tensor, monkeypatch: pytest
     seen = set()
 
     class Watched(type(built(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
-        def decode(self, codes: Tensor) -> Tensor:
+        def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
             seen.add(arithmetic())
-            return super().decode(codes)
+            return super()._decode(codes, labels)
 
     model = Watched(VAEConfig(**SIZES), (1, 8, 8), 0)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)

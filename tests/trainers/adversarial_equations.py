@@ -17,21 +17,38 @@ Terms = dict[str, Tensor]
 Networks = Mapping[str, nn.Module]
 
 
-def posterior(networks: Networks, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance."""
-    mean, log_variance = networks["autoencoder"].encoder(images).chunk(2, 1)
+def one_hot(batch: Batch, classes: int) -> Tensor:
+    return torch.eye(classes, dtype=batch.images.dtype)[batch.labels]
+
+
+def posterior(networks: Networks, batch: Batch, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance; of a conditional model the image comes with the plane of its class."""
+    encoder = networks["autoencoder"].encoder
+    if encoder.plane is not None:
+        weight = encoder.plane.weight
+        plane = (one_hot(batch, len(weight)) @ weight).reshape(len(images), 1, *images.shape[2:])
+        images = torch.cat([images, plane], 1)
+    mean, log_variance = encoder.head(encoder.trunk(images)[-1].reshape(len(images), -1)).chunk(2, 1)
     return mean, torch.exp(log_variance)
 
 
-def divergence(config: Config, networks: Networks, images: Tensor) -> Tensor:
+def decoded(networks: Networks, batch: Batch, codes: Tensor) -> Tensor:
+    """Of a conditional model, the code comes with a 1 in the place of its class."""
+    decoder = networks["autoencoder"].decoder
+    if decoder.labels is not None:
+        codes = torch.cat([codes, one_hot(batch, decoder.labels)], 1)
+    return torch.tanh(decoder.trunk(codes))
+
+
+def divergence(config: Config, networks: Networks, batch: Batch) -> Tensor:
     """KL(N(mean, variance) || N(0, 1)) with free nats, its sum over images and dimensions."""
-    mean, variance = posterior(networks, images)
+    mean, variance = posterior(networks, batch, batch.images)
     kl = (mean**2 + variance - torch.log(variance) - 1) / 2
     return torch.where(kl > config.model.free_bits, kl, torch.full_like(kl, config.model.free_bits)).sum()
 
 
 def drawn(networks: Networks, batch: Batch) -> Tensor:
-    mean, variance = posterior(networks, batch.images)
+    mean, variance = posterior(networks, batch, batch.images)
     return mean + torch.sqrt(variance) * batch.noise["posterior"]
 
 
@@ -39,7 +56,7 @@ def bound(config: Config, networks: Networks, batch: Batch) -> Terms:
     """-log N(x; G(z), s^2), -log Laplace(x; G(z), s) or the cross-entropy of (x + 1) / 2 and (G(z) + 1) / 2, and the
     divergence, of each value of an image."""
     model, x = config.model, batch.images
-    error = x - networks["autoencoder"].decoder(drawn(networks, batch))
+    error = x - decoded(networks, batch, drawn(networks, batch))
     s = torch.tensor(model.scale, dtype=x.dtype)
     if model.learned_scale:
         s = torch.exp(networks["autoencoder"].scale.logarithm)
@@ -52,24 +69,53 @@ def bound(config: Config, networks: Networks, batch: Batch) -> Terms:
         surprise = -white * torch.log(probability) - (1 - white) * torch.log(1 - probability)
     return {
         "reconstruction": surprise.sum() / x.numel(),
-        "divergence": model.beta * divergence(config, networks, x) / x.numel(),
+        "divergence": model.beta * divergence(config, networks, batch) / x.numel(),
     }
 
 
 def cycle(networks: Networks, batch: Batch) -> Tensor:
     """-log N(z; E(G(z))), of each value of an image."""
-    mean, variance = posterior(networks, networks["autoencoder"].decoder(batch.noise["prior"]))
+    mean, variance = posterior(networks, batch, decoded(networks, batch, batch.noise["prior"]))
     surprise = (batch.noise["prior"] - mean) ** 2 / (2 * variance) + torch.log(2 * math.pi * variance) / 2
     return surprise.sum() / batch.images.numel()
+
+
+class Opinion:
+    """What the discriminator says, written with its layers: of a batch's images, or of others in their places."""
+
+    def __init__(self, networks: Networks, batch: Batch) -> None:
+        self.network, self.batch = networks["discriminator"], batch
+
+    def last(self, images: Tensor) -> Tensor:
+        return self.network.trunk(images)[-1].reshape(len(images), -1)
+
+    def scores(self, images: Tensor) -> Tensor:
+        """With <e_y, last features> added to the first."""
+        scores = self.network.head(self.last(images))
+        if self.network.projection is None:
+            return scores
+        vectors = one_hot(self.batch, self.network.projection.out_features) @ self.network.projection.weight
+        realer = (vectors * self.last(images)).sum(1)
+        return torch.stack([scores[:, k] + realer * (k == 0) for k in range(scores.shape[1])], 1)
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.network.trunk(images)[self.network.layer - 1]
+
+    def surprise(self, images: Tensor) -> Tensor:
+        """Mean of -log p(class | image) by the auxiliary head."""
+        exponentials = torch.exp(self.network.auxiliary(self.last(images)))
+        own = (exponentials * one_hot(self.batch, exponentials.shape[1])).sum(1)
+        return -torch.log(own / exponentials.sum(1)).mean()
 
 
 class Game:
     """What the discriminator says, and what each side wants of it; every value a mean over the N images."""
 
     def __init__(self, config: Config, networks: Networks, batch: Batch) -> None:
-        self.discriminator, self.batch = networks["discriminator"], batch
+        self.opinion, self.batch = Opinion(networks, batch), batch
         self.adversarial = config.model.adversarial
-        self.scores_of_an_image = self.discriminator.head.out_features
+        self.scores_of_an_image = self.opinion.network.head.out_features
+        self.tells_classes = self.opinion.network.auxiliary is not None
 
     def seen(self, images: Tensor) -> Tensor:
         if "augmentation" not in self.batch.noise:
@@ -79,10 +125,10 @@ class Game:
         return augment(images, self.batch.noise["augmentation"], strength)
 
     def scores(self, images: Tensor) -> Tensor:
-        return self.discriminator(self.seen(images)).scores
+        return self.opinion.scores(self.seen(images))
 
     def features(self, images: Tensor) -> Tensor:
-        return self.discriminator(self.seen(images)).features
+        return self.opinion.features(self.seen(images))
 
     def realness(self, scores: Tensor) -> Tensor:
         if self.scores_of_an_image == 3:
@@ -116,6 +162,9 @@ class Game:
             shares["real"] = 1 / 3 if self.scores_of_an_image == 3 else 1
             origins = dict(zip(kinds, (0, 1, 2), strict=False))
             terms = {name: shares[name] * self.surprise(kinds[name], origins[name]) for name in kinds}
+        if self.tells_classes:
+            terms |= {f"class of {name}": self.class_surprise(kinds[name]) / len(fakes) for name in fakes}
+            terms["class of real"] = self.class_surprise(kinds["real"])
         if self.batch.step % adversarial.penalty_every == 0:
             if adversarial.r1:
                 terms["r1"] = adversarial.penalty_every * adversarial.r1 / 2 * self.slope(kinds["real"])
@@ -128,6 +177,9 @@ class Game:
             anchored = (self.realness(scores["real"]) - fake) ** 2 + sum(parts) / len(fakes)
             terms["lecam"] = adversarial.lecam * anchored.mean()
         return terms
+
+    def class_surprise(self, images: Tensor) -> Tensor:
+        return self.opinion.surprise(self.seen(images))
 
     def slope(self, images: Tensor) -> Tensor:
         """Mean squared norm of the gradient of realness by the image."""
@@ -148,6 +200,13 @@ class Game:
 
     def fooled(self, kinds: Mapping[str, Tensor]) -> Terms:
         """What the generator minimises."""
+        if not self.tells_classes:
+            return self.called_real(kinds)
+        fakes = list(kinds)[1:]
+        classes = {f"class of {name}": self.class_surprise(kinds[name]) / len(fakes) for name in fakes}
+        return self.called_real(kinds) | classes
+
+    def called_real(self, kinds: Mapping[str, Tensor]) -> Terms:
         if self.adversarial.loss == "relativistic":
             scores = {name: self.scores(images) for name, images in kinds.items()}
             return self.compared({**scores, "real": scores["real"].detach()}, -1)
@@ -167,8 +226,8 @@ class Game:
 
 def vaegan(config: Config, networks: Networks, batch: Batch, terms: Terms) -> dict[str, Terms]:
     game, model = Game(config, networks, batch), config.model
-    reconstruction = networks["autoencoder"].decoder(drawn(networks, batch))
-    generated = networks["autoencoder"].decoder(batch.noise["prior"])
+    reconstruction = decoded(networks, batch, drawn(networks, batch))
+    generated = decoded(networks, batch, batch.noise["prior"])
     kinds = {"real": batch.images, "reconstructed": reconstruction, "generated": generated}
     features = game.features(batch.images).detach() - game.features(reconstruction)
     terms["similarity"] = model.adversarial.similarity * (features**2).sum() / (2 * features.numel())
@@ -185,37 +244,42 @@ def vaegan(config: Config, networks: Networks, batch: Batch, terms: Terms) -> di
 def larsen(config: Config, networks: Networks, batch: Batch, _: Terms) -> dict[str, Terms]:
     """Algorithm 1, the sign of the decoder's L_GAN from section 2.2; sums over an image, means over the images."""
     model, x, count = config.model, batch.images, len(batch.images)
-    reconstruction = networks["autoencoder"].decoder(drawn(networks, batch))
-    generated = networks["autoencoder"].decoder(batch.noise["prior"])
+    reconstruction = decoded(networks, batch, drawn(networks, batch))
+    generated = decoded(networks, batch, batch.noise["prior"])
+    opinion = Opinion(networks, batch)
 
     def probability(images: Tensor) -> Tensor:
-        return 1 / (1 + torch.exp(-networks["discriminator"](images).scores[:, 0]))
+        return 1 / (1 + torch.exp(-opinion.scores(images)[:, 0]))
 
-    def features(images: Tensor) -> Tensor:
-        return networks["discriminator"](images).features
+    def classes(**kinds: Tensor) -> Terms:
+        if opinion.network.auxiliary is None:
+            return {}
+        return {f"class of {name}": opinion.surprise(images) for name, images in kinds.items()}
 
-    likelihood = ((features(x).detach() - features(reconstruction)) ** 2).sum() / (2 * count)
+    likelihood = ((opinion.features(x).detach() - opinion.features(reconstruction)) ** 2).sum() / (2 * count)
     return {
         "encoder": {
-            "prior": model.beta * divergence(config, networks, x) / count,
+            "prior": model.beta * divergence(config, networks, batch) / count,
             "feature likelihood": likelihood,
         },
         "decoder": {
             "weighted feature likelihood": model.gamma * likelihood,
             "fooling with reconstructions": torch.log(1 - probability(reconstruction)).mean(),
             "fooling with generated": torch.log(1 - probability(generated)).mean(),
+            **classes(reconstructed=reconstruction, generated=generated),
         },
         "discriminator": {
             "real": -torch.log(probability(x)).mean(),
             "reconstructed": -torch.log(1 - probability(reconstruction.detach())).mean(),
             "generated": -torch.log(1 - probability(generated.detach())).mean(),
+            **classes(real=x, reconstructed=reconstruction.detach(), generated=generated.detach()),
         },
     }
 
 
 def ganvae(config: Config, networks: Networks, batch: Batch, _: Terms) -> dict[str, Terms]:
     game = Game(config, networks, batch)
-    kinds = {"real": batch.images, "generated": networks["autoencoder"].decoder(batch.noise["prior"])}
+    kinds = {"real": batch.images, "generated": decoded(networks, batch, batch.noise["prior"])}
     found = {"cycle": config.model.cycle * cycle(networks, batch)}
     return {
         "encoder": found,

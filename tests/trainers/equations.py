@@ -38,7 +38,7 @@ def batch_of(config: Config, step: int = 0, dtype: torch.dtype = torch.float64, 
     noise = {purpose: draw(*shape) for purpose, shape in family.noise(config).items()}
     steered = {"adaptive": 0.4, "augment": 0.6, "real": 0.3, "fake": -0.2}
     controls = {name: torch.tensor(steered[name], dtype=dtype) for name in family.controls(config)}
-    labels = torch.arange(count) * 7 % 10 if config.model.family == "classifier" else None
+    labels = torch.arange(count) * 7 % 10
     return Batch(images, labels, noise, step, 0, None, controls)
 
 
@@ -80,7 +80,7 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
     if model.family == "pixelcnn":
         prior = networks["prior"]
         indices = prior.autoencoder.indices(x)
-        exponentials = torch.exp(prior.prior(indices))
+        exponentials = torch.exp(prior.prior(indices, batch.labels))
         own = torch.gather(exponentials, 1, indices[:, None])[:, 0] / exponentials.sum(1)
         return {"prior": {"surprise": gradient(-torch.log(own).sum() / indices.numel(), "prior")}}
 

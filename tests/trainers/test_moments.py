@@ -8,7 +8,7 @@ from vaegan.config import dump
 from vaegan.config.schema import Config
 
 from ..forked.client import Command, Forked
-from ..tiny import ADVERSARIES, EVERYTHING, FAMILIES, left_behind, tiny
+from ..tiny import ADVERSARIES, CONDITIONS, EVERYTHING, FAMILIES, left_behind, tiny
 
 STEPS = 8
 WORDS = (
@@ -24,7 +24,8 @@ FULL = "vaegan3"
 def config_of(family: str) -> Config:
     spectral = ("model.discriminator.spectral_norm=true",)
     own = {name: spectral for name in ADVERSARIES} | {"classifier": ("model.classes=6",)}
-    return tiny(family, *WORDS, *own.get(family, ()))
+    conditional = (*CONDITIONS[family], "model.labels=6") if family in CONDITIONS else ()
+    return tiny(family, *WORDS, *own.get(family, ()), *conditional)
 
 
 class Killed:

@@ -12,8 +12,8 @@ from vaegan.networks.gated import GatedPixelCNN, chosen
 SIDE, ENTRIES = 5, 6
 
 
-def network(depth: int = 3, reach: int = 1) -> GatedPixelCNN:
-    built = GatedPixelCNN(ENTRIES, 8, depth, reach).double()
+def network(depth: int = 3, reach: int = 1, labels: int | None = None) -> GatedPixelCNN:
+    built = GatedPixelCNN(ENTRIES, 8, depth, reach, labels).double()
     initialise(built, 0, "prior")
     return built
 
@@ -44,17 +44,36 @@ def test_a_place_depends_on_exactly_those_before_it_that_the_layers_reach(depth:
 
 
 @pytest.mark.parametrize(("depth", "reach"), [(1, 1), (3, 1), (2, 2)])
-def test_drawing_place_by_place_is_drawing_from_the_whole_forward(depth: int, reach: int) -> None:
-    prior = network(depth, reach)
+@pytest.mark.parametrize("labels", [None, torch.tensor([0, 2, 1, 2, 0, 0, 1])])
+def test_drawing_place_by_place_is_drawing_from_the_whole_forward(
+    depth: int, reach: int, labels: Tensor | None
+) -> None:
+    prior = network(depth, reach, None if labels is None else 3)
     uniform = torch.rand(7, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     slow = torch.zeros(7, SIDE, SIDE, dtype=torch.int64)
     with torch.no_grad():
         for y in range(SIDE):
             for x in range(SIDE):
-                slow[:, y, x] = chosen(prior(slow)[:, :, y, x], uniform[:, y, x])
-    drawn = prior.draw(uniform)
+                slow[:, y, x] = chosen(prior(slow, labels)[:, :, y, x], uniform[:, y, x])
+    drawn = prior.draw(uniform, labels)
     assert torch.equal(drawn, slow) and len(drawn.unique()) == ENTRIES
-    assert torch.equal(prior.draw(uniform[2:5]), drawn[2:5])
+    assert torch.equal(prior.draw(uniform[2:5], None if labels is None else labels[2:5]), drawn[2:5])
+    if labels is not None:
+        other = prior.draw(uniform, (labels + (labels == 1)) % 3)  # 1 becomes 2
+        assert [torch.equal(*pair) for pair in zip(drawn, other, strict=True)] == (labels != 1).tolist()
+
+
+def test_the_class_is_a_bias_of_every_gate() -> None:
+    """Eq. 4: what the vectors of a class add is what the biases of an unconditional network would."""
+    conditional, plain = network(labels=3), network()
+    for label in range(3):
+        plain.load_state_dict(conditional.state_dict(), strict=False)
+        with torch.no_grad():
+            for own, other in zip(plain.layers, conditional.layers, strict=True):
+                own.vertical.bias += other.class_vertical.weight[label]
+                own.horizontal.bias += other.class_horizontal.weight[label]
+        torch.testing.assert_close(conditional(grids(4), torch.full((4,), label)), plain(grids(4)))
+    assert not torch.allclose(conditional(grids(4), torch.zeros(4).long()), plain(grids(4)))
 
 
 def test_what_is_chosen_has_the_probability_that_the_logits_say() -> None:

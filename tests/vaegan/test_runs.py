@@ -13,12 +13,12 @@ import vaegan
 from vaegan.data import Data, open_data
 from vaegan.errors import Mistake
 from vaegan.models import Autoencoder, Classifier
-from vaegan.runs import Run, load_features
+from vaegan.runs import Run, class_names, load_features
 from vaegan.trainers import train
 from vaegan.trainers.recorder import Recorder
 from vaegan.trainers.state import State
 
-from ..tiny import BUILDS, last, networks, of_network, same_bits, tiny
+from ..tiny import BUILDS, CONDITIONS, last, networks, of_network, same_bits, tiny
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,8 @@ def run(finished: Path, tmp_path: Path) -> Run:
 
 @pytest.mark.parametrize(("name", "network"), BUILDS[:-1])
 def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_path, data, monkeypatch) -> None:
+    conditional = CONDITIONS.get(name, ()) if network in ("conv", "gated") else ()
+    config = tiny(name, *of_network(name, network), "train.steps=3", *conditional)
     averages: list[Autoencoder] = []
     finish = Recorder.finish
 
@@ -53,7 +55,7 @@ def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_pa
         finish(self, state)
 
     monkeypatch.setattr(Recorder, "finish", keep)
-    train(tiny(name, *of_network(name, network), "train.steps=3"), tmp_path / "run", data)
+    train(config, tmp_path / "run", data)
     (trained,) = averages
     loaded = vaegan.load(tmp_path / "run")
     assert not loaded.training and not any(each.requires_grad for each in loaded.parameters())
@@ -61,8 +63,10 @@ def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_pa
     weights = last(tmp_path / "run").tensors[networks(name)[0]]
     assert not same_bits(dict(weights), loaded.state_dict())  # the average, not the last weights
     images = torch.rand(9, 1, 8, 8) * 2 - 1
-    assert torch.equal(trained.reconstruct(images), loaded.reconstruct(images))
-    assert torch.equal(trained.encode(images).log_variance, loaded.encode(images).log_variance)
+    labels = torch.arange(9) if conditional else None
+    assert torch.equal(trained.reconstruct(images, labels), loaded.reconstruct(images, labels))
+    assert torch.equal(trained.encode(images, labels).log_variance, loaded.encode(images, labels).log_variance)
+    assert class_names(tmp_path / "run") == class_names(tmp_path / "run/model") == (data.classes if conditional else ())
     if loaded.has_prior:
         assert torch.equal(trained.sample(9, seed=3), loaded.sample(9, seed=3))
 
@@ -127,10 +131,20 @@ def test_the_folder_tells_what_it_is(run: Run) -> None:
     described = json.loads((run.model_folder / "config.json").read_text())
     checksum = sha256((run.model_folder / "model.safetensors").read_bytes()).hexdigest()
     assert described == {
-        "step": 5, "image_shape": [1, 8, 8], "sha256": checksum, "model": tiny("vae").model.model_dump(mode="json")
+        "step": 5, "image_shape": [1, 8, 8], "sha256": checksum, "model": tiny("vae").model.model_dump(mode="json"),
+        "classes": None,
     }  # fmt: skip
     nowhere = Run(run.path / "nowhere")
     assert not nowhere.exists and not nowhere.finished and nowhere.exported_step is None
+
+
+def test_names_that_are_not_those_of_a_models_classes_are_damage(run: Run) -> None:
+    file = run.model_folder / "config.json"
+    described = json.loads(file.read_text())
+    for labels, names in ((None, ["a", "b"]), (3, ["a", "b"]), (2, "ab")):
+        described |= {"model": described["model"] | {"labels": labels}, "classes": names}
+        file.write_text(json.dumps(described))
+        refused(run.path, "damaged", "classes")
 
 
 def test_a_run_that_has_steps_before_it_is_not_finished(run: Run) -> None:

@@ -14,6 +14,13 @@ class AutoencoderConfig(Section):
     """Any family that encodes and decodes images."""
 
 
+class ConditionalConfig(AutoencoderConfig):
+    """Any family that may make images by their class."""
+
+    labels: Annotated[int, Field(ge=2, le=65536)] | None = None
+    """Classes that images are made by: as many as the set has labels; None: unconditional."""
+
+
 class VectorConfig(AutoencoderConfig):
     """The encoder and the decoder of a family whose code is one vector."""
 
@@ -38,8 +45,11 @@ class AEConfig(VectorConfig):
     while it is trained to give them back without it (Vincent et al. 2008, section 2.3); 0: none."""
 
 
-class GaussianConfig(VectorConfig):
-    """Any family whose encoder gives a Gaussian posterior over codes of the prior N(0, I)."""
+class GaussianConfig(VectorConfig, ConditionalConfig):
+    """Any family whose encoder gives a Gaussian posterior over codes of the prior N(0, I).
+
+    A conditional one is that of Sohn et al. 2015, with a prior that knows no class: q(z | x, y) and G(z, y).
+    """
 
 
 class VariationalConfig(GaussianConfig):
@@ -88,6 +98,11 @@ class DiscriminatorConfig(Section):
     layer: Count | None = None
     """Whose features the learned similarity compares, counted from the image: of conv and resnet a resolution, of mlp
     a hidden layer; None: the last."""
+    condition: Literal["none", "projection", "auxiliary"] = "projection"
+    """How it knows an image's class where `model.labels` says how many there are. `projection`: <e_y, features> is
+    added to the score of being real (Miyato & Koyama 2018, eq. 3); `auxiliary`: a further head tells the classes, whose
+    cross-entropy the discriminator minimises on all images and the generator on its own (Odena et al. 2017, section 3);
+    `none`: it does not."""
 
 
 class AdversarialConfig(Section):
@@ -128,6 +143,15 @@ class AdversaryConfig(GaussianConfig):
     def scores(self) -> int:
         """Numbers that the discriminator gives for each image."""
         return 1
+
+    @model_validator(mode="after")
+    def _has_classes_to_tell(self) -> "AdversaryConfig":
+        if self.discriminator.condition == "auxiliary" and self.labels is None:
+            raise ValueError(
+                "model.discriminator.condition: auxiliary tells the classes of model.labels, which is not given;"
+                " give it, or leave the condition out"
+            )
+        return self
 
 
 class VAEGANDiscriminatorConfig(DiscriminatorConfig):
@@ -226,7 +250,7 @@ class VQVAEConfig(AutoencoderConfig):
     """ema: an entry that stands for fewer vectors a step, on average, is put on a vector of the step; 0: never."""
 
 
-class PixelCNNConfig(AutoencoderConfig):
+class PixelCNNConfig(ConditionalConfig):
     """A VQ-VAE with a gated PixelCNN over its codes, which is what is trained (van den Oord et al. 2016, 2017)."""
 
     family: Literal["pixelcnn"] = "pixelcnn"

@@ -104,8 +104,12 @@ class Images:
         """Class name of an image; None if the set has no labels."""
         return None if self.labels is None else self.classes[int(self.labels[index])]
 
-    def labelled(self, classes: int) -> Tensor:
+    def labelled(self, key: str, classes: int) -> Tensor:
         """The class of each image, int64, shape (M,), for who has learnt or is to learn so many ``classes``.
+
+        Args:
+            key: The setting that says how many they are.
+            classes: What it says.
 
         Raises:
             Mistake: The set has no labels, or another number of classes.
@@ -118,11 +122,19 @@ class Images:
             )
         if len(self.classes) != classes:
             raise Mistake(
-                f"model.classes: {classes}, but the images of data.source have {len(self.classes)} classes;"
-                f" give model.classes={len(self.classes)}",
+                f"{key}: {classes}, but the images of data.source have {len(self.classes)} classes;"
+                f" give {key}={len(self.classes)}",
                 everywhere=True,
             )
         return self.labels
+
+    def known(self, indices: Tensor, classes: int | None) -> Tensor | None:
+        """The classes of images by number, int64, shape (B,), for a model of so many; None for an unconditional one.
+
+        Raises:
+            Mistake: As `labelled`.
+        """
+        return None if classes is None else self.labelled("model.labels", classes)[indices]
 
     @property
     def in_memory(self) -> bool:

@@ -28,11 +28,11 @@ class AE(VectorAutoencoder):
     code_parameters = 1
     has_prior = False
 
-    def encode(self, images: Tensor) -> Posterior:
-        """The code of each image (N, C, S, S) in [-1, 1], with variance 0."""
+    def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
+        """The code of each image, with variance 0."""
         return deterministic(self.encoder(images).to(images.dtype))
 
-    def prior_codes(self, start: int, stop: int, seed: int) -> Tensor:
+    def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
         """Refused: an autoencoder has no prior.
 
         Raises:
@@ -43,6 +43,6 @@ class AE(VectorAutoencoder):
     def forward(self, images: Tensor, arithmetic: torch.dtype | None = None) -> AEOutput:
         """Reconstruct images (N, C, S, S) in [-1, 1], for training; ``arithmetic`` as `autocast`."""
         with autocast(images, arithmetic):
-            posterior = self.encode(images)
-            reconstruction = self.decode(posterior.mean).to(images.dtype)
+            posterior = self._encode(images, None)
+            reconstruction = self._decode(posterior.mean, None).to(images.dtype)
         return AEOutput(posterior, reconstruction)

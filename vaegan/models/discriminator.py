@@ -16,7 +16,7 @@ def build_discriminator(config: AdversaryConfig, image_shape: tuple[int, int, in
     Raises:
         Mistake: It has not the layer that the config asks for.
     """
-    discriminator = Discriminator(config.discriminator, image_shape, config.scores)
+    discriminator = Discriminator(config.discriminator, image_shape, config.scores, config.labels)
     initialise(discriminator, seed, "discriminator")
     if config.discriminator.spectral_norm:
         normalise_spectrally(discriminator, seed, "discriminator")

@@ -26,13 +26,17 @@ class GANVAE(VAE):
 
     config: GANVAEConfig
 
-    def forward(self, prior: Tensor, arithmetic: torch.dtype | None = None) -> GANVAEOutput:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, prior: Tensor, arithmetic: torch.dtype | None = None, labels: Tensor | None = None
+    ) -> GANVAEOutput:
         """Decode the prior's codes, and encode what comes, for training.
 
         Args:
             prior: Standard normal, shape (N, d).
             arithmetic: As `autocast`.
+            labels: Class of each image that is generated, int64, shape (N,); an unconditional model does not look at
+                them.
         """
         with autocast(prior, arithmetic):
-            generated = self.decode(prior).to(prior.dtype)
-            return GANVAEOutput(generated, self.encode(generated))
+            generated = self._decode(prior, labels).to(prior.dtype)
+            return GANVAEOutput(generated, self._encode(generated, labels))

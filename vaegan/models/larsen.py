@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vaegan.config.models import LarsenConfig
 
+from .autoencoder import repeated
 from .model import autocast
 from .posterior import Posterior
 from .vae import VAE
@@ -33,7 +34,12 @@ class Larsen(VAE):
     config: LarsenConfig
 
     def forward(  # type: ignore[override]
-        self, images: Tensor, noise: Tensor, prior: Tensor, arithmetic: torch.dtype | None = None
+        self,
+        images: Tensor,
+        noise: Tensor,
+        prior: Tensor,
+        arithmetic: torch.dtype | None = None,
+        labels: Tensor | None = None,
     ) -> LarsenOutput:
         """Encode and draw, decode the draws twice and the prior's codes once, for training.
 
@@ -45,12 +51,13 @@ class Larsen(VAE):
             noise: Standard normal, shape (N, d); what makes the draw of each image's code.
             prior: Standard normal, shape (N, d); the codes of the generated images.
             arithmetic: As `autocast`.
+            labels: As of `VAEGAN`.
         """
         with autocast(images, arithmetic):
-            posterior = self.encode(images)
+            posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
             passed = _ScaledGradient.apply(codes, 1 / self.config.gamma)
-            decoded = self.decode(torch.cat([passed, codes.detach(), prior])).to(images.dtype)
+            decoded = self._decode(torch.cat([passed, codes.detach(), prior]), repeated(labels, 3)).to(images.dtype)
         return LarsenOutput(posterior, codes, *decoded.split(len(images)))
 
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from vaegan.config.models import ConditionalConfig
 from vaegan.config.section import Section
 
 
@@ -27,6 +28,11 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
         self.image_shape = image_shape
+
+    @property
+    def classes(self) -> int | None:
+        """Classes that it makes images by; None: it is unconditional."""
+        return self.config.labels if isinstance(self.config, ConditionalConfig) else None
 
     @property
     def described(self) -> Section:

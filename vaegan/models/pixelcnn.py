@@ -29,6 +29,8 @@ class PixelCNNOutput(NamedTuple):
 class PixelCNN(Autoencoder):
     """E and G of a frozen VQ-VAE, and p(codes) in place of its uniform prior.
 
+    A conditional one is p(codes | class); E and G know no class, and need none.
+
     Args:
         config: The `model` section of a run's config, with the VQ-VAE's.
         image_shape: (C, S, S) of the images.
@@ -37,19 +39,20 @@ class PixelCNN(Autoencoder):
 
     config: PixelCNNConfig
     prior_name = "PixelCNN over the codes"
+    codes_by_class = False
 
     def __init__(self, config: PixelCNNConfig, image_shape: tuple[int, int, int], seed: int) -> None:
         super().__init__(config, image_shape)
         assert config.autoencoder is not None
         self.autoencoder = VQVAE(config.autoencoder, image_shape, seed).requires_grad_(False)
-        self.prior = GatedPixelCNN(config.autoencoder.codes, config.width, config.depth, config.reach)
+        self.prior = GatedPixelCNN(config.autoencoder.codes, config.width, config.depth, config.reach, config.labels)
         initialise(self.prior, seed, "prior")
 
-    def encode(self, images: Tensor) -> Posterior:
+    def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
         """As the VQ-VAE."""
         return self.autoencoder.encode(images)
 
-    def decode(self, codes: Tensor) -> Tensor:
+    def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         """As the VQ-VAE."""
         return self.autoencoder.decode(codes)
 
@@ -57,22 +60,31 @@ class PixelCNN(Autoencoder):
         """As the VQ-VAE."""
         return self.autoencoder.indices(images)
 
-    def surprise(self, indices: Tensor) -> Tensor:
-        """-log p of the codes of each image, int64 (N, g, g) => nats (N,)."""
-        return F.cross_entropy(self.prior(indices), indices, reduction="none").flatten(1).sum(1)
+    def surprise(self, indices: Tensor, labels: Tensor | None = None) -> Tensor:
+        """-log p of the codes of each image, int64 (N, g, g) => nats (N,); ``labels`` as of `conditioned`."""
+        logits = self.prior(indices, self.conditioned(labels, len(indices), needed=True))
+        return F.cross_entropy(logits, indices, reduction="none").flatten(1).sum(1)
 
-    def prior_codes(self, start: int, stop: int, seed: int) -> Tensor:
+    def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
         """As of `Autoencoder`; one is drawn after the other place by place, all of them at once."""
         side = self.autoencoder.side
         uniform = torch.empty(max(0, stop - start), side, side)
         for row, index in enumerate(range(start, stop)):
             uniform[row] = torch.rand(side, side, generator=generator(seed, "codes", index))
-        return self.autoencoder.embed(self.prior.draw(uniform))
+        return self.autoencoder.embed(self.prior.draw(uniform, labels))
 
-    def forward(self, images: Tensor, arithmetic: torch.dtype | None = None) -> PixelCNNOutput:
-        """Encode images (N, C, S, S) in [-1, 1] and foretell their codes; ``arithmetic`` as `autocast`."""
+    def forward(
+        self, images: Tensor, arithmetic: torch.dtype | None = None, labels: Tensor | None = None
+    ) -> PixelCNNOutput:
+        """Encode images and foretell their codes.
+
+        Args:
+            images: Shape (N, C, S, S) in [-1, 1].
+            arithmetic: As `autocast`.
+            labels: Class of each image, int64, shape (N,); an unconditional model does not look at them.
+        """
         with torch.no_grad():
             indices = self.indices(images)
         with autocast(images, arithmetic):
-            logits = self.prior(indices)
+            logits = self.prior(indices, labels)
         return PixelCNNOutput(indices, logits.to(images.dtype))

@@ -61,23 +61,26 @@ class VAE(VectorAutoencoder):
         """The config, with the learned scale."""
         return self.config if self.scale is None else self.config.model_copy(update={"scale": self.scale().item()})
 
-    def encode(self, images: Tensor) -> Posterior:
-        """q(z | x) of images (N, C, S, S) in [-1, 1]; the log-variance is kept within [-30, 20]."""
-        mean, log_variance = self.encoder(images).to(images.dtype).chunk(2, dim=1)
+    def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
+        """q(z | x, y); the log-variance is kept within [-30, 20]."""
+        mean, log_variance = self.encoder(images, labels).to(images.dtype).chunk(2, dim=1)
         return Posterior(mean, log_variance.clamp(-30, 20))
 
-    def forward(self, images: Tensor, noise: Tensor, arithmetic: torch.dtype | None = None) -> VAEOutput:
+    def forward(
+        self, images: Tensor, noise: Tensor, arithmetic: torch.dtype | None = None, labels: Tensor | None = None
+    ) -> VAEOutput:
         """Encode, draw and decode, for training.
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
             noise: Standard normal, shape (N, d); what makes the draw of each image's code.
             arithmetic: As `autocast`.
+            labels: Class of each image, int64, shape (N,); an unconditional model does not look at them.
         """
         with autocast(images, arithmetic):
-            posterior = self.encode(images)
+            posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
-            unbounded = self.decoder.unbounded(codes).to(images.dtype)
+            unbounded = self.decoder.unbounded(codes, labels).to(images.dtype)
         return VAEOutput(posterior, codes, unbounded.tanh(), unbounded, self.learned_scale())
 
     def learned_scale(self) -> Tensor | None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vaegan.config.models import VAEGANConfig
 
+from .autoencoder import repeated
 from .model import autocast
 from .posterior import Posterior
 from .vae import VAE
@@ -40,7 +41,12 @@ class VAEGAN(VAE):
     config: VAEGANConfig
 
     def forward(  # type: ignore[override]
-        self, images: Tensor, noise: Tensor, prior: Tensor, arithmetic: torch.dtype | None = None
+        self,
+        images: Tensor,
+        noise: Tensor,
+        prior: Tensor,
+        arithmetic: torch.dtype | None = None,
+        labels: Tensor | None = None,
     ) -> VAEGANOutput:
         """Encode and draw, decode the draws and the prior's codes, for training.
 
@@ -52,15 +58,17 @@ class VAEGAN(VAE):
             noise: Standard normal, shape (N, d); what makes the draw of each image's code.
             prior: Standard normal, shape (N, d); the codes of the generated images.
             arithmetic: As `autocast`.
+            labels: As of `VAE`; the generated image of a place is of the class of the real one.
         """
         count = len(images)
         with autocast(images, arithmetic):
-            posterior = self.encode(images)
+            posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
             shielded = [codes.detach()] if self.config.discriminator.classes == "two" else []
-            unbounded = self.decoder.unbounded(torch.cat([codes, prior, *shielded])).to(images.dtype)
+            every = torch.cat([codes, prior, *shielded])
+            unbounded = self.decoder.unbounded(every, repeated(labels, len(every) // count)).to(images.dtype)
             reconstruction, generated, *judged = unbounded.tanh().split(count)
-            cycle = self.encode(generated) if self.config.cycle else None
+            cycle = self._encode(generated, labels) if self.config.cycle else None
         return VAEGANOutput(
             posterior,
             codes,

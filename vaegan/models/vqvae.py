@@ -80,16 +80,15 @@ class VQVAE(Autoencoder):
         """Entries by their numbers, int64 (N, g, g) => codes (N, D g g)."""
         return self._entries(indices).flatten(1)
 
-    def encode(self, images: Tensor) -> Posterior:
-        """The entries of each image (N, C, S, S) in [-1, 1], as codes (N, D g g) with variance 0."""
+    def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
+        """The entries of each image, as codes (N, D g g) with variance 0."""
         return deterministic(self.embed(self.indices(images)))
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes (N, D g g) => images (N, C, S, S) in [-1, 1]."""
+    def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         vectors = codes.unflatten(1, (self.config.code_size, self.side, self.side))
         return torch.tanh(self.decoder(vectors).to(codes.dtype))
 
-    def prior_codes(self, start: int, stop: int, seed: int) -> Tensor:
+    def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
         """Refused: a VQ-VAE has no prior of its own.
 
         Raises:
@@ -114,7 +113,7 @@ class VQVAE(Autoencoder):
         entries = self._entries(indices)
         passed = straight_through(vectors, entries)
         with autocast(images, arithmetic):
-            reconstruction = self.decode(passed.flatten(1)).to(images.dtype)
+            reconstruction = self._decode(passed.flatten(1), None).to(images.dtype)
         return VQVAEOutput(vectors, indices, entries, reconstruction, self.variance)
 
     def _nearest(self, vectors: Tensor) -> Tensor:
