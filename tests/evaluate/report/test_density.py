@@ -82,7 +82,8 @@ def test_sentences_tables_and_commands_name_it(study: Comparison, folder: Path, 
     rows = [row[0] for row in study.table()[1]]
     assert f"Samples ({NAMED}): spectrum error ↓" in rows and "Reconstructions: spectrum error ↓" in rows
     assert f"Discriminator: accuracy ({NAMED})" in rows
-    assert page.count("evaluate.density=gmm:3 --output again") == 6, "of each run"
+    runs = [judged.run for seeds in study.judged.values() for judged in seeds.values()]
+    assert {run.config.evaluate.density for run in runs} == {"gmm:3"}, "by which it is judged again"
     written = json.loads((folder / "comparison.json").read_text())
     assert {each["density"] for each in written["findings"]} == {NAMED}
     protocols = [run["protocol"] for each in written["variants"].values() for run in each["runs"].values()]

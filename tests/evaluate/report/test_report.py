@@ -150,7 +150,7 @@ def pixels(uri: str) -> np.ndarray:
 def test_small_differences_and_soft_detail_are_amplified_by_what_is_said() -> None:
     real = torch.randint(60, 70, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
     darker = Distorted(lambda images: images - 8 / 127.5, (1, 8, 8), Images(real, torch.arange(4), None, ()), 4)
-    found = reconstructions({"darker": darker}, real)
+    found = reconstructions({"darker": darker}, real, {"darker": None})
     assert (found.difference, found.detail) == (16, 16)
     shown = found.sheet.columns[2].tiles[1]
     assert shown is not None
