@@ -119,7 +119,10 @@ def evaluate_run(
         config: What is measured, of which split.
         data: The images.
         console: Where notes and progress go.
-        again: Whether it is made anew whatever lies there.
+        again: Whether it is made anew whatever lies there; it then has to have a figure, since it replaces others.
+
+    Raises:
+        Mistake: It has none; what lies there is kept.
     """
     title = f"Evaluating {run.path.parent.name}/{run.path.name}"
 

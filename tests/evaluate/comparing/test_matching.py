@@ -1,6 +1,7 @@
 """What the variants of a study have in common, and what is said where they have not."""
 
 import json
+import shutil
 import statistics
 from pathlib import Path
 
@@ -69,6 +70,19 @@ def test_what_is_not_to_be_matched_is_said(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert f"{said.replace('>', '&gt;')}." in page and "one decoder" not in page
     assert "<b>16</b> to <b>32</b> images seen" in page and "Every variant has the same latent size, the same" in page
+
+
+def test_a_variant_of_half_the_speed_has_half_the_steps(tmp_path: Path) -> None:
+    variants = configs("train.steps=8", "train.sample_every=2", names=("vae", "vaegan3"))
+    matching(tmp_path / "measured", variants, "decoder", "latent_size", "wall_clock")
+    shutil.copytree(tmp_path / "measured" / "wall_clock", tmp_path / "known" / "wall_clock")
+    for name, seconds in (("vae", 1.0), ("vaegan3", 2.0)):
+        timing = Run(tmp_path / "known" / "wall_clock" / name).timing_file
+        lines = [json.loads(line) for line in timing.read_text().splitlines()]
+        known = [{**line, "seconds": seconds * (9 if line["step"] == 10 else 10)} for line in lines]
+        timing.write_text("".join(f"{json.dumps(line)}\n" for line in known))
+    found = matching(tmp_path / "known", variants, "decoder", "latent_size", "wall_clock")
+    assert {name: config.train.steps for name, config in found.configs.items()} == {"vae": 8, "vaegan3": 4}
 
 
 def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path: Path) -> None:
