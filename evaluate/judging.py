@@ -23,6 +23,7 @@ from vaegan.fitting import fitted
 from vaegan.models import Autoencoder, Classifier
 from vaegan.models.density import Density
 from vaegan.models.discriminator import build_discriminator
+from vaegan.models.model import sizes
 from vaegan.processes import by_the_first, from_the_first, together
 from vaegan.runs import WEIGHTS, Run, load, load_discriminator
 from vaegan.weights import FILES
@@ -256,9 +257,10 @@ def feature_weights(config: EvaluateConfig) -> str | None:
 
 
 def count_parameters(model: Autoencoder, config: Config) -> dict[str, int]:
-    """Trained numbers of each network of a run."""
-    networks = dict(model.named_children())
+    """Parameters of each part of a run's model, and of its discriminator."""
+    found = sizes(model)
     if isinstance(config.model, AdversaryConfig):
         with torch.device("meta"):
-            networks["discriminator"] = build_discriminator(config.model, model.image_shape, config.seed)
-    return {name: sum(each.numel() for each in network.parameters()) for name, network in networks.items()}
+            discriminator = build_discriminator(config.model, model.image_shape, config.seed)
+        found["discriminator"] = sum(each.numel() for each in discriminator.parameters())
+    return found

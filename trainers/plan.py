@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from vaegan.config.schema import Config
 from vaegan.console import Console
+from vaegan.models.model import Model, sizes
 
 from .base import FAMILIES
 from .dividing import share
@@ -17,12 +17,11 @@ class Plan:
     """The size of a run."""
 
     parameters: dict[str, int]
-    """Trained numbers of each part of the model (`encoder`, `decoder`) and of each network beside it
-    (`discriminator`)."""
+    """Of each part of the model (`encoder`, `decoder`) and of each network beside it (`discriminator`)."""
     weight_bytes: int
     """Weights of all networks, and the averaged copy of the model's."""
     optimizer_bytes: int
-    """What the optimizer averages for each trained number: adam two things, rmsprop one."""
+    """What the optimizer averages for each parameter that is trained: adam two things, rmsprop one."""
     images_per_process: int
     """Images of each optimizer step on each of the processes."""
 
@@ -41,26 +40,22 @@ def plan(config: Config, processes: int = 1) -> Plan:
     with torch.device("meta"):
         networks = FAMILIES[config.model.family].build(config)
     model, *others = networks
-    own = dict(networks[model].named_children())
-    parameters = {name: count(network) for name, network in own.items()}
-    parameters |= {name: count(networks[name]) for name in others}
+    network = networks[model]
+    assert isinstance(network, Model)
+    parameters = sizes(network) | {name: sum(each.numel() for each in networks[name].parameters()) for name in others}
     size = torch.empty((), dtype=getattr(torch, config.train.dtype)).element_size()
-    trained, averaged = sum(parameters.values()), sum(parameters[name] for name in own)
+    held = sum(parameters.values()) + sum(sizes(network).values())
+    trained = sum(each.numel() for network in networks.values() for each in network.parameters() if each.requires_grad)
     kept = {"adam": 2, "rmsprop": 1}[config.train.optimizer]
-    return Plan(parameters, size * (trained + averaged), kept * size * trained, part.stop - part.start)
+    return Plan(parameters, size * held, kept * size * trained, part.stop - part.start)
 
 
 def show(planned: Plan, console: Console) -> None:
     """Tell a person what a run would be."""
-    sizes = {**planned.parameters, "all": sum(planned.parameters.values())}
-    console.table(["network", "parameters"], [[name, f"{count:,}"] for name, count in sizes.items()])
+    every = {**planned.parameters, "all": sum(planned.parameters.values())}
+    console.table(["network", "parameters"], [[name, f"{count:,}"] for name, count in every.items()])
     console.say(
         f"weights {planned.weight_bytes / 2**20:,.1f} MiB (with the averaged copy),"
         f" optimizer state {planned.optimizer_bytes / 2**20:,.1f} MiB,"
         f" {planned.images_per_process} images per step on each process; nothing was trained"
     )
-
-
-def count(network: nn.Module) -> int:
-    """Trained numbers of a network."""
-    return sum(each.numel() for each in network.parameters())

@@ -1,5 +1,6 @@
 """What every model is that a run trains and keeps."""
 
+from collections import Counter
 from typing import ClassVar
 
 import torch
@@ -43,3 +44,11 @@ class Model(nn.Module):
 def autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:
     """The arithmetic of a training forward: ``dtype`` (bfloat16), or that of the weights where it is None."""
     return torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def sizes(model: Model) -> dict[str, int]:
+    """Parameters of each part of a model, and of each that it holds itself (a codebook, a scale)."""
+    found: Counter[str] = Counter()
+    for name, parameter in model.named_parameters():
+        found[name.partition(".")[0]] += parameter.numel()
+    return dict(found)
