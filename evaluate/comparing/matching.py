@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from vaegan.config import Config
 from vaegan.config.comparing import Settings, differences, flat
+from vaegan.config.models import VectorConfig
 from vaegan.config.schema import Match
 from vaegan.errors import Mistake
 
@@ -13,11 +14,14 @@ SETTINGS: dict[Match, Callable[[Config], Settings]] = {
     "images_seen": lambda config: {"train.steps * train.batch_size": config.train.steps * config.train.batch_size},
     "wall_clock": lambda config: {},
 }
-"""What has to be the same for all variants where this is matched; `study.in_equal_time` makes the time the same."""
+"""What has to be the same for all variants that have it where this is matched; `study.in_equal_time` makes the time the
+same."""
 
 
 def check_matched(configs: Mapping[str, Config], matched: tuple[Match, ...]) -> None:
     """See that the variants have in common what the study says, and are trained and judged on the same images.
+
+    A grid of entries of a codebook is no code that the others could share, nor is its decoder.
 
     Raises:
         Mistake: They do not, or are not.
@@ -27,8 +31,11 @@ def check_matched(configs: Mapping[str, Config], matched: tuple[Match, ...]) -> 
         if differing := differences(_judged_by(first), _judged_by(config)):
             alike = f"{reference} and {name} are not judged alike: {differing}"
             raise Mistake(f"{alike}; give them one value under `shared:`")
-        for part in matched:
-            if differing := differences(SETTINGS[part](first), SETTINGS[part](config)):
+    for part in matched:
+        settings = {name: own for name, config in configs.items() if (own := SETTINGS[part](config))}
+        for name, own in settings.items():
+            reference = next(iter(settings))
+            if differing := differences(settings[reference], own):
                 raise Mistake(
                     f"{reference} and {name} are not matched: {differing}; give them one value under `shared:`,"
                     f" or leave {part} out of `matched:`, and the report says so"
@@ -37,13 +44,19 @@ def check_matched(configs: Mapping[str, Config], matched: tuple[Match, ...]) -> 
 
 def unmatched(configs: Mapping[str, Config]) -> dict[str, str]:
     """In what the variants differ from the first one that could have been matched; those that do not are left out."""
-    settings = {
-        name: {key: value for part in SETTINGS.values() for key, value in part(config).items()}
-        for name, config in configs.items()
-    }
-    reference = next(iter(settings.values()))
-    differing = {name: differences(reference, own) for name, own in settings.items()}
-    return {name: text for name, text in differing.items() if text}
+    reference, found = next(iter(configs.values())), {}
+    for name, config in configs.items():
+        pairs = [(part(reference), part(config)) for part in SETTINGS.values()]
+        texts = [differences(*pair) for pair in pairs if all(pair)]
+        if _code(config) != _code(reference):
+            texts.insert(0, f"its code is {_code(config)}, with a decoder of its own")
+        if text := "; ".join(filter(None, texts)):
+            found[name] = text
+    return found
+
+
+def _code(config: Config) -> str:
+    return "one vector" if isinstance(config.model, VectorConfig) else "a grid of entries of a codebook"
 
 
 def _judged_by(config: Config) -> Settings:
@@ -51,5 +64,5 @@ def _judged_by(config: Config) -> Settings:
 
 
 def _of_the_model(config: Config, *keys: str) -> Settings:
-    """Settings of the model; one that its family does not have is None."""
-    return {f"model.{key}": getattr(config.model, key, None) for key in keys}
+    """Settings of a model whose code is one vector; of others none."""
+    return {f"model.{key}": getattr(config.model, key) for key in keys if isinstance(config.model, VectorConfig)}

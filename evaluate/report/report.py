@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import vaegan
 from vaegan.checkpoints import write_text
 from vaegan.config import dump
+from vaegan.config.models import VectorConfig
 from vaegan.config.schema import Match
 from vaegan.data import Data
 from vaegan.losses.adversarial import NAMES, PREDICTED
@@ -111,6 +112,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         comparison=comparison,
         names=comparison.names,
         matched=[MATCHED[part] for part in comparison.study.matched] + ["images in the same order"],
+        latent_size=_latent_size(comparison),
         config=comparison.first.config,
         evaluated=comparison.first.evaluation.protocol["reconstructions"],
         findings=_by_pair(comparison),
@@ -229,6 +231,12 @@ def _by_pair(comparison: Comparison) -> dict[Pair, list[Finding]]:
     for finding in comparison.findings:
         found[finding.variant, finding.reference].append(finding)
     return found
+
+
+def _latent_size(comparison: Comparison) -> int | None:
+    """Of all codes that are one vector; None: they are not matched, or there is none."""
+    sizes = [each.model.latent_size for each in comparison.configs.values() if isinstance(each.model, VectorConfig)]
+    return sizes[0] if sizes and "latent_size" in comparison.study.matched else None
 
 
 def _control_figures() -> dict[str, Figure]:

@@ -59,6 +59,31 @@ def test_as_many_images_in_other_batches_are_matched() -> None:
     assert unmatched(variants) == {}
 
 
+def test_a_grid_of_codes_is_matched_in_what_it_has_and_said_to_have_another_decoder(tmp_path: Path) -> None:
+    variants = configs("train.steps=2", "train.checkpoint_every=2", names=("vqvae", "vae", "ae", "pixelcnn"))
+    said = "its code is one vector, with a decoder of its own"
+    assert unmatched(variants) == {"vae": said, "ae": said}
+    other = configs("train.steps=2", "model.latent_size=5", names=("ae",))["ae"]
+    with pytest.raises(Mistake, match=r"^vae and ae are not matched: model\.latent_size: 4 -> 5"):
+        check_matched(variants | {"ae": other}, ("decoder", "latent_size"))
+    with pytest.raises(Mistake, match=r"^vqvae and ae are not matched: train\.steps \* train\.batch_size: 16 -> 8"):
+        check_matched(variants | {"ae": configs("train.steps=1", names=("ae",))["ae"]}, ("images_seen",))
+
+    found = matching(tmp_path, variants, "decoder", "latent_size", "images_seen")
+    assert f"vae is not matched with vqvae: {said}." in found.sentences()
+    page = (tmp_path / "report.html").read_text()
+    assert "<b>4</b> latent dimensions, one decoder" in page
+    assert "number of images seen, the same images in the same order, apart from what the verdict calls not" in page
+    samples = {name for name in found.names if "sample/spectrum_error" in found.spreads(name)}
+    assert samples == {"vae", "pixelcnn"}
+
+
+def test_a_study_of_grids_alone_has_no_vectors_to_match(tmp_path: Path) -> None:
+    variants = configs("train.steps=1", "train.checkpoint_every=1", names=("vqvae", "pixelcnn"))
+    assert unmatched(variants) == {} and matching(tmp_path, variants, "decoder", "latent_size").names
+    assert "latent dimensions" not in (tmp_path / "report.html").read_text()
+
+
 def test_what_is_not_to_be_matched_is_said(tmp_path: Path) -> None:
     variants = configs("train.steps=2", names=("vae", "ae"))
     variants["ae"] = configs("train.steps=4", "model.width=16", names=("ae",))["ae"]
