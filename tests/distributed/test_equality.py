@@ -25,8 +25,6 @@ DIVISIONS: Divisions = {
 }
 """How the 16 images of a step are divided and held: processes, and words of the config."""
 BOUNDS = {"float64": 1e-10, "float32": 1e-4}
-ARGMIN: set[str] = set()
-"""Families that choose the nearest code, where rounding decides now and then: compared in float64 only."""
 
 
 def words(name: str, dtype: str) -> tuple[str, ...]:
@@ -67,8 +65,6 @@ def farthest_division(pool: Pool, folder: Path, name: str, words: tuple[str, ...
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("dtype", BOUNDS)
 def test_every_division_of_the_batch_trains_the_same_weights(name: str, dtype: str, pool: Pool, tmp_path: Path) -> None:
-    if dtype == "float32" and name in ARGMIN:
-        pytest.skip("rounding decides which code is the nearest")
     assert farthest_division(pool, tmp_path, name, words(name, dtype), DIVISIONS) < BOUNDS[dtype]
 
 
