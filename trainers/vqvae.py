@@ -38,12 +38,12 @@ def start(config: Config, networks: Networks, data: Data) -> None:
     def measured() -> tuple[float, Tensor | None]:
         from sklearn.cluster import KMeans  # which takes a second to import
 
-        images = data.train[data.train.spread(min(len(data.train), IMAGES))]
+        images = data.train[data.train.spread(IMAGES)]
         variance = to_float(images, torch.float64).var(correction=0).item()
         if not model.kmeans:
             return variance, None
         wanted = -(-PER_ENTRY * model.codes // network.side**2)
-        shown = to_float(data.train[data.train.spread(min(len(data.train), wanted))]).to(network.codebook)
+        shown = to_float(data.train[data.train.spread(wanted)]).to(network.codebook)
         rows = network.encoder(shown).movedim(1, -1).flatten(0, -2).double().cpu()
         means = KMeans(min(model.codes, len(rows)), n_init=1, random_state=derive(config.seed, "kmeans") % 2**32)
         centres = torch.from_numpy(means.fit(rows.numpy()).cluster_centers_)
