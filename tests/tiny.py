@@ -62,6 +62,7 @@ OPTIONS = {
         "model.adversarial.augment_target=0.1", "model.adversarial.augment_images=200", *CONDITIONS["ganvae"],
     ),
     "pixelcnn": CONDITIONS["pixelcnn"],
+    "vqvae": ("model.cosine=true", "model.codebook_decay=0.5", "model.revive_below=3"),
 }  # fmt: skip
 """Options of families that are off otherwise."""
 VQVAE = {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}

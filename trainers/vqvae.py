@@ -9,7 +9,7 @@ from vaegan.config.models import VQVAEConfig
 from vaegan.config.schema import Config
 from vaegan.data import Data
 from vaegan.images import to_float
-from vaegan.losses.quantisation import Averages, distance, tallied
+from vaegan.losses.quantisation import centres, distance, tallied
 from vaegan.models import build_model
 from vaegan.models.vqvae import VQVAE
 from vaegan.processes import from_the_first
@@ -44,17 +44,17 @@ def start(config: Config, networks: Networks, data: Data) -> None:
             return variance, None
         wanted = -(-PER_ENTRY * model.codes // network.side**2)
         shown = to_float(data.train[data.train.spread(wanted)]).to(network.codebook)
-        rows = network.encoder(shown).movedim(1, -1).flatten(0, -2).double().cpu()
+        rows = network(shown).vectors.movedim(1, -1).flatten(0, -2).double().cpu()
         means = KMeans(min(model.codes, len(rows)), n_init=1, random_state=derive(config.seed, "kmeans") % 2**32)
-        centres = torch.from_numpy(means.fit(rows.numpy()).cluster_centers_)
-        return variance, centres[torch.arange(model.codes) % len(centres)]
+        found = torch.from_numpy(means.fit(rows.numpy()).cluster_centers_)
+        return variance, found[torch.arange(model.codes) % len(found)]
 
-    variance, centres = from_the_first(measured)
+    variance, first = from_the_first(measured)
     network.variance.fill_(max(variance, 1e-12))
-    if centres is not None:
-        network.codebook.copy_(centres)
+    if first is not None:
+        network.codebook.copy_(first)
         if model.codebook == "ema":
-            network.sums.copy_(centres * network.counts[:, None].cpu())
+            network.sums.copy_(first * network.counts[:, None].cpu())
 
 
 def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
@@ -70,11 +70,11 @@ def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -
 
     vectors = out.vectors.detach()
     counts, sums = tallied(vectors.movedim(1, -1).flatten(0, -2), out.indices.flatten(), model.codes)
-    totals = {}
+    totals = {"counts": counts}
     if model.codebook == "ema":
-        totals = {"counts": counts, "sums": sums}
-        if model.revive_below:
-            totals["candidates"] = candidates(config, batch, vectors)
+        totals["sums"] = sums
+    if model.revive_below:
+        totals["candidates"] = candidates(config, batch, vectors)
     mse = error.detach().mean()
     scalars = {"loss/reconstruction": mse, "loss/commitment": commitment.detach().mean(), "reconstruction/mse": mse}
     return Report(scalars, {CODEBOOK: counts}, sums=totals)
@@ -105,7 +105,7 @@ def candidates(config: Config, batch: Batch, vectors: Tensor) -> Tensor:
 def follow(
     config: Config, networks: dict[str, nn.Module], controls: Mapping[str, Tensor], totals: Mapping[str, Tensor]
 ) -> None:
-    """Move the codebook towards the step's vectors, and entries that stand for nearly none to one of them.
+    """Move a codebook of averages towards the step's vectors (appendix A.1), and idle entries to one of them.
 
     Args:
         config: The run.
@@ -115,15 +115,15 @@ def follow(
     """
     model, network = family_config(config, VQVAEConfig), networks["autoencoder"]
     assert isinstance(network, VQVAE)
-    if model.codebook == "gradient":
-        return
-    averages = Averages(network.counts.double(), network.sums.double())
-    averages = averages.follow(totals["counts"], totals["sums"], model.codebook_decay)
-    if model.revive_below:
-        dead = averages.counts < model.revive_below
-        averages = Averages(
-            torch.where(dead, 1.0, averages.counts), torch.where(dead[:, None], totals["candidates"], averages.sums)
-        )
-    network.counts.copy_(averages.counts)
-    network.sums.copy_(averages.sums)
-    network.codebook.copy_(averages.codebook())
+    counts = network.counts.double().lerp(totals["counts"], 1 - model.codebook_decay)
+    dead = counts < model.revive_below
+    counts = torch.where(dead, 1.0, counts)
+    revived = totals.get("candidates", network.codebook)
+    if model.codebook == "ema":
+        sums = network.sums.double().lerp(totals["sums"], 1 - model.codebook_decay)
+        sums = torch.where(dead[:, None], revived, sums)
+        network.sums.copy_(sums)
+        network.codebook.copy_(centres(counts, sums))
+    else:
+        network.codebook.copy_(torch.where(dead[:, None], revived, network.codebook))
+    network.counts.copy_(counts)

@@ -56,7 +56,8 @@ def parts_of(networks: dict[str, nn.Module]) -> dict[str, list[nn.Parameter]]:
     model, *others = networks
     parts = dict(networks[model].named_children()) | {name: networks[name] for name in others}
     found = {name: [each for each in part.parameters() if each.requires_grad] for name, part in parts.items()}
-    return {name: own for name, own in found.items() if own}
+    own = {name: [each] for name, each in networks[model].named_parameters(recurse=False)}
+    return {name: each for name, each in (own | found).items() if each}
 
 
 def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict[str, dict[str, list[Tensor]]]:
@@ -93,17 +94,27 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
     if model.family == "vqvae":
         vectors, codebook = encoder(x), networks["autoencoder"].codebook
         rows = vectors.detach().permute(0, 2, 3, 1)
-        entries = codebook[((rows[..., None, :] - codebook) ** 2).sum(-1).argmin(-1)].permute(0, 3, 1, 2)
+        chosen = ((rows[..., None, :] - codebook) ** 2).sum(-1).argmin(-1)
+        if model.cosine:
+            lengths = (rows**2).sum(-1, keepdim=True).sqrt() * (codebook**2).sum(-1).sqrt()
+            chosen = ((rows @ codebook.T) / lengths).argmax(-1)
+            vectors = vectors / (vectors**2).sum(1, keepdim=True).sqrt()
+            codebook = codebook / (codebook**2).sum(1, keepdim=True).sqrt()
+        entries = codebook[chosen].permute(0, 3, 1, 2)
         passed = entries.detach().requires_grad_()
         error = ((x - torch.tanh(decoder(passed))) ** 2).sum() / (count * pixels)
         error = error / networks["autoencoder"].variance
         (slope,) = torch.autograd.grad(error, passed, retain_graph=True)
         through = (vectors * slope).sum()  # whose gradient is that of the entries, at the vectors
         committed = model.commitment * ((vectors - entries.detach()) ** 2).sum() / vectors.numel()
-        return {
+        found = {
             "encoder": {"error": gradient(through, "encoder"), "commitment": gradient(committed, "encoder")},
             "decoder": {"error": gradient(error, "decoder")},
         }
+        if "codebook" not in parameters:
+            return found
+        moved = ((vectors.detach() - entries) ** 2).sum() / vectors.numel()
+        return found | {"codebook": {"codebook": gradient(moved, "codebook")}}
 
     terms = bound(config, networks, batch) if model.family in ("vae", "vaegan") else {}
     learned = "scale" in parameters

@@ -47,6 +47,16 @@ def test_each_likelihood_has_the_gradient_of_its_equation_and_so_has_its_scale(n
     assert_gradients_of(config, networks, EXPECTED[name] | ({"scale": {"reconstruction"}} if learned else {}))
 
 
+@pytest.mark.parametrize("codebook", ["ema", "gradient"])
+@pytest.mark.parametrize("cosine", ["false", "true"])
+def test_each_codebook_has_the_gradient_of_its_equation(codebook: str, cosine: str) -> None:
+    config = tiny("vqvae", f"model.codebook={codebook}", f"model.cosine={cosine}", "model.code_size=5")
+    networks = networks_of(config)
+    networks["autoencoder"].variance.fill_(0.3)
+    reached = EXPECTED["vqvae"] | ({"codebook": {"codebook"}} if codebook == "gradient" else {})
+    assert_gradients_of(config, networks, reached)
+
+
 def assert_gradients_of(config: Config, networks: dict[str, nn.Module], reached: dict[str, set[str]]) -> None:
     """Each network has the gradient of its equation, in which exactly these terms count."""
     batch = batch_of(config)

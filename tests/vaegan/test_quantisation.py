@@ -4,11 +4,15 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from vector_quantize_pytorch import VectorQuantize
 
-from vaegan.losses.quantisation import Averages, distance, nearest, perplexity, straight_through, tallied, usage
+from vaegan.losses.quantisation import centres, distance, nearest, perplexity, straight_through, tallied, usage
 from vaegan.randomness import normal
+from vaegan.trainers.vqvae import build, follow
+
+from ..tiny import tiny
 
 ENTRIES, SIZE, DECAY = 8, 4, 0.9
 
@@ -23,6 +27,7 @@ def theirs(codebook: Tensor, cosine: bool = False) -> VectorQuantize:
         threshold_ema_dead_code=0, use_cosine_sim=cosine,
     )  # fmt: skip
     own = quantiser._codebook
+    codebook = F.normalize(codebook) if cosine else codebook  # as the package keeps it
     own.embed.copy_(codebook[None])
     own.embed_avg.copy_(codebook[None])
     own.cluster_size.fill_(1)
@@ -33,40 +38,54 @@ def theirs(codebook: Tensor, cosine: bool = False) -> VectorQuantize:
 @pytest.mark.parametrize("cosine", [False, True])
 def test_the_nearest_entry_is_that_of_the_definition_and_of_the_package(cosine: bool) -> None:
     codebook, z = vectors("codebook", ENTRIES), vectors()
-    found = nearest(z, codebook, cosine)
     if cosine:
-        brute = torch.nn.functional.cosine_similarity(z[:, None], codebook[None], dim=2).argmax(1)
-        codebook = torch.nn.functional.normalize(codebook)  # the package keeps it so
+        brute = F.cosine_similarity(z[:, None], codebook[None], dim=2).argmax(1)
+        found = nearest(F.normalize(z), F.normalize(codebook))
     else:
         brute = (z[:, None] - codebook[None]).square().sum(2).argmin(1)
+        found = nearest(z, codebook)
     assert torch.equal(found, brute) and len(found.unique()) > 3
     _, indices, _ = theirs(codebook, cosine).eval()(z[None])
     assert torch.equal(found, indices[0])
 
 
-def test_output_gradient_and_commitment_are_the_packages() -> None:
-    codebook, z = vectors("codebook", ENTRIES), vectors().requires_grad_()
-    entries = codebook[nearest(z, codebook)]
+@pytest.mark.parametrize("cosine", [False, True])
+def test_output_gradient_and_commitment_are_the_packages(cosine: bool) -> None:
+    codebook, given = vectors("codebook", ENTRIES), vectors().requires_grad_()
+    z = F.normalize(given) if cosine else given
+    own = F.normalize(codebook) if cosine else codebook
+    entries = own[nearest(z, own)]
     passed = straight_through(z, entries)
-    (slope,) = torch.autograd.grad((passed * vectors("weights")).sum(), z)
+    (slope,) = torch.autograd.grad((passed * vectors("weights")).sum(), z, retain_graph=True)
     assert torch.allclose(slope, vectors("weights")) and torch.allclose(passed, entries)
-    quantised, _, loss = theirs(codebook).train()(z[None])
+    quantised, _, loss = theirs(codebook, cosine).train()(given[None])
     assert torch.allclose(quantised[0], passed, atol=1e-6)
     assert 0.25 * distance(z, entries).mean().item() == pytest.approx(loss.item(), rel=1e-5)
     assert distance(z, entries).shape == (40,)
 
 
-def test_a_step_of_the_averages_is_the_packages() -> None:
+@pytest.mark.parametrize("cosine", [False, True])
+def test_a_step_of_the_averages_is_the_packages(cosine: bool) -> None:
     """Which makes it in the middle of its forward, and we after the step."""
+    config = tiny(
+        "vqvae", f"model.codebook_decay={DECAY}", f"model.cosine={str(cosine).lower()}", "model.revive_below=0"
+    )
+    assert (config.model.codes, config.model.code_size) == (ENTRIES, SIZE)
     codebook, z = vectors("codebook", ENTRIES), vectors()
-    quantiser = theirs(codebook).train()
+    quantiser = theirs(codebook, cosine).train()
     quantiser(z[None])
+
+    if cosine:
+        codebook, z = F.normalize(codebook), F.normalize(z)
+    network = build(config)["autoencoder"]
+    network.codebook.copy_(codebook)
+    network.sums.copy_(codebook)
     counts, sums = tallied(z, nearest(z, codebook), ENTRIES)
-    averages = Averages(torch.ones(ENTRIES).double(), codebook.double()).follow(counts, sums, DECAY)
-    own = quantiser._codebook
-    assert torch.allclose(averages.counts.float(), own.cluster_size[0], atol=1e-6)
-    assert torch.allclose(averages.sums.float(), own.embed_avg[0], atol=1e-5)
-    assert torch.allclose(averages.codebook().float(), own.embed[0], atol=1e-5)
+    follow(config, {"autoencoder": network}, {}, {"counts": counts, "sums": sums})
+    other = quantiser._codebook
+    assert torch.allclose(network.counts, other.cluster_size[0], atol=1e-6)
+    assert torch.allclose(network.sums, other.embed_avg[0], atol=1e-5)
+    assert torch.allclose(F.normalize(network.codebook) if cosine else network.codebook, other.embed[0], atol=1e-5)
 
 
 def test_tallies_add_up_however_the_vectors_are_divided() -> None:
@@ -78,19 +97,16 @@ def test_tallies_add_up_however_the_vectors_are_divided() -> None:
     assert whole[0].sum() == 40 and torch.allclose(whole[1].sum(0), z.double().sum(0))
 
 
-def test_averages_of_a_still_codebook_are_the_means_of_its_cells() -> None:
+def test_the_centres_are_the_means_of_the_cells() -> None:
     codebook, z = vectors("codebook", ENTRIES), vectors(count=4000)
     cells = nearest(z, codebook)
-    averages = Averages(torch.ones(ENTRIES).double(), codebook.double())
-    for _ in range(400):
-        averages = averages.follow(*tallied(z, cells, ENTRIES), DECAY)
     means = torch.stack([z[cells == entry].double().mean(0) for entry in range(ENTRIES)])
-    assert torch.allclose(averages.codebook(), means, atol=1e-6)
+    assert torch.allclose(centres(*tallied(z, cells, ENTRIES)), means, atol=1e-6)
 
 
 def test_an_entry_that_stands_for_nothing_stays_finite() -> None:
-    averages = Averages(torch.tensor([10.0, 0.0]).double(), torch.tensor([[20.0], [0.0]]).double())
-    assert averages.codebook().isfinite().all() and averages.codebook()[0, 0].item() == pytest.approx(2, rel=1e-5)
+    found = centres(torch.tensor([10.0, 0.0]).double(), torch.tensor([[20.0], [0.0]]).double())
+    assert found.isfinite().all() and found[0, 0].item() == pytest.approx(2, rel=1e-5)
 
 
 def test_perplexity_and_usage() -> None:

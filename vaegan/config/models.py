@@ -241,13 +241,13 @@ class VQVAEConfig(AutoencoderConfig):
     """How entries follow the encoder's vectors: `ema` by averages of those that they stood for (appendix A.1),
     `gradient` by the optimizer."""
     codebook_decay: Fraction = 0.99
-    """ema: what the averages keep at each step, gamma."""
+    """What the averages, and those of how often an entry is used, keep at each step, gamma."""
     cosine: bool = False
-    """Choose entries by angle instead of by distance (Yu et al. 2022, section 3.2)."""
+    """Give vectors and entries length 1, so that angles choose (Yu et al. 2022, section 3.2)."""
     kmeans: bool = True
     """Let the first codebook be the centres of the untrained encoder's vectors, instead of random vectors."""
     revive_below: Weight = 0.1
-    """ema: an entry that stands for fewer vectors a step, on average, is put on a vector of the step; 0: never."""
+    """An entry that stands for fewer vectors a step, on average, is put on a vector of the step; 0: never."""
 
 
 class PixelCNNConfig(ConditionalConfig):

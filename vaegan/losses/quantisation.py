@@ -3,26 +3,20 @@
 Notation: K entries e of D numbers; z are vectors of the encoder, here of shape (n, D).
 """
 
-from typing import NamedTuple
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
-def nearest(vectors: Tensor, codebook: Tensor, cosine: bool = False) -> Tensor:
-    """argmin_k |z - e_k| of each vector (eq. 1), or with ``cosine`` the entry of the smallest angle; ties: the first.
+def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
+    """argmin_k |z - e_k| of each vector (eq. 1); ties: the first.
 
     Args:
         vectors: Shape (n, D).
         codebook: Shape (K, D).
-        cosine: Whether only directions count.
 
     Returns:
         int64, shape (n,).
     """
-    if cosine:
-        vectors, codebook = F.normalize(vectors), F.normalize(codebook)
     return (codebook.square().sum(1) - 2 * vectors @ codebook.mT).argmin(1)
 
 
@@ -54,23 +48,20 @@ def tallied(vectors: Tensor, indices: Tensor, entries: int) -> tuple[Tensor, Ten
     return counts.index_add_(0, indices, ones), sums.index_add_(0, indices, vectors.double())
 
 
-class Averages(NamedTuple):
-    """What a codebook that follows the encoder's vectors is made of."""
+def centres(counts: Tensor, sums: Tensor, smoothing: float = 1e-5) -> Tensor:
+    """The codebook m_k / N_k (appendix A.1, eq. 8), N_k smoothed as if each entry stood for ``smoothing`` vectors more.
 
-    counts: Tensor
-    """N_k, vectors per step that each entry stands for, shape (K,)."""
-    sums: Tensor
-    """m_k, their sum, shape (K, D)."""
+    Args:
+        counts: N_k, how many vectors of a step each entry stands for on average, shape (K,).
+        sums: m_k, their sum on average, shape (K, D).
+        smoothing: In vectors.
 
-    def follow(self, counts: Tensor, sums: Tensor, decay: float) -> "Averages":
-        """Moved towards the tallies of a step (appendix A.1, eq. 6 and 7)."""
-        return Averages(self.counts.lerp(counts, 1 - decay), self.sums.lerp(sums, 1 - decay))
-
-    def codebook(self, smoothing: float = 1e-5) -> Tensor:
-        """m_k / N_k (eq. 8), with N_k smoothed as if each entry had stood for ``smoothing`` vectors more."""
-        total = self.counts.sum()
-        smooth = (self.counts + smoothing) / (total + smoothing * len(self.counts)) * total
-        return self.sums / smooth[:, None]
+    Returns:
+        Shape (K, D).
+    """
+    total = counts.sum()
+    smooth = (counts + smoothing) / (total + smoothing * len(counts)) * total
+    return sums / smooth[:, None]
 
 
 def perplexity(counts: Tensor) -> float:

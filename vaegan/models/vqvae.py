@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaegan.config.models import VQVAEConfig
@@ -20,7 +21,7 @@ class VQVAEOutput(NamedTuple):
     """One training forward of N images; g is the side of the grid."""
 
     vectors: Tensor
-    """What the encoder gives, shape (N, D, g, g)."""
+    """What the encoder gives, shape (N, D, g, g); with `cosine` of length 1."""
     indices: Tensor
     """The entry that stands for each, int64, shape (N, g, g)."""
     entries: Tensor
@@ -34,9 +35,13 @@ class VQVAEOutput(NamedTuple):
 class VQVAE(Autoencoder):
     """x => E(x), the nearest entry of each of its vectors => G(entries).
 
-    Other than in `vector-quantize-pytorch`, nothing changes inside ``forward``: a codebook that follows the vectors
-    does so once for each optimizer step, by the sums of all processes (`trainers.vqvae`), and is therefore the same for
-    all micro-batches of a step.
+    With ``cosine`` vectors and entries are compared, and decoded, as directions: of length 1 (Yu et al. 2022, section
+    3.2), so that the nearest entry is that of the smallest angle.
+
+    On purpose other than in `vector-quantize-pytorch`: nothing changes inside ``forward``. A codebook that follows the
+    vectors does so once for each optimizer step, by the sums of all processes (`trainers.vqvae`), and is the same for
+    all micro-batches of a step. Entries are revived in the same way, those that the optimizer moves as well, with
+    vectors of the whole step. With ``cosine`` they lose their length where they are used, not where they are kept.
 
     Args:
         config: The `model` section of a run's config.
@@ -50,9 +55,9 @@ class VQVAE(Autoencoder):
     codebook: Tensor
     """K entries, shape (K, D)."""
     counts: Tensor
-    """`losses.quantisation.Averages`, where the codebook follows by averages."""
+    """How many vectors of a step each stands for on average, shape (K,)."""
     sums: Tensor
-    """As `counts`."""
+    """Their sum, where the codebook follows by averages, shape (K, D)."""
     variance: Tensor
     """Of the training images' values in [-1, 1], over all channels."""
 
@@ -68,13 +73,13 @@ class VQVAE(Autoencoder):
             self.codebook = nn.Parameter(entries)
         else:
             self.register_buffer("codebook", entries)
-            self.register_buffer("counts", torch.ones(config.codes))
             self.register_buffer("sums", entries.clone())
+        self.register_buffer("counts", torch.ones(config.codes))
         self.register_buffer("variance", torch.ones(()))
 
     def indices(self, images: Tensor) -> Tensor:
         """Images (N, C, S, S) in [-1, 1] => the entry of each place, int64 (N, g, g)."""
-        return self._nearest(self.encoder(images).to(images.dtype))
+        return self._nearest(self._vectors(images))
 
     def embed(self, indices: Tensor) -> Tensor:
         """Entries by their numbers, int64 (N, g, g) => codes (N, D g g)."""
@@ -107,8 +112,7 @@ class VQVAE(Autoencoder):
             arithmetic: As `autocast`; distances are taken in the type of the images.
         """
         with autocast(images, arithmetic):
-            vectors = self.encoder(images)
-        vectors = vectors.to(images.dtype)
+            vectors = self._vectors(images)
         indices = self._nearest(vectors)
         entries = self._entries(indices)
         passed = straight_through(vectors, entries)
@@ -116,10 +120,18 @@ class VQVAE(Autoencoder):
             reconstruction = self._decode(passed.flatten(1), None).to(images.dtype)
         return VQVAEOutput(vectors, indices, entries, reconstruction, self.variance)
 
+    def _vectors(self, images: Tensor) -> Tensor:
+        vectors: Tensor = self.encoder(images).to(images.dtype)
+        return F.normalize(vectors) if self.config.cosine else vectors
+
     def _nearest(self, vectors: Tensor) -> Tensor:
         rows = vectors.detach().movedim(1, -1)
-        found = nearest(rows.reshape(-1, rows.shape[-1]), self.codebook.detach(), self.config.cosine)
+        found = nearest(rows.reshape(-1, rows.shape[-1]), self._codebook.detach())
         return found.reshape(rows.shape[:-1])
 
     def _entries(self, indices: Tensor) -> Tensor:
-        return nn.functional.embedding(indices, self.codebook).movedim(-1, 1)
+        return F.embedding(indices, self._codebook).movedim(-1, 1)
+
+    @property
+    def _codebook(self) -> Tensor:
+        return F.normalize(self.codebook) if self.config.cosine else self.codebook
