@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 
 from vaegan.config.models import AutoencoderConfig
+from vaegan.console import Update, silent
 from vaegan.data import Images
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder, Posterior
@@ -90,7 +91,9 @@ class Distorted(Autoencoder):
         """Pixels as images."""
         return codes.reshape(-1, *self.image_shape)
 
-    def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
+    def prior_codes(
+        self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+    ) -> Tensor:
         """The pixels of other real images with the defect, at even distances."""
         chosen = self.others.spread(self.count)[start:stop]
         return self.defect(to_float(self.others[chosen]).to(self.somewhere)).flatten(1)

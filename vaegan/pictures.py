@@ -1,6 +1,7 @@
 """What the commands that make pictures do beside asking the model: read, go through it in batches, write."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from .console import Console
+from .console import Console, Update
 from .data import Unreadable, find_images, read_image
 from .errors import Failure, Mistake
 from .images import to_float, to_uint8
@@ -37,21 +38,28 @@ def read(paths: Sequence[Path], model: Autoencoder, most: int) -> Tensor:
     return to_float(pixels, next(model.parameters()).dtype)
 
 
-def make(what: str, given: Tensor, function: Callable[[Tensor], Tensor], console: Console) -> Tensor:
+def make(what: str, given: Tensor, function: Callable[[Tensor, Update], Tensor], console: Console) -> Tensor:
     """The images that a function makes of codes or images, some at a time, as uint8.
 
     Args:
         what: What is being done, for the progress bar.
         given: Shape (N, ...).
-        function: Makes images in [-1, 1], one of each.
+        function: Makes images in [-1, 1], one of each, and may tell how far with them it is.
         console: Where progress goes.
     """
     made: list[Tensor] = []
     with console.progress(what, "images") as progress:
         for chunk in given.split(BATCH):
-            made.append(to_uint8(function(chunk)))
-            progress(min(len(made) * BATCH, len(given)), len(given))
+            before, count = len(made) * BATCH, len(chunk)
+            inside = partial(_within, progress, before, count, len(given))
+            made.append(to_uint8(function(chunk, inside)))
+            progress(before + count, len(given))
     return torch.cat(made)
+
+
+def _within(progress: Update, before: int, count: int, whole: int, done: int, total: int) -> None:
+    """``done`` of the ``total`` parts in which ``count`` images come about at once, behind ``before`` others."""
+    progress(before + count * done // total, whole)
 
 
 def write(picture: Image, file: Path, console: Console) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from .console import Console
+from .console import Console, Update
 from .errors import Failure, Mistake
 from .options import DENSITY, LABEL, PATH, picture
 from .processes import rank
@@ -44,9 +44,9 @@ def sample(run: Path, number: int, seed: int, density: str | None, label: str | 
     known = _label(run, label, model)
     source = None if density is None else _density(run, density, model, console)
 
-    def draw(places: torch.Tensor) -> torch.Tensor:
+    def draw(places: torch.Tensor, progress: Update) -> torch.Tensor:
         start, *_ = numbers = places.tolist()
-        return model.drawn(start, start + len(numbers), seed, source, known)
+        return model.drawn(start, start + len(numbers), seed, source, known, progress)
 
     drawn = make("Drawing", torch.arange(number), draw, console)
     write(grid(drawn, columns=max(1, round(number**0.5))), output, console)
@@ -67,7 +67,7 @@ def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: P
     console, model = _opened(run)
     known = _label(run, label, model, needed=model.codes_by_class)
     real = read(paths, model, MOST)
-    fake = make("Reconstructing", real, lambda images: model.reconstruct(images, known), console)
+    fake = make("Reconstructing", real, lambda images, _: model.reconstruct(images, known), console)
     write(beside(real, fake, columns=min(8, len(real))), output, console)
 
 
@@ -92,7 +92,7 @@ def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, outp
     known = _label(run, label, model, needed=model.codes_by_class)
     start, end = model.encode(read([a, b], model, most=2), known).mean
     codes = torch.stack([torch.lerp(start, end, share) for share in torch.linspace(0, 1, steps).to(start)])
-    drawn = make("Drawing", codes, lambda some: model.decode(some, known), console)
+    drawn = make("Drawing", codes, lambda some, _: model.decode(some, known), console)
     write(grid(drawn, columns=steps), output, console)
 
 

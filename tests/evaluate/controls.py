@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
+from vaegan.console import Update, silent
 from vaegan.data import Images
 from vaegan.evaluate.evaluation import Evaluation
 from vaegan.evaluate.runner import evaluate
@@ -32,7 +33,9 @@ class Distorting(VAE):
     def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         return codes.unflatten(1, self.image_shape)
 
-    def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
+    def prior_codes(
+        self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+    ) -> Tensor:
         return self.distort(self.real[start:stop]).flatten(1)
 
 

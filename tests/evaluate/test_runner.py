@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vaegan.config.models import AEConfig, VAEConfig, VAEGANConfig
 from vaegan.config.schema import EvaluateConfig
+from vaegan.console import Update, silent
 from vaegan.errors import Failure, Mistake
 from vaegan.evaluate.evaluation import Evaluation, read_evaluation, write_evaluation
 from vaegan.evaluate.metrics.metric import rounded
@@ -132,7 +133,9 @@ def test_a_part_of_the_split_is_taken_at_even_distances(digits: Tensor) -> None:
 
 def test_nothing_is_drawn_that_no_metric_needs(digits: Tensor) -> None:
     class NoSamples(type(built(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
-        def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
+        def prior_codes(
+            self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+        ) -> Tensor:
             raise AssertionError("samples were drawn")
 
     model = NoSamples(VAEConfig(**SIZES), (1, 8, 8), 0)

@@ -55,7 +55,9 @@ def test_drawing_place_by_place_is_drawing_from_the_whole_forward(
         for y in range(SIDE):
             for x in range(SIDE):
                 slow[:, y, x] = chosen(prior(slow, labels)[:, :, y, x], uniform[:, y, x])
-    drawn = prior.draw(uniform, labels)
+    rows: list[tuple[int, int]] = []
+    drawn = prior.draw(uniform, labels, lambda done, total: rows.append((done, total)))
+    assert rows == [(row + 1, SIDE) for row in range(SIDE)]
     assert torch.equal(drawn, slow) and len(drawn.unique()) == ENTRIES
     assert torch.equal(prior.draw(uniform[2:5], None if labels is None else labels[2:5]), drawn[2:5])
     if labels is not None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vaegan.console import Update, silent
 from vaegan.errors import Mistake
 
 from .autoencoder import VectorAutoencoder
@@ -32,7 +33,9 @@ class AE(VectorAutoencoder):
         """The code of each image, with variance 0."""
         return deterministic(self.encoder(images).to(images.dtype))
 
-    def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
+    def prior_codes(
+        self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+    ) -> Tensor:
         """Refused: an autoencoder has no prior.
 
         Raises:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vaegan.config.models import AutoencoderConfig, VectorConfig
+from vaegan.console import Update, silent
 from vaegan.errors import Mistake
 from vaegan.networks import Decoder, Encoder, initialise
 from vaegan.randomness import normal
@@ -67,14 +68,23 @@ class Autoencoder(Model):
         """
         return self.drawn(0, count, seed, density, labels)
 
-    def drawn(self, start: int, stop: int, seed: int, density: Density | None = None, labels: Labels = None) -> Tensor:
-        """Images ``start`` to ``stop`` of the endless list of which `sample` gives the first; all else as there."""
+    def drawn(
+        self, start: int, stop: int, seed: int, density: Density | None = None, labels: Labels = None,
+        progress: Update = silent,
+    ) -> Tensor:  # fmt: skip
+        """Images ``start`` to ``stop`` of the endless list of which `sample` gives the first; all else as there.
+
+        ``progress`` is told of the parts of codes that come about one after the other.
+        """
         if labels is None and self.classes is not None:
             labels = in_turn(start, stop, self.classes)
         known = self.conditioned(labels, max(0, stop - start))
-        return self._decode(self.codes(start, stop, seed, density, known), known)
+        return self._decode(self.codes(start, stop, seed, density, known, progress), known)
 
-    def codes(self, start: int, stop: int, seed: int, density: Density | None, labels: Tensor | None = None) -> Tensor:
+    def codes(
+        self, start: int, stop: int, seed: int, density: Density | None, labels: Tensor | None = None,
+        progress: Update = silent,
+    ) -> Tensor:  # fmt: skip
         """Codes ``start`` to ``stop`` of the endless list that ``seed`` draws, shape (n, d).
 
         Args:
@@ -83,12 +93,13 @@ class Autoencoder(Model):
             seed: As of `sample`.
             density: As of `sample`.
             labels: Class of each, int64, shape (n,), where the prior is one for each class.
+            progress: As of `drawn`.
 
         Raises:
             Mistake: As `sample`.
         """
         if density is None:
-            return self.prior_codes(start, stop, seed, labels)
+            return self.prior_codes(start, stop, seed, labels, progress)
         return density.codes(start, stop, seed).to(next(self.parameters()))
 
     def conditioned(self, labels: Labels, count: int, needed: bool | None = None) -> Tensor | None:
@@ -131,10 +142,12 @@ class Autoencoder(Model):
         """As `decode`, of labels that are as the networks take them."""
         raise NotImplementedError
 
-    def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
+    def prior_codes(
+        self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+    ) -> Tensor:
         """Codes ``start`` to ``stop`` of the endless list that ``seed`` draws from the prior, shape (n, d).
 
-        ``labels`` as of `codes`.
+        ``labels`` and ``progress`` as of `codes`.
 
         Raises:
             Mistake: The family has no prior.
@@ -167,7 +180,9 @@ class VectorAutoencoder(Autoencoder):
         images: Tensor = self.decoder(codes, labels)
         return images
 
-    def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
+    def prior_codes(
+        self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+    ) -> Tensor:
         """As of `Autoencoder`."""
         codes = torch.empty(max(0, stop - start), self.config.latent_size)
         for row, index in enumerate(range(start, stop)):

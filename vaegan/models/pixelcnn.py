@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vaegan.config.models import PixelCNNConfig
+from vaegan.console import Update, silent
 from vaegan.networks import initialise
 from vaegan.networks.gated import GatedPixelCNN
 from vaegan.randomness import generator
@@ -65,13 +66,15 @@ class PixelCNN(Autoencoder):
         logits = self.prior(indices, self.conditioned(labels, len(indices), needed=True))
         return F.cross_entropy(logits, indices, reduction="none").flatten(1).sum(1)
 
-    def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
+    def prior_codes(
+        self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+    ) -> Tensor:
         """As of `Autoencoder`; one is drawn after the other place by place, all of them at once."""
         side = self.autoencoder.side
         uniform = torch.empty(max(0, stop - start), side, side)
         for row, index in enumerate(range(start, stop)):
             uniform[row] = torch.rand(side, side, generator=generator(seed, "codes", index))
-        return self.autoencoder.embed(self.prior.draw(uniform, labels))
+        return self.autoencoder.embed(self.prior.draw(uniform, labels, progress))
 
     def forward(
         self, images: Tensor, arithmetic: torch.dtype | None = None, labels: Tensor | None = None

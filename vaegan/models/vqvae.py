@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaegan.config.models import VQVAEConfig
+from vaegan.console import Update, silent
 from vaegan.errors import Mistake
 from vaegan.losses.quantisation import nearest, straight_through
 from vaegan.networks import grid, initialise
@@ -93,7 +94,9 @@ class VQVAE(Autoencoder):
         vectors = codes.unflatten(1, (self.config.code_size, self.side, self.side))
         return torch.tanh(self.decoder(vectors).to(codes.dtype))
 
-    def prior_codes(self, start: int, stop: int, seed: int, labels: Tensor | None = None) -> Tensor:
+    def prior_codes(
+        self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+    ) -> Tensor:
         """Refused: a VQ-VAE has no prior of its own.
 
         Raises:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vaegan.console import Update, silent
+
 
 class Layer(nn.Module):
     """One gated layer of both stacks (figure 2 of the paper).
@@ -84,13 +86,14 @@ class GatedPixelCNN(nn.Module):
         return logits
 
     @torch.no_grad()
-    def draw(self, uniform: Tensor, labels: Tensor | None = None) -> Tensor:
+    def draw(self, uniform: Tensor, labels: Tensor | None = None, progress: Update = silent) -> Tensor:
         """Entries drawn place after place; of each layer only what is new is computed.
 
         Args:
             uniform: Numbers in [0, 1), shape (N, g, g): a place is the first entry whose share of the probability and
                 of those before it exceeds its number.
             labels: As of `forward`.
+            progress: Told of the rows.
 
         Returns:
             int64, shape (N, g, g).
@@ -119,6 +122,7 @@ class GatedPixelCNN(nn.Module):
                     row[number + 1][..., x + reach : x + reach + 1] = place
                 logits = self.head(row[-1][..., x + reach : x + reach + 1])[..., 0, 0]
                 grid[:, y, x] = chosen(logits, uniform[:, y, x])
+            progress(y + 1, side)
         return grid
 
 
