@@ -34,7 +34,8 @@ from .comparing.comparison import Judged
 from .controls import CONTROLS, Distorted
 from .evaluation import Evaluation, read_evaluation, write_evaluation
 from .metrics.extractors import INCEPTION
-from .runner import device, evaluate, evaluating, feature_network, versions
+from .metrics.making import feature_network
+from .runner import device, evaluate, evaluating, versions
 
 
 def judge(run: Run, config: Config, data: Data, console: Console) -> Judged:

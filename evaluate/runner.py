@@ -1,6 +1,5 @@
 """One pass over the images that feeds every metric."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -12,9 +11,7 @@ import torch
 from torch import nn
 
 from vaegan.config.comparing import differences, flat
-from vaegan.config.models import ConditionalConfig, GaussianConfig, PixelCNNConfig, VAEConfig, VQVAEConfig
 from vaegan.config.schema import Config, EvaluateConfig
-from vaegan.config.section import Section
 from vaegan.console import Console, Update, silent
 from vaegan.data import Data, Images
 from vaegan.errors import Mistake
@@ -24,20 +21,9 @@ from vaegan.models import density as densities
 from vaegan.processes import gathered, place, rounds, together
 
 from .evaluation import Evaluation
-from .metrics.codebook import Codebook
-from .metrics.codes import Gap
-from .metrics.discriminator import Confusion
-from .metrics.extractors import make_extractor
-from .metrics.features import Features
-from .metrics.likelihood import ELBO, ImportanceWeighted, Rate
-from .metrics.metric import Metric, Pairs, rounded
-from .metrics.perceptual import LPIPS
-from .metrics.pixels import MSSSIM, PSNR, SSIM
-from .metrics.sharpness import Sharpness
+from .metrics.making import make_metrics
+from .metrics.metric import Pairs, rounded
 from .metrics.sums import Sums, added, concluded
-
-OF_SETS = {"frechet", "kid", "prdc"}
-"""The metrics that share the features of a network."""
 
 
 @torch.no_grad()
@@ -180,20 +166,6 @@ def see_images(config: Config, data: Data, asked: str = "evaluate.split:") -> No
         together(lambda: densities.see_enough(density, len(data.train)))
 
 
-def see_metrics(config: Config) -> None:
-    """See that a run's metrics can be had; before it is trained, say.
-
-    Raises:
-        Mistake: As `make_metrics`.
-    """
-    make_metrics(config.evaluate, config.model, config.data.image_shape, config.seed, None, None, lambda _: None)
-
-
-def feature_network(config: EvaluateConfig) -> str | None:
-    """The network in whose features sets of images are compared, as `evaluate.features` has it; None: they are not."""
-    return config.features if OF_SETS & set(config.metrics) else None
-
-
 def check_alike(protocol: Mapping[str, Any]) -> None:
     """See that all processes measure the same.
 
@@ -239,57 +211,3 @@ def versions() -> dict[str, str]:
     names = ("torch", "torchvision", "torchmetrics", "lpips", "torch-fidelity")
     found = {name: version(name) for name in names if find_spec(name.replace("-", "_"))}
     return {**found, "scikit-learn": version("scikit-learn")}
-
-
-def make_metrics(
-    config: EvaluateConfig, described: Section, shape: tuple[int, int, int], seed: int,
-    discriminator: nn.Module | None, real: Mapping[str, Any] | None, notify: Callable[[str], None],
-) -> dict[str, Metric]:  # fmt: skip
-    """The metrics that the config names, without those that a family cannot have; as `evaluate`.
-
-    Args:
-        config: Which they are.
-        described: The `model` section of the run; of a trained model, as `Model.described`.
-        shape: (C, S, S) of its images.
-        seed: As of `evaluate`.
-        discriminator: As of `evaluate`.
-        real: What the real images are a function of; None: their features are made each time.
-        notify: As of `evaluate`.
-
-    Raises:
-        Mistake: A file of weights or a network of features is missing or damaged, or is for other images.
-    """
-    size, values = shape[-1], math.prod(shape)
-    made: dict[str, Metric] = {}
-    for name in dict.fromkeys(config.metrics):
-        match name, described:
-            case "psnr", _:
-                made[name] = PSNR()
-            case "ssim", _:
-                made[name] = SSIM(size)
-            case "ms_ssim", _:
-                made[name] = MSSSIM(size)
-            case "lpips", _:
-                made[name] = LPIPS("alex", size, notify)
-            case "lpips_vgg", _:
-                made[name] = LPIPS("vgg", size, notify)
-            case "lpips_squeeze", _:
-                made[name] = LPIPS("squeeze", size, notify)
-            case "sharpness", _:
-                made[name] = Sharpness(size)
-            case "elbo", VAEConfig(likelihood="gaussian" | "laplace"):
-                made[name] = ELBO(described, values)
-            case "elbo", GaussianConfig():
-                made[name] = Rate()
-            case "iwae", VAEConfig(likelihood="gaussian" | "laplace"):
-                made[name] = ImportanceWeighted(described, values, config.importance_samples)
-            case "gap", GaussianConfig():
-                made[name] = Gap(seed)
-            case "codebook", VQVAEConfig(codes=entries) | PixelCNNConfig(autoencoder=VQVAEConfig(codes=entries)):
-                made[name] = Codebook(entries)
-            case "confusion", _ if discriminator is not None:
-                classes = described.labels if isinstance(described, ConditionalConfig) else None
-                made[name] = Confusion(discriminator, classes)
-    if wanted := OF_SETS & set(config.metrics):
-        made["features"] = Features(make_extractor(config.features, shape), wanted, real)
-    return made

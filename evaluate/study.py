@@ -17,9 +17,10 @@ from vaegan.runs import Run, load_features
 from .comparing.comparison import Comparison
 from .comparing.matching import check_matched
 from .judging import density_of, evaluate_run, judge, judge_controls, speed
+from .metrics.making import see_another_network, see_metrics
 from .publishing import Publish, publish
 from .report.report import write_report
-from .runner import device, see_images, see_metrics
+from .runner import device, see_images
 
 Train = Callable[[Config, Path, Data, bool], Run]
 """Trains a run to its end in a folder; the last argument lets it go on with what lies there."""
@@ -85,6 +86,8 @@ def compare(
             for name, config in configs.items()
         }
         some = next(iter(configs.values()))
+    for config in configs.values():
+        see_another_network(config.evaluate, config.model)
     together(lambda: see_metrics(some))
     configs = in_equal_time(study, configs, output, trained)
     planned = plan_runs(study, configs, output)

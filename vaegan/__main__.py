@@ -224,6 +224,7 @@ def _train(
     config: "Config", folder: Path, data: "Data", console: Console, *, resume: bool, extend: bool = False
 ) -> "Run":
     from vaegan.evaluate import accuracy, runner
+    from vaegan.evaluate.metrics.making import see_metrics
     from vaegan.trainers import train
 
     def validate(model: Any, images: "Data", progress: Update) -> dict[str, float]:
@@ -235,7 +236,7 @@ def _train(
         ).metrics
 
     if config.train.evaluate_every is not None and config.model.family != "classifier":
-        together(lambda: runner.see_metrics(config))
+        together(lambda: see_metrics(config))
     return train(config, folder, data, validate, console, resume=resume, extend=extend)
 
 

@@ -24,8 +24,11 @@ section 2.1), and just above the least that AlexNet takes, 63."""
 
 @cache
 def kept_network(name: Backbone | Literal["random"], device: torch.device) -> nn.Module:
-    """`trained_network` or `random_network` on a device, the same one at each call."""
-    return (random_network() if name == "random" else trained_network(name)).to(device)
+    """What reconstructions are trained in: `trained_network`, or a random one that is not the metric's.
+
+    It is the same one at each call.
+    """
+    return (random_network("training") if name == "random" else trained_network(name)).to(device)
 
 
 def trained_network(backbone: Backbone) -> nn.Module:
@@ -47,12 +50,15 @@ def trained_network(backbone: Backbone) -> nn.Module:
     return network
 
 
-def random_network() -> nn.Module:
+def random_network(use: Literal["metric", "training"] = "metric") -> nn.Module:
     """AlexNet's layers with random weights, always the same, and no calibration: its weights belong to trained ones.
 
     The distance is then the sum over five layers of the mean squared difference of normalised features.
+
+    Args:
+        use: What it is for; who is judged by one network was not trained in it.
     """
-    with seeded(0, "lpips"):
+    with seeded(0, "lpips", *([] if use == "metric" else [use])):
         return _network("alex", lpips=False)
 
 

@@ -13,7 +13,7 @@ import vaegan
 
 from ..comparing.comparison import Comparison, Judged
 from ..metrics.extractors import INCEPTION
-from ..runner import feature_network
+from ..metrics.making import feature_network
 
 
 def commands(comparison: Comparison, name: str, folder: Path) -> str:

@@ -29,7 +29,7 @@ def test_the_perceptual_term_is_what_the_package_gives() -> None:
         nn.functional.interpolate(each.repeat(1, 3, 1, 1), size=(64, 64), mode="bilinear")
         for each in (batch.images, out.reconstruction)
     ]
-    term = random_network()(*shown).mean()
+    term = random_network("training")(*shown).mean()
     assert report.scalars["loss/perceptual"].item() == pytest.approx(term.item(), rel=1e-5)
     assert torch.equal(torch.stack([each.sum() for each in found["discriminator"]]),
                        torch.stack([each.sum() for each in without["discriminator"]]))  # fmt: skip

@@ -9,14 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vaegan.config.schema import EvaluateConfig
 from vaegan.errors import Mistake
+from vaegan.evaluate.metrics.making import see_another_network, see_metrics
 from vaegan.evaluate.metrics.perceptual import LPIPS
 from vaegan.images import to_float
-from vaegan.perceptual import distance, random_network, trained_network
+from vaegan.perceptual import distance, kept_network, random_network, trained_network
 from vaegan.randomness import seeded
 from vaegan.weights import FILES
 
 from ...standins import accepting
+from ...tiny import tiny
 from ..controls import blur, judge, noisy
 
 
@@ -165,6 +168,22 @@ def test_the_random_backbone_is_always_the_same_and_takes_no_randomness() -> Non
     assert torch.equal(torch.rand(1), expected)
     second = random_network().state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_who_is_judged_by_a_network_was_not_trained_in_it() -> None:
+    trained_in, judged_by = kept_network("random", torch.device("cpu")), random_network()
+    pairs = zip(trained_in.parameters(), judged_by.parameters(), strict=True)
+    assert not any(torch.equal(one, other) for one, other in pairs if one.dim() > 1)
+    for network, metric in (("vgg", "lpips_vgg"), ("squeeze", "lpips_squeeze")):
+        config = tiny("vaegan3", "model.perceptual=1", f"model.perceptual_network={network}")
+        for asked in ("lpips_vgg", "lpips_squeeze", "lpips"):
+            judged = config.model_copy(update={"evaluate": EvaluateConfig(metrics=("psnr", asked))})
+            if asked == metric:
+                with pytest.raises(Mistake, match=rf"^evaluate\.metrics: {metric}: model\.perceptual"):
+                    see_metrics(judged)
+            else:
+                see_another_network(judged.evaluate, judged.model)
+    see_another_network(EvaluateConfig(metrics=("lpips_vgg",)), tiny("vaegan3").model)
 
 
 def test_it_is_float32_whatever_is_around_it(photos: Tensor) -> None:
