@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaegan.config.models import AdversarialConfig
+from vaegan.config.models import AdversarialConfig, AdversaryConfig
+from vaegan.config.schema import Config
 from vaegan.losses.adversarial import (
     REAL,
     confidence,
@@ -17,14 +18,25 @@ from vaegan.losses.adversarial import (
     realness,
 )
 from vaegan.losses.augmentation import DRAWS, augment
+from vaegan.models import build_model
 from vaegan.models.autoencoder import repeated
+from vaegan.models.discriminator import build_discriminator
 from vaegan.networks import Judgement
 
-from .step import Batch, Report
+from .figures import CONFUSION
+from .step import Batch, Report, family_config
 
-CONFUSION = "discriminator/confusion"
 MEMORY = 0.99
 """What LeCam's averages keep at each step (Tseng et al. 2021, section 4)."""
+
+
+def build(config: Config) -> dict[str, nn.Module]:
+    """The autoencoder and the discriminator."""
+    model, shape = family_config(config, AdversaryConfig), config.data.image_shape
+    return {
+        "autoencoder": build_model(config.model, shape, config.seed),
+        "discriminator": build_discriminator(model, shape, config.seed),
+    }
 
 
 def noise(config: AdversarialConfig) -> Mapping[str, tuple[int, ...]]:

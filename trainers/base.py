@@ -19,7 +19,7 @@ from vaegan.processes import nobody_lost
 from vaegan.randomness import normal
 from vaegan.runs import Run
 
-from . import ae, classifier, ema, ganvae, larsen, pixelcnn, vae, vaegan, vqvae
+from . import adversary, ae, classifier, ema, ganvae, larsen, pixelcnn, vae, vaegan, vqvae
 from .claim import claimed
 from .dividing import arithmetic, make_accelerator, share
 from .interrupt import Interrupts
@@ -30,18 +30,19 @@ from .step import Batch, Family, Report, see_labels
 
 FAMILIES: Mapping[str, Family] = {
     "ae": Family(ae.build, ae.step, ae.noise),
-    "vae": Family(vae.build, vae.step, vae.noise, see_labels),
-    "pixelcnn": Family(pixelcnn.build, pixelcnn.step, check=pixelcnn.check, start=pixelcnn.start),
+    "vae": Family(vae.build, vae.step, vae.noise, check=see_labels),
+    "pixelcnn": Family(pixelcnn.build, pixelcnn.step, ready=pixelcnn.ready, check=see_labels, start=pixelcnn.start),
     "vqvae": Family(vqvae.build, vqvae.step, start=vqvae.start, follow=vqvae.follow),
     "vaegan": Family(
-        vaegan.build, vaegan.step, vaegan.noise, vaegan.check, controls=vaegan.controls, follow=vaegan.follow
+        adversary.build, vaegan.step, vaegan.noise, vaegan.ready, see_labels, controls=vaegan.controls,
+        follow=vaegan.follow,
     ),
-    "larsen": Family(larsen.build, larsen.step, larsen.noise, see_labels),
+    "larsen": Family(adversary.build, larsen.step, larsen.noise, check=see_labels),
     "ganvae": Family(
-        ganvae.build, ganvae.step, ganvae.noise, see_labels, controls=ganvae.controls, follow=ganvae.follow
+        adversary.build, ganvae.step, ganvae.noise, check=see_labels, controls=ganvae.controls, follow=ganvae.follow
     ),
     "classifier": Family(classifier.build, classifier.step, check=classifier.check),
-}
+}  # fmt: skip
 
 
 def train(
@@ -77,6 +78,7 @@ def train(
     accelerator = make_accelerator(config.train)
     family = FAMILIES[config.model.family]
     part = share(config.train, accelerator.process_index, accelerator.num_processes)
+    family.ready(config)
     family.check(config, data)
     console = console if console is not None and accelerator.is_main_process else Console(shown=False)
     run = Run(folder)

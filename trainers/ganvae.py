@@ -8,20 +8,9 @@ from vaegan.config.models import GANVAEConfig
 from vaegan.config.schema import Config
 from vaegan.losses.adversarial import generator_loss
 from vaegan.losses.divergence import code_nll
-from vaegan.models import build_model
-from vaegan.models.discriminator import build_discriminator
 
 from . import adversary
 from .step import Backward, Batch, Networks, Report, family_config, frozen
-
-
-def build(config: Config) -> dict[str, nn.Module]:
-    """The autoencoder and the discriminator."""
-    model, shape = family_config(config, GANVAEConfig), config.data.image_shape
-    return {
-        "autoencoder": build_model(model, shape, config.seed),
-        "discriminator": build_discriminator(model, shape, config.seed),
-    }
 
 
 def noise(config: Config) -> Mapping[str, tuple[int, ...]]:

@@ -1,15 +1,15 @@
 """The training step of Larsen et al. 2016, algorithm 1, to the letter; all terms are sums over an image, in nats.
 
 The discriminator maximises L_GAN = log D(x) + log(1 - D(x')) + log(1 - D(G(z_p))), the decoder minimises
-gamma L_llike + L_GAN and the encoder L_prior + L_llike. (The algorithm's line for the decoder subtracts L_GAN, which
-would help the discriminator; section 2.2 has the decoder minimise it.) An auxiliary classifier joins L_GAN as it is:
-the discriminator's loss has -log p(y | .) of the three kinds of images, the decoder's that of the two fakes.
+gamma L_llike + L_GAN and the encoder L_prior + L_llike. (The algorithm's lines, in which the discriminator descends
+L_GAN and the decoder gamma L_llike - L_GAN, call the discriminator's loss so, which is -L_GAN of eq. 8.) An auxiliary
+classifier joins L_GAN as it is: the discriminator's loss has -log p(y | .) of the three kinds of images, the decoder's
+that of the two fakes.
 """
 
 from collections.abc import Mapping
 
 import torch
-from torch import nn
 
 from vaegan.config.models import LarsenConfig
 from vaegan.config.schema import Config
@@ -20,22 +20,12 @@ from vaegan.losses.adversarial import (
     feature_distance,
     predicted_counts,
 )
-from vaegan.models import build_model
 from vaegan.models.autoencoder import repeated
-from vaegan.models.discriminator import build_discriminator
 
-from .adversary import CONFUSION, class_surprise
+from .adversary import class_surprise
+from .figures import CONFUSION
 from .step import Backward, Batch, Networks, Report, family_config, frozen
 from .vae import weighted_divergence
-
-
-def build(config: Config) -> dict[str, nn.Module]:
-    """The autoencoder and the discriminator."""
-    model, shape = family_config(config, LarsenConfig), config.data.image_shape
-    return {
-        "autoencoder": build_model(model, shape, config.seed),
-        "discriminator": build_discriminator(model, shape, config.seed),
-    }
 
 
 def noise(config: Config) -> Mapping[str, tuple[int, ...]]:

@@ -12,7 +12,7 @@ from vaegan.models.vqvae import VQVAE
 from vaegan.processes import together
 from vaegan.runs import load
 
-from .step import Backward, Batch, Networks, Report, see_labels
+from .step import Backward, Batch, Networks, Report
 
 
 def build(config: Config) -> dict[str, nn.Module]:
@@ -20,13 +20,12 @@ def build(config: Config) -> dict[str, nn.Module]:
     return {"prior": build_model(config.model, config.data.image_shape, config.seed)}
 
 
-def check(config: Config, data: Data) -> None:
-    """See that the run of the VQ-VAE is there, whole, and of such images, and the labels that are to be known.
+def ready(config: Config) -> None:
+    """See that the run of the VQ-VAE is there, whole, and of such images.
 
     Raises:
         Mistake: It is not.
     """
-    see_labels(config, data)
     together(lambda: autoencoder_of(config))
 
 

@@ -56,7 +56,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Family:
-    """How one family is trained; its functions are in the module of its name."""
+    """How one family is trained; its functions are in the module of its name, or of what it shares with others."""
 
     build: Callable[[Config], dict[str, nn.Module]]
     """The networks with their initial weights; the first is the `Model`, which is averaged and kept."""
@@ -64,6 +64,8 @@ class Family:
     """Add the gradient of one micro-batch to every network's parameters."""
     noise: Callable[[Config], Mapping[str, tuple[int, ...]]] = lambda config: {}
     """What a step draws for each image: the shape of it, by what it is for."""
+    ready: Callable[[Config], None] = lambda config: None
+    """See that what it needs beside images is there; a Mistake, alike on all processes, where it is not."""
     check: Callable[[Config, Data], None] = lambda config, data: None
     """See that it can learn from these images; a Mistake, alike on all processes, where it cannot."""
     start: Callable[[Config, dict[str, nn.Module], Data], None] = lambda config, networks, data: None

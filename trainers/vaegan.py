@@ -11,33 +11,21 @@ from torch import Tensor, nn
 
 from vaegan.config.models import VAEGANAdversarialConfig, VAEGANConfig
 from vaegan.config.schema import Config
-from vaegan.data import Data
 from vaegan.errors import Mistake
 from vaegan.losses.adversarial import feature_distance, generator_loss
 from vaegan.losses.divergence import code_nll
-from vaegan.models import build_model
 from vaegan.models.autoencoder import repeated
-from vaegan.models.discriminator import build_discriminator
 from vaegan.models.vaegan import VAEGANOutput
 from vaegan.networks import Judgement
 from vaegan.perceptual import distance, kept_network
 from vaegan.processes import together
 
 from . import adversary, vae
-from .step import Backward, Batch, Networks, Report, family_config, frozen, see_labels
+from .step import Backward, Batch, Networks, Report, family_config, frozen
 from .vae import negative_elbo
 
 TINY = 1e-6
 """Keeps a ratio of gradients finite (Esser et al. 2021, eq. 7)."""
-
-
-def build(config: Config) -> dict[str, nn.Module]:
-    """The autoencoder and the discriminator."""
-    model, shape = family_config(config, VAEGANConfig), config.data.image_shape
-    return {
-        "autoencoder": build_model(model, shape, config.seed),
-        "discriminator": build_discriminator(model, shape, config.seed),
-    }
 
 
 def noise(config: Config) -> Mapping[str, tuple[int, ...]]:
@@ -46,9 +34,12 @@ def noise(config: Config) -> Mapping[str, tuple[int, ...]]:
     return {**vae.noise(config), "prior": (model.latent_size,), **adversary.noise(model.adversarial)}
 
 
-def check(config: Config, data: Data) -> None:
-    """See that there are the weights of the perceptual term's network, if there is one, and the labels to be known."""
-    see_labels(config, data)
+def ready(config: Config) -> None:
+    """See that there are the weights of the perceptual term's network, if there is one.
+
+    Raises:
+        Mistake: There are not.
+    """
     model = family_config(config, VAEGANConfig)
     if not model.perceptual:
         return

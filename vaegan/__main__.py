@@ -4,7 +4,6 @@ Heavy packages are imported inside the commands that need them, so that `vaegan 
 """
 
 import os
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from vaegan import __version__, showing
 from vaegan.console import Console, Update
 from vaegan.ending import Commands, one_line
 from vaegan.errors import Interrupted, Mistake
-from vaegan.options import DENSITY, OVERRIDES, PATH, PROCESSES, folder, training
+from vaegan.options import DENSITY, OVERRIDES, PATH, PROCESSES, default_folder, folder, folder_in_sweep, training
 from vaegan.processes import join, leave, nobody_lost, rank, size, together
 from vaegan.showing import loaded
 
@@ -36,7 +35,7 @@ TOGETHER = ("train", "train-features", "evaluate", "compare")
 @click.version_option(__version__)
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Train autoencoder generators (AE, VAE, two-way and three-way VAE-GAN), judge them and compare them."""
+    """Train autoencoder generators (AE, VAE, VQ-VAE, two-way and three-way VAE-GAN), judge and compare them."""
     if rank() != 0 and context.invoked_subcommand not in TOGETHER:
         context.exit()
 
@@ -57,13 +56,14 @@ def train(
     """Train CONFIG: a YAML file, or a shipped recipe such as cifar10/vaegan3."""
     from vaegan.config import load_config
 
-    run = output or _folder_in_sweep() or _default_folder(config)
+    run = output or folder_in_sweep() or default_folder(config)
     resolved, console = load_config(config, overrides), _console()
     if dry_run:
         _show_plan(resolved, processes, console)
         return
     if not (finished := _finished(run, resolved, resume, extend)):
         _meet(processes, [resolved], console)
+        _see_ready(resolved)
         _train(resolved, run, _open(resolved, console), console, resume=resume, extend=extend)
     console.say(f"{run}: {_done(resolved, finished)}; judge it with `vaegan evaluate {run}`")
 
@@ -89,7 +89,7 @@ def train_features(
     from vaegan.evaluate.runner import see_images
 
     name, resolved = load_features_config(data, overrides)
-    run, console = output or Path("runs/features") / _default_folder(name).name, _console()
+    run, console = output or Path("runs/features") / default_folder(name).name, _console()
     if dry_run:
         _show_plan(resolved, processes, console)
         return
@@ -154,7 +154,7 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
 
     for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID"):  # those of one run, and a study's are several
         os.environ.pop(name, None)
-    folder, console = output or _default_folder(study), _console()
+    folder, console = output or default_folder(study), _console()
     if jobs > 1:
         from vaegan.jobs import Jobs
 
@@ -169,6 +169,9 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
         except Interrupted as stop:
             raise Interrupted(f"{folder}: stopped in {into}; the same command goes on", stop.everywhere) from stop
 
+    for row, config in configs.items():
+        if described.variants[row].prior is None:  # which is trained first
+            _see_ready(config)
     command = shlex.join(["vaegan", *sys.argv[1:]])
     comparison = run_study(
         described, configs, folder, train_one, console, command, features,
@@ -253,19 +256,6 @@ def _judge(run: Path, config: "Config", console: Console) -> "Evaluation":
     return evaluate_run(Run(run), model, config.evaluate, data, console, again=True)
 
 
-def _default_folder(name: str) -> Path:
-    """Where a config file or a recipe is recorded if nothing else is said."""
-    own = Path(name).stem if Path(name).is_file() else name.replace("/", "-")
-    return Path("runs") / (own.strip(".") or "run")
-
-
-def _folder_in_sweep() -> Path | None:
-    """Where a run of a W&B sweep is recorded; None: this is none."""
-    sweep, run = (os.environ.get(f"WANDB_{name}_ID", "") for name in ("SWEEP", "RUN"))
-    whole = all(re.fullmatch(r"[\w-]+", name) for name in (sweep, run))
-    return Path("runs") / f"sweep-{sweep}" / run if whole else None
-
-
 def _open(config: "Config", console: Console) -> "Data":
     from vaegan.data import open_data
 
@@ -273,10 +263,22 @@ def _open(config: "Config", console: Console) -> "Data":
         return together(lambda: open_data(config.data, console.note, progress))
 
 
+def _see_ready(config: "Config") -> None:
+    """See that what a training needs beside images is there, before they are read.
+
+    Raises:
+        Mistake: It is not.
+    """
+    from vaegan.trainers.base import FAMILIES
+
+    FAMILIES[config.model.family].ready(config)
+
+
 def _show_plan(config: "Config", processes: int, console: Console) -> None:
     from vaegan.config import dump
     from vaegan.trainers.plan import plan, show
 
+    _see_ready(config)
     planned = plan(config, processes)
     console.say(dump(config))
     show(planned, console)

@@ -1,5 +1,7 @@
 """Options and arguments that commands share, and what is seen to before any work is done."""
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,3 +68,16 @@ def folder(context: click.Context, option: click.Parameter, path: Path | None) -
         if each.exists() and not each.is_dir():
             raise Mistake(f"--output {path}: {each} is a file, not a folder")
     return path
+
+
+def default_folder(name: str) -> Path:
+    """Where a config file or a recipe is recorded if nothing else is said."""
+    own = Path(name).stem if Path(name).is_file() else name.replace("/", "-")
+    return Path("runs") / (own.strip(".") or "run")
+
+
+def folder_in_sweep() -> Path | None:
+    """Where a run of a W&B sweep is recorded; None: this is none."""
+    sweep, run = (os.environ.get(f"WANDB_{name}_ID", "") for name in ("SWEEP", "RUN"))
+    whole = all(re.fullmatch(r"[\w-]+", name) for name in (sweep, run))
+    return Path("runs") / f"sweep-{sweep}" / run if whole else None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from vaegan.config import Config
 from vaegan.config.comparing import Settings, differences, flat
 from vaegan.config.models import VectorConfig
-from vaegan.config.schema import Match
+from vaegan.config.study import Match
 from vaegan.errors import Mistake
 
 SETTINGS: dict[Match, Callable[[Config], Settings]] = {

@@ -14,7 +14,7 @@ import vaegan
 from vaegan.checkpoints import write_text
 from vaegan.config import dump
 from vaegan.config.models import VectorConfig
-from vaegan.config.schema import Match
+from vaegan.config.study import Match
 from vaegan.data import Data
 from vaegan.losses.adversarial import NAMES, PREDICTED
 from vaegan.runs import load

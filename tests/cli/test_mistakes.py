@@ -120,12 +120,32 @@ def test_densities_that_cannot_be(trained, vaegan, refused, work):
     few = "density: gmm:48: 48 training images are too few for 48; name fewer, as in gmm:2, or gaussian"
     assert refused("sample", trained, "--density", "gmm:48") == few
     assert refused("evaluate", trained, "--metrics", "sharpness", "--density", "gmm:48") == few
-    grid = "evaluate.density: vqvae has no code that is one vector; leave it out"
+    grid = (
+        "evaluate.density: vqvae has no code that is one vector; leave it out: a pixelcnn draws the codes of a VQ-VAE"
+    )
     (work / "vq.yaml").write_text((work / "tiny.yaml").read_text().replace(CODES, "model: {family: vqvae, width: 8}"))
     assert grid in refused("train", "vq.yaml", "evaluate.density=gaussian")
     assert vaegan("train", "vq.yaml", "--output", "vqvae")[0] == 0
     assert grid in refused("sample", "vqvae", "--density", "gmm")
     assert grid in refused("evaluate", "vqvae", "--density", "gmm")
+
+
+def test_what_a_training_needs_beside_images_is_seen_to_before_they_are_read(work, trained, refused, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(work / "none"))
+    gone = "data={source: folder, image_size: 8, root: gone, count: null}"
+    perceptual = ("model.family=vaegan", "model.perceptual=1")
+    (work / "prior.yaml").write_text((work / "tiny.yaml").read_text().replace(CODES, "model: {family: pixelcnn}"))
+    (work / "study.yaml").write_text(
+        "{title: T, variants: {vae: {recipe: tiny.yaml}, other: {recipe: tiny.yaml, set: {model: {family: vaegan,"
+        " perceptual: 1}}}}}"
+    )
+    for words in (["--dry-run"], [gone]):
+        assert "vgg16-397923af.pth: there is no such file" in refused("train", "tiny.yaml", *perceptual, *words)
+        said = refused("train", "prior.yaml", f"prior.autoencoder={trained}", *words)
+        assert said == f'prior.autoencoder: {trained}: the run of family "vae"; name that of a vqvae'
+    assert "vgg16-397923af.pth: there is no such file" in refused("compare", "study.yaml", gone, "--output", "study")
+    assert not (work / "study").exists()
+    assert refused("train", "prior.yaml", "prior.autoencoder=3").endswith("prior.autoencoder: got 3; allowed: path")
 
 
 def test_a_density_without_the_training_images(work, vaegan, refused):

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from vaegan.config.schema import Config, StudyConfig, Variant
+from vaegan.config.schema import Config
+from vaegan.config.study import StudyConfig, Variant
 from vaegan.console import Console
 from vaegan.data import Data
 from vaegan.evaluate.comparing.comparison import Comparison

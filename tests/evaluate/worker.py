@@ -24,7 +24,8 @@ from torch import Tensor, distributed
 
 from vaegan.config import load_config
 from vaegan.config.models import AEConfig, VAEConfig, VAEGANConfig
-from vaegan.config.schema import EvaluateConfig, StudyConfig, Variant
+from vaegan.config.schema import EvaluateConfig
+from vaegan.config.study import StudyConfig, Variant
 from vaegan.console import Console, Update, silent
 from vaegan.data import Images
 from vaegan.errors import Failure, Mistake

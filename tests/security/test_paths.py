@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from vaegan.checkpoints import digest, load_latest
-from vaegan.config.schema import StudyConfig
+from vaegan.config.study import StudyConfig
 from vaegan.trainers.tracking import Tracker
 
 from ..standins import write_celeba

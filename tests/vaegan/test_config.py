@@ -13,7 +13,7 @@ from vaegan.config import Config, dump, load_config, load_study, recipes
 from vaegan.config.comparing import differences, training_settings
 from vaegan.config.describe import keys, node, schema_text
 from vaegan.config.reading import check, parse_overrides, read_tree
-from vaegan.config.schema import StudyConfig
+from vaegan.config.study import StudyConfig
 from vaegan.errors import Mistake
 from vaegan.trainers.plan import plan
 

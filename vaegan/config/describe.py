@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from .schema import Config, StudyConfig
+from .schema import Config
+from .study import StudyConfig
 
 Node = dict[str, Any]
 """A part of a JSON schema without references; a choice between families has them under ``families``."""
@@ -132,6 +133,8 @@ def _resolved(part: Any, definitions: Node) -> Any:
         case {"oneOf": choices, "discriminator": {"mapping": mapping}}:  # which is in alphabetical order
             tags = {reference: tag for tag, reference in mapping.items()}
             return {"families": {tags[choice["$ref"]]: _resolved(choice, definitions) for choice in choices}}
+        case {"anyOf": [{"$ref": str(reference)}, {"type": "null"}], **others}:  # a section that may be left out
+            return {**_resolved(definitions[reference.rpartition("/")[2]], definitions), **others}
         case dict():
             return {key: _resolved(value, definitions) for key, value in part.items() if key != "$defs"}
         case list():

@@ -9,7 +9,8 @@ from vaegan.wording import word
 from .explaining import nearest
 from .models import AutoencoderConfig, ClassifierConfig, VQVAEConfig
 from .reading import check, find, load_config, merge, parse_overrides, read_tree, recipes, with_autoencoder
-from .schema import FOLDER, Config, StudyConfig
+from .schema import Config
+from .study import FOLDER, StudyConfig
 
 FEATURES = "/features"
 """What the recipe of a set's classifier is called after the set."""

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from vaegan.config import StudyConfig
-from vaegan.config.schema import Config, Match
+from vaegan.config.schema import Config
+from vaegan.config.study import Match
 from vaegan.console import Console
 from vaegan.data import Data
 from vaegan.errors import Mistake
