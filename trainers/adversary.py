@@ -78,7 +78,8 @@ def judged(
 ) -> tuple[Tensor, Judgement, Report]:
     """What the discriminator minimises: the game, LeCam's penalty, and lazily R1 at real images and R2 at fakes.
 
-    An auxiliary head adds its surprise at the class of real images, and at that of fakes in the mean of their kinds.
+    The penalties are of `realness`; that is r of a relativistic game of three, whose p has none. An auxiliary head adds
+    its surprise at the class of real images, and at that of fakes in the mean of their kinds.
 
     Args:
         config: The game.

@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import vaegan
 from vaegan.checkpoints import write_text
-from vaegan.config import dump
-from vaegan.config.models import VectorConfig
+from vaegan.config import Config, dump
+from vaegan.config.models import GANVAEConfig, VAEGANConfig, VectorConfig
 from vaegan.config.study import Match
 from vaegan.data import Data
 from vaegan.losses.adversarial import NAMES, PREDICTED
@@ -133,6 +133,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         untouched=REAL,
         defects=DEFECTS,
         confusions=confusions(comparison),
+        relativistic=[name for name, each in comparison.configs.items() if _is_relativistic(each)],
         spectra=spectra(comparison),
         training=training_plots(comparison, notify),
         tradeoffs=tradeoff_plots(comparison),
@@ -231,6 +232,10 @@ def _by_pair(comparison: Comparison) -> dict[Pair, list[Finding]]:
     for finding in comparison.findings:
         found[finding.variant, finding.reference].append(finding)
     return found
+
+
+def _is_relativistic(config: Config) -> bool:
+    return isinstance(config.model, VAEGANConfig | GANVAEConfig) and config.model.adversarial.loss == "relativistic"
 
 
 def _latent_size(comparison: Comparison) -> int | None:

@@ -132,6 +132,7 @@ def class_logits(scores: Tensor) -> Tensor:
 
     Returns:
         (D, 0) of real, fake; or of real, reconstructed, generated (r, -r + p, -r - p), or the three as they are.
+        A relativistic game learns differences of D, or r, between images alone, and where their zero lies is luck.
     """
     if scores.shape[1] == 1:
         return torch.cat([scores, torch.zeros_like(scores)], 1)
