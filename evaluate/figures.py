@@ -83,7 +83,7 @@ _MEMORY = (
     "GPU: the most allocated on it. CPU: the resident memory of the process when a line was logged, with what it held"
     " before."
 )
-_PARAMETERS = "Trained numbers, those of a discriminator included."
+_PARAMETERS = "Those of a discriminator, or of the VQ-VAE under a prior, included."
 
 
 def _four(value: float) -> str:

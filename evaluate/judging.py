@@ -25,9 +25,9 @@ from vaegan.models.density import Density
 from vaegan.models.discriminator import build_discriminator
 from vaegan.models.model import sizes
 from vaegan.processes import by_the_first, from_the_first, together
-from vaegan.runs import WEIGHTS, Run, load, load_discriminator
+from vaegan.runs import WEIGHTS, Run, class_names, load, load_discriminator
 from vaegan.weights import FILES
-from vaegan.wording import reason
+from vaegan.wording import one_line, reason
 
 from . import accuracy
 from .comparing.comparison import Judged
@@ -124,8 +124,10 @@ def evaluate_run(
         again: Whether it is made anew whatever lies there; it then has to have a figure, since it replaces others.
 
     Raises:
-        Mistake: It has none; what lies there is kept.
+        Mistake: It has none; what lies there is kept. Or as `see_classes`.
     """
+    if isinstance(model, Autoencoder):
+        see_classes(run, model, data)
     title = f"Evaluating {run.path.parent.name}/{run.path.name}"
 
     def make() -> Evaluation:
@@ -183,6 +185,22 @@ def _evaluate(
             model, getattr(data, config.split), config, split=config.split, seed=seed, training=data.train,
             discriminator=discriminator, fingerprint=data.fingerprint, progress=progress, notify=console.note_once,
         )  # fmt: skip
+
+
+def see_classes(run: Run, model: Autoencoder, data: Data) -> None:
+    """See that a conditional model is judged by images of the classes that it knows; all processes do this together.
+
+    Raises:
+        Mistake: They are others, or in another order.
+    """
+    known = from_the_first(lambda: class_names(run.path)) if model.classes is not None else ()
+    if known and known != data.classes:
+        listed = [one_line(", ".join(names)) for names in (known, data.classes)]
+        raise Mistake(
+            f"{run.path}: knows the classes {listed[0]}, and the images of data.source are {listed[1]};"
+            " judge it by those that it was trained on",
+            everywhere=True,
+        )
 
 
 def known_or_made(

@@ -10,7 +10,7 @@ from vaegan.models import build_model
 from vaegan.models.pixelcnn import PixelCNN
 from vaegan.models.vqvae import VQVAE
 from vaegan.processes import together
-from vaegan.runs import load
+from vaegan.runs import Run, load
 
 from .step import Backward, Batch, Networks, Report
 
@@ -48,7 +48,7 @@ def autoencoder_of(config: Config) -> VQVAE:
     """The VQ-VAE that `prior.autoencoder` names.
 
     Raises:
-        Mistake: It is not there, or another family, or of other images.
+        Mistake: It is not there, of another family, of other images, or has held out others of the same set.
     """
     assert config.prior is not None
     try:
@@ -58,8 +58,16 @@ def autoencoder_of(config: Config) -> VQVAE:
     if not isinstance(model, VQVAE):
         raise Mistake(f"prior.autoencoder: {config.prior.autoencoder}: the run of a {type(model).__name__}, no VQVAE")
     if model.image_shape != config.data.image_shape:
-        own, other = ("x".join(map(str, shape)) for shape in (model.image_shape, config.data.image_shape))
-        raise Mistake(f"prior.autoencoder: {config.prior.autoencoder}: is for images of {own}, not {other}")
+        sizes = ["x".join(map(str, shape)) for shape in (model.image_shape, config.data.image_shape)]
+        raise Mistake(f"prior.autoencoder: {config.prior.autoencoder}: is for images of {sizes[0]}, not {sizes[1]}")
+    own, other = config.data, Run(config.prior.autoencoder).config.data
+    if (own.source, own.root, own.count) == (other.source, other.root, other.count):
+        for key in ("validation", "test"):
+            if (here := getattr(own, key)) != (there := getattr(other, key)):
+                raise Mistake(
+                    f"prior.autoencoder: {config.prior.autoencoder}: was trained with data.{key}={there:g}, not"
+                    f" {here:g}, and may have seen what is held out here; give both the same"
+                )
     if model.config != getattr(config.model, "autoencoder", None):
         raise Mistake(f"prior.autoencoder: {config.prior.autoencoder}: another VQ-VAE than model.autoencoder says")
     return model

@@ -163,7 +163,8 @@ class Comparison:
         own, other = (self.spreads(each).get("seconds") for each in (name, reference))
         if own is None or other is None or own.seeds.keys() != other.seeds.keys():
             return "a training time that nobody knows"
-        return f"{own.mean / other.mean:.1f} times the training time of {reference}"
+        more = "" if self.configs[name].prior is None else ", beside that of its VQ-VAE"
+        return f"{own.mean / other.mean:.1f} times the training time of {reference}{more}"
 
     def condition(self) -> str:
         """How far the verdicts reach."""

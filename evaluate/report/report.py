@@ -113,6 +113,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         names=comparison.names,
         matched=[MATCHED[part] for part in comparison.study.matched] + ["images in the same order"],
         latent_size=_latent_size(comparison),
+        grids=[name for name, each in comparison.configs.items() if not isinstance(each.model, VectorConfig)],
         config=comparison.first.config,
         evaluated=comparison.first.evaluation.protocol["reconstructions"],
         findings=_by_pair(comparison),

@@ -148,6 +148,21 @@ def test_what_a_training_needs_beside_images_is_seen_to_before_they_are_read(wor
     assert refused("train", "prior.yaml", "prior.autoencoder=3").endswith("prior.autoencoder: got 3; allowed: path")
 
 
+def test_who_knows_classes_is_judged_by_the_same_in_the_same_order(work, vaegan, refused):
+    for name in ("bird", "cat"):
+        (work / "images" / name).mkdir(parents=True)
+        for number in range(12):
+            Image.effect_noise((8, 8), 40 + 90 * (name == "cat")).convert("RGB").save(
+                work / f"images/{name}/{number}.png"
+            )
+    folder = "data={source: folder, image_size: 8, root: images, count: null, validation: 0.25, test: 0.25}"
+    assert vaegan("train", "tiny.yaml", folder, "model.labels=2", "--output", "run")[0] == 0
+    assert vaegan("evaluate", "run", "--metrics", "psnr")[0] == 0
+    (work / "images/cat").rename(work / "images/ant")
+    said = refused("evaluate", "run", "--metrics", "psnr")
+    assert said.startswith("run: knows the classes bird, cat, and the images of data.source are ant, bird; judge it by")
+
+
 def test_a_density_without_the_training_images(work, vaegan, refused):
     (work / "images").mkdir()
     for number in range(20):

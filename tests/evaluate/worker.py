@@ -30,7 +30,7 @@ from vaegan.console import Console, Update, silent
 from vaegan.data import Images
 from vaegan.errors import Failure, Mistake
 from vaegan.evaluate import judging, runner, study
-from vaegan.evaluate.metrics import perceptual
+from vaegan.evaluate.metrics import making, perceptual
 from vaegan.fitting import fitted
 from vaegan.models import Autoencoder, build_model
 from vaegan.processes import from_the_first, gathered, joined, place, rank, size
@@ -117,7 +117,7 @@ def of_densities() -> dict[str, dict]:
 
 def of_sets() -> dict[str, dict]:
     """What is measured of sets of 29 images: from sums alone, and from every image's features."""
-    with patch.object(runner, "make_extractor", lambda *_: Pixels()):
+    with patch.object(making, "make_extractor", lambda *_: Pixels()):
         return {
             " ".join(metrics): evaluated(built("vae", "float64"), 29, metrics=metrics)
             for metrics in (("frechet",), ("frechet", "kid", "prdc"))

@@ -18,9 +18,11 @@ HANDLING = {
     "train": {
         "micro_batch_size", "keep_checkpoints", "checkpoint_every", "sample_every", "nan", "disk_full", "grace_seconds",
     },
+    "prior": {"autoencoder"},
 }  # fmt: skip
 """How images are kept, work is divided and steps are saved, which changes nothing that is trained but the rounding of
-sums; and what happens after a fault. Whether they are the same images, their fingerprint says."""
+sums; what happens after a fault; and where things lie. Whether they are the same images, their fingerprint says, and
+whether it is the same VQ-VAE, `model.autoencoder`."""
 
 
 def training_settings(config: Config) -> Settings:

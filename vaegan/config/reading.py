@@ -208,7 +208,10 @@ def with_autoencoder(tree: Tree) -> Tree:
         return tree
     file = Path(given).expanduser() / "config.yaml"
     if not file.is_file():
-        raise Mistake(f"prior.autoencoder: {word(given)}: not a run folder (it has no config.yaml)")
+        raise Mistake(
+            f"prior.autoencoder: {word(given)}: not a run folder (it has no config.yaml);"
+            " name that of the finished VQ-VAE"
+        )
     own = read_tree(file).get("model")
     family = own.get("family") if isinstance(own, Mapping) else None
     if family != "vqvae":

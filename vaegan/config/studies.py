@@ -63,6 +63,8 @@ def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyCo
             raise Mistake(f"{name}: variants.{row}.recipe: {mistake}") from None
         layers, where = merge(merge(read_tree(recipe), variant.set), study.shared), f"variants.{row} ({variant.recipe})"
         if variant.prior is not None:
+            if (family := layers["model"].get("family")) != "pixelcnn":
+                raise Mistake(f"{name}: {where}: prior: only family pixelcnn takes it, not {family}; leave it out")
             layers = merge(layers, _over(variant.prior, configs, f"{name}: {where}"))
         layers = with_autoencoder(merge(layers, {"seed": study.seeds[0]}))
         configs[row] = check(Config, layers, f"{name}: {where}")

@@ -138,7 +138,7 @@ def test_the_images_are_the_models_own(study: Comparison, page: str) -> None:
     assert sum(alt.startswith("fine detail: ") for alt in images) == COLUMNS * (1 + len(NAMES))
     samples = [alt for alt in images if alt.startswith("sample ")]
     assert len(samples) == 2 * SAMPLES
-    assert "an autoencoder has no prior to draw from." in page
+    assert "it has no prior to draw from." in page
 
 
 def pixels(uri: str) -> np.ndarray:
