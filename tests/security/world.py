@@ -35,6 +35,15 @@ NET = {
     "track": {"wandb": "disabled"},
 }
 
+PRIOR = {
+    "vqvae": {"model": {"family": "vqvae", "width": 8, "codes": 4, "code_size": 2}},
+    "pixelcnn": {
+        "model": {"family": "pixelcnn", "width": 8, "depth": 1, "labels": 2},
+        "prior": {"autoencoder": "runs/vqvae"},
+    },
+}
+"""A run over another."""
+
 COMMANDS: list[tuple[list[str], list[str]]] = [
     (["train-features", "net.yaml"], []),
     (["train", "folder.yaml", "--dry-run"], []),
@@ -49,6 +58,9 @@ COMMANDS: list[tuple[list[str], list[str]]] = [
     (["compare", "study.yaml"], []),
     (["compare", "study.yaml"], []),
     *((["train", f"{name}.yaml", "train.steps=1"], []) for name in SETS if name != "folder"),
+    (["train", "vqvae.yaml"], []),
+    (["train", "pixelcnn.yaml"], []),
+    (["sample", "runs/pixelcnn", "--label", "a"], []),
 ]
 """What is run, one after another, and the folders that are lost before it."""
 
@@ -86,7 +98,9 @@ def build(folder: Path) -> World:
     for source, root in SETS.items():
         config = {**RUN, "data": {"source": source, "root": str(work / root), "image_size": 8}}
         (work / f"{source}.yaml").write_text(yaml.safe_dump(config))
-    net = {**NET, "data": {"source": "folder", "root": str(work / "images"), "image_size": 8}}
+    for name, others in PRIOR.items():
+        (work / f"{name}.yaml").write_text(yaml.safe_dump({**RUN, "data": images_of(work), **others}))
+    net = {**NET, "data": images_of(work)}
     (work / "net.yaml").write_text(yaml.safe_dump(net))
     variants = {name: {"recipe": "folder.yaml", "set": {"model": {"beta": int(name[1])}}} for name in ("v1", "v2")}
     study = {"title": "T", "variants": variants, "shared": {"evaluate": {"metrics": ["psnr"]}}}
@@ -97,6 +111,11 @@ def build(folder: Path) -> World:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return World(work, copies, json.loads(done.stdout))
+
+
+def images_of(work: Path) -> dict[str, object]:
+    """The `data` section of runs of the folder of images."""
+    return {"source": "folder", "root": str(work / "images"), "image_size": 8}
 
 
 def mend(file: Path) -> None:
