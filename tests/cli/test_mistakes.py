@@ -141,8 +141,8 @@ def test_what_a_training_needs_beside_images_is_seen_to_before_they_are_read(wor
     )
     for words in (["--dry-run"], [gone]):
         assert "vgg16-397923af.pth: there is no such file" in refused("train", "tiny.yaml", *perceptual, *words)
-        said = refused("train", "prior.yaml", f"prior.autoencoder={trained}", *words)
-        assert said == f'prior.autoencoder: {trained}: the run of family "vae"; name that of a vqvae'
+        said = refused("train", "prior.yaml", "prior.autoencoder=runs/tiny", *words)
+        assert said == 'prior.autoencoder: runs/tiny: the run of family "vae"; name that of a vqvae'
     assert "vgg16-397923af.pth: there is no such file" in refused("compare", "study.yaml", gone, "--output", "study")
     assert not (work / "study").exists()
     assert refused("train", "prior.yaml", "prior.autoencoder=3").endswith("prior.autoencoder: got 3; allowed: path")
