@@ -72,8 +72,13 @@ def same(run: Run, undisturbed: Run) -> None:
 
 def reached(run: Run) -> int:
     """The step of the last line that is logged."""
-    lines = run.history_file.read_text().splitlines() if run.history_file.exists() else []
-    return json.loads(lines[-1])["step"] if lines else 0
+    *whole, _ = run.history_file.read_text().split("\n") if run.history_file.exists() else [""]
+    return json.loads(whole[-1])["step"] if whole else 0
+
+
+def notes_of(err: str) -> list[str]:
+    """What was said beside the progress that is shown where a training takes long."""
+    return [line for line in err.splitlines() if not line.startswith("Training run: ")]
 
 
 def test_a_full_disk_stops_the_training_and_nothing_is_lost(disk: Path, undisturbed: Run) -> None:
@@ -84,14 +89,14 @@ def test_a_full_disk_stops_the_training_and_nothing_is_lost(disk: Path, undistur
     fill(disk)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, "")
-    assert len(err.splitlines()) == 1 and err.startswith("vaegan: step ")
-    assert "could not be written: " in err and "No space left on device" in err
+    [said] = notes_of(err)
+    assert said.startswith("vaegan: step ") and "could not be written: " in said and "No space left on device" in said
     kept = last(run.path).step
-    assert err.endswith(f"; the checkpoint of step {kept} is kept; make room, then go on with --resume\n")
+    assert said.endswith(f"; the checkpoint of step {kept} is kept; make room, then go on with --resume")
 
     (disk / "ballast").unlink()
     out, err = start(disk, "--resume").communicate(timeout=120)
-    assert (out, err) == ("run: trained 400 steps; judge it with `vaegan evaluate run`\n", "")
+    assert (out, notes_of(err)) == ("run: trained 400 steps; judge it with `vaegan evaluate run`\n", [])
     same(run, undisturbed)
 
 
@@ -108,8 +113,8 @@ def test_a_full_disk_is_waited_out_where_the_config_says_so(disk: Path, undistur
     (disk / "ballast").unlink()
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (0, "run: trained 400 steps; judge it with `vaegan evaluate run`\n"), err
-    for note in [*notes, *err.splitlines(keepends=True)]:
-        assert note.startswith("step ") and note.endswith("; the training goes on without it\n")
+    for note in notes_of("".join([*notes, err])):
+        assert note.startswith("step ") and note.endswith("; the training goes on without it")
     same(run, undisturbed)
 
 
@@ -146,8 +151,7 @@ def test_a_quota_is_waited_out_where_the_config_says_so(tmp_path: Path, undistur
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**30, 2**30))
     assert note.startswith("step 50: a checkpoint could not be written: ")
     assert note.endswith("; the training goes on without it\n")
-    later = process.communicate(timeout=120)[1].splitlines()
-    assert [line for line in later if not line.startswith("Training run: ")] == []  # a slow one tells how far it is
+    assert notes_of(process.communicate(timeout=120)[1]) == []
     same(Run(tmp_path / "run"), undisturbed)
 
 
