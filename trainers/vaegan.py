@@ -41,7 +41,7 @@ def ready(config: Config) -> None:
         Mistake: There are not.
     """
     model = family_config(config, VAEGANConfig)
-    if not model.perceptual:
+    if not model.perceptual or model.perceptual_network == "random":
         return
     try:
         together(lambda: kept_network(model.perceptual_network, torch.device("cpu")))

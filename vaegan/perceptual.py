@@ -37,8 +37,9 @@ def trained_network(backbone: Backbone) -> nn.Module:
     Raises:
         Mistake: The file of weights is not there, or another one.
     """
-    file, network = FILES[backbone], _network(backbone, lpips=True)
-    layers, trained = network.get_submodule("net"), file.read()
+    file = FILES[backbone]
+    trained, network = file.read(), _network(backbone, lpips=True)
+    layers = network.get_submodule("net")
     try:
         layers.load_state_dict({key: trained[f"features.{key.split('.', 1)[1]}"] for key in layers.state_dict()})
     except Exception:  # what is no file of weights raises nearly anything

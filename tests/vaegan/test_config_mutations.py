@@ -157,4 +157,7 @@ def test_the_largest_networks_are_planned_without_their_weights(tmp_path, monkey
         words = ["model.latent_size=65536", "data.image_size=256", "train.batch_size=1000000000", *parts, *networks]
         code, out, err = vaegan("train", "whole.yaml", *words, "--dry-run")
         assert (code, err) == (0, "") and int(re.search(r"all +([\d,]+)", out)[1].replace(",", "")) > 10**9
+    for codebook in ("ema", "gradient"):
+        words = ["model.codes=65536", "model.code_size=4096", f"model.codebook={codebook}"]
+        assert vaegan("train", "digits/vqvae", *words, "--dry-run")[0] == 0
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18
