@@ -281,5 +281,5 @@ def count_parameters(model: Autoencoder, config: Config) -> dict[str, int]:
     if isinstance(config.model, AdversaryConfig):
         with torch.device("meta"):
             discriminator = build_discriminator(config.model, model.image_shape, config.seed)
-        found["discriminator"] = sum(each.numel() for each in discriminator.parameters())
+        found["discriminator"] = sum(sizes(discriminator).values())
     return found

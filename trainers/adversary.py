@@ -102,9 +102,10 @@ def judged(
         auxiliary = (at_real + torch.stack(at_fakes).mean(0)).mean()
         loss = loss + auxiliary
         scalars["loss/auxiliary"] = auxiliary.detach()
-    real, *fake = realness(judgement.scores).split(count)
+    every = realness(judgement.scores)
+    real, *fake = every.split(count)
     if due:
-        at_real, *at_fakes = gradient_penalty(realness(judgement.scores), images).split(count)
+        at_real, *at_fakes = gradient_penalty(every, images).split(count)
         for name, weight, penalty in (("r1", config.r1, at_real), ("r2", config.r2, torch.stack(at_fakes))):
             if weight:
                 loss = loss + weight * config.penalty_every * penalty.mean()

@@ -6,7 +6,7 @@ import torch
 
 from vaegan.config.schema import Config
 from vaegan.console import Console
-from vaegan.models.model import Model, sizes
+from vaegan.models.model import sizes
 
 from .base import FAMILIES
 from .dividing import share
@@ -40,11 +40,10 @@ def plan(config: Config, processes: int = 1) -> Plan:
     with torch.device("meta"):
         networks = FAMILIES[config.model.family].build(config)
     model, *others = networks
-    network = networks[model]
-    assert isinstance(network, Model)
-    parameters = sizes(network) | {name: sum(each.numel() for each in networks[name].parameters()) for name in others}
+    own = sizes(networks[model])
+    parameters = own | {name: sum(sizes(networks[name]).values()) for name in others}
     size = torch.empty((), dtype=getattr(torch, config.train.dtype)).element_size()
-    held = sum(parameters.values()) + sum(sizes(network).values())
+    held = sum(parameters.values()) + sum(own.values())
     trained = sum(each.numel() for network in networks.values() for each in network.parameters() if each.requires_grad)
     kept = {"adam": 2, "rmsprop": 1}[config.train.optimizer]
     return Plan(parameters, size * held, kept * size * trained, part.stop - part.start)

@@ -46,9 +46,9 @@ def autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:
     return torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None)
 
 
-def sizes(model: Model) -> dict[str, int]:
-    """Parameters of each part of a model, and of each that it holds itself (a codebook, a scale)."""
+def sizes(network: nn.Module) -> dict[str, int]:
+    """How many parameters each part of a network has, and what it holds itself (a codebook, a scale)."""
     found: Counter[str] = Counter()
-    for name, parameter in model.named_parameters():
+    for name, parameter in network.named_parameters():
         found[name.partition(".")[0]] += parameter.numel()
     return dict(found)
