@@ -24,12 +24,16 @@ def version() -> str:
 # and runs without an install; nothing is packed through them.
 PACKAGE_DIR = {
     "vaegan": "vaegan",
+    "vaegan.cli": "vaegan/cli",
     "vaegan.config": "vaegan/config",
     "vaegan.data": "vaegan/data",
     "vaegan.losses": "vaegan/losses",
     "vaegan.models": "vaegan/models",
     "vaegan.networks": "vaegan/networks",
+    "vaegan.storage": "vaegan/storage",
     "vaegan.trainers": "trainers",
+    "vaegan.trainers.log": "trainers/log",
+    "vaegan.trainers.steps": "trainers/steps",
     "vaegan.evaluate": "evaluate",
     "vaegan.evaluate.comparing": "evaluate/comparing",
     "vaegan.evaluate.metrics": "evaluate/metrics",
@@ -48,6 +52,7 @@ REQUIRES = [
     "click>=8.1",
     "jinja2>=3.1",
     "lpips>=0.1.4",
+    "matplotlib>=3.8",
     "numpy>=1.26",
     "pillow>=10.1",
     "psutil>=5.9",
@@ -103,7 +108,7 @@ setup(
     include_package_data=False,
     install_requires=REQUIRES,
     extras_require={"celeba": CELEBA, "fid": FID, "test": TEST, "dev": TEST + DEV},
-    entry_points={"console_scripts": ["vaegan = vaegan.__main__:main"]},
+    entry_points={"console_scripts": ["vaegan = vaegan.cli.main:main"]},
     classifiers=[
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",

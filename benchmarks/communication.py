@@ -15,11 +15,11 @@ from torch import Tensor, distributed
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.parallel import DistributedDataParallel
 
+from vaegan.cli.console import Console
 from vaegan.config import Config, load_config
-from vaegan.console import Console
 from vaegan.data import open_data
-from vaegan.processes import by_the_first, join, size
-from vaegan.trainers import base, train
+from vaegan.distributed import get_world_size, init_process_group, run_on_main
+from vaegan.trainers import loop, train
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Traffic:
 def counted(config: Config, folder: Path) -> Traffic:
     """Train a config in this launch, and listen."""
     traffic = Traffic()
-    build_state, all_reduce, families = base.build_state, distributed.all_reduce, base.FAMILIES
+    build_state, all_reduce, families = loop.build_state, distributed.all_reduce, loop.STEPS
 
     def listening(*arguments: Any) -> Any:
         state = build_state(*arguments)
@@ -71,12 +71,12 @@ def counted(config: Config, folder: Path) -> Traffic:
         return family.step(*arguments)
 
     family = families[config.model.family]
-    base.build_state, distributed.all_reduce = listening, reduced
-    base.FAMILIES = {config.model.family: replace(family, step=step)}
+    loop.build_state, distributed.all_reduce = listening, reduced
+    loop.STEPS = {config.model.family: replace(family, step=step)}
     try:
         train(config, folder, open_data(config.data))
     finally:
-        base.build_state, distributed.all_reduce, base.FAMILIES = build_state, all_reduce, families
+        loop.build_state, distributed.all_reduce, loop.STEPS = build_state, all_reduce, families
     return traffic
 
 
@@ -107,13 +107,13 @@ def main() -> None:
     parser.add_argument("--micro-batches", type=int, default=1)
     asked = parser.parse_intermixed_args()
     config = load_config(asked.recipe, [*asked.overrides, f"train.steps={asked.steps}", "track.wandb=disabled"])
-    micro = config.train.batch_size // size() // asked.micro_batches
+    micro = config.train.batch_size // get_world_size() // asked.micro_batches
     config = config.model_copy(update={"train": config.train.model_copy(update={"micro_batch_size": micro})})
-    join()
+    init_process_group()
     with tempfile.TemporaryDirectory() as folder:
         traffic = counted(config, Path(folder) / "run")
     header, rows = table(traffic, asked.steps)
-    by_the_first(lambda: Console().table(header, rows))
+    run_on_main(lambda: Console().table(header, rows))
 
 
 if __name__ == "__main__":

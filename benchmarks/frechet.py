@@ -19,10 +19,10 @@ from torch import Tensor
 from torch_fidelity.metric_fid import fid_statistics_to_metric
 from torchmetrics.image.fid import _compute_fid
 
-from vaegan.console import Console
-from vaegan.evaluate.metrics.frechet import frechet, gaussian, moments
-from vaegan.evaluate.metrics.sums import Sums
-from vaegan.randomness import normal
+from vaegan.cli.console import Console
+from vaegan.evaluate.metrics.accumulate import Sums
+from vaegan.evaluate.metrics.frechet import compute_moments, fit_gaussian, frechet
+from vaegan.randomness import draw_normal
 
 Moments = tuple[Tensor, Tensor]
 """Mean (d,) and covariance (d, d) in float64."""
@@ -31,8 +31,8 @@ Moments = tuple[Tensor, Tensor]
 def features(count: int, size: int, name: str) -> Tensor:
     """Correlated features whose variances fall over four orders of magnitude, about as Inception's do."""
     scale = torch.logspace(0, -2, size)
-    mixing = normal((size, size), 0, "mixing") / size**0.5
-    return (normal((count, size), 0, name) * scale) @ mixing + 0.1 * normal((size,), 0, "shift", name)
+    mixing = draw_normal((size, size), 0, "mixing") / size**0.5
+    return (draw_normal((count, size), 0, name) * scale) @ mixing + 0.1 * draw_normal((size,), 0, "shift", name)
 
 
 def mean_and_covariance(sums: Sums) -> Moments:
@@ -44,7 +44,7 @@ def mean_and_covariance(sums: Sums) -> Moments:
 
 def ours(one: Sums, other: Sums) -> float:
     """From sums to distance, factors included."""
-    return frechet(gaussian(one), gaussian(other))
+    return frechet(fit_gaussian(one), fit_gaussian(other))
 
 
 def by_eigenvalues(one: Sums, other: Sums) -> float:
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5000, help="features in each set")
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
-    one, other = (moments(features(asked.count, asked.size, name)) for name in ("one", "other"))
+    one, other = (compute_moments(features(asked.count, asked.size, name)) for name in ("one", "other"))
     trace = mean_and_covariance(one)[1].trace().item()
     seconds: dict[str, list[float]] = {name: [] for name in WAYS}
     found, same = {}, {}

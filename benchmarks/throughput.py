@@ -21,16 +21,17 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 
+from vaegan.cli.console import Console
 from vaegan.config import Config, load_config
 from vaegan.config.models import VAEGANConfig
-from vaegan.console import Console, Update
-from vaegan.data import Data, batches, open_data
+from vaegan.data import Data, iterate_batches, open_data
 from vaegan.images import to_float
-from vaegan.randomness import normal
+from vaegan.progress import ProgressCallback
+from vaegan.randomness import draw_normal
 from vaegan.trainers import ema, train
-from vaegan.trainers.base import FAMILIES, gradient_norms
+from vaegan.trainers.loop import STEPS, clip_gradients
 from vaegan.trainers.state import build_state
-from vaegan.trainers.step import Batch
+from vaegan.trainers.steps.base import Batch
 
 WARM_UP = 10
 """Steps before the clock starts."""
@@ -47,7 +48,7 @@ class Clock(Console):
         """Say nothing."""
 
     @contextmanager
-    def progress(self, what: str, unit: str, per_step: int = 1) -> Iterator[Update]:
+    def progress(self, what: str, unit: str, per_step: int = 1) -> Iterator[ProgressCallback]:
         """Take the time instead of showing it."""
         yield lambda done, total: self.times.append(time.perf_counter())
 
@@ -62,7 +63,7 @@ def ours(config: Config, data: Data) -> float:
 
 def bare(config: Config, data: Data, device: torch.device) -> float:
     """Seconds of as many steps of the bare loop."""
-    family = FAMILIES[config.model.family]
+    family = STEPS[config.model.family]
     networks = {
         name: network.to(device, memory_format=torch.channels_last) for name, network in family.build(config).items()
     }
@@ -112,20 +113,20 @@ def bare(config: Config, data: Data, device: torch.device) -> float:
 
 def parts(config: Config, data: Data, accelerator: Accelerator) -> dict[str, float]:
     """Milliseconds of what our loop does besides, each alone."""
-    family = FAMILIES[config.model.family]
+    family = STEPS[config.model.family]
     state = build_state(config, family, accelerator)
     size, device = config.train.batch_size, accelerator.device
-    stream = batches(data.train, config.data, 0, size, slice(0, size), None, device, 0, 10_000)
+    stream = iterate_batches(data.train, config.data, 0, size, slice(0, size), None, device, 0, 10_000)
     for network in state.networks.values():
         for parameter in network.parameters():
             parameter.grad = torch.zeros_like(parameter)
 
     def noise() -> dict[str, torch.Tensor]:
         shapes = family.noise(config).items()
-        return {purpose: normal((size, *shape), 0, purpose, 0).to(device) for purpose, shape in shapes}
+        return {purpose: draw_normal((size, *shape), 0, purpose, 0).to(device) for purpose, shape in shapes}
 
     def average() -> None:
-        ema.update(state.average, state.model, 0.999, 0)
+        ema.update_ema(state.average, state.model, 0.999, 0)
 
     images, labels = next(stream)[0]
     batch = Batch(to_float(images), labels, noise(), 0, None)
@@ -133,7 +134,7 @@ def parts(config: Config, data: Data, accelerator: Accelerator) -> dict[str, flo
     work: dict[str, Callable[[], object]] = {
         "next batch in its order": lambda: next(stream),
         "stateless noise": noise,
-        "gradient norms and the NaN check": lambda: gradient_norms(config.train, state),
+        "gradient norms and the NaN check": lambda: clip_gradients(config.train, state),
         "averaged weights": average,
         "sums for the log": lambda: state.meter.add(report, 1.0),
     }

@@ -4,28 +4,30 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from vaegan.checkpoints import load_latest, write_text
+from vaegan.cli.console import Console
 from vaegan.config import Config, StudyConfig
-from vaegan.config.comparing import differences, training_settings
+from vaegan.config.differences import describe_differences, get_training_settings
 from vaegan.config.schema import PriorConfig
-from vaegan.console import Console
 from vaegan.data import Data, open_data
-from vaegan.errors import Mistake
-from vaegan.processes import by_the_first, from_the_first, join, together
-from vaegan.runs import Run, load_features
+from vaegan.distributed import broadcast_from_main, init_process_group, run_on_all_ranks, run_on_main
+from vaegan.errors import UserError
+from vaegan.io import write_text
+from vaegan.storage.checkpoints import load_newest_checkpoint
+from vaegan.storage.loading import load_classifier
+from vaegan.storage.runs import Run
 
 from .comparing.comparison import Comparison
 from .comparing.matching import check_matched
-from .judging import density_of, evaluate_run, judge, judge_controls, speed
-from .metrics.making import see_another_network, see_metrics
-from .publishing import Publish, publish
+from .metrics.build import check_lpips_networks_differ, check_metrics
+from .model import check_images, get_device
+from .publish import Publish, publish
 from .report.report import write_report
-from .runner import device, see_images
+from .run import evaluate_finished_run, evaluate_negative_controls, evaluate_run, measure_step_seconds, refit_density
 
 Train = Callable[[Config, Path, Data, bool], Run]
 """Trains a run to its end in a folder; the last argument lets it go on with what lies there."""
 
-TIMED, PARTS = 50, 5
+TIMED_STEPS, TIMED_PARTS = 50, 5
 """Optimizer steps by which a variant's speed is measured, and into how many parts they are divided."""
 
 
@@ -59,17 +61,17 @@ def compare(
         The comparison; None on processes of another rank.
 
     Raises:
-        Mistake: The variants are not matched, or a folder holds another run.
+        UserError: The variants are not matched, or a folder holds another run.
         Failure: A training or an evaluation failed; what is finished is kept.
         Interrupted: A training was asked to stop.
     """
     plan_runs(study, configs, output)
-    join()
+    init_process_group()
     with console.progress("Reading images", "images") as progress:
-        data = together(lambda: open_data(next(iter(configs.values())).data, console.note, progress))
+        data = run_on_all_ranks(lambda: open_data(next(iter(configs.values())).data, console.note, progress))
 
     def trained(runs: Mapping[Path, Config]) -> None:
-        together(lambda: see_that_they_are(runs))
+        run_on_all_ranks(lambda: check_run_folders(runs))
         if ahead is not None:
             for over in (False, True):  # what others are trained over is finished first
                 ahead({folder: config for folder, config in runs.items() if (config.prior is not None) is over})
@@ -77,7 +79,7 @@ def compare(
             train_run(config, folder, data, train, console)
 
     some = next(iter(configs.values()))
-    see_images(some, data)
+    check_images(some, data)
     if features is not None:
         classifier = train_classifier(*features, output, data, train, console)
         update = {"features": str(classifier.path)}
@@ -87,21 +89,21 @@ def compare(
         }
         some = next(iter(configs.values()))
     for config in configs.values():
-        see_another_network(config.evaluate, config.model)
-    together(lambda: see_metrics(some))
-    configs = in_equal_time(study, configs, output, trained)
+        check_lpips_networks_differ(config.evaluate, config.model)
+    run_on_all_ranks(lambda: check_metrics(some))
+    configs = match_wall_clock(study, configs, output, trained)
     planned = plan_runs(study, configs, output)
     trained(planned)
     judged = {
         name: {
-            seed: judge(Run(folder), planned[folder], data, console)
+            seed: evaluate_finished_run(Run(folder), planned[folder], data, console)
             for seed in study.seeds
-            for folder in [folder_of(output, name, seed)]
+            for folder in [get_run_folder(output, name, seed)]
         }
         for name in configs
     }
-    controls = judge_controls(output / "controls", some.evaluate, data, console)
-    densities = {name: density_of(runs[study.seeds[0]], data, console) for name, runs in judged.items()}
+    controls = evaluate_negative_controls(output / "controls", some.evaluate, data, console)
+    densities = {name: refit_density(runs[study.seeds[0]], data, console) for name, runs in judged.items()}
 
     def conclude() -> Comparison:
         known = {name: density for name, density in densities.items() if density is not None}
@@ -112,7 +114,7 @@ def compare(
             publish(comparison, data, output, tracked)
         return comparison
 
-    return by_the_first(conclude)
+    return run_on_main(conclude)
 
 
 def plan_runs(study: StudyConfig, configs: Mapping[str, Config], output: Path) -> dict[Path, Config]:
@@ -121,31 +123,31 @@ def plan_runs(study: StudyConfig, configs: Mapping[str, Config], output: Path) -
     What is cut off is then still comparable.
 
     Raises:
-        Mistake: The variants are not matched.
+        UserError: The variants are not matched.
     """
     check_matched(configs, study.matched)
     return {
-        folder_of(output, name, seed): of_seed(config, study, output, name, seed)
+        get_run_folder(output, name, seed): get_seed_config(config, study, output, name, seed)
         for seed in study.seeds
         for name, config in configs.items()
     }
 
 
-def folder_of(output: Path, name: str, seed: int) -> Path:
+def get_run_folder(output: Path, name: str, seed: int) -> Path:
     """The folder of a variant's run."""
     return output / name / f"seed_{seed}"
 
 
-def of_seed(config: Config, study: StudyConfig, output: Path, name: str, seed: int) -> Config:
+def get_seed_config(config: Config, study: StudyConfig, output: Path, name: str, seed: int) -> Config:
     """A variant's config for one seed, tracked in the study's group, and over that seed's run of another variant."""
     prior, over = config.prior, study.variants[name].prior
     if over is not None:
-        prior = PriorConfig(autoencoder=folder_of(output, over, seed))
+        prior = PriorConfig(autoencoder=get_run_folder(output, over, seed))
     track = config.track.model_copy(update={"group": config.track.group or study.title, "name": f"{name}-seed_{seed}"})
     return config.model_copy(update={"seed": seed, "track": track, "prior": prior})
 
 
-def in_equal_time(
+def match_wall_clock(
     study: StudyConfig,
     configs: Mapping[str, Config],
     output: Path,
@@ -153,7 +155,7 @@ def in_equal_time(
 ) -> dict[str, Config]:
     """The variants, each with as many steps as take the time of the first one's, where the study matches that.
 
-    The speed of each is that of `TIMED` steps of a run of its own, OUTPUT/wall_clock/<variant>, which is made once and
+    The speed of each is that of `TIMED_STEPS` steps of a run of its own, OUTPUT/wall_clock/<variant>, which is made once and
     as the study's runs are. Checkpoints, grids and evaluations are not counted. All processes do this together.
 
     Args:
@@ -163,13 +165,15 @@ def in_equal_time(
         trained: Trains runs, by their folders, as far as they are not finished.
 
     Raises:
-        Mistake: Such a run is there with another config.
+        UserError: Such a run is there with another config.
     """
     if "wall_clock" not in study.matched:
         return dict(configs)
     runs = {name: output / "wall_clock" / name for name in configs}
     trained({runs[name]: _timed(config) for name, config in configs.items()})
-    seconds = from_the_first(lambda: {name: speed(Run(folder).timing_file) for name, folder in runs.items()})
+    seconds = broadcast_from_main(
+        lambda: {name: measure_step_seconds(Run(folder).timing_file) for name, folder in runs.items()}
+    )
     reference, first = next(iter(configs.items()))
     steps = {name: max(1, round(first.train.steps * seconds[reference] / own)) for name, own in seconds.items()}
     return {
@@ -181,7 +185,7 @@ def in_equal_time(
 def _timed(config: Config) -> Config:
     """A short training that does nothing but steps."""
     nothing_else = dict.fromkeys(("sample_every", "evaluate_every", "checkpoint_every"))
-    update = {"steps": TIMED, "log_every": TIMED // PARTS, **nothing_else}
+    update = {"steps": TIMED_STEPS, "log_every": TIMED_STEPS // TIMED_PARTS, **nothing_else}
     return config.model_copy(
         update={
             "train": config.train.model_copy(update=update),
@@ -194,46 +198,46 @@ def train_classifier(name: str, config: Config, output: Path, data: Data, train:
     """The classifier of a study, finished and measured, with as many classes as the images have.
 
     Raises:
-        Mistake: They have no labels.
+        UserError: They have no labels.
     """
     model = config.model.model_copy(update={"classes": max(2, len(data.classes))})
     config, folder = config.model_copy(update={"model": model}), output / "features" / name
     try:
-        together(lambda: see_that_they_are({folder: config}))
+        run_on_all_ranks(lambda: check_run_folders({folder: config}))
         run = train_run(config, folder, data, train, console)
-    except Mistake as mistake:
-        raise Mistake(f"features: {name}: {mistake}", mistake.everywhere) from None
-    network = together(lambda: load_features(run.path)).to(device())
+    except UserError as mistake:
+        raise UserError(f"features: {name}: {mistake}", mistake.on_all_ranks) from None
+    network = run_on_all_ranks(lambda: load_classifier(run.path)).to(get_device())
     evaluate_run(run, network, config.evaluate, data, console)
     return run
 
 
-def see_that_they_are(runs: Mapping[Path, Config]) -> None:
+def check_run_folders(runs: Mapping[Path, Config]) -> None:
     """See that no folder holds another run than its own, before any is trained.
 
     Raises:
-        Mistake: One does.
+        UserError: One does.
     """
     for folder, config in runs.items():
         if not (run := Run(folder)).exists:
             continue
-        if differing := differences(training_settings(run.config), training_settings(config)):
-            raise Mistake(f"{folder}: holds another run: {differing}; choose another --output")
+        if differing := describe_differences(get_training_settings(run.config), get_training_settings(config)):
+            raise UserError(f"{folder}: holds another run: {differing}; choose another --output")
 
 
 def train_run(config: Config, folder: Path, data: Data, train: Train, console: Console) -> Run:
     """The finished run of a config: as it lies there, gone on with, or trained from the beginning.
 
     Raises:
-        Mistake: The folder holds a run of other images.
+        UserError: The folder holds a run of other images.
     """
     run, name = Run(folder), f"{folder.parent.name}/{folder.name}"
     if not run.finished:
         console.note(f"{name}: {'going on with it' if run.exists else 'training'}")
         return train(config, folder, data, True)
-    checkpoint = load_latest(run.checkpoints, console.note)
+    checkpoint = load_newest_checkpoint(run.checkpoints, console.note)
     if checkpoint is not None and checkpoint.state["fingerprint"] != data.fingerprint:
-        raise Mistake(f"{folder}: was trained on other images than the study's data are now; choose another --output")
+        raise UserError(f"{folder}: was trained on other images than the study's data are now; choose another --output")
     console.note(f"{name}: finished already, kept")
     return run
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vaegan.randomness import seeded
-from vaegan.weights import FILES, WeightFile
+from vaegan.pretrained import WEIGHT_FILES, WeightFile
+from vaegan.randomness import seed_global_generator
 
 BATCHES = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
 
@@ -79,10 +79,10 @@ def write_backbone(network: str) -> WeightFile:
         with torch.device("meta"):
             layers = getattr(torchvision.models, NETWORKS[network])(weights=None).features
         layers.to_empty(device="cpu")
-        with seeded(1, "stand-in"):
+        with seed_global_generator(1, "stand-in"):
             layers.apply(lambda layer: layer.reset_parameters() if isinstance(layer, torch.nn.Conv2d) else None)
         weights = {f"features.{name}": value for name, value in layers.state_dict().items()}
-    path = FILES[network].path
+    path = WEIGHT_FILES[network].path
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(weights, path)
     return accepting(network, path)
@@ -90,12 +90,12 @@ def write_backbone(network: str) -> WeightFile:
 
 def accepting(network: str, file: Path) -> WeightFile:
     """What takes a file for the published one of a network."""
-    return replace(FILES[network], sha256=sha256(file.read_bytes()).hexdigest())
+    return replace(WEIGHT_FILES[network], sha256=sha256(file.read_bytes()).hexdigest())
 
 
 def made_without_a_file(kind: type[torch.nn.Module]) -> torch.nn.Module:
     """torch-fidelity's network with random weights of sensible size, always the same."""
-    with seeded(1, "stand-in"), patch.object(torch, "load"), patch.object(kind, "load_state_dict"):
+    with seed_global_generator(1, "stand-in"), patch.object(torch, "load"), patch.object(kind, "load_state_dict"):
         network = kind("inception", ["2048"], feature_extractor_weights_path="none")
         for layer in network.modules():
             if isinstance(layer, torch.nn.Conv2d):

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaegan.checkpoints import Checkpoint, load_latest
-from vaegan.config.reading import check, merge, parse_overrides
+from vaegan.config.load import merge, parse_overrides, validate_config
 from vaegan.config.schema import Config
 from vaegan.data import open_data
-from vaegan.runs import Run
+from vaegan.storage.checkpoints import Checkpoint, load_newest_checkpoint
+from vaegan.storage.runs import Run
 from vaegan.trainers import train
 
 ADVERSARIES = ("vaegan2", "vaegan3", "larsen", "ganvae")
@@ -101,7 +101,7 @@ def tiny(name: str, *overrides: str) -> Config:
     }
     if name == "pixelcnn":
         tree["prior"] = {"autoencoder": str(vqvae_run())}
-    return check(Config, merge(tree, parse_overrides(overrides)), name)
+    return validate_config(Config, merge(tree, parse_overrides(overrides)), name)
 
 
 @cache
@@ -140,7 +140,7 @@ def last(folder: Path) -> Checkpoint:
     def fail(message: str) -> None:
         raise AssertionError(message)
 
-    checkpoint = load_latest(folder / "checkpoints", fail)
+    checkpoint = load_newest_checkpoint(folder / "checkpoints", fail)
     assert checkpoint is not None
     return checkpoint
 

@@ -1,5 +1,5 @@
 """How a model is trained: one loop, and one file per family with its step."""
 
-from .base import train
+from .loop import train
 
 __all__ = ["train"]

@@ -5,7 +5,7 @@ from torch import nn
 
 
 @torch.no_grad()
-def update(average: nn.Module, model: nn.Module, decay: float, updates: int) -> None:
+def update_ema(average: nn.Module, model: nn.Module, decay: float, updates: int) -> None:
     """average <- d average + (1 - d) model, with d = min(decay, (1 + n) / (10 + n)); buffers are copied.
 
     Args:

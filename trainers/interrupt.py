@@ -18,17 +18,17 @@ from typing import Any, NoReturn
 
 import torch
 
-from vaegan.console import Console
+from vaegan.cli.console import Console
+from vaegan.distributed import SIGNAL_ECHO_SECONDS, any_rank, get_rank
 from vaegan.errors import Interrupted
-from vaegan.processes import ECHO, anywhere, rank
 
-AGAIN = 5.0
+HARD_EXIT_SECONDS = 5.0
 """Seconds after which a process that was to end, but waits where Python cannot interrupt it, ends as it is."""
-WAKE = 0.1
+WAKE_SECONDS = 0.1
 """Seconds after which the main thread is woken again, since a signal that finds it on its way into a call that waits is
 not seen before that call ends."""
 
-ALARM = (signal.SIGALRM,) if hasattr(signal, "SIGALRM") else ()
+WAKE_SIGNALS = (signal.SIGALRM,) if hasattr(signal, "SIGALRM") else ()
 """What wakes the main thread; nothing on Windows."""
 
 
@@ -37,7 +37,7 @@ class Interrupts:
 
     Args:
         grace: Seconds from SIGTERM to the end of the block, whatever it is doing then; if it cannot be ended, the
-            process is, `AGAIN` later.
+            process is, `HARD_EXIT_SECONDS` later.
         device: The one that this process computes on.
         console: Where a person at a terminal is told that the signal was heard.
     """
@@ -55,7 +55,7 @@ class Interrupts:
             self._told.setblocking(False)
             # Tells of every signal when it comes; Python's handlers wait for the end of what torch is computing.
             self._told_before = signal.set_wakeup_fd(self._told.fileno(), warn_on_full_buffer=False)
-            for number in (signal.SIGINT, signal.SIGTERM, *ALARM):
+            for number in (signal.SIGINT, signal.SIGTERM, *WAKE_SIGNALS):
                 self._before[number] = signal.signal(number, self._handle)
             self._listening = True
             self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -76,7 +76,7 @@ class Interrupts:
 
     def anywhere(self, or_else: bool = False) -> bool:
         """Whether any process was asked to stop, or has another reason to; all ask together and get the same answer."""
-        return anywhere(or_else or self.received, self.device)
+        return any_rank(or_else or self.received, self.device)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number in (signal.SIGINT, signal.SIGTERM):
@@ -93,7 +93,7 @@ class Interrupts:
         words = f"train.grace_seconds: the {self.grace:g} s after SIGTERM are over; go on with --resume"
         while True:
             waits = [] if deadline is None else [max(0.0, deadline - time.monotonic())]
-            waits += [] if self._over is None else [WAKE]
+            waits += [] if self._over is None else [WAKE_SECONDS]
             if not select.select([self._heard], [], [], min(waits, default=None))[0]:
                 if deadline is None or time.monotonic() < deadline:
                     self._wake()
@@ -101,7 +101,7 @@ class Interrupts:
                 if ended:
                     _exit(words)
                 self._end(Interrupted(words))
-                deadline, ended = time.monotonic() + AGAIN, True
+                deadline, ended = time.monotonic() + HARD_EXIT_SECONDS, True
                 continue
             numbers, now = self._heard.recv(1024), time.monotonic()
             if not numbers:
@@ -112,7 +112,7 @@ class Interrupts:
                 first = now
                 if sys.stderr.isatty():
                     self.console.note("stopping after this step; Ctrl-C again stops at once")
-            elif first is not None and signal.SIGINT in numbers and now - first > ECHO:
+            elif first is not None and signal.SIGINT in numbers and now - first > SIGNAL_ECHO_SECONDS:
                 self._end(KeyboardInterrupt())
 
     def _end(self, over: BaseException) -> None:
@@ -121,13 +121,13 @@ class Interrupts:
         self._wake()
 
     def _wake(self) -> None:
-        if ALARM:
-            signal.pthread_kill(threading.main_thread().ident or 0, *ALARM)
+        if WAKE_SIGNALS:
+            signal.pthread_kill(threading.main_thread().ident or 0, *WAKE_SIGNALS)
         else:
             _thread.interrupt_main()
 
 
 def _exit(words: str) -> NoReturn:
-    if rank() == 0:
+    if get_rank() == 0:
         os.write(2, f"vaegan: {words}\n".encode())
     os._exit(130)

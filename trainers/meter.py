@@ -7,7 +7,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from .step import Report
+from .steps.base import StepOutput
 
 
 class Meter:
@@ -17,7 +17,7 @@ class Meter:
         self.sums: dict[str, Tensor] = {}
         self.steps: dict[str, float] = {}
 
-    def add(self, report: Report, share: float) -> None:
+    def add(self, report: StepOutput, share: float) -> None:
         """Take in one micro-batch, which is a ``share`` of the step's images over all processes."""
         for key, value in report.scalars.items():
             self._add(key, value.double() * share, share)

@@ -9,14 +9,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from vaegan.checkpoints import Checkpoint
 from vaegan.config.schema import Config, TrainConfig
-from vaegan.errors import Mistake
+from vaegan.errors import UserError
 from vaegan.models import Model
-from vaegan.wording import one_line, shown, word
+from vaegan.storage.checkpoints import Checkpoint
+from vaegan.text import format_value, to_one_line, to_short_word
 
 from .meter import Meter
-from .step import Family, Networks
+from .steps.base import Family, Networks
 
 
 @dataclass
@@ -58,7 +58,7 @@ OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], TrainConfig], torch.optim
     "adam": lambda own, config: torch.optim.Adam(own, config.learning_rate, config.betas),
     "rmsprop": lambda own, config: torch.optim.RMSprop(own, config.learning_rate, alpha=config.betas[1]),
 }
-MOMENTS: Mapping[type[torch.optim.Optimizer], tuple[str, ...]] = {
+OPTIMIZER_STATE_KEYS: Mapping[type[torch.optim.Optimizer], tuple[str, ...]] = {
     torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
     torch.optim.RMSprop: ("step", "square_avg"),
 }
@@ -75,13 +75,13 @@ def build_state(config: Config, family: Family, accelerator: Accelerator) -> Sta
     average = copy.deepcopy(next(iter(networks.values()))).eval().requires_grad_(False)
     assert isinstance(average, Model)
     prepared = {name: accelerator.prepare_model(network) for name, network in networks.items()}
-    parameters = {name: [own for _, own in trained(network)] for name, network in networks.items()}
+    parameters = {name: [own for _, own in get_trained_parameters(network)] for name, network in networks.items()}
     optimizers = {name: OPTIMIZERS[config.train.optimizer](own, config.train) for name, own in parameters.items()}
     controls = {name: value.to(accelerator.device) for name, value in family.controls(config).items()}
     return State(networks, prepared, optimizers, parameters, average, controls)
 
 
-def trained(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
+def get_trained_parameters(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
     """The parameters of a network that are not frozen, with their names."""
     return [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
 
@@ -108,13 +108,15 @@ def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> N
     """Put a training where a checkpoint left it, on any number of processes.
 
     Raises:
-        Mistake: It is not a checkpoint of such a training; nothing was changed then.
+        UserError: It is not a checkpoint of such a training; nothing was changed then.
     """
     try:
         meter = _see_that_it_fits(state, checkpoint, accelerator)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         name = f"checkpoints/step_{checkpoint.step:08d}"
-        raise Mistake(f"{name}: not a checkpoint of this run ({one_line(error)}); delete it, then resume") from error
+        raise UserError(
+            f"{name}: not a checkpoint of this run ({to_one_line(error)}); delete it, then resume"
+        ) from error
     for name, network in state.networks.items():
         network.load_state_dict(checkpoint.tensors[name])
         _from_names(network, state.optimizers[name], checkpoint.tensors[f"{name}.optimizer"])
@@ -134,15 +136,15 @@ def _see_that_it_fits(state: State, checkpoint: Checkpoint, accelerator: Acceler
     for name, network in state.networks.items():
         moments = {
             f"{key}/{moment}": parameter if moment != "step" else torch.zeros(())
-            for key, parameter in trained(network)
-            for moment in MOMENTS[type(state.optimizers[name])]
+            for key, parameter in get_trained_parameters(network)
+            for moment in OPTIMIZER_STATE_KEYS[type(state.optimizers[name])]
         }
         found = checkpoint.tensors[f"{name}.optimizer"]
         if found:  # there are none before the first update
             _see_same_tensors(found, moments)
     for count in (checkpoint.state["updates"], checkpoint.state["skipped"]):
         if type(count) is not int or not 0 <= count <= checkpoint.step:
-            raise ValueError(f"{shown(count)} updates in {checkpoint.step} steps")
+            raise ValueError(f"{format_value(count)} updates in {checkpoint.step} steps")
     meter = Meter()
     meter.restore(checkpoint.state["meter"], accelerator)
     return meter
@@ -150,7 +152,7 @@ def _see_that_it_fits(state: State, checkpoint: Checkpoint, accelerator: Acceler
 
 def _see_same_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     if found.keys() != wanted.keys():
-        raise ValueError(f"{word(min(found.keys() ^ wanted.keys()))} is only in one of them")
+        raise ValueError(f"{to_short_word(min(found.keys() ^ wanted.keys()))} is only in one of them")
     for key, tensor in wanted.items():
         if (found[key].shape, found[key].dtype) != (tensor.shape, tensor.dtype):
             raise ValueError(f"{key}: {found[key].dtype} of shape {tuple(found[key].shape)}")
@@ -159,13 +161,13 @@ def _see_same_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor])
 def _by_name(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {
         f"{name}/{key}": value
-        for name, parameter in trained(network)
+        for name, parameter in get_trained_parameters(network)
         for key, value in optimizer.state[parameter].items()
     }
 
 
 def _from_names(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    parameters = {name: (index, parameter) for index, (name, parameter) in enumerate(trained(network))}
+    parameters = {name: (index, parameter) for index, (name, parameter) in enumerate(get_trained_parameters(network))}
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         name, moment = key.rsplit("/", 1)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .runs import load
+    from .storage.loading import load
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
@@ -12,7 +12,7 @@ __all__ = ["__version__", "load"]
 def __getattr__(name: str) -> Any:
     """Import `load`, and torch with it, only when it is asked for."""
     if name == "load":
-        from .runs import load
+        from .storage.loading import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """The ways in which vaegan says no; each is shown as one line, never as a traceback."""
 
 
-class Mistake(ValueError):
+class UserError(ValueError):
     """What was asked cannot be done as asked: a key, file or flag is wrong (exit code 2).
 
     Args:
@@ -9,9 +9,9 @@ class Mistake(ValueError):
         everywhere: Whether all processes of a launch raise it alike, so that it is enough if the first one says it.
     """
 
-    def __init__(self, message: str, everywhere: bool = False) -> None:
+    def __init__(self, message: str, on_all_ranks: bool = False) -> None:
         super().__init__(message)
-        self.everywhere = everywhere
+        self.on_all_ranks = on_all_ranks
 
 
 class Failure(RuntimeError):
@@ -19,12 +19,12 @@ class Failure(RuntimeError):
 
     Args:
         message: One line that says what happened and what is left (the last checkpoint, say).
-        everywhere: As of a `Mistake`.
+        everywhere: As of a `UserError`.
     """
 
-    def __init__(self, message: str, everywhere: bool = False) -> None:
+    def __init__(self, message: str, on_all_ranks: bool = False) -> None:
         super().__init__(message)
-        self.everywhere = everywhere
+        self.on_all_ranks = on_all_ranks
 
 
 class FileFailure(Failure):
@@ -38,9 +38,9 @@ class Interrupted(BaseException):
 
     Args:
         message: One line that says how to go on.
-        everywhere: As of a `Mistake`.
+        everywhere: As of a `UserError`.
     """
 
-    def __init__(self, message: str, everywhere: bool = False) -> None:
+    def __init__(self, message: str, on_all_ranks: bool = False) -> None:
         super().__init__(message)
-        self.everywhere = everywhere
+        self.on_all_ranks = on_all_ranks

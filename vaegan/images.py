@@ -16,13 +16,13 @@ def to_uint8(images: Tensor) -> Tensor:
     return (images.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def to_picture(image: Tensor) -> Image.Image:
+def to_pil(image: Tensor) -> Image.Image:
     """One image, uint8 (C, H, W) with C = 1 or 3, as a PIL image."""
     pixels = image.cpu().permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
-def grid(images: Tensor, columns: int, scale: int | None = None) -> Image.Image:
+def draw_image_grid(images: Tensor, columns: int, scale: int | None = None) -> Image.Image:
     """Images side by side on a white ground.
 
     Args:
@@ -33,12 +33,12 @@ def grid(images: Tensor, columns: int, scale: int | None = None) -> Image.Image:
     images = images if images.dtype == torch.uint8 else to_uint8(images)
     scale = scale or max(1, 64 // images.shape[-1])
     enlarged = images.cpu().repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-    return to_picture(make_grid(enlarged, nrow=columns, padding=2, pad_value=255))
+    return to_pil(make_grid(enlarged, nrow=columns, padding=2, pad_value=255))
 
 
-def beside(real: Tensor, fake: Tensor, columns: int = 8) -> Image.Image:
-    """Rows of real images, each above the row of their counterparts; both as `grid` takes them."""
+def draw_pairs(real: Tensor, fake: Tensor, columns: int = 8) -> Image.Image:
+    """Rows of real images, each above the row of their counterparts; both as `draw_image_grid` takes them."""
     real, fake = (images if images.dtype == torch.uint8 else to_uint8(images) for images in (real.cpu(), fake.cpu()))
     white = real.new_full((-len(real) % columns, *real.shape[1:]), 255)
     rows = zip(torch.cat([real, white]).split(columns), torch.cat([fake, white]).split(columns), strict=True)
-    return grid(torch.cat([row for pair in rows for row in pair]), columns)
+    return draw_image_grid(torch.cat([row for pair in rows for row in pair]), columns)

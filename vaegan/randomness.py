@@ -14,34 +14,34 @@ import torch
 from torch import Tensor
 
 
-def derive(seed: int, *purpose: str | int) -> int:
+def derive_seed(seed: int, *purpose: str | int) -> int:
     """A 63-bit seed that is a function of ``seed`` and a purpose such as ``("prior", step)``."""
     digest = blake2b(repr((seed, *purpose)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
-def generator(seed: int, *purpose: str | int) -> torch.Generator:
+def make_generator(seed: int, *purpose: str | int) -> torch.Generator:
     """A CPU generator at the start of the stream of ``seed`` and ``purpose``."""
-    return torch.Generator().manual_seed(derive(seed, *purpose))
+    return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
-def normal(shape: tuple[int, ...], seed: int, *purpose: str | int) -> Tensor:
+def draw_normal(shape: tuple[int, ...], seed: int, *purpose: str | int) -> Tensor:
     """Standard normal float32 tensor on the CPU, a function of its shape, ``seed`` and ``purpose``."""
-    return torch.randn(shape, generator=generator(seed, *purpose))
+    return torch.randn(shape, generator=make_generator(seed, *purpose))
 
 
 @contextmanager
-def seeded(seed: int, *purpose: str | int) -> Iterator[None]:
+def seed_global_generator(seed: int, *purpose: str | int) -> Iterator[None]:
     """Make torch's global CPU generator a function of ``seed`` and ``purpose`` inside the block.
 
     For constructors that draw their initial weights; the generator's state is restored afterwards.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derive(seed, *purpose))
+        torch.default_generator.manual_seed(derive_seed(seed, *purpose))
         yield
 
 
-def order(count: int, start: int, stop: int, seed: int) -> Tensor:
+def draw_order(count: int, start: int, stop: int, seed: int) -> Tensor:
     """Which images the positions ``start`` to ``stop`` of the endless training stream show.
 
     Each pass over the images is a new permutation, a function of ``seed`` and the pass. Step k of a global
@@ -61,4 +61,4 @@ def order(count: int, start: int, stop: int, seed: int) -> Tensor:
 
 @lru_cache(maxsize=2)
 def _permutation(count: int, seed: int, number: int) -> Tensor:
-    return torch.randperm(count, generator=generator(seed, "order", number))
+    return torch.randperm(count, generator=make_generator(seed, "order", number))

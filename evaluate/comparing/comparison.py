@@ -9,22 +9,22 @@ from typing import Any
 
 from vaegan.config import Config, StudyConfig
 from vaegan.models.density import Density
-from vaegan.runs import Run
+from vaegan.storage.runs import Run
 
-from ..controls import REAL
-from ..evaluation import Evaluation
-from ..figures import Figure, figure, in_order
-from .findings import Effect, Finding, Pair, condition, effects, find
-from .matching import unmatched
+from ..descriptions import MetricDescription, describe_metric, sort_metrics
+from ..negative_controls import REAL
+from ..result import EvaluationResult
+from .findings import Effect, Pair, Verdict, describe_condition, estimate_effects, find_verdicts
+from .matching import describe_unmatched
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedRun:
     """A finished run and its figures."""
 
     run: Run
     config: Config
-    evaluation: Evaluation
+    evaluation: EvaluationResult
     cost: Mapping[str, float]
     """`seconds`, the training's wall-clock time, and `memory_bytes`, the most in the run's `timing.jsonl`: of a GPU, or
     of the process when a line was logged. Empty: nobody knows."""
@@ -38,7 +38,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedSpread:
     """A figure of one variant over the seeds."""
 
     seeds: dict[int, float]
@@ -54,17 +54,17 @@ class Spread:
         """Standard deviation of a sample (n - 1); None: there is one seed."""
         return statistics.stdev(self.seeds.values()) if len(self.seeds) > 1 else None
 
-    def text(self, described: Figure) -> str:
+    def text(self, described: MetricDescription) -> str:
         """Mean, and standard deviation where the seeds differ."""
         spread = f" ± {described.write(self.deviation)}" if self.deviation else ""
         return described.text(self.mean) + spread
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One figure of every variant."""
 
-    figure: Figure
+    figure: MetricDescription
     cells: dict[str, str]
     """Text of each variant; empty: it has no such figure."""
     best: frozenset[str]
@@ -78,9 +78,9 @@ class Comparison:
     """A study with all its runs judged."""
 
     study: StudyConfig
-    judged: Mapping[str, Mapping[int, Judged]]
+    judged: Mapping[str, Mapping[int, EvaluatedRun]]
     """Run of each variant and seed, in the study's order."""
-    controls: Mapping[str, Evaluation]
+    controls: Mapping[str, EvaluationResult]
     """What real images score in the place of a model, untouched (`controls.REAL`) and with defects."""
     command: str | None
     """The command line; None: called from Python."""
@@ -99,13 +99,13 @@ class Comparison:
         return [(name, other) for other in references for name in self.names[self.names.index(other) + 1 :]]
 
     @property
-    def first(self) -> Judged:
+    def first(self) -> EvaluatedRun:
         """The first variant's run of the first seed."""
         return self.judged[self.names[0]][self.study.seeds[0]]
 
     @property
     def density(self) -> str | None:
-        """As of every run's `Evaluation`."""
+        """As of every run's `EvaluationResult`."""
         return self.first.evaluation.density
 
     @property
@@ -121,22 +121,22 @@ class Comparison:
     @property
     def unmatched(self) -> list[str]:
         """In what variants differ from the first that could be matched: a sentence each, without its full stop."""
-        differing = unmatched(self.configs)
+        differing = describe_unmatched(self.configs)
         return [f"{name} is not matched with {self.names[0]}: {text}" for name, text in differing.items()]
 
-    def spreads(self, name: str) -> dict[str, Spread]:
+    def spreads(self, name: str) -> dict[str, SeedSpread]:
         """Every figure of a variant."""
         figures = {seed: judged.figures for seed, judged in self.judged[name].items()}
         keys = set().union(*figures.values())
         return {
-            key: Spread({seed: values[key] for seed, values in figures.items() if key in values})
-            for key in in_order(keys)
+            key: SeedSpread({seed: values[key] for seed, values in figures.items() if key in values})
+            for key in sort_metrics(keys)
         }
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[TableRow]:
         """Every figure of every variant."""
         spreads = {name: self.spreads(name) for name in self.names}
-        return [self._row(key, spreads) for key in in_order(set().union(*spreads.values()))]
+        return [self._row(key, spreads) for key in sort_metrics(set().union(*spreads.values()))]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows of plain text: a figure a row, a variant a column, real images last."""
@@ -144,17 +144,17 @@ class Comparison:
         return ["figure", *self.names, "real"], rows
 
     @cached_property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Verdict]:
         """The verdicts on all pairs."""
-        return find(self.evaluations, self.pairs)
+        return find_verdicts(self.evaluations, self.pairs)
 
     @cached_property
     def effects(self) -> list[Effect]:
         """How each pair differs in each figure that is known of single images, or of blocks."""
-        return effects(self.evaluations, self.pairs)
+        return estimate_effects(self.evaluations, self.pairs)
 
     @property
-    def evaluations(self) -> dict[str, dict[int, Evaluation]]:
+    def evaluations(self) -> dict[str, dict[int, EvaluationResult]]:
         """Of each variant and seed."""
         return {name: {seed: judged.evaluation for seed, judged in runs.items()} for name, runs in self.judged.items()}
 
@@ -168,7 +168,7 @@ class Comparison:
 
     def condition(self) -> str:
         """How far the verdicts reach."""
-        return condition(self.study.seeds)
+        return describe_condition(self.study.seeds)
 
     def sentences(self) -> list[str]:
         """The findings, the prices, what is not matched, and the condition, a line each."""
@@ -209,8 +209,8 @@ class Comparison:
             },
         }
 
-    def _row(self, key: str, spreads: Mapping[str, Mapping[str, Spread]]) -> Row:
-        described = figure(key, self.density)
+    def _row(self, key: str, spreads: Mapping[str, Mapping[str, SeedSpread]]) -> TableRow:
+        described = describe_metric(key, self.density)
         have = {name: own[key].mean for name, own in spreads.items() if key in own}
         cells = {name: spreads[name][key].text(described) if name in have else "" for name in self.names}
         best: frozenset[str] = frozenset()
@@ -218,7 +218,7 @@ class Comparison:
             top = (max if described.better == "higher" else min)(have.values())
             best = frozenset(name for name, mean in have.items() if mean == top)
         real = self.controls[REAL].metrics.get(key, described.ideal) if REAL in self.controls else described.ideal
-        return Row(described, cells, best, "" if real is None else described.text(real).replace("inf", "∞"))
+        return TableRow(described, cells, best, "" if real is None else described.text(real).replace("inf", "∞"))
 
 
 def _json(value: Any) -> Any:

@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..evaluation import Evaluation
-from ..figures import figure, source
-from .resampling import ENOUGH_SEEDS, Estimate, effect_size, estimate, holm
-from .verdict import Answer, Evidence, Kind, answer, compare_reconstructions, compare_samples, difference_of_sets
+from ..descriptions import describe_metric, format_sample_source
+from ..result import EvaluationResult
+from .bootstrap import MIN_SEEDS, Estimate, compute_effect_size, correct_holm, estimate
+from .verdict import Answer, Evidence, Kind, compare_reconstructions, compare_samples, compare_set_metric, decide
 
-Evaluations = Mapping[str, Mapping[int, Evaluation]]
+Evaluations = Mapping[str, Mapping[int, EvaluationResult]]
 """Of each variant, by seed."""
 Pair = tuple[str, str]
 """A variant, and the one that it is compared with."""
@@ -25,7 +25,7 @@ PHRASES: dict[Answer, str] = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class Verdict:
     """The verdict on one kind of a variant's images."""
 
     variant: str
@@ -37,18 +37,18 @@ class Finding:
     """Probabilities of the evidence's tests, corrected for all of the study's."""
     seeds: tuple[int, ...]
     density: str | None
-    """As of `Evaluation`."""
+    """As of `EvaluationResult`."""
 
     @property
     def images(self) -> str:
         """What is compared: ``reconstructions``, or ``samples`` with the density that they were drawn from."""
-        return f"{self.kind}s{source(self.kind, self.density)}"
+        return f"{self.kind}s{format_sample_source(self.kind, self.density)}"
 
     @property
     def headline(self) -> str:
         """The verdict, one sentence without its full stop."""
-        conditional = len(self.seeds) < ENOUGH_SEEDS or self.answer == "not distinguishable"
-        where = f" at {these(self.seeds)}" if conditional else ""
+        conditional = len(self.seeds) < MIN_SEEDS or self.answer == "not distinguishable"
+        where = f" at {describe_seeds(self.seeds)}" if conditional else ""
         images = self.images[0].upper() + self.images[1:]
         return f"{images} of {self.variant} {PHRASES[self.answer]} those of {self.reference}{where}"
 
@@ -60,10 +60,12 @@ class Finding:
             "sample": "kurtosis gap",
         }[self.kind]
         named = zip(("spectrum error", second), self.evidence.tests, self.corrected, strict=True)
-        reasons = [f"{name} {difference(test)}, {probability(p)}" for name, test, p in named]
+        reasons = [f"{name} {format_difference(test)}, {format_probability(p)}" for name, test, p in named]
         if self.kind == "sample":
-            distance, name = self.evidence.distance, figure(self.evidence.measure).label
-            reasons.append(f"{name} {difference(distance, 5)}" if distance else "no distance of the sets was measured")
+            distance, name = self.evidence.distance, describe_metric(self.evidence.measure).label
+            reasons.append(
+                f"{name} {format_difference(distance, 5)}" if distance else "no distance of the sets was measured"
+            )
         return reasons
 
     @property
@@ -87,53 +89,55 @@ class Effect:
     """Cohen's d of the paired images; None: the figure is one of sets."""
 
 
-def find(evaluations: Evaluations, pairs: Sequence[Pair]) -> list[Finding]:
+def find_verdicts(evaluations: Evaluations, pairs: Sequence[Pair]) -> list[Verdict]:
     """The verdicts on pairs of variants, of the kinds of images whose sharpness both were measured by."""
     found = [(pair, evidence) for pair in pairs for evidence in _evidence(*(evaluations[name] for name in pair))]
-    corrected = iter(holm([test.p for _, evidence in found for test in evidence.tests]))
+    corrected = iter(correct_holm([test.p for _, evidence in found for test in evidence.tests]))
     findings = []
     for (name, reference), evidence in found:
         own = tuple(next(corrected) for _ in evidence.tests)
         seeds, density = tuple(evaluations[name]), next(iter(evaluations[name].values())).density
-        findings.append(Finding(name, reference, evidence.kind, answer(evidence, own), evidence, own, seeds, density))
+        findings.append(Verdict(name, reference, evidence.kind, decide(evidence, own), evidence, own, seeds, density))
     return findings
 
 
-def effects(evaluations: Evaluations, pairs: Sequence[Pair]) -> list[Effect]:
+def estimate_effects(evaluations: Evaluations, pairs: Sequence[Pair]) -> list[Effect]:
     """How pairs of variants differ in each figure of single images, and in KID."""
     found = [(pair, *each) for pair in pairs for each in _effects(*(evaluations[name] for name in pair))]
-    corrected = holm([difference.p for _, _, difference, _ in found])
+    corrected = correct_holm([difference.p for _, _, difference, _ in found])
     return [
         Effect(*pair, key, difference, p, size)
         for (pair, key, difference, size), p in zip(found, corrected, strict=True)
     ]
 
 
-def condition(seeds: Sequence[int]) -> str:
+def describe_condition(seeds: Sequence[int]) -> str:
     """How far the verdicts of a study reach."""
     if len(seeds) == 1:
         return f"One seed: every verdict is conditional on seed {seeds[0]}, and another seed may change it."
-    few = ", which are few: every verdict is conditional on them" if len(seeds) < ENOUGH_SEEDS else ""
+    few = ", which are few: every verdict is conditional on them" if len(seeds) < MIN_SEEDS else ""
     return f"{len(seeds)} seeds{few}."
 
 
-def these(seeds: Sequence[int]) -> str:
+def describe_seeds(seeds: Sequence[int]) -> str:
     """What the verdicts are conditional on."""
     return "this seed" if len(seeds) == 1 else f"these {len(seeds)} seeds"
 
 
-def difference(found: Estimate, digits: int = 3) -> str:
+def format_difference(found: Estimate, digits: int = 3) -> str:
     """A difference and its interval as text."""
     value, low, high = (f"{each:+.{digits}f}".replace("-", "−") for each in (found.value, found.low, found.high))
     return f"{value} (95 %: {low} to {high})" if math.isfinite(found.error) else f"{value} (no interval)"
 
 
-def probability(p: float) -> str:
+def format_probability(p: float) -> str:
     """A corrected probability as text."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def _evidence(candidate: Mapping[int, Evaluation], reference: Mapping[int, Evaluation]) -> Iterator[Evidence]:
+def _evidence(
+    candidate: Mapping[int, EvaluationResult], reference: Mapping[int, EvaluationResult]
+) -> Iterator[Evidence]:
     measured = set.intersection(*(set(each.scores) for each in (*candidate.values(), *reference.values())))
     if "sharpness/reconstruction" in measured:
         yield compare_reconstructions(candidate, reference)
@@ -142,13 +146,13 @@ def _evidence(candidate: Mapping[int, Evaluation], reference: Mapping[int, Evalu
 
 
 def _effects(
-    candidate: Mapping[int, Evaluation], reference: Mapping[int, Evaluation]
+    candidate: Mapping[int, EvaluationResult], reference: Mapping[int, EvaluationResult]
 ) -> Iterator[tuple[str, Estimate, float | None]]:
     measured = set.intersection(*(set(each.scores) for each in (*candidate.values(), *reference.values())))
     for key in sorted(key for key in measured if not key.startswith("sharpness/")):
-        if figure(key).of_sets:
-            yield key, difference_of_sets(candidate, reference, key), None
+        if describe_metric(key).of_sets:
+            yield key, compare_set_metric(candidate, reference, key), None
         else:
             differences = [own.scores[key] - reference[seed].scores[key] for seed, own in candidate.items()]
             found = estimate([{"pairs/x": each[:, None]} for each in differences], lambda means: means["pairs/x"][:, 0])
-            yield key, found, effect_size(differences)
+            yield key, found, compute_effect_size(differences)

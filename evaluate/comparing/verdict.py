@@ -7,19 +7,19 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..evaluation import Evaluation
-from ..metrics.sharpness import coherence, high_band_mean, kurtosis_gap, spectrum_error, statistics
-from .resampling import Estimate, Means, estimate, of_blocks, without_interval
+from ..metrics.sharpness import coherence, compute_statistics, high_band_mean, kurtosis_gap, spectrum_error
+from ..result import EvaluationResult
+from .bootstrap import Estimate, Means, estimate, estimate_from_blocks, make_estimate_without_interval
 
 Kind = Literal["reconstruction", "sample"]
 Answer = Literal[
     "sharper", "sharper in spectrum but noisier", "closer in spectrum only", "less sharp", "not distinguishable",
     "undecided",
 ]  # fmt: skip
-Evaluations = Mapping[int, Evaluation]
+Evaluations = Mapping[int, EvaluationResult]
 """Of one variant, by seed."""
 
-LEVEL = 0.05
+SIGNIFICANCE_LEVEL = 0.05
 """Probability, corrected for the number of tests, below which a difference counts."""
 
 
@@ -44,7 +44,7 @@ class Evidence:
         return self.spectrum, self.second
 
 
-def answer(evidence: Evidence, probabilities: Sequence[float]) -> Answer:
+def decide(evidence: Evidence, probabilities: Sequence[float]) -> Answer:
     """What may be said of the variant.
 
     Reconstructions are sharper if their spectrum is closer to the real images' and they agree with them in detail
@@ -56,7 +56,7 @@ def answer(evidence: Evidence, probabilities: Sequence[float]) -> Answer:
         evidence: The differences.
         probabilities: Of its `tests`, corrected for all tests of the study.
     """
-    sure = [probability < LEVEL for probability in probabilities]
+    sure = [probability < SIGNIFICANCE_LEVEL for probability in probabilities]
     if not sure[0]:
         return "not distinguishable"
     if evidence.spectrum.value > 0:
@@ -81,7 +81,7 @@ def compare_reconstructions(candidate: Evaluations, reference: Evaluations) -> E
     ]
 
     def power(means: Means, name: str) -> Tensor:
-        return statistics(means[f"pairs/{name}"]).power
+        return compute_statistics(means[f"pairs/{name}"]).power
 
     def spectrum(means: Means) -> Tensor:
         return _difference(lambda name: spectrum_error(power(means, "real"), power(means, name)))
@@ -90,7 +90,7 @@ def compare_reconstructions(candidate: Evaluations, reference: Evaluations) -> E
         real, own, other = (power(means, name) for name in ("real", "candidate", "reference"))
         match = coherence(means["pairs/candidate cross"], real, own)
         before = coherence(means["pairs/reference cross"], real, other)
-        return high_band_mean(match - with_noise(before, other, own), size)
+        return high_band_mean(match - degrade_by_noise(before, other, own), size)
 
     return Evidence("reconstruction", estimate(seeds, spectrum), estimate(seeds, detail))
 
@@ -104,8 +104,8 @@ def compare_samples(candidate: Evaluations, reference: Evaluations) -> Evidence:
     ]
 
     def gap(figure: Callable[..., Tensor], means: Means) -> Tensor:
-        real = statistics(means["pairs/real"])
-        return _difference(lambda name: figure(real, statistics(means[f"sample/{name}"])))
+        real = compute_statistics(means["pairs/real"])
+        return _difference(lambda name: figure(real, compute_statistics(means[f"sample/{name}"])))
 
     return Evidence(
         "sample",
@@ -125,19 +125,19 @@ def compare_sets(candidate: Evaluations, reference: Evaluations, kind: Kind) -> 
     found = [key for key in names if key.startswith((f"{kind}/kid", f"{kind}/fid", f"{kind}/fd_"))]
     if not found:
         return None, ""
-    return difference_of_sets(candidate, reference, found[0]), found[0]
+    return compare_set_metric(candidate, reference, found[0]), found[0]
 
 
-def difference_of_sets(candidate: Evaluations, reference: Evaluations, key: str) -> Estimate:
+def compare_set_metric(candidate: Evaluations, reference: Evaluations, key: str) -> Estimate:
     """How much higher a figure of sets is; without an interval where it is not known of blocks of images."""
     pairs = [(own, reference[seed]) for seed, own in candidate.items()]
     values = [own.metrics[key] - other.metrics[key] for own, other in pairs]
     if not all(key in each.scores for pair in pairs for each in pair):
-        return without_interval(torch.tensor(values, dtype=torch.float64))
-    return of_blocks(values, [own.scores[key] - other.scores[key] for own, other in pairs])
+        return make_estimate_without_interval(torch.tensor(values, dtype=torch.float64))
+    return estimate_from_blocks(values, [own.scores[key] - other.scores[key] for own, other in pairs])
 
 
-def with_noise(match: Tensor, power: Tensor, target: Tensor) -> Tensor:
+def degrade_by_noise(match: Tensor, power: Tensor, target: Tensor) -> Tensor:
     """Coherence of each band once noise has raised the power of images to that of others.
 
     Noise that knows nothing of the real image adds to the power P of a band and nothing to its cross-spectrum, so that
@@ -152,7 +152,7 @@ def with_noise(match: Tensor, power: Tensor, target: Tensor) -> Tensor:
     return match * torch.where(raised > 0, (power / raised).sqrt(), 1.0)
 
 
-def _both(candidate: Evaluation, reference: Evaluation) -> list[tuple[str, Evaluation]]:
+def _both(candidate: EvaluationResult, reference: EvaluationResult) -> list[tuple[str, EvaluationResult]]:
     return [("candidate", candidate), ("reference", reference)]
 
 

@@ -9,8 +9,8 @@ from vaegan.losses.quantisation import perplexity, usage
 from vaegan.models.pixelcnn import PixelCNN
 from vaegan.models.vqvae import VQVAE
 
-from .metric import Metric, Pairs, Result
-from .sums import Sums, in_order, rows
+from .accumulate import Sums, concatenate_in_order, make_rows
+from .metric import ImagePairs, Metric, MetricResult
 
 
 class Codebook(Metric):
@@ -30,7 +30,7 @@ class Codebook(Metric):
         """The codebook."""
         return {"entries": self.entries}
 
-    def pairs(self, pairs: Pairs) -> Sums:
+    def pairs(self, pairs: ImagePairs) -> Sums:
         """How often each entry stands for a place, and the bits of each image's code."""
         model = pairs.model
         assert isinstance(model, VQVAE | PixelCNN)
@@ -39,10 +39,10 @@ class Codebook(Metric):
         if isinstance(model, PixelCNN):
             nats = model.surprise(indices, pairs.labels).double()
         counts = torch.bincount(indices.flatten(), minlength=self.entries)
-        return {"counts": counts.double(), "bits": rows(pairs.start, nats / math.log(2))}
+        return {"counts": counts.double(), "bits": make_rows(pairs.start, nats / math.log(2))}
 
-    def result(self, sums: Sums) -> Result:
+    def result(self, sums: Sums) -> MetricResult:
         """Perplexity from 1 to K, share of the entries that are used, bits per image."""
-        bits = in_order(sums["bits"])
+        bits = concatenate_in_order(sums["bits"])
         figures = {"codebook/perplexity": perplexity(sums["counts"]), "codebook/usage": usage(sums["counts"])}
-        return Result(figures | {"rate": bits.mean().item()})
+        return MetricResult(figures | {"rate": bits.mean().item()})

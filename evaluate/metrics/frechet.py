@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .sums import Sums
+from .accumulate import Sums
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,18 @@ class Gaussian:
 
 
 MOMENTS = ("count", "total", "products")
-"""What `moments` gives."""
+"""What `compute_moments` gives."""
 
 
-def moments(features: Tensor) -> Sums:
-    """What `gaussian` needs of features (N, d) of any float type."""
+def compute_moments(features: Tensor) -> Sums:
+    """What `fit_gaussian` needs of features (N, d) of any float type."""
     features = features.double()
     count = torch.tensor(float(len(features)), dtype=torch.float64)
     return {"count": count, "total": features.sum(0), "products": features.mT @ features}
 
 
-def gaussian(sums: Sums) -> Gaussian:
-    """The mean and the unbiased covariance of all features whose `moments` were added; of one alone it is 0.
+def fit_gaussian(sums: Sums) -> Gaussian:
+    """The mean and the unbiased covariance of all features whose `compute_moments` were added; of one alone it is 0.
 
     Where the covariance has full rank its factor is Cholesky's; where it has not, as of fewer than d features or of
     features that are always 0, it is that of its eigenvectors, without those that only the rounding has made.

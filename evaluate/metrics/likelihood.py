@@ -10,8 +10,8 @@ from vaegan.config.models import VAEConfig
 from vaegan.losses.divergence import kl_standard_normal
 from vaegan.models import Posterior
 
-from .metric import Metric, Pairs, Result
-from .sums import Sums, in_order, rows
+from .accumulate import Sums, concatenate_in_order, make_rows
+from .metric import ImagePairs, Metric, MetricResult
 
 HALF_LEVEL = 1 / 255
 """Half the distance of two neighbouring 8-bit levels in [-1, 1]."""
@@ -48,7 +48,7 @@ def laplace_log_interval(lower: Tensor, upper: Tensor) -> Tensor:
 
 
 LOG_INTERVAL = {"gaussian": gaussian_log_interval, "laplace": laplace_log_interval}
-"""The function of each `model.likelihood`."""
+"""The function of each `model.get_likelihood_protocol`."""
 
 
 def log_probability(pixels: Tensor, mean: Tensor, likelihood: str, scale: float) -> Tensor:
@@ -72,24 +72,24 @@ def log_probability(pixels: Tensor, mean: Tensor, likelihood: str, scale: float)
     return LOG_INTERVAL[likelihood](lower, upper)
 
 
-class Rate(Metric):
+class RateMetric(Metric):
     """Mean over the images of KL(q(z | x) || N(0, I)) / log 2, where p(x | z) is no distribution of 8-bit images."""
 
     def protocol(self) -> dict[str, Any]:
         """That there is no likelihood."""
         return {"likelihood": None}
 
-    def pairs(self, pairs: Pairs) -> Sums:
+    def pairs(self, pairs: ImagePairs) -> Sums:
         """The images' own divergences."""
-        return {"divergence": rows(pairs.start, divergence(pairs.posterior))}
+        return {"divergence": make_rows(pairs.start, compute_divergence(pairs.posterior))}
 
-    def result(self, sums: Sums) -> Result:
+    def result(self, sums: Sums) -> MetricResult:
         """Bits of an image's code."""
-        return Result({"rate": in_order(sums["divergence"]).mean().item() / math.log(2)})
+        return MetricResult({"rate": concatenate_in_order(sums["divergence"]).mean().item() / math.log(2)})
 
 
-class ELBO(Rate):
-    """Mean over the images of log P(x | z) - KL(q(z | x) || N(0, I)) for one z from q(z | x), and the `Rate`.
+class ELBOMetric(RateMetric):
+    """Mean over the images of log P(x | z) - KL(q(z | x) || N(0, I)) for one z from q(z | x), and the `RateMetric`.
 
     The bound of the model with beta = 1 and without free bits, whatever it was trained with, and
     bits/dim = -ELBO / (values per image * log 2).
@@ -105,26 +105,26 @@ class ELBO(Rate):
 
     def protocol(self) -> dict[str, Any]:
         """The likelihood."""
-        return {**likelihood(self.config), "posterior_samples": 1}
+        return {**get_likelihood_protocol(self.config), "posterior_samples": 1}
 
-    def pairs(self, pairs: Pairs) -> Sums:
+    def pairs(self, pairs: ImagePairs) -> Sums:
         """The images' own bounds, by what the decoder says of a sample of their codes, and divergences."""
         config = self.config
         log_likelihood = log_probability(pairs.pixels, pairs.likelihood_mean, config.likelihood, config.scale)
-        bounds = log_likelihood.flatten(1).sum(1) - divergence(pairs.posterior)
-        return {**super().pairs(pairs), "values": rows(pairs.start, bounds)}
+        bounds = log_likelihood.flatten(1).sum(1) - compute_divergence(pairs.posterior)
+        return {**super().pairs(pairs), "values": make_rows(pairs.start, bounds)}
 
-    def result(self, sums: Sums) -> Result:
+    def result(self, sums: Sums) -> MetricResult:
         """Nats per image, bits per value of an 8-bit image, and bits of its code."""
-        found = bound("elbo", "bits_per_dim", in_order(sums["values"]), self.values)
+        found = make_bound_result("elbo", "bits_per_dim", concatenate_in_order(sums["values"]), self.values)
         found.metrics |= super().result(sums).metrics
         return found
 
 
-class ImportanceWeighted(Metric):
+class ImportanceWeightedMetric(Metric):
     """Mean over the images of log 1/K sum P(x | z_k) N(z_k; 0, I) / q(z_k | x), z_k from q(z | x).
 
-    A bound that is no lower than the `ELBO` and rises to log P(x) with K (Burda et al. 2016, eq. 8).
+    A bound that is no lower than the `ELBOMetric` and rises to log P(x) with K (Burda et al. 2016, eq. 8).
 
     Args:
         config: Of the model, with the scale that it has learned.
@@ -139,18 +139,18 @@ class ImportanceWeighted(Metric):
 
     def protocol(self) -> dict[str, Any]:
         """The likelihood, and K."""
-        return {**likelihood(self.config), "posterior_samples": self.draws}
+        return {**get_likelihood_protocol(self.config), "posterior_samples": self.draws}
 
-    def pairs(self, pairs: Pairs) -> Sums:
+    def pairs(self, pairs: ImagePairs) -> Sums:
         """The images' own bounds; the noise of a draw is a function of the seed, the image's place and k."""
         logs = torch.stack([self._log_weight(pairs, draw) for draw in range(self.draws)])
-        return {"values": rows(pairs.start, logs.logsumexp(0) - math.log(self.draws))}
+        return {"values": make_rows(pairs.start, logs.logsumexp(0) - math.log(self.draws))}
 
-    def result(self, sums: Sums) -> Result:
+    def result(self, sums: Sums) -> MetricResult:
         """Nats per image, and bits per value of an 8-bit image."""
-        return bound("iwae", "iwae_bits_per_dim", in_order(sums["values"]), self.values)
+        return make_bound_result("iwae", "iwae_bits_per_dim", concatenate_in_order(sums["values"]), self.values)
 
-    def _log_weight(self, pairs: Pairs, draw: int) -> Tensor:
+    def _log_weight(self, pairs: ImagePairs, draw: int) -> Tensor:
         noise = pairs.noise("importance", draw)
         codes = pairs.posterior.sample(noise.to(pairs.posterior.mean))
         mean = pairs.decoded(codes)
@@ -161,21 +161,21 @@ class ImportanceWeighted(Metric):
         return log_likelihood.flatten(1).sum(1) + log_ratio.sum(1)
 
 
-def likelihood(config: VAEConfig) -> dict[str, Any]:
+def get_likelihood_protocol(config: VAEConfig) -> dict[str, Any]:
     """What p(x | z) is, for a protocol."""
     given = {"likelihood": f"{config.likelihood}, discretised to 256 levels", "scale": config.scale}
     return given | ({"learned_scale": True} if config.learned_scale else {})
 
 
-def divergence(posterior: Posterior) -> Tensor:
+def compute_divergence(posterior: Posterior) -> Tensor:
     """KL(q(z | x) || N(0, I)) of each image, nats, float64, shape (N,)."""
     return kl_standard_normal(posterior.mean.double(), posterior.log_variance.double()).sum(1)
 
 
-def bound(name: str, bits: str, values: Tensor, size: int) -> Result:
+def make_bound_result(name: str, bits: str, values: Tensor, size: int) -> MetricResult:
     """The mean of the images' bounds in nats (N,), and as bits for each of an image's ``size`` values."""
     mean = values.mean().item()
-    return Result({name: mean, bits: -mean / (size * math.log(2))}, scores={name: values})
+    return MetricResult({name: mean, bits: -mean / (size * math.log(2))}, scores={name: values})
 
 
 def _mirrored(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,12 +10,12 @@ from torch import Tensor
 from vaegan.errors import Failure
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder, Posterior
-from vaegan.randomness import normal
+from vaegan.randomness import draw_normal
 
-from .sums import Sums, in_order, rows
+from .accumulate import Sums, concatenate_in_order, make_rows
 
 
-class Pairs:
+class ImagePairs:
     """Consecutive real images of an evaluation and what the model makes of them, each made when first asked for.
 
     Reconstructions are what an image file would hold: clamped and rounded to 8 bits.
@@ -48,7 +48,7 @@ class Pairs:
     @cached_property
     def reconstruction(self) -> Tensor:
         """The decoded posterior means, as `real`."""
-        return rounded(self.decoded(self.posterior.mean))
+        return round_to_8_bits(self.decoded(self.posterior.mean))
 
     @cached_property
     def likelihood_mean(self) -> Tensor:
@@ -62,17 +62,17 @@ class Pairs:
 
     def decoded(self, codes: Tensor) -> Tensor:
         """What the decoder makes of codes (B, d) of these images, neither clamped nor rounded, as `real`."""
-        return finite(self.model.decode(codes, self.labels))
+        return check_finite(self.model.decode(codes, self.labels))
 
     def noise(self, *purpose: str | int) -> Tensor:
         """Standard normal on the CPU, shape (B, d); that of an image is a function of seed, purpose and its place."""
         shape = (self.posterior.mean.shape[1],)
         places = range(self.start, self.start + len(self.pixels))
-        return torch.stack([normal(shape, self.seed, *purpose, place) for place in places])
+        return torch.stack([draw_normal(shape, self.seed, *purpose, place) for place in places])
 
 
 @dataclass
-class Result:
+class MetricResult:
     """What a metric has to say in the end."""
 
     metrics: dict[str, float]
@@ -89,7 +89,7 @@ class Metric:
     """Base of the metrics; each overrides what it looks at.
 
     It keeps nothing of the images itself: what each batch gives is added up, over the batches of a process and then
-    over the processes. What single images have to say is kept as `rows`, which are put in order in the end.
+    over the processes. What single images have to say is kept as `make_rows`, which are put in order in the end.
     """
 
     uses_samples: ClassVar[bool] = False
@@ -102,7 +102,7 @@ class Metric:
     def prepare(self) -> None:
         """What all processes do together before the first image."""
 
-    def pairs(self, pairs: Pairs) -> Sums:
+    def pairs(self, pairs: ImagePairs) -> Sums:
         """What some real images and their reconstructions add; tensors may lie on the model's device."""
         return {}
 
@@ -115,7 +115,7 @@ class Metric:
         """
         return {}
 
-    def result(self, sums: Sums) -> Result:
+    def result(self, sums: Sums) -> MetricResult:
         """The figures of all images, whose ``sums`` are on the CPU; the first process alone asks for them."""
         raise NotImplementedError
 
@@ -126,30 +126,30 @@ class PerImage(Metric):
     key: str
     """Name of the figure."""
 
-    def measure(self, pairs: Pairs) -> Tensor:
+    def measure(self, pairs: ImagePairs) -> Tensor:
         """The figure of each pair, shape (N,)."""
         raise NotImplementedError
 
-    def pairs(self, pairs: Pairs) -> Sums:
+    def pairs(self, pairs: ImagePairs) -> Sums:
         """The images' own figures."""
-        return {"values": rows(pairs.start, self.measure(pairs).double())}
+        return {"values": make_rows(pairs.start, self.measure(pairs).double())}
 
-    def result(self, sums: Sums) -> Result:
+    def result(self, sums: Sums) -> MetricResult:
         """Their mean."""
-        values = in_order(sums["values"])
-        return Result({self.key: values.mean().item()}, scores={self.key: values})
+        values = concatenate_in_order(sums["values"])
+        return MetricResult({self.key: values.mean().item()}, scores={self.key: values})
 
 
-def rounded(images: Tensor) -> Tensor:
+def round_to_8_bits(images: Tensor) -> Tensor:
     """Images of any shape in [-1, 1] as a file of 8 bits per value would hold them, in the same dtype.
 
     Raises:
         Failure: A value is not finite.
     """
-    return to_float(to_uint8(finite(images)), images.dtype)
+    return to_float(to_uint8(check_finite(images)), images.dtype)
 
 
-def finite(images: Tensor) -> Tensor:
+def check_finite(images: Tensor) -> Tensor:
     """The decoder's images as they are.
 
     Raises:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from .metric import Pairs, PerImage
+from .metric import ImagePairs, PerImage
 
 RANGE = 2.0
 """From the darkest pixel, -1, to the brightest, 1."""
@@ -129,7 +129,7 @@ class PSNR(PerImage):
         """The cap."""
         return {"limit": PSNR_LIMIT}
 
-    def measure(self, pairs: Pairs) -> Tensor:
+    def measure(self, pairs: ImagePairs) -> Tensor:
         """`psnr`."""
         return psnr(pairs.real, pairs.reconstruction)
 
@@ -151,7 +151,7 @@ class SSIM(PerImage):
         sigma = ssim_sigma(self.size)
         return {"window": ssim_window(sigma), "sigma": sigma}
 
-    def measure(self, pairs: Pairs) -> Tensor:
+    def measure(self, pairs: ImagePairs) -> Tensor:
         """`ssim`."""
         return ssim(pairs.real, pairs.reconstruction)
 
@@ -173,6 +173,6 @@ class MSSSIM(PerImage):
         sigma, weights = ms_ssim_sigma(self.size), ms_ssim_weights(self.size)
         return {"scales": len(weights), "weights": weights, "window": ssim_window(sigma), "sigma": sigma}
 
-    def measure(self, pairs: Pairs) -> Tensor:
+    def measure(self, pairs: ImagePairs) -> Tensor:
         """`ms_ssim`."""
         return ms_ssim(pairs.real, pairs.reconstruction)

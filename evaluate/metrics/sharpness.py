@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .metric import Metric, Pairs, Result
+from .accumulate import Sums, concatenate_in_order, make_rows
+from .metric import ImagePairs, Metric, MetricResult
 from .pixels import ROUNDING_VARIANCE
-from .sums import Sums, in_order, rows
 
-HIGH_FREQUENCY = 0.25
+HIGH_FREQUENCY_CYCLES_PER_PIXEL = 0.25
 """Cycles per pixel (half of Nyquist) from which a band counts as high."""
 
 LAPLACIAN_GAIN = 20.0
@@ -25,7 +25,7 @@ LAPLACIAN_GAIN = 20.0
 GRADIENT_GAIN = 2.0
 """The same of the difference of two neighbours."""
 
-EMPTY = 1e-6
+EMPTY_BAND_FRACTION = 1e-6
 """Share of the rounding's power below which a band holds nothing but the arithmetic's own error."""
 
 
@@ -116,8 +116,8 @@ class Statistics:
     """Mean of |F|^2 in each band."""
 
 
-def moments(images: Tensor, transform: Tensor) -> Tensor:
-    """What each image adds to the statistics of a set: their mean over the images is what `statistics` needs.
+def compute_image_moments(images: Tensor, transform: Tensor) -> Tensor:
+    """What each image adds to the statistics of a set: their mean over the images is what `compute_statistics` needs.
 
     Args:
         images: Shape (N, C, S, S).
@@ -133,8 +133,8 @@ def moments(images: Tensor, transform: Tensor) -> Tensor:
     return torch.cat([means, band_means(transform.abs().square())], dim=1)
 
 
-def statistics(means: Tensor) -> Statistics:
-    """Of sets of images of which the mean `moments` are given, shape (..., 6 + bands)."""
+def compute_statistics(means: Tensor) -> Statistics:
+    """Of sets of images of which the mean `compute_image_moments` are given, shape (..., 6 + bands)."""
     curvature, curvature_square, mean, square, cube, fourth = means[..., :6].unbind(-1)
     return Statistics(
         laplacian_variance=(curvature_square - curvature**2).clamp_min(0),
@@ -196,14 +196,14 @@ def coherence(cross: Tensor, real: Tensor, other: Tensor) -> Tensor:
     Returns:
         From -1 to 1, the same shape; a band that is empty (flat) in both is 1, in one alone 0.
     """
-    empty = EMPTY * ROUNDING_VARIANCE
+    empty = EMPTY_BAND_FRACTION * ROUNDING_VARIANCE
     void, void_other = real < empty, other < empty
     quotient = cross / (real * other).sqrt()
     return torch.where(void | void_other, (void & void_other).to(cross), quotient)
 
 
 def high_band_mean(values: Tensor, size: int) -> Tensor:
-    """Mean of the bands from `HIGH_FREQUENCY` to the corner of images of ``size`` pixels, each band alike.
+    """Mean of the bands from `HIGH_FREQUENCY_CYCLES_PER_PIXEL` to the corner of images of ``size`` pixels, each band alike.
 
     Args:
         values: Shape (..., bands).
@@ -212,11 +212,11 @@ def high_band_mean(values: Tensor, size: int) -> Tensor:
     Returns:
         Shape (...).
     """
-    high = torch.tensor(band_frequencies(size), dtype=torch.float64) >= HIGH_FREQUENCY
+    high = torch.tensor(band_frequencies(size), dtype=torch.float64) >= HIGH_FREQUENCY_CYCLES_PER_PIXEL
     return values[..., high].mean(-1)
 
 
-def distances(real: Statistics, other: Statistics) -> dict[str, Tensor]:
+def compute_distances(real: Statistics, other: Statistics) -> dict[str, Tensor]:
     """The figures by which a set of images is judged, each 0 where it is like the real ones."""
     return {
         "laplacian_gap": laplacian_gap(real, other),
@@ -241,43 +241,43 @@ class Sharpness(Metric):
         """The same for all images."""
         return PROTOCOL
 
-    def pairs(self, pairs: Pairs) -> Sums:
+    def pairs(self, pairs: ImagePairs) -> Sums:
         """Moments of both, and their cross-spectrum."""
         real, reconstruction = spectrum(pairs.real), spectrum(pairs.reconstruction)
         found = {
-            "real": moments(pairs.real, real),
-            "reconstruction": moments(pairs.reconstruction, reconstruction),
+            "real": compute_image_moments(pairs.real, real),
+            "reconstruction": compute_image_moments(pairs.reconstruction, reconstruction),
             "cross": band_means((real.conj() * reconstruction).real),
         }
-        return {name: rows(pairs.start, values) for name, values in found.items()}
+        return {name: make_rows(pairs.start, values) for name, values in found.items()}
 
     def samples(self, images: Tensor, start: int) -> Sums:
         """Moments."""
-        return {"sample": rows(start, moments(images, spectrum(images)))}
+        return {"sample": make_rows(start, compute_image_moments(images, spectrum(images)))}
 
-    def result(self, sums: Sums) -> Result:
+    def result(self, sums: Sums) -> MetricResult:
         """Distances from the real images, and the curves behind them."""
-        scores = {name: in_order(parts) for name, parts in sums.items()}
+        scores = {name: concatenate_in_order(parts) for name, parts in sums.items()}
         means = {name: values.mean(0) for name, values in scores.items()}
-        real = statistics(means["real"])
+        real = compute_statistics(means["real"])
         curves = {"frequency": band_frequencies(self.size), "power/real": real.power.tolist()}
         metrics: dict[str, float] = {}
         for name in [name for name in ("reconstruction", "sample") if name in means]:
-            other = statistics(means[name])
-            metrics |= {f"{name}/{figure}": value.item() for figure, value in distances(real, other).items()}
+            other = compute_statistics(means[name])
+            metrics |= {f"{name}/{figure}": value.item() for figure, value in compute_distances(real, other).items()}
             curves[f"power/{name}"] = other.power.tolist()
             curves[f"spectrum_error/{name}"] = log_power_error(real.power, other.power).tolist()
-        match = coherence(means["cross"], real.power, statistics(means["reconstruction"]).power)
+        match = coherence(means["cross"], real.power, compute_statistics(means["reconstruction"]).power)
         metrics["reconstruction/coherence"] = high_band_mean(match, self.size).item()
         curves["coherence/reconstruction"] = match.tolist()
         kept = {f"sharpness/{name}": values for name, values in scores.items()}
-        return Result(metrics, curves, scores=kept)
+        return MetricResult(metrics, curves, scores=kept)
 
 
 PROTOCOL = {
     "window": "hann",
     "bands": "rings of 1 / size cycles per pixel, corners included",
-    "high_frequency": HIGH_FREQUENCY,
+    "high_frequency": HIGH_FREQUENCY_CYCLES_PER_PIXEL,
     "floor": "variance of rounding to 8 bits",
     "logarithm": "natural",
 }

@@ -11,45 +11,61 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import vaegan
-from vaegan.checkpoints import write_text
-from vaegan.config import Config, dump
+from vaegan.config import Config, dump_config
 from vaegan.config.models import GANVAEConfig, VAEGANConfig, VectorConfig
-from vaegan.config.study import Match
+from vaegan.config.study_schema import MatchedQuantity
 from vaegan.data import Data
-from vaegan.losses.adversarial import NAMES, PREDICTED
-from vaegan.runs import load
+from vaegan.io import write_text
+from vaegan.losses.adversarial import CLASS_NAMES, PREDICTED_NAMES
+from vaegan.storage.loading import load
 
+from ..comparing.bootstrap import Estimate
 from ..comparing.comparison import Comparison
-from ..comparing.findings import Effect, Finding, Pair, difference, probability
-from ..comparing.resampling import Estimate
-from ..comparing.verdict import LEVEL
-from ..controls import AMOUNT, CHECKERBOARD, NOISE, REAL, SOFTNESS
-from ..figures import ARROWS, Figure, duration, figure, in_order, memory, source
-from .control_rows import COHERENCE, FIGURES, LEAST, control_rows
-from .pictures import SOFTNESS as BLUR
-from .pictures import VIEWS, interpolations, reconstructions, samples
+from ..comparing.findings import Effect, Pair, Verdict, format_difference, format_probability
+from ..comparing.verdict import SIGNIFICANCE_LEVEL
+from ..descriptions import (
+    ARROWS,
+    MetricDescription,
+    describe_metric,
+    format_duration,
+    format_memory,
+    format_sample_source,
+    sort_metrics,
+)
+from ..negative_controls import BLUR_SIGMA_PIXELS, CHECKERBOARD_AMPLITUDE, NOISE_DEVIATION, REAL, SHARPENING_AMOUNT
+from .control_rows import COHERENCE, MIN_INCREASE, SHARPNESS_METRICS, build_control_rows
+from .image_sheets import DETAIL_SIGMA_PIXELS as BLUR
+from .image_sheets import VIEWS, draw_interpolations, draw_reconstructions, draw_samples
 from .plots import Plot
-from .repeating import as_text, commands, common_protocol, control_protocols, feature_command, own_protocols, versions
+from .reproduce import (
+    format_control_protocols,
+    format_own_protocols,
+    get_classifier_command,
+    get_common_protocol,
+    get_versions,
+    list_commands,
+    to_yaml,
+)
 from .spectrum_plot import spectrum_plot
 from .tables import write_tables
 from .tradeoff_plots import tradeoff_plots
 from .training_plots import training_plots
 
-COLUMNS = 12
+COLUMN_IMAGES = 12
 """Real images, and images of each row."""
-SAMPLES = 2 * COLUMNS
+SAMPLE_IMAGES = 2 * COLUMN_IMAGES
 """Of each variant."""
-STYLES = {"sharper": "yes", "less sharp": "no"}
+VERDICT_STYLES = {"sharper": "yes", "less sharp": "no"}
 """Of an answer; others are open."""
 DEFECTS = {
-    "blurred": f"Gaussian blur of {SOFTNESS:g} pixels",
-    "noisy": f"white noise of {NOISE:g}",
-    "checkered": f"checkerboard of ±{CHECKERBOARD:g}",
-    "over-sharpened": f"unsharp mask of {AMOUNT:g}",
+    "blurred": f"Gaussian blur of {BLUR_SIGMA_PIXELS:g} pixels",
+    "noisy": f"white noise of {NOISE_DEVIATION:g}",
+    "checkered": f"checkerboard of ±{CHECKERBOARD_AMPLITUDE:g}",
+    "over-sharpened": f"unsharp mask of {SHARPENING_AMOUNT:g}",
 }
 """What was done to the images of each control, in units of [-1, 1]."""
 
-MATCHED: dict[Match, str] = {
+MATCHED: dict[MatchedQuantity, str] = {
     "decoder": "decoder with the same initial weights",
     "latent_size": "latent size",
     "images_seen": "number of images seen",
@@ -59,7 +75,7 @@ MATCHED: dict[Match, str] = {
 
 
 @dataclass(frozen=True)
-class Bar:
+class CostBar:
     """What one variant costs."""
 
     name: str
@@ -69,11 +85,11 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Shift:
+class EffectRow:
     """One row of the table of effects."""
 
     effect: Effect
-    figure: Figure
+    figure: MetricDescription
     difference: str
     interval: str
     p: str
@@ -83,7 +99,7 @@ class Shift:
 
 
 @dataclass(frozen=True)
-class Confusion:
+class ConfusionTable:
     """What a variant's discriminator takes images for, all seeds together."""
 
     name: str
@@ -104,10 +120,10 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
     seed = comparison.study.seeds[0]
     models = {name: load(runs[seed].run.path) for name, runs in comparison.judged.items()}
     split = getattr(data, comparison.first.config.evaluate.split)
-    places = split.spread(COLUMNS)
+    places = split.select_evenly(COLUMN_IMAGES)
     real = split[places]
-    labels = {name: split.known(places, model.classes) for name, model in models.items()}
-    controls = control_rows(comparison)
+    labels = {name: split.get_labels(places, model.classes) for name, model in models.items()}
+    controls = build_control_rows(comparison)
     page = _environment().get_template("page.html.j2").render(
         comparison=comparison,
         names=comparison.names,
@@ -117,42 +133,42 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         config=comparison.first.config,
         evaluated=comparison.first.evaluation.protocol["reconstructions"],
         findings=_by_pair(comparison),
-        styles=STYLES,
-        reconstructions=reconstructions(models, real, labels),
+        styles=VERDICT_STYLES,
+        reconstructions=draw_reconstructions(models, real, labels),
         views=VIEWS,
         blur=BLUR,
-        samples=samples(models, comparison.densities, SAMPLES, seed),
-        source=source,
-        interpolations=interpolations(models, real, labels),
+        samples=draw_samples(models, comparison.densities, SAMPLE_IMAGES, seed),
+        source=format_sample_source,
+        interpolations=draw_interpolations(models, real, labels),
         groups=[(name, list(rows)) for name, rows in groupby(comparison.rows(), lambda row: row.figure.group)],
         arrows=ARROWS,
-        shifts=shifts(comparison),
-        level=LEVEL,
+        shifts=build_effect_rows(comparison),
+        level=SIGNIFICANCE_LEVEL,
         controls=controls,
         control_figures=_control_figures(),
-        least=LEAST,
+        least=MIN_INCREASE,
         untouched=REAL,
         defects=DEFECTS,
-        confusions=confusions(comparison),
+        confusions=build_confusions(comparison),
         relativistic=[name for name, each in comparison.configs.items() if _is_relativistic(each)],
-        spectra=spectra(comparison),
+        spectra=build_spectrum_plots(comparison),
         training=training_plots(comparison, notify),
         tradeoffs=tradeoff_plots(comparison),
-        bars=bars(comparison),
+        bars=build_cost_bars(comparison),
         files={name: _csv_uri(text) for name, text in write_tables(comparison, controls, path.parent).items()},
-        commands={name: commands(comparison, name, path.parent) for name in comparison.names},
-        versions=versions(comparison),
-        protocol=as_text(common_protocol(comparison)),
-        control_protocols=control_protocols(comparison),
-        features=feature_command(comparison, path.parent),
-        configs={name: dump(comparison.judged[name][seed].config) for name in comparison.names},
-        protocols={name: own_protocols(comparison, name) for name in comparison.names},
+        commands={name: list_commands(comparison, name, path.parent) for name in comparison.names},
+        versions=get_versions(comparison),
+        protocol=to_yaml(get_common_protocol(comparison)),
+        control_protocols=format_control_protocols(comparison),
+        features=get_classifier_command(comparison, path.parent),
+        configs={name: dump_config(comparison.judged[name][seed].config) for name in comparison.names},
+        protocols={name: format_own_protocols(comparison, name) for name in comparison.names},
         version=vaegan.__version__,
     )  # fmt: skip
     write_text(path, page)
 
 
-def spectra(comparison: Comparison) -> list[Plot]:
+def build_spectrum_plots(comparison: Comparison) -> list[Plot]:
     """Of reconstructions and of samples, those that were measured: the power beside the real images'."""
     found = []
     for kind in ("reconstruction", "sample"):
@@ -163,32 +179,34 @@ def spectra(comparison: Comparison) -> list[Plot]:
             for name, seeds in measured.items()
         }
         if any(variants.values()):
-            found.append(spectrum_plot(f"{kind.capitalize()}s{source(kind, comparison.density)}", variants))
+            found.append(
+                spectrum_plot(f"{kind.capitalize()}s{format_sample_source(kind, comparison.density)}", variants)
+            )
     return found
 
 
-def bars(comparison: Comparison) -> dict[str, list[Bar]]:
+def build_cost_bars(comparison: Comparison) -> dict[str, list[CostBar]]:
     """Time, memory and size of each variant."""
-    written = {"seconds": duration, "memory_bytes": memory, "parameters": "{:,.0f}".format}
+    written = {"seconds": format_duration, "memory_bytes": format_memory, "parameters": "{:,.0f}".format}
     found = {}
     for key, write in written.items():
         spreads = {name: comparison.spreads(name) for name in comparison.names}
         means = {name: own[key].mean for name, own in spreads.items() if key in own}
         most = max(means.values(), default=0.0) or 1.0
-        found[figure(key).label] = [Bar(name, mean / most, write(mean)) for name, mean in means.items()]
+        found[describe_metric(key).label] = [CostBar(name, mean / most, write(mean)) for name, mean in means.items()]
     return found
 
 
-def shifts(comparison: Comparison) -> dict[Pair, list[Shift]]:
+def build_effect_rows(comparison: Comparison) -> dict[Pair, list[EffectRow]]:
     """The effects of each pair, as a table shows them."""
-    found: dict[Pair, list[Shift]] = {pair: [] for pair in comparison.pairs if comparison.effects}
-    order = in_order({effect.key for effect in comparison.effects})
+    found: dict[Pair, list[EffectRow]] = {pair: [] for pair in comparison.pairs if comparison.effects}
+    order = sort_metrics({effect.key for effect in comparison.effects})
     for effect in sorted(comparison.effects, key=lambda effect: order.index(effect.key)):
         found[effect.variant, effect.reference].append(_shift(effect, comparison.density))
     return found
 
 
-def confusions(comparison: Comparison) -> list[Confusion]:
+def build_confusions(comparison: Comparison) -> list[ConfusionTable]:
     """Of the variants that have a discriminator."""
     found = []
     for name, runs in comparison.judged.items():
@@ -196,17 +214,19 @@ def confusions(comparison: Comparison) -> list[Confusion]:
         if counts := [torch.tensor(matrix, dtype=torch.float64) for matrix in matrices if matrix]:
             total = torch.stack(counts).sum(0)
             shares = (total / total.sum(1, keepdim=True).clamp_min(1)).tolist()
-            found.append(Confusion(name, PREDICTED[total.shape[1]], dict(zip(NAMES, shares, strict=True))))
+            found.append(
+                ConfusionTable(name, PREDICTED_NAMES[total.shape[1]], dict(zip(CLASS_NAMES, shares, strict=True)))
+            )
     return found
 
 
-def _shift(effect: Effect, density: str | None) -> Shift:
-    described, found = figure(effect.key, density), effect.estimate
-    text, _, rest = difference(found, _digits(found)).partition(" ")
+def _shift(effect: Effect, density: str | None) -> EffectRow:
+    described, found = describe_metric(effect.key, density), effect.estimate
+    text, _, rest = format_difference(found, _digits(found)).partition(" ")
     better = (found.value > 0) == (described.better == "higher")
-    sure = effect.corrected < LEVEL and described.better is not None
-    return Shift(
-        effect, described, text, rest.strip("()").removeprefix("95 %: "), probability(effect.corrected),
+    sure = effect.corrected < SIGNIFICANCE_LEVEL and described.better is not None
+    return EffectRow(
+        effect, described, text, rest.strip("()").removeprefix("95 %: "), format_probability(effect.corrected),
         "" if effect.size is None else f"{effect.size:+.2f}".replace("-", "−"),
         ("better" if better else "worse") if sure else "",
     )  # fmt: skip
@@ -228,8 +248,8 @@ def _environment() -> Environment:
     )
 
 
-def _by_pair(comparison: Comparison) -> dict[Pair, list[Finding]]:
-    found: dict[Pair, list[Finding]] = {pair: [] for pair in comparison.pairs}
+def _by_pair(comparison: Comparison) -> dict[Pair, list[Verdict]]:
+    found: dict[Pair, list[Verdict]] = {pair: [] for pair in comparison.pairs}
     for finding in comparison.findings:
         found[finding.variant, finding.reference].append(finding)
     return found
@@ -245,8 +265,11 @@ def _latent_size(comparison: Comparison) -> int | None:
     return sizes[0] if sizes and "latent_size" in comparison.study.matched else None
 
 
-def _control_figures() -> dict[str, Figure]:
-    return {name: figure(f"reconstruction/{name}") for name in (FIGURES[0], COHERENCE, *FIGURES[1:])}
+def _control_figures() -> dict[str, MetricDescription]:
+    return {
+        name: describe_metric(f"reconstruction/{name}")
+        for name in (SHARPNESS_METRICS[0], COHERENCE, *SHARPNESS_METRICS[1:])
+    }
 
 
 def _csv_uri(text: str) -> str:

@@ -6,34 +6,34 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vaegan.checkpoints import write_text
-from vaegan.losses.adversarial import GENERATED, NAMES, PREDICTED
+from vaegan.io import write_text
+from vaegan.losses.adversarial import CLASS_NAMES, GENERATED, PREDICTED_NAMES
 
+from ..comparing.bootstrap import Estimate
 from ..comparing.comparison import Comparison
-from ..comparing.findings import Finding
-from ..comparing.resampling import Estimate
-from ..evaluation import Evaluation
-from ..figures import figure
+from ..comparing.findings import Verdict
+from ..descriptions import describe_metric
+from ..result import EvaluationResult
 from .control_rows import ControlRows
 
 Cell = str | float | int | None
 """None, and what is not finite: an empty field."""
 
-TABLES = RUNS, FINDINGS, EFFECTS, CONTROLS, CONFUSION = (
+TABLES = METRICS_TABLE, VERDICTS_TABLE, EFFECTS_TABLE, CONTROLS_TABLE, CONFUSION_TABLE = (
     "figures.csv", "findings.csv", "effects.csv", "controls.csv", "confusion.csv",
 )  # fmt: skip
 
 
-def tables(comparison: Comparison, controls: ControlRows) -> dict[str, str]:
+def build_tables(comparison: Comparison, controls: ControlRows) -> dict[str, str]:
     """The text of each table, by the name of its file."""
     interval = ("low", "high", "p", "corrected_p")
     return {
-        RUNS: _csv(("variant", "seed", "figure", "value", "samples_from"), _runs(comparison)),
-        FINDINGS: _csv(
+        METRICS_TABLE: _csv(("variant", "seed", "figure", "value", "samples_from"), _runs(comparison)),
+        VERDICTS_TABLE: _csv(
             ("variant", "reference", "images", "seeds", "answer", "headline", "figure", "difference", *interval),
             (row for finding in comparison.findings for row in _tests(finding)),
         ),
-        EFFECTS: _csv(
+        EFFECTS_TABLE: _csv(
             ("variant", "reference", "figure", "difference", *interval, "cohens_d", "samples_from"),
             (
                 (
@@ -48,18 +48,20 @@ def tables(comparison: Comparison, controls: ControlRows) -> dict[str, str]:
                 for each in comparison.effects
             ),
         ),
-        CONTROLS: _csv(("control", "figure", "value", "seen", "answer"), _controls(comparison, controls)),
-        CONFUSION: _csv(("variant", "seed", "images", "taken_for", "count", "samples_from"), _confusions(comparison)),
+        CONTROLS_TABLE: _csv(("control", "figure", "value", "seen", "answer"), _controls(comparison, controls)),
+        CONFUSION_TABLE: _csv(
+            ("variant", "seed", "images", "taken_for", "count", "samples_from"), _confusions(comparison)
+        ),
     }
 
 
 def write_tables(comparison: Comparison, controls: ControlRows, folder: Path) -> dict[str, str]:
-    """Write each of the `tables` into a file; whoever looks finds whole files.
+    """Write each of the `build_tables` into a file; whoever looks finds whole files.
 
     Returns:
-        As `tables`.
+        As `build_tables`.
     """
-    found = tables(comparison, controls)
+    found = build_tables(comparison, controls)
     for name, text in found.items():
         write_text(folder / name, text)
     return found
@@ -72,12 +74,12 @@ def _runs(comparison: Comparison) -> Iterator[Sequence[Cell]]:
                 yield name, seed, key, value, _source(key, comparison.judged[name][seed].evaluation)
 
 
-def _tests(finding: Finding) -> Iterator[Sequence[Cell]]:
+def _tests(finding: Verdict) -> Iterator[Sequence[Cell]]:
     second = {"reconstruction": "coherence beyond noise of the same spectrum", "sample": "kurtosis gap"}[finding.kind]
     tests: list[tuple[str, Estimate | None, float | None]] = [
         ("spectrum error", finding.evidence.spectrum, finding.corrected[0]),
         (second, finding.evidence.second, finding.corrected[1]),
-        (figure(finding.evidence.measure).label, finding.evidence.distance, None),
+        (describe_metric(finding.evidence.measure).label, finding.evidence.distance, None),
     ]
     seeds = " ".join(map(str, finding.seeds))
     for name, found, corrected in tests:
@@ -109,14 +111,14 @@ def _confusions(comparison: Comparison) -> Iterator[Sequence[Cell]]:
     for name, evaluations in comparison.evaluations.items():
         for seed, evaluation in evaluations.items():
             matrix = evaluation.matrices.get("discriminator/confusion", [])
-            for images, counts in zip(NAMES, matrix, strict=False):
-                for taken_for, count in zip(PREDICTED[len(counts)], counts, strict=True):
+            for images, counts in zip(CLASS_NAMES, matrix, strict=False):
+                for taken_for, count in zip(PREDICTED_NAMES[len(counts)], counts, strict=True):
                     yield name, seed, images, taken_for, count, _source(images, evaluation)
 
 
-def _source(key: str, evaluation: Evaluation) -> str | None:
+def _source(key: str, evaluation: EvaluationResult) -> str | None:
     """What the samples that a figure, or a row of a confusion, is about were drawn from; None: it is about others."""
-    about = key == NAMES[GENERATED] or key.startswith(("sample/", "discriminator/"))
+    about = key == CLASS_NAMES[GENERATED] or key.startswith(("sample/", "discriminator/"))
     return evaluation.protocol["samples_from"] if about else None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ..comparing.comparison import Comparison
-from ..figures import figure
+from ..descriptions import describe_metric
 from .plots import Mark, Plot, Scale, Tick, across, ticks, up, widened
 
 RATE = "rate"
@@ -49,7 +49,7 @@ def _plot(comparison: Comparison, title: str, key: str, other: str) -> Plot:
     along = ticks(x) + ([Tick(edge, "no rate")] if edge else [])
     note = f"There is no rate of {', '.join(lacking)}: it is the divergence of a posterior from the prior."
     return Plot(
-        title, along, ticks(y), figure(key).name, figure(other).name, marks=marks, edge=x.end if lacking else None,
+        title, along, ticks(y), describe_metric(key).name, describe_metric(other).name, marks=marks, edge=x.end if lacking else None,
         note=note if lacking else "",
     )  # fmt: skip
 
@@ -58,7 +58,10 @@ def _marks(
     name: str, found: list[tuple[float | None, float]], keys: tuple[str, str], x: Scale, y: Scale, edge: float | None
 ) -> list[Mark]:
     def mark(value: float | None, other: float, faint: bool) -> Mark:
-        words = [f"{figure(key).label} {_written(key, each)}" for key, each in zip(keys, (value, other), strict=True)]
+        words = [
+            f"{describe_metric(key).label} {_written(key, each)}"
+            for key, each in zip(keys, (value, other), strict=True)
+        ]
         place = x(value) if value is not None else edge
         assert place is not None, "an axis has room for what has no value"
         return Mark(name, place, y(other), f"{name}: {', '.join(words)}", faint)
@@ -70,5 +73,5 @@ def _marks(
 
 
 def _written(key: str, value: float | None) -> str:
-    write: Callable[[float], str] = figure(key).write
+    write: Callable[[float], str] = describe_metric(key).write
     return "unknown" if value is None else write(value)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from statistics import fmean
 
 from vaegan.config import Config
-from vaegan.files import json_lines
-from vaegan.runs import Run
-from vaegan.wording import reason
+from vaegan.io import read_json_lines
+from vaegan.storage.runs import Run
+from vaegan.text import get_reason
 
 from ..comparing.comparison import Comparison
 from .plots import Curve, Plot, across, of_seeds, short, ticks, up, widened
@@ -43,9 +43,9 @@ def curves(run: Run, config: Config, notify: Callable[[str], None]) -> dict[str,
     """What a run's history says, by the title of the plot, against images seen; nothing, and a note, without one."""
     found: dict[str, Curve] = defaultdict(list)
     try:
-        lines = json_lines(run.history_file)
+        lines = read_json_lines(run.history_file)
     except OSError as error:
-        notify(f"{run.history_file}: {reason(error)}; its curves are left out")
+        notify(f"{run.history_file}: {get_reason(error)}; its curves are left out")
         return {}
     if not lines:
         notify(f"{run.history_file}: not what a training writes; its curves are left out")

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from vaegan.__main__ import main
+from vaegan.cli.main import main
 
 CONFIG = """# A run of a moment
 model: {family: vae, network: mlp, width: 8, latent_size: 2}

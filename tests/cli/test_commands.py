@@ -13,13 +13,13 @@ from PIL import Image
 from vaegan import load
 from vaegan.config import load_config
 from vaegan.data import open_data
-from vaegan.fitting import fitted
-from vaegan.images import grid
+from vaegan.images import draw_image_grid
+from vaegan.sampling import fit_density_to_images
 
 HELP = """
 import sys
 from click.testing import CliRunner
-from vaegan.__main__ import cli
+from vaegan.cli.main import cli
 for command in ([], *([name] for name in cli.commands)):
     result = CliRunner().invoke(cli, [*command, "--help"])
     assert result.exit_code == 0 and "..." not in result.output.partition("Commands:")[2], result.output
@@ -158,7 +158,7 @@ def test_sample_draws_what_the_library_draws(trained, vaegan):
     code, out, _ = vaegan("sample", trained, "-n", 6, "-o", "new/folder/drawn.png")
     assert code == 0 and out.startswith("new/folder/drawn.png: ")
     with Image.open("new/folder/drawn.png") as drawn:
-        expected = grid(load(trained).sample(6), columns=2)
+        expected = draw_image_grid(load(trained).sample(6), columns=2)
         assert drawn.size == expected.size and drawn.tobytes() == expected.tobytes()
     assert vaegan("sample", trained, "-n", 6, "--seed", 1, "-o", "other.png")[0] == 0
     with Image.open("other.png") as other:
@@ -176,7 +176,9 @@ def test_samples_of_a_density_are_those_that_an_evaluation_judges(work, vaegan):
         said = f"drawn from a {name}, fitted to 48 codes of the training images, not from a prior\n"
         assert (code, err) == (0, "") and out.startswith("drawn.png: ") and out.endswith(said)
         full = "gmm:10" if asked == "gmm" else asked
-        expected = grid(model.sample(6, 4, fitted(full, model, images, config.seed, 8)), columns=2)
+        expected = draw_image_grid(
+            model.sample(6, 4, fit_density_to_images(full, model, images, config.seed, 8)), columns=2
+        )
         with Image.open("drawn.png") as drawn:
             assert drawn.tobytes() == expected.tobytes()
             pictures.add(drawn.tobytes())
@@ -208,7 +210,7 @@ def test_an_evaluation_on_the_way_has_the_density_too(work, vaegan):
 
 def test_a_long_list_of_samples_is_its_parts(trained, vaegan, monkeypatch):
     assert vaegan("sample", trained, "-n", 5, "-o", "whole.png")[0] == 0
-    monkeypatch.setattr("vaegan.pictures.BATCH", 2)
+    monkeypatch.setattr("vaegan.cli.image_files.BATCH_IMAGES", 2)
     assert vaegan("sample", trained, "-n", 5, "-o", "parts.png")[0] == 0
     with Image.open("whole.png") as whole, Image.open("parts.png") as parts:
         assert whole.tobytes() == parts.tobytes()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vaegan.config import dump
+from vaegan.config import dump_config
 
 from ..forked.client import Command, Forked
 from ..tiny import EVERYTHING, left_behind, tiny
@@ -46,7 +46,7 @@ ALL = [(f"step_0000000{step}/autoencoder.safetensors", flipped) for step in (2, 
 def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
     """A training killed in its eighth step, and resumed after each kind of damage."""
     folder = tmp_path_factory.mktemp("damaged")
-    (folder / "config.yaml").write_text(dump(tiny("vaegan3", *EVERYTHING, *STEPS)))
+    (folder / "config.yaml").write_text(dump_config(tiny("vaegan3", *EVERYTHING, *STEPS)))
     with Forked(folder) as forked:
         forked.do({"whole": [RESUME], "killed": [Command(["train", "config.yaml"], "SIGKILL@7")]})
         for name, damages in DAMAGES.items():

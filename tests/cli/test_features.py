@@ -15,7 +15,8 @@ import yaml
 from PIL import Image
 
 from vaegan.config import load_config
-from vaegan.runs import Run, load_features
+from vaegan.storage.loading import load_classifier
+from vaegan.storage.runs import Run
 
 SMALL = ("model.width=8", "train.batch_size=32", "track.wandb=disabled")
 BRIEF = (*SMALL, "train.steps=3")
@@ -131,7 +132,7 @@ def test_a_config_of_ones_own(work, vaegan):
     assert code == 0 and {"trunk", "head", "all"} <= set(re.findall(r"^ +(\w+) +[\d,]+ *$", out, re.MULTILINE))
     assert not Path("runs").exists()
     assert vaegan("train-features", "mine.yaml")[0] == 0
-    model = load_features("runs/features/mine")
+    model = load_classifier("runs/features/mine")
     assert model.image_shape == (1, 16, 16) and model.config == load_config("mine.yaml").model
 
 
@@ -142,7 +143,7 @@ def test_folders_are_classes(work, vaegan):
     assert err == "vaegan: model.classes: 10, but the images of data.source have 3 classes; give model.classes=3\n"
     assert not Path("runs").exists()
     assert vaegan("train-features", "folder64", *words, "model.classes=3")[0] == 0
-    assert load_features("runs/features/folder64").config.classes == 3
+    assert load_classifier("runs/features/folder64").config.classes == 3
     shutil.move("images/fish", "fish")
     assert (
         "model.classes: 3, but the images of data.source have 2 classes"
@@ -263,5 +264,5 @@ def test_two_processes_train_and_measure_one_classifier(work, vaegan):
     for each in (one, two):
         del each["protocol"]["origin"]["weights"]  # a digest; sums are taken in another order
     assert two["protocol"] == one["protocol"] and two["metrics"] == pytest.approx(one["metrics"], rel=1e-9)
-    weights = [load_features(work / name).state_dict() for name in ("one", "two")]
+    weights = [load_classifier(work / name).state_dict() for name in ("one", "two")]
     torch.testing.assert_close(*weights, rtol=1e-9, atol=1e-12)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from vaegan.config import dump
+from vaegan.config import dump_config
 from vaegan.data import open_data
-from vaegan.runs import Run
+from vaegan.storage.runs import Run
 from vaegan.trainers import train
 
 from ..tiny import EVERYTHING, flat, last, same_bits, tiny
@@ -38,7 +38,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", disk], capture_output=True)
     if mounted.returncode:
         pytest.skip("a disk cannot be mounted here")
-    (disk / "tiny.yaml").write_text(dump(tiny("vaegan3", *WORDS)))
+    (disk / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS)))
     yield disk
     subprocess.run(["umount", "-l", disk], check=True)
 
@@ -133,7 +133,7 @@ def test_the_last_checkpoint_is_not_done_without(disk: Path) -> None:
 
 
 def test_a_quota_stops_the_training(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(dump(tiny("vaegan3", *WORDS, "train.steps=60")))
+    (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS, "train.steps=60")))
     process = start(tmp_path, most=20_000)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, "")
@@ -145,7 +145,7 @@ def test_a_quota_stops_the_training(tmp_path: Path) -> None:
 
 
 def test_a_quota_is_waited_out_where_the_config_says_so(tmp_path: Path, undisturbed: Run) -> None:
-    (tmp_path / "tiny.yaml").write_text(dump(tiny("vaegan3", *WORDS)))
+    (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS)))
     process = start(tmp_path, "train.disk_full=continue", most=20_000)
     note = process.stderr.readline()
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**30, 2**30))
@@ -156,7 +156,7 @@ def test_a_quota_is_waited_out_where_the_config_says_so(tmp_path: Path, undistur
 
 
 def test_a_signal_while_nothing_can_be_written_says_what_is_lost(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(dump(tiny("vaegan3", *WORDS)))
+    (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS)))
     process = start(tmp_path, "train.disk_full=continue", "train.steps=100000", most=20_000)
     process.stderr.readline()
     process.terminate()

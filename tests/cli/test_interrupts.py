@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from vaegan.config import dump
-from vaegan.runs import Run
+from vaegan.config import dump_config
+from vaegan.storage.runs import Run
 
 from ..forked.client import Command, Forked
 from ..tiny import EVERYTHING, left_behind, tiny
@@ -69,7 +69,10 @@ def test_ctrl_c_ends_also_an_import_that_takes_it_for_something_else(rank, tmp_p
         "import os, signal, time\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(5)\n"
         "except BaseException:\n    pass\n"
     )
-    code = "from vaegan.ending import one_line\nwith one_line():\n    import swallowing\n    print('swallowed')"
+    code = (
+        "from vaegan.cli.exit_handling import exit_with_one_line\nwith exit_with_one_line():\n"
+        "    import swallowing\n    print('swallowed')"
+    )
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path, "RANK": str(rank), "WORLD_SIZE": "2"},
@@ -84,7 +87,7 @@ def stopped_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fork
     """Trainings stopped in an evaluation, and in a step that takes a minute; each resumed."""
     folder = tmp_path_factory.mktemp("stopped")
     steps = ("train.steps=8", "train.log_every=1", "train.evaluate_every=4", "evaluate.metrics=[psnr]")
-    (folder / "config.yaml").write_text(dump(tiny("vaegan3", *EVERYTHING, *steps)))
+    (folder / "config.yaml").write_text(dump_config(tiny("vaegan3", *EVERYTHING, *steps)))
     again = Command(["train", "config.yaml", "--resume"], "moment 0")
     with Forked(folder) as forked:
         forked.do(

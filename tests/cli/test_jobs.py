@@ -12,8 +12,8 @@ import psutil
 import pytest
 import yaml
 
-from vaegan.config import dump
-from vaegan.runs import Run
+from vaegan.config import dump_config
+from vaegan.storage.runs import Run
 
 from ..forked.client import environment
 from ..tiny import left_behind, tiny
@@ -25,7 +25,7 @@ WORDS = ("train.steps=6", "train.checkpoint_every=2", "evaluate.metrics=[psnr, s
 def study(tmp_path: Path) -> Path:
     """A folder with a study of two variants and two seeds."""
     for name in ("ae", "vae"):
-        (tmp_path / f"{name}.yaml").write_text(dump(tiny(name, *WORDS)))
+        (tmp_path / f"{name}.yaml").write_text(dump_config(tiny(name, *WORDS)))
     variants = {name: {"recipe": f"{name}.yaml"} for name in ("vae", "ae")}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({"title": "T", "variants": variants, "seeds": [1, 2]}))
     return tmp_path

@@ -6,8 +6,8 @@ from PIL import Image
 
 from vaegan import load
 from vaegan.data import read_image
-from vaegan.data.shapes import KINDS
-from vaegan.images import beside, grid, to_float, to_uint8
+from vaegan.data.shapes import SHAPE_CLASSES
+from vaegan.images import draw_image_grid, draw_pairs, to_float, to_uint8
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ def pixels(file: str) -> bytes:
 
 def test_a_class_is_drawn_by_number_and_by_name(conditional, vaegan):
     model = load(conditional)
-    names = list(KINDS)
+    names = list(SHAPE_CLASSES)
     drawn = set()
     for words, labels in (((), None), (("--label", 3), 3), (("--label", names[3]), 3), (("--label", names[5]), 5)):
         assert vaegan("sample", conditional, *words, "-n", 9, "--seed", 4, "-o", "drawn.png")[0] == 0
-        assert pixels("drawn.png") == grid(model.sample(9, 4, labels=labels), columns=3).tobytes()
+        assert pixels("drawn.png") == draw_image_grid(model.sample(9, 4, labels=labels), columns=3).tobytes()
         drawn.add(pixels("drawn.png"))
     assert len(drawn) == 3
     assert vaegan("evaluate", conditional, "--metrics", "psnr,sharpness")[0] == 0
@@ -42,15 +42,15 @@ def test_images_of_files_are_of_the_class_that_is_said(conditional, work, vaegan
     given = torch.stack([torch.from_numpy(read_image(work / file, 8, 3)) for file in files])
     assert vaegan("reconstruct", conditional, *files, "--label", 2, "-o", "made.png")[0] == 0
     made = model.reconstruct(to_float(given), 2)
-    assert pixels("made.png") == beside(given, to_uint8(made), columns=2).tobytes()
+    assert pixels("made.png") == draw_pairs(given, to_uint8(made), columns=2).tobytes()
     assert not torch.equal(made, model.reconstruct(to_float(given), 1))
     assert vaegan("interpolate", conditional, *files, "--steps", 2, "--label", 2, "-o", "way.png")[0] == 0
     ends = model.decode(model.encode(to_float(given), 2).mean, 2)
-    assert pixels("way.png") == grid(to_uint8(ends), columns=2).tobytes()
+    assert pixels("way.png") == draw_image_grid(to_uint8(ends), columns=2).tobytes()
 
 
 def test_labels_that_cannot_be(conditional, trained, work, vaegan):
-    listed = "give 0 to 5, or by name: " + ", ".join(f"{number} ({name})" for number, name in enumerate(KINDS))
+    listed = "give 0 to 5, or by name: " + ", ".join(f"{number} ({name})" for number, name in enumerate(SHAPE_CLASSES))
     Image.new("RGB", (8, 8)).save("a.png")
     for words, said in (
         (("sample", conditional, "--label", "6"), f"--label 6: no class of cvae; {listed}"),

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 import vaegan
-from vaegan.config import recipes
-from vaegan.runs import Run
+from vaegan.config import list_recipes
+from vaegan.storage.runs import Run
 
 from ..forked.client import environment
 from ..wandb_file import config as config_of
@@ -25,7 +25,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     """Variables of somebody who has an account and the command `vaegan`."""
     command = tmp_path / "bin" / "vaegan"
     command.parent.mkdir()
-    command.write_text(f"#!{sys.executable}\nfrom vaegan.__main__ import main\nmain()\n")
+    command.write_text(f"#!{sys.executable}\nfrom vaegan.cli.main import main\nmain()\n")
     command.chmod(0o755)
     kept = environment(tmp_path / "home")
     paths = [str(command.parent), str(Path(sys.executable).parent), kept["PATH"]]
@@ -33,7 +33,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 def test_a_sweep_is_no_recipe() -> None:
-    assert SWEEPS and not any("sweeps" in name for name in recipes())
+    assert SWEEPS and not any("sweeps" in name for name in list_recipes())
 
 
 @pytest.mark.parametrize("sweep", SWEEPS, ids=lambda path: path.stem)

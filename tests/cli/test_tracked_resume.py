@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from vaegan.config import dump
-from vaegan.runs import Run
+from vaegan.config import dump_config
+from vaegan.storage.runs import Run
 
 from ..forked.client import Command, Forked
 from ..tiny import flat, last, same_bits, tiny
@@ -59,7 +59,7 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
     folder = tmp_path_factory.mktemp("tracked")
     for name, words in CONFIGS.items():
         config = tiny("vaegan3", *words, "evaluate.metrics=[psnr]", "track.wandb=offline")
-        (folder / f"{name}.yaml").write_text(dump(config))
+        (folder / f"{name}.yaml").write_text(dump_config(config))
     (folder / "file").mkdir()
     (folder / "file/wandb").write_text("a file where a folder must be")
     jobs = {

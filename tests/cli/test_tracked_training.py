@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vaegan.config import dump
-from vaegan.runs import Run
+from vaegan.config import dump_config
+from vaegan.storage.runs import Run
 
 from ..forked.client import environment
 from ..tiny import tiny
@@ -22,7 +22,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("tracked")
     words = ("track.wandb=offline", "train.sample_every=4", "train.steps=6", "train.evaluate_every=4")
     config = tiny(request.param, *words)
-    (folder / "tiny.yaml").write_text(dump(config))
+    (folder / "tiny.yaml").write_text(dump_config(config))
     command = [sys.executable, "-m", "vaegan", "train", "tiny.yaml", "evaluate.metrics=[psnr]", "--output", "run"]
     home = environment(folder / "home")
     done = subprocess.run(command, cwd=folder, env=home, capture_output=True, text=True, timeout=300)

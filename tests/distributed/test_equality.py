@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaegan.config import dump
+from vaegan.config import dump_config
 
 from ..tiny import EVERYTHING, FAMILIES, NETWORKS, OPTIONS, flat, last, tiny
 from .pool import Pool
@@ -47,7 +47,7 @@ def farthest_division(pool: Pool, folder: Path, name: str, words: tuple[str, ...
     jobs = []
     for number, (world, division) in enumerate([(1, ()), *divisions.values()]):
         file = folder / f"{number}.yaml"
-        file.write_text(dump(tiny(name, *words, *division)))
+        file.write_text(dump_config(tiny(name, *words, *division)))
         jobs.append((world, "training", {"config": str(file), "folder": str(folder / str(number))}))
     pool.run_all(jobs)
     whole = flat(last(folder / "0"))

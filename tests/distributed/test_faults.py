@@ -8,8 +8,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from vaegan.config import dump
-from vaegan.runs import Run
+from vaegan.config import dump_config
+from vaegan.storage.runs import Run
 
 from ..forked.client import Command, Ended, Forked
 from ..tiny import EVERYTHING, assert_same_history, farthest, flat, last, tiny
@@ -41,10 +41,10 @@ COMPANIES = ((2, 1), (1, 2), (2, 2))
 def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
     """All commands, done."""
     folder = tmp_path_factory.mktemp("faults")
-    (folder / "tiny.yaml").write_text(dump(tiny("vaegan3", *WORDS)))
-    (folder / "files.yaml").write_text(dump(tiny("vaegan3", f"data.root={folder}/images", *FROM_FILES)))
+    (folder / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS)))
+    (folder / "files.yaml").write_text(dump_config(tiny("vaegan3", f"data.root={folder}/images", *FROM_FILES)))
     (folder / "study.yaml").write_text(yaml.safe_dump({"title": "One", "variants": {"one": {"recipe": "judged.yaml"}}}))
-    (folder / "judged.yaml").write_text(dump(tiny("vae", "evaluate.metrics=[psnr]", "evaluate.batch_size=16")))
+    (folder / "judged.yaml").write_text(dump_config(tiny("vae", "evaluate.metrics=[psnr]", "evaluate.batch_size=16")))
     alone = replace(TRAIN, processes=1)
     jobs = {"alone": [alone]}
     for moment, rank in KILLED:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaegan.config import dump
+from vaegan.config import dump_config
 from vaegan.data import open_data
-from vaegan.runs import Run
+from vaegan.storage.runs import Run
 from vaegan.trainers import train
 
 from ..forked.ports import free_port
@@ -45,7 +45,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
     """A folder with the config."""
-    (tmp_path / "tiny.yaml").write_text(dump(tiny("vaegan3", *WORDS)))
+    (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS)))
     return tmp_path
 
 

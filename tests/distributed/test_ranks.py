@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from vaegan.config import dump
-from vaegan.runs import Run
+from vaegan.config import dump_config
+from vaegan.storage.runs import Run
 
 from ..tiny import (
     ADVERSARIES,
@@ -27,7 +27,7 @@ from .pool import Pool
 def written(folder: Path, name: str, *words: str) -> dict[str, Any]:
     """The arguments of a training: its config in a file, and its folder."""
     file = folder / f"{name}.yaml"
-    file.write_text(dump(tiny(name, *EVERYTHING, *words)))
+    file.write_text(dump_config(tiny(name, *EVERYTHING, *words)))
     return {"config": str(file), "folder": str(folder / f"run-{name}")}
 
 

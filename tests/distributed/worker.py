@@ -19,18 +19,19 @@ from torch import Tensor, distributed
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.communication import counted
+from vaegan.cli.console import Console
 from vaegan.config import load_config
 from vaegan.config.schema import Config
-from vaegan.console import Console
 from vaegan.data import open_data
+from vaegan.distributed import get_group_rank_and_size, get_rank, init_process_group
 from vaegan.errors import Failure, Interrupted
-from vaegan.evaluate.accuracy import judge
-from vaegan.processes import join, place, rank
-from vaegan.runs import Run, load_features
-from vaegan.trainers import base, train
-from vaegan.trainers.recorder import Recorder
+from vaegan.evaluate.classifier import evaluate_classifier_splits
+from vaegan.storage.loading import load_classifier
+from vaegan.storage.runs import Run
+from vaegan.trainers import loop, train
+from vaegan.trainers.log.recorder import Recorder
 from vaegan.trainers.state import State, to_checkpoint
-from vaegan.trainers.step import Backward, Batch, Family, Networks, Report
+from vaegan.trainers.steps.base import Backward, Batch, Family, Networks, StepOutput
 
 
 def training(
@@ -51,7 +52,7 @@ def training(
         resume: As `train`.
         slow: A process that comes late to every step.
         stop: A step after which the last process gets SIGTERM.
-        poison: Which process (`rank`) has a first loss of NaN in the steps `from`, counted from 0, to `to`.
+        poison: Which process (`get_rank`) has a first loss of NaN in the steps `from`, counted from 0, to `to`.
 
     Returns:
         What this process holds after each step, hashed; how the training ended; what was noted.
@@ -74,16 +75,16 @@ def training(
         def __init__(self, family: Family) -> None:
             self.healthy = family.step
 
-        def step(self, config: Config, networks: Networks, batch: Batch, backward: Backward) -> Report:
-            if not (poison and batch.step in range(poison["from"], poison["to"]) and rank() == poison["rank"]):
+        def step(self, config: Config, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+            if not (poison and batch.step in range(poison["from"], poison["to"]) and get_rank() == poison["rank"]):
                 return self.healthy(config, networks, batch, backward)
             report = self.healthy(config, networks, batch, lambda loss: backward(loss * math.nan))
             term = next(term for term in report.scalars if term.startswith("loss/"))
             return replace(report, scalars={**report.scalars, term: report.scalars[term] * math.nan})
 
-    families = base.FAMILIES
-    base.Recorder = Watched
-    base.FAMILIES = {name: replace(family, step=Poisoned(family).step) for name, family in families.items()}
+    families = loop.STEPS
+    loop.Recorder = Watched
+    loop.STEPS = {name: replace(family, step=Poisoned(family).step) for name, family in families.items()}
     try:
         run = load_config(config)
         with redirect_stderr(heard):
@@ -91,7 +92,7 @@ def training(
     except (Failure, Interrupted) as end:
         ended = str(end)
     finally:
-        base.Recorder, base.FAMILIES = Recorder, families
+        loop.Recorder, loop.STEPS = Recorder, families
     return {"held": held, "ended": ended, "noted": heard.getvalue().splitlines()}
 
 
@@ -119,11 +120,11 @@ def traffic(config: str, folder: str, world: int) -> list[object]:
 
 def accuracy(folder: str, world: int) -> dict[str, object]:
     """Judge a classifier."""
-    join()
+    init_process_group()
     run = Run(Path(folder))
-    model, config = load_features(folder), run.config
-    assert place()[1] == world
-    found = judge(model, open_data(config.data), config.evaluate, seed=config.seed)
+    model, config = load_classifier(folder), run.config
+    assert get_group_rank_and_size()[1] == world
+    found = evaluate_classifier_splits(model, open_data(config.data), config.evaluate, seed=config.seed)
     scores = {name: values.tolist() for name, values in found.scores.items()}
     return {"metrics": found.metrics, "protocol": found.protocol, "scores": scores}
 

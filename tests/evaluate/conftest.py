@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits, load_sample_image
 from torch import Tensor
 
-from vaegan.weights import FILES
+from vaegan.pretrained import WEIGHT_FILES
 
 from ..standins import write_backbone
 
@@ -53,7 +53,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str],
 
     def write(network: str) -> Path:
         file = write_backbone(network)
-        monkeypatch.setitem(FILES, network, file)
+        monkeypatch.setitem(WEIGHT_FILES, network, file)
         return file.path
 
     return write

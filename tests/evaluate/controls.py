@@ -8,12 +8,12 @@ from torch import Tensor
 
 from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
-from vaegan.console import Update, silent
 from vaegan.data import Images
-from vaegan.evaluate.evaluation import Evaluation
-from vaegan.evaluate.runner import evaluate
+from vaegan.evaluate.model import evaluate_model
+from vaegan.evaluate.result import EvaluationResult
 from vaegan.images import to_float
 from vaegan.models import VAE, Posterior
+from vaegan.progress import ProgressCallback, ignore_progress
 
 Distortion = Callable[[Tensor], Tensor]
 
@@ -34,7 +34,12 @@ class Distorting(VAE):
         return codes.unflatten(1, self.image_shape)
 
     def prior_codes(
-        self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+        self,
+        start: int,
+        stop: int,
+        seed: int,
+        labels: Tensor | None = None,
+        progress: ProgressCallback = ignore_progress,
     ) -> Tensor:
         return self.distort(self.real[start:stop]).flatten(1)
 
@@ -50,11 +55,11 @@ def judge(
     log_variance: float = -10.0,
     features: str = "inception",
     **config: object,
-) -> Evaluation:
+) -> EvaluationResult:
     """Evaluate, in one batch, reconstructions and samples that are the distorted images."""
     model = Distorting(pixels, distort, log_variance, **config)
     settings = EvaluateConfig(metrics=metrics or ("sharpness",), batch_size=len(pixels), features=features)
-    return evaluate(model, split_of(pixels), settings, split="test", seed=0, notify=lambda _: None)
+    return evaluate_model(model, split_of(pixels), settings, split="test", seed=0, notify=lambda _: None)
 
 
 def blur(images: Tensor, sigma: float) -> Tensor:

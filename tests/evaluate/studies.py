@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from vaegan.cli.console import Console
 from vaegan.config.schema import Config
-from vaegan.config.study import StudyConfig, Variant
-from vaegan.console import Console
+from vaegan.config.study_schema import StudyConfig, Variant
 from vaegan.data import Data
 from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.study import compare
-from vaegan.runs import Run
+from vaegan.storage.runs import Run
 from vaegan.trainers import train
 
 from ..tiny import tiny

@@ -10,20 +10,21 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
+from vaegan.cli.console import Console
 from vaegan.config.models import ClassifierConfig
 from vaegan.config.schema import Config, EvaluateConfig
-from vaegan.console import Console, Update
 from vaegan.data import Data, open_data
-from vaegan.errors import Interrupted, Mistake
+from vaegan.errors import Interrupted, UserError
 from vaegan.evaluate.comparing.comparison import Comparison
-from vaegan.evaluate.controls import CONTROLS, REAL
-from vaegan.evaluate.judging import judge_controls
+from vaegan.evaluate.negative_controls import NEGATIVE_CONTROLS, REAL
+from vaegan.evaluate.run import evaluate_negative_controls
 from vaegan.evaluate.study import compare
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Classifier
-from vaegan.runs import Run
+from vaegan.progress import ProgressCallback
+from vaegan.storage.runs import Run
 from vaegan.trainers import train
-from vaegan.trainers.plan import plan
+from vaegan.trainers.dry_run import estimate_size
 
 from ..tiny import flat as tensors
 from ..tiny import last, same_bits
@@ -82,7 +83,7 @@ def test_the_record_holds_the_figures_of_the_runs(finished: tuple[Path, Comparis
             assert variant["figures"]["seconds"]["seeds"][str(seed)] == sum(line["seconds"] for line in timing)
             assert variant["figures"]["memory_bytes"]["seeds"][str(seed)] == max(x["memory_bytes"] for x in timing)
             assert variant["runs"][str(seed)]["protocol"] == measured[str(seed)]["protocol"]
-        assert variant["parameters"] == plan(configs()[name]).parameters
+        assert variant["parameters"] == estimate_size(configs()[name]).parameters
     assert "sample/spectrum_error" not in written["variants"]["ae"]["figures"]
     found = {(finding["variant"], finding["kind"]) for finding in written["findings"]}
     assert found == {("ae", "reconstruction"), ("vaegan3", "reconstruction"), ("vaegan3", "sample")}
@@ -122,7 +123,7 @@ class Stopping(Console):
     """Sends this process a SIGINT at the third step of a training, as Ctrl-C would."""
 
     @contextmanager
-    def progress(self, what: str, unit: str, per_step: int = 1) -> Iterator[Update]:
+    def progress(self, what: str, unit: str, per_step: int = 1) -> Iterator[ProgressCallback]:
         yield lambda done, total: os.kill(os.getpid(), signal.SIGINT) if done == 3 else None
 
 
@@ -153,13 +154,13 @@ def test_what_is_cut_off_is_resumed(finished: tuple[Path, Comparison], tmp_path:
 
 
 def test_another_run_in_the_folder_is_refused(copied: Path) -> None:
-    with pytest.raises(Mistake, match=r"train\.learning_rate: 0\.001 -> 0\.01"):
+    with pytest.raises(UserError, match=r"train\.learning_rate: 0\.001 -> 0\.01"):
         run_study(copied, configs("train.learning_rate=0.01"), train_run=never)
     shutil.rmtree(copied / "vae" / "seed_5" / "model")
-    with pytest.raises(Mistake, match="learning_rate"):
+    with pytest.raises(UserError, match="learning_rate"):
         run_study(copied, configs("train.learning_rate=0.01"))
     shutil.rmtree(copied / "vae")  # what would be trained first
-    with pytest.raises(Mistake, match=r"ae/seed_5: holds another run: train\.learning_rate"):
+    with pytest.raises(UserError, match=r"ae/seed_5: holds another run: train\.learning_rate"):
         run_study(copied, configs("train.learning_rate=0.01"), train_run=never)
 
 
@@ -172,7 +173,7 @@ def test_a_run_of_other_images_is_refused(copied: Path) -> None:
         for seed in (5, 6):
             run = Run(copied / name / f"seed_{seed}")
             run.write_config(run.config.model_copy(update={"data": other[name].data}))
-    with pytest.raises(Mistake, match="other images"):
+    with pytest.raises(UserError, match="other images"):
         run_study(copied, other, train_run=never)
 
 
@@ -192,7 +193,7 @@ def test_a_seed_counts_once(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_judged_is_not_trained(override: str, said: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    with pytest.raises(Mistake, match=said):
+    with pytest.raises(UserError, match=said):
         run_study(tmp_path / "study", configs(override), train_run=never)
 
 
@@ -277,12 +278,12 @@ def test_a_silent_study_is_judged_like_any_other(tmp_path: Path, capsys: pytest.
 
 def test_real_images_are_judged_in_the_place_of_a_model_once(copied: Path, finished: tuple[Path, Comparison]) -> None:
     controls = finished[1].controls
-    assert set(controls) == set(CONTROLS)
+    assert set(controls) == set(NEGATIVE_CONTROLS)
     assert {each.protocol["reconstructions"] for each in controls.values()} == {40}
     figures = {key for key in finished[1].first.evaluation.metrics if not key.startswith(("elbo", "bits", "rate"))}
     assert {frozenset(each.metrics) for each in controls.values()} == {frozenset(figures)}
     files = sorted((copied / "controls").rglob("*.json"))
-    assert len(files) == len(CONTROLS)
+    assert len(files) == len(NEGATIVE_CONTROLS)
     before = [file.stat().st_mtime_ns for file in files]
     again = run_study(copied, configs(), train_run=never).controls
     assert [file.stat().st_mtime_ns for file in files] == before
@@ -295,7 +296,7 @@ def test_samples_of_the_floor_are_images_of_another_split(photos: Tensor, tmp_pa
     blurred = to_uint8(blur(to_float(photos), 1.0))
     data = Data(split_of(blurred), split_of(photos[:0]), split_of(photos), (), "x")
     settings = EvaluateConfig(metrics=("sharpness",))
-    floor = judge_controls(tmp_path, settings, data, Console(shown=False))[REAL].metrics
+    floor = evaluate_negative_controls(tmp_path, settings, data, Console(shown=False))[REAL].metrics
     expected = judge(photos, lambda images: blur(images, 1.0)).metrics
     assert floor == pytest.approx(
         {key: value if key.startswith("sample/") else floor[key] for key, value in expected.items()}, rel=1e-6

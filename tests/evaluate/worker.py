@@ -22,18 +22,28 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, distributed
 
+from vaegan.cli.console import Console
 from vaegan.config import load_config
 from vaegan.config.models import AEConfig, VAEConfig, VAEGANConfig
 from vaegan.config.schema import EvaluateConfig
-from vaegan.config.study import StudyConfig, Variant
-from vaegan.console import Console, Update, silent
+from vaegan.config.study_schema import StudyConfig, Variant
 from vaegan.data import Images
-from vaegan.errors import Failure, Mistake
-from vaegan.evaluate import judging, runner, study
-from vaegan.evaluate.metrics import making, perceptual
-from vaegan.fitting import fitted
+from vaegan.distributed import (
+    all_gather_object,
+    broadcast_from_main,
+    get_group_rank_and_size,
+    get_rank,
+    get_world_size,
+    is_initialized,
+)
+from vaegan.errors import Failure, UserError
+from vaegan.evaluate import run as evaluate_run_module
+from vaegan.evaluate import study
+from vaegan.evaluate.metrics import build, lpips
+from vaegan.evaluate.model import evaluate_model
 from vaegan.models import Autoencoder, build_model
-from vaegan.processes import from_the_first, gathered, joined, place, rank, size
+from vaegan.progress import ProgressCallback, ignore_progress
+from vaegan.sampling import fit_density_to_images
 
 FAMILIES = {"ae": AEConfig, "vae": VAEConfig, "vaegan": VAEGANConfig}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -68,7 +78,7 @@ def digits() -> Tensor:
     return torch.from_numpy(load_digits().images * 255 / 16).round().to(torch.uint8)[:, None]
 
 
-network = cache(perceptual.random_network)
+network = cache(lpips.build_random_lpips_network)
 """Made once, since that takes longer than all the rest."""
 
 
@@ -77,13 +87,13 @@ def built(family: str, dtype: str) -> Autoencoder:
 
 
 def evaluated(
-    model: Autoencoder, count: int, progress: Update = silent, seed: int = 3, training: Images | None = None,
-    **settings: Any,
+    model: Autoencoder, count: int, progress: ProgressCallback = ignore_progress, seed: int = 3,
+    training: Images | None = None, **settings: Any,
 ) -> dict:  # fmt: skip
     images = Images(digits()[:count], torch.arange(count), None, ())
     config = EvaluateConfig(batch_size=BATCH, samples=SAMPLES[count], **settings)
-    with patch.object(perceptual, "random_network", network):
-        evaluation = runner.evaluate(
+    with patch.object(lpips, "build_random_lpips_network", network):
+        evaluation = evaluate_model(
             model, images, config, split="test", seed=seed, training=training, progress=progress,
             notify=lambda _: None,
         )  # fmt: skip
@@ -107,7 +117,7 @@ def of_densities() -> dict[str, dict]:
         model, count = built(family, "float64"), 29
         images = Images(digits()[100 : 100 + count], torch.arange(count), None, ())
         found[asked] = evaluated(model, count, training=images, metrics=("sharpness",), density=asked)
-        density = fitted(asked, model, images, 3, BATCH)
+        density = fit_density_to_images(asked, model, images, 3, BATCH)
         found[asked]["scores"] |= {
             name: getattr(density, name).flatten().tolist() for name in ("weights", "means", "roots")
         }
@@ -117,7 +127,7 @@ def of_densities() -> dict[str, dict]:
 
 def of_sets() -> dict[str, dict]:
     """What is measured of sets of 29 images: from sums alone, and from every image's features."""
-    with patch.object(making, "make_extractor", lambda *_: Pixels()):
+    with patch.object(build, "build_extractor", lambda *_: Pixels()):
         return {
             " ".join(metrics): evaluated(built("vae", "float64"), 29, metrics=metrics)
             for metrics in (("frechet",), ("frechet", "kid", "prdc"))
@@ -127,7 +137,9 @@ def of_sets() -> dict[str, dict]:
 def told() -> list[list[tuple[int, int]]]:
     """What every process is told of the progress, exchanged by the callback itself."""
     everybody = []
-    evaluated(built("vae", "float32"), 29, lambda *step: everybody.append(gathered(step)), metrics=("sharpness",))
+    evaluated(
+        built("vae", "float32"), 29, lambda *step: everybody.append(all_gather_object(step)), metrics=("sharpness",)
+    )
     return everybody
 
 
@@ -153,7 +165,7 @@ def refused(evaluation: Callable[[], object]) -> tuple[str, str, float]:
     begun = time.monotonic()
     try:
         evaluation()
-    except (Failure, Mistake) as error:
+    except (Failure, UserError) as error:
         return type(error).__name__, str(error), time.monotonic() - begun
     return "nothing", "", 0.0
 
@@ -170,10 +182,10 @@ def compared(folder: Path) -> tuple[dict | None, int]:
     """The record of a study whose runs are trained, and how many of them were judged anew."""
     configs = {file.stem: load_config(file) for file in sorted((folder / "configs").iterdir())}
     described = StudyConfig(title="Tiny", variants={name: Variant(recipe=name) for name in configs}, seeds=(SEED,))
-    judged = Mock(wraps=runner.evaluate)
+    judged = Mock(wraps=evaluate_model)
     with ExitStack() as stack:
-        stack.enter_context(patch.object(judging, "evaluate", judged))
-        for module, names in FIRSTS_OWN.items() if rank() else ():
+        stack.enter_context(patch.object(evaluate_run_module, "evaluate_model", judged))
+        for module, names in FIRSTS_OWN.items() if get_rank() else ():
             for name in names:
                 stack.enter_context(patch.object(module, name, side_effect=AssertionError("not the first")))
         comparison = study.compare(described, configs, folder / "study", Mock(), Console(shown=False))
@@ -181,7 +193,7 @@ def compared(folder: Path) -> tuple[dict | None, int]:
 
 
 FIRSTS_OWN = {
-    judging: ("read_evaluation", "write_evaluation"),
+    evaluate_run_module: ("read_result", "write_result"),
     study: ("write_comparison", "write_report"),
 }
 """What the first process of a study does alone."""
@@ -189,25 +201,25 @@ FIRSTS_OWN = {
 
 def main(folder: Path) -> dict[str, Any]:
     """Everything that this process found, by the number of processes."""
-    assert size() == 3 and not joined() and place() == (0, 1)
+    assert get_world_size() == 3 and not is_initialized() and get_group_rank_and_size() == (0, 1)
     found: dict[str, Any] = {"1": {"vae float32 29": evaluated(built("vae", "float32"), 29)}}
     for world in WORLDS:
-        if rank() >= world:
+        if get_rank() >= world:
             continue
         distributed.init_process_group(
-            "gloo", f"file://{folder}/met{world}", timedelta(seconds=60), world_size=world, rank=rank()
+            "gloo", f"file://{folder}/met{world}", timedelta(seconds=60), world_size=world, rank=get_rank()
         )
-        assert gathered(place()) == [(number, world) for number in range(world)]
-        assert from_the_first(rank) == 0
+        assert all_gather_object(get_group_rank_and_size()) == [(number, world) for number in range(world)]
+        assert broadcast_from_main(get_rank) == 0
         found[str(world)] = all_cases()
-        if world < size():
+        if world < get_world_size():
             distributed.destroy_process_group()
     found["densities"] = of_densities()
     found["sets"], found["told"], found["cut"] = of_sets(), told(), cut()
     few = Images(digits()[:3], torch.arange(3), None, ())
-    found["few"] = refused(lambda: fitted("gmm:3", built("ae", "float32"), few, 3, BATCH))
+    found["few"] = refused(lambda: fit_density_to_images("gmm:3", built("ae", "float32"), few, 3, BATCH))
     found["broken"] = refused(lambda: evaluated(broken(), 29, metrics=("sharpness",)))
-    found["unlike"] = refused(lambda: evaluated(built("ae", "float32"), 29, seed=rank(), metrics=("psnr",)))
+    found["unlike"] = refused(lambda: evaluated(built("ae", "float32"), 29, seed=get_rank(), metrics=("psnr",)))
     found["study"] = [compared(folder) for _ in range(2)]
     return found
 

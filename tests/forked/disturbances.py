@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from moments import watch_evaluations
 
-import vaegan.checkpoints
 import vaegan.data
-from vaegan.trainers import base
-from vaegan.trainers.tracking import Tracker
+import vaegan.io
+from vaegan.trainers import loop
+from vaegan.trainers.log.tracking import Tracker
 
 LONG = 60.0
 """Seconds of a step that takes long."""
@@ -39,8 +39,8 @@ def disturb(what: str, when: str) -> None:
     """
     opened, gradients, save, finish = (
         vaegan.data.open_data,
-        base.gradients,
-        vaegan.checkpoints.save_file,
+        loop.compute_gradients,
+        vaegan.io.save_file,
         Tracker.finish,
     )
     left = [what]
@@ -65,8 +65,8 @@ def disturb(what: str, when: str) -> None:
         now("finish")
         finish(tracker, *code)
 
-    vaegan.data.open_data, vaegan.checkpoints.save_file = disturbed_open, disturbed_save
-    base.gradients, Tracker.finish = disturbed_gradients, disturbed_finish  # type: ignore[method-assign]
+    vaegan.data.open_data, vaegan.io.save_file = disturbed_open, disturbed_save
+    loop.compute_gradients, Tracker.finish = disturbed_gradients, disturbed_finish  # type: ignore[method-assign]
     watch_evaluations(lambda done, total: now("evaluation"))
 
 

@@ -13,20 +13,20 @@ from typing import Any
 
 import torch
 
-import vaegan.checkpoints
-import vaegan.evaluate.accuracy
-import vaegan.evaluate.runner
-from vaegan.networks import spectral
-from vaegan.trainers import base, ema
-from vaegan.trainers.history import History
+import vaegan.evaluate.classifier
+import vaegan.evaluate.model
+import vaegan.io
+from vaegan.networks import spectral_norm
+from vaegan.trainers import ema, loop
+from vaegan.trainers.log.history import History
 
 CALLS: tuple[tuple[Any, str], ...] = (
-    (os, "fsync"), (base, "gradients"), (torch.Tensor, "backward"), (torch.optim.Adam, "step"), (spectral, "iterate"),
-    (ema, "update"),
+    (os, "fsync"), (loop, "compute_gradients"), (torch.Tensor, "backward"), (torch.optim.Adam, "step"),
+    (spectral_norm, "update_spectral_norm"), (ema, "update_ema"),
 )  # fmt: skip
 """What is a moment beside the changes that Python itself tells of."""
 WRITERS: tuple[tuple[Any, str, Callable[..., Path]], ...] = (
-    (vaegan.checkpoints, "save_file", lambda tensors, file: Path(file)),
+    (vaegan.io, "save_file", lambda tensors, file: Path(file)),
     (History, "write", lambda history, *line: Path(history._file.name)),
 )
 """What writes a file without Python opening it, or at its end; and which."""
@@ -107,8 +107,8 @@ class Moments:
 def watch_evaluations(tell: Callable[[int, int], None]) -> None:
     """Be told after every round of an evaluation how many images of how many are done."""
 
-    def watch(module: Any) -> None:
-        original = module.evaluate
+    def watch(module: Any, name: str) -> None:
+        original = getattr(module, name)
 
         def watched(*args: Any, progress: Callable[[int, int], None], **options: Any) -> Any:
             def update(done: int, total: int) -> None:
@@ -117,7 +117,7 @@ def watch_evaluations(tell: Callable[[int, int], None]) -> None:
 
             return original(*args, progress=update, **options)
 
-        module.evaluate = watched
+        setattr(module, name, watched)
 
-    watch(vaegan.evaluate.runner)
-    watch(vaegan.evaluate.accuracy)
+    watch(vaegan.evaluate.model, "evaluate_model")
+    watch(vaegan.evaluate.classifier, "evaluate_classifier")

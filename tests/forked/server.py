@@ -22,10 +22,10 @@ from moments import Moments
 from ports import free_port
 
 import vaegan.data
-import vaegan.evaluate.runner
+import vaegan.evaluate.model
 import vaegan.trainers  # noqa: F401 - as all of these
-from vaegan.__main__ import main
-from vaegan.processes import cores
+from vaegan.cli.main import main
+from vaegan.distributed import count_cpu_cores
 
 torch.set_num_threads(1)
 
@@ -88,7 +88,7 @@ def do_all(jobs: dict[str, list[dict[str, Any]]]) -> None:
     """Do jobs, as many at a time as there are cores."""
     running = 0
     for name, commands in jobs.items():
-        if running == cores():
+        if running == count_cpu_cores():
             os.wait()
             running -= 1
         if os.fork() == 0:

@@ -13,9 +13,9 @@ from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
-from vaegan.__main__ import main
-from vaegan.checkpoints import digest
-from vaegan.weights import FILES
+from vaegan.cli.main import main
+from vaegan.io import hash_file
+from vaegan.pretrained import WEIGHT_FILES
 
 
 def run(words: list[str]) -> None:
@@ -44,7 +44,7 @@ def record(work: Path, seen: set[str]) -> None:
 
 if __name__ == "__main__":
     work, copies = map(Path, sys.argv[1:3])
-    FILES["alex"] = replace(FILES["alex"], sha256=digest(FILES["alex"].path))
+    WEIGHT_FILES["alex"] = replace(WEIGHT_FILES["alex"], sha256=hash_file(WEIGHT_FILES["alex"].path))
     os.chdir(work)
     seen: set[str] = set()
     record(work, seen)

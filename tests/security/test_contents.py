@@ -14,10 +14,10 @@ from torch import Tensor
 
 from vaegan import load
 from vaegan.data import open_data
-from vaegan.errors import Mistake
-from vaegan.evaluate.evaluation import Evaluation, write_evaluation
-from vaegan.evaluate.judging import known_evaluation, price
-from vaegan.runs import Run
+from vaegan.errors import UserError
+from vaegan.evaluate.result import EvaluationResult, write_result
+from vaegan.evaluate.run import load_cached_result, read_training_cost
+from vaegan.storage.runs import Run
 from vaegan.trainers import train
 
 from ..tiny import tiny
@@ -91,7 +91,7 @@ def test_weights_that_are_not_those_of_the_model(how: str, run: Path, vaegan) ->
     change(run / "model" / "model.safetensors", TENSORS[how])
     said = one_line(vaegan("sample", "run"))
     assert "model.safetensors: not the weights of the model in config.json" in said
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(UserError) as caught:
         load("run/model")  # carried away from its run
     assert said == f"vaegan: {caught.value}\n"
 
@@ -101,7 +101,7 @@ def test_a_short_description_allocates_no_network_that_the_weights_do_not_have(p
     largest = {"width": 4096, "depth": 16, "network": "resnet", "latent_size": 65536}
     change(run / "model" / "config.json", lambda found: found["model"].update(largest))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(Mistake, match=r"config\.json"):
+    with pytest.raises(UserError, match=r"config\.json"):
         load(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18, "KiB"
 
@@ -193,10 +193,10 @@ def test_cached_figures_that_are_none_are_measured_again(tmp_path: Path) -> None
     def known(over: dict[str, object]) -> bool:
         run = Run(tmp_path)
         scores = {"a": torch.ones(2, dtype=torch.float64)}
-        write_evaluation(Evaluation({"a": 1.5}, {"origin": {}}, {"frequency": [0.5]}, {"seen": [[1]]}, scores), run)
+        write_result(EvaluationResult({"a": 1.5}, {"origin": {}}, {"frequency": [0.5]}, {"seen": [[1]]}, scores), run)
         written = json.loads(run.metrics_file.read_text()) | over
         run.metrics_file.write_text(json.dumps({key: one for key, one in written.items() if one is not ...}))
-        return known_evaluation(run, {}) is not None
+        return load_cached_result(run, {}) is not None
 
     assert known({})
     assert [over for over in FIGURES if known(over)] == []
@@ -221,7 +221,7 @@ def test_times_and_bytes_that_are_none(key: str, tmp_path: Path) -> None:
         line = {"step": 1, "seconds": 1.5, "memory_bytes": 1.5, key: value}
         file.write_text(json.dumps({key: one for key, one in line.items() if one is not ...}) + "\n")
         notes: list[str] = []
-        found = price(file, notes.append)
+        found = read_training_cost(file, notes.append)
         if value == 1.5:
             assert found == {"seconds": 1.5, "memory_bytes": 1.5} and not notes
         else:

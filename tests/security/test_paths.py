@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vaegan.checkpoints import digest, load_latest
-from vaegan.config.study import StudyConfig
-from vaegan.trainers.tracking import Tracker
+from vaegan.config.study_schema import StudyConfig
+from vaegan.io import hash_file
+from vaegan.storage.checkpoints import load_newest_checkpoint
+from vaegan.trainers.log.tracking import Tracker
 
 from ..standins import write_celeba
 from ..tiny import tiny
@@ -114,7 +115,7 @@ def state(checkpoint: Path, **changes: object) -> None:
 
 def checksums(checkpoint: Path, **more: str) -> None:
     """Make a checkpoint's checksums right, with more of them."""
-    hashes = {file.name: digest(file) for file in checkpoint.iterdir() if file.name != "sha256.json"}
+    hashes = {file.name: hash_file(file) for file in checkpoint.iterdir() if file.name != "sha256.json"}
     (checkpoint / "sha256.json").write_text(json.dumps(hashes | more))
 
 
@@ -138,7 +139,7 @@ def test_the_files_of_a_checkpoint_lie_in_it(how: str, work: Path, vaegan) -> No
     NAMES[how](folder)
     checksums(folder)
     notes: list[str] = []
-    checkpoint = load_latest(folder.parent, notes.append)
+    checkpoint = load_newest_checkpoint(folder.parent, notes.append)
     assert checkpoint is not None and checkpoint.step == 1
     assert len(notes) == 1 and "state.json is not what was written" in notes[0]
 
@@ -150,9 +151,9 @@ def test_checksums_are_of_files_in_the_checkpoint(name: str, work: Path, vaegan)
     assert vaegan("train", "tiny.yaml", *FEW)[0] == 0
     folder = work / "runs" / "tiny" / "checkpoints" / "step_00000002"
     outside = folder / name if "\0" not in name else folder
-    checksums(folder, **{name: digest(outside) if outside.is_file() else ""})
+    checksums(folder, **{name: hash_file(outside) if outside.is_file() else ""})
     notes: list[str] = []
-    assert load_latest(folder.parent, notes.append) is None
+    assert load_newest_checkpoint(folder.parent, notes.append) is None
     assert len(notes) == 1 and notes[0].isprintable() and "in the checkpoint" in notes[0]
 
 

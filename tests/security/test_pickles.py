@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import torch
 
-from vaegan.data import opening
-from vaegan.weights import FILES
+from vaegan.data import sources
+from vaegan.pretrained import WEIGHT_FILES
 
 from ..standins import accepting
 from .world import COMMANDS, FOLDERS, World, build, mend
@@ -133,7 +133,7 @@ def attacks(world: World, kind: str, everything: bool, mark: Path) -> Iterator[t
 def problem(world: World, vaegan, number: int, name: str, content: str, mark: Path) -> str | None:
     """What is wrong with a command's answer to a file that was exchanged; None: nothing."""
     world.before(number)
-    opening._kept.clear()  # else a set whose files have the same names and sizes would not be read again
+    sources._kept.clear()  # else a set whose files have the same names and sizes would not be read again
     file = world.work / name
     file.unlink()
     if content in NO_FILE:
@@ -141,8 +141,8 @@ def problem(world: World, vaegan, number: int, name: str, content: str, mark: Pa
     else:
         file.write_bytes((malicious(mark, file.suffix) | DAMAGE)[content])
         mend(file)
-    if FILES["alex"].there:
-        FILES["alex"] = accepting("alex", FILES["alex"].path)
+    if WEIGHT_FILES["alex"].there:
+        WEIGHT_FILES["alex"] = accepting("alex", WEIGHT_FILES["alex"].path)
     given = file.read_bytes() if file.is_file() else None
     try:
         with patience():
@@ -192,7 +192,7 @@ def test_no_code_is_run_and_one_line_names_the_file(kind, everything, world, vae
     monkeypatch.chdir(world.work)
     for name, folder in FOLDERS.items():
         monkeypatch.setenv(name, str(world.work / folder))
-    monkeypatch.setitem(FILES, "alex", FILES["alex"])
+    monkeypatch.setitem(WEIGHT_FILES, "alex", WEIGHT_FILES["alex"])
     mark, problems = tmp_path / "mark", []
     for number, name, content in attacks(world, kind, everything, mark):
         found = problem(world, vaegan, number, name, content, mark)

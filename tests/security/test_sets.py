@@ -13,8 +13,8 @@ import pytest
 
 from vaegan.config.schema import DataConfig
 from vaegan.data import Data, open_data
-from vaegan.data.restricted import ALLOWED, read_batch
-from vaegan.errors import Mistake
+from vaegan.data.cifar_pickle import ALLOWED_GLOBALS, read_cifar_batch
+from vaegan.errors import UserError
 
 from ..standins import write_cifar, write_mnist
 
@@ -26,8 +26,8 @@ def opened(source: Literal["mnist", "cifar10"], root: Path) -> Data:
 def test_tuples_inside_tuples_that_would_crash_python_are_refused(tmp_path: Path) -> None:
     """As the key of a mapping they are hashed, which recurses in C: a million of them end the process."""
     (tmp_path / "batch").write_bytes(b"\x80\x02}K\x00" + b"\x85" * 200 + b"K\x01s.")
-    with pytest.raises(Mistake, match="more than 100 tuples"):
-        read_batch(tmp_path / "batch")
+    with pytest.raises(UserError, match="more than 100 tuples"):
+        read_cifar_batch(tmp_path / "batch")
 
 
 @pytest.mark.parametrize(
@@ -35,12 +35,12 @@ def test_tuples_inside_tuples_that_would_crash_python_are_refused(tmp_path: Path
 )
 def test_a_batch_changes_nothing_outside_of_it(tmp_path: Path, name: str) -> None:
     """BUILD sets attributes of whatever lies on the stack, if that does not do it itself."""
-    before = [dict(vars(each)) for each in ALLOWED.values()]
+    before = [dict(vars(each)) for each in ALLOWED_GLOBALS.values()]
     state = b"(N}X\x0c\x00\x00\x00__defaults__X\x01\x00\x00\x00z\x85st"
     (tmp_path / "batch").write_bytes(b"\x80\x02}K\x00c" + name.encode() + b"\n" + state + b"bs.")
-    with pytest.raises(Mistake, match="refused as a CIFAR-10 batch file"):
-        read_batch(tmp_path / "batch")
-    assert [dict(vars(each)) for each in ALLOWED.values()] == before
+    with pytest.raises(UserError, match="refused as a CIFAR-10 batch file"):
+        read_cifar_batch(tmp_path / "batch")
+    assert [dict(vars(each)) for each in ALLOWED_GLOBALS.values()] == before
 
 
 def twice(depth: int) -> list[object]:
@@ -53,7 +53,7 @@ def test_names_of_classes_are_ten_words(tmp_path: Path, names: object) -> None:
     write_cifar(tmp_path / "cifar-10-batches-py")
     meta = tmp_path / "cifar-10-batches-py" / "batches.meta"
     meta.write_bytes(pickle.dumps({"label_names": names}, protocol=2))
-    with pytest.raises(Mistake, match=r"batches\.meta: no list `label_names` of 10 words in it"):
+    with pytest.raises(UserError, match=r"batches\.meta: no list `label_names` of 10 words in it"):
         opened("cifar10", tmp_path)
     meta.write_bytes(pickle.dumps({}, protocol=2))
     assert opened("cifar10", tmp_path).classes == tuple("0123456789")
@@ -92,7 +92,7 @@ def test_sizes_in_a_header_are_not_trusted(tmp_path: Path, shape: tuple[int, ...
     next(raw.glob("t10k-images*" if shape == (20, 14, 56) else "train-images*")).write_bytes(
         gzip.compress(content) if packed else content
     )
-    with within(2**23), pytest.raises(Mistake, match=SHAPES[shape]) as caught:
+    with within(2**23), pytest.raises(UserError, match=SHAPES[shape]) as caught:
         opened("mnist", tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -103,5 +103,5 @@ def test_what_is_packed_is_unpacked_no_further_than_its_header_says(tmp_path: Pa
     bomb = gzip.compress(struct.pack(">4I", 0x803, 20, 28, 28) + bytes(2**26))
     assert len(bomb) < 2**17
     (raw / "train-images-idx3-ubyte.gz").write_bytes(bomb)
-    with within(2**23), pytest.raises(Mistake, match=r"train-images-idx3-ubyte\.gz: damaged"):
+    with within(2**23), pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz: damaged"):
         opened("mnist", tmp_path)

@@ -72,7 +72,7 @@ def test_the_safe_loader_is_one() -> None:
     """It makes plain values alone, whatever the tag."""
     import yaml
 
-    from vaegan.config.reading import _Loader
+    from vaegan.config.load import _Loader
 
     assert issubclass(_Loader, yaml.SafeLoader) and not issubclass(_Loader, yaml.FullLoader)
     assert {tag.rpartition(":")[2] for tag in _Loader.yaml_constructors if tag} == {

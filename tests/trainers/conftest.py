@@ -6,7 +6,7 @@ import sys
 import pytest
 import wandb
 
-from vaegan.config.reading import check
+from vaegan.config.load import validate_config
 from vaegan.config.schema import Config
 
 CLOSED = "http://127.0.0.1:9"
@@ -49,14 +49,14 @@ def settings(**track):
         "train": {"steps": 10},
         "track": {"wandb": "offline", **track},
     }
-    return check(Config, tree, "test")
+    return validate_config(Config, tree, "test")
 
 
 def script(then: str) -> list[str]:
     """A Python process that starts a tracker, of a mode and in a run folder that follow as arguments."""
     start = (
-        "import pathlib, sys; from vaegan.config.reading import check; from vaegan.config.schema import Config\n"
-        "from vaegan.trainers.tracking import Tracker\n"
+        "import pathlib, sys; from vaegan.config.load import validate_config; from vaegan.config.schema import Config\n"
+        "from vaegan.trainers.log.tracking import Tracker\n"
         "tree = {'model': {'family': 'vae'}, 'data': {'source': 'digits', 'image_size': 8}, 'train': {'steps': 1}}\n"
         "config = check(Config, tree | {'track': {'wandb': sys.argv[1]}}, 'test')\n"
         "tracker = Tracker.start(config, pathlib.Path(sys.argv[2]), None, print)\n"

@@ -15,19 +15,19 @@ import pytest
 import torch
 from PIL import Image
 
-from vaegan import checkpoints
 from vaegan.config import Config
-from vaegan.console import Update
 from vaegan.data import Data, open_data
-from vaegan.errors import Failure, Mistake
-from vaegan.trainers import base, train
-from vaegan.trainers.base import FAMILIES as FAMILY_OF
-from vaegan.trainers.base import culprits, gradient_norms
-from vaegan.trainers.dividing import make_accelerator
-from vaegan.trainers.history import History
+from vaegan.errors import Failure, UserError
+from vaegan.progress import ProgressCallback
+from vaegan.storage import checkpoints
+from vaegan.trainers import loop, train
+from vaegan.trainers.batch_partition import make_accelerator
+from vaegan.trainers.log.history import History
+from vaegan.trainers.loop import STEPS as FAMILY_OF
+from vaegan.trainers.loop import clip_gradients, find_non_finite
 from vaegan.trainers.meter import Meter
 from vaegan.trainers.state import build_state
-from vaegan.trainers.step import Report
+from vaegan.trainers.steps.base import StepOutput
 
 from ..tiny import FAMILIES, flat, last, left_behind, same_bits, tiny
 
@@ -55,21 +55,23 @@ def test_the_term_that_is_not_finite_is_named() -> None:
     for network in state.networks.values():
         for parameter in network.parameters():
             parameter.grad = torch.ones_like(parameter)
-    norms = gradient_norms(config.train, state)
+    norms = clip_gradients(config.train, state)
     for name, network in state.networks.items():
         assert norms[name] == pytest.approx(sum(each.numel() for each in network.parameters()) ** 0.5)
     state.networks["discriminator"].head.bias.grad.fill_(torch.nan)
     meter = Meter()
-    assert culprits(gradient_norms(config.train, state), meter, accelerator) == ["the gradient of the discriminator"]
+    assert find_non_finite(clip_gradients(config.train, state), meter, accelerator) == [
+        "the gradient of the discriminator"
+    ]
     for value in (1.0, torch.nan):
-        meter.add(Report({"loss/kl": torch.tensor(value), "loss/adversarial": torch.tensor(2.0)}), 0.5)
-    assert culprits(gradient_norms(config.train, state), meter, accelerator) == ["loss/kl"]
+        meter.add(StepOutput({"loss/kl": torch.tensor(value), "loss/adversarial": torch.tensor(2.0)}), 0.5)
+    assert find_non_finite(clip_gradients(config.train, state), meter, accelerator) == ["loss/kl"]
 
 
 def test_a_skipped_update_leaves_everything_but_the_step(tmp_path: Path, data: Data, monkeypatch) -> None:
     """The run with a skipped third step is the run that never had it, up to the noise of the steps after it."""
     config = tiny("vaegan3", "train.nan=skip", "train.steps=3", "train.log_every=1", "train.ema_decay=0.5")
-    monkeypatch.setattr(base, "gradient_norms", lambda *given: spoil(given[1].step == 2, gradient_norms(*given)))
+    monkeypatch.setattr(loop, "clip_gradients", lambda *given: spoil(given[1].step == 2, clip_gradients(*given)))
     skipped = train(config, tmp_path / "skipped", data)
     before = train(tiny("vaegan3", "train.steps=2", "train.ema_decay=0.5"), tmp_path / "before", data)
     assert same_bits(flat(last(skipped.path)), flat(last(before.path)))
@@ -82,8 +84,8 @@ def test_a_skipped_update_leaves_everything_but_the_step(tmp_path: Path, data: D
 def test_averages_count_updates_and_schedules_count_steps(tmp_path: Path, data: Data, monkeypatch) -> None:
     config = tiny("vae", "train.nan=skip", "train.warmup_steps=5", "train.log_every=1")
     seen = []
-    monkeypatch.setattr(base, "gradient_norms", lambda *given: spoil(given[1].step == 1, gradient_norms(*given)))
-    monkeypatch.setattr(base.ema, "update", lambda *given: seen.append(given[3]))
+    monkeypatch.setattr(loop, "clip_gradients", lambda *given: spoil(given[1].step == 1, clip_gradients(*given)))
+    monkeypatch.setattr(loop.ema, "update", lambda *given: seen.append(given[3]))
     lines = train(config, tmp_path / "run", data).history_file.read_text().splitlines()
     assert seen == [0, 1, 2, 3]
     rates = [line["learning_rate/autoencoder"] for line in map(json.loads, lines) if "skipped" not in line]
@@ -96,7 +98,7 @@ def spoil(due: bool, norms: dict[str, float]) -> dict[str, float]:
 
 def test_skipping_begins_where_stopping_ended(tmp_path: Path, data: Data, monkeypatch) -> None:
     faulty = [2]
-    monkeypatch.setattr(base, "gradient_norms", lambda *given: spoil(given[1].step in faulty, gradient_norms(*given)))
+    monkeypatch.setattr(loop, "clip_gradients", lambda *given: spoil(given[1].step in faulty, clip_gradients(*given)))
     with pytest.raises(Failure, match=r"^step 3: .* the checkpoint of step 2 is kept"):
         train(tiny("vae"), tmp_path / "run", data)
     run = train(tiny("vae", "train.nan=skip"), tmp_path / "run", data, resume=True)
@@ -160,8 +162,8 @@ def test_a_decoding_process_that_dies_in_a_step_costs_nothing(images: Path, tmp_
             time.sleep(0.2)
         return base_gradients(*given)
 
-    base_gradients, others = base.gradients, set(psutil.Process().children())
-    monkeypatch.setattr(base, "gradients", gradients)
+    base_gradients, others = loop.compute_gradients, set(psutil.Process().children())
+    monkeypatch.setattr(loop, "compute_gradients", gradients)
     with pytest.raises(
         Failure, match=r"^data.workers: a decoding process died \(.*\(the checkpoint of step"
     ) as failure:
@@ -176,7 +178,7 @@ def test_a_decoding_process_that_dies_in_a_step_costs_nothing(images: Path, tmp_
 
 def test_an_evaluation_that_cannot_be_made_costs_nothing(tmp_path: Path, data: Data) -> None:
     def look(model: object, data: Data, progress: object) -> dict[str, float]:
-        raise Mistake("a file of weights is damaged")
+        raise UserError("a file of weights is damaged")
 
     config = tiny("vae", "train.evaluate_every=3", "train.checkpoint_every=null")
     with pytest.raises(Failure, match=r"^a file of weights is damaged \(the checkpoint of step 3 is kept\)$"):
@@ -185,8 +187,8 @@ def test_an_evaluation_that_cannot_be_made_costs_nothing(tmp_path: Path, data: D
 
 
 def test_a_checkpoint_that_fails_while_an_evaluation_is_put_off_is_tried_once(tmp_path, data, monkeypatch) -> None:
-    def look(model: object, data: Data, progress: Update) -> dict[str, float]:
-        monkeypatch.setattr(checkpoints, "save", full)
+    def look(model: object, data: Data, progress: ProgressCallback) -> dict[str, float]:
+        monkeypatch.setattr(checkpoints, "save_checkpoint", full)
         os.kill(os.getpid(), signal.SIGTERM)
         progress(1, 2)
         raise AssertionError

@@ -8,15 +8,15 @@ import torch
 from PIL import Image
 
 from vaegan.data import Data, open_data
-from vaegan.errors import Mistake
-from vaegan.runs import Run
+from vaegan.errors import UserError
+from vaegan.storage.runs import Run
 from vaegan.trainers import train
-from vaegan.trainers.base import FAMILIES as FAMILY_OF
-from vaegan.trainers.base import gradient_norms
-from vaegan.trainers.dividing import make_accelerator
+from vaegan.trainers.batch_partition import make_accelerator
+from vaegan.trainers.loop import STEPS as FAMILY_OF
+from vaegan.trainers.loop import clip_gradients
 from vaegan.trainers.meter import Meter
 from vaegan.trainers.state import build_state
-from vaegan.trainers.step import Report
+from vaegan.trainers.steps.base import StepOutput
 
 from ..tiny import ADVERSARIES, FAMILIES, flat, last, networks, same_bits, tiny
 
@@ -91,7 +91,7 @@ def test_a_run_leaves_what_the_design_says(name: str, tmp_path: Path, data: Data
     assert run.samples.exists() == bool(shown)
     for path in run.samples.glob("*"):
         assert Image.open(path).width == 8 * 66 + 2
-    with pytest.raises(Mistake, match="holds a run already; go on with --resume"):
+    with pytest.raises(UserError, match="holds a run already; go on with --resume"):
         train(config, run.path, data)
 
 
@@ -120,8 +120,8 @@ def test_a_meter_goes_on_exactly_where_it_was() -> None:
     def reports(start: int, stop: int, meter: Meter) -> Meter:
         for step in range(start, stop):
             scalars = {"loss": torch.tensor(0.1 * step)} | ({"lazy": torch.tensor(1.0 + step)} if step % 2 else {})
-            meter.add(Report(scalars, {"counts": torch.tensor([step, 1])}), 0.5)
-            meter.add(Report({"loss": torch.tensor(0.3 * step)}, {"counts": torch.tensor([0, 1])}), 0.5)
+            meter.add(StepOutput(scalars, {"counts": torch.tensor([step, 1])}), 0.5)
+            meter.add(StepOutput({"loss": torch.tensor(0.3 * step)}, {"counts": torch.tensor([0, 1])}), 0.5)
         return meter
 
     whole = reports(0, 7, Meter()).total(accelerator)
@@ -139,7 +139,7 @@ def test_clipping_bounds_the_norm_of_each_network_and_reports_it_unclipped() -> 
     for network, value in zip(state.networks.values(), (1.0, 1e-5), strict=True):
         for parameter in network.parameters():
             parameter.grad = torch.full_like(parameter, value)
-    norms = gradient_norms(config.train, state)
+    norms = clip_gradients(config.train, state)
     assert norms["autoencoder"] > 10 and norms["discriminator"] < 0.1
     gradients = [torch.cat([p.grad.flatten() for p in network.parameters()]) for network in state.networks.values()]
     assert gradients[0].norm().item() == pytest.approx(0.5, rel=1e-5)

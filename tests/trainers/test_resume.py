@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaegan.config import dump
-from vaegan.console import Console
+from vaegan.cli.console import Console
+from vaegan.config import dump_config
 from vaegan.data import Data, open_data
-from vaegan.errors import Interrupted, Mistake
-from vaegan.processes import ECHO
-from vaegan.runs import Run
+from vaegan.distributed import SIGNAL_ECHO_SECONDS
+from vaegan.errors import Interrupted, UserError
+from vaegan.storage.runs import Run
 from vaegan.trainers import train
-from vaegan.trainers.base import FAMILIES as FAMILY_OF
-from vaegan.trainers.dividing import make_accelerator
+from vaegan.trainers.batch_partition import make_accelerator
 from vaegan.trainers.interrupt import Interrupts
+from vaegan.trainers.loop import STEPS as FAMILY_OF
 from vaegan.trainers.state import build_state, restore
 
 from ..forked.client import Command, Forked
@@ -45,7 +45,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
     folder = tmp_path_factory.mktemp("stopped")
     steps = ("train.steps=9", "train.log_every=3", "train.checkpoint_every=4")
     for name in FAMILIES:
-        (folder / f"{name}.yaml").write_text(dump(tiny(name, *EVERYTHING, *OPTIONS.get(name, ()), *steps)))
+        (folder / f"{name}.yaml").write_text(dump_config(tiny(name, *EVERYTHING, *OPTIONS.get(name, ()), *steps)))
     with Forked(folder) as forked:
         forked.do(
             {
@@ -94,7 +94,7 @@ def test_a_second_ctrl_c_stops_at_once_and_an_echo_does_not() -> None:
     with Interrupts(60.0, torch.device("cpu"), Console(shown=False)) as interrupts:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):  # as a launcher passes them on
             os.kill(os.getpid(), number)
-        time.sleep(2 * ECHO)
+        time.sleep(2 * SIGNAL_ECHO_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
         assert interrupts.received
         time.sleep(0.2)
@@ -143,7 +143,7 @@ def test_a_run_without_a_whole_checkpoint_is_not_begun_again(tmp_path: Path, dat
     run = train(config, tmp_path / "run", data)
     spoil(run, 5, 3)
     before = left_behind(run.path)
-    with pytest.raises(Mistake) as mistake:
+    with pytest.raises(UserError) as mistake:
         train(config, run.path, data, resume=True)
     reasons = [f"step_{step:08d}: discriminator.safetensors: does not match its checksum" for step in (5, 3)]
     assert str(mistake.value) == (
@@ -163,7 +163,7 @@ def test_where_only_what_was_set_aside_is_left_a_run_is_not_begun_again(tmp_path
     train(config, run.path, data, resume=True)
     for step in (3, 5):
         shutil.rmtree(run.checkpoints / f"step_{step:08d}")
-    with pytest.raises(Mistake, match=r"no whole checkpoint is left \(step_00000005\.damaged: set aside before\)"):
+    with pytest.raises(UserError, match=r"no whole checkpoint is left \(step_00000005\.damaged: set aside before\)"):
         train(config, run.path, data, resume=True)
 
 
@@ -181,7 +181,7 @@ def test_a_refused_resume_sets_nothing_aside(tmp_path: Path, data: Data) -> None
     spoil(run, 5)
     before = left_behind(run.path)
     others = Data(data.train, data.validation, data.test, data.classes, "0" * 32)
-    with pytest.raises(Mistake, match="no longer those"):
+    with pytest.raises(UserError, match="no longer those"):
         train(tiny("vaegan2", "train.checkpoint_every=3"), run.path, others, resume=True)
     assert left_behind(run.path) == before
 
@@ -200,10 +200,10 @@ def test_a_resumed_optimizer_is_laid_out_in_memory_as_before(tmp_path: Path, dat
 def test_another_config_or_other_images_cannot_be_resumed(tmp_path: Path, data: Data) -> None:
     config = tiny("vae", "train.steps=2")
     folder = train(config, tmp_path / "run", data).path
-    with pytest.raises(Mistake, match=r"another config .*learning_rate"):
+    with pytest.raises(UserError, match=r"another config .*learning_rate"):
         train(tiny("vae", "train.steps=2", "train.learning_rate=0.5"), folder, data, resume=True)
     others = Data(data.train, data.validation, data.test, data.classes, "0" * 32)
-    with pytest.raises(Mistake, match="no longer those"):
+    with pytest.raises(UserError, match="no longer those"):
         train(config, folder, others, resume=True)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from vaegan.checkpoints import Checkpoint, load_latest
+from vaegan.storage.checkpoints import Checkpoint, load_newest_checkpoint
 
 FILES = ("network.safetensors", "network.optimizer.safetensors", "state.json", "sha256.json")
 
@@ -29,4 +29,4 @@ def checkpoint(step: int) -> Checkpoint:
 
 def latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     notes: list[str] = []
-    return load_latest(folder, notes.append), notes
+    return load_newest_checkpoint(folder, notes.append), notes

@@ -4,30 +4,32 @@ import sys
 import pytest
 import torch
 
-from vaegan.randomness import derive, generator, normal, order, seeded
+from vaegan.randomness import derive_seed, draw_normal, draw_order, make_generator, seed_global_generator
 
 
 def test_seeds_are_a_function_of_seed_and_purpose_alone() -> None:
-    assert derive(0, "prior", 3) == derive(0, "prior", 3) == 1245462301967110064  # the same on every machine
-    seen = [derive(seed, purpose, step) for seed in (0, 1) for purpose in ("prior", "posterior") for step in range(99)]
+    assert derive_seed(0, "prior", 3) == derive_seed(0, "prior", 3) == 1245462301967110064  # the same on every machine
+    seen = [
+        derive_seed(seed, purpose, step) for seed in (0, 1) for purpose in ("prior", "posterior") for step in range(99)
+    ]
     assert len(set(seen)) == len(seen)
     assert all(0 <= seed < 2**63 for seed in seen)
-    assert derive(0, "a", 12) != derive(0, "a1", 2)
+    assert derive_seed(0, "a", 12) != derive_seed(0, "a1", 2)
 
 
 def test_noise_is_the_same_in_another_process_whatever_was_drawn_before() -> None:
     torch.randn(17)
-    here = normal((4, 3), 2**62, "posterior", 7)
-    program = "from vaegan.randomness import normal; print(normal((4, 3), 2**62, 'posterior', 7).tolist())"
+    here = draw_normal((4, 3), 2**62, "posterior", 7)
+    program = "from vaegan.randomness import draw_normal; print(draw_normal((4, 3), 2**62, 'posterior', 7).tolist())"
     there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert here.tolist() == eval(there)
-    assert not torch.equal(here, normal((4, 3), 2**62, "posterior", 8))
-    assert not torch.equal(here, normal((4, 3), 2**62, "prior", 7))
-    assert torch.equal(here, torch.randn(4, 3, generator=generator(2**62, "posterior", 7)))
+    assert not torch.equal(here, draw_normal((4, 3), 2**62, "posterior", 8))
+    assert not torch.equal(here, draw_normal((4, 3), 2**62, "prior", 7))
+    assert torch.equal(here, torch.randn(4, 3, generator=make_generator(2**62, "posterior", 7)))
 
 
 def test_noise_is_standard_normal() -> None:
-    noise = torch.cat([normal((64, 32), 0, "prior", step) for step in range(50)]).flatten()
+    noise = torch.cat([draw_normal((64, 32), 0, "prior", step) for step in range(50)]).flatten()
     assert abs(noise.mean()) < 4 / len(noise) ** 0.5
     assert abs(noise.var() - 1) < 4 * (2 / len(noise)) ** 0.5
 
@@ -36,24 +38,24 @@ def test_seeded_puts_the_global_generator_back() -> None:
     torch.manual_seed(1)
     expected = torch.randn(3)
     torch.manual_seed(1)
-    with seeded(0, "weights"):
+    with seed_global_generator(0, "weights"):
         inside = torch.randn(3)
     assert torch.equal(torch.randn(3), expected)
-    with seeded(0, "weights"):
+    with seed_global_generator(0, "weights"):
         assert torch.equal(torch.randn(3), inside)
 
 
 @pytest.mark.parametrize(("count", "batch"), [(10, 4), (7, 7), (3, 8), (1, 5), (64, 1)])
 def test_each_pass_shows_every_image_once_in_a_new_order(count: int, batch: int) -> None:
-    passes = order(count, 0, 6 * count, seed=3).reshape(6, count)
+    passes = draw_order(count, 0, 6 * count, seed=3).reshape(6, count)
     assert torch.equal(passes.sort(1).values, torch.arange(count).expand(6, -1))
     if count > 9:
         assert len({tuple(each) for each in passes.tolist()}) == 6
-        assert not torch.equal(order(count, 0, count, seed=4), passes[0])
-    steps = [order(count, step * batch, (step + 1) * batch, 3) for step in range(6 * count // batch)]
+        assert not torch.equal(draw_order(count, 0, count, seed=4), passes[0])
+    steps = [draw_order(count, step * batch, (step + 1) * batch, 3) for step in range(6 * count // batch)]
     whole = torch.cat(steps)
     assert torch.equal(whole, passes.flatten()[: len(whole)])  # whoever asks, and in whatever pieces
-    later = order(count, 2 * count + 1, 4 * count, 3)  # a resume asks for the middle first
+    later = draw_order(count, 2 * count + 1, 4 * count, 3)  # a resume asks for the middle first
     assert torch.equal(later, passes.flatten()[2 * count + 1 : 4 * count])
 
 
@@ -62,8 +64,8 @@ def test_the_ranks_slices_make_up_the_global_batch(processes: int) -> None:
     batch, own = 8, 8 // processes
     for step in (0, 3, 1000):
         first = step * batch
-        whole, noise = order(30, first, first + batch, 0), normal((batch, 4), 0, "posterior", step)
+        whole, noise = draw_order(30, first, first + batch, 0), draw_normal((batch, 4), 0, "posterior", step)
         shares = [slice(rank * own, (rank + 1) * own) for rank in range(processes)]
-        asked = [order(30, first + share.start, first + share.stop, 0) for share in shares]
+        asked = [draw_order(30, first + share.start, first + share.stop, 0) for share in shares]
         assert torch.equal(torch.cat(asked), whole)
-        assert torch.equal(torch.cat([normal((batch, 4), 0, "posterior", step)[share] for share in shares]), noise)
+        assert torch.equal(torch.cat([draw_normal((batch, 4), 0, "posterior", step)[share] for share in shares]), noise)

@@ -1,8 +1,8 @@
 """What a run is: a typed schema, read from YAML with ``key.sub=value`` overrides."""
 
-from .reading import dump, find, load_config, recipes
+from .load import dump_config, find_config, list_recipes, load_config
+from .load_study_files import load_study
 from .schema import Config
-from .studies import load_study
-from .study import StudyConfig
+from .study_schema import StudyConfig
 
-__all__ = ["Config", "StudyConfig", "dump", "find", "load_config", "load_study", "recipes"]
+__all__ = ["Config", "StudyConfig", "dump_config", "find_config", "list_recipes", "load_config", "load_study"]

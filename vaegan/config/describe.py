@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from .schema import Config
-from .study import StudyConfig
+from .study_schema import StudyConfig
 
 Node = dict[str, Any]
 """A part of a JSON schema without references; a choice between families has them under ``families``."""
@@ -21,19 +21,19 @@ LIMITS = {
     "exclusiveMaximum": "<",
     "multipleOf": "multiple of",
 }
-KINDS = {"array": "list", "boolean": "true | false", "object": "mapping", "string": "text"}
-WIDTH = 80
+TYPE_NAMES = {"array": "list", "boolean": "true | false", "object": "mapping", "string": "text"}
+LINE_CHARACTERS = 80
 
 
 @cache
-def node(kind: type[BaseModel]) -> Node:
+def get_schema_node(kind: type[BaseModel]) -> Node:
     """The JSON schema of a config or a study, which nobody changes: it takes 20 ms to make."""
     schema = kind.model_json_schema()
     whole: Node = _resolved(schema, schema.get("$defs", {}))
     return whole
 
 
-def child(parent: Node, part: int | str) -> Node:
+def get_child(parent: Node, part: int | str) -> Node:
     """What lies under a key, a place in a list, or the name of a family."""
     if "families" in parent:
         return dict(parent["families"].get(part, {}))
@@ -44,7 +44,7 @@ def child(parent: Node, part: int | str) -> Node:
     return dict(parent.get("properties", {}).get(part, others if isinstance(others, dict) else {}))
 
 
-def allowed(parent: Node) -> str:
+def describe_allowed(parent: Node) -> str:
     """What may lie there, in a few words: ``integer >= 1``, ``two | three``."""
     match parent:
         case {"families": families}:
@@ -56,34 +56,34 @@ def allowed(parent: Node) -> str:
         case {"enum": values}:
             return " | ".join(map(str, values))
         case {"anyOf": choices}:
-            return " | ".join(map(allowed, choices))
+            return " | ".join(map(describe_allowed, choices))
         case {"prefixItems": places}:
-            return f"[{', '.join(map(allowed, places))}]"
+            return f"[{', '.join(map(describe_allowed, places))}]"
         case {"items": every}:
-            return f"list of {allowed(every)}"
+            return f"list of {describe_allowed(every)}"
         case {"format": "path"}:
             return "path"
         case {"type": kind}:
             limits = [f"{sign} {parent[key]:,}" for key, sign in LIMITS.items() if key in parent]
-            return " ".join([KINDS.get(str(kind), str(kind)), ", ".join(limits)]).strip()
+            return " ".join([TYPE_NAMES.get(str(kind), str(kind)), ", ".join(limits)]).strip()
         case _:
             return "anything"
 
 
-def keys(parent: Node, above: str = "") -> Iterator[tuple[str, Node]]:
+def iterate_keys(parent: Node, above: str = "") -> Iterator[tuple[str, Node]]:
     """Every key under a node, in full (``train.steps``), and what lies there; sections come before their keys."""
     for family in parent.get("families", {}).values():
-        yield from keys(family, above)
+        yield from iterate_keys(family, above)
     for name, below in parent.get("properties", {}).items():
         yield f"{above}{name}", below
-        yield from keys(below, f"{above}{name}.")
-        yield from keys(child(below, "NAME"), f"{above}{name}.NAME.")
+        yield from iterate_keys(below, f"{above}{name}.")
+        yield from iterate_keys(get_child(below, "NAME"), f"{above}{name}.NAME.")
 
 
-def schema_text() -> str:
+def format_schema() -> str:
     """Every setting of a run, then of a study, as wide as a terminal."""
-    run = "\n".join(_section(node(Config), ""))
-    study = "\n".join(_section(node(StudyConfig), ""))
+    run = "\n".join(_section(get_schema_node(Config), ""))
+    study = "\n".join(_section(get_schema_node(StudyConfig), ""))
     return f"A run (vaegan train):\n{run}\n\nA study (vaegan compare):\n{study}"
 
 
@@ -97,9 +97,9 @@ def _section(section: Node, above: str) -> Iterator[str]:
             yield from _section(below, f"{key}.")
         else:
             default = f" = {json.dumps(below['default'])}" if "default" in below else " (required)"
-            yield from _paragraph(f"{key}: {allowed(below)}{default}", "  ")
+            yield from _paragraph(f"{key}: {describe_allowed(below)}{default}", "  ")
             yield from _paragraph(below["description"].replace("None:", "null:"), "      ")
-        yield from _section(child(below, "NAME"), f"{key}.NAME.")
+        yield from _section(get_child(below, "NAME"), f"{key}.NAME.")
 
 
 def _families(families: dict[str, Node], key: str) -> Iterator[str]:
@@ -118,10 +118,14 @@ def _families(families: dict[str, Node], key: str) -> Iterator[str]:
 
 
 def _paragraph(text: str, indent: str) -> list[str]:
-    """Lines of at most `WIDTH` characters; an indent that is a line break puts an empty line before them."""
+    """Lines of at most `LINE_CHARACTERS` characters; an indent that is a line break puts an empty line before them."""
     space = indent.strip("\n")
     lines = textwrap.wrap(
-        text, WIDTH, initial_indent=space, subsequent_indent=space + "  " * indent.isspace(), break_on_hyphens=False
+        text,
+        LINE_CHARACTERS,
+        initial_indent=space,
+        subsequent_indent=space + "  " * indent.isspace(),
+        break_on_hyphens=False,
     )
     return ["", *lines] if "\n" in indent else lines
 

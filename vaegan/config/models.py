@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from .section import Count, Fraction, Positive, Probability, Section, Steps, Weight
 
-Network = Literal["mlp", "conv", "resnet"]
-Game = Literal["cross_entropy", "hinge", "relativistic"]
+NetworkKind = Literal["mlp", "conv", "resnet"]
+AdversarialLoss = Literal["cross_entropy", "hinge", "relativistic"]
 
 
 class AutoencoderConfig(Section):
@@ -24,7 +24,7 @@ class ConditionalConfig(AutoencoderConfig):
 class VectorConfig(AutoencoderConfig):
     """The encoder and the decoder of a family whose code is one vector."""
 
-    network: Network = "conv"
+    network: NetworkKind = "conv"
     """`mlp`: fully connected; `conv`: plain convolutions; `resnet`: residual blocks."""
     width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
     """conv, resnet: channels at full resolution, doubled at each halving up to 8 times as many.
@@ -87,7 +87,7 @@ class VAEConfig(VariationalConfig):
 class DiscriminatorConfig(Section):
     """The discriminator; norm-free, so that no image is judged by its neighbours in the batch."""
 
-    network: Network = "conv"
+    network: NetworkKind = "conv"
     """As `model.network`."""
     width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
     """As `model.width`."""
@@ -108,7 +108,7 @@ class DiscriminatorConfig(Section):
 class AdversarialConfig(Section):
     """How the discriminator and the autoencoder train each other."""
 
-    loss: Game = "cross_entropy"
+    loss: AdversarialLoss = "cross_entropy"
     """Form of the game: `cross_entropy` of the classes, `hinge`, or `relativistic`, which compares each image with
     another."""
     weight: Weight = 0.1

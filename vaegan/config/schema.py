@@ -15,7 +15,7 @@ from .section import Channels, Count, DensityName, Fraction, Positive, Section, 
 
 Source = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba"]
 Split = Literal["train", "validation", "test"]
-Metric = Literal[
+MetricName = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
     "iwae", "gap", "codebook", "confusion",
 ]  # fmt: skip
@@ -154,7 +154,7 @@ class TrainConfig(Section):
 class EvaluateConfig(Section):
     """How a run is judged."""
 
-    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = (
+    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] = (
         "psnr", "ssim", "lpips", "sharpness", "elbo", "gap", "codebook", "confusion",
     )  # fmt: skip
     """What to measure; a metric that the family cannot have (the ELBO of an AE) is passed over. Where p(x | z) is no

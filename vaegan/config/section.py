@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from vaegan.wording import shown
+from vaegan.text import format_value
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Steps = Annotated[int, Field(ge=0, le=10**9)]
@@ -17,15 +17,17 @@ Side = Annotated[int, Field(ge=8, le=256, multiple_of=8)]
 Channels = Literal[1, 3]
 Text = Annotated[str, Field(strict=False, coerce_numbers_to_str=True)]
 
-COMPONENTS = 10
+DEFAULT_MIXTURE_COMPONENTS = 10
 """Of a mixture for which no number is given, as in Ghosh et al. 2020, section 5."""
 
 
 def _density(text: str) -> str:
-    """`gaussian` or `gmm:K`; `gmm` alone stands for one of `COMPONENTS`."""
+    """`gaussian` or `gmm:K`; `gmm` alone stands for one of `DEFAULT_MIXTURE_COMPONENTS`."""
     if not re.fullmatch(r"gaussian|gmm(:[1-9][0-9]{0,3})?", text):
-        raise ValueError(f"evaluate.density: got {shown(text)}; allowed: gaussian | gmm | gmm:K, of K components")
-    return f"gmm:{COMPONENTS}" if text == "gmm" else text
+        raise ValueError(
+            f"evaluate.density: got {format_value(text)}; allowed: gaussian | gmm | gmm:K, of K components"
+        )
+    return f"gmm:{DEFAULT_MIXTURE_COMPONENTS}" if text == "gmm" else text
 
 
 DensityName = Annotated[str, AfterValidator(_density)]

@@ -1,9 +1,18 @@
 """Images: where they come from, how they are split, kept and served to training."""
 
+from .dataset import Data, Images
 from .folder import find_images
-from .images import Data, Images
-from .opening import open_data
-from .pixels import Unreadable, read_image
-from .stream import MicroBatch, batches
+from .image_file import UnreadableImageError, read_image
+from .sources import open_data
+from .stream import MicroBatch, iterate_batches
 
-__all__ = ["Data", "Images", "MicroBatch", "Unreadable", "batches", "find_images", "open_data", "read_image"]
+__all__ = [
+    "Data",
+    "Images",
+    "MicroBatch",
+    "UnreadableImageError",
+    "find_images",
+    "iterate_batches",
+    "open_data",
+    "read_image",
+]

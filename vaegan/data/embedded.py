@@ -8,15 +8,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from .images import Parts, Pixels, Source
-from .pixels import fit
+from .dataset import Source, SplitIndices, UInt8Image
+from .image_file import fit_to_square
 
-TEST, VALIDATION = (128, 224), (384, 480)
+TEST_COLUMNS, VALIDATION_COLUMNS = (128, 224), (384, 480)
 """Columns of each photograph that a held-out split has to itself: parts of both motifs, cut between JPEG blocks."""
 
 
 @dataclass(frozen=True)
-class Arrays:
+class ArrayReader:
     """Images that a source keeps in one array, fitted when asked for."""
 
     pixels: NDArray[np.uint8]
@@ -29,12 +29,12 @@ class Arrays:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __call__(self, index: int) -> Pixels:
+    def __call__(self, index: int) -> UInt8Image:
         """Image ``index``, shape (C, S, S)."""
         image = self.pixels[index]
         if self.pad:
             image = np.pad(image, [(self.pad, self.pad)] * 2 + [(0, 0)] * (image.ndim - 2))
-        return fit(Image.fromarray(image), self.size, self.channels)
+        return fit_to_square(Image.fromarray(image), self.size, self.channels)
 
     def check(self, index: int) -> None:
         """Nothing can be wrong with an array."""
@@ -44,24 +44,24 @@ class Arrays:
         return blake2b(np.ascontiguousarray(self.pixels).data).digest()
 
 
-def digits(size: int, channels: int) -> Source:
+def open_digits(size: int, channels: int) -> Source:
     """scikit-learn's 1,797 handwritten digits, 8x8 pixels of 0 to 16 (UCI test set, Alpaydin & Kaynak 1998)."""
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     pixels = np.rint(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     return Source(
-        decoder=Arrays(pixels, size, channels),
+        decoder=ArrayReader(pixels, size, channels),
         classes=tuple(str(digit) for digit in range(10)),
         labels=torch.from_numpy(labels.astype(np.int64)),
     )
 
 
 @dataclass(frozen=True)
-class Crops:
+class CropReader:
     """Random crops of photographs; image ``index`` is a function of ``index`` and its split.
 
-    A held-out split has the columns `TEST` or `VALIDATION` of every photograph to itself, so that no two splits
+    A held-out split has the columns `TEST_COLUMNS` or `VALIDATION_COLUMNS` of every photograph to itself, so that no two splits
     share a pixel. Sides are drawn between twice the image size (within 32 and 64) and 96 pixels in all splits.
     """
 
@@ -76,16 +76,18 @@ class Crops:
     def __len__(self) -> int:
         return self.count
 
-    def __call__(self, index: int) -> Pixels:
+    def __call__(self, index: int) -> UInt8Image:
         """Image ``index``, shape (C, S, S)."""
         left, top, side = self.box(index)
         photograph = self.photographs[index % len(self.photographs)]
-        return fit(Image.fromarray(photograph[top : top + side, left : left + side]), self.size, self.channels)
+        return fit_to_square(
+            Image.fromarray(photograph[top : top + side, left : left + side]), self.size, self.channels
+        )
 
     def box(self, index: int) -> tuple[int, int, int]:
         """Left and top edge and side of a crop, pixels of its photograph."""
         height, width, _ = self.photographs[index % len(self.photographs)].shape
-        scale, across, down = uniforms("photos", index)[:3]
+        scale, across, down = draw_uniforms("photos", index)[:3]
         smallest, largest = min(max(2 * self.size, 32), 64), 96
         side = smallest + int(scale * (largest - smallest + 1))
         lefts = [left for start, stop in self._columns(index, width) for left in range(start, stop - side + 1)]
@@ -95,8 +97,8 @@ class Crops:
         """The columns that belong to an image's split: start and stop of each run."""
         _, validation, test = self.starts
         if index >= validation:
-            return [VALIDATION if index < test else TEST]
-        taken = [TEST] * (self.count > test) + [VALIDATION] * (test > validation)
+            return [VALIDATION_COLUMNS if index < test else TEST_COLUMNS]
+        taken = [TEST_COLUMNS] * (self.count > test) + [VALIDATION_COLUMNS] * (test > validation)
         edges = [0, *(edge for columns in taken for edge in columns), width]
         return list(zip(edges[::2], edges[1::2], strict=True))
 
@@ -108,7 +110,7 @@ class Crops:
         return blake2b(b"".join(photograph.tobytes() for photograph in self.photographs)).digest()
 
 
-def photos(size: int, channels: int, parts: Parts) -> Source:
+def open_photos(size: int, channels: int, parts: SplitIndices) -> Source:
     """Crops of the two photographs that scikit-learn ships, in turn; the photograph is the label."""
     from sklearn.datasets import load_sample_images
 
@@ -118,14 +120,14 @@ def photos(size: int, channels: int, parts: Parts) -> Source:
     count = test + len(parts.test)
     photographs = tuple(np.asarray(image, dtype=np.uint8) for image in sample.images)
     return Source(
-        decoder=Crops(photographs, size, channels, (0, validation, test), count),
+        decoder=CropReader(photographs, size, channels, (0, validation, test), count),
         classes=tuple(str(name).replace("\\", "/").rsplit("/", 1)[-1].split(".")[0] for name in sample.filenames),
         labels=torch.arange(count) % len(photographs),
         parts=parts,
     )
 
 
-def uniforms(source: str, index: int) -> NDArray[np.float64]:
+def draw_uniforms(source: str, index: int) -> NDArray[np.float64]:
     """Sixteen numbers in [0, 1) that are a function of a set's name and the number of an image."""
     digest = blake2b(f"{source} {index}".encode(), digest_size=64).digest()
     return np.frombuffer(digest, dtype="<u4") / 2.0**32

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import torch
 
-from vaegan.errors import Mistake
+from vaegan.errors import UserError
 
-from .images import Pixels, Source
-from .pixels import check_image, read_image
+from .dataset import Source, UInt8Image
+from .image_file import check_image, read_image
 
-SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
 )
 """Endings, in lower case, of the files that are taken for images; others in the tree are not looked at."""
 
 
 @dataclass(frozen=True)
-class Files:
+class FileReader:
     """Image files, decoded and fitted when asked for."""
 
     root: Path
@@ -32,7 +32,7 @@ class Files:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __call__(self, index: int) -> Pixels:
+    def __call__(self, index: int) -> UInt8Image:
         """Image ``index``, shape (C, S, S)."""
         return read_image(os.path.join(self.root, self.names[index]), self.size, self.channels)
 
@@ -48,7 +48,7 @@ class Files:
         return digest.digest()
 
 
-def folder(root: Path, size: int, channels: int) -> Source:
+def open_folder(root: Path, size: int, channels: int) -> Source:
     """Every image file in a tree, in the order of the paths.
 
     The folder that an image lies in, named by its path under the root, is its label; where images lie in the
@@ -56,14 +56,16 @@ def folder(root: Path, size: int, channels: int) -> Source:
     """
     try:
         names = find_images(root)
-    except Mistake as mistake:
-        raise Mistake(f"data.root: {mistake}") from mistake
+    except UserError as mistake:
+        raise UserError(f"data.root: {mistake}") from mistake
     parents = [name.rpartition("/")[0] for name in names]
     classes = tuple(sorted(set(parents)))
     if "" in classes:
-        return Source(Files(root, names, size, channels))
+        return Source(FileReader(root, names, size, channels))
     number = {name: position for position, name in enumerate(classes)}
-    return Source(Files(root, names, size, channels), classes, torch.tensor([number[parent] for parent in parents]))
+    return Source(
+        FileReader(root, names, size, channels), classes, torch.tensor([number[parent] for parent in parents])
+    )
 
 
 def find_images(root: Path) -> tuple[str, ...]:
@@ -73,12 +75,12 @@ def find_images(root: Path) -> tuple[str, ...]:
     over. Hidden files and folders are not looked at.
 
     Raises:
-        Mistake: There is no such folder, it may not be read, or no file in it ends like an image's.
+        UserError: There is no such folder, it may not be read, or no file in it ends like an image's.
     """
     if not root.exists():
-        raise Mistake(f"{root}: no such folder")
+        raise UserError(f"{root}: no such folder")
     if not root.is_dir():
-        raise Mistake(f"{root}: a file, not a folder of images")
+        raise UserError(f"{root}: a file, not a folder of images")
     names: list[str] = []
     folders, links, seen = [""], list[str](), set[tuple[int, int]]()
     while folders or links:
@@ -91,11 +93,11 @@ def find_images(root: Path) -> tuple[str, ...]:
             name = f"{here}/{entry.name}" if here else entry.name
             if entry.is_dir():
                 (links if entry.is_symlink() else folders).append(name)
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
                 names.append(name)
         links.sort(reverse=True)
     if not names:
-        raise Mistake(f"{root}: no image in it; files ending in {_listed(SUFFIXES)} are taken for images")
+        raise UserError(f"{root}: no image in it; files ending in {_listed(IMAGE_SUFFIXES)} are taken for images")
     return tuple(sorted(names))
 
 
@@ -111,7 +113,7 @@ def _entries(root: Path, name: str) -> list[os.DirEntry[str]]:
         with os.scandir(os.path.join(root, name)) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
-        raise Mistake(f"{os.path.join(root, name)}: {(error.strerror or str(error)).lower()}") from error
+        raise UserError(f"{os.path.join(root, name)}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _listed(suffixes: frozenset[str]) -> str:

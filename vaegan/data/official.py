@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vaegan.errors import Mistake
-from vaegan.files import contents, opened
-from vaegan.wording import one_line
+from vaegan.errors import UserError
+from vaegan.io import open_regular_file, read_bytes
+from vaegan.text import to_one_line
 
-from .embedded import Arrays
-from .fetching import require
-from .folder import Files
-from .images import Parts, Source
-from .restricted import MOST, read_batch
+from .cifar_pickle import MAX_BATCH_FILE_BYTES, read_cifar_batch
+from .dataset import Source, SplitIndices
+from .download import require_files
+from .embedded import ArrayReader
+from .folder import FileReader
 
 MNIST_PARTS = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 FASHION_CLASSES = ("T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Ankle-boot").split()
@@ -36,7 +36,9 @@ CIFAR_BATCHES = {
 """Batch files and their MD5, as torchvision checks them; the last is the official test split."""
 
 
-def mnist(source: Literal["mnist", "fashion_mnist"], root: Path, size: int, channels: int, download: bool) -> Source:
+def open_mnist(
+    source: Literal["mnist", "fashion_mnist"], root: Path, size: int, channels: int, download: bool
+) -> Source:
     """MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017), padded from 28 to 32 pixels, then fitted.
 
     Read from the IDX files, gzipped or not, in ``MNIST/raw`` or ``FashionMNIST/raw``.
@@ -49,21 +51,21 @@ def mnist(source: Literal["mnist", "fashion_mnist"], root: Path, size: int, chan
 
         getattr(datasets, name)(str(root), download=True)
 
-    require(source, root, [raw / part for part in MNIST_PARTS], fetch if download else None, ".gz")
+    require_files(source, root, [raw / part for part in MNIST_PARTS], fetch if download else None, ".gz")
     train, train_labels, test, test_labels = (_read_idx(raw / part) for part in MNIST_PARTS)
     for images, labels in ((train, train_labels), (test, test_labels)):
         if images.ndim != 3 or images.shape[1:] != train.shape[1:] or labels.shape != images.shape[:1]:
-            raise Mistake(f"data.root: {raw}: images {images.shape} and labels {labels.shape} do not belong together")
+            raise UserError(f"data.root: {raw}: images {images.shape} and labels {labels.shape} do not belong together")
     pixels, labels = np.concatenate([train, test]), np.concatenate([train_labels, test_labels])
     return Source(
-        decoder=Arrays(pixels, size, channels, pad=2),
+        decoder=ArrayReader(pixels, size, channels, pad=2),
         classes=tuple(FASHION_CLASSES if source == "fashion_mnist" else map(str, range(10))),
         labels=_labels(labels, raw),
         held_out=torch.arange(len(train), len(pixels)),
     )
 
 
-def cifar10(root: Path, size: int, channels: int, download: bool, notify: Callable[[str], None]) -> Source:
+def open_cifar10(root: Path, size: int, channels: int, download: bool, notify: Callable[[str], None]) -> Source:
     """CIFAR-10 (Krizhevsky 2009), read from the Python batch files in ``cifar-10-batches-py``."""
     folder = root / "cifar-10-batches-py"
 
@@ -74,21 +76,21 @@ def cifar10(root: Path, size: int, channels: int, download: bool, notify: Callab
         download_and_extract_archive(CIFAR10.url, str(root), filename=CIFAR10.filename, md5=CIFAR10.tgz_md5)
 
     files = [folder / name for name in CIFAR_BATCHES]
-    require("cifar10", root, [*files, folder / "batches.meta"], fetch if download else None)
+    require_files("cifar10", root, [*files, folder / "batches.meta"], fetch if download else None)
     changed = [file.name for file in files if _md5(file) != CIFAR_BATCHES[file.name]]
     if changed:
         notify(f"data.root: {folder}: not the official CIFAR-10 (MD5 of {', '.join(changed)} differs)")
     pixels, labels = zip(*(_cifar_batch(file) for file in files), strict=True)
     count = sum(map(len, pixels))
     return Source(
-        decoder=Arrays(np.concatenate(pixels), size, channels),
+        decoder=ArrayReader(np.concatenate(pixels), size, channels),
         classes=_cifar_classes(folder / "batches.meta"),
         labels=_labels(np.concatenate(labels), folder),
         held_out=torch.arange(count - len(pixels[-1]), count),
     )
 
 
-def celeba(root: Path, size: int, channels: int, download: bool) -> Source:
+def open_celeba(root: Path, size: int, channels: int, download: bool) -> Source:
     """CelebA (Liu et al. 2015), aligned and cropped faces; the three official splits are kept, without labels.
 
     Read from ``celeba/img_align_celeba/`` and ``celeba/list_eval_partition.txt``.
@@ -103,20 +105,20 @@ def celeba(root: Path, size: int, channels: int, download: bool) -> Source:
             raise ModuleNotFoundError("it needs gdown: pip install vaegan[celeba]")
         CelebA(str(root), download=True)
 
-    require("celeba", root, [listing, images], fetch if download else None)
+    require_files("celeba", root, [listing, images], fetch if download else None)
     names, numbers = [], []
-    for line, text in enumerate(contents(listing).decode(errors="replace").splitlines(), start=1):
+    for line, text in enumerate(read_bytes(listing).decode(errors="replace").splitlines(), start=1):
         name, _, number = text.strip().partition(" ")
         if number.strip() not in ("0", "1", "2") or name in (".", "..") or set(name) & set("/\\\0"):
-            raise Mistake(f"data.root: {listing}: line {line} is not a file name and a split 0, 1 or 2")
+            raise UserError(f"data.root: {listing}: line {line} is not a file name and a split 0, 1 or 2")
         names.append(name)
         numbers.append(int(number))
     if not names:
-        raise Mistake(f"data.root: {listing}: no file name in it")
+        raise UserError(f"data.root: {listing}: no file name in it")
     split = torch.tensor(numbers)
     return Source(
-        decoder=Files(images, tuple(names), size, channels),
-        parts=Parts(*((split == number).nonzero().flatten() for number in range(3))),
+        decoder=FileReader(images, tuple(names), size, channels),
+        parts=SplitIndices(*((split == number).nonzero().flatten() for number in range(3))),
     )
 
 
@@ -124,45 +126,45 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
     """An array of bytes in the IDX format: 0 0 8 rank, big-endian 32-bit lengths, content."""
     found = path if path.exists() else Path(f"{path}.gz")
     try:
-        with opened(found) as raw, gzip.open(raw) if found != path else raw as file:
+        with open_regular_file(found) as raw, gzip.open(raw) if found != path else raw as file:
             kind = file.read(4)
             if kind[:3] != b"\0\0\x08":
                 raise ValueError("not an IDX file of bytes")
             shape = np.frombuffer(file.read(4 * kind[3]), dtype=">u4", count=kind[3]).tolist()
             size = math.prod(shape)
-            if size > MOST:
-                raise ValueError(f"more than {MOST:,} bytes")
+            if size > MAX_BATCH_FILE_BYTES:
+                raise ValueError(f"more than {MAX_BATCH_FILE_BYTES:,} bytes")
             data = bytearray()
             while len(data) <= size and (block := file.read(2**20)):
                 data += block
         return np.frombuffer(data, dtype=np.uint8).reshape(shape)
     except (ValueError, IndexError, EOFError, OSError, zlib.error) as error:
-        raise Mistake(f"data.root: {found}: damaged ({one_line(error)}); delete it and fetch it again") from error
+        raise UserError(f"data.root: {found}: damaged ({to_one_line(error)}); delete it and fetch it again") from error
 
 
 def _cifar_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images, shape (N, 32, 32, 3), and labels of one batch file."""
-    batch = read_batch(path)
+    batch = read_cifar_batch(path)
     pixels, labels = batch.get("data"), batch.get("labels")
     if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != 3072:
-        raise Mistake(f"data.root: {path}: no array `data` of 3072 bytes an image in it")
+        raise UserError(f"data.root: {path}: no array `data` of 3072 bytes an image in it")
     if not isinstance(labels, list) or len(labels) != len(pixels) or not all(x in range(10) for x in labels):
-        raise Mistake(f"data.root: {path}: no list `labels` with one number of 0 to 9 for each image in it")
+        raise UserError(f"data.root: {path}: no list `labels` with one number of 0 to 9 for each image in it")
     return pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), np.array(labels, dtype=np.int64)
 
 
 def _cifar_classes(path: Path) -> tuple[str, ...]:
-    names = read_batch(path).get("label_names", list("0123456789"))
+    names = read_cifar_batch(path).get("label_names", list("0123456789"))
     if not isinstance(names, list) or len(names) != 10 or not all(isinstance(name, str) for name in names):
-        raise Mistake(f"data.root: {path}: no list `label_names` of 10 words in it")
+        raise UserError(f"data.root: {path}: no list `label_names` of 10 words in it")
     return tuple(names)
 
 
 def _labels(labels: NDArray[np.integer], path: Path) -> torch.Tensor:
     if len(labels) and not 0 <= labels.min() <= labels.max() < 10:
-        raise Mistake(f"data.root: {path}: a label outside 0 to 9")
+        raise UserError(f"data.root: {path}: a label outside 0 to 9")
     return torch.from_numpy(labels.astype(np.int64))
 
 
 def _md5(path: Path) -> str:
-    return md5(contents(path, MOST), usedforsecurity=False).hexdigest()
+    return md5(read_bytes(path, MAX_BATCH_FILE_BYTES), usedforsecurity=False).hexdigest()

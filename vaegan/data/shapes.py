@@ -1,4 +1,4 @@
-"""The set `shapes`: coloured, anti-aliased shapes, each a function of its number and drawn at any size."""
+"""The set `open_shapes`: coloured, anti-aliased shapes, each a function of its number and drawn at any size."""
 
 import colorsys
 import math
@@ -9,21 +9,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .embedded import uniforms
-from .images import Parts, Pixels, Source
+from .dataset import Source, SplitIndices, UInt8Image
+from .embedded import draw_uniforms
 
 Plane = NDArray[np.float64]
 
-KINDS = ("circle", "ring", "square", "triangle", "star", "cross")
+SHAPE_CLASSES = ("circle", "ring", "square", "triangle", "star", "cross")
 """The classes."""
 LUMINANCE = np.array([0.299, 0.587, 0.114])
 """ITU-R 601, as Pillow's "L"."""
-VERSION = b"shapes 1"
+DRAWING_VERSION = b"shapes 1"
 """To be raised when any image changes."""
 
 
 @dataclass(frozen=True)
-class Shapes:
+class ShapeReader:
     """Images of one shape on a background that shades from one colour into another."""
 
     size: int
@@ -33,9 +33,9 @@ class Shapes:
     def __len__(self) -> int:
         return self.count
 
-    def __call__(self, index: int) -> Pixels:
+    def __call__(self, index: int) -> UInt8Image:
         """Image ``index``, shape (C, S, S)."""
-        draw = uniforms("shapes", index)
+        draw = draw_uniforms("shapes", index)
         x, y = _grid(self.size)
         angle = 2 * math.pi * draw[0]
         shade = 0.5 + 0.35 * (math.cos(angle) * x + math.sin(angle) * y)
@@ -53,13 +53,13 @@ class Shapes:
 
     def _coverage(self, index: int, x: Plane, y: Plane) -> Plane:
         """How much of each pixel the shape covers, 0 to 1, from its signed distance to the outline."""
-        radius, turn, across, down = uniforms("shapes", index)[5:9]
+        radius, turn, across, down = draw_uniforms("shapes", index)[5:9]
         radius = 0.4 + 0.35 * radius
         reach = 0.95 - radius
         x, y = x - reach * (2 * across - 1), y - reach * (2 * down - 1)
         cos, sin = math.cos(2 * math.pi * turn), math.sin(2 * math.pi * turn)
         x, y = cos * x + sin * y, cos * y - sin * x
-        distance = _distance(KINDS[index % len(KINDS)], x, y, radius)
+        distance = _distance(SHAPE_CLASSES[index % len(SHAPE_CLASSES)], x, y, radius)
         coverage: Plane = np.clip(0.5 - distance * self.size / 2, 0, 1)
         return coverage
 
@@ -68,16 +68,16 @@ class Shapes:
 
     def digest(self) -> bytes:
         """The version of the drawing."""
-        return VERSION
+        return DRAWING_VERSION
 
 
-def shapes(size: int, channels: int, parts: Parts) -> Source:
+def open_shapes(size: int, channels: int, parts: SplitIndices) -> Source:
     """Shapes of each kind in turn; the kind is the label."""
     count = len(parts.train) + len(parts.validation) + len(parts.test)
     return Source(
-        decoder=Shapes(size, channels, count),
-        classes=KINDS,
-        labels=torch.arange(count) % len(KINDS),
+        decoder=ShapeReader(size, channels, count),
+        classes=SHAPE_CLASSES,
+        labels=torch.arange(count) % len(SHAPE_CLASSES),
         parts=parts,
     )
 

@@ -3,34 +3,34 @@
 import torch
 from torch import Tensor
 
-from vaegan.errors import Mistake
-from vaegan.randomness import generator
+from vaegan.errors import UserError
+from vaegan.randomness import make_generator
 
-from .images import Parts
+from .dataset import SplitIndices
 
 
-def sizes(count: int, validation: float, test: float) -> tuple[int, int, int]:
+def count_images_per_split(count: int, validation: float, test: float) -> tuple[int, int, int]:
     """Images in the train, validation and test splits; a share above 0 has at least one.
 
     Raises:
-        Mistake: No image would be left to train on.
+        UserError: No image would be left to train on.
     """
     held_out = [max(1, round(count * share)) if share > 0 else 0 for share in (validation, test)]
     train = count - sum(held_out)
     if train < 1:
-        raise Mistake(
+        raise UserError(
             f"data: {count} image{'s' * (count != 1)} cannot be split with data.validation={validation:g} and "
             f"data.test={test:g}; add images, or set one of them to 0"
         )
     return train, *held_out  # type: ignore[return-value]
 
 
-def consecutive(count: int, validation: float, test: float) -> Parts:
+def split_consecutively(count: int, validation: float, test: float) -> SplitIndices:
     """Splits in the order of the images, for images that are independent draws."""
-    return Parts(*torch.split(torch.arange(count), list(sizes(count, validation, test))))
+    return SplitIndices(*torch.split(torch.arange(count), list(count_images_per_split(count, validation, test))))
 
 
-def drawn(count: int, validation: float, test: float, held_out: Tensor | None = None) -> Parts:
+def draw_splits(count: int, validation: float, test: float, held_out: Tensor | None = None) -> SplitIndices:
     """Splits of a set's images, drawn once and for all.
 
     Args:
@@ -39,12 +39,12 @@ def drawn(count: int, validation: float, test: float, held_out: Tensor | None = 
         test: Share to test on; not used where there is an official test split.
         held_out: Indices of the official test split.
     """
-    shuffled = torch.randperm(count, generator=generator(0, "split"))
+    shuffled = torch.randperm(count, generator=make_generator(0, "split"))
     if held_out is not None:
         shuffled = shuffled[~torch.isin(shuffled, held_out)]
         test = 0
-    train, valid, rest = torch.split(shuffled, list(sizes(len(shuffled), validation, test)))
-    return Parts(_sorted(train), _sorted(valid), _sorted(rest if held_out is None else held_out))
+    train, valid, rest = torch.split(shuffled, list(count_images_per_split(len(shuffled), validation, test)))
+    return SplitIndices(_sorted(train), _sorted(valid), _sorted(rest if held_out is None else held_out))
 
 
 def _sorted(indices: Tensor) -> Tensor:

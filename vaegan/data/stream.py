@@ -17,12 +17,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vaegan.config.schema import DataConfig
-from vaegan.errors import Failure, Mistake
-from vaegan.randomness import generator, order
+from vaegan.errors import Failure, UserError
+from vaegan.randomness import draw_order, make_generator
 
-from .images import Images
+from .dataset import Images
 
-DEVICE_LIMIT = 2**30
+MAX_DEVICE_BYTES = 2**30
 """Bytes of pixels that `data.cache: auto` holds on an accelerator."""
 
 
@@ -35,7 +35,7 @@ class MicroBatch(NamedTuple):
     """Class of each image, int64, shape (N,); None if the set has no labels."""
 
 
-def batches(
+def iterate_batches(
     images: Images,
     config: DataConfig,
     seed: int,
@@ -48,7 +48,7 @@ def batches(
 ) -> Generator[list[MicroBatch], None, None]:
     """This process's images, and their labels, of the optimizer steps ``start`` to ``stop``.
 
-    Step k shows the positions k B to (k + 1) B of `randomness.order`; which images these are, and which of them
+    Step k shows the positions k B to (k + 1) B of `randomness.draw_order`; which images these are, and which of them
     are mirrored, is a function of the seed and the step, not of the processes, the micro-batches or the cache.
 
     Args:
@@ -67,7 +67,7 @@ def batches(
 
     Raises:
         Failure: An image can no longer be read, or a decoding process has died.
-        Mistake: The set does not fit on the device.
+        UserError: The set does not fit on the device.
     """
     wanted = _Steps(len(images), seed, batch_size, share, start, stop)
     if _held_on(device, images, config):
@@ -78,7 +78,7 @@ def batches(
         served = _from_workers(images, wanted, config.workers, device)
     for step, indices, batch in zip(range(start, stop), wanted, served, strict=True):
         if config.horizontal_flip:
-            mirrored = torch.rand(batch_size, generator=generator(seed, "flip", step))[share] < 0.5
+            mirrored = torch.rand(batch_size, generator=make_generator(seed, "flip", step))[share] < 0.5
             batch = torch.where(mirrored.to(device)[:, None, None, None], batch.flip(-1), batch)
         labels = None if images.labels is None else _moved(images.labels[indices], device)
         yield _split(batch, labels, micro_batch_size or len(batch))
@@ -107,20 +107,20 @@ class _Steps:
     def __iter__(self) -> Iterator[Tensor]:
         for step in range(self.start, self.stop):
             first = step * self.batch_size
-            yield order(self.count, first, first + self.batch_size, self.seed)[self.share]
+            yield draw_order(self.count, first, first + self.batch_size, self.seed)[self.share]
 
 
 def _held_on(device: torch.device, images: Images, config: DataConfig) -> bool:
     if device.type == "cpu" or not images.in_memory:
         return False
-    return config.cache == "device" or (config.cache == "auto" and images.nbytes <= DEVICE_LIMIT)
+    return config.cache == "device" or (config.cache == "auto" and images.nbytes <= MAX_DEVICE_BYTES)
 
 
 def _from_device(images: Images, wanted: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
     try:
         pixels = images.on(device)
     except torch.OutOfMemoryError as error:
-        raise Mistake(
+        raise UserError(
             f"data.cache: device: {images.nbytes / 2**30:.1f} GiB of images do not fit on {device}; use memory or auto"
         ) from error
     for indices in wanted:

@@ -2,7 +2,7 @@
 
 Every function takes the discriminator's scores of images and returns one value per image, so that losses stay means
 of per-sample terms. The number of scores says which game it is: one, D, of real against fake; three, the logits of the
-classes in the order of `NAMES`; or two, (r, p), of real against fake and of reconstructed against generated.
+classes in the order of `CLASS_NAMES`; or two, (r, p), of real against fake and of reconstructed against generated.
 """
 
 from collections.abc import Sequence
@@ -11,22 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaegan.config.models import Game
+from vaegan.config.models import AdversarialLoss
 
 REAL, RECONSTRUCTED, GENERATED = range(3)
 """The classes of the three-way discriminator, in the order of its logits."""
 
-NAMES = ("real", "reconstructed", "generated")
+CLASS_NAMES = ("real", "reconstructed", "generated")
 """Their names, in the same order."""
 
-PREDICTED = {2: ("real", "fake"), 3: NAMES}
-"""Names of what a discriminator can say, by the number of `predicted_counts`."""
+PREDICTED_NAMES = {2: ("real", "fake"), 3: CLASS_NAMES}
+"""Names of what a discriminator can say, by the number of `count_predictions`."""
 
-ORIGINS = {2: ("real", "generated"), 3: NAMES}
+ORIGIN_NAMES = {2: ("real", "generated"), 3: CLASS_NAMES}
 """Names of what a discriminator is shown, by how many kinds that are."""
 
 
-def discriminator_loss(game: Game, scores: Sequence[Tensor]) -> Tensor:
+def discriminator_loss(game: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
     """What the discriminator minimises.
 
     A mean over the classes where there are three; of one score the real images' loss and the mean of the fakes'.
@@ -43,10 +43,10 @@ def discriminator_loss(game: Game, scores: Sequence[Tensor]) -> Tensor:
         return relativistic_loss(real, fakes)
     term = classification_loss if game == "cross_entropy" else hinge_loss
     terms = torch.stack([term(each, origin) for origin, each in enumerate(scores)])
-    return terms.mean(0) if real.shape[1] == len(NAMES) else terms[REAL] + terms[1:].mean(0)
+    return terms.mean(0) if real.shape[1] == len(CLASS_NAMES) else terms[REAL] + terms[1:].mean(0)
 
 
-def generator_loss(game: Game, scores: Sequence[Tensor]) -> Tensor:
+def generator_loss(game: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
     """What the generator minimises, a mean over the kinds of fakes; all of them are drawn to real.
 
     The non-saturating cross-entropy (Goodfellow et al. 2014, section 3), the hinge game's -`margin`
@@ -144,12 +144,12 @@ def class_logits(scores: Tensor) -> Tensor:
 
 def realness(scores: Tensor) -> Tensor:
     """How real an image is, shape (N,): D, r, or the log-odds l_real - logsumexp(l_rec, l_gen)."""
-    if scores.shape[1] == len(NAMES):
+    if scores.shape[1] == len(CLASS_NAMES):
         return scores[:, REAL] - scores[:, RECONSTRUCTED:].logsumexp(1)
     return scores[:, 0]
 
 
-def confidence(game: Game, scores: Sequence[Tensor]) -> Tensor:
+def ada_overfitting_heuristic(game: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
     """1 where the discriminator is right about a real image, -1 where it is not (Karras et al. 2020, eq. 1, r_t).
 
     That is the sign of its `realness`, and in a relativistic game, where only differences mean something, a mean of the
@@ -176,7 +176,7 @@ def lecam_penalty(real: Tensor, fake: Tensor, real_average: Tensor, fake_average
     return (real - fake_average).square() + (fake - real_average).square()
 
 
-def predicted_counts(scores: Tensor) -> Tensor:
+def count_predictions(scores: Tensor) -> Tensor:
     """How many images the discriminator takes for each class: one row of the confusion matrix.
 
     Args:

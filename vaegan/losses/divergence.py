@@ -29,7 +29,7 @@ def code_nll(codes: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * ((codes - mean).square() * (-log_variance).exp() + log_variance + math.log(2 * math.pi))
 
 
-def with_free_bits(divergence: Tensor, free: float) -> Tensor:
+def apply_free_bits(divergence: Tensor, free: float) -> Tensor:
     """The divergence that costs: max(free, KL) of each dimension (Kingma et al. 2016, eq. 15, per sample).
 
     The paper takes the maximum of the batch mean; a maximum of each sample keeps the loss a mean of

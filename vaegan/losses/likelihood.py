@@ -38,7 +38,7 @@ def laplace_nll(images: Tensor, reconstruction: Tensor, scale: Tensor | float) -
     return ((images - reconstruction).abs() / scale + _log(scale) + math.log(2)).flatten(1).sum(1)
 
 
-def bernoulli_nll(images: Tensor, unbounded: Tensor) -> Tensor:
+def bernoulli_nll(images: Tensor, pre_tanh: Tensor) -> Tensor:
     """Cross-entropy of the intensities v = (x + 1) / 2 and probabilities p (Kingma & Welling 2014, appendix C.1).
 
     sum of -v log p - (1 - v) log(1 - p), where p = (tanh(a) + 1) / 2 = sigmoid(2 a)
@@ -55,7 +55,7 @@ def bernoulli_nll(images: Tensor, unbounded: Tensor) -> Tensor:
         Nats, shape (N,).
     """
     intensities = (images + 1) / 2
-    return F.binary_cross_entropy_with_logits(2 * unbounded, intensities, reduction="none").flatten(1).sum(1)
+    return F.binary_cross_entropy_with_logits(2 * pre_tanh, intensities, reduction="none").flatten(1).sum(1)
 
 
 NEGATIVE_LOG_DENSITY = {"gaussian": gaussian_nll, "laplace": laplace_nll}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
+def find_nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
     """argmin_k |z - e_k| of each vector (eq. 1); ties: the first.
 
     Args:
@@ -25,7 +25,7 @@ def straight_through(vectors: Tensor, entries: Tensor) -> Tensor:
     return vectors + (entries - vectors).detach()
 
 
-def distance(moving: Tensor, fixed: Tensor) -> Tensor:
+def commitment_distance(moving: Tensor, fixed: Tensor) -> Tensor:
     """Mean squared distance from what gets no gradient, a value for each image: the last two terms of eq. 3.
 
     With the encoder's vectors moving it is the commitment, with the codebook's entries moving the codebook loss.
@@ -40,7 +40,7 @@ def distance(moving: Tensor, fixed: Tensor) -> Tensor:
     return (moving - fixed.detach()).square().flatten(1).mean(1)
 
 
-def tallied(vectors: Tensor, indices: Tensor, entries: int) -> tuple[Tensor, Tensor]:
+def tally(vectors: Tensor, indices: Tensor, entries: int) -> tuple[Tensor, Tensor]:
     """How many vectors each entry stands for, shape (K,), and their sum, shape (K, D); both float64."""
     counts = torch.zeros(entries, dtype=torch.float64, device=vectors.device)
     sums = torch.zeros(entries, vectors.shape[1], dtype=torch.float64, device=vectors.device)
@@ -48,7 +48,7 @@ def tallied(vectors: Tensor, indices: Tensor, entries: int) -> tuple[Tensor, Ten
     return counts.index_add_(0, indices, ones), sums.index_add_(0, indices, vectors.double())
 
 
-def centres(counts: Tensor, sums: Tensor, smoothing: float = 1e-5) -> Tensor:
+def compute_centres(counts: Tensor, sums: Tensor, smoothing: float = 1e-5) -> Tensor:
     """The codebook m_k / N_k (appendix A.1, eq. 8), N_k smoothed as if each entry stood for ``smoothing`` vectors more.
 
     Args:

@@ -22,7 +22,7 @@ __all__ = [
     "build_model",
 ]  # fmt: skip
 
-FAMILIES: Mapping[str, Callable[[Any, tuple[int, int, int], int], Model]] = {
+MODEL_CLASSES: Mapping[str, Callable[[Any, tuple[int, int, int], int], Model]] = {
     "ae": AE, "vae": VAE, "vqvae": VQVAE, "pixelcnn": PixelCNN, "vaegan": VAEGAN, "larsen": Larsen,
     "ganvae": GANVAE, "classifier": Classifier,
 }  # fmt: skip
@@ -36,4 +36,4 @@ def build_model(config: ModelConfig, image_shape: tuple[int, int, int], seed: in
         image_shape: (C, S, S) of the images.
         seed: Root of the initial weights.
     """
-    return FAMILIES[config.family](config, image_shape, seed)
+    return MODEL_CLASSES[config.family](config, image_shape, seed)

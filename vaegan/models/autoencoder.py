@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from vaegan.config.models import AutoencoderConfig, VectorConfig
-from vaegan.console import Update, silent
-from vaegan.errors import Mistake
-from vaegan.networks import Decoder, Encoder, initialise
-from vaegan.randomness import normal
+from vaegan.errors import UserError
+from vaegan.networks.autoencoder import Decoder, Encoder
+from vaegan.networks.initialise import initialise
+from vaegan.progress import ProgressCallback, ignore_progress
+from vaegan.randomness import draw_normal
 
 from .density import Density
 from .model import Model
@@ -28,7 +29,7 @@ class Autoencoder(Model):
     """Whether the family can be sampled without a density that is fitted to its codes."""
     prior_name: ClassVar[str] = "N(0, I)"
     """The prior in a few words, where there is one."""
-    codes_by_class: ClassVar[bool] = True
+    networks_know_class: ClassVar[bool] = True
     """Whether encoder and decoder of a conditional model know the class; else its prior alone does."""
 
     def encode(self, images: Tensor, labels: Labels = None) -> Posterior:
@@ -36,16 +37,16 @@ class Autoencoder(Model):
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
-            labels: As of `conditioned`.
+            labels: As of `check_labels`.
 
         Raises:
-            Mistake: As `conditioned`.
+            UserError: As `check_labels`.
         """
-        return self._encode(images, self.conditioned(labels, len(images)))
+        return self._encode(images, self.check_labels(labels, len(images)))
 
     def decode(self, codes: Tensor, labels: Labels = None) -> Tensor:
         """Codes (N, d) => images (N, C, S, S) in [-1, 1]; ``labels`` and errors as of `encode`."""
-        return self._decode(codes, self.conditioned(labels, len(codes)))
+        return self._decode(codes, self.check_labels(labels, len(codes)))
 
     def reconstruct(self, images: Tensor, labels: Labels = None) -> Tensor:
         """Images => what the decoder makes of their posterior means; all as of `encode`."""
@@ -58,32 +59,32 @@ class Autoencoder(Model):
             count: How many.
             seed: Root of the codes; image i is the same whatever the count.
             density: What `vaegan.fitting.fitted` has fitted to the codes of the training images; None: the prior.
-            labels: As of `conditioned`; None: of a conditional model image i is of class i % `classes`.
+            labels: As of `check_labels`; None: of a conditional model image i is of class i % `classes`.
 
         Returns:
             Shape (count, C, S, S) in [-1, 1].
 
         Raises:
-            Mistake: The family has no prior, and no density is given; or as `conditioned`.
+            UserError: The family has no prior, and no density is given; or as `check_labels`.
         """
-        return self.drawn(0, count, seed, density, labels)
+        return self.sample_range(0, count, seed, density, labels)
 
-    def drawn(
+    def sample_range(
         self, start: int, stop: int, seed: int, density: Density | None = None, labels: Labels = None,
-        progress: Update = silent,
+        progress: ProgressCallback = ignore_progress,
     ) -> Tensor:  # fmt: skip
         """Images ``start`` to ``stop`` of the endless list of which `sample` gives the first; all else as there.
 
         ``progress`` is told of the parts of codes that come about one after the other.
         """
         if labels is None and self.classes is not None:
-            labels = in_turn(start, stop, self.classes)
-        known = self.conditioned(labels, max(0, stop - start))
+            labels = cycle_labels(start, stop, self.classes)
+        known = self.check_labels(labels, max(0, stop - start))
         return self._decode(self.codes(start, stop, seed, density, known, progress), known)
 
     def codes(
         self, start: int, stop: int, seed: int, density: Density | None, labels: Tensor | None = None,
-        progress: Update = silent,
+        progress: ProgressCallback = ignore_progress,
     ) -> Tensor:  # fmt: skip
         """Codes ``start`` to ``stop`` of the endless list that ``seed`` draws, shape (n, d).
 
@@ -93,45 +94,45 @@ class Autoencoder(Model):
             seed: As of `sample`.
             density: As of `sample`.
             labels: Class of each, int64, shape (n,), where the prior is one for each class.
-            progress: As of `drawn`.
+            progress: As of `sample_range`.
 
         Raises:
-            Mistake: As `sample`.
+            UserError: As `sample`.
         """
         if density is None:
             return self.prior_codes(start, stop, seed, labels, progress)
         return density.codes(start, stop, seed).to(next(self.parameters()))
 
-    def conditioned(self, labels: Labels, count: int, needed: bool | None = None) -> Tensor | None:
+    def check_labels(self, labels: Labels, count: int, needed: bool | None = None) -> Tensor | None:
         """Labels as the networks take them.
 
         Args:
             labels: The class of each image, int64, shape (N,), or that of all of them; None where the model is
                 unconditional.
             count: N.
-            needed: Whether a conditional model must be given them; None: if `codes_by_class`.
+            needed: Whether a conditional model must be given them; None: if `networks_know_class`.
 
         Returns:
             int64, shape (N,), on the model's device; None: there are none.
 
         Raises:
-            Mistake: They are none of these, are missing, or the model is unconditional.
+            UserError: They are none of these, are missing, or the model is unconditional.
         """
         if self.classes is None:
             if labels is not None:
-                raise Mistake("labels: this model is unconditional; leave them out, or train one with model.labels")
+                raise UserError("labels: this model is unconditional; leave them out, or train one with model.labels")
             return None
         if labels is None:
-            if self.codes_by_class if needed is None else needed:
-                raise Mistake(f"labels: this model is conditional; give each image's class, 0 to {self.classes - 1}")
+            if self.networks_know_class if needed is None else needed:
+                raise UserError(f"labels: this model is conditional; give each image's class, 0 to {self.classes - 1}")
             return None
         given = torch.as_tensor(labels)
         if given.dtype != torch.int64 or given.shape not in ((), (count,)):
             shape = tuple(given.shape)
-            raise Mistake(f"labels: {given.dtype} of shape {shape}; give an int, or torch.int64 of shape ({count},)")
+            raise UserError(f"labels: {given.dtype} of shape {shape}; give an int, or torch.int64 of shape ({count},)")
         if given.numel() and not 0 <= given.min() <= given.max() < self.classes:
             wrong = int(given.min()) if given.min() < 0 else int(given.max())
-            raise Mistake(f"labels: {wrong}: the classes of this model are 0 to {self.classes - 1}")
+            raise UserError(f"labels: {wrong}: the classes of this model are 0 to {self.classes - 1}")
         return given.to(next(self.parameters()).device).expand(count)
 
     def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
@@ -143,14 +144,19 @@ class Autoencoder(Model):
         raise NotImplementedError
 
     def prior_codes(
-        self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+        self,
+        start: int,
+        stop: int,
+        seed: int,
+        labels: Tensor | None = None,
+        progress: ProgressCallback = ignore_progress,
     ) -> Tensor:
         """Codes ``start`` to ``stop`` of the endless list that ``seed`` draws from the prior, shape (n, d).
 
         ``labels`` and ``progress`` as of `codes`.
 
         Raises:
-            Mistake: The family has no prior.
+            UserError: The family has no prior.
         """
         raise NotImplementedError
 
@@ -181,20 +187,25 @@ class VectorAutoencoder(Autoencoder):
         return images
 
     def prior_codes(
-        self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+        self,
+        start: int,
+        stop: int,
+        seed: int,
+        labels: Tensor | None = None,
+        progress: ProgressCallback = ignore_progress,
     ) -> Tensor:
         """As of `Autoencoder`."""
         codes = torch.empty(max(0, stop - start), self.config.latent_size)
         for row, index in enumerate(range(start, stop)):
-            codes[row] = normal((self.config.latent_size,), seed, "codes", index)
+            codes[row] = draw_normal((self.config.latent_size,), seed, "codes", index)
         return codes.to(next(self.parameters()))
 
 
-def in_turn(start: int, stop: int, classes: int) -> Tensor:
+def cycle_labels(start: int, stop: int, classes: int) -> Tensor:
     """The class i % ``classes`` of each place i from ``start`` to ``stop``, int64, shape (n,)."""
     return torch.arange(start, max(start, stop)) % classes
 
 
-def repeated(labels: Tensor | None, kinds: int) -> Tensor | None:
+def repeat_labels(labels: Tensor | None, kinds: int) -> Tensor | None:
     """The labels (N,) of as many images of each of some kinds, shape (kinds N,); None where there are none."""
     return None if labels is None else labels.repeat(kinds)

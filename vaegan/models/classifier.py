@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.config.models import ClassifierConfig
-from vaegan.networks import initialise, resnet
-from vaegan.networks.shapes import channels_at, levels
+from vaegan.networks import resnet
+from vaegan.networks.initialise import initialise
+from vaegan.networks.sizes import count_levels, get_channels
 
 from .model import Model, autocast
 
@@ -26,7 +27,7 @@ class Classifier(Model):
 
     def __init__(self, config: ClassifierConfig, image_shape: tuple[int, int, int], seed: int) -> None:
         super().__init__(config, image_shape)
-        self.feature_size = channels_at(config.width, levels(image_shape[-1])[0])
+        self.feature_size = get_channels(config.width, count_levels(image_shape[-1])[0])
         self.trunk = resnet.Down(image_shape, config.width, config.depth, normalise=True)
         self.head = nn.Linear(self.feature_size, config.classes)
         initialise(self, seed, "classifier")
@@ -36,9 +37,9 @@ class Classifier(Model):
         features: Tensor = self.trunk(images)[-1].mean((2, 3))
         return features
 
-    def forward(self, images: Tensor, arithmetic: torch.dtype | None = None) -> Tensor:
+    def forward(self, images: Tensor, autocast_dtype: torch.dtype | None = None) -> Tensor:
         """Images (N, C, S, S) in [-1, 1] => logits (N, classes), in the type of the images; as `autocast`."""
-        with autocast(images, arithmetic):
+        with autocast(images, autocast_dtype):
             features = self.features(images)
         logits: Tensor = self.head(features.to(images.dtype))
         return logits

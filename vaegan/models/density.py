@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaegan.errors import Failure, Mistake
-from vaegan.randomness import derive, generator, normal
-from vaegan.wording import one_line
+from vaegan.errors import Failure, UserError
+from vaegan.randomness import derive_seed, draw_normal, make_generator
+from vaegan.text import to_one_line
 
 GAUSSIAN = "gaussian"
-TOLERANCE, MOST_ROUNDS = 1e-3, 2000
+EM_TOLERANCE_NATS, MAX_EM_ITERATIONS = 1e-3, 2000
 """Of the EM algorithm, as in the code of Ghosh et al.: the gain in mean log-likelihood, in nats, at which it ends."""
-ADDED = 1e-6
+COVARIANCE_REGULARISATION = 1e-6
 """What scikit-learn adds to the diagonal of each covariance of a mixture."""
 
 
@@ -34,7 +34,7 @@ class Density:
     """Symmetric square roots of the covariances, shape (K, d, d)."""
 
     def __str__(self) -> str:
-        return described(self.asked, self.count)
+        return describe_density(self.asked, self.count)
 
     @property
     def covariances(self) -> Tensor:
@@ -53,14 +53,14 @@ class Density:
         return codes
 
     def _code(self, index: int, seed: int) -> Tensor:
-        uniform = torch.rand((), generator=generator(seed, "component", index), dtype=torch.float64)
+        uniform = torch.rand((), generator=make_generator(seed, "component", index), dtype=torch.float64)
         place = int(torch.searchsorted(self.weights.cumsum(0), uniform, right=True))
         component = min(place, len(self.weights) - 1)  # the rounded weights may sum up to less than 1
-        noise = normal(self.means.shape[1:], seed, "codes", index).double()
+        noise = draw_normal(self.means.shape[1:], seed, "codes", index).double()
         return self.means[component] + self.roots[component] @ noise
 
 
-def described(asked: str, count: int) -> str:
+def describe_density(asked: str, count: int) -> str:
     """A density in words, as every figure of its samples names it.
 
     Args:
@@ -71,8 +71,8 @@ def described(asked: str, count: int) -> str:
     return f"{name}, fitted to {count:,} codes"
 
 
-def protocol(asked: str) -> dict[str, Any]:
-    """How `fit` and who gives it the codes of images make a density, ``asked`` as there."""
+def get_density_protocol(asked: str) -> dict[str, Any]:
+    """How `fit_density` and who gives it the codes of images make a density, ``asked`` as there."""
     how = {
         "asked": asked,
         "codes": "one draw of the posterior of each training image, unmirrored",
@@ -80,22 +80,28 @@ def protocol(asked: str) -> dict[str, Any]:
     }
     if asked == GAUSSIAN:
         return how
-    return {**how, "added_to_diagonal": ADDED, "start": "k-means", "tolerance": TOLERANCE, "most_rounds": MOST_ROUNDS}
+    return {
+        **how,
+        "added_to_diagonal": COVARIANCE_REGULARISATION,
+        "start": "k-means",
+        "tolerance": EM_TOLERANCE_NATS,
+        "most_rounds": MAX_EM_ITERATIONS,
+    }
 
 
-def see_enough(asked: str, count: int) -> None:
-    """See that ``count`` codes are enough for what is ``asked``, as of `fit`; before there are any, say.
+def check_enough_codes(asked: str, count: int) -> None:
+    """See that ``count`` codes are enough for what is ``asked``, as of `fit_density`; before there are any, say.
 
     Raises:
-        Mistake: They are not.
+        UserError: They are not.
     """
     components = _components(asked)
     if count <= components:
         mend = "name fewer, as in gmm:2, or gaussian" if components > 1 else "train on more"
-        raise Mistake(f"density: {asked}: {count} training images are too few for {components}; {mend}")
+        raise UserError(f"density: {asked}: {count} training images are too few for {components}; {mend}")
 
 
-def fit(asked: str, codes: Tensor, seed: int) -> Density:
+def fit_density(asked: str, codes: Tensor, seed: int) -> Density:
     """The density of greatest likelihood: a function of all arguments and nothing else.
 
     Args:
@@ -104,10 +110,10 @@ def fit(asked: str, codes: Tensor, seed: int) -> Density:
         seed: Root of the mixture's start.
 
     Raises:
-        Mistake: There are too few codes, or no mixture of so many components can be fitted to them.
+        UserError: There are too few codes, or no mixture of so many components can be fitted to them.
         Failure: A code is not finite.
     """
-    see_enough(asked, len(codes))
+    check_enough_codes(asked, len(codes))
     codes = codes.double().cpu()
     if not codes.isfinite().all():
         raise Failure("the codes of the training images are not finite; use a run whose training did not diverge")
@@ -128,8 +134,8 @@ def _mixture(asked: str, codes: Tensor, seed: int) -> tuple[Tensor, Tensor, Tens
     from sklearn.mixture import GaussianMixture  # which takes a second to import
 
     mixture = GaussianMixture(
-        _components(asked), covariance_type="full", tol=TOLERANCE, reg_covar=ADDED, max_iter=MOST_ROUNDS,
-        random_state=derive(seed, "density") % 2**32,
+        _components(asked), covariance_type="full", tol=EM_TOLERANCE_NATS, reg_covar=COVARIANCE_REGULARISATION, max_iter=MAX_EM_ITERATIONS,
+        random_state=derive_seed(seed, "density") % 2**32,
     )  # fmt: skip
     mend = "name fewer components, as in gmm:2, or gaussian"
     try:
@@ -137,9 +143,11 @@ def _mixture(asked: str, codes: Tensor, seed: int) -> tuple[Tensor, Tensor, Tens
             warnings.simplefilter("ignore")  # whether it has converged is asked below
             mixture.fit(codes.numpy())
     except ValueError as error:
-        raise Mistake(f"density: {asked}: cannot be fitted to these codes ({one_line(error, 80)}); {mend}") from None
+        raise UserError(
+            f"density: {asked}: cannot be fitted to these codes ({to_one_line(error, 80)}); {mend}"
+        ) from None
     if not mixture.converged_:
-        raise Mistake(f"density: {asked}: EM has found no end in {MOST_ROUNDS:,} rounds; {mend}")
+        raise UserError(f"density: {asked}: EM has found no end in {MAX_EM_ITERATIONS:,} rounds; {mend}")
     weights, means, covariances = (
         torch.from_numpy(values) for values in (mixture.weights_, mixture.means_, mixture.covariances_)
     )

@@ -1,8 +1,9 @@
 """The discriminator that belongs to a model."""
 
 from vaegan.config.models import AdversaryConfig
-from vaegan.networks import Discriminator, initialise
-from vaegan.networks.spectral import normalise_spectrally
+from vaegan.networks.discriminator import Discriminator
+from vaegan.networks.initialise import initialise
+from vaegan.networks.spectral_norm import add_spectral_norm
 
 
 def build_discriminator(config: AdversaryConfig, image_shape: tuple[int, int, int], seed: int) -> Discriminator:
@@ -14,10 +15,10 @@ def build_discriminator(config: AdversaryConfig, image_shape: tuple[int, int, in
         seed: Root of the initial weights.
 
     Raises:
-        Mistake: It has not the layer that the config asks for.
+        UserError: It has not the layer that the config asks for.
     """
     discriminator = Discriminator(config.discriminator, image_shape, config.scores, config.labels)
     initialise(discriminator, seed, "discriminator")
     if config.discriminator.spectral_norm:
-        normalise_spectrally(discriminator, seed, "discriminator")
+        add_spectral_norm(discriminator, seed, "discriminator")
     return discriminator

@@ -27,7 +27,7 @@ class GANVAE(VAE):
     config: GANVAEConfig
 
     def forward(  # type: ignore[override]
-        self, prior: Tensor, arithmetic: torch.dtype | None = None, labels: Tensor | None = None
+        self, prior: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None
     ) -> GANVAEOutput:
         """Decode the prior's codes, and encode what comes, for training.
 
@@ -37,6 +37,6 @@ class GANVAE(VAE):
             labels: Class of each image that is generated, int64, shape (N,); an unconditional model does not look at
                 them.
         """
-        with autocast(prior, arithmetic):
+        with autocast(prior, autocast_dtype):
             generated = self._decode(prior, labels).to(prior.dtype)
             return GANVAEOutput(generated, self._encode(generated, labels))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaegan.config.models import LarsenConfig
 
-from .autoencoder import repeated
+from .autoencoder import repeat_labels
 from .model import autocast
 from .posterior import Posterior
 from .vae import VAE
@@ -38,7 +38,7 @@ class Larsen(VAE):
         images: Tensor,
         noise: Tensor,
         prior: Tensor,
-        arithmetic: torch.dtype | None = None,
+        autocast_dtype: torch.dtype | None = None,
         labels: Tensor | None = None,
     ) -> LarsenOutput:
         """Encode and draw, decode the draws twice and the prior's codes once, for training.
@@ -53,11 +53,13 @@ class Larsen(VAE):
             arithmetic: As `autocast`.
             labels: As of `VAEGAN`.
         """
-        with autocast(images, arithmetic):
+        with autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
             passed = _ScaledGradient.apply(codes, 1 / self.config.gamma)
-            decoded = self._decode(torch.cat([passed, codes.detach(), prior]), repeated(labels, 3)).to(images.dtype)
+            decoded = self._decode(torch.cat([passed, codes.detach(), prior]), repeat_labels(labels, 3)).to(
+                images.dtype
+            )
         return LarsenOutput(posterior, codes, *decoded.split(len(images)))
 
 

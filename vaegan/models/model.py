@@ -46,7 +46,7 @@ def autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:
     return torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None)
 
 
-def sizes(network: nn.Module) -> dict[str, int]:
+def count_parameters(network: nn.Module) -> dict[str, int]:
     """How many parameters each part of a network has, and what it holds itself (a codebook, a scale)."""
     found: Counter[str] = Counter()
     for name, parameter in network.named_parameters():

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vaegan.config.models import PixelCNNConfig
-from vaegan.console import Update, silent
-from vaegan.networks import initialise
-from vaegan.networks.gated import GatedPixelCNN
-from vaegan.randomness import generator
+from vaegan.networks.gated_pixelcnn import GatedPixelCNN
+from vaegan.networks.initialise import initialise
+from vaegan.progress import ProgressCallback, ignore_progress
+from vaegan.randomness import make_generator
 
 from .autoencoder import Autoencoder
 from .model import autocast
@@ -40,7 +40,7 @@ class PixelCNN(Autoencoder):
 
     config: PixelCNNConfig
     prior_name = "PixelCNN over the codes"
-    codes_by_class = False
+    networks_know_class = False
 
     def __init__(self, config: PixelCNNConfig, image_shape: tuple[int, int, int], seed: int) -> None:
         super().__init__(config, image_shape)
@@ -62,22 +62,27 @@ class PixelCNN(Autoencoder):
         return self.autoencoder.indices(images)
 
     def surprise(self, indices: Tensor, labels: Tensor | None = None) -> Tensor:
-        """-log p of the codes of each image, int64 (N, g, g) => nats (N,); ``labels`` as of `conditioned`."""
-        logits = self.prior(indices, self.conditioned(labels, len(indices), needed=True))
+        """-log p of the codes of each image, int64 (N, g, g) => nats (N,); ``labels`` as of `check_labels`."""
+        logits = self.prior(indices, self.check_labels(labels, len(indices), needed=True))
         return F.cross_entropy(logits, indices, reduction="none").flatten(1).sum(1)
 
     def prior_codes(
-        self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+        self,
+        start: int,
+        stop: int,
+        seed: int,
+        labels: Tensor | None = None,
+        progress: ProgressCallback = ignore_progress,
     ) -> Tensor:
         """As of `Autoencoder`; one is drawn after the other place by place, all of them at once."""
         side = self.autoencoder.side
         uniform = torch.empty(max(0, stop - start), side, side)
         for row, index in enumerate(range(start, stop)):
-            uniform[row] = torch.rand(side, side, generator=generator(seed, "codes", index))
+            uniform[row] = torch.rand(side, side, generator=make_generator(seed, "codes", index))
         return self.autoencoder.embed(self.prior.draw(uniform, labels, progress))
 
     def forward(
-        self, images: Tensor, arithmetic: torch.dtype | None = None, labels: Tensor | None = None
+        self, images: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None
     ) -> PixelCNNOutput:
         """Encode images and foretell their codes.
 
@@ -88,6 +93,6 @@ class PixelCNN(Autoencoder):
         """
         with torch.no_grad():
             indices = self.indices(images)
-        with autocast(images, arithmetic):
+        with autocast(images, autocast_dtype):
             logits = self.prior(indices, labels)
         return PixelCNNOutput(indices, logits.to(images.dtype))

@@ -25,6 +25,6 @@ class Posterior:
         return self.mean + (0.5 * self.log_variance).exp() * noise
 
 
-def deterministic(codes: Tensor) -> Posterior:
+def make_deterministic(codes: Tensor) -> Posterior:
     """The posterior of an encoder without uncertainty, codes of shape (N, d)."""
     return Posterior(codes, torch.full_like(codes, -torch.inf))

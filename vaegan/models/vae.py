@@ -22,7 +22,7 @@ class VAEOutput(NamedTuple):
     """One draw of it for each image, shape (N, d)."""
     reconstruction: Tensor
     """The decoded codes, shape (N, C, S, S) in [-1, 1]."""
-    unbounded: Tensor
+    pre_tanh: Tensor
     """What the reconstruction is the tanh of, the same shape."""
     scale: Tensor | None
     """Of p(x | z), a scalar, where it is learned; None: it is the config's."""
@@ -67,7 +67,7 @@ class VAE(VectorAutoencoder):
         return Posterior(mean, log_variance.clamp(-30, 20))
 
     def forward(
-        self, images: Tensor, noise: Tensor, arithmetic: torch.dtype | None = None, labels: Tensor | None = None
+        self, images: Tensor, noise: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None
     ) -> VAEOutput:
         """Encode, draw and decode, for training.
 
@@ -77,11 +77,11 @@ class VAE(VectorAutoencoder):
             arithmetic: As `autocast`.
             labels: Class of each image, int64, shape (N,); an unconditional model does not look at them.
         """
-        with autocast(images, arithmetic):
+        with autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
-            unbounded = self.decoder.unbounded(codes, labels).to(images.dtype)
-        return VAEOutput(posterior, codes, unbounded.tanh(), unbounded, self.learned_scale())
+            pre_tanh = self.decoder.pre_tanh(codes, labels).to(images.dtype)
+        return VAEOutput(posterior, codes, pre_tanh.tanh(), pre_tanh, self.learned_scale())
 
     def learned_scale(self) -> Tensor | None:
         """As `VAEOutput.scale`."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaegan.config.models import VAEGANConfig
 
-from .autoencoder import repeated
+from .autoencoder import repeat_labels
 from .model import autocast
 from .posterior import Posterior
 from .vae import VAE
@@ -22,7 +22,7 @@ class VAEGANOutput(NamedTuple):
     """One draw of it for each image, shape (N, d)."""
     reconstruction: Tensor
     """The decoded codes, shape (N, C, S, S) in [-1, 1]."""
-    unbounded: Tensor
+    pre_tanh: Tensor
     """What the reconstruction is the tanh of, the same shape."""
     scale: Tensor | None
     """As of `VAEOutput`."""
@@ -45,7 +45,7 @@ class VAEGAN(VAE):
         images: Tensor,
         noise: Tensor,
         prior: Tensor,
-        arithmetic: torch.dtype | None = None,
+        autocast_dtype: torch.dtype | None = None,
         labels: Tensor | None = None,
     ) -> VAEGANOutput:
         """Encode and draw, decode the draws and the prior's codes, for training.
@@ -61,19 +61,19 @@ class VAEGAN(VAE):
             labels: As of `VAE`; the generated image of a place is of the class of the real one.
         """
         count = len(images)
-        with autocast(images, arithmetic):
+        with autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
             shielded = [codes.detach()] if self.config.discriminator.classes == "two" else []
             every = torch.cat([codes, prior, *shielded])
-            unbounded = self.decoder.unbounded(every, repeated(labels, len(every) // count)).to(images.dtype)
-            reconstruction, generated, *judged = unbounded.tanh().split(count)
+            pre_tanh = self.decoder.pre_tanh(every, repeat_labels(labels, len(every) // count)).to(images.dtype)
+            reconstruction, generated, *judged = pre_tanh.tanh().split(count)
             cycle = self._encode(generated, labels) if self.config.cycle else None
         return VAEGANOutput(
             posterior,
             codes,
             reconstruction,
-            unbounded[:count],
+            pre_tanh[:count],
             self.learned_scale(),
             judged[0] if judged else reconstruction,
             generated,

@@ -7,15 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaegan.config.models import VQVAEConfig
-from vaegan.console import Update, silent
-from vaegan.errors import Mistake
-from vaegan.losses.quantisation import nearest, straight_through
-from vaegan.networks import grid, initialise
-from vaegan.randomness import normal
+from vaegan.errors import UserError
+from vaegan.losses.quantisation import find_nearest, straight_through
+from vaegan.networks import vqvae_grid
+from vaegan.networks.initialise import initialise
+from vaegan.progress import ProgressCallback, ignore_progress
+from vaegan.randomness import draw_normal
 
 from .autoencoder import Autoencoder
 from .model import autocast
-from .posterior import Posterior, deterministic
+from .posterior import Posterior, make_deterministic
 
 
 class VQVAEOutput(NamedTuple):
@@ -65,11 +66,11 @@ class VQVAE(Autoencoder):
     def __init__(self, config: VQVAEConfig, image_shape: tuple[int, int, int], seed: int) -> None:
         super().__init__(config, image_shape)
         self.side = image_shape[1] // 4
-        self.encoder = grid.encoder(config, image_shape[0])
-        self.decoder = grid.decoder(config, image_shape[0])
+        self.encoder = vqvae_grid.build_grid_encoder(config, image_shape[0])
+        self.decoder = vqvae_grid.build_grid_decoder(config, image_shape[0])
         initialise(self.encoder, seed, "encoder")
         initialise(self.decoder, seed, "decoder")
-        entries = normal((config.codes, config.code_size), seed, "initialise", "codebook") / config.code_size**0.5
+        entries = draw_normal((config.codes, config.code_size), seed, "initialise", "codebook") / config.code_size**0.5
         if config.codebook == "gradient":
             self.codebook = nn.Parameter(entries)
         else:
@@ -88,38 +89,43 @@ class VQVAE(Autoencoder):
 
     def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
         """The entries of each image, as codes (N, D g g) with variance 0."""
-        return deterministic(self.embed(self.indices(images)))
+        return make_deterministic(self.embed(self.indices(images)))
 
     def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         vectors = codes.unflatten(1, (self.config.code_size, self.side, self.side))
         return torch.tanh(self.decoder(vectors).to(codes.dtype))
 
     def prior_codes(
-        self, start: int, stop: int, seed: int, labels: Tensor | None = None, progress: Update = silent
+        self,
+        start: int,
+        stop: int,
+        seed: int,
+        labels: Tensor | None = None,
+        progress: ProgressCallback = ignore_progress,
     ) -> Tensor:
         """Refused: a VQ-VAE has no prior of its own.
 
         Raises:
-            Mistake: Always.
+            UserError: Always.
         """
-        raise Mistake(
+        raise UserError(
             "model.family=vqvae: it has no prior of its own; train one over its codes with"
             " `vaegan train .../pixelcnn prior.autoencoder=RUN`, and sample from that run"
         )
 
-    def forward(self, images: Tensor, arithmetic: torch.dtype | None = None) -> VQVAEOutput:
+    def forward(self, images: Tensor, autocast_dtype: torch.dtype | None = None) -> VQVAEOutput:
         """Encode, quantise and decode, for training.
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
             arithmetic: As `autocast`; distances are taken in the type of the images.
         """
-        with autocast(images, arithmetic):
+        with autocast(images, autocast_dtype):
             vectors = self._vectors(images)
         indices = self._nearest(vectors)
         entries = self._entries(indices)
         passed = straight_through(vectors, entries)
-        with autocast(images, arithmetic):
+        with autocast(images, autocast_dtype):
             reconstruction = self._decode(passed.flatten(1), None).to(images.dtype)
         return VQVAEOutput(vectors, indices, entries, reconstruction, self.variance)
 
@@ -129,7 +135,7 @@ class VQVAE(Autoencoder):
 
     def _nearest(self, vectors: Tensor) -> Tensor:
         rows = vectors.detach().movedim(1, -1)
-        found = nearest(rows.reshape(-1, rows.shape[-1]), self._codebook.detach())
+        found = find_nearest(rows.reshape(-1, rows.shape[-1]), self._codebook.detach())
         return found.reshape(rows.shape[:-1])
 
     def _entries(self, indices: Tensor) -> Tensor:

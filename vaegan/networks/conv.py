@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from .shapes import channels_at, groups, levels
+from .sizes import count_groups, count_levels, get_channels
 
 
 class Down(nn.Module):
@@ -18,10 +18,10 @@ class Down(nn.Module):
     def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, normalise: bool) -> None:
         super().__init__()
         channels, side, _ = image_shape
-        count, base = levels(side)
+        count, base = count_levels(side)
         self.stages = nn.ModuleList()
         for level in range(count + 1):
-            wide = channels_at(width, level)
+            wide = get_channels(width, level)
             enter = _convolution(channels, wide, normalise, scale=0.5 if level else 1)
             rest = [_convolution(wide, wide, normalise) for _ in range(depth - 1)]
             self.stages.append(nn.Sequential(enter, *rest))
@@ -46,13 +46,13 @@ class Up(nn.Module):
     def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, latent_size: int) -> None:
         super().__init__()
         channels, side, _ = image_shape
-        count, base = levels(side)
-        deep = channels_at(width, count)
+        count, base = count_levels(side)
+        deep = get_channels(width, count)
         self.enter = nn.Sequential(nn.Linear(latent_size, deep * base * base), nn.Unflatten(1, (deep, base, base)))
         stages: list[nn.Module] = []
         for level in reversed(range(count + 1)):
-            wide = channels_at(width, level)
-            before = channels_at(width, min(level + 1, count))
+            wide = get_channels(width, level)
+            before = get_channels(width, min(level + 1, count))
             stages.append(_convolution(before, wide, True, scale=2 if level < count else 1))
             stages += [_convolution(wide, wide, True) for _ in range(depth - 1)]
         self.stages = nn.Sequential(*stages)
@@ -71,5 +71,5 @@ def _convolution(inputs: int, outputs: int, normalise: bool, scale: float = 1) -
     else:
         convolution = (nn.Conv2d if scale < 1 else nn.ConvTranspose2d)(inputs, outputs, 4, stride=2, padding=1)
     if normalise:
-        return nn.Sequential(convolution, nn.GroupNorm(groups(outputs), outputs), nn.SiLU())
+        return nn.Sequential(convolution, nn.GroupNorm(count_groups(outputs), outputs), nn.SiLU())
     return nn.Sequential(convolution, nn.LeakyReLU(0.2))

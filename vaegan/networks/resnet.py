@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from .shapes import channels_at, groups, levels
+from .sizes import count_groups, count_levels, get_channels
 
 
 class Block(nn.Module):
@@ -32,13 +32,13 @@ class Down(nn.Module):
     def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, normalise: bool) -> None:
         super().__init__()
         channels, side, _ = image_shape
-        count, base = levels(side)
+        count, base = count_levels(side)
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
         self.stages = nn.ModuleList()
         for level in range(count + 1):
-            wide = channels_at(width, level)
+            wide = get_channels(width, level)
             shrink = [nn.AvgPool2d(2)] if level else []
-            enter = Block(channels_at(width, max(level - 1, 0)), wide, normalise)
+            enter = Block(get_channels(width, max(level - 1, 0)), wide, normalise)
             self.stages.append(nn.Sequential(*shrink, enter, *(Block(wide, wide, normalise) for _ in range(depth - 1))))
         self.leave = nn.Sequential(*_activation(wide, normalise))
         self.features = wide * base * base
@@ -57,15 +57,15 @@ class Up(nn.Module):
     def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, latent_size: int) -> None:
         super().__init__()
         channels, side, _ = image_shape
-        count, base = levels(side)
-        deep = channels_at(width, count)
+        count, base = count_levels(side)
+        deep = get_channels(width, count)
         self.enter = nn.Sequential(nn.Linear(latent_size, deep * base * base), nn.Unflatten(1, (deep, base, base)))
         stages: list[nn.Module] = []
         for level in reversed(range(count + 1)):
-            wide = channels_at(width, level)
+            wide = get_channels(width, level)
             if level < count:
                 stages.append(nn.Upsample(scale_factor=2))
-            stages.append(Block(channels_at(width, min(level + 1, count)), wide, True))
+            stages.append(Block(get_channels(width, min(level + 1, count)), wide, True))
             stages += [Block(wide, wide, True) for _ in range(depth - 1)]
         self.stages = nn.Sequential(*stages)
         self.out = nn.Sequential(*_activation(width, True), nn.Conv2d(width, channels, 3, padding=1))
@@ -77,4 +77,4 @@ class Up(nn.Module):
 
 
 def _activation(channels: int, normalise: bool) -> list[nn.Module]:
-    return [nn.GroupNorm(groups(channels), channels), nn.SiLU()] if normalise else [nn.LeakyReLU(0.2)]
+    return [nn.GroupNorm(count_groups(channels), channels), nn.SiLU()] if normalise else [nn.LeakyReLU(0.2)]

@@ -8,24 +8,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaegan.evaluate.comparing.comparison import Comparison, Judged
-from vaegan.evaluate.comparing.resampling import holm
-from vaegan.evaluate.evaluation import Evaluation
-from vaegan.runs import Run
+from vaegan.evaluate.comparing.bootstrap import correct_holm
+from vaegan.evaluate.comparing.comparison import Comparison, EvaluatedRun
+from vaegan.evaluate.result import EvaluationResult
+from vaegan.storage.runs import Run
 
 from ..controls import blur, judge, noisy
 from ..studies import configs, study_of
 
 
-def comparison_of(*pairs: tuple[Evaluation, Evaluation]) -> Comparison:
+def comparison_of(*pairs: tuple[EvaluationResult, EvaluationResult]) -> Comparison:
     """A study of a reference and an "other" variant whose evaluations are given for each seed."""
     variants = configs(names=("vae", "vaegan3"))
     study = study_of(variants, seeds=tuple(range(len(pairs))))
-    judged: dict[str, dict[int, Judged]] = {"vae": {}, "vaegan3": {}}
+    judged: dict[str, dict[int, EvaluatedRun]] = {"vae": {}, "vaegan3": {}}
     for seed, pair in enumerate(pairs):
         for (name, config), evaluation in zip(variants.items(), pair, strict=True):
             seconds = {"vae": 2.0, "vaegan3": 5.0}[name]
-            judged[name][seed] = Judged(
+            judged[name][seed] = EvaluatedRun(
                 Run(Path(name)), config, evaluation, {"seconds": seconds, "memory_bytes": 1e9}, {"encoder": 3}
             )
     return Comparison(study, judged, {}, None)
@@ -67,7 +67,9 @@ def test_variants_are_compared_with_each_reference_before_them(photos: Tensor) -
     variants = configs(names=tuple(blurs))
     judged = {
         name: {
-            0: Judged(Run(Path(name)), config, judge(photos, lambda images, s=s: blur(images, s)), {"seconds": s}, {})
+            0: EvaluatedRun(
+                Run(Path(name)), config, judge(photos, lambda images, s=s: blur(images, s)), {"seconds": s}, {}
+            )
         }
         for (name, config), s in zip(variants.items(), blurs.values(), strict=True)
     }
@@ -98,7 +100,7 @@ def test_probabilities_are_corrected_for_all_tests_of_the_study(photos: Tensor) 
     soft, crisp = (judge(photos, lambda images, s=s: blur(images, s)) for s in (1.0, 0.99))
     findings = comparison_of((soft, crisp)).findings
     tests = [test for finding in findings for test in finding.evidence.tests]
-    assert [p for finding in findings for p in finding.corrected] == holm([test.p for test in tests])
+    assert [p for finding in findings for p in finding.corrected] == correct_holm([test.p for test in tests])
     assert len(tests) == 4
 
 
@@ -112,7 +114,7 @@ def test_effects_are_those_of_paired_images(photos: Tensor) -> None:
     assert psnr.estimate.value == pytest.approx(difference.mean().item())
     assert psnr.estimate.error == pytest.approx((difference.std() / len(difference) ** 0.5).item(), rel=0.1)
     assert psnr.size == pytest.approx((difference.mean() / difference.std()).item())
-    assert psnr.corrected == holm([each.estimate.p for each in comparison.effects])[0]
+    assert psnr.corrected == correct_holm([each.estimate.p for each in comparison.effects])[0]
 
 
 def test_the_record_is_json(photos: Tensor) -> None:

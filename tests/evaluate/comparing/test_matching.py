@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from vaegan.cli.console import Console
 from vaegan.config import StudyConfig
 from vaegan.config.schema import Config
-from vaegan.config.study import Match
-from vaegan.console import Console
+from vaegan.config.study_schema import MatchedQuantity
 from vaegan.data import Data
-from vaegan.errors import Mistake
+from vaegan.errors import UserError
 from vaegan.evaluate.comparing.comparison import Comparison
-from vaegan.evaluate.comparing.matching import check_matched, unmatched
-from vaegan.evaluate.judging import speed
-from vaegan.evaluate.study import TIMED, compare
-from vaegan.runs import Run
+from vaegan.evaluate.comparing.matching import check_matched, describe_unmatched
+from vaegan.evaluate.run import measure_step_seconds
+from vaegan.evaluate.study import TIMED_STEPS, compare
+from vaegan.storage.runs import Run
 
 from ..studies import configs, run_study, study_of, train_one
 
@@ -26,7 +26,7 @@ def never(config: Config, folder: Path, data: Data, resume: bool) -> Run:
     raise AssertionError(f"{folder} is trained")
 
 
-def matching(output: Path, variants: dict[str, Config], *matched: Match, train_run=train_one) -> Comparison:
+def matching(output: Path, variants: dict[str, Config], *matched: MatchedQuantity, train_run=train_one) -> Comparison:
     study = study_of(variants, seeds=(5,)).model_copy(update={"matched": matched})
     found = compare(study, variants, output, train_run, Console())
     assert found is not None
@@ -47,7 +47,7 @@ def matching(output: Path, variants: dict[str, Config], *matched: Match, train_r
 )
 def test_variants_that_are_not_matched_are_refused(override: str, said: str, tmp_path: Path) -> None:
     variants = configs() | {"vaegan3": configs(override)["vaegan3"]}
-    with pytest.raises(Mistake, match=r"vae and vaegan3 are not (matched|judged alike)") as caught:
+    with pytest.raises(UserError, match=r"vae and vaegan3 are not (matched|judged alike)") as caught:
         run_study(tmp_path, variants, train_run=never)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -57,17 +57,17 @@ def test_variants_that_are_not_matched_are_refused(override: str, said: str, tmp
 def test_as_many_images_in_other_batches_are_matched() -> None:
     variants = configs() | {"vaegan3": configs("train.steps=10", "train.batch_size=4")["vaegan3"]}
     check_matched(variants, study_of(variants).matched)
-    assert unmatched(variants) == {}
+    assert describe_unmatched(variants) == {}
 
 
 def test_a_grid_of_codes_is_matched_in_what_it_has_and_said_to_have_another_decoder(tmp_path: Path) -> None:
     variants = configs("train.steps=2", "train.checkpoint_every=2", names=("vqvae", "vae", "ae", "pixelcnn"))
     said = "its code is one vector, with a decoder of its own"
-    assert unmatched(variants) == {"vae": said, "ae": said}
+    assert describe_unmatched(variants) == {"vae": said, "ae": said}
     other = configs("train.steps=2", "model.latent_size=5", names=("ae",))["ae"]
-    with pytest.raises(Mistake, match=r"^vae and ae are not matched: model\.latent_size: 4 -> 5"):
+    with pytest.raises(UserError, match=r"^vae and ae are not matched: model\.latent_size: 4 -> 5"):
         check_matched(variants | {"ae": other}, ("decoder", "latent_size"))
-    with pytest.raises(Mistake, match=r"^vqvae and ae are not matched: train\.steps \* train\.batch_size: 16 -> 8"):
+    with pytest.raises(UserError, match=r"^vqvae and ae are not matched: train\.steps \* train\.batch_size: 16 -> 8"):
         check_matched(variants | {"ae": configs("train.steps=1", names=("ae",))["ae"]}, ("images_seen",))
 
     found = matching(tmp_path, variants, "decoder", "latent_size", "images_seen")
@@ -81,14 +81,14 @@ def test_a_grid_of_codes_is_matched_in_what_it_has_and_said_to_have_another_deco
 
 def test_a_study_of_grids_alone_has_no_vectors_to_match(tmp_path: Path) -> None:
     variants = configs("train.steps=1", "train.checkpoint_every=1", names=("vqvae", "pixelcnn"))
-    assert unmatched(variants) == {} and matching(tmp_path, variants, "decoder", "latent_size").names
+    assert describe_unmatched(variants) == {} and matching(tmp_path, variants, "decoder", "latent_size").names
     assert "latent dimensions" not in (tmp_path / "report.html").read_text()
 
 
 def test_what_is_not_to_be_matched_is_said(tmp_path: Path) -> None:
     variants = configs("train.steps=2", names=("vae", "ae"))
     variants["ae"] = configs("train.steps=4", "model.width=16", names=("ae",))["ae"]
-    with pytest.raises(Mistake, match="leave images_seen out of `matched:`"):
+    with pytest.raises(UserError, match="leave images_seen out of `matched:`"):
         matching(tmp_path, variants, "latent_size", "images_seen", train_run=never)
     found = matching(tmp_path, variants, "latent_size")
     said = "ae is not matched with vae: model.width: 8 -> 16; train.steps * train.batch_size: 16 -> 32"
@@ -115,11 +115,11 @@ def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path:
     variants = configs("train.steps=8", "train.sample_every=2", names=("vae", "vaegan3"))
     found = matching(tmp_path, variants, "decoder", "latent_size", "wall_clock")
     probes = {name: Run(tmp_path / "wall_clock" / name) for name in variants}
-    seconds = {name: speed(probe.timing_file) for name, probe in probes.items()}
+    seconds = {name: measure_step_seconds(probe.timing_file) for name, probe in probes.items()}
     wanted = {"vae": 8, "vaegan3": max(1, round(8 * seconds["vae"] / seconds["vaegan3"]))}
     for name, probe in probes.items():
         lines = [json.loads(line) for line in probe.timing_file.read_text().splitlines()]
-        assert [line["step"] for line in lines] == [1, 10, 20, 30, 40, TIMED]
+        assert [line["step"] for line in lines] == [1, 10, 20, 30, 40, TIMED_STEPS]
         own = [line["seconds"] / (9 if line["step"] == 10 else 10) for line in lines[1:]]
         assert seconds[name] == statistics.median(own)
         assert found.configs[name].train.steps == wanted[name] == Run(tmp_path / name / "seed_5").exported_step
@@ -134,8 +134,8 @@ def test_a_speed_that_was_not_measured_is_not_guessed(tmp_path: Path) -> None:
     line = {"step": 1, "seconds": 1.0, "memory_bytes": 1.0}
     for lines in ([line], [line, line], [line, {**line, "step": 50, "seconds": 0.0}]):
         (tmp_path / "timing.jsonl").write_text("\n".join(map(json.dumps, lines)))
-        with pytest.raises(Mistake, match="remove the run's folder, and it is timed again"):
-            speed(tmp_path / "timing.jsonl")
+        with pytest.raises(UserError, match="remove the run's folder, and it is timed again"):
+            measure_step_seconds(tmp_path / "timing.jsonl")
 
 
 def test_a_budget_is_one_thing_and_a_studys_own_folders_are_no_variants() -> None:

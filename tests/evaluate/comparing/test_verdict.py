@@ -4,12 +4,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaegan.evaluate.comparing.resampling import Estimate, holm
-from vaegan.evaluate.comparing.verdict import Evidence, answer, compare_reconstructions, compare_samples, with_noise
-from vaegan.evaluate.evaluation import Evaluation
+from vaegan.evaluate.comparing.bootstrap import Estimate, correct_holm
+from vaegan.evaluate.comparing.verdict import (
+    Evidence,
+    compare_reconstructions,
+    compare_samples,
+    decide,
+    degrade_by_noise,
+)
 from vaegan.evaluate.metrics.sharpness import band_index
+from vaegan.evaluate.result import EvaluationResult
 from vaegan.images import to_float
-from vaegan.randomness import normal
+from vaegan.randomness import draw_normal
 
 from ..controls import Distortion, blur, checkered, judge, noisy, oversharpened
 
@@ -27,42 +33,44 @@ def filled(missing: list[float], seed: int = 0) -> Distortion:
     def distort(images: Tensor) -> Tensor:
         size = images.shape[-1]
         gain = torch.tensor([0.0, *missing]).clamp_min(0).sqrt()[band_index(size)]
-        noise = normal(tuple(images.shape), seed, "fill")
+        noise = draw_normal(tuple(images.shape), seed, "fill")
         return soft(images) + torch.fft.ifft2(torch.fft.fft2(noise) * gain).real
 
     return distort
 
 
-def evidence_of(candidate: Evaluation, reference: Evaluation, kind: str = "reconstruction") -> Evidence:
+def evidence_of(candidate: EvaluationResult, reference: EvaluationResult, kind: str = "reconstruction") -> Evidence:
     compare = {"reconstruction": compare_reconstructions, "sample": compare_samples}[kind]
     return compare({0: candidate}, {0: reference})
 
 
-def answer_to(candidate: Evaluation, reference: Evaluation, kind: str = "reconstruction") -> str:
+def answer_to(candidate: EvaluationResult, reference: EvaluationResult, kind: str = "reconstruction") -> str:
     """The answer where no other tests are made."""
     evidence = evidence_of(candidate, reference, kind)
-    return answer(evidence, holm([test.p for test in evidence.tests]))
+    return decide(evidence, correct_holm([test.p for test in evidence.tests]))
 
 
 @pytest.fixture(scope="module")
-def baselines(sets: dict[str, Tensor]) -> dict[str, Evaluation]:
+def baselines(sets: dict[str, Tensor]) -> dict[str, EvaluationResult]:
     return {name: judge(pixels, soft) for name, pixels in sets.items()}
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_less_blur_is_sharper(name: str, sets: dict[str, Tensor], baselines: dict[str, Evaluation]) -> None:
+def test_less_blur_is_sharper(name: str, sets: dict[str, Tensor], baselines: dict[str, EvaluationResult]) -> None:
     for distort in (lambda images: images, lambda images: blur(images, 0.5), lambda images: noisy(images, 0.02)):
         assert answer_to(judge(sets[name], distort), baselines[name]) == "sharper"
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_more_blur_is_less_sharp(name: str, sets: dict[str, Tensor], baselines: dict[str, Evaluation]) -> None:
+def test_more_blur_is_less_sharp(name: str, sets: dict[str, Tensor], baselines: dict[str, EvaluationResult]) -> None:
     blurred = judge(sets[name], lambda images: blur(images, 1.0))
     assert answer_to(blurred, baselines[name]) == answer_to(blurred, baselines[name], "sample") == "less sharp"
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_the_same_is_not_distinguishable(name: str, sets: dict[str, Tensor], baselines: dict[str, Evaluation]) -> None:
+def test_the_same_is_not_distinguishable(
+    name: str, sets: dict[str, Tensor], baselines: dict[str, EvaluationResult]
+) -> None:
     again = judge(sets[name], soft)
     assert answer_to(again, baselines[name]) == answer_to(again, baselines[name], "sample") == "not distinguishable"
     spoilt = judge(sets[name], lambda images: noisy(soft(images), 1e-4))
@@ -72,7 +80,7 @@ def test_the_same_is_not_distinguishable(name: str, sets: dict[str, Tensor], bas
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("seed", range(5))
 def test_noise_of_the_missing_spectrum_is_noisier(
-    name: str, seed: int, sets: dict[str, Tensor], baselines: dict[str, Evaluation]
+    name: str, seed: int, sets: dict[str, Tensor], baselines: dict[str, EvaluationResult]
 ) -> None:
     baseline = baselines[name]
     curves = baseline.curves
@@ -83,7 +91,9 @@ def test_noise_of_the_missing_spectrum_is_noisier(
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_no_negative_control_is_sharper(name: str, sets: dict[str, Tensor], baselines: dict[str, Evaluation]) -> None:
+def test_no_negative_control_is_sharper(
+    name: str, sets: dict[str, Tensor], baselines: dict[str, EvaluationResult]
+) -> None:
     controls: dict[str, Distortion] = {
         "the same": soft,
         "blur": lambda images: blur(images, 1.2),
@@ -129,15 +139,15 @@ def test_the_evidence_is_what_the_figures_say(photos: Tensor) -> None:
 
 def test_noise_leaves_the_coherence_that_is_foretold() -> None:
     match, power = torch.tensor([0.8, 0.8, 0.0]), torch.tensor([1.0, 4.0, 0.0])
-    assert with_noise(match, power, torch.tensor([4.0, 1.0, 0.0])).tolist() == pytest.approx([0.4, 0.8, 0.0])
+    assert degrade_by_noise(match, power, torch.tensor([4.0, 1.0, 0.0])).tolist() == pytest.approx([0.4, 0.8, 0.0])
 
 
-def with_kid(evaluation: Evaluation, value: float) -> Evaluation:
+def with_kid(evaluation: EvaluationResult, value: float) -> EvaluationResult:
     scores = {**evaluation.scores, "sample/kid_x": torch.full((10,), value)}
     return replace(evaluation, metrics={**evaluation.metrics, "sample/kid_x": value}, scores=scores)
 
 
-def with_frechet(evaluation: Evaluation, value: float) -> Evaluation:
+def with_frechet(evaluation: EvaluationResult, value: float) -> EvaluationResult:
     return replace(evaluation, metrics={**evaluation.metrics, "sample/fd_x": value})
 
 
@@ -175,7 +185,7 @@ def test_the_frechet_distance_stands_in_for_kid(photos: Tensor) -> None:
 )
 def test_the_answer_follows_from_what_is_sure(kind, spectrum, second, probabilities, expected) -> None:
     tests = [Estimate(value, 0.1, value - 0.2, value + 0.2, 0.001) for value in (spectrum, second)]
-    assert answer(Evidence(kind, *tests), probabilities) == expected
+    assert decide(Evidence(kind, *tests), probabilities) == expected
 
 
 def test_with_no_difference_the_answer_is_as_often_as_the_level_says(digits: Tensor) -> None:

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import open_data
-from vaegan.evaluate.runner import evaluate
+from vaegan.evaluate.model import evaluate_model
 from vaegan.images import to_float
 from vaegan.losses.quantisation import perplexity, usage
 from vaegan.models import VQVAE, PixelCNN
-from vaegan.runs import load
+from vaegan.storage.loading import load
 from vaegan.trainers import train
 
 from ...tiny import tiny, vqvae_run
@@ -33,7 +33,7 @@ def prior(tmp_path_factory: pytest.TempPathFactory) -> PixelCNN:
 def test_a_codebook_is_counted_over_all_places_of_all_images(digits: Tensor) -> None:
     model = load(vqvae_run())
     assert isinstance(model, VQVAE)
-    found = evaluate(model, split_of(digits[:50]), CONFIG, split="test", seed=0)
+    found = evaluate_model(model, split_of(digits[:50]), CONFIG, split="test", seed=0)
     with torch.no_grad():
         counts = torch.bincount(model.indices(to_float(digits[:50])).flatten(), minlength=8)
     assert found.metrics.pop("reconstruction/psnr") > 5
@@ -46,7 +46,7 @@ def test_a_codebook_is_counted_over_all_places_of_all_images(digits: Tensor) -> 
 
 
 def test_a_priors_rate_is_its_surprise(prior: PixelCNN, digits: Tensor) -> None:
-    found = evaluate(prior, split_of(digits[:50]), CONFIG, split="test", seed=0)
+    found = evaluate_model(prior, split_of(digits[:50]), CONFIG, split="test", seed=0)
     with torch.no_grad():
         indices = prior.indices(to_float(digits[:50]))
         shares = prior.prior(indices).softmax(1)

@@ -10,21 +10,21 @@ from torch import Tensor
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from vaegan.evaluate.metrics.frechet import frechet, gaussian, moments
-from vaegan.evaluate.metrics.sums import added
-from vaegan.randomness import normal
+from vaegan.evaluate.metrics.accumulate import add_sums
+from vaegan.evaluate.metrics.frechet import compute_moments, fit_gaussian, frechet
+from vaegan.randomness import draw_normal
 
 
 def features(count: int, size: int, name: str, decay: float = 2.0) -> Tensor:
     """Correlated features whose variances fall over orders of magnitude, as a network's do."""
-    mixing = normal((size, size), 0, "mixing").double() / math.sqrt(size)
+    mixing = draw_normal((size, size), 0, "mixing").double() / math.sqrt(size)
     scale = torch.logspace(0, -decay, size, dtype=torch.float64)
-    shift = 0.1 * normal((size,), 0, name).double()
-    return ((normal((count, size), 1, name).double() * scale) @ mixing + shift + 0.4).float()
+    shift = 0.1 * draw_normal((size,), 0, name).double()
+    return ((draw_normal((count, size), 1, name).double() * scale) @ mixing + shift + 0.4).float()
 
 
 def distance(one: Tensor, other: Tensor) -> float:
-    return frechet(gaussian(moments(one)), gaussian(moments(other)))
+    return frechet(fit_gaussian(compute_moments(one)), fit_gaussian(compute_moments(other)))
 
 
 class Given(torch.nn.Module):
@@ -69,11 +69,11 @@ def test_identical_sets_are_at_no_distance(count: int, size: int, dead: int, dec
     """Whatever the order in which they were added, and also where the covariance has not full rank, or nearly not."""
     some = features(count, size, "one", decay)
     some[:, :dead] = 0
-    whole, parts = moments(some), [moments(part) for part in some.flip(0).split(7)]
+    whole, parts = compute_moments(some), [compute_moments(part) for part in some.flip(0).split(7)]
     again = parts[0]
     for part in parts[1:]:
-        again = added(again, part)
-    one, other = gaussian(whole), gaussian(again)
+        again = add_sums(again, part)
+    one, other = fit_gaussian(whole), fit_gaussian(again)
     assert 0 <= frechet(one, other) <= 1e-8 * max(one.trace, 1e-30)
     assert one.trace == pytest.approx(some.double().var(0).sum().item() if count > 1 else 0, rel=1e-9)
 
@@ -101,7 +101,7 @@ def by_singular_values(one: Tensor, other: Tensor) -> float:
 
 def test_it_is_never_negative_and_falls_with_nothing() -> None:
     for seed in range(20):
-        some = normal((40, 16), seed, "some")
+        some = draw_normal((40, 16), seed, "some")
         assert distance(some, some + 1e-9) >= 0
     assert distance(torch.zeros(5, 4), torch.zeros(9, 4)) == 0
     assert distance(torch.zeros(5, 4), torch.ones(9, 4)) == pytest.approx(4)

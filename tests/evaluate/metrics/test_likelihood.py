@@ -10,11 +10,11 @@ from torch import Tensor
 from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.evaluate.metrics.likelihood import gaussian_log_interval, laplace_log_interval, log_probability
-from vaegan.evaluate.runner import evaluate
+from vaegan.evaluate.model import evaluate_model
 from vaegan.images import to_float
 from vaegan.losses.likelihood import NEGATIVE_LOG_DENSITY
 from vaegan.models import VAE
-from vaegan.randomness import normal
+from vaegan.randomness import draw_normal
 
 from ..controls import judge, split_of
 
@@ -57,7 +57,7 @@ def test_intervals_keep_their_digits_in_the_tails(place: float, width: float) ->
 @pytest.mark.parametrize("likelihood", ["gaussian", "laplace"])
 def test_it_is_the_density_that_was_trained_times_the_width_of_a_level(likelihood: str) -> None:
     pixels = torch.randint(20, 230, (5, 3, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    mean = normal((5, 3, 8, 8), 0, "mean").double() * 0.3
+    mean = draw_normal((5, 3, 8, 8), 0, "mean").double() * 0.3
     density = -NEGATIVE_LOG_DENSITY[likelihood](pixels.double() / 127.5 - 1, mean, 0.2) / 192
     discrete = log_probability(pixels, mean, likelihood, 0.2).flatten(1).mean(1)
     assert discrete.numpy() == pytest.approx((density + math.log(2 / 255)).numpy(), abs=2e-3)
@@ -95,13 +95,15 @@ def test_the_bound_is_below_the_importance_sampled_likelihood(likelihood: str, d
             parameter.mul_(2.0)  # so that codes matter
     pixels = digits[:1]
     bounds = [
-        evaluate(model, split_of(pixels), EvaluateConfig(metrics=("elbo",)), split="test", seed=seed).metrics["elbo"]
+        evaluate_model(model, split_of(pixels), EvaluateConfig(metrics=("elbo",)), split="test", seed=seed).metrics[
+            "elbo"
+        ]
         for seed in range(200)
     ]
     with torch.no_grad():
         draws = 20_000
         posterior = model.encode(pixels / 127.5 - 1)
-        noise = normal((draws, 2), 0, "importance")
+        noise = draw_normal((draws, 2), 0, "importance")
         codes = posterior.sample(noise)
         log_p = log_probability(pixels.expand(draws, 1, 8, 8), model.decode(codes), likelihood, 0.5).flatten(1).sum(1)
         log_p = log_p - 0.5 * codes.double().square().sum(1)
@@ -130,7 +132,7 @@ def test_the_rate_is_the_divergence_in_bits(digits: Tensor) -> None:
 def test_each_images_noise_is_its_own_whatever_the_batch(digits: Tensor) -> None:
     model = VAE(VAEConfig(network="mlp", width=16, latent_size=8), (1, 8, 8), 0).double()
     both = [
-        evaluate(
+        evaluate_model(
             model, split_of(digits[:30]), EvaluateConfig(metrics=("elbo",), batch_size=size), split="test", seed=seed
         ).metrics["elbo"]
         for size, seed in ((7, 0), (30, 0), (30, 1))
@@ -149,9 +151,11 @@ def test_a_learned_scale_is_the_one_that_counts(likelihood: str, digits: Tensor)
     scale = model.scale().item()
     settings = EvaluateConfig(metrics=("elbo", "iwae"), importance_samples=3)
     given = VAE(VAEConfig(**sizes, scale=scale), (1, 8, 8), 0).double()
-    found, expected = (evaluate(each, split_of(digits[:20]), settings, split="test", seed=0) for each in (model, given))
+    found, expected = (
+        evaluate_model(each, split_of(digits[:20]), settings, split="test", seed=0) for each in (model, given)
+    )
     assert found.metrics == expected.metrics
-    assert found.metrics != evaluate(
+    assert found.metrics != evaluate_model(
         VAE(VAEConfig(**sizes, scale=0.9), (1, 8, 8), 0).double(), split_of(digits[:20]), settings, split="test", seed=0
     ).metrics  # fmt: skip
     for metric in ("elbo", "iwae"):
@@ -164,7 +168,7 @@ def test_a_bernoulli_has_a_rate_and_no_bound(digits: Tensor) -> None:
     sizes = {"network": "mlp", "width": 16, "latent_size": 4}
     settings = EvaluateConfig(metrics=("elbo", "iwae"), importance_samples=3)
     both = [
-        evaluate(VAE(VAEConfig(**sizes, likelihood=likelihood), (1, 8, 8), 0), split_of(digits[:20]), settings,
+        evaluate_model(VAE(VAEConfig(**sizes, likelihood=likelihood), (1, 8, 8), 0), split_of(digits[:20]), settings,
                  split="test", seed=0)
         for likelihood in ("bernoulli", "gaussian")
     ]  # fmt: skip

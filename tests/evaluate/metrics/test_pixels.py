@@ -16,7 +16,7 @@ from vaegan.evaluate.metrics.pixels import (
     ssim_window,
 )
 from vaegan.images import to_float
-from vaegan.randomness import normal
+from vaegan.randomness import draw_normal
 
 from ..controls import blur, judge, noisy
 
@@ -73,7 +73,7 @@ def test_ssim_is_the_formula_of_the_paper_over_whole_windows(size: int, photos: 
 
 @pytest.mark.parametrize(("size", "scales"), [(8, 1), (16, 1), (24, 2), (32, 2), (48, 3), (96, 4), (176, 5), (184, 5)])
 def test_ms_ssim_is_the_formula_of_the_paper(size: int, scales: int) -> None:
-    images = blur(normal((2, 1, size, size), 0, "images").double(), 1.5)
+    images = blur(draw_normal((2, 1, size, size), 0, "images").double(), 1.5)
     others = noisy(blur(images, 0.7), 0.05)
     assert len(ms_ssim_weights(size)) == scales and sum(ms_ssim_weights(size)) == pytest.approx(1)
     if scales == 5:

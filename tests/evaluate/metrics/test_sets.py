@@ -10,21 +10,21 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 from torchmetrics.image.kid import poly_mmd
 
-from vaegan.evaluate.metrics import kernel, manifold
-from vaegan.evaluate.metrics.kernel import block_values, kid, mmd2
-from vaegan.evaluate.metrics.manifold import overlap
-from vaegan.randomness import normal
+from vaegan.evaluate.metrics import kid, precision_recall
+from vaegan.evaluate.metrics.kid import compute_block_values, compute_kid, compute_mmd2
+from vaegan.evaluate.metrics.precision_recall import compute_overlap
+from vaegan.randomness import draw_normal
 
 
 @pytest.fixture(scope="module")
 def features() -> tuple[Tensor, Tensor]:
     """Real ones, and others that overlap with them in part."""
-    return normal((300, 12), 0, "real"), 0.8 * normal((260, 12), 0, "other") + 0.3
+    return draw_normal((300, 12), 0, "real"), 0.8 * draw_normal((260, 12), 0, "other") + 0.3
 
 
 def test_kid_is_that_of_the_reference_packages(features: tuple[Tensor, Tensor]) -> None:
     real, other = (each[:250] for each in features)
-    found = mmd2(real, other).item()
+    found = compute_mmd2(real, other).item()
     theirs = kid_features_to_metric(
         other.double(), real.double(), kid_subsets=1, kid_subset_size=250, rng_seed=0, verbose=False
     )["kernel_inception_distance_mean"]
@@ -42,11 +42,13 @@ def test_kid_of_sets_of_different_size_is_the_definition(features: tuple[Tensor,
     expected = sum(k(x, y) for i, x in enumerate(real) for j, y in enumerate(real) if i != j) / (9 * 8)
     expected += sum(k(x, y) for i, x in enumerate(other) for j, y in enumerate(other) if i != j) / (7 * 6)
     expected -= 2 * sum(k(x, y) for x in real for y in other) / (9 * 7)
-    assert mmd2(real, other).item() == pytest.approx(expected, rel=1e-9)
+    assert compute_mmd2(real, other).item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_kid_of_one_distribution_is_about_0() -> None:
-    values = torch.stack([block_values(normal((200, 8), s, "a"), normal((200, 8), s, "b")).mean() for s in range(50)])
+    values = torch.stack(
+        [compute_block_values(draw_normal((200, 8), s, "a"), draw_normal((200, 8), s, "b")).mean() for s in range(50)]
+    )
     assert abs(values.mean().item()) < 3 * values.std().item() / math.sqrt(50)
     assert (values < 0).any()
 
@@ -56,7 +58,9 @@ def test_kid_of_one_distribution_is_about_0() -> None:
     [(300, 260, 10), (100, 100, 5), (1000, 3000, 10), (30, 30, 1), (2, 9, 1), (39, 500, 1)],
 )
 def test_blocks_are_many_enough_and_large_enough(real: int, other: int, expected: int) -> None:
-    assert block_values(normal((real, 2), 0, "one"), normal((other, 2), 0, "two")).shape == (expected,)
+    assert compute_block_values(draw_normal((real, 2), 0, "one"), draw_normal((other, 2), 0, "two")).shape == (
+        expected,
+    )
 
 
 @pytest.mark.parametrize("rows", [2**22, 1000])
@@ -64,31 +68,33 @@ def test_all_pairs_are_compared_as_far_as_there_are_not_too_many(
     rows: int, features: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, other = features
-    whole = mmd2(real, other).item()
-    monkeypatch.setattr(kernel, "ROWS", rows)
-    assert kid(real, other) == pytest.approx(whole, rel=1e-9)
-    monkeypatch.setattr(kernel, "MOST", 150)
-    halves = kid(real, other)
+    whole = compute_mmd2(real, other).item()
+    monkeypatch.setattr(kid, "MAX_KERNEL_VALUES", rows)
+    assert compute_kid(real, other) == pytest.approx(whole, rel=1e-9)
+    monkeypatch.setattr(kid, "MAX_FEATURES", 150)
+    halves = compute_kid(real, other)
     assert halves != pytest.approx(whole, rel=1e-6) and halves == pytest.approx(whole, rel=0.5)
 
 
 def test_blocks_hold_every_feature_once_and_the_same_ones_each_time(features: tuple[Tensor, Tensor]) -> None:
     real, other = features
-    values = block_values(real, other)
-    assert values.shape == (10,) and torch.equal(values, block_values(real, other))
+    values = compute_block_values(real, other)
+    assert values.shape == (10,) and torch.equal(values, compute_block_values(real, other))
     marked = other.clone()
     marked[17] += 100
-    assert (block_values(real, marked) != values).sum() == 1  # it is in one block
-    assert values.mean().item() == pytest.approx(mmd2(real, other).item(), abs=4 * values.std().item() / math.sqrt(10))
+    assert (compute_block_values(real, marked) != values).sum() == 1  # it is in one block
+    assert values.mean().item() == pytest.approx(
+        compute_mmd2(real, other).item(), abs=4 * values.std().item() / math.sqrt(10)
+    )
 
 
 @pytest.mark.parametrize("rows", [2**22, 1000])
 def test_precision_recall_density_and_coverage_are_those_of_the_reference(
     rows: int, features: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manifold, "ROWS", rows)
+    monkeypatch.setattr(precision_recall, "MAX_DISTANCES", rows)
     real, other = features
-    found = overlap(real, other)
+    found = compute_overlap(real, other)
     theirs = prc_features_to_metric(other.double(), real.double(), prc_neighborhood=3, verbose=False)
     assert (found.precision, found.recall) == pytest.approx((theirs["precision"], theirs["recall"]), abs=1e-6)
     naeems = [prdc.compute_prdc(real.numpy(), other.numpy(), nearest_k=k) for k in (3, 5)]
@@ -99,7 +105,7 @@ def test_precision_recall_density_and_coverage_are_those_of_the_reference(
 
 def test_a_set_covers_itself_and_not_what_is_far_away(features: tuple[Tensor, Tensor]) -> None:
     real, other = features
-    itself = overlap(real, real)
+    itself = compute_overlap(real, real)
     assert (itself.precision, itself.recall, itself.coverage) == (1, 1, 1)
-    far = overlap(real, other + 50)
+    far = compute_overlap(real, other + 50)
     assert (far.precision, far.recall, far.density, far.coverage) == (0, 0, 0, 0)

@@ -13,13 +13,13 @@ from vaegan.evaluate.metrics.sharpness import (
     band_index,
     band_means,
     coherence,
+    compute_image_moments,
+    compute_statistics,
     kurtosis,
-    moments,
     spectrum,
-    statistics,
 )
 from vaegan.images import to_float
-from vaegan.randomness import normal
+from vaegan.randomness import draw_normal
 
 from ..controls import Distortion, blur, checkered, judge, noisy, oversharpened
 
@@ -27,7 +27,9 @@ FIGURES = ("laplacian_gap", "spectrum_error", "kurtosis_gap")
 
 
 def statistics_of(images: Tensor, batch: int = 1000) -> Statistics:
-    return statistics(torch.cat([moments(part, spectrum(part)) for part in images.split(batch)]).mean(0))
+    return compute_statistics(
+        torch.cat([compute_image_moments(part, spectrum(part)) for part in images.split(batch)]).mean(0)
+    )
 
 
 def test_identical_images_have_no_gap_and_full_coherence(sets: dict[str, Tensor]) -> None:
@@ -65,7 +67,7 @@ def test_bands_reach_from_the_mean_to_the_corner(size: int) -> None:
 
 @pytest.mark.parametrize("size", [8, 32])
 def test_white_noise_has_its_variance_in_every_band(size: int) -> None:
-    power = statistics_of(0.3 * normal((4000 * 8 // size, 3, size, size), 0, "noise")).power
+    power = statistics_of(0.3 * draw_normal((4000 * 8 // size, 3, size, size), 0, "noise")).power
     assert power[1:-1].tolist() == pytest.approx([0.09] * (len(power) - 2), rel=0.1)  # the window takes off the mean
 
 
@@ -102,7 +104,7 @@ def test_statistics_are_the_textbooks(contrast: float, photos: Tensor) -> None:
     assert found.gradient_variance == pytest.approx(slope.var(), rel=1e-9)
     assert found.gradient_fourth_moment == pytest.approx(scipy.stats.moment(slope, 4), rel=1e-9)
     floor = 2 * ROUNDING_VARIANCE
-    rough = slope + normal((len(slope),), 0, "floor").double().numpy() * math.sqrt(floor)
+    rough = slope + draw_normal((len(slope),), 0, "floor").double().numpy() * math.sqrt(floor)
     assert kurtosis(found) == pytest.approx(scipy.stats.kurtosis(rough, fisher=False), rel=0.02)
 
 
@@ -112,13 +114,13 @@ def test_sums_do_not_depend_on_the_batch(photos: Tensor) -> None:
 
 
 def test_kurtosis_of_noise_and_of_flat_images_is_3() -> None:
-    assert kurtosis(statistics_of(normal((500, 1, 16, 16), 0, "noise"))) == pytest.approx(3, abs=0.05)
+    assert kurtosis(statistics_of(draw_normal((500, 1, 16, 16), 0, "noise"))) == pytest.approx(3, abs=0.05)
     assert kurtosis(statistics_of(torch.zeros(2, 1, 16, 16))) == pytest.approx(3)
 
 
 def test_coherence_is_lost_to_noise_as_predicted_and_indifferent_to_gain(photos: Tensor) -> None:
     real = to_float(photos, torch.float64)
-    noise = 0.1 * normal(tuple(real.shape), 0, "noise").double()
+    noise = 0.1 * draw_normal(tuple(real.shape), 0, "noise").double()
     x, y = spectrum(real), spectrum(real + noise)
     power, other = statistics_of(real).power, statistics_of(real + noise).power
     found = coherence(band_means((x.conj() * y).real).mean(0), power, other)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vaegan.data import open_data
 from vaegan.evaluate.comparing.comparison import Comparison
-from vaegan.evaluate.evaluation import Evaluation
 from vaegan.evaluate.report.report import write_report
+from vaegan.evaluate.result import EvaluationResult
 
 from ..studies import configs, run_study
 
@@ -63,7 +63,7 @@ def plain_study(folder: Path) -> Comparison:
 def reworded(comparison: Comparison, names: dict[str, str], word: str) -> Comparison:
     """A comparison whose variants are called something else, and that has a word in every other place."""
 
-    def evaluation(given: Evaluation) -> Evaluation:
+    def evaluation(given: EvaluationResult) -> EvaluationResult:
         protocol = {**given.protocol, word: {word: [word]}, "origin": {**given.protocol["origin"], word: word}}
         scores = {**given.scores, word: given.scores["reconstruction/psnr"]}
         return replace(given, metrics={**given.metrics, word: 1.0}, protocol=protocol, scores=scores)

@@ -12,11 +12,12 @@ import pytest
 from vaegan.config.models import ClassifierConfig
 from vaegan.data import open_data
 from vaegan.evaluate.comparing.comparison import Comparison
-from vaegan.evaluate.report.report import SAMPLES
-from vaegan.fitting import fitted
+from vaegan.evaluate.report.report import SAMPLE_IMAGES
 from vaegan.images import to_uint8
 from vaegan.models import Classifier
-from vaegan.runs import Run, load
+from vaegan.sampling import fit_density_to_images
+from vaegan.storage.loading import load
+from vaegan.storage.runs import Run
 
 from ..studies import configs, run_study
 from .reports import METRICS, Outline
@@ -64,12 +65,12 @@ def test_the_pictures_are_drawn_from_each_variants_own(study: Comparison, page: 
     for name, runs in study.judged.items():
         run = runs[5]
         model, training = load(run.run.path), open_data(run.config.data).train
-        density = fitted("gmm:3", model, training, 5, run.config.evaluate.batch_size)
-        expected = to_uint8(model.sample(SAMPLES, 5, density))
-        for place in (0, SAMPLES - 1):
+        density = fit_density_to_images("gmm:3", model, training, 5, run.config.evaluate.batch_size)
+        expected = to_uint8(model.sample(SAMPLE_IMAGES, 5, density))
+        for place in (0, SAMPLE_IMAGES - 1):
             found = pixels(shown[f"sample {place + 1} of {name} ({NAMED})"])
             assert np.array_equal(found, expected[place, 0].numpy())
-    assert sum(alt.startswith("sample ") for alt in shown) == 3 * SAMPLES
+    assert sum(alt.startswith("sample ") for alt in shown) == 3 * SAMPLE_IMAGES
 
 
 def test_sentences_tables_and_commands_name_it(study: Comparison, folder: Path, page: str) -> None:

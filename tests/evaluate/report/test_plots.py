@@ -14,7 +14,7 @@ from vaegan.evaluate.report.plots import Plot, across, averaged, short, ticks, u
 from vaegan.evaluate.report.spectrum_plot import spectrum_plot
 from vaegan.evaluate.report.tradeoff_plots import tradeoff_plots
 from vaegan.evaluate.report.training_plots import curves, thinned, training_plots
-from vaegan.runs import Run
+from vaegan.storage.runs import Run
 
 from ...tiny import tiny
 from .reports import plain_study

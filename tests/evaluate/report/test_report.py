@@ -14,10 +14,10 @@ from torch import Tensor
 from vaegan import load
 from vaegan.data import Images, open_data
 from vaegan.evaluate.comparing.comparison import Comparison
-from vaegan.evaluate.comparing.findings import effects
-from vaegan.evaluate.controls import Distorted
-from vaegan.evaluate.report.pictures import STEPS, amplification, detail, reconstructions
-from vaegan.evaluate.report.report import COLUMNS, SAMPLES, confusions
+from vaegan.evaluate.comparing.findings import estimate_effects
+from vaegan.evaluate.negative_controls import DistortedImages
+from vaegan.evaluate.report.image_sheets import STEPS, choose_amplification, draw_reconstructions, get_fine_detail
+from vaegan.evaluate.report.report import COLUMN_IMAGES, SAMPLE_IMAGES, build_confusions
 from vaegan.images import to_float, to_uint8
 
 from ..studies import configs, run_study
@@ -93,7 +93,9 @@ def test_a_reader_who_cannot_see_it_is_told_what_is_there(page: str) -> None:
     assert {th.get("scope") for th in outline.all("th")} == {"col", "row", "rowgroup"}
     assert all(svg.get("aria-label") or svg.get("aria-hidden") for svg in outline.all("svg"))
     buttons = [button for button in outline.all("button") if button["class"] == "enlarge"]
-    assert len({button["aria-label"] for button in buttons}) == len(buttons) == COLUMNS + SAMPLES + 3 * STEPS
+    assert (
+        len({button["aria-label"] for button in buttons}) == len(buttons) == COLUMN_IMAGES + SAMPLE_IMAGES + 3 * STEPS
+    )
     levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
@@ -108,13 +110,13 @@ def test_a_reader_who_cannot_see_it_is_told_what_is_there(page: str) -> None:
 def test_the_images_are_the_models_own(study: Comparison, page: str) -> None:
     images = {image["alt"]: pixels(str(image["src"])) for image in Outline(page).all("img")}
     split = open_data(study.first.config.data).test
-    real = split[torch.arange(COLUMNS) * len(split) // COLUMNS]
+    real = split[torch.arange(COLUMN_IMAGES) * len(split) // COLUMN_IMAGES]
     expected: dict[str, Tensor] = {}
     made = {}
     for name in study.names:
         model = load(study.judged[name][5].run.path)
         made[name] = to_uint8(model.reconstruct(to_float(real)))
-        for i, image in enumerate(to_uint8(model.sample(SAMPLES, 5)) if name != NAMES["ae"] else []):
+        for i, image in enumerate(to_uint8(model.sample(SAMPLE_IMAGES, 5)) if name != NAMES["ae"] else []):
             expected[f"sample {i + 1} of {name}"] = image
         for pair in range(3):
             one, other = model.encode(to_float(real[[2 * pair, 2 * pair + 1]])).mean
@@ -122,22 +124,22 @@ def test_the_images_are_the_models_own(study: Comparison, page: str) -> None:
             way = f"of the way from image {2 * pair + 1} to image {2 * pair + 2}, by {name}"
             expected |= {f"{share} % {way}": image for share, image in zip((0, 25, 100), middle, strict=True)}
     distances = {name: (each.int() - real.int()).abs() for name, each in made.items()}
-    times = amplification(torch.cat(list(distances.values())), 255)
-    finer = amplification(detail(real), 127)
+    times = choose_amplification(torch.cat(list(distances.values())), 255)
+    finer = choose_amplification(get_fine_detail(real), 127)
     assert f"times {times}." in page
-    for i in range(COLUMNS):
+    for i in range(COLUMN_IMAGES):
         expected[f"image {i + 1}, real"] = real[i]
         for name in study.names:
             which = f"image {i + 1}, reconstructed by {name}"
             expected[which] = made[name][i]
             expected[f"difference from the real image: {which}"] = (distances[name][i] * times).clamp(0, 255).byte()
-            grain = (128 + finer * detail(made[name])[i]).round().clamp(0, 255).byte()
+            grain = (128 + finer * get_fine_detail(made[name])[i]).round().clamp(0, 255).byte()
             expected[f"fine detail: {which}"] = grain
     for alt, image in expected.items():
         assert np.array_equal(images[alt], image[0].numpy()), alt
-    assert sum(alt.startswith("fine detail: ") for alt in images) == COLUMNS * (1 + len(NAMES))
+    assert sum(alt.startswith("fine detail: ") for alt in images) == COLUMN_IMAGES * (1 + len(NAMES))
     samples = [alt for alt in images if alt.startswith("sample ")]
-    assert len(samples) == 2 * SAMPLES
+    assert len(samples) == 2 * SAMPLE_IMAGES
     assert "it has no prior to draw from." in page
 
 
@@ -149,23 +151,23 @@ def pixels(uri: str) -> np.ndarray:
 
 def test_small_differences_and_soft_detail_are_amplified_by_what_is_said() -> None:
     real = torch.randint(60, 70, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
-    darker = Distorted(lambda images: images - 8 / 127.5, (1, 8, 8), Images(real, torch.arange(4), None, ()), 4)
-    found = reconstructions({"darker": darker}, real, {"darker": None})
+    darker = DistortedImages(lambda images: images - 8 / 127.5, (1, 8, 8), Images(real, torch.arange(4), None, ()), 4)
+    found = draw_reconstructions({"darker": darker}, real, {"darker": None})
     assert (found.difference, found.detail) == (16, 16)
     shown = found.sheet.columns[2].tiles[1]
     assert shown is not None
     assert np.array_equal(pixels(shown.views["difference"]), np.full((8, 8), 16 * 8))
-    grain = 128 + 16 * detail(real - 8)[2, 0]
+    grain = 128 + 16 * get_fine_detail(real - 8)[2, 0]
     assert np.array_equal(pixels(shown.views["detail"]), grain.round().clamp(0, 255).byte().numpy())
 
 
 def test_amplification_clips_almost_nothing() -> None:
     values = torch.linspace(0, 30, 1000)
-    assert amplification(values, 255) == 8
-    assert amplification(-values, 255) == 8
-    assert amplification(torch.cat([values, torch.full((5,), 255.0)]), 255) == 8, "half a per cent"
-    assert amplification(torch.cat([values, torch.full((50,), 255.0)]), 255) == 1
-    assert amplification(torch.zeros(4), 255) == 32
+    assert choose_amplification(values, 255) == 8
+    assert choose_amplification(-values, 255) == 8
+    assert choose_amplification(torch.cat([values, torch.full((5,), 255.0)]), 255) == 8, "half a per cent"
+    assert choose_amplification(torch.cat([values, torch.full((50,), 255.0)]), 255) == 1
+    assert choose_amplification(torch.zeros(4), 255) == 32
 
 
 def test_the_verdicts_are_the_comparisons(study: Comparison, page: str) -> None:
@@ -176,7 +178,7 @@ def test_the_verdicts_are_the_comparisons(study: Comparison, page: str) -> None:
         assert set(finding.reasons) <= set(outline.text("li"))
     assert study.pairs and {(each.variant, each.reference) for each in study.effects} == set(study.pairs)
     _, first, second = study.names
-    between = effects(study.evaluations, [(second, first)])
+    between = estimate_effects(study.evaluations, [(second, first)])
     assert between and {(each.variant, each.reference) for each in between} == {(second, first)}
     for pair in study.pairs:
         assert f"Price: {study.price(*pair)}." in outline.text("p")
@@ -198,7 +200,7 @@ def test_the_tables_are_the_comparisons(study: Comparison, page: str) -> None:
 
 
 def test_a_confusion_matrix_adds_up_all_seeds(study: Comparison, page: str) -> None:
-    (found,) = confusions(study)
+    (found,) = build_confusions(study)
     assert found.name == NAMES["vaegan3"]
     runs = study.judged[found.name].values()
     counts = sum(torch.tensor(run.evaluation.matrices["discriminator/confusion"]).double() for run in runs)

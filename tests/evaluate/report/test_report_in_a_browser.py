@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vaegan.evaluate.report.pictures import STEPS
-from vaegan.evaluate.report.report import COLUMNS, SAMPLES
+from vaegan.evaluate.report.image_sheets import STEPS
+from vaegan.evaluate.report.report import COLUMN_IMAGES, SAMPLE_IMAGES
 
 from .browser import CHROMIUM, Page, new_page
 from .reports import HOSTILE, NAMES, plain_study, report_of, reworded
@@ -109,7 +109,7 @@ def test_it_is_shown(page: Page, scheme: str, width: int) -> None:
     assert shape["scripts"] == 0
     assert shape["complete"]
     assert shape["rendering"] == "pixelated"
-    assert len(shape["images"]) == COLUMNS * 4 + SAMPLES * 2 + 3 * (2 + 3 * STEPS)
+    assert len(shape["images"]) == COLUMN_IMAGES * 4 + SAMPLE_IMAGES * 2 + 3 * (2 + 3 * STEPS)
     assert all(natural == 8 and 48 <= shown == high for natural, shown, high in shape["images"])
     assert shape["wide"] == width
     assert shape["outside"] == []

@@ -1,0 +1,177 @@
+"""What each figure means, which way is better, and how it is written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Better = Literal["higher", "lower"]
+ARROWS = {"higher": "↑", "lower": "↓", None: ""}
+
+
+@dataclass(frozen=True)
+class MetricDescription:
+    """How one figure is shown."""
+
+    group: str
+    """What is measured."""
+    label: str
+    """Its name."""
+    meaning: str
+    """One line for a reader who has not met it."""
+    better: Better | None = None
+    """Which way is better; None: neither."""
+    ideal: float | None = None
+    """What the real images score when they are compared with themselves; None: they have no score."""
+    write: Callable[[float], str] = "{:.3f}".format
+    """A value as text, with its unit where the label has none."""
+    of_sets: bool = False
+    """Whether it says something of sets of images and nothing of single ones."""
+
+    @property
+    def name(self) -> str:
+        """The label, and an arrow in the better direction."""
+        return f"{self.label} {ARROWS[self.better]}".rstrip()
+
+    def text(self, value: float) -> str:
+        """A value as it is printed."""
+        return self.write(value).replace("-", "−")
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds in the largest units that leave two of them: `2 h 5 min`."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def format_memory(size: float) -> str:
+    """Bytes in MiB or GiB."""
+    return f"{size / 2**20:,.0f} MiB" if size < 2**30 else f"{size / 2**30:.2f} GiB"
+
+
+RECONSTRUCTION, SAMPLE, LIKELIHOOD, CODES, COST = "Reconstructions", "Samples", "Likelihood", "Codes", "Price"
+
+_SPECTRUM = "Distance of the power at each frequency from the real images’, in nats; blur and noise both raise it."
+_LAPLACIAN = "Distance of the overall strength of edges from the real images’."
+_KURTOSIS = "Distance from the real images’ share of clean edges; noise and blur both raise it."
+_COHERENCE = "Share of the fine detail that is the right one at the right place; noise adds none."
+_PSNR = "Closeness pixel by pixel; it favours blur over detail that is slightly out of place."
+_SSIM = "Closeness of local structure, at most 1."
+_MS_SSIM = "The same at several scales; small images have fewer of them than the paper’s five."
+_LPIPS = "Distance in the features of a network trained on photographs."
+_UNTRAINED = "Distance in the features of an untrained network, where the trained one’s weights are missing."
+_FRECHET = "Distance of the two sets as Gaussians in a network’s features; it falls with the number of images."
+_KID = {
+    "reconstruction": "Distance of the two sets in a network’s features; a little below 0 for the images themselves.",
+    "sample": "Distance of the two sets in a network’s features, whatever the number of images; about 0 for real ones.",
+}
+_PRECISION = "Share that looks like some real image."
+_RECALL = "Share of the real images that look like one of these."
+_DENSITY = "How many real images each one is close to, beside how many real ones are."
+_COVERAGE = "Share of the real images that have one of these nearby."
+_ELBO = "Lower bound of the log-probability of an image."
+_IWAE = "A closer lower bound, from several codes of each image."
+_BITS = "Bits for each value of an image if the model were used to compress it."
+_RATE = "What an image’s code costs: the divergence of its posterior from the prior, or the surprise of its entries."
+_GAP = "Distance of the real images’ codes from the prior."
+_PERPLEXITY = "How many entries would be in use if all that are were used alike."
+_USAGE = "Share of the entries that some test image uses."
+_CONFUSION = "Share of images whose origin the run’s own discriminator still tells, balanced."
+_SECONDS = "By the clock, without the final evaluation; to be compared where all were trained alike."
+_MEMORY = (
+    "GPU: the most allocated on it. CPU: the resident memory of the process when a line was logged, with what it held"
+    " before."
+)
+_PARAMETERS = "Those of a discriminator, or of the VQ-VAE under a prior, included."
+
+
+def _four(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _of_sets(group: str) -> dict[str, MetricDescription]:
+    """The figures in a network's features: those of the FID's network, which bear no name, and of others."""
+    name = {RECONSTRUCTION: "reconstruction", SAMPLE: "sample"}[group]
+    return {
+        f"{name}/fid": MetricDescription(group, "FID", _FRECHET, "lower", write="{:.2f}".format, of_sets=True),
+        f"{name}/fd": MetricDescription(group, "Fréchet distance", _FRECHET, "lower", of_sets=True),
+        f"{name}/kid": MetricDescription(group, "KID", _KID[name], "lower", write="{:.5f}".format, of_sets=True),
+        f"{name}/precision": MetricDescription(group, "precision", _PRECISION, "higher", of_sets=True),
+        f"{name}/recall": MetricDescription(group, "recall", _RECALL, "higher", of_sets=True),
+        f"{name}/density": MetricDescription(group, "density", _DENSITY, "higher", of_sets=True),
+        f"{name}/coverage": MetricDescription(group, "coverage", _COVERAGE, "higher", of_sets=True),
+    }
+
+
+METRIC_DESCRIPTIONS: dict[str, MetricDescription] = {
+    "reconstruction/spectrum_error": MetricDescription(RECONSTRUCTION, "spectrum error", _SPECTRUM, "lower", 0.0),
+    "reconstruction/coherence": MetricDescription(RECONSTRUCTION, "coherence", _COHERENCE, "higher", 1.0),
+    "reconstruction/laplacian_gap": MetricDescription(RECONSTRUCTION, "Laplacian gap", _LAPLACIAN, "lower", 0.0),
+    "reconstruction/kurtosis_gap": MetricDescription(RECONSTRUCTION, "kurtosis gap", _KURTOSIS, "lower", 0.0),
+    "reconstruction/psnr": MetricDescription(
+        RECONSTRUCTION, "PSNR, dB", _PSNR, "higher", float("inf"), "{:.2f}".format
+    ),
+    "reconstruction/ssim": MetricDescription(RECONSTRUCTION, "SSIM", _SSIM, "higher", 1.0),
+    "reconstruction/ms_ssim": MetricDescription(RECONSTRUCTION, "MS-SSIM", _MS_SSIM, "higher", 1.0),
+    "reconstruction/lpips_alex": MetricDescription(RECONSTRUCTION, "LPIPS (AlexNet)", _LPIPS, "lower", 0.0, _four),
+    "reconstruction/lpips_vgg": MetricDescription(RECONSTRUCTION, "LPIPS (VGG)", _LPIPS, "lower", 0.0, _four),
+    "reconstruction/lpips_squeeze": MetricDescription(
+        RECONSTRUCTION, "LPIPS (SqueezeNet)", _LPIPS, "lower", 0.0, _four
+    ),
+    "reconstruction/lpips_random": MetricDescription(RECONSTRUCTION, "LPIPS (random)", _UNTRAINED, "lower", 0.0, _four),
+    **_of_sets(RECONSTRUCTION),
+    "sample/spectrum_error": MetricDescription(SAMPLE, "spectrum error", _SPECTRUM, "lower"),
+    "sample/laplacian_gap": MetricDescription(SAMPLE, "Laplacian gap", _LAPLACIAN, "lower"),
+    "sample/kurtosis_gap": MetricDescription(SAMPLE, "kurtosis gap", _KURTOSIS, "lower"),
+    **_of_sets(SAMPLE),
+    "elbo": MetricDescription(LIKELIHOOD, "ELBO, nats", _ELBO, "higher", None, "{:,.1f}".format),
+    "bits_per_dim": MetricDescription(LIKELIHOOD, "bits/dim", _BITS, "lower"),
+    "rate": MetricDescription(LIKELIHOOD, "rate, bits per image", _RATE, None, None, "{:,.1f}".format),
+    "iwae": MetricDescription(LIKELIHOOD, "importance-weighted bound, nats", _IWAE, "higher", None, "{:,.1f}".format),
+    "iwae_bits_per_dim": MetricDescription(LIKELIHOOD, "importance-weighted bits/dim", _BITS, "lower"),
+    "gap/mmd2": MetricDescription(CODES, "gap to the prior, MMD²", _GAP, "lower", write=_four),
+    "gap/frechet": MetricDescription(CODES, "gap to the prior, Fréchet", _GAP, "lower"),
+    "codebook/perplexity": MetricDescription(CODES, "codebook’s perplexity", _PERPLEXITY, None, None, "{:,.1f}".format),
+    "codebook/usage": MetricDescription(CODES, "codebook’s usage", _USAGE),
+    "discriminator/accuracy": MetricDescription("Discriminator", "accuracy", _CONFUSION),
+    "seconds": MetricDescription(COST, "training time", _SECONDS, "lower", None, format_duration),
+    "memory_bytes": MetricDescription(COST, "memory", _MEMORY, None, None, format_memory),
+    "parameters": MetricDescription(COST, "parameters", _PARAMETERS, None, None, "{:,.0f}".format),
+}
+"""Every figure, in the order in which tables show them."""
+
+
+def describe_metric(key: str, density: str | None = None) -> MetricDescription:
+    """The description of a figure; one that is not described is shown under its own name.
+
+    Args:
+        key: The figure.
+        density: What samples were drawn from in the place of a prior, which every figure on them then names.
+    """
+    if (base := _base(key)) not in METRIC_DESCRIPTIONS:
+        return MetricDescription("Others", key + format_sample_source(key, density), "", None, None, "{:.4g}".format)
+    own, described = key[len(base) + 1 :], METRIC_DESCRIPTIONS[base]
+    label, group = f"{described.label} ({own})" if own else described.label, described.group
+    if group == SAMPLE:
+        return replace(described, label=label, group=group + format_sample_source(key, density))
+    return replace(described, label=label + format_sample_source(key, density))
+
+
+def format_sample_source(key: str, density: str | None) -> str:
+    """What is said behind a figure, or a kind of images, that a density has a part in; nothing behind others."""
+    return f" ({density})" if density and key.startswith(("sample", "discriminator/")) else ""
+
+
+def sort_metrics(keys: set[str]) -> list[str]:
+    """Figures as tables show them."""
+    places = {key: place for place, key in enumerate(METRIC_DESCRIPTIONS)}
+    return sorted(keys, key=lambda key: (places.get(_base(key), len(places)), key))
+
+
+def _base(key: str) -> str:
+    """A figure's key without the name of a network that follows it."""
+    if key in METRIC_DESCRIPTIONS:
+        return key
+    base = key.partition("_")[0]
+    return base if base in METRIC_DESCRIPTIONS and METRIC_DESCRIPTIONS[base].of_sets else key

@@ -1,0 +1,196 @@
+"""Sets of images in a network's features: the networks, and the figures that an evaluation makes with them."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+import torch.nn.functional as F
+from pytorch_fid.inception import InceptionV3
+from torch import Tensor
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torchmetrics.image.fid import NoTrainInceptionV3
+
+from vaegan.config.models import ClassifierConfig
+from vaegan.config.schema import EvaluateConfig
+from vaegan.errors import UserError
+from vaegan.evaluate.metrics import feature_extractors
+from vaegan.evaluate.metrics.feature_extractors import InceptionExtractor, build_extractor
+from vaegan.evaluate.metrics.frechet import compute_moments, fit_gaussian, frechet
+from vaegan.evaluate.metrics.kid import compute_mmd2
+from vaegan.evaluate.metrics.precision_recall import compute_overlap
+from vaegan.evaluate.model import evaluate_model
+from vaegan.evaluate.result import EvaluationResult, write_result
+from vaegan.images import to_float, to_uint8
+from vaegan.models import Classifier
+from vaegan.pretrained import WEIGHT_FILES
+from vaegan.storage.runs import Run
+
+from ..controls import Distorting, blur, judge, noisy, split_of
+
+NAMES = ("kid", "precision", "recall", "density", "coverage")
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """The run of a classifier of digits, with figures."""
+    run = Run(tmp_path / "runs" / "net")
+    run.path.mkdir(parents=True)
+    run.export(Classifier(ClassifierConfig(width=8, classes=10), (1, 8, 8), 3).eval(), 1)
+    write_result(EvaluationResult({"test/accuracy": 0.5, "test/cross_entropy": 1.0}, {}), run)
+    return run.path
+
+
+def features_of(path: Path, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        return build_extractor(str(path), tuple(images.shape[1:]))(images)
+
+
+@pytest.fixture
+def inception(stand_in: Callable[[str], Path]) -> Path:
+    return stand_in("inception")
+
+
+def test_inceptions_features_are_those_of_the_packages(inception: Path, photos: Tensor) -> None:
+    pixels = photos[:3]
+    with torch.no_grad():
+        ours = InceptionExtractor()(to_float(pixels))
+        fidelity = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(inception))
+        metrics = NoTrainInceptionV3("inception", ["2048"], str(inception), antialias=False)
+        assert torch.equal(ours, fidelity(pixels)[0])
+        assert torch.allclose(ours, metrics(pixels), rtol=1e-6, atol=1e-6)
+        grey = pixels[:, :1]
+        assert torch.equal(InceptionExtractor()(to_float(grey)), fidelity(grey.expand(-1, 3, -1, -1))[0])
+    assert ours.shape == (3, 2048) and ours.std() > 0.01
+
+
+def test_other_packages_enlarge_otherwise_and_are_the_same_apart_from_that(inception: Path, photos: Tensor) -> None:
+    """They count pixels by their centres (as PyTorch does), TensorFlow 1 and torch-fidelity by their corners.
+
+    pytorch-fid also takes (x - 127.5) / 127.5 where the network was trained on (x - 128) / 128.
+    """
+    state = torch.load(inception, weights_only=True)
+    with patch("pytorch_fid.inception.load_state_dict_from_url", return_value=state):
+        seitzer = InceptionV3(resize_input=False).eval()
+    with patch("pytorch_fid.inception.load_state_dict_from_url", return_value=state):
+        resizing = InceptionV3().eval()
+    smoothing = NoTrainInceptionV3("inception", ["2048"], str(inception))
+    ours, pixels = InceptionExtractor(), photos[:2]
+
+    def enlarged(antialias: bool) -> Tensor:
+        return F.interpolate(pixels.float(), size=(299, 299), mode="bilinear", antialias=antialias)
+
+    def close(one: Tensor, other: Tensor) -> bool:
+        return bool((one - other).norm() < 1e-5 * other.norm())
+
+    with torch.no_grad():
+        large = enlarged(False).round().to(torch.uint8)
+        found = ours(to_float(large))
+        assert close(found, seitzer(((large.float() - 128) / 128 + 1) / 2)[0].flatten(1))
+        assert close(found, smoothing(large)), "nothing is left to enlarge"
+        assert close(resizing(pixels / 255)[0].flatten(1), seitzer(enlarged(False) / 255)[0].flatten(1))
+        gaps = [
+            ((ours(to_float(pixels)) - other).norm() / other.norm()).item()
+            for other in (resizing(pixels / 255)[0].flatten(1), smoothing(pixels))
+        ]
+    assert min(gaps) > 0.005
+
+
+def test_what_inception_wants_is_said_in_one_line(stand_in, monkeypatch, tmp_path: Path, photos: Tensor) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    with pytest.raises(UserError) as mistake:
+        judge(photos[:4], lambda images: images, "frechet")
+    line = str(mistake.value)
+    assert line.startswith("evaluate.features: inception needs ") and "\n" not in line
+    assert (
+        str(WEIGHT_FILES["inception"].path) in line
+        and WEIGHT_FILES["inception"].url in line
+        and "train-features" in line
+    )
+    monkeypatch.setattr(feature_extractors, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'vaegan\[fid\]'"):
+        InceptionExtractor()
+
+
+@pytest.mark.parametrize("wanted", [("frechet",), ("frechet", "kid", "prdc"), ("kid",)])
+def test_the_figures_are_those_of_the_features(wanted: tuple[str, ...], trained: Path, digits: Tensor) -> None:
+    pixels = digits[:60]
+
+    def soft(images: Tensor) -> Tensor:
+        return blur(images, 0.5)
+
+    evaluation = judge(pixels, soft, *wanted, features=str(trained))
+    images = to_float(pixels)
+    real, fake = (features_of(trained, each) for each in (images, to_float(to_uint8(soft(images)))))
+    expected = {}
+    if "frechet" in wanted:
+        expected["fd_net"] = frechet(fit_gaussian(compute_moments(real)), fit_gaussian(compute_moments(fake)))
+    if "kid" in wanted:
+        expected["kid_net"] = compute_mmd2(real, fake).item()
+    if "prdc" in wanted:
+        expected |= {f"{name}_net": value for name, value in asdict(compute_overlap(real, fake)).items()}
+    both = {f"{kind}/{name}": value for kind in ("reconstruction", "sample") for name, value in expected.items()}
+    assert evaluation.metrics == pytest.approx(both, rel=1e-5)
+    assert set(evaluation.scores) == ({"reconstruction/kid_net", "sample/kid_net"} if "kid" in wanted else set())
+    protocol = evaluation.protocol["features"]
+    assert protocol["network"] == "classifier net" and protocol["accuracy"] == {"test/accuracy": 0.5}
+    assert set(wanted) <= set(protocol)
+
+
+def test_with_few_images_what_needs_more_is_left_out(trained: Path, digits: Tensor) -> None:
+    one = judge(digits[:1], lambda images: images, "frechet", "kid", "prdc", features=str(trained)).metrics
+    assert set(one) == {"reconstruction/fd_net", "sample/fd_net"}
+    five = judge(digits[:5], lambda images: images, "frechet", "kid", "prdc", features=str(trained)).metrics
+    assert set(five) == {f"{kind}/{name}_net" for kind in ("reconstruction", "sample") for name in ("fd", "kid")}
+
+
+def test_worse_images_are_further_away(trained: Path, digits: Tensor) -> None:
+    found = [
+        judge(digits, lambda images, a=a: noisy(images, a), "frechet", "kid", "prdc", features=str(trained)).metrics
+        for a in (0.0, 0.1, 0.4)
+    ]
+    for name in ("fd_net", "kid_net"):
+        values = [each[f"sample/{name}"] for each in found]
+        assert values == sorted(values) and values[0] == pytest.approx(0, abs=1e-6 if name == "fd_net" else 0.01)
+    assert found[0]["sample/precision_net"] == 1 > found[2]["sample/precision_net"]
+
+
+def evaluated(trained: Path, pixels: Tensor, metric: str, fingerprint: str | None) -> dict[str, float]:
+    model = Distorting(pixels, lambda images: blur(images, 0.5), -10.0)
+    settings = EvaluateConfig(metrics=(metric,), features=str(trained), batch_size=20)
+    return evaluate_model(model, split_of(pixels), settings, split="test", seed=0, fingerprint=fingerprint).metrics
+
+
+@pytest.mark.parametrize("metric", ["frechet", "kid"])
+def test_features_of_real_images_are_made_once(metric, trained, digits, tmp_path, monkeypatch) -> None:
+    seen, whole = [], feature_extractors.ClassifierExtractor.__call__
+
+    def watched(self: feature_extractors.ClassifierExtractor, images: Tensor) -> Tensor:
+        seen.append(len(images))
+        return whole(self, images)
+
+    monkeypatch.setattr(feature_extractors.ClassifierExtractor, "__call__", watched)
+    expected = evaluated(trained, digits[:50], metric, None)
+    assert sum(seen) == 150 and not (tmp_path / "cache").exists()
+    for fingerprint, images in (("a", 150), ("a", 100), ("b", 150), ("b", 100)):
+        seen.clear()
+        assert evaluated(trained, digits[:50], metric, fingerprint) == expected
+        assert sum(seen) == images
+    for file in (tmp_path / "cache" / "features").iterdir():
+        file.write_bytes(file.read_bytes()[:-3])  # torn
+    seen.clear()
+    assert evaluated(trained, digits[:50], metric, "a") == expected and sum(seen) == 150
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing(trained: Path, digits: Tensor, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where a folder must be")
+    assert evaluated(trained, digits[:20], "frechet", "a") == evaluated(trained, digits[:20], "frechet", None)
+
+
+def test_a_network_of_other_images_is_refused(trained: Path, photos: Tensor, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"evaluate\.features: .*net is for images of 1x8x8, not 3x32x32"):
+        judge(photos[:4], lambda images: images, "frechet", features=str(trained))
+    with pytest.raises(UserError, match="not a run folder"):
+        judge(photos[:4], lambda images: images, "frechet", features=str(tmp_path / "none"))

@@ -1,0 +1,200 @@
+import pickle
+import urllib.request
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vaegan.config.schema import EvaluateConfig
+from vaegan.errors import UserError
+from vaegan.evaluate.metrics.build import check_lpips_networks_differ, check_metrics
+from vaegan.evaluate.metrics.lpips import LPIPS
+from vaegan.images import to_float
+from vaegan.losses.perceptual import (
+    build_random_lpips_network,
+    get_training_lpips_network,
+    load_lpips_network,
+    lpips_distance,
+)
+from vaegan.pretrained import WEIGHT_FILES
+from vaegan.randomness import seed_global_generator
+
+from ...standins import accepting
+from ...tiny import tiny
+from ..controls import blur, judge, noisy
+
+
+@pytest.fixture(autouse=True)
+def no_network_and_no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a download was tried")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+
+
+def package(net: str = "alex", **settings: object) -> torch.nn.Module:
+    import lpips
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return lpips.LPIPS(net=net, verbose=False, pnet_rand=True, **settings)
+
+
+def prepared(images: Tensor) -> Tensor:
+    """As a user of the package would by hand."""
+    colour = images.float() if images.shape[1] == 3 else torch.cat([images.float()] * 3, 1)
+    return colour if colour.shape[-1] >= 64 else F.interpolate(colour, size=64, mode="bilinear")
+
+
+def test_random_backbone_is_the_packages_own_result(sets: dict[str, Tensor]) -> None:
+    with seed_global_generator(0, "lpips"):
+        reference = package(lpips=False)
+    for pixels in sets.values():
+        images = to_float(pixels[:20], torch.float64)
+        other = noisy(blur(images, 0.7), 0.1)
+        with torch.no_grad():
+            expected = reference(prepared(images), prepared(other)).flatten()
+        assert torch.allclose(lpips_distance(build_random_lpips_network(), images, other), expected, rtol=0, atol=1e-6)
+        assert expected.min() > 1e-3
+
+
+LAYERS = {
+    "alex": {1: [0], 2: [3], 3: [6], 4: [8], 5: [10]},
+    "vgg": {1: [0, 2], 2: [5, 7], 3: [10, 12, 14], 4: [17, 19, 21], 5: [24, 26, 28]},
+    "squeeze": {1: [0], 2: [3, 4], 3: [6, 7], 4: [9], 5: [10], 6: [11], 7: [12]},
+}
+"""The layers of torchvision's networks that are in each of the package's slices."""
+METRICS = {"alex": "lpips", "vgg": "lpips_vgg", "squeeze": "lpips_squeeze"}
+
+
+@pytest.mark.parametrize("net", LAYERS)
+def test_trained_backbone_is_the_packages_own_result(net: str, stand_in: Callable[[str], Path], photos: Tensor) -> None:
+    reference = package(net, lpips=True, pretrained=True)
+    weights = torch.load(stand_in(net), weights_only=True)
+    places = {f"features.{layer}.": f"slice{part}.{layer}." for part, some in LAYERS[net].items() for layer in some}
+    named = {
+        place + key.removeprefix(layer): value
+        for layer, place in places.items()
+        for key, value in weights.items()
+        if key.startswith(layer)
+    }
+    assert len(named) == len(weights)
+    reference.net.load_state_dict(named)
+    pixels = photos[:8]
+    evaluation = judge(pixels, lambda images: blur(images, 1.0), METRICS[net])
+    rounded = to_float(((blur(to_float(pixels), 1.0) + 1) * 127.5).round().to(torch.uint8))
+    with torch.no_grad():
+        expected = reference(prepared(to_float(pixels)), prepared(rounded)).flatten()
+    assert evaluation.metrics == {f"reconstruction/lpips_{net}": pytest.approx(expected.mean().item(), abs=1e-6)}
+    scores = evaluation.scores[f"reconstruction/lpips_{net}"]
+    assert torch.allclose(scores, expected.double(), rtol=0, atol=1e-6) and expected.max() > 1e-3
+    protocol = evaluation.protocol[METRICS[net]]
+    assert (protocol["network"], protocol["resolution"], protocol["resize"]) == (net, 64, "bilinear")
+
+
+@pytest.mark.parametrize("net", ["vgg", "squeeze"])
+def test_only_alexnet_has_a_stand_in(net: str, photos: Tensor) -> None:
+    with pytest.raises(UserError, match=r"there is no such file; `vaegan weights --fetch` brings it") as mistake:
+        judge(photos[:4], lambda images: images, METRICS[net])
+    assert str(mistake.value).startswith(f"{WEIGHT_FILES[net].path}: ") and WEIGHT_FILES[net].url in str(mistake.value)
+
+
+@pytest.mark.parametrize("net", LAYERS)
+def test_black_images_have_finite_gradients(net: str, stand_in: Callable[[str], Path]) -> None:
+    """As where the distance is a loss: normalised features have a root in them."""
+    stand_in(net)
+    images = torch.full((2, 3, 64, 64), -1.0, requires_grad=True)
+    lpips_distance(load_lpips_network(net), images, torch.full((2, 3, 64, 64), -1.0)).sum().backward()
+    assert images.grad.isfinite().all()
+    lpips_distance(load_lpips_network(net), images, torch.zeros(2, 3, 64, 64)).sum().backward()
+    assert images.grad.isfinite().all() and images.grad.abs().max() > 0
+
+
+def test_without_weights_the_figure_is_named_random_and_the_notice_says_where_they_go(photos: Tensor) -> None:
+    notices: list[str] = []
+    metric = LPIPS("alex", 32, notices.append)
+    assert metric.key == "reconstruction/lpips_random"
+    (notice,) = notices
+    assert str(WEIGHT_FILES["alex"].path) in notice and WEIGHT_FILES["alex"].url in notice
+    assert "lpips_random" in notice
+    assert "\n" not in notice
+    evaluation = judge(photos[:4], lambda images: images, "lpips")
+    assert evaluation.metrics == {"reconstruction/lpips_random": 0}
+    assert evaluation.protocol["lpips"]["network"] == "alex, random and uncalibrated"
+
+
+class Bomb:
+    """Runs code when it is unpickled carelessly."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.mark,)
+
+
+def test_a_damaged_file_is_refused_before_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = WEIGHT_FILES["alex"].path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no weights")
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("opened"))
+    with pytest.raises(UserError, match="damaged or another file") as error:
+        LPIPS("alex", 32, lambda _: None)
+    assert str(path) in str(error.value) and WEIGHT_FILES["alex"].sha256 in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["bomb", "others"])
+def test_no_code_of_a_file_is_run_even_if_its_hash_is_right(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark, path = tmp_path / "mark", WEIGHT_FILES["alex"].path
+    path.parent.mkdir(parents=True)
+    if content == "bomb":
+        path.write_bytes(pickle.dumps(Bomb(mark), protocol=2))
+    else:
+        torch.save({"features.0.weight": torch.zeros(3)}, path)
+    monkeypatch.setitem(WEIGHT_FILES, "alex", accepting("alex", path))
+    with pytest.raises(UserError, match=r"not (a file of weights|the weights that are published)") as error:
+        load_lpips_network("alex")
+    assert str(path) in str(error.value) and not mark.exists()
+
+
+def test_the_random_backbone_is_always_the_same_and_takes_no_randomness() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    first = build_random_lpips_network().state_dict()
+    assert torch.equal(torch.rand(1), expected)
+    second = build_random_lpips_network().state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_who_is_judged_by_a_network_was_not_trained_in_it() -> None:
+    trained_in, judged_by = get_training_lpips_network("random", torch.device("cpu")), build_random_lpips_network()
+    pairs = zip(trained_in.parameters(), judged_by.parameters(), strict=True)
+    assert not any(torch.equal(one, other) for one, other in pairs if one.dim() > 1)
+    for network, metric in (("vgg", "lpips_vgg"), ("squeeze", "lpips_squeeze")):
+        config = tiny("vaegan3", "model.perceptual=1", f"model.perceptual_network={network}")
+        for asked in ("lpips_vgg", "lpips_squeeze", "lpips"):
+            judged = config.model_copy(update={"evaluate": EvaluateConfig(metrics=("psnr", asked))})
+            if asked == metric:
+                with pytest.raises(UserError, match=rf"^evaluate\.metrics: {metric}: model\.perceptual"):
+                    check_metrics(judged)
+            else:
+                check_lpips_networks_differ(judged.evaluate, judged.model)
+    check_lpips_networks_differ(EvaluateConfig(metrics=("lpips_vgg",)), tiny("vaegan3").model)
+
+
+def test_it_is_float32_whatever_is_around_it(photos: Tensor) -> None:
+    images = to_float(photos[:4])
+    network, other = build_random_lpips_network(), noisy(images, 0.01)
+    expected = lpips_distance(network, images, other)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(lpips_distance(network, images, other), expected)
+    assert lpips_distance(network, images.double(), other.double()).dtype == torch.float32

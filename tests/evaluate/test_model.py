@@ -1,0 +1,265 @@
+import math
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from vaegan.config.models import AEConfig, VAEConfig, VAEGANConfig
+from vaegan.config.schema import EvaluateConfig
+from vaegan.errors import Failure, UserError
+from vaegan.evaluate.metrics.metric import round_to_8_bits
+from vaegan.evaluate.metrics.sharpness import compute_image_moments, compute_statistics, spectrum
+from vaegan.evaluate.model import evaluate_model
+from vaegan.evaluate.result import EvaluationResult, read_result, write_result
+from vaegan.images import to_float
+from vaegan.models import Autoencoder, build_model
+from vaegan.progress import ProgressCallback, ignore_progress
+from vaegan.sampling import fit_density_to_images
+from vaegan.storage.runs import Run
+
+from .controls import judge, split_of
+
+SIZES = {"width": 8, "latent_size": 6}
+
+
+def built(config: AEConfig, pixels: Tensor) -> Autoencoder:
+    return build_model(config, tuple(pixels.shape[1:]), 0)
+
+
+def measured(
+    model: Autoencoder, pixels: Tensor, seed: int = 0, training: Tensor | None = None, **settings: object
+) -> EvaluationResult:
+    config, images = EvaluateConfig(**settings), None if training is None else split_of(training)
+    return evaluate_model(
+        model, split_of(pixels), config, split="test", seed=seed, training=images, notify=lambda _: None
+    )
+
+
+@pytest.mark.parametrize("config", [VAEConfig(**SIZES), VAEGANConfig(**SIZES)])
+def test_every_figure_and_choice_is_there(config: VAEConfig, photos: Tensor) -> None:
+    evaluation = measured(built(config, photos), photos[:20])
+    gaps = ("laplacian_gap", "spectrum_error", "kurtosis_gap")
+    paired = ("psnr", "ssim", "lpips_random", "coherence", *gaps)
+    names = {f"reconstruction/{name}" for name in paired} | {f"sample/{name}" for name in gaps}
+    assert set(evaluation.metrics) == names | {"elbo", "bits_per_dim", "rate", "gap/mmd2", "gap/frechet"}
+    assert all(isinstance(value, float) and math.isfinite(value) for value in evaluation.metrics.values())
+    expected = {"split": "test", "reconstructions": 20, "samples": 20, "of": 20, "resolution": 32, "channels": 3,
+                "code": "posterior mean", "seed": 0, "batch_size": 64, "dtype": "float32",
+                "arithmetic": "float32, without TF32", "device": "cpu"}  # fmt: skip
+    assert expected.items() <= evaluation.protocol.items()
+    assert {"psnr", "ssim", "lpips", "sharpness", "elbo", "versions"} <= set(evaluation.protocol)
+
+
+def test_an_autoencoder_has_neither_samples_nor_a_bound(digits: Tensor) -> None:
+    evaluation = measured(built(AEConfig(**SIZES), digits), digits[:20])
+    assert (evaluation.protocol["samples"], evaluation.protocol["samples_from"]) == (0, None)
+    assert not [name for name in evaluation.metrics if not name.startswith("reconstruction/")]
+    assert "power/sample" not in evaluation.curves
+
+
+def test_the_batch_size_changes_nothing_but_rounding(digits: Tensor) -> None:
+    model = built(VAEConfig(**SIZES), digits).double()
+    small, large = (measured(model, digits[:50], batch_size=size) for size in (7, 50))
+    assert small.metrics == {
+        name: pytest.approx(value, rel=1e-4 if "lpips" in name else 1e-9) for name, value in large.metrics.items()
+    }
+    assert small.protocol | {"batch_size": 50} == large.protocol
+
+
+def test_samples_are_the_models_own_of_that_seed(digits: Tensor) -> None:
+    model = built(VAEConfig(**SIZES), digits)
+    evaluation = measured(model, digits[:20], seed=5, samples=45, batch_size=16, metrics=("sharpness",))
+    with torch.no_grad():
+        images = round_to_8_bits(model.sample(45, seed=5))
+    power = compute_statistics(compute_image_moments(images, spectrum(images)).mean(0)).power
+    assert evaluation.curves["power/sample"] == pytest.approx(power.tolist(), rel=1e-3)
+    assert evaluation.protocol["samples"] == 45
+    assert evaluation.protocol["reconstructions"] == 20
+    assert evaluation.metrics != measured(model, digits[:20], seed=6, samples=45, metrics=("sharpness",)).metrics
+
+
+@pytest.mark.parametrize("config", [AEConfig(**SIZES), VAEConfig(**SIZES)])
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [("gaussian", "Gaussian, fitted to 300 codes"), ("gmm", "GMM of 10, fitted to 300 codes")],
+)
+def test_samples_come_from_a_density_where_that_is_asked_for(
+    config: AEConfig, asked: str, named: str, digits: Tensor
+) -> None:
+    model, settings = built(config, digits), EvaluateConfig(density=asked)
+    assert settings.density is not None
+    evaluation = measured(
+        model, digits[:20], 5, digits[100:], samples=45, batch_size=16, metrics=("psnr", "sharpness"), density=asked
+    )
+    density = fit_density_to_images(settings.density, model, split_of(digits[100:]), 5, 16)
+    with torch.no_grad():
+        images = round_to_8_bits(model.sample(45, 5, density))
+    power = compute_statistics(compute_image_moments(images, spectrum(images)).mean(0)).power
+    assert evaluation.curves["power/sample"] == pytest.approx(power.tolist(), rel=1e-3)
+    protocol = evaluation.protocol
+    assert (protocol["samples"], protocol["samples_from"], evaluation.density) == (45, named, named)
+    assert protocol["density"]["asked"] == settings.density and "scikit-learn" in protocol["versions"]
+    assert "one draw of the posterior of each training image" in protocol["density"]["codes"]
+
+
+def test_nothing_is_fitted_that_no_metric_needs(digits: Tensor) -> None:
+    few = measured(built(AEConfig(**SIZES), digits), digits[:9], training=digits[:1], metrics=("psnr",), density="gmm")
+    assert few.protocol["samples"] == 0
+    with pytest.raises(UserError, match="1 training images are too few"):
+        measured(built(AEConfig(**SIZES), digits), digits[:9], training=digits[:1], density="gmm")
+
+
+def test_the_progress_counts_what_is_fitted_to(digits: Tensor) -> None:
+    told: list[tuple[int, int]] = []
+    settings = EvaluateConfig(metrics=("sharpness",), batch_size=8, density="gaussian")
+    evaluate_model(
+        built(AEConfig(**SIZES), digits), split_of(digits[:12]), settings, split="test", seed=0,
+        training=split_of(digits[:20]), progress=lambda *step: told.append(step),
+    )  # fmt: skip
+    assert told == [(done, 44) for done in (8, 16, 20, 28, 32, 40, 44)]
+
+
+def test_a_part_of_the_split_is_taken_at_even_distances(digits: Tensor) -> None:
+    model = built(VAEConfig(**SIZES), digits)
+    metrics = ("psnr", "ssim")
+    part = measured(model, digits[:40], samples=10, metrics=metrics)
+    by_hand = measured(model, digits[:40:4], metrics=metrics)
+    assert part.metrics == by_hand.metrics
+    assert (part.protocol["reconstructions"], part.protocol["of"]) == (10, 40)
+
+
+def test_nothing_is_drawn_that_no_metric_needs(digits: Tensor) -> None:
+    class NoSamples(type(built(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
+        def prior_codes(
+            self,
+            start: int,
+            stop: int,
+            seed: int,
+            labels: Tensor | None = None,
+            progress: ProgressCallback = ignore_progress,
+        ) -> Tensor:
+            raise AssertionError("samples were drawn")
+
+    model = NoSamples(VAEConfig(**SIZES), (1, 8, 8), 0)
+    assert set(measured(model, digits[:9], metrics=("psnr", "elbo")).metrics) == {
+        "reconstruction/psnr", "elbo", "bits_per_dim", "rate"
+    }  # fmt: skip
+
+
+def test_the_model_is_left_as_it_came_and_the_progress_is_told(digits: Tensor) -> None:
+    model = built(VAEConfig(**SIZES), digits).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    told: list[tuple[int, int]] = []
+    settings = EvaluateConfig(metrics=("sharpness",), batch_size=8)
+    evaluate_model(
+        model, split_of(digits[:20]), settings, split="test", seed=0, progress=lambda *step: told.append(step)
+    )
+    assert told == [(8, 40), (16, 40), (20, 40), (28, 40), (36, 40), (40, 40)]
+    assert model.training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_tf32_is_off_while_a_model_is_judged(digits: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def autocast_dtype() -> tuple[bool, bool, str]:
+        backends = torch.backends
+        return backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32, torch.get_float32_matmul_precision()
+
+    seen = set()
+
+    class Watched(type(built(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
+        def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
+            seen.add(autocast_dtype())
+            return super()._decode(codes, labels)
+
+    model = Watched(VAEConfig(**SIZES), (1, 8, 8), 0)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        given = autocast_dtype()
+        measured(model, digits[:9])
+        assert autocast_dtype() == given == (True, True, "high")
+        with pytest.raises(Failure, match="not finite"):
+            judge(digits[:4], lambda images: images * math.nan, "psnr")
+        assert autocast_dtype() == given
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert seen == {(False, False, "highest")}
+    assert measured(model.double(), digits[:9], metrics=("psnr",)).protocol["arithmetic"] == "float64"
+
+
+def test_images_that_are_not_finite_are_a_failure(digits: Tensor) -> None:
+    for metric in ("psnr", "sharpness", "elbo"):
+        with pytest.raises(Failure, match="not finite"):
+            judge(digits[:4], lambda images: images * math.nan, metric)
+
+
+def test_reconstructions_are_rounded_as_a_file_would(digits: Tensor) -> None:
+    images = to_float(digits[:3]) + 0.3 / 127.5
+    assert torch.equal(round_to_8_bits(images), to_float(digits[:3]))
+    assert round_to_8_bits(torch.tensor([-3.0, 3.0], dtype=torch.float64)).tolist() == [-1, 1]
+
+
+def run_with_old_figures(folder: Path) -> Run:
+    folder.mkdir(exist_ok=True)
+    run = Run(folder)
+    write_result(EvaluationResult({"elbo": 1.0}, {}, scores={"elbo": torch.tensor([1.0], dtype=torch.float64)}), run)
+    return run
+
+
+def test_what_is_written_is_read_back_and_replaces_the_old_files(tmp_path: Path, digits: Tensor) -> None:
+    run = run_with_old_figures(tmp_path)
+    evaluation = measured(built(VAEConfig(**SIZES), digits), digits[:8])
+    write_result(evaluation, run)
+    found = read_result(run)
+    assert replace(found, scores={}) == replace(evaluation, scores={})
+    assert found.scores.keys() == evaluation.scores.keys()
+    assert all(torch.equal(found.scores[name], values) for name, values in evaluation.scores.items())
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["metrics.json", "scores.safetensors"]
+
+
+def test_a_number_that_json_has_not_leaves_the_old_files(tmp_path: Path) -> None:
+    run = run_with_old_figures(tmp_path)
+    with pytest.raises(ValueError, match="JSON"):
+        write_result(EvaluationResult({"elbo": math.inf}, {}), run)
+    assert read_result(run).metrics == {"elbo": 1.0}
+
+
+def test_figures_of_another_evaluation_are_not_read(tmp_path: Path) -> None:
+    run, other = run_with_old_figures(tmp_path / "one"), run_with_old_figures(tmp_path / "other")
+    write_result(EvaluationResult({}, {}, scores={"psnr": torch.ones(3, dtype=torch.float64)}), other)
+    other.scores_file.replace(run.scores_file)
+    with pytest.raises(ValueError, match=r"scores\.safetensors does not match its checksum"):
+        read_result(run)
+
+
+@pytest.mark.parametrize("values", [torch.ones(3), torch.tensor([math.nan], dtype=torch.float64)])
+def test_scores_that_are_no_numbers_are_not_read(tmp_path: Path, values: Tensor) -> None:
+    write_result(EvaluationResult({}, {}, scores={"psnr": values}), Run(tmp_path))
+    with pytest.raises(ValueError, match="not finite numbers of double precision"):
+        read_result(Run(tmp_path))
+
+
+def test_a_full_disk_leaves_the_old_files_and_is_told_of_with_its_name(tmp_path: Path) -> None:
+    run = run_with_old_figures(tmp_path)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, most))
+    try:
+        with pytest.raises(OSError, match="File too large") as error:
+            write_result(EvaluationResult({"elbo": 1.0}, {"a": "b" * 300}, scores=read_result(run).scores), run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert error.value.filename == str(run.metrics_file)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["metrics.json", "scores.safetensors"]
+    assert read_result(run).metrics == {"elbo": 1.0}
+
+
+def test_lpips_is_imported_only_when_it_is_used() -> None:
+    code = "import sys, vaegan.evaluate.model; sys.exit('lpips' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

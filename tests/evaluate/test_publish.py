@@ -1,0 +1,62 @@
+"""What W&B's file holds of a study."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vaegan.config.schema import Config
+from vaegan.evaluate.publish import IMAGES_PER_VARIANT
+from vaegan.storage.runs import Run
+from vaegan.trainers.log.tracking import Tracker
+
+from ..trainers.conftest import alone
+from ..wandb_file import config as config_of
+from ..wandb_file import read_run
+from .studies import configs, run_study
+
+__all__ = ["alone"]
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(
+    ("words", "sample"),
+    [((), "sample"), (("evaluate.density=gaussian",), "sample (Gaussian, fitted to 1,437 codes)")],
+)
+def test_a_study_is_a_run_with_tables_images_and_files(words: tuple[str, ...], sample: str, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def start(config: Config, folder: Path) -> Tracker:
+        offline = config.track.model_copy(update={"wandb": "offline"})
+        return Tracker.start(config.model_copy(update={"track": offline}), folder, None, said.append)
+
+    folder = tmp_path / "study"
+    comparison = run_study(folder, configs(*words), tracked=start)
+    assert said == []
+    records = read_run(folder)
+    artifacts = [record.artifact for record in records if record.HasField("artifact")]
+    tables = {
+        entry.path.removesuffix(".table.json"): json.loads(Path(entry.local_path).read_text())
+        for artifact in artifacts
+        if artifact.type == "run_table"
+        for entry in artifact.manifest.contents
+        if entry.path.endswith(".table.json")
+    }
+    header, rows = comparison.table()
+    assert (tables["comparison"]["columns"], tables["comparison"]["data"]) == (header, rows)
+    assert [sentence for (sentence,) in tables["sentences"]["data"]] == comparison.sentences()
+    images = tables["images"]
+    assert images["columns"] == ["variant", "real", "reconstruction", sample]
+    assert [row[0] for row in images["data"]] == ["vae"] * IMAGES_PER_VARIANT + ["ae"] * IMAGES_PER_VARIANT + [
+        "vaegan3"
+    ] * IMAGES_PER_VARIANT
+    for variant, *pictures in images["data"]:
+        kinds = [picture and picture["_type"] for picture in pictures]
+        assert kinds == ["image-file", "image-file", None if variant == "ae" and not words else "image-file"]
+    assert config_of(records)["track"]["group"] == "Tiny"
+    (kept,) = [artifact for artifact in artifacts if artifact.type == "comparison"]
+    assert {entry.path for entry in kept.manifest.contents} == {
+        "report.html", "comparison.json", "figures.csv", "findings.csv", "effects.csv", "controls.csv",
+        "confusion.csv",
+    }  # fmt: skip
+    assert Run(folder / "vae" / "seed_5").config.track.group == "Tiny"

@@ -1,0 +1,135 @@
+"""Two and three real processes measure what one process measures."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vaegan.config import dump_config
+from vaegan.evaluate.comparing.comparison import Comparison
+from vaegan.evaluate.negative_controls import NEGATIVE_CONTROLS
+from vaegan.evaluate.result import read_result
+from vaegan.storage.runs import Run
+
+from . import worker
+from .studies import configs, run_study
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("processes")
+
+
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> Comparison:
+    """A study that one process trained and judged; its runs are left, and nothing that was made of them."""
+    variants = configs("evaluate.density=gmm:2", names=("ae", "vae"))
+    comparison = run_study(folder / "study", variants, seeds=(worker.SEED,))
+    for made in ("comparison.json", "report.html", "*/*/metrics.json", "controls/*/*"):
+        for file in (folder / "study").glob(made):
+            file.unlink()
+    (folder / "configs").mkdir()
+    for name, config in variants.items():
+        (folder / "configs" / f"{name}.yaml").write_text(dump_config(config))
+    return comparison
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path, alone: Comparison) -> list[dict[str, Any]]:
+    """What each of three processes found."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, worker.__file__, str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=4 * worker.PATIENCE)
+    assert ended.returncode == 0, ended.stderr[-6000:]
+    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(3)]
+
+
+def close(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """The same figures but for the rounding of sums, of the very same protocol."""
+    curves = {name: pytest.approx(curve, rel=1e-8) for name, curve in evaluation["curves"].items()}
+    return {**evaluation, "metrics": pytest.approx(evaluation["metrics"], rel=1e-8), "curves": curves}
+
+
+def test_any_number_of_processes_is_one(found: list[dict[str, Any]]) -> None:
+    expected = worker.all_cases()
+    assert len(expected) == 12
+    for world in worker.WORLDS:
+        first, *others = [each[str(world)] for each in found[:world]]
+        assert all(other == first for other in others), "each process has the same bits"
+        assert first == {case: close(evaluation) for case, evaluation in expected.items()}
+    for each in found:
+        assert each["1"]["vae float32 29"] == expected["vae float32 29"], "launched with others, but not met"
+
+
+def test_sets_of_images_are_measured_alike(found: list[dict[str, Any]]) -> None:
+    expected = worker.of_sets()
+    assert {name.partition("/")[2] for each in expected.values() for name in each["metrics"]} == {
+        "fd", "kid", "precision", "recall", "density", "coverage"
+    }  # fmt: skip
+    for each in found:
+        assert each["sets"] == {metrics: close(evaluation) for metrics, evaluation in expected.items()}
+
+
+def test_a_density_is_the_same_whoever_fits_it(found: list[dict[str, Any]]) -> None:
+    expected = worker.of_densities()
+    for each in found:
+        assert each["densities"] == found[0]["densities"], "each process has the same bits"
+        for asked, evaluation in expected.items():
+            scores = {name: pytest.approx(values, rel=1e-8) for name, values in evaluation["scores"].items()}
+            assert each["densities"][asked] == close(evaluation) | {"scores": scores}
+        kind, words, _ = each["few"]
+        assert (kind, words[:46]) == ("UserError", "density: gmm:3: 3 training images are too few ")
+
+
+def test_every_process_is_told_of_every_round(found: list[dict[str, Any]]) -> None:
+    images = [*range(12, 29, 12), 29, *range(29 + 12, 29 + 31, 12), 29 + 31]
+    for each in found:
+        assert each["told"] == [[[done, 29 + 31]] * 3 for done in images]
+
+
+def test_a_callback_can_end_it_for_all(found: list[dict[str, Any]]) -> None:
+    assert [each["cut"] for each in found] == [2, 2, 2]
+
+
+def test_what_fails_for_one_fails_for_all(found: list[dict[str, Any]]) -> None:
+    for each in found:
+        kind, words, seconds = each["broken"]
+        assert kind == "Failure"
+        assert words.startswith("the model makes pixels that are not finite") and "\n" not in words
+        assert seconds < 10
+
+
+def test_processes_that_were_asked_for_different_things_are_told(found: list[dict[str, Any]]) -> None:
+    for each in found:
+        kind, words, _ = each["unlike"]
+        assert kind == "UserError"
+        assert words.startswith("process 1 would not measure what process 0 does: seed: 0 -> 1;") and "\n" not in words
+
+
+def test_a_study_is_judged_by_all_and_written_by_the_first(
+    found: list[dict[str, Any]], folder: Path, alone: Comparison
+) -> None:
+    expected = json.loads(json.dumps(alone.record()))
+    for each in found:
+        assert [judged for _, judged in each["study"]] == [2 + len(NEGATIVE_CONTROLS), 0], "what is known is used again"
+    for (anew, _), (again, _) in [each["study"] for each in found[1:]]:
+        assert anew is again is None
+    anew, again = (record for record, _ in found[0]["study"])
+    assert anew == again == json.loads((folder / "study" / "comparison.json").read_text())
+    assert (folder / "study" / "report.html").is_file()
+    for name, control in expected["controls"].items():
+        assert anew["controls"][name]["figures"] == pytest.approx(control["figures"], rel=1e-8)
+    for name, variant in expected["variants"].items():
+        measured = read_result(Run(folder / "study" / name / f"seed_{worker.SEED}"))
+        expected_scores = alone.judged[name][worker.SEED].evaluation.scores
+        assert measured.metrics == pytest.approx(alone.judged[name][worker.SEED].evaluation.metrics, rel=1e-8)
+        assert {key: values.shape for key, values in measured.scores.items()} == {
+            key: values.shape for key, values in expected_scores.items()
+        }
+        assert {key: each["mean"] for key, each in anew["variants"][name]["figures"].items()} == pytest.approx(
+            {key: each["mean"] for key, each in variant["figures"].items()}, rel=1e-8
+        )

@@ -1,0 +1,213 @@
+"""What W&B has of a run is what was logged, wherever it is recorded."""
+
+import math
+import os
+import pty
+import select
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from vaegan.trainers.log import tracking
+from vaegan.trainers.log.confusion import draw_confusion
+from vaegan.trainers.log.tracking import Tracker
+
+from ...wandb_file import config as config_of
+from ...wandb_file import history, kinds, read_records, read_run, read_runs
+from ..conftest import script, settings
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+
+def test_the_offline_file_holds_scalars_images_config_and_model(folder, said) -> None:
+    config = settings(project="faces", entity="lab", group="study one", tags=("a", "b"))
+    model = folder / "model"
+    model.mkdir()
+    (model / "weights.safetensors").write_bytes(b"weights")
+    (model / "config.json").write_text("{}")
+    grid = Image.frombytes("RGB", (4, 2), bytes(range(24)))
+    matrix = torch.tensor([[9, 1], [2, 8]])
+
+    tracker = Tracker.start(config, folder, None, said.append)
+    print("the terminal is not W&B's")
+    tracker.log(0, {"loss/kl": 0.1 + 0.2})
+    tracker.log(50, {"loss/kl": 1 / 3, "curve": [1.0, 0.5]})
+    tracker.images(50, {"samples/prior": grid, "samples/reconstruction": grid.rotate(180)})
+    tracker.confusion(50, "discriminator/confusion", matrix, ("real", "fake"), ("real", "fake"))
+    tracker.log(50, {"validation/psnr": 20.5})
+    tracker.log(100, {"loss/kl": math.nan})
+    tracker.artifact(model, "digits/vae gän")
+    tracker.finish()
+    tracker.log(150, {"late": 1.0})
+    assert said == []
+
+    records = read_run(folder)
+    first, second, third = history(records)
+    assert first["loss/kl"] == 0.1 + 0.2
+    assert (first["_step"], first["step"]) == (0, 0)
+    assert (second["_step"], second["step"]) == (50, 50)
+    assert second["loss/kl"] == 1 / 3
+    assert second["curve"] == [1.0, 0.5]
+    assert second["validation/psnr"] == 20.5
+    assert (third["_step"], third["step"]) == (100, 100)
+    assert math.isnan(third["loss/kl"])
+
+    (files,) = folder.glob("wandb/offline-run-*/files")
+    shown = {name: Image.open(files / value["path"]) for name, value in second.items() if isinstance(value, dict)}
+    assert {image.format for image in shown.values()} == {"PNG"}
+    assert shown["samples/prior"].tobytes() == grid.tobytes()
+    assert shown["samples/reconstruction"].tobytes() == grid.rotate(180).tobytes()
+    assert (
+        shown["discriminator/confusion"].tobytes()
+        == draw_confusion(matrix, ("real", "fake"), ("real", "fake")).tobytes()
+    )
+    assert len(shown) == 3
+
+    assert config_of(records) == config.model_dump(mode="json")
+    (run,) = kinds(records, "run")
+    assert (run.project, run.entity, run.run_group, run.display_name) == ("faces", "lab", "study one", "digits-vae")
+    assert list(run.tags) == ["a", "b"]
+    assert run.run_id == tracker.run_id
+    metrics = {metric.name or metric.glob_name: metric.step_metric for metric in kinds(records, "metric")}
+    assert metrics == {"step": "", "*": "step"}
+
+    (artifact,) = kinds(records, "artifact")
+    assert (artifact.type, artifact.name) == ("model", "digits-vae-g-n")
+    entries = {entry.path: entry.local_path for entry in artifact.manifest.contents}
+    assert entries == {name: str(model / name) for name in ("weights.safetensors", "config.json")}
+    assert [exit.exit_code for exit in kinds(records, "exit")] == [0]
+    assert not list((folder.parent / "home").rglob("*.safetensors"))  # no copy in the user's home
+    assert not kinds(records, "output_raw")
+    assert not kinds(records, "output")
+
+
+def test_a_resume_goes_on_in_the_same_run_at_its_own_steps(folder, said) -> None:
+    first = Tracker.start(settings(name="mine"), folder, None, said.append)
+    first.log(10, {"loss": 1.0})
+    first.log(20, {"loss": 0.5})
+    first.finish(exit_code=1)
+    second = Tracker.start(settings(name="mine"), folder, first.run_id, said.append)
+    second.log(20, {"loss": 0.5})
+    second.log(30, {"loss": 0.25})
+    second.finish()
+    assert said == []
+    assert second.run_id == first.run_id
+    before, after = read_runs(folder)
+    assert [(entry["_step"], entry["loss"]) for entry in history(before)] == [(10, 1.0), (20, 0.5)]
+    assert [(entry["_step"], entry["loss"]) for entry in history(after)] == [(20, 0.5), (30, 0.25)]
+    assert {run.run_id for records in (before, after) for run in kinds(records, "run")} == {first.run_id}
+    assert {run.display_name for records in (before, after) for run in kinds(records, "run")} == {"mine"}
+    assert kinds(before, "exit")[0].exit_code == 1
+
+
+def test_two_runs_at_a_time_are_two_runs(tmp_path, said) -> None:
+    trackers = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        trackers.append(Tracker.start(settings(), tmp_path / name, None, said.append))
+    for tracker, name in zip(trackers, "ab", strict=True):
+        tracker.log(1, {name: 1.0})
+        tracker.finish()
+    assert [[name in entry for entry in history(read_run(tmp_path / name))] for name in "ab"] == [[True], [True]]
+    assert len(history(read_run(tmp_path / "a"))) == 1
+    assert said == []
+
+
+def test_a_disabled_tracker_writes_nothing_and_keeps_the_id(folder, said) -> None:
+    tracker = Tracker.start(settings(wandb="disabled"), folder, "kept", said.append)
+    tracker.log(1, {"a": 1.0})
+    tracker.images(1, {"x": Image.new("L", (2, 2))})
+    tracker.confusion(1, "c", torch.eye(2), ("a", "b"), ("a", "b"))
+    tracker.artifact(folder / "missing", "m")
+    tracker.finish()
+    assert (tracker.run_id, os.listdir(folder), said) == ("kept", [], [])
+
+
+def test_a_run_that_is_not_tracked_does_not_import_wandb(folder) -> None:
+    child = script("tracker.log(1, {'a': 1.0}); assert 'wandb' not in sys.modules")
+    assert subprocess.run([*child, "disabled", folder], check=False).returncode == 0
+
+
+def test_online_without_an_account_records_offline_and_neither_asks_nor_chatters(folder) -> None:
+    """On a real terminal, where W&B would show its menu and wait for an answer."""
+    command = [*script("tracker.log(1, {'a': 1.0}); tracker.finish()"), "online", folder]
+    screen, terminal = pty.openpty()
+    child = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown, end = b"", time.monotonic() + 60
+    while time.monotonic() < end and child.poll() is None:
+        if select.select([screen], [], [], 0.2)[0]:
+            try:
+                shown += os.read(screen, 4096)
+            except OSError:  # the terminal's other end is closed
+                break
+    try:
+        assert child.wait(max(0.1, end - time.monotonic())) == 0, shown
+    finally:
+        child.kill()
+        os.close(screen)
+    (line,) = shown.decode().splitlines()
+    assert line.startswith("W&B: recording offline, nobody is logged in")
+    assert f"wandb sync {folder}/wandb/offline-run-*" in line
+    assert [entry["a"] for entry in history(read_run(folder))] == [1.0]
+
+
+@pytest.mark.parametrize("where", ["environment", "netrc"])
+def test_a_server_that_is_not_there_means_offline(folder, said, monkeypatch, capfd, where) -> None:
+    monkeypatch.setattr(tracking, "INIT_SECONDS", 1.0)
+    if where == "environment":
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    else:
+        Path(os.environ["NETRC"]).parent.mkdir(exist_ok=True)
+        Path(os.environ["NETRC"]).write_text(f"machine 127.0.0.1:9 login user password {'0' * 40}\n")
+    begun = time.monotonic()
+    tracker = Tracker.start(settings(wandb="online"), folder, None, said.append)
+    assert time.monotonic() - begun < 30
+    tracker.log(1, {"a": 1.0})
+    tracker.finish()
+    assert capfd.readouterr() == ("", "")
+    (line,) = said
+    assert "recording offline" in line
+    assert "127.0.0.1:9" in line  # it did try, so the key was found
+    assert [entry["a"] for entry in history(read_run(folder))] == [1.0]
+
+
+@pytest.mark.parametrize(("name", "value"), [("WANDB_API_KEY", "short"), ("WANDB_MODE", "offline")])
+def test_a_key_that_is_none_and_a_user_who_wants_no_upload_mean_offline(folder, said, monkeypatch, name, value) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv(name, value)
+    Tracker.start(settings(wandb="online"), folder, None, said.append).finish()
+    assert len(said) == 1
+    assert "recording offline" in said[0]
+    assert len(read_run(folder)) > 1
+
+
+def test_the_reader_joins_pieces_and_sees_a_wrong_byte(folder, said) -> None:
+    curve = [float(i) for i in range(40_000)]
+    tracker = Tracker.start(settings(), folder, None, said.append)
+    for step in range(4):
+        tracker.log(step, {"curve": curve[step:], "a": step})
+    tracker.finish()
+    assert [entry["curve"] for entry in history(read_run(folder))] == [curve[step:] for step in range(4)]
+    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    assert path.stat().st_size > 10 * 32768
+    data = path.read_bytes()
+    flipped = data[:50_000] + bytes([data[50_000] ^ 1]) + data[50_001:]
+    for changed in (data[:-1], data[: 3 * 32768], flipped, b"x" + data[1:]):
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"checksum|no end|not a|out of place"):
+            read_records(path)
+    path.write_bytes(data)
+    whole = read_records(path)
+    for length in (0, 7, 12, 3 * 32768 - 3, 3 * 32768, 3 * 32768 + 5, len(data) - 1):
+        path.write_bytes(data[:length])
+        kept = read_records(path, torn=True)
+        assert kept == whole[: len(kept)] and len(kept) < len(whole)
+    assert len(kept) == len(whole) - 1
+    path.write_bytes(flipped)
+    with pytest.raises(ValueError, match="checksum"):
+        read_records(path, torn=True)

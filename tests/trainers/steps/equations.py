@@ -1,0 +1,162 @@
+"""The equations of DESIGN.md section 3 a second time, and what a training step makes of the same networks and batch.
+
+The oracle knows the networks and nothing else of the toolkit: neither `vaegan.losses` nor a training step.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from vaegan.config.schema import Config
+from vaegan.trainers.loop import STEPS as FAMILY_OF
+from vaegan.trainers.steps.base import Batch, StepOutput
+
+from .adversarial_equations import PLAYS, bound
+
+Gradients = dict[str, list[Tensor]]
+
+
+def networks_of(config: Config, dtype: torch.dtype = torch.float64) -> dict[str, nn.Module]:
+    """With every bias away from 0, so that all of them matter."""
+    networks = FAMILY_OF[config.model.family].build(config)
+    for network in networks.values():
+        network.to(dtype)
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias"):
+                nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(len(name)))
+    return networks
+
+
+def batch_of(config: Config, step: int = 0, dtype: torch.dtype = torch.float64, count: int = 6) -> Batch:
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(count, *shape, generator=source, dtype=torch.float64).to(dtype)
+
+    source = torch.Generator().manual_seed(step)
+    size, family = config.data.image_size, FAMILY_OF[config.model.family]
+    images = draw(config.data.channels, size, size).tanh()
+    noise = {purpose: draw(*shape) for purpose, shape in family.noise(config).items()}
+    steered = {"adaptive": 0.4, "augment": 0.6, "real": 0.3, "fake": -0.2}
+    controls = {name: torch.tensor(steered[name], dtype=dtype) for name in family.controls(config)}
+    labels = torch.arange(count) * 7 % 10
+    return Batch(images, labels, noise, step, 0, None, controls)
+
+
+def taken(config: Config, networks: dict[str, nn.Module], batch: Batch) -> tuple[Gradients, StepOutput]:
+    """The gradients that the training step leaves in the parts of the model and in the discriminator."""
+    for network in networks.values():
+        network.zero_grad()
+    report = FAMILY_OF[config.model.family].step(config, networks, batch, lambda loss: loss.backward())
+    parts = parts_of(networks)
+    assert all(each.grad is not None for parameters in parts.values() for each in parameters)
+    return {name: [each.grad.clone() for each in parameters] for name, parameters in parts.items()}, report
+
+
+def parts_of(networks: dict[str, nn.Module]) -> dict[str, list[nn.Parameter]]:
+    model, *others = networks
+    parts = dict(networks[model].named_children()) | {name: networks[name] for name in others}
+    found = {name: [each for each in part.parameters() if each.requires_grad] for name, part in parts.items()}
+    own = {name: [each] for name, each in networks[model].named_parameters(recurse=False)}
+    return {name: each for name, each in (own | found).items() if each}
+
+
+def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict[str, dict[str, list[Tensor]]]:
+    """Gradient of each term of each network's equation: network, term, one tensor for each parameter."""
+    model, x = config.model, batch.images
+    parameters = parts_of(networks)
+    count, pixels = len(x), x[0].numel()
+
+    def gradient(term: Tensor, network: str) -> list[Tensor]:
+        found = torch.autograd.grad(term, parameters[network], retain_graph=True, allow_unused=True)
+        return [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters[network], strict=True)]
+
+    if model.family == "classifier":
+        classifier = networks["classifier"]
+        maps = classifier.trunk(x)[-1]
+        features = maps.sum((2, 3)) / (maps.shape[2] * maps.shape[3])
+        exponentials = torch.exp(features @ classifier.head.weight.T + classifier.head.bias)
+        own = torch.stack([row[label] / row.sum() for row, label in zip(exponentials, batch.labels, strict=True)])
+        return {name: {"surprise": gradient(-torch.log(own).sum() / count, name)} for name in ("trunk", "head")}
+
+    if model.family == "pixelcnn":
+        prior = networks["prior"]
+        indices = prior.autoencoder.indices(x)
+        exponentials = torch.exp(prior.prior(indices, batch.labels))
+        own = torch.gather(exponentials, 1, indices[:, None])[:, 0] / exponentials.sum(1)
+        return {"prior": {"surprise": gradient(-torch.log(own).sum() / indices.numel(), "prior")}}
+
+    encoder, decoder = networks["autoencoder"].encoder, networks["autoencoder"].decoder
+    if model.family == "ae":
+        shown = x + model.denoising * batch.noise["denoising"] if model.denoising else x
+        error = ((x - decoder(encoder(shown))) ** 2).sum() / (count * pixels)
+        return {name: {"error": gradient(error, name)} for name in ("encoder", "decoder")}
+
+    if model.family == "vqvae":
+        vectors, codebook = encoder(x), networks["autoencoder"].codebook
+        rows = vectors.detach().permute(0, 2, 3, 1)
+        chosen = ((rows[..., None, :] - codebook) ** 2).sum(-1).argmin(-1)
+        if model.cosine:
+            lengths = (rows**2).sum(-1, keepdim=True).sqrt() * (codebook**2).sum(-1).sqrt()
+            chosen = ((rows @ codebook.T) / lengths).argmax(-1)
+            vectors = vectors / (vectors**2).sum(1, keepdim=True).sqrt()
+            codebook = codebook / (codebook**2).sum(1, keepdim=True).sqrt()
+        entries = codebook[chosen].permute(0, 3, 1, 2)
+        passed = entries.detach().requires_grad_()
+        error = ((x - torch.tanh(decoder(passed))) ** 2).sum() / (count * pixels)
+        error = error / networks["autoencoder"].variance
+        (slope,) = torch.autograd.grad(error, passed, retain_graph=True)
+        through = (vectors * slope).sum()  # whose gradient is that of the entries, at the vectors
+        committed = model.commitment * ((vectors - entries.detach()) ** 2).sum() / vectors.numel()
+        found = {
+            "encoder": {"error": gradient(through, "encoder"), "commitment": gradient(committed, "encoder")},
+            "decoder": {"error": gradient(error, "decoder")},
+        }
+        if "codebook" not in parameters:
+            return found
+        moved = ((vectors.detach() - entries) ** 2).sum() / vectors.numel()
+        return found | {"codebook": {"codebook": gradient(moved, "codebook")}}
+
+    terms = bound(config, networks, batch) if model.family in ("vae", "vaegan") else {}
+    learned = "scale" in parameters
+    of_scale = {"scale": {"reconstruction": gradient(terms["reconstruction"], "scale")}} if learned else {}
+    if model.family == "vae":
+        found = {name: {key: gradient(term, name) for key, term in terms.items()} for name in ("encoder", "decoder")}
+        return found | of_scale
+    return of_scale | {
+        network: {key: gradient(term, network) for key, term in own.items()}
+        for network, own in PLAYS[model.family](config, networks, batch, terms).items()
+    }
+
+
+EXPECTED = {
+    "classifier": {"trunk": {"surprise"}, "head": {"surprise"}},
+    "ae": {"encoder": {"error"}, "decoder": {"error"}},
+    "pixelcnn": {"prior": {"surprise"}},
+    "vqvae": {"encoder": {"error", "commitment"}, "decoder": {"error"}},
+    "vae": {"encoder": {"reconstruction", "divergence"}, "decoder": {"reconstruction"}},
+    "vaegan2": {
+        "encoder": {"reconstruction", "divergence", "similarity"},
+        "decoder": {"reconstruction", "similarity", "fooling with reconstructions", "fooling with generated"},
+        "discriminator": {"real", "reconstructed", "generated", "r1"},
+    },
+    "vaegan3": {
+        "encoder": {"reconstruction", "divergence", "similarity", "fooling with reconstructions"},
+        "decoder": {"reconstruction", "similarity", "fooling with reconstructions", "fooling with generated"},
+        "discriminator": {"real", "reconstructed", "generated", "r1"},
+    },
+    "larsen": {
+        "encoder": {"prior", "feature likelihood"},
+        "decoder": {"weighted feature likelihood", "fooling with reconstructions", "fooling with generated"},
+        "discriminator": {"real", "reconstructed", "generated"},
+    },
+    "ganvae": {
+        "encoder": {"cycle"},
+        "decoder": {"cycle", "fooling with generated"},
+        "discriminator": {"real", "generated", "r1"},
+    },
+}
+"""Which terms reach which network."""
+
+
+def norm(gradients: list[Tensor]) -> float:
+    return math.sqrt(sum(each.square().sum().item() for each in gradients))

@@ -1,0 +1,164 @@
+"""The game of discriminator and autoencoder: every form of it and every option, step by step."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from vaegan.data import open_data
+from vaegan.errors import UserError
+from vaegan.losses.perceptual import build_random_lpips_network
+from vaegan.trainers import train
+from vaegan.trainers.loop import STEPS as FAMILY_OF
+from vaegan.trainers.steps.adversarial import compute_discriminator_loss
+
+from ...tiny import tiny
+from .equations import batch_of, networks_of, norm, oracle, taken
+
+
+def test_the_perceptual_term_is_what_the_package_gives() -> None:
+    """LPIPS of the reconstruction, enlarged and in three channels, has the gradient of a call by hand."""
+    words = ("model.perceptual=3", "model.perceptual_network=random")
+    networks, batch = networks_of(tiny("vaegan3"), torch.float32), batch_of(tiny("vaegan3"), 1, torch.float32)
+    without, _ = taken(tiny("vaegan3"), networks, batch)
+    found, report = taken(tiny("vaegan3", *words), networks, batch)
+    out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.noise["prior"])
+    shown = [
+        nn.functional.interpolate(each.repeat(1, 3, 1, 1), size=(64, 64), mode="bilinear")
+        for each in (batch.images, out.reconstruction)
+    ]
+    term = build_random_lpips_network("training")(*shown).mean()
+    assert report.scalars["loss/perceptual"].item() == pytest.approx(term.item(), rel=1e-5)
+    assert torch.equal(torch.stack([each.sum() for each in found["discriminator"]]),
+                       torch.stack([each.sum() for each in without["discriminator"]]))  # fmt: skip
+    for part in ("encoder", "decoder"):
+        own = torch.autograd.grad(3 * term, getattr(networks["autoencoder"], part).parameters(), retain_graph=True)
+        added = [a - b for a, b in zip(found[part], without[part], strict=True)]
+        assert norm([a - b for a, b in zip(added, own, strict=True)]) < 1e-3 * norm(list(own))
+
+
+def test_a_missing_network_is_named_before_the_first_step(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "none"))
+    config = tiny("vaegan3", "model.perceptual=1")
+    data = open_data(config.data)
+    with pytest.raises(UserError, match=r"^model\.perceptual_network: .*vgg16.*: there is no such file; .*random$"):
+        train(config, tmp_path / "run", data)
+    assert not (tmp_path / "run").exists()
+
+
+GAMES = [
+    (name, f"model.adversarial.loss={loss}")
+    for name in ("vaegan2", "vaegan3", "ganvae")
+    for loss in ("cross_entropy", "hinge", "relativistic")
+]
+SWITCHES = [
+    "model.adversarial.r2=0.8", "model.adversarial.lecam=0.6", "model.adversarial.augment=0.7",
+    "model.adversarial.augment_target=0.6", "model.adversarial.warmup_steps=1", "model.adversarial.ramp_steps=5",
+    "model.adversarial.adaptive=[0.1,10]", "model.discriminator.layer=1", "model.cycle=0.3",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "game"), GAMES)
+@pytest.mark.parametrize("option", ["", *SWITCHES])
+@pytest.mark.parametrize("step", [0, 1])
+def test_every_game_with_every_option_has_the_gradient_of_its_equation(
+    name: str, game: str, option: str, step: int
+) -> None:
+    if name == "ganvae" and option.startswith(("model.adversarial.adaptive", "model.discriminator.layer")):
+        return  # it has nothing to reconstruct
+    config = tiny(name, game, "model.adversarial.penalty_every=2", *filter(None, [option]))
+    networks, batch = networks_of(config), batch_of(config, step)
+    found, _ = taken(config, networks, batch)
+    for part, terms in oracle(config, networks, batch).items():
+        whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
+        assert norm([a - b for a, b in zip(found[part], whole, strict=True)]) < 1e-10 * norm(whole), part
+
+
+@pytest.mark.parametrize("name", ["vaegan2", "vaegan3"])
+def test_steps_between_two_penalties_have_none(name: str) -> None:
+    config = tiny(name)
+    networks = networks_of(config)
+    for step, penalised in ((1, False), (2, True), (3, False)):
+        batch = batch_of(config, step)
+        found, report = taken(config, networks, batch)
+        assert ("loss/r1" in report.scalars) == penalised
+        terms = oracle(config, networks, batch)["discriminator"]
+        assert ("r1" in terms) == penalised
+        whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
+        assert norm([a - b for a, b in zip(found["discriminator"], whole, strict=True)]) < 1e-10 * norm(whole)
+
+
+def test_the_two_fakes_of_the_two_way_game_share_one_weight_and_the_three_classes_are_balanced() -> None:
+    for name, expected in (("vaegan2", 2 * math.log(2)), ("vaegan3", math.log(3))):
+        config = tiny(name)
+        networks = networks_of(config)
+        nn.init.zeros_(networks["discriminator"].head.weight)
+        nn.init.zeros_(networks["discriminator"].head.bias)  # knows nothing
+        _, report = taken(config, networks, batch_of(config))
+        assert report.scalars["loss/discriminator"].item() == pytest.approx(expected, abs=1e-12)
+        confusion = report.counts["discriminator/confusion"]
+        assert confusion.sum(1).tolist() == [6, 6, 6]
+
+
+def test_the_penalty_is_float32_under_bfloat16() -> None:
+    config = tiny("vaegan3")
+    networks = networks_of(config, torch.float32)
+    for step in (0, 1):
+        fine = batch_of(config, step, torch.float32)
+        coarse = dataclasses.replace(fine, autocast_dtype=torch.bfloat16)
+        fakes = fine.images.flip(0), fine.images.flip(1)
+        losses = [
+            compute_discriminator_loss(config.model.adversarial, networks["discriminator"], batch, fakes)[0]
+            for batch in (fine, coarse)
+        ]
+        gradients = [torch.autograd.grad(loss, list(networks["discriminator"].parameters())) for loss in losses]
+        same = all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+        assert same == (step == 0)  # penalised at step 0 only
+        assert all(loss.dtype == torch.float32 for loss in losses)
+
+
+def test_what_is_steered_moves_the_right_way() -> None:
+    """ADA's strength rises where real images are known too surely; averages and the factor follow their sums."""
+    words = ("augment_target=0.6", "augment=0.5", "augment_images=100", "lecam=1", "adaptive=[0.2,5]")
+    config = tiny("vaegan3", *(f"model.adversarial.{word}" for word in words))  # 8 images a step
+    family = FAMILY_OF["vaegan"]
+    pulls = {"reconstruction": torch.tensor([3.0, 4.0]), "adversarial": torch.tensor([0.0, 2.0])}
+
+    def moved(**sums: float) -> dict[str, float]:
+        controls = family.controls(config)
+        totals = {"confidence": 0.0, "real": 0.0, "fake": 0.0} | sums
+        family.follow(
+            config, {}, controls, pulls | {key: torch.tensor(value).double() for key, value in totals.items()}
+        )
+        return {key: value.item() for key, value in controls.items()}
+
+    assert {key: value.item() for key, value in family.controls(config).items()} == {
+        "augment": 0.5, "real": 0, "fake": 0, "adaptive": 1
+    }  # fmt: skip
+    assert moved(confidence=8.0)["augment"] == pytest.approx(0.58)
+    assert moved(confidence=4.0)["augment"] == pytest.approx(0.42)
+    assert moved(real=16.0)["real"] == pytest.approx(0.02) and moved(fake=-80.0)["fake"] == pytest.approx(-0.1)
+    assert moved()["adaptive"] == pytest.approx(2.5, rel=1e-4)
+    pulls["adversarial"] = torch.tensor([0.0, 1e-9])
+    assert moved()["adaptive"] == 5
+    pulls["adversarial"] = torch.tensor([0.0, 1e9])
+    assert moved()["adaptive"] == pytest.approx(0.2)
+
+
+def test_the_adaptive_factor_weighs_the_two_pulls_at_the_last_layer() -> None:
+    config = tiny("vaegan3", "model.adversarial.adaptive=[0.001,1000]")
+    networks, batch = networks_of(config), batch_of(config, 1)
+    _, report = taken(config, networks, batch)
+    terms = oracle(config, networks, batch)["decoder"]
+    *_, last = (index for index, (name, _) in enumerate(networks["autoencoder"].decoder.named_parameters())
+                if name == "trunk.out.weight")  # fmt: skip
+    weight = 0.7 * 0.4  # as `batch_of` steers it
+    for name, parts, share in (
+        ("reconstruction", ("reconstruction", "similarity"), 1),
+        ("adversarial", ("fooling with reconstructions", "fooling with generated"), weight),
+    ):
+        expected = sum(terms[part][last] for part in parts) / share
+        torch.testing.assert_close(report.sums[name] / len(batch.images), expected, rtol=1e-9, atol=1e-12)
+    assert report.scalars["weight/adversarial"].item() == pytest.approx(weight)

@@ -1,0 +1,163 @@
+"""Configs and settings that were damaged at random are planned or refused in one line, never anything else."""
+
+import copy
+import json
+import os
+import random
+import re
+import resource
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vaegan.config import Config, dump_config
+from vaegan.config.differences import flatten
+from vaegan.config.load import validate_config
+
+SHORT = {
+    "model": {"family": "vaegan", "network": "mlp", "width": 8},
+    "data": {"source": "digits", "image_size": 8, "channels": 1},
+    "train": {"steps": 3, "batch_size": 8},
+}
+VAE = {**SHORT, "model": {"family": "vae"}}
+CLASSIFIER = {**SHORT, "model": {"family": "classifier", "classes": 10}}
+WHOLE = [validate_config(Config, tree, "whole") for tree in (SHORT, VAE, CLASSIFIER)]
+TREES = [SHORT, VAE, CLASSIFIER, *(config.model_dump(mode="json") for config in WHOLE)]
+FEW = (1, 1, 1, 2, 3)
+"""Mutations of one config."""
+
+LEGAL = [*flatten(TREES[3]).items(), ("model.classes", 10)]
+VALUES = [
+    None, True, False, 0, 1, -1, 7, 8, 16, 64, 256, 4096, 65536, 10**8 - 1, 10**9, 2**63 - 1, 10**40, 10**400, 0.5,
+    -0.0, 1e-300, 1e308, float("inf"), float("nan"), "", "x", "two", "vaegan", "mlp", "resnet", "folder", "\0",
+    "é\u2028", "\ud800", "../../x", "/", [], [1], [[]], ["psnr"], {}, {"x": 1}, {"family": "ae"}, [None], "1e5", "~",
+    "null",
+]  # fmt: skip
+WORDS = [
+    "", " ", "~", "null", "true", "yes", "0", "-1", "8", "4096", "1_0", "0x10", "0o7", "1:30", "1e3", "1e999", "-1e999",
+    ".inf", ".nan", "1" + "0" * 400, "1" * 5000, "2020-01-01", "x", "'8'", '"\\ud800"', '"\\x1b[2J"', "[", "]", "{",
+    "{}", "[[[[]]]]", "[" * 400, "&a 8", "*a", "<<: {a: 1}", "!!int x", "!!int 0x" + "f" * 4000, "!!float 1", "!!str 8",
+    "!!binary aGk=", "!!python/name:os.system", "!!python/object/apply:os.system [x]", "!x 8", "|", ">-", "@", "`", "%",
+    "# 8", ": 8", "8 8", "\t8", "\x07", "\x1b[31m", "\x85", "\u2028", "\ufeff", "\uffff", "\ud800", "é", "\U0001f600",
+]  # fmt: skip
+"""What may stand behind a colon or an equals sign."""
+BYTES = [
+    b"\0", b"\t", b"\r", b"\x1b", b"\x7f", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xff\xfe", b"---\n",
+    b"...\n", b"%YAML 9.9\n", b"? ", b"- ", b"  ", b"{", b"}", b":", b"#", b"&a ", b"*a ", b"!!set ", b"'", b'"',
+]  # fmt: skip
+
+
+def mutated_tree(chance: random.Random) -> bytes:
+    """A config with one to three keys lost, renamed, doubled elsewhere or set to something odd."""
+    tree = copy.deepcopy(chance.choice(TREES))
+    for _ in range(chance.choice(FEW)):
+        section = tree
+        while (
+            deeper := [value for value in section.values() if isinstance(value, dict) and value]
+        ) and chance.random() < 0.7:
+            section = chance.choice(deeper)
+        if not section:
+            continue
+        key = chance.choice(list(section))
+        match chance.randrange(5):
+            case 0:
+                del section[key]
+            case 1:
+                section[chance.choice([key + "s", key[:-1], key.upper(), "", " ", "family", "steps"])] = section.pop(
+                    key
+                )
+            case _:
+                section[key] = chance.choice(VALUES) if chance.random() < 0.7 else chance.choice(LEGAL)[1]
+    return yaml.safe_dump(tree).encode()
+
+
+def mutated_text(chance: random.Random) -> bytes:
+    """A config of which one to three lines or bytes were doubled, moved, lost or replaced."""
+    text = dump_config(chance.choice(WHOLE)).encode()
+    for _ in range(chance.choice(FEW)):
+        lines = text.splitlines(keepends=True)
+        at, place = chance.randrange(len(lines)), chance.randrange(len(text))
+        match chance.randrange(9):
+            case 0:
+                lines.insert(chance.randrange(len(lines)), lines[at])
+            case 1:
+                lines[at] = chance.choice([b" ", b"   ", b"\t", b"- "]) + lines[at]
+            case 2:
+                lines[at] = lines[at].lstrip()
+            case 3 | 4:
+                word = chance.choice(WORDS).encode(errors="surrogatepass")
+                lines[at] = lines[at].partition(b":")[0] + b": " + word + b"\n"
+            case 5:
+                lines = lines[:at]
+            case 6:
+                lines = [text[:place], chance.choice(BYTES), text[place:]]
+            case 7:
+                lines = [text[:place], text[place + chance.randint(1, 20) :]]
+            case 8:
+                lines = [b"\xef\xbb\xbf"[: chance.randint(1, 3)], *lines]
+        text = b"".join(lines) or b" "
+    return text.decode(errors="replace").encode("utf-16") if chance.random() < 0.05 else text
+
+
+def mutated_setting(chance: random.Random) -> str:
+    """One `key=value` of the command line, as the system hands it over."""
+    key, value = chance.choice(LEGAL)
+    match chance.randrange(8):
+        case 0:
+            key = chance.choice(
+                [key.upper(), key[:-1], f"{key}.x", "", ".", "train..steps", "[0]", "é", "a b", "model"]
+            )
+        case 1 | 2:
+            value = chance.choice(VALUES)
+        case 3:
+            value = chance.choice(LEGAL)[1]
+    words = [json.dumps(value), json.dumps(value), *chance.choices(WORDS, k=2)]
+    setting = f"{key}{chance.choice(['='] * 9 + ['==', ':', ''])}{chance.choice(words)}"
+    return os.fsdecode(setting.replace("\0", "").encode(errors="surrogatepass"))
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.long)])
+def test_mutated_configs_are_planned_or_refused_in_one_line(count: int, tmp_path, monkeypatch, vaegan) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("whole.yaml").write_text(dump_config(WHOLE[0]))
+    chance, answers = random.Random(count), Counter()
+    assert vaegan("train", "whole.yaml", "--dry-run")[0] == 0  # and everything is imported
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(count):
+        how, name, settings = ("tree", "text", "settings")[number % 3], "mutated.yaml", []
+        match how:
+            case "tree":
+                Path(name).write_bytes(mutated_tree(chance))
+            case "text":
+                Path(name).write_bytes(mutated_text(chance))
+            case _:
+                name, settings = "whole.yaml", [mutated_setting(chance) for _ in range(chance.choice(FEW))]
+        code, out, err = vaegan("train", name, *settings, "--dry-run")
+        given = f"{settings} {Path(name).read_bytes()!r}"
+        if code == 0:
+            assert err == "" and "nothing was trained" in out, given
+        else:
+            assert code == 2 and out == "" and re.fullmatch(r"vaegan: [^\n]{10,700}\n", err), f"{code} {err} {given}"
+            assert err[:-1].isprintable(), given
+        answers[how, code] += 1
+    assert len(answers) == 6 and min(answers.values()) > count // 100, answers
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18, "KiB: weights were allocated"
+
+
+def test_the_largest_networks_are_planned_without_their_weights(tmp_path, monkeypatch, vaegan) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("whole.yaml").write_text(dump_config(WHOLE[0]))
+    assert vaegan("train", "whole.yaml", "--dry-run")[0] == 0  # and everything is imported
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    parts = [f"{part}.{key}" for part in ("model", "model.discriminator") for key in ("width=4096", "depth=16")]
+    for network in ("mlp", "conv", "resnet"):
+        networks = [f"model.network={network}", f"model.discriminator.network={network}"]
+        words = ["model.latent_size=65536", "data.image_size=256", "train.batch_size=1000000000", *parts, *networks]
+        code, out, err = vaegan("train", "whole.yaml", *words, "--dry-run")
+        assert (code, err) == (0, "") and int(re.search(r"all +([\d,]+)", out)[1].replace(",", "")) > 10**9
+    for codebook in ("ema", "gradient"):
+        words = ["model.codes=65536", "model.code_size=4096", f"model.codebook={codebook}"]
+        assert vaegan("train", "digits/vqvae", *words, "--dry-run")[0] == 0
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18

@@ -1,0 +1,116 @@
+"""The PixelCNN: what a place may know, and that drawing place by place is what the whole forward says."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from vaegan.networks.gated_pixelcnn import GatedPixelCNN, choose_entries
+from vaegan.networks.initialise import initialise
+
+SIDE, ENTRIES = 5, 6
+
+
+def network(depth: int = 3, reach: int = 1, labels: int | None = None) -> GatedPixelCNN:
+    built = GatedPixelCNN(ENTRIES, 8, depth, reach, labels).double()
+    initialise(built, 0, "prior")
+    return built
+
+
+def grids(count: int) -> Tensor:
+    return torch.randint(ENTRIES, (count, SIDE, SIDE), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("depth", "reach"), [(1, 1), (3, 1), (2, 2)])
+def test_a_place_depends_on_exactly_those_before_it_that_the_layers_reach(depth: int, reach: int) -> None:
+    """By the zero pattern of the Jacobian: of all logits by the embedding of each place."""
+    prior = network(depth, reach)
+    known = prior.embedding(grids(1)).detach()
+
+    def logits(embedded: Tensor) -> Tensor:
+        prior.embedding.forward = lambda _: embedded  # type: ignore[method-assign]
+        return prior(grids(1))[0].sum(0)
+
+    jacobian = torch.autograd.functional.jacobian(logits, known)[:, :, 0].abs().sum(-1)  # (y, x) by (y, x)
+    for y in range(SIDE):
+        for x in range(SIDE):
+            for v in range(SIDE):
+                for u in range(SIDE):
+                    before = v < y or (v == y and u < x)
+                    within_row = v == y and x - u <= depth * reach + 1
+                    above = v < y and y - v <= depth * reach + 1 and abs(x - u) <= depth * reach
+                    assert (jacobian[y, x, v, u] > 0) == (before and (within_row or above)), (y, x, v, u)
+
+
+@pytest.mark.parametrize(("depth", "reach"), [(1, 1), (3, 1), (2, 2)])
+@pytest.mark.parametrize("labels", [None, torch.tensor([0, 2, 1, 2, 0, 0, 1])])
+def test_drawing_place_by_place_is_drawing_from_the_whole_forward(
+    depth: int, reach: int, labels: Tensor | None
+) -> None:
+    prior = network(depth, reach, None if labels is None else 3)
+    uniform = torch.rand(7, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    slow = torch.zeros(7, SIDE, SIDE, dtype=torch.int64)
+    with torch.no_grad():
+        for y in range(SIDE):
+            for x in range(SIDE):
+                slow[:, y, x] = choose_entries(prior(slow, labels)[:, :, y, x], uniform[:, y, x])
+    rows: list[tuple[int, int]] = []
+    drawn = prior.draw(uniform, labels, lambda done, total: rows.append((done, total)))
+    assert rows == [(row + 1, SIDE) for row in range(SIDE)]
+    assert torch.equal(drawn, slow) and len(drawn.unique()) == ENTRIES
+    assert torch.equal(prior.draw(uniform[2:5], None if labels is None else labels[2:5]), drawn[2:5])
+    if labels is not None:
+        other = prior.draw(uniform, (labels + (labels == 1)) % 3)  # 1 becomes 2
+        assert [torch.equal(*pair) for pair in zip(drawn, other, strict=True)] == (labels != 1).tolist()
+
+
+def test_the_class_is_a_bias_of_every_gate() -> None:
+    """Eq. 4: what the vectors of a class add is what the biases of an unconditional network would."""
+    conditional, plain = network(labels=3), network()
+    for label in range(3):
+        plain.load_state_dict(conditional.state_dict(), strict=False)
+        with torch.no_grad():
+            for own, other in zip(plain.layers, conditional.layers, strict=True):
+                own.vertical.bias += other.class_vertical.weight[label]
+                own.horizontal.bias += other.class_horizontal.weight[label]
+        torch.testing.assert_close(conditional(grids(4), torch.full((4,), label)), plain(grids(4)))
+    assert not torch.allclose(conditional(grids(4), torch.zeros(4).long()), plain(grids(4)))
+
+
+def test_what_is_chosen_has_the_probability_that_the_logits_say() -> None:
+    shares = torch.tensor([0.1, 0.0, 0.6, 0.3], dtype=torch.float64)
+    uniform = torch.linspace(0, 1, 10_001)[:-1]
+    found = choose_entries(shares.log().expand(10_000, 4), uniform)
+    assert torch.bincount(found, minlength=4).tolist() == pytest.approx([1000, 0, 6000, 3000], abs=2)
+    assert choose_entries(torch.zeros(1, 3), torch.tensor([1.0])).item() == 2
+
+
+def test_it_learns_a_distribution_down_to_its_entropy() -> None:
+    """Each place is the one above it, in the first row the one before it, or with probability 1/4 anything."""
+    draw = torch.Generator().manual_seed(0)
+    prior = network(2)
+    optimizer = torch.optim.Adam(prior.parameters(), lr=1e-2)
+
+    def some(count: int) -> Tensor:
+        grid = torch.randint(ENTRIES, (count, SIDE, SIDE), generator=draw)
+        ruled = torch.rand(count, SIDE, SIDE, generator=draw) < 0.75
+        for y in range(SIDE):
+            for x in range(SIDE):
+                if y or x:
+                    before = grid[:, y - 1, x] if y else grid[:, y, x - 1]
+                    grid[:, y, x] = torch.where(ruled[:, y, x], before, grid[:, y, x])
+        return grid
+
+    for _ in range(300):
+        grid = some(64)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(prior(grid), grid).backward()
+        optimizer.step()
+    grid = some(1000)
+    with torch.no_grad():
+        found = torch.nn.functional.cross_entropy(prior(grid), grid).item() / math.log(2)
+    likely, other = 0.75 + 0.25 / ENTRIES, 0.25 / ENTRIES
+    entropy = -likely * math.log2(likely) - (ENTRIES - 1) * other * math.log2(other)
+    expected = ((SIDE**2 - 1) * entropy + math.log2(ENTRIES)) / SIDE**2
+    assert expected - 0.02 < found < expected + 0.04

@@ -1,0 +1,76 @@
+"""Files in which somebody else has had a hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from vaegan.io import hash_file, open_regular_file, read_bytes, remove, write_text
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A file of somebody else's that must stay as it is."""
+    (tmp_path / "elsewhere").mkdir()
+    file = tmp_path / "elsewhere" / "kept"
+    file.write_text("kept")
+    return file
+
+
+@pytest.mark.parametrize("read", [read_bytes, hash_file])
+def test_what_may_have_no_end_is_not_read(tmp_path: Path, read) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "zeros").symlink_to("/dev/zero")
+    for name in ("pipe", "link", "zeros"):
+        with pytest.raises(OSError, match="Not a regular file") as caught:
+            read(tmp_path / name)
+        assert caught.value.filename == str(tmp_path / name)
+    with pytest.raises(IsADirectoryError):
+        read(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "nothing")
+
+
+def test_contents_are_all_of_a_file_or_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    assert read_bytes(tmp_path / "file", 5) == b"12345"
+    with pytest.raises(OSError, match="more than 4 bytes"):
+        read_bytes(tmp_path / "file", 4)
+    os.truncate(tmp_path / "file", 2**40)
+    with pytest.raises(OSError, match=r"more than 16,777,216 bytes"):
+        read_bytes(tmp_path / "file")
+
+
+def test_a_link_to_a_file_is_read(tmp_path: Path, kept: Path) -> None:
+    (tmp_path / "link").symlink_to(kept)
+    with open_regular_file(tmp_path / "link") as file:
+        assert file.read() == b"kept"
+
+
+def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path: Path, kept: Path) -> None:
+    for target in (kept, kept.parent, tmp_path / "nothing"):
+        (tmp_path / "link").symlink_to(target)
+        remove(tmp_path / "link")
+        assert not (tmp_path / "link").is_symlink()
+    assert kept.read_text() == "kept"
+    remove(tmp_path / "nothing")
+    remove(kept)
+    assert not kept.exists()
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    remove(tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
+
+
+def test_text_is_not_written_through_a_link(tmp_path: Path, kept: Path) -> None:
+    for name in ("text", "text.partial"):
+        (tmp_path / name).symlink_to(kept)
+    write_text(tmp_path / "text", "new")
+    assert kept.read_text() == "kept" and (tmp_path / "text").read_text() == "new"
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "text"]
+    (tmp_path / "text.partial").mkdir()
+    write_text(tmp_path / "text", "newer")
+    assert (tmp_path / "text").read_text() == "newer"
+    with pytest.raises(IsADirectoryError) as caught:
+        write_text(kept.parent, "new")
+    assert caught.value.filename == str(kept.parent) and kept.read_text() == "kept"

@@ -1,0 +1,20 @@
+"""Initial weights as a function of a seed and a network's name."""
+
+from torch import nn
+
+from vaegan.randomness import seed_global_generator
+
+
+def initialise(network: nn.Module, seed: int, name: str) -> None:
+    """Draw the weights as a function of ``seed`` and the network's ``name`` alone (He et al. 2015, torch's fan-in).
+
+    Networks of the same shape and name start equal whatever else the variant trains. Biases start at 0.
+    """
+    with seed_global_generator(seed, "initialise", name):
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, a=0.2)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+            elif isinstance(layer, nn.Embedding):
+                nn.init.normal_(layer.weight)

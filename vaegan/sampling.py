@@ -1,0 +1,61 @@
+"""From a trained model and its training images to the density of their codes."""
+
+from functools import partial
+from itertools import chain
+from operator import itemgetter
+
+import torch
+from torch import Tensor
+
+from .data import Images
+from .distributed import broadcast_from_main, deal_batches, gather_to_main, run_on_all_ranks
+from .images import to_float
+from .models import Autoencoder
+from .models.density import Density, fit_density
+from .progress import ProgressCallback, ignore_progress
+from .randomness import draw_normal
+
+
+@torch.no_grad()
+def fit_density_to_images(
+    asked: str,
+    model: Autoencoder,
+    images: Images,
+    seed: int,
+    batch_size: int,
+    progress: ProgressCallback = ignore_progress,
+) -> Density:
+    """The density of the aggregate posterior, the mean of q(z | x) over images; all processes make it together.
+
+    Ghosh et al. 2020, section 4, fit the outputs of a deterministic encoder. Of a Gaussian posterior one draw for each
+    image is taken, since draws are what the decoder has learnt to decode: their means vary less, and not at all in a
+    dimension that the posterior leaves to the prior. The codes of a conditional model are those of all classes, since
+    its prior, in whose place the density comes, knows no class either.
+
+    Args:
+        asked: As of `fit_density`.
+        model: Of a family whose code is one vector, in evaluation mode.
+        images: Those that it was trained on.
+        seed: Root of the posterior noise and of the fit.
+        batch_size: Images at a time.
+        progress: Called with (images done, images in all) after each round, on every process.
+
+    Raises:
+        UserError: As `fit_density`, or the images have not the labels of a conditional model.
+        Failure: As `fit_density`, or an image cannot be read.
+    """
+    some = next(model.parameters())
+
+    def drawn(places: range) -> list[tuple[int, Tensor]]:
+        chosen = torch.arange(places.start, places.stop)
+        pixels = images[chosen].to(some.device)
+        posterior = model.encode(to_float(pixels, some.dtype), images.get_labels(chosen, model.classes))
+        noise = torch.stack([draw_normal(posterior.mean.shape[1:], seed, "density", place) for place in places])
+        return [(places.start, posterior.sample(noise.to(posterior.mean)).cpu())]
+
+    parts: list[tuple[int, Tensor]] = []
+    for places, done in deal_batches(len(images), batch_size):
+        parts += run_on_all_ranks(partial(drawn, places) if places else list)
+        progress(done, len(images))
+    ordered = sorted(chain(*gather_to_main(parts)), key=itemgetter(0))
+    return broadcast_from_main(lambda: fit_density(asked, torch.cat([codes for _, codes in ordered]), seed))
