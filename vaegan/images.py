@@ -1,4 +1,4 @@
-"""Between the networks' pixels (float, [-1, 1]) and everybody else's (uint8, 0 to 255)."""
+"""Conversion between the networks' pixels (float, [-1, 1]) and those of image files (uint8, 0 to 255), and grids."""
 
 import torch
 from PIL import Image
@@ -7,28 +7,28 @@ from torchvision.utils import make_grid
 
 
 def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Pixels of the networks: uint8 of any shape => ``dtype`` in [-1, 1]."""
+    """Return uint8 pixels of any shape as ``dtype`` in [-1, 1]."""
     return images.to(dtype) / 127.5 - 1
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Pixels of an image file: float in [-1, 1] of any shape => uint8, rounded to nearest and clamped."""
+    """Return float pixels in [-1, 1] of any shape as uint8, rounded to nearest and clamped."""
     return (images.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """One image, uint8 (C, H, W) with C = 1 or 3, as a PIL image."""
+    """Return an image, uint8, shape (C, H, W) with C = 1 or 3, as a PIL image."""
     pixels = image.cpu().permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
 def draw_image_grid(images: Tensor, columns: int, scale: int | None = None) -> Image.Image:
-    """Images side by side on a white ground.
+    """Draw images side by side on a white ground.
 
     Args:
         images: uint8, or float in [-1, 1], shape (N, C, S, S).
         columns: Images of each row.
-        scale: Screen pixels per pixel, without smoothing; None: as many as show images of at least 64.
+        scale: Screen pixels per pixel, without smoothing; None: the largest that keeps images within 64, at least 1.
     """
     images = images if images.dtype == torch.uint8 else to_uint8(images)
     scale = scale or max(1, 64 // images.shape[-1])
@@ -37,7 +37,13 @@ def draw_image_grid(images: Tensor, columns: int, scale: int | None = None) -> I
 
 
 def draw_pairs(real: Tensor, fake: Tensor, columns: int = 8) -> Image.Image:
-    """Rows of real images, each above the row of their counterparts; both as `draw_image_grid` takes them."""
+    """Draw rows of real images, each above the row of their counterparts.
+
+    Args:
+        real: uint8, or float in [-1, 1], shape (N, C, S, S).
+        fake: Counterpart of each real image, uint8, or float in [-1, 1], shape (N, C, S, S).
+        columns: Images of each row.
+    """
     real, fake = (images if images.dtype == torch.uint8 else to_uint8(images) for images in (real.cpu(), fake.cpu()))
     white = real.new_full((-len(real) % columns, *real.shape[1:]), 255)
     rows = zip(torch.cat([real, white]).split(columns), torch.cat([fake, white]).split(columns), strict=True)

@@ -1,8 +1,8 @@
 """Stateless randomness: every random tensor is a function of (seed, purpose, step, index in the global batch).
 
-There is no generator whose state must be saved: a resumed run asks for step k and gets the numbers of step k,
-and a rank draws for the global batch and takes its slice. Draws are made on the CPU, so that every device
-sees the same ones.
+There is no generator whose state must be saved: a resumed run draws the numbers of step k by asking for step k,
+and a rank draws for the global batch and takes its slice. Numbers are drawn on the CPU, so that they are the same
+on every device.
 """
 
 from collections.abc import Iterator
@@ -15,26 +15,26 @@ from torch import Tensor
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed that is a function of ``seed`` and a purpose such as ``("prior", step)``."""
+    """Return a 63-bit seed, a function of ``seed`` and of a purpose, for example ``("prior", step)``."""
     digest = blake2b(repr((seed, *purpose)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
 def make_generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """A CPU generator at the start of the stream of ``seed`` and ``purpose``."""
+    """Return a CPU generator at the start of the stream of ``seed`` and ``purpose``."""
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
 def draw_normal(shape: tuple[int, ...], seed: int, *purpose: str | int) -> Tensor:
-    """Standard normal float32 tensor on the CPU, a function of its shape, ``seed`` and ``purpose``."""
+    """Draw a standard normal float32 tensor on the CPU, a function of its shape, ``seed`` and ``purpose``."""
     return torch.randn(shape, generator=make_generator(seed, *purpose))
 
 
 @contextmanager
 def seed_global_generator(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Make torch's global CPU generator a function of ``seed`` and ``purpose`` inside the block.
+    """Seed torch's global CPU generator with a function of ``seed`` and ``purpose`` inside the block.
 
-    For constructors that draw their initial weights; the generator's state is restored afterwards.
+    Constructors draw their initial weights from it; the generator's state is restored afterwards.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(seed, *purpose))
@@ -42,10 +42,16 @@ def seed_global_generator(seed: int, *purpose: str | int) -> Iterator[None]:
 
 
 def draw_order(count: int, start: int, stop: int, seed: int) -> Tensor:
-    """Which images the positions ``start`` to ``stop`` of the endless training stream show.
+    """Draw the indices of the images at positions ``start`` to ``stop`` of the endless training stream.
 
     Each pass over the images is a new permutation, a function of ``seed`` and the pass. Step k of a global
-    batch of B images shows the positions k B to (k + 1) B, whatever the number of processes.
+    batch of B images takes the positions k B to (k + 1) B, whatever the number of processes.
+
+    Args:
+        count: Number of images.
+        start: First position.
+        stop: Position after the last.
+        seed: Root of the permutations.
 
     Returns:
         Indices below ``count``, int64, shape (stop - start,).
@@ -54,11 +60,11 @@ def draw_order(count: int, start: int, stop: int, seed: int) -> Tensor:
     passes = positions // count
     indices = torch.empty_like(positions)
     for number in passes.unique().tolist():
-        here = passes == number
-        indices[here] = _permutation(count, seed, number)[positions[here] % count]
+        in_pass = passes == number
+        indices[in_pass] = _draw_permutation(count, seed, number)[positions[in_pass] % count]
     return indices
 
 
 @lru_cache(maxsize=2)
-def _permutation(count: int, seed: int, number: int) -> Tensor:
+def _draw_permutation(count: int, seed: int, number: int) -> Tensor:
     return torch.randperm(count, generator=make_generator(seed, "order", number))

@@ -1,8 +1,8 @@
-"""The adversarial games: two classes (real, fake) and three (real, reconstructed, generated).
+"""Adversarial losses of two-way (real, fake) and three-way (real, reconstructed, generated) discriminators.
 
-Every function takes the discriminator's scores of images and returns one value per image, so that losses stay means
-of per-sample terms. The number of scores says which game it is: one, D, of real against fake; three, the logits of the
-classes in the order of `CLASS_NAMES`; or two, (r, p), of real against fake and of reconstructed against generated.
+Every loss takes the discriminator's scores of images and returns one value per image, so that a loss stays a mean
+of per-sample terms. The number of scores of an image tells the discriminators apart: one score D, real against fake;
+three logits in the order of `ORIGINS`; or two scores (r, p), real against fake and reconstructed against generated.
 """
 
 from collections.abc import Sequence
@@ -11,64 +11,61 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaegan.config.models import AdversarialLoss
+from . import AdversarialLoss
 
 REAL, RECONSTRUCTED, GENERATED = range(3)
-"""The classes of the three-way discriminator, in the order of its logits."""
+"""Origins of an image, as the indices of the three-way discriminator's logits."""
 
-CLASS_NAMES = ("real", "reconstructed", "generated")
-"""Their names, in the same order."""
+ORIGINS = ("real", "reconstructed", "generated")
+"""Names of the origins, in the order of the three-way discriminator's logits."""
 
-PREDICTED_NAMES = {2: ("real", "fake"), 3: CLASS_NAMES}
-"""Names of what a discriminator can say, by the number of `count_predictions`."""
+CONFUSION_COLUMNS = {2: ("real", "fake"), 3: ORIGINS}
+"""Predictions of a discriminator, by the number of columns of its confusion matrix."""
 
-ORIGIN_NAMES = {2: ("real", "generated"), 3: CLASS_NAMES}
-"""Names of what a discriminator is shown, by how many kinds that are."""
+CONFUSION_ROWS = {2: ("real", "generated"), 3: ORIGINS}
+"""Origins of the images in training, by the number of rows of the confusion matrix."""
 
 
-def discriminator_loss(game: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
-    """What the discriminator minimises.
+def discriminator_loss(form: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
+    """Compute the discriminator's loss, shape (N,).
 
-    A mean over the classes where there are three; of one score the real images' loss and the mean of the fakes'.
+    Three logits: the mean of the terms of the three origins. One score: the term of the real images plus the mean of
+    the terms of the fakes. The relativistic loss compares the images of different origins.
 
     Args:
-        game: The form of the loss.
-        scores: Of N real images, and of N fakes of each kind in the order of the classes, each of shape (N, 1 to 3).
-
-    Returns:
-        Shape (N,).
+        form: Form of the loss.
+        scores: Scores of N real images, then of N fakes of each origin in the order of `ORIGINS`, each of shape
+            (N, 1 to 3).
     """
     real, *fakes = scores
-    if game == "relativistic":
+    if form == "relativistic":
         return relativistic_loss(real, fakes)
-    term = classification_loss if game == "cross_entropy" else hinge_loss
-    terms = torch.stack([term(each, origin) for origin, each in enumerate(scores)])
-    return terms.mean(0) if real.shape[1] == len(CLASS_NAMES) else terms[REAL] + terms[1:].mean(0)
+    term = cross_entropy_loss if form == "cross_entropy" else hinge_loss
+    terms = torch.stack([term(images, origin) for origin, images in enumerate(scores)])
+    return terms.mean(0) if real.shape[1] == len(ORIGINS) else terms[REAL] + terms[1:].mean(0)
 
 
-def generator_loss(game: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
-    """What the generator minimises, a mean over the kinds of fakes; all of them are drawn to real.
+def generator_loss(form: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
+    """Compute the generator's loss, a mean over the origins of the fakes, all of which are to look real, shape (N,).
 
-    The non-saturating cross-entropy (Goodfellow et al. 2014, section 3), the hinge game's -`margin`
+    The non-saturating cross-entropy (Goodfellow et al. 2014, section 3), -`margin` of the hinge loss
     (Miyato et al. 2018, eq. 17), or the relativistic loss of the mirrored differences.
 
     Args:
-        game: The form of the loss.
-        scores: As of `discriminator_loss`; those of real images matter to relativistic games only.
-
-    Returns:
-        Shape (N,).
+        form: Form of the loss.
+        scores: Scores of N real images, then of N fakes of each origin in the order of `ORIGINS`, each of shape
+            (N, 1 to 3); those of real images matter to the relativistic loss alone.
     """
     real, *fakes = scores
-    if game == "relativistic":
-        return relativistic_loss(-real, [-each for each in fakes])
-    if game == "cross_entropy":
-        return torch.stack([classification_loss(each, REAL) for each in fakes]).mean(0)
-    return torch.stack([-margin(each, REAL) for each in fakes]).mean(0)
+    if form == "relativistic":
+        return relativistic_loss(-real, [-fake for fake in fakes])
+    if form == "cross_entropy":
+        return torch.stack([cross_entropy_loss(fake, REAL) for fake in fakes]).mean(0)
+    return torch.stack([-margin(fake, REAL) for fake in fakes]).mean(0)
 
 
-def classification_loss(logits: Tensor, origin: int) -> Tensor:
-    """-log p(origin | image), what the discriminator minimises of every image.
+def cross_entropy_loss(logits: Tensor, origin: int) -> Tensor:
+    """Compute -log p(origin | image) in nats, shape (N,), which the discriminator minimises for every image.
 
     With three logits p is their softmax. With one logit D it is sigmoid(D) of a real and sigmoid(-D) of a
     reconstructed or generated image (Goodfellow et al. 2014, eq. 1, with the fakes of Larsen et al. 2016, eq. 8).
@@ -77,9 +74,6 @@ def classification_loss(logits: Tensor, origin: int) -> Tensor:
     Args:
         logits: Shape (N, 3), in the order real, reconstructed, generated; or (N, 1).
         origin: `REAL`, `RECONSTRUCTED` or `GENERATED`.
-
-    Returns:
-        Nats, shape (N,).
     """
     if logits.shape[1] == 1:
         return F.softplus(-logits[:, 0] if origin == REAL else logits[:, 0])
@@ -87,7 +81,12 @@ def classification_loss(logits: Tensor, origin: int) -> Tensor:
 
 
 def margin(scores: Tensor, origin: int) -> Tensor:
-    """By how much the right class leads: D of real and -D of other images, or l_origin - max of the others, (N,)."""
+    """Compute the lead of the right origin, shape (N,): D of real and -D of other images, or l_origin - max l_other.
+
+    Args:
+        scores: Shape (N, 3), in the order real, reconstructed, generated; or (N, 1).
+        origin: `REAL`, `RECONSTRUCTED` or `GENERATED`.
+    """
     if scores.shape[1] == 1:
         return scores[:, 0] if origin == REAL else -scores[:, 0]
     others = [scores[:, other] for other in range(scores.shape[1]) if other != origin]
@@ -95,128 +94,142 @@ def margin(scores: Tensor, origin: int) -> Tensor:
 
 
 def hinge_loss(scores: Tensor, origin: int) -> Tensor:
-    """max(0, 1 - `margin`), shape (N,).
+    """Compute max(0, 1 - `margin`), shape (N,).
 
-    With one score that of Lim & Ye 2017 and Miyato et al. 2018, eq. 16; with three the multi-class hinge loss of
-    Crammer & Singer 2001, as Kavalerov et al. 2021, eq. 5, play it.
+    With one score it is the loss of Lim & Ye 2017 and Miyato et al. 2018, eq. 16; with three the multi-class hinge loss
+    of Crammer & Singer 2001, as in Kavalerov et al. 2021, eq. 5.
+
+    Args:
+        scores: Shape (N, 3), in the order real, reconstructed, generated; or (N, 1).
+        origin: `REAL`, `RECONSTRUCTED` or `GENERATED`.
     """
     return F.relu(1 - margin(scores, origin))
 
 
 def relativistic_loss(real: Tensor, fakes: Sequence[Tensor]) -> Tensor:
-    """softplus(-d), a mean over differences d of scores: an image should score above another, and not above a bound.
+    """Compute softplus(-d) in nats, a mean over differences d of scores, shape (N,); log 2 where all scores are equal.
 
-    The differences are those of r between each real image and a fake of each kind, the first of which is its own
-    reconstruction, and with two scores that of p between the reconstructed and the generated one (Jolicoeur-Martineau
-    2019, the pairing of Huang et al. 2024 for three kinds of images).
+    An image should score above another, not above a bound. The differences are r(x) - r(x') of each real image x and a
+    fake x' of each origin, the first of which is its own reconstruction, and with two scores p(x_rec) - p(x_gen)
+    (Jolicoeur-Martineau 2019; the pairing is that of Huang et al. 2024, for three origins).
 
     Args:
-        real: Scores (r) or (r, p), shape (N, 1) or (N, 2).
-        fakes: Those of N fakes of each kind.
-
-    Returns:
-        Nats, shape (N,); log 2 where nothing is told apart.
+        real: Scores (r) or (r, p) of N real images, shape (N, 1) or (N, 2).
+        fakes: Scores of N fakes of each origin, each of the same shape.
     """
-    differences = [real[:, 0] - each[:, 0] for each in fakes]
+    differences = [real[:, 0] - fake[:, 0] for fake in fakes]
     if real.shape[1] == 2:
         reconstructed, generated = fakes
         differences.append(reconstructed[:, 1] - generated[:, 1])
     return F.softplus(-torch.stack(differences)).mean(0)
 
 
-def class_logits(scores: Tensor) -> Tensor:
-    """Scores as logits of what they tell apart.
+def origin_logits(scores: Tensor) -> Tensor:
+    """Return the logits of the origins that scores tell apart.
 
     Args:
         scores: Shape (N, 1 to 3).
 
     Returns:
-        (D, 0) of real, fake; or of real, reconstructed, generated (r, -r + p, -r - p), or the three as they are.
-        A relativistic game learns differences of D, or r, between images alone, and where their zero lies is luck.
+        (D, 0) of real and fake, shape (N, 2); or (r, -r + p, -r - p) of real, reconstructed and generated, or the three
+        logits as they are, shape (N, 3). A relativistic loss trains differences of D, or r, between images alone, so
+        that its zero, and with it the predictions, are arbitrary.
     """
     if scores.shape[1] == 1:
         return torch.cat([scores, torch.zeros_like(scores)], 1)
     if scores.shape[1] == 2:
-        realness, posterior = scores.unbind(1)
-        return torch.stack([realness, posterior - realness, -realness - posterior], 1)
+        r, p = scores.unbind(1)
+        return torch.stack([r, p - r, -r - p], 1)
     return scores
 
 
 def realness(scores: Tensor) -> Tensor:
-    """How real an image is, shape (N,): D, r, or the log-odds l_real - logsumexp(l_rec, l_gen)."""
-    if scores.shape[1] == len(CLASS_NAMES):
+    """Compute the realness of images, shape (N,): D, r, or the log-odds l_real - logsumexp(l_rec, l_gen).
+
+    Args:
+        scores: Shape (N, 1 to 3).
+    """
+    if scores.shape[1] == len(ORIGINS):
         return scores[:, REAL] - scores[:, RECONSTRUCTED:].logsumexp(1)
     return scores[:, 0]
 
 
-def ada_overfitting_heuristic(game: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
-    """1 where the discriminator is right about a real image, -1 where it is not (Karras et al. 2020, eq. 1, r_t).
+def ada_overfitting_heuristic(form: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
+    """Compute the sign of the realness of real images, shape (N,), whose mean is r_t (Karras et al. 2020, eq. 1).
 
-    That is the sign of its `realness`, and in a relativistic game, where only differences mean something, a mean of the
-    signs of those from the fakes; arguments as of `discriminator_loss`, shape (N,).
+    It is 1 where the discriminator classifies a real image correctly and -1 where it does not. Under the relativistic
+    loss, where only differences have a meaning, it is a mean of the signs of the differences from the fakes.
+
+    Args:
+        form: Form of the loss.
+        scores: Scores of N real images, then of N fakes of each origin, each of shape (N, 1 to 3).
     """
-    real, *fakes = (realness(each) for each in scores)
-    if game == "relativistic":
-        return torch.stack([(real - each).sign() for each in fakes]).mean(0)
+    real, *fakes = (realness(images) for images in scores)
+    if form == "relativistic":
+        return torch.stack([(real - fake).sign() for fake in fakes]).mean(0)
     return real.sign()
 
 
 def lecam_penalty(real: Tensor, fake: Tensor, real_average: Tensor, fake_average: Tensor) -> Tensor:
-    """(D(x) - a_fake)^2 + (D(x') - a_real)^2, where a are averages of D over the past (Tseng et al. 2021, eq. 5).
+    """Compute (D(x) - a_fake)^2 + (D(x') - a_real)^2, shape (N,), with averages a of D (Tseng et al. 2021, eq. 5).
 
     Args:
-        real: `realness` of real images, shape (N,).
-        fake: That of fakes, shape (N,).
-        real_average: What `real` was on average, a scalar.
-        fake_average: What `fake` was on average, a scalar.
-
-    Returns:
-        Shape (N,).
+        real: `realness` of real images x, shape (N,).
+        fake: `realness` of fakes x', shape (N,).
+        real_average: Moving average of `real` over the steps before, a scalar.
+        fake_average: Moving average of `fake` over the steps before, a scalar.
     """
     return (real - fake_average).square() + (fake - real_average).square()
 
 
 def count_predictions(scores: Tensor) -> Tensor:
-    """How many images the discriminator takes for each class: one row of the confusion matrix.
+    """Count the images that the discriminator assigns to each origin, one row of the confusion matrix.
 
     Args:
         scores: Shape (N, 1 to 3).
 
     Returns:
-        int64, shape (3,) of real, reconstructed, generated; or (2,) of real, fake for one score.
+        Counts of real, reconstructed, generated, int64, shape (3,); or of real, fake, shape (2,), for one score.
     """
-    logits = class_logits(scores)
+    logits = origin_logits(scores)
     return (logits.argmax(1, keepdim=True) == torch.arange(logits.shape[1], device=logits.device)).sum(0)
 
 
 def balanced_accuracy(counts: Tensor) -> float:
-    """Share of images, balanced over their origins, whose class the discriminator says.
+    """Compute the fraction of images that are classified correctly, a mean over their origins, in [0, 1].
 
     Args:
-        counts: Shape (3 or 2 origins, 3 or 2 predictions); all fakes of a two-way discriminator are class 1.
+        counts: Confusion matrix, shape (3 or 2 origins, 3 or 2 predictions); the right prediction for all fakes of a
+            two-way discriminator is 1.
     """
     origins = torch.arange(len(counts), device=counts.device)
-    right = counts[origins, origins.clamp_max(counts.shape[1] - 1)]
-    return float((right / counts.sum(1)).mean())
+    correct = counts[origins, origins.clamp_max(counts.shape[1] - 1)]
+    return float((correct / counts.sum(1)).mean())
 
 
 def gradient_penalty(realness: Tensor, images: Tensor) -> Tensor:
-    """1/2 |d realness / d image|^2: R1 of real images, R2 of fakes (Mescheder et al. 2018, eq. 9 and 10).
+    """Compute 1/2 |d realness / d image|^2, shape (N,).
+
+    R1 is that of real images, R2 that of fakes (Mescheder et al. 2018, eq. 9 and 10).
 
     Args:
-        realness: Shape (N,), of `images`, with its graph.
-        images: Shape (N, C, S, S), requiring a gradient.
+        realness: Realness of `images`, with its graph, shape (N,).
+        images: Images that require a gradient, shape (N, C, S, S).
 
     Returns:
-        Shape (N,), differentiable by the discriminator's parameters.
+        The penalty of each image, with a graph to the discriminator's parameters.
     """
-    (slope,) = torch.autograd.grad(realness.sum(), images, create_graph=True)
-    return 0.5 * slope.square().flatten(1).sum(1)
+    (gradient,) = torch.autograd.grad(realness.sum(), images, create_graph=True)
+    return 0.5 * gradient.square().flatten(1).sum(1)
 
 
 def feature_distance(real: Tensor, fake: Tensor) -> Tensor:
-    """Learned similarity: 1/2 mean squared distance of two images' features, shape (N,).
+    """Compute 1/2 the mean squared distance of two images' features, shape (N,): the learned similarity.
 
-    The negative log-likelihood of Larsen et al. 2016, eq. 7, up to its constant, per feature.
+    It is the negative log-likelihood of Larsen et al. 2016, eq. 7, up to its constant, per feature.
+
+    Args:
+        real: Features of N real images, shape (N, ...).
+        fake: Features of their N counterparts, shape (N, ...).
     """
     return 0.5 * (real - fake).square().flatten(1).mean(1)

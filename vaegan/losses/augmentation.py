@@ -1,31 +1,32 @@
-"""Differentiable augmentation of what a discriminator sees, one policy for real and fake images alike."""
+"""Differentiable augmentation of a discriminator's inputs, one policy for real and fake images."""
 
 import torch
 from torch import Tensor
 
 DRAWS_PER_IMAGE = 10
-"""Numbers that each image's augmentation is a function of."""
+"""Random numbers of each image's augmentation."""
 MAX_SHIFT_FRACTION = 1 / 8
-"""Largest translation, of an image's side."""
+"""Largest translation, as a fraction of an image's side."""
 CUTOUT_FRACTION = 1 / 2
-"""Side of what is cut out, of an image's side."""
+"""Side of the cutout, as a fraction of an image's side."""
 
 
 def augment(images: Tensor, noise: Tensor, probability: Tensor | float) -> Tensor:
-    """DiffAugment (Zhao et al. 2020, section 3.2): colour, translation and cutout, each with a probability of its own.
+    """Apply DiffAugment (Zhao et al. 2020, section 3.2): colour, translation and cutout, each with a probability.
 
-    Brightness + U(-0.5, 0.5), saturation x U(0, 2) about the mean of a pixel's channels, contrast x U(0.5, 1.5) about
-    the image's mean; translation by up to `MAX_SHIFT_FRACTION` of the side; a square of `CUTOUT_FRACTION` of the side, anywhere, is cut out.
-    What is cut out or comes from outside is 0, grey. With probability 1 that is DiffAugment; as in ADA (Karras et al.
-    2020, section 3) the discriminator's task does not leak into the images below about 0.8.
+    Colour: brightness + U(-0.5, 0.5), saturation x U(0, 2) about the mean of a pixel's channels, contrast x U(0.5, 1.5)
+    about the image's mean. Translation: by up to `MAX_SHIFT_FRACTION` of the side. Cutout: a square of
+    `CUTOUT_FRACTION` of the side, anywhere. Pixels that are cut out or come from outside are 0, grey. Probability 1 is
+    DiffAugment; as in ADA (Karras et al. 2020, section 3) the augmentations do not leak into generated images below
+    about 0.8.
 
     Args:
         images: Shape (N, C, S, S) in [-1, 1].
         noise: Standard normal, shape (N, `DRAWS_PER_IMAGE`); image i depends on row i alone.
-        probability: Of each of the three, in [0, 1].
+        probability: Probability of each of the three, in [0, 1].
 
     Returns:
-        Shape (N, C, S, S), beyond [-1, 1] where brightness or contrast took it there; differentiable twice.
+        Shape (N, C, S, S), beyond [-1, 1] where brightness or contrast exceed it; differentiable twice.
     """
     uniform = torch.special.ndtr(noise)
     colour, translation, cutout = (uniform[:, :3] < probability).unbind(1)
@@ -38,29 +39,27 @@ def augment(images: Tensor, noise: Tensor, probability: Tensor | float) -> Tenso
     images = images + contrast * (images - images.mean((1, 2, 3), keepdim=True))
 
     side = images.shape[-1]
-    place = torch.arange(side, device=images.device)
-    shifts = torch.where(
-        translation[:, None],
-        _whole(uniform[:, 6:8], -round(MAX_SHIFT_FRACTION * side), round(MAX_SHIFT_FRACTION * side)),
-        0,
-    )
-    rows, columns = (place - shifts[:, axis, None] for axis in (0, 1))
-    inside = _within(rows, side)[:, :, None] & _within(columns, side)[:, None, :]
-    every = torch.arange(len(images), device=images.device)[:, None, None]
-    moved = images[every, :, rows.clamp(0, side - 1)[:, :, None], columns.clamp(0, side - 1)[:, None, :]].movedim(3, 1)
+    positions = torch.arange(side, device=images.device)
+    limit = round(MAX_SHIFT_FRACTION * side)
+    shifts = torch.where(translation[:, None], _to_integers(uniform[:, 6:8], -limit, limit), 0)
+    rows, columns = (positions - shifts[:, axis, None] for axis in (0, 1))
+    inside = _is_within(rows, side)[:, :, None] & _is_within(columns, side)[:, None, :]
+    indices = torch.arange(len(images), device=images.device)[:, None, None]
+    y, x = rows.clamp(0, side - 1)[:, :, None], columns.clamp(0, side - 1)[:, None, :]
+    translated = images[indices, :, y, x].movedim(3, 1)
 
-    hole = round(CUTOUT_FRACTION * side)
-    first = _whole(uniform[:, 8:10], -(hole // 2), side - hole + hole // 2)
-    hit = [_within(place - first[:, axis, None], hole) for axis in (0, 1)]
-    cut = hit[0][:, :, None] & hit[1][:, None, :] & cutout[:, None, None]
-    seen: Tensor = moved * (inside & ~cut)[:, None]
-    return seen
+    size = round(CUTOUT_FRACTION * side)
+    first = _to_integers(uniform[:, 8:10], -(size // 2), side - size + size // 2)
+    in_square = [_is_within(positions - first[:, axis, None], size) for axis in (0, 1)]
+    cut = in_square[0][:, :, None] & in_square[1][:, None, :] & cutout[:, None, None]
+    augmented: Tensor = translated * (inside & ~cut)[:, None]
+    return augmented
 
 
-def _whole(uniform: Tensor, low: int, high: int) -> Tensor:
-    """Numbers from (0, 1) as whole ones from ``low`` to ``high``, all equally likely."""
+def _to_integers(uniform: Tensor, low: int, high: int) -> Tensor:
+    """Map uniform numbers from (0, 1) to integers from ``low`` to ``high``, all equally likely."""
     return (low + (uniform * (high - low + 1)).long()).clamp_max(high)
 
 
-def _within(places: Tensor, size: int) -> Tensor:
-    return (places >= 0) & (places < size)
+def _is_within(positions: Tensor, size: int) -> Tensor:
+    return (positions >= 0) & (positions < size)

@@ -1,4 +1,4 @@
-"""LPIPS: the distance of an image and its reconstruction in the features of a network trained on photographs."""
+"""LPIPS (Zhang et al. 2018): distance of an image and its reconstruction in the features of an image classifier."""
 
 import warnings
 from functools import cache
@@ -19,27 +19,35 @@ Backbone = Literal["alex", "vgg", "squeeze"]
 """AlexNet, VGG-16 or SqueezeNet 1.1."""
 
 MIN_SIDE_PIXELS = 64
-"""Side in pixels to which smaller images are enlarged: the patches that LPIPS was calibrated on (Zhang et al. 2018,
-section 2.1), and just above the least that AlexNet takes, 63."""
+"""Side in pixels to which smaller images are enlarged: that of the patches that LPIPS was calibrated on (Zhang et al.
+2018, section 2.1), and just above the smallest that AlexNet takes, 63."""
 
 
 @cache
 def get_training_lpips_network(name: Backbone | Literal["random"], device: torch.device) -> nn.Module:
-    """What reconstructions are trained in: `load_lpips_network`, or a random one that is not the metric's.
+    """Return the LPIPS network of the training loss, the same one at each call.
 
-    It is the same one at each call.
+    Args:
+        name: Backbone with trained weights; `random`: random weights, other ones than the metric's.
+        device: Device of the network.
+
+    Raises:
+        UserError: The file of weights is missing, or is not the published one.
     """
     return (build_random_lpips_network("training") if name == "random" else load_lpips_network(name)).to(device)
 
 
 def load_lpips_network(backbone: Backbone) -> nn.Module:
-    """LPIPS v0.1: a network's trained weights, and the calibrated ones that the package `lpips` ships.
+    """Load LPIPS v0.1: the backbone's trained weights, and the calibration weights that the package `lpips` ships.
+
+    Args:
+        backbone: Network whose features are compared.
 
     Raises:
-        UserError: The file of weights is not there, or another one.
+        UserError: The file of weights is missing, or is not the published one.
     """
     file = WEIGHT_FILES[backbone]
-    trained, network = file.read(), _network(backbone, lpips=True)
+    trained, network = file.read(), _build_network(backbone, lpips=True)
     layers = network.get_submodule("net")
     try:
         layers.load_state_dict({key: trained[f"features.{key.split('.', 1)[1]}"] for key in layers.state_dict()})
@@ -53,37 +61,36 @@ def load_lpips_network(backbone: Backbone) -> nn.Module:
 
 
 def build_random_lpips_network(use: Literal["metric", "training"] = "metric") -> nn.Module:
-    """AlexNet's layers with random weights, always the same, and no calibration: its weights belong to trained ones.
+    """Build AlexNet's layers with random weights, always the same ones, and no calibration weights.
 
-    The distance is then the sum over five layers of the mean squared difference of normalised features.
+    The calibration belongs to trained weights. The distance is the sum over five layers of the mean squared difference
+    of normalised features.
 
     Args:
-        use: What it is for; who is judged by one network was not trained in it.
+        use: Use of the network; the two have different weights, so that no model is evaluated by the network that it
+            was trained with.
     """
     with seed_global_generator(0, "lpips", *([] if use == "metric" else [use])):
-        return _network("alex", lpips=False)
+        return _build_network("alex", lpips=False)
 
 
 def lpips_distance(network: nn.Module, images: Tensor, reconstruction: Tensor) -> Tensor:
-    """LPIPS of each pair, in float32 whatever the images' type and the arithmetic around it.
+    """Compute the LPIPS of each pair, at least 0, float32 whatever the images' type and autocast, shape (N,).
 
     Grey is repeated to three channels; images smaller than `MIN_SIDE_PIXELS` are enlarged, bilinearly.
 
     Args:
-        network: `load_lpips_network` or `build_random_lpips_network`, on the images' device.
+        network: Network of `load_lpips_network` or `build_random_lpips_network`, on the images' device.
         images: Shape (N, C, S, S) in [-1, 1], C = 1 or 3.
-        reconstruction: The same shape.
-
-    Returns:
-        At least 0, float32, shape (N,).
+        reconstruction: Shape (N, C, S, S) in [-1, 1].
     """
     with full_precision(images.device):
-        value: Tensor = network(_prepared(images), _prepared(reconstruction))
-    return value.flatten()
+        distances: Tensor = network(_prepare(images), _prepare(reconstruction))
+    return distances.flatten()
 
 
-def _network(backbone: Backbone, lpips: bool) -> nn.Module:
-    """The package's module with random weights; torchvision is never asked to fetch any."""
+def _build_network(backbone: Backbone, lpips: bool) -> nn.Module:
+    """Build the module of the package `lpips` with random weights, for which torchvision downloads nothing."""
     from lpips import LPIPS as Package  # slow to import
 
     with warnings.catch_warnings():
@@ -92,7 +99,7 @@ def _network(backbone: Backbone, lpips: bool) -> nn.Module:
     return network.requires_grad_(False)
 
 
-def _prepared(images: Tensor) -> Tensor:
+def _prepare(images: Tensor) -> Tensor:
     colour = images.float().expand(-1, 3, -1, -1)
     if colour.shape[-1] >= MIN_SIDE_PIXELS:
         return colour

@@ -1,4 +1,4 @@
-"""Vector quantisation (van den Oord et al. 2017): which entry of a codebook stands for a vector, and how it is learnt.
+"""Vector quantisation (van den Oord et al. 2017): the nearest codebook entry of a vector, and codebook updates.
 
 Notation: K entries e of D numbers; z are vectors of the encoder, here of shape (n, D).
 """
@@ -8,40 +8,48 @@ from torch import Tensor
 
 
 def find_nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
-    """argmin_k |z - e_k| of each vector (eq. 1); ties: the first.
+    """Return the index argmin_k |z - e_k| of each vector (eq. 1), int64, shape (n,); of ties the first.
 
     Args:
-        vectors: Shape (n, D).
-        codebook: Shape (K, D).
-
-    Returns:
-        int64, shape (n,).
+        vectors: Vectors z, shape (n, D).
+        codebook: Entries e, shape (K, D).
     """
     return (codebook.square().sum(1) - 2 * vectors @ codebook.mT).argmin(1)
 
 
 def straight_through(vectors: Tensor, entries: Tensor) -> Tensor:
-    """The entries, with the gradient of the vectors (section 3.2)."""
+    """Return the entries with the gradient passed to the vectors (section 3.2), shape (N, D, g, g).
+
+    Args:
+        vectors: Vectors z, shape (N, D, g, g).
+        entries: Nearest entry of each, shape (N, D, g, g).
+    """
     return vectors + (entries - vectors).detach()
 
 
-def commitment_distance(moving: Tensor, fixed: Tensor) -> Tensor:
-    """Mean squared distance from what gets no gradient, a value for each image: the last two terms of eq. 3.
+def commitment_distance(trained: Tensor, fixed: Tensor) -> Tensor:
+    """Compute the mean squared distance of each image, per number, shape (N,): the last two terms of eq. 3.
 
-    With the encoder's vectors moving it is the commitment, with the codebook's entries moving the codebook loss.
+    It is the commitment loss where the encoder's vectors get the gradient, the codebook loss where the entries do.
 
     Args:
-        moving: Shape (N, ...).
-        fixed: The same shape.
-
-    Returns:
-        Shape (N,), per number.
+        trained: Vectors or entries that get the gradient, shape (N, ...).
+        fixed: Their counterparts, which get none, shape (N, ...).
     """
-    return (moving - fixed.detach()).square().flatten(1).mean(1)
+    return (trained - fixed.detach()).square().flatten(1).mean(1)
 
 
 def tally(vectors: Tensor, indices: Tensor, entries: int) -> tuple[Tensor, Tensor]:
-    """How many vectors each entry stands for, shape (K,), and their sum, shape (K, D); both float64."""
+    """Count the vectors that are assigned to each entry, and sum them.
+
+    Args:
+        vectors: Shape (n, D).
+        indices: Index of the entry of each vector, int64, shape (n,).
+        entries: Number K of entries.
+
+    Returns:
+        Counts, shape (K,), and sums, shape (K, D), both float64.
+    """
     counts = torch.zeros(entries, dtype=torch.float64, device=vectors.device)
     sums = torch.zeros(entries, vectors.shape[1], dtype=torch.float64, device=vectors.device)
     ones = torch.ones(len(indices), dtype=torch.float64, device=vectors.device)
@@ -49,27 +57,32 @@ def tally(vectors: Tensor, indices: Tensor, entries: int) -> tuple[Tensor, Tenso
 
 
 def compute_centres(counts: Tensor, sums: Tensor, smoothing: float = 1e-5) -> Tensor:
-    """The codebook m_k / N_k (appendix A.1, eq. 8), N_k smoothed as if each entry stood for ``smoothing`` vectors more.
+    """Compute the codebook m_k / N_k (appendix A.1, eq. 8), shape (K, D), with ``smoothing`` vectors added to each N_k.
 
     Args:
-        counts: N_k, how many vectors of a step each entry stands for on average, shape (K,).
-        sums: m_k, their sum on average, shape (K, D).
-        smoothing: In vectors.
-
-    Returns:
-        Shape (K, D).
+        counts: Average number N_k of vectors per step that are assigned to each entry, shape (K,).
+        sums: Average sum m_k of these vectors, shape (K, D).
+        smoothing: Number of vectors.
     """
     total = counts.sum()
-    smooth = (counts + smoothing) / (total + smoothing * len(counts)) * total
-    return sums / smooth[:, None]
+    smoothed = (counts + smoothing) / (total + smoothing * len(counts)) * total
+    return sums / smoothed[:, None]
 
 
 def perplexity(counts: Tensor) -> float:
-    """exp of the entropy of how often entries are used: 1 if it is always the same one, K if all are alike."""
-    shares = counts.double() / counts.sum()
-    return float(torch.special.entr(shares).sum().exp())
+    """Compute exp of the entropy of the entries' frequencies: 1 if one entry is always used, K if all equally often.
+
+    Args:
+        counts: Number of vectors that are assigned to each entry, shape (K,).
+    """
+    frequencies = counts.double() / counts.sum()
+    return float(torch.special.entr(frequencies).sum().exp())
 
 
 def usage(counts: Tensor) -> float:
-    """Share of the entries that are used at all."""
+    """Compute the fraction of the entries that are used at all, in [0, 1].
+
+    Args:
+        counts: Number of vectors that are assigned to each entry, shape (K,).
+    """
     return float((counts > 0).double().mean())

@@ -4,28 +4,41 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .trunks import TRUNKS
+from . import TRUNKS
 
 
 class Encoder(nn.Module):
-    """Image, and its class where there are ``labels`` of them, to ``outputs`` numbers (those of a posterior).
+    """Network from an image, and its class in a conditional model, to the parameters of its posterior.
 
-    The class comes as one more channel of the image, which is learned.
+    The class is one more channel of the image, a learned plane of its own for each class.
+
+    Args:
+        kind: Kind of trunk, a key of `TRUNKS`.
+        image_shape: (C, S, S) of the images.
+        width: Channels at full resolution, or units of each hidden layer.
+        depth: Layers at each resolution, or hidden layers.
+        outputs: Number of outputs of each image.
+        classes: Number of classes; None: unconditional.
     """
 
     def __init__(
         self, kind: str, image_shape: tuple[int, int, int], width: int, depth: int, outputs: int,
-        labels: int | None = None,
+        classes: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         channels, side, _ = image_shape
-        seen = (channels if labels is None else channels + 1, side, side)
-        self.trunk = TRUNKS[kind].Down(seen, width, depth, normalise=True)
-        self.head = nn.Linear(self.trunk.features, outputs)
-        self.plane = None if labels is None else nn.Embedding(labels, side * side)
+        input_shape = (channels if classes is None else channels + 1, side, side)
+        self.trunk = TRUNKS[kind].Down(input_shape, width, depth, normalise=True)
+        self.head = nn.Linear(self.trunk.feature_size, outputs)
+        self.plane = None if classes is None else nn.Embedding(classes, side * side)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Images (N, C, S, S) in [-1, 1] => (N, outputs); ``labels`` int64 (N,), looked at where there are classes."""
+        """Return the outputs of images, shape (N, outputs).
+
+        Args:
+            images: Shape (N, C, S, S) in [-1, 1].
+            labels: Class of each image, int64, shape (N,); ignored by an unconditional encoder.
+        """
         if self.plane is not None:
             images = torch.cat([images, self.plane(labels).view_as(images[:, :1])], 1)
         parameters: Tensor = self.head(self.trunk(images)[-1].flatten(1))
@@ -33,25 +46,44 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Code, beside which the class stands one-hot where there are ``labels`` of them, to image; also the generator."""
+    """Network from a code, and the one-hot class beside it in a conditional model, to an image; also the generator.
+
+    Args:
+        kind: Kind of trunk, a key of `TRUNKS`.
+        image_shape: (C, S, S) of the images.
+        width: Channels at full resolution, or units of each hidden layer.
+        depth: Layers at each resolution, or hidden layers.
+        latent_size: Dimensions d of the code.
+        classes: Number of classes; None: unconditional.
+    """
 
     def __init__(
         self, kind: str, image_shape: tuple[int, int, int], width: int, depth: int, latent_size: int,
-        labels: int | None = None,
+        classes: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.labels = labels
-        self.trunk = TRUNKS[kind].Up(image_shape, width, depth, latent_size + (labels or 0))
+        self.classes = classes
+        self.trunk = TRUNKS[kind].Up(image_shape, width, depth, latent_size + (classes or 0))
 
     def pre_tanh(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
-        """What the images are the tanh of, as `forward`."""
-        known = codes
-        if self.labels is not None:
+        """Return the unbounded pixels a of the images tanh(a), shape (N, C, S, S).
+
+        Args:
+            codes: Shape (N, d).
+            labels: Class of each image, int64, shape (N,); ignored by an unconditional decoder.
+        """
+        inputs = codes
+        if self.classes is not None:
             assert labels is not None
-            known = torch.cat([codes, F.one_hot(labels, self.labels).to(codes.dtype)], 1)
-        pixels: Tensor = self.trunk(known)
+            inputs = torch.cat([codes, F.one_hot(labels, self.classes).to(codes.dtype)], 1)
+        pixels: Tensor = self.trunk(inputs)
         return pixels.to(codes.dtype)
 
     def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Codes (N, d) => images (N, C, S, S) in [-1, 1]; ``labels`` as of `Encoder`."""
+        """Return the images of codes, shape (N, C, S, S) in [-1, 1].
+
+        Args:
+            codes: Shape (N, d).
+            labels: Class of each image, int64, shape (N,); ignored by an unconditional decoder.
+        """
         return torch.tanh(self.pre_tanh(codes, labels))

@@ -6,13 +6,16 @@ from .sizes import count_groups, count_levels, get_channels
 
 
 class Down(nn.Module):
-    """Image to features.
+    """Trunk from an image to features.
 
     Args:
         image_shape: (C, S, S) of the images.
         width: Channels at full resolution.
         depth: Convolutions at each resolution.
         normalise: GroupNorm and SiLU (generators), or leaky ReLU alone (discriminators).
+
+    Attributes:
+        feature_size: Number of features of an image in the last stage.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, normalise: bool) -> None:
@@ -21,15 +24,15 @@ class Down(nn.Module):
         count, base = count_levels(side)
         self.stages = nn.ModuleList()
         for level in range(count + 1):
-            wide = get_channels(width, level)
-            enter = _convolution(channels, wide, normalise, scale=0.5 if level else 1)
-            rest = [_convolution(wide, wide, normalise) for _ in range(depth - 1)]
-            self.stages.append(nn.Sequential(enter, *rest))
-            channels = wide
-        self.features = channels * base * base
+            outputs = get_channels(width, level)
+            first = _build_convolution(channels, outputs, normalise, scale=0.5 if level else 1)
+            rest = [_build_convolution(outputs, outputs, normalise) for _ in range(depth - 1)]
+            self.stages.append(nn.Sequential(first, *rest))
+            channels = outputs
+        self.feature_size = channels * base * base
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images (N, C, S, S) => the features of each resolution, the last with `features` values an image."""
+        """Return the features of images (N, C, S, S) at each resolution, the last of `feature_size` values an image."""
         stages = [images]
         for stage in self.stages:
             stages.append(stage(stages[-1]))
@@ -37,10 +40,16 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Code to image, `Down` mirrored.
+    """Trunk from a code to an image, `Down` mirrored.
 
     The kernel of its transposed convolutions is a multiple of their stride, so that every pixel is reached equally
     often (Odena et al. 2016).
+
+    Args:
+        image_shape: (C, S, S) of the images.
+        width: Channels at full resolution.
+        depth: Convolutions at each resolution.
+        latent_size: Dimensions d of the code.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, latent_size: int) -> None:
@@ -51,21 +60,21 @@ class Up(nn.Module):
         self.enter = nn.Sequential(nn.Linear(latent_size, deep * base * base), nn.Unflatten(1, (deep, base, base)))
         stages: list[nn.Module] = []
         for level in reversed(range(count + 1)):
-            wide = get_channels(width, level)
-            before = get_channels(width, min(level + 1, count))
-            stages.append(_convolution(before, wide, True, scale=2 if level < count else 1))
-            stages += [_convolution(wide, wide, True) for _ in range(depth - 1)]
+            outputs = get_channels(width, level)
+            inputs = get_channels(width, min(level + 1, count))
+            stages.append(_build_convolution(inputs, outputs, True, scale=2 if level < count else 1))
+            stages += [_build_convolution(outputs, outputs, True) for _ in range(depth - 1)]
         self.stages = nn.Sequential(*stages)
         self.out = nn.Conv2d(width, channels, 3, padding=1)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Codes (N, d) => unbounded pixels (N, C, S, S)."""
+        """Return the unbounded pixels of codes (N, d), shape (N, C, S, S)."""
         image: Tensor = self.out(self.stages(self.enter(codes)))
         return image
 
 
-def _convolution(inputs: int, outputs: int, normalise: bool, scale: float = 1) -> nn.Module:
-    """A convolution that keeps the resolution, halves it (scale 1/2) or doubles it (scale 2)."""
+def _build_convolution(inputs: int, outputs: int, normalise: bool, scale: float = 1) -> nn.Module:
+    """Build a convolution that keeps the resolution, halves it (scale 1/2) or doubles it (scale 2)."""
     if scale == 1:
         convolution: nn.Module = nn.Conv2d(inputs, outputs, 3, padding=1)
     else:

@@ -6,47 +6,52 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaegan.config.models import DiscriminatorConfig
+from vaegan.config.models import DiscriminatorConfig, GANConfig
 from vaegan.errors import UserError
 
-from .trunks import TRUNKS
+from . import TRUNKS
+from .initialise import initialise
+from .spectral_norm import add_spectral_norm
 
 
 class DiscriminatorOutput(NamedTuple):
-    """What a discriminator says of N images."""
+    """Output of a discriminator for N images."""
 
     scores: Tensor
-    """Shape (N, 1 to 3), float32 or float64; see `vaegan.losses.adversarial`."""
+    """Scores, shape (N, 1 to 3), float32 or float64; `vaegan.losses.adversarial` says what they mean."""
     features: Tensor
-    """Of one of its layers, shape (N, ...)."""
-    classes: Tensor | None = None
-    """Logits of the images' classes, shape (N, labels), as `scores`; None: there is no auxiliary head."""
+    """Features of the layer `model.discriminator.layer`, shape (N, ...)."""
+    class_logits: Tensor | None = None
+    """Logits of the images' classes, shape (N, classes), float32 or float64; None: there is no auxiliary head."""
 
 
 class Discriminator(nn.Module):
-    """Image to scores, without any norm.
+    """Network from an image, and its class in a conditional model, to scores, without any norm.
 
     Args:
-        config: The discriminator.
+        config: The `model.discriminator` section of a run's config.
         image_shape: (C, S, S) of the images.
-        scores: Numbers that it gives for each image.
-        labels: Classes of images, known as ``config.condition`` says; None: there are none.
+        score_count: Number of scores of each image.
+        classes: Number of classes, which the network uses as ``config.condition`` says; None: unconditional.
 
     Raises:
-        UserError: `layer` is beyond its last one.
+        UserError: `model.discriminator.layer` is beyond the last layer.
     """
 
     def __init__(
-        self, config: DiscriminatorConfig, image_shape: tuple[int, int, int], scores: int, labels: int | None = None
+        self,
+        config: DiscriminatorConfig,
+        image_shape: tuple[int, int, int],
+        score_count: int,
+        classes: int | None = None,
     ) -> None:
         super().__init__()
         self.trunk = TRUNKS[config.network].Down(image_shape, config.width, config.depth, normalise=False)
-        self.head = nn.Linear(self.trunk.features, scores)
-        known = None if labels is None else config.condition
-        self.projection = (
-            nn.Linear(self.trunk.features, labels, bias=False) if labels and known == "projection" else None
-        )
-        self.auxiliary = nn.Linear(self.trunk.features, labels) if labels and known == "auxiliary" else None
+        size = self.trunk.feature_size
+        self.head = nn.Linear(size, score_count)
+        condition = config.condition if classes else "none"
+        self.projection = nn.Linear(size, classes, bias=False) if classes and condition == "projection" else None
+        self.auxiliary = nn.Linear(size, classes) if classes and condition == "auxiliary" else None
         layers = len(self.trunk.stages)
         if config.layer is not None and config.layer > layers:
             raise UserError(f"model.discriminator.layer: {config.layer} is beyond the last one, {layers}")
@@ -55,15 +60,15 @@ class Discriminator(nn.Module):
     def forward(
         self, images: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None
     ) -> DiscriminatorOutput:
-        """Images (N, C, S, S) in [-1, 1] => scores and features.
+        """Return scores, features and, with an auxiliary head, class logits of images.
 
-        The projection is added to the first score. That is D, or r, or the logit of real, so that in each game
+        The projection is added to the first score. That is D, or r, or the logit of real, so that of each loss
         `vaegan.losses.adversarial.realness` rises by it and nothing else changes.
 
         Args:
-            images: Real, reconstructed or generated ones, or all of them in one batch.
-            arithmetic: Autocast type of the trunk (bfloat16); None: that of the weights, as a gradient penalty needs.
-            labels: Class of each image, int64, shape (N,); looked at by a projection alone.
+            images: Real, reconstructed or generated images, or all of them in one batch, shape (N, C, S, S) in [-1, 1].
+            autocast_dtype: Autocast type of the trunk (bfloat16); None: no autocast, as a gradient penalty needs.
+            labels: Class of each image, int64, shape (N,); used by a projection alone.
         """
         with torch.autocast(images.device.type, dtype=autocast_dtype, enabled=autocast_dtype is not None):
             layers = self.trunk(images)
@@ -74,3 +79,21 @@ class Discriminator(nn.Module):
             projected = (F.embedding(labels, self.projection.weight) * last).sum(1, keepdim=True)
             scores = torch.cat([scores[:, :1] + projected, scores[:, 1:]], 1)
         return DiscriminatorOutput(scores, features, None if self.auxiliary is None else self.auxiliary(last))
+
+
+def build_discriminator(config: GANConfig, image_shape: tuple[int, int, int], seed: int) -> Discriminator:
+    """Build the discriminator of a run, with its initial weights.
+
+    Args:
+        config: The `model` section of the run's config.
+        image_shape: (C, S, S) of the images.
+        seed: Root of the initial weights.
+
+    Raises:
+        UserError: `model.discriminator.layer` is beyond the last layer.
+    """
+    discriminator = Discriminator(config.discriminator, image_shape, config.score_count, config.labels)
+    initialise(discriminator, seed, "discriminator")
+    if config.discriminator.spectral_norm:
+        add_spectral_norm(discriminator, seed, "discriminator")
+    return discriminator

@@ -8,7 +8,7 @@ from vaegan.randomness import seed_global_generator
 def initialise(network: nn.Module, seed: int, name: str) -> None:
     """Draw the weights as a function of ``seed`` and the network's ``name`` alone (He et al. 2015, torch's fan-in).
 
-    Networks of the same shape and name start equal whatever else the variant trains. Biases start at 0.
+    Networks of the same shape and name start from the same weights in every family. Biases start at 0.
     """
     with seed_global_generator(seed, "initialise", name):
         for layer in network.modules():

@@ -6,24 +6,27 @@ from torch import Tensor, nn
 
 
 class Down(nn.Module):
-    """Image to features.
+    """Trunk from an image to features.
 
     Args:
         image_shape: (C, S, S) of the images.
         width: Units of each hidden layer.
         depth: Hidden layers.
         normalise: LayerNorm before each activation (generators) or none (discriminators).
+
+    Attributes:
+        feature_size: Number of features of an image in the last stage.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, normalise: bool) -> None:
         super().__init__()
         channels, side, _ = image_shape
         sizes = [channels * side * side] + [width] * depth
-        self.stages = nn.ModuleList(_layer(*pair, normalise) for pair in pairwise(sizes))
-        self.features = width
+        self.stages = nn.ModuleList(_build_layer(*pair, normalise) for pair in pairwise(sizes))
+        self.feature_size = width
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images (N, C, S, S) => the features of each hidden layer, the last of shape (N, `features`)."""
+        """Return the features of images (N, C, S, S) of each hidden layer, the last of shape (N, `feature_size`)."""
         stages = [images.flatten(1)]
         for stage in self.stages:
             stages.append(stage(stages[-1]))
@@ -31,22 +34,29 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Code to image, with the arguments of `Down`."""
+    """Trunk from a code to an image.
+
+    Args:
+        image_shape: (C, S, S) of the images.
+        width: Units of each hidden layer.
+        depth: Hidden layers.
+        latent_size: Dimensions d of the code.
+    """
 
     def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, latent_size: int) -> None:
         super().__init__()
         channels, side, _ = image_shape
         sizes = [latent_size] + [width] * depth
-        self.layers = nn.Sequential(*(_layer(*pair, True) for pair in pairwise(sizes)))
+        self.layers = nn.Sequential(*(_build_layer(*pair, True) for pair in pairwise(sizes)))
         self.out = nn.Sequential(nn.Linear(width, channels * side * side), nn.Unflatten(1, image_shape))
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Codes (N, d) => unbounded pixels (N, C, S, S)."""
+        """Return the unbounded pixels of codes (N, d), shape (N, C, S, S)."""
         image: Tensor = self.out(self.layers(codes))
         return image
 
 
-def _layer(inputs: int, outputs: int, normalise: bool) -> nn.Module:
+def _build_layer(inputs: int, outputs: int, normalise: bool) -> nn.Module:
     if normalise:
         return nn.Sequential(nn.Linear(inputs, outputs), nn.LayerNorm(outputs), nn.SiLU())
     return nn.Sequential(nn.Linear(inputs, outputs), nn.LeakyReLU(0.2))

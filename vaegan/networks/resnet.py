@@ -8,26 +8,42 @@ from .sizes import count_groups, count_levels, get_channels
 
 
 class Block(nn.Module):
-    """(shortcut + two convolutions) / sqrt 2, which keeps the variance without a norm (Karras et al. 2020)."""
+    """(shortcut + two convolutions) / sqrt 2, which keeps the variance without a norm (Karras et al. 2020).
+
+    Args:
+        inputs: Channels of the input.
+        outputs: Channels of the output.
+        normalise: GroupNorm and SiLU before each convolution (generators), or leaky ReLU alone (discriminators).
+    """
 
     def __init__(self, inputs: int, outputs: int, normalise: bool) -> None:
         super().__init__()
         self.residual = nn.Sequential(
-            *_activation(inputs, normalise),
+            *_build_activation(inputs, normalise),
             nn.Conv2d(inputs, outputs, 3, padding=1, bias=not normalise),
-            *_activation(outputs, normalise),
+            *_build_activation(outputs, normalise),
             nn.Conv2d(outputs, outputs, 3, padding=1),
         )
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else nn.Identity()
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (N, inputs, s, s) => (N, outputs, s, s)."""
+        """Return the block's output (N, outputs, s, s) for features (N, inputs, s, s)."""
         total: Tensor = self.shortcut(features) + self.residual(features)
         return total / math.sqrt(2)
 
 
 class Down(nn.Module):
-    """Image to features; the arguments of `conv.Down`."""
+    """Trunk from an image to features.
+
+    Args:
+        image_shape: (C, S, S) of the images.
+        width: Channels at full resolution.
+        depth: Blocks at each resolution.
+        normalise: GroupNorm and SiLU (generators), or leaky ReLU alone (discriminators).
+
+    Attributes:
+        feature_size: Number of features of an image in the last stage.
+    """
 
     def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, normalise: bool) -> None:
         super().__init__()
@@ -36,15 +52,17 @@ class Down(nn.Module):
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
         self.stages = nn.ModuleList()
         for level in range(count + 1):
-            wide = get_channels(width, level)
+            outputs = get_channels(width, level)
             shrink = [nn.AvgPool2d(2)] if level else []
-            enter = Block(get_channels(width, max(level - 1, 0)), wide, normalise)
-            self.stages.append(nn.Sequential(*shrink, enter, *(Block(wide, wide, normalise) for _ in range(depth - 1))))
-        self.leave = nn.Sequential(*_activation(wide, normalise))
-        self.features = wide * base * base
+            first = Block(get_channels(width, max(level - 1, 0)), outputs, normalise)
+            self.stages.append(
+                nn.Sequential(*shrink, first, *(Block(outputs, outputs, normalise) for _ in range(depth - 1)))
+            )
+        self.leave = nn.Sequential(*_build_activation(outputs, normalise))
+        self.feature_size = outputs * base * base
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images (N, C, S, S) => the features of each resolution, the last with `features` values an image."""
+        """Return the features of images (N, C, S, S) at each resolution, the last of `feature_size` values an image."""
         stages = [self.enter(images)]
         for stage in self.stages:
             stages.append(stage(stages[-1]))
@@ -52,7 +70,14 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Code to image, `Down` mirrored."""
+    """Trunk from a code to an image, `Down` mirrored.
+
+    Args:
+        image_shape: (C, S, S) of the images.
+        width: Channels at full resolution.
+        depth: Blocks at each resolution.
+        latent_size: Dimensions d of the code.
+    """
 
     def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, latent_size: int) -> None:
         super().__init__()
@@ -62,19 +87,19 @@ class Up(nn.Module):
         self.enter = nn.Sequential(nn.Linear(latent_size, deep * base * base), nn.Unflatten(1, (deep, base, base)))
         stages: list[nn.Module] = []
         for level in reversed(range(count + 1)):
-            wide = get_channels(width, level)
+            outputs = get_channels(width, level)
             if level < count:
                 stages.append(nn.Upsample(scale_factor=2))
-            stages.append(Block(get_channels(width, min(level + 1, count)), wide, True))
-            stages += [Block(wide, wide, True) for _ in range(depth - 1)]
+            stages.append(Block(get_channels(width, min(level + 1, count)), outputs, True))
+            stages += [Block(outputs, outputs, True) for _ in range(depth - 1)]
         self.stages = nn.Sequential(*stages)
-        self.out = nn.Sequential(*_activation(width, True), nn.Conv2d(width, channels, 3, padding=1))
+        self.out = nn.Sequential(*_build_activation(width, True), nn.Conv2d(width, channels, 3, padding=1))
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Codes (N, d) => unbounded pixels (N, C, S, S)."""
+        """Return the unbounded pixels of codes (N, d), shape (N, C, S, S)."""
         image: Tensor = self.out(self.stages(self.enter(codes)))
         return image
 
 
-def _activation(channels: int, normalise: bool) -> list[nn.Module]:
+def _build_activation(channels: int, normalise: bool) -> list[nn.Module]:
     return [nn.GroupNorm(count_groups(channels), channels), nn.SiLU()] if normalise else [nn.LeakyReLU(0.2)]

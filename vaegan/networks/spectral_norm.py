@@ -1,8 +1,8 @@
 """Spectral normalisation (Miyato et al. 2018): weights divided by their largest singular value.
 
-The singular value is followed by power iteration, whose vectors are buffers: fixed while gradients are taken, and
-advanced once for each optimizer step. torch's own module advances them in every forward in training mode, so here it is
-kept in evaluation mode.
+The singular value is estimated by power iteration, whose vectors are buffers: fixed while gradients are computed, and
+updated once per optimizer step. torch's own module updates them in every forward in training mode, so it is kept in
+evaluation mode here.
 """
 
 import torch
@@ -14,28 +14,28 @@ from vaegan.randomness import seed_global_generator
 
 
 def add_spectral_norm(network: nn.Module, seed: int, name: str) -> None:
-    """Divide the weight of every layer by its largest singular value, from now on.
+    """Divide the weight of every layer by its largest singular value in all forwards from now on.
 
     Args:
-        network: With its initial weights.
-        seed: Root of the vectors that the power iteration starts from.
-        name: The network's, which they are a function of as well.
+        network: Network with its initial weights.
+        seed: Root of the initial vectors of the power iteration.
+        name: Name of the network, of which these vectors are a function as well.
     """
     with seed_global_generator(seed, "spectral norm", name):
         for layer in [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]:
             spectral_norm(layer)
-    for own in _parametrizations(network):
-        own.eval()
+    for parametrization in _get_parametrizations(network):
+        parametrization.eval()
 
 
 @torch.no_grad()
 def update_spectral_norm(network: nn.Module) -> None:
-    """Advance the power iteration of every normalised weight by one step (algorithm 1 of the paper)."""
-    for own in _parametrizations(network):
-        own.train()
-        own()
-        own.eval()
+    """Do one step of the power iteration of every normalised weight (algorithm 1 of the paper)."""
+    for parametrization in _get_parametrizations(network):
+        parametrization.train()
+        parametrization()
+        parametrization.eval()
 
 
-def _parametrizations(network: nn.Module) -> list[ParametrizationList]:
+def _get_parametrizations(network: nn.Module) -> list[ParametrizationList]:
     return [module for module in network.modules() if isinstance(module, ParametrizationList)]

@@ -6,22 +6,32 @@ from vaegan.config.models import VQVAEConfig
 
 
 class Residual(nn.Module):
-    """ReLU, 3x3 convolution, ReLU, 1x1 convolution, and the input added."""
+    """ReLU, 3x3 convolution, ReLU, 1x1 convolution, and the input added.
 
-    def __init__(self, width: int, inner: int) -> None:
+    Args:
+        width: Channels of input and output.
+        hidden_width: Channels between the convolutions.
+    """
+
+    def __init__(self, width: int, hidden_width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.ReLU(), nn.Conv2d(width, inner, 3, padding=1), nn.ReLU(), nn.Conv2d(inner, width, 1)
+            nn.ReLU(), nn.Conv2d(width, hidden_width, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden_width, width, 1)
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (N, width, s, s) => the same shape."""
+        """Return the block's output (N, width, s, s) for features (N, width, s, s)."""
         total: Tensor = features + self.layers(features)
         return total
 
 
 def build_grid_encoder(config: VQVAEConfig, channels: int) -> nn.Sequential:
-    """Images (N, C, S, S) => vectors (N, D, S / 4, S / 4)."""
+    """Build the network from images (N, C, S, S) to vectors (N, D, S / 4, S / 4).
+
+    Args:
+        config: The `model` section of the VQ-VAE.
+        channels: Channels C of the images.
+    """
     width = config.width
     return nn.Sequential(
         nn.Conv2d(channels, width // 2, 4, stride=2, padding=1),
@@ -36,7 +46,12 @@ def build_grid_encoder(config: VQVAEConfig, channels: int) -> nn.Sequential:
 
 
 def build_grid_decoder(config: VQVAEConfig, channels: int) -> nn.Sequential:
-    """Entries (N, D, S / 4, S / 4) => unbounded pixels (N, C, S, S), `build_grid_encoder` mirrored."""
+    """Build the network from entries (N, D, S / 4, S / 4) to unbounded pixels (N, C, S, S), the encoder mirrored.
+
+    Args:
+        config: The `model` section of the VQ-VAE.
+        channels: Channels C of the images.
+    """
     width = config.width
     return nn.Sequential(
         nn.Conv2d(config.code_size, width, 3, padding=1),
