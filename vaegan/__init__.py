@@ -1,4 +1,4 @@
-"""Adversarial autoencoder generators: train them on any number of processes, judge them, compare them."""
+"""Adversarial autoencoder generators: train them on any number of processes, evaluate them, compare them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ __all__ = ["__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `load`, and torch with it, only when it is asked for."""
+    """Import `load`, and with it torch, on its first use."""
     if name == "load":
         from .storage.loading import load
 

@@ -1,7 +1,7 @@
-"""The processes of one launch: who they are, and what they do together.
+"""The processes of one launch: their ranks, collective calls, and errors that end all of them alike.
 
-Every function works as well in a process that is alone. Those that exchange something are for all processes at
-once, and a failure of one becomes a failure of all: nobody is left waiting for who has gone.
+Every function also works in a single process. Functions that exchange something are collective calls, which all
+processes must make; if the work of one process fails, all of them raise, so that none waits for a process that is gone.
 """
 
 import os
@@ -13,59 +13,60 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import Failure, FileFailure, UserError
 
-if TYPE_CHECKING:  # it is slow to import, and the command line asks for its rank at once
+if TYPE_CHECKING:  # torch is slow to import, and the command line needs its rank at once
     import torch
 
 T = TypeVar("T")
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)
-"""How long a process waits for one that is slower, as in reading its images."""
+"""Longest time that a collective call waits for a slower process, for example one that reads its images."""
 
 SIGNAL_ECHO_SECONDS = 1.0
-"""Seconds within which a signal is heard once: launchers and schedulers pass on what a process has had already."""
+"""Seconds in which a repeated signal counts as the same one: launchers and schedulers pass signals on once more."""
 
 RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK")
-"""Where torchrun and `accelerate launch`, Open MPI, MPICH and MVAPICH write a process's number."""
+"""Environment variables in which torchrun and `accelerate launch`, Open MPI, MPICH and MVAPICH write the rank."""
 WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
-"""Where they write how many there are."""
+"""Environment variables in which the same launchers write the number of processes."""
 
 
 def get_rank() -> int:
-    """Number of this process among those that were launched together; 0: the first, or alone."""
-    return _number(RANK_VARIABLES, 0)
+    """Return the rank of this process among those of its launch; 0 is the main process, or the only one."""
+    return _read_int(RANK_VARIABLES, 0)
 
 
 def get_world_size() -> int:
-    """How many processes were launched together."""
-    return _number(WORLD_SIZE_VARIABLES, 1)
+    """Return the number of processes of this launch."""
+    return _read_int(WORLD_SIZE_VARIABLES, 1)
 
 
 def init_process_group() -> None:
-    """Meet the other processes; a second call does nothing.
+    """Join the process group of this launch; do nothing if this process has joined already.
 
     Raises:
-        UserError: They cannot work together, so that each would work alone.
+        UserError: There are more processes than GPUs on this machine, or Accelerate joins fewer processes than were
+            launched, so that each would train alone.
     """
     import torch
     from accelerate import PartialState
 
-    here, gpus = _number(("LOCAL_WORLD_SIZE",), 1), torch.cuda.device_count()
-    if gpus and here > gpus:
+    local_size, gpus = _read_int(("LOCAL_WORLD_SIZE",), 1), torch.cuda.device_count()
+    if gpus and local_size > gpus:
         raise UserError(
-            f"LOCAL_WORLD_SIZE: {here} processes on a machine of {gpus} GPUs; start no more than one for each"
+            f"LOCAL_WORLD_SIZE: {local_size} processes on a machine of {gpus} GPUs; start no more than one for each"
         )
-    # Accelerate 1.15 joins processes without an accelerator only where it is told to use the CPU.
+    # Without an accelerator, Accelerate 1.15 joins processes only if it is told to use the CPU.
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=COLLECTIVE_TIMEOUT)
     if state.num_processes != get_world_size():
         raise UserError(
-            f"WORLD_SIZE: {get_world_size()} processes were launched, but Accelerate joins {state.num_processes} of them"
-            f" on {state.device.type}; launch one, or set ACCELERATE_USE_CPU=true",
+            f"WORLD_SIZE: {get_world_size()} processes were launched, but Accelerate joins {state.num_processes} of"
+            f" them on {state.device.type}; launch one, or set ACCELERATE_USE_CPU=true",
             on_all_ranks=True,
         )
 
 
 def destroy_process_group() -> None:
-    """Part from the other processes, when all is done."""
+    """Leave the process group, when all work is done."""
     if is_initialized():
         from torch import distributed
 
@@ -73,8 +74,8 @@ def destroy_process_group() -> None:
 
 
 def is_initialized() -> bool:
-    """Whether this process has met others."""
-    # Who has met others has imported this; who is stopped while importing it must not begin again.
+    """Return whether this process has joined a process group of several processes."""
+    # Do not import it: who joined a group has done so, and a process stopped inside that import must not repeat it.
     distributed: Any = sys.modules.get("torch.distributed")
     if get_world_size() == 1 or not hasattr(distributed, "is_initialized"):
         return False
@@ -82,7 +83,7 @@ def is_initialized() -> bool:
 
 
 def get_group_rank_and_size() -> tuple[int, int]:
-    """Number of this process among those that have met, and how many they are; (0, 1): it has met nobody."""
+    """Return the rank of this process in its process group, and the group's size; (0, 1) if it has joined none."""
     if not is_initialized():
         return 0, 1
     from torch import distributed
@@ -91,7 +92,7 @@ def get_group_rank_and_size() -> tuple[int, int]:
 
 
 def all_gather_object(value: T) -> list[T]:
-    """The value of every process, in order of rank."""
+    """Gather a picklable value of every process to all of them, in order of rank."""
     if not is_initialized():
         return [value]
     from torch import distributed
@@ -102,23 +103,23 @@ def all_gather_object(value: T) -> list[T]:
 
 
 def gather_to_main(value: T) -> list[T]:
-    """The value of every process, in order of rank, on the first one; nothing on the others."""
-    number, processes = get_group_rank_and_size()
-    if processes == 1:
+    """Gather a picklable value of every process to the main one, in order of rank; the others get an empty list."""
+    rank, size = get_group_rank_and_size()
+    if size == 1:
         return [value]
     from torch import distributed
 
-    values: list[Any] = [None] * processes
-    distributed.gather_object(value, values if number == 0 else None)
-    return values if number == 0 else []
+    values: list[Any] = [None] * size
+    distributed.gather_object(value, values if rank == 0 else None)
+    return values if rank == 0 else []
 
 
 def any_rank(flag: bool, device: "torch.device") -> bool:
-    """Whether something is so for any process; cheap enough to be asked in every step.
+    """Return whether the flag of any process is set; cheap enough for every step.
 
     Args:
-        flag: Whether it is so for this one.
-        device: The one that this process computes on.
+        flag: The flag of this process.
+        device: The device that this process computes on.
     """
     if not is_initialized():
         return flag
@@ -130,96 +131,97 @@ def any_rank(flag: bool, device: "torch.device") -> bool:
 
 
 def run_on_all_ranks(work: Callable[[], T]) -> T:
-    """Have every process do the same work; where it fails for one of them, it fails for all with the same words.
+    """Run the same work on every process; if it fails on any of them, raise the same message on all.
 
     Raises:
-        UserError: As the first process raised it that could not do its work.
-        FileFailure: It could not read or write a file.
-        Failure: As it raised it. Another error is raised as it is by the process that it happened to, else as this.
+        UserError: The work raised one; the message is that of the lowest rank on which it failed.
+        FileFailure: The work could not read or write a file.
+        Failure: The work raised one, or any other error on another process. On the process where it occurred, another
+            error is raised unchanged.
     """
     try:
-        made, error = [work()], None
+        results, error = [work()], None
     except Exception as caught:
-        made, error = [], caught
-    problems = [
-        each for each in all_gather_object(None if error is None else (_kind(error), describe_error(error))) if each
-    ]
+        results, error = [], caught
+    problem = None if error is None else (_get_error_class(error), describe_error(error))
+    problems = [problem for problem in all_gather_object(problem) if problem]
     if not problems:
-        return made[0]
-    kind, words = problems[0]
-    if kind is None and error is not None:
+        return results[0]
+    error_class, message = problems[0]
+    if error_class is None and error is not None:
         raise error
-    raise (kind or Failure)(words, on_all_ranks=True) from error
+    raise (error_class or Failure)(message, on_all_ranks=True) from error
 
 
 def run_on_main(work: Callable[[], T]) -> T | None:
-    """Have the first process alone do something while the others wait, with the errors of `run_on_all_ranks`.
+    """Run work on the main process while the others wait, with the errors of `run_on_all_ranks`.
 
     Returns:
-        What the work gives on the first process; None on the others.
+        The result of the work on the main process; None on the others.
     """
     return run_on_all_ranks(lambda: work() if get_group_rank_and_size()[0] == 0 else None)
 
 
 def broadcast_from_main(work: Callable[[], T]) -> T:
-    """Have the first process alone do something, with the errors of `run_on_all_ranks`, and all of them get what it gives."""
+    """Run work on the main process, with the errors of `run_on_all_ranks`, and return its result on all processes."""
     return all_gather_object(run_on_all_ranks(lambda: [work()] if get_group_rank_and_size()[0] == 0 else []))[0][0]
 
 
 @contextmanager
-def report_lost_ranks(mend: str) -> Iterator[None]:
-    """Say so in one line where another process ends while this one works with it.
+def report_lost_ranks(advice: str) -> Iterator[None]:
+    """Turn the error of a lost connection into one line.
 
     Args:
-        mend: What to do then.
+        advice: What the user can do, at the end of the message.
 
     Raises:
-        Failure: It has.
+        Failure: Another process of this launch ended during the block.
     """
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, Failure) or get_world_size() == 1 or not _of_the_connection(error):
+        if isinstance(error, Failure) or get_world_size() == 1 or not _is_connection_error(error):
             raise
-        raise Failure(f"another process of this launch has ended; {mend}") from error
+        raise Failure(f"another process of this launch has ended; {advice}") from error
 
 
-def deal_batches(count: int, size: int) -> Iterator[tuple[range, int]]:
-    """Deal ``count`` images in batches of ``get_world_size`` to the processes in turn, a batch to each of them a round.
+def deal_batches(count: int, batch_size: int) -> Iterator[tuple[range, int]]:
+    """Deal ``count`` images to the processes in turn, in rounds of one batch of ``batch_size`` for each process.
 
-    Returns:
-        For each round, the places of this process's batch (none are left: empty) and the images done after it.
+    Yields:
+        For each round, the indices of this process's batch (empty if none are left for it), and the number of images
+        that all processes have behind them after the round.
     """
-    number, processes = get_group_rank_and_size()
-    for start in range(0, count, processes * size):
-        own = start + number * size
-        yield range(own, min(own + size, count)), min(start + processes * size, count)
+    rank, size = get_group_rank_and_size()
+    for round_start in range(0, count, size * batch_size):
+        start = round_start + rank * batch_size
+        yield range(start, min(start + batch_size, count)), min(round_start + size * batch_size, count)
 
 
 def describe_error(error: Exception) -> str:
-    """An error in one line."""
+    """Return an error's message; for an error of the operating system the file and the reason."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return getattr(error, "strerror", None) or str(error)
 
 
 def count_cpu_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _kind(error: Exception) -> type[UserError] | type[Failure] | None:
+def _get_error_class(error: Exception) -> type[UserError] | type[Failure] | None:
     if isinstance(error, OSError):
         return FileFailure
     return next((kind for kind in (UserError, FileFailure, Failure) if isinstance(error, kind)), None)
 
 
-def _of_the_connection(error: RuntimeError) -> bool:
+def _is_connection_error(error: RuntimeError) -> bool:
     from torch.distributed import DistError
 
     words = ("connection", "gloo", "nccl", "socket", "broken pipe", "timed out")
     return isinstance(error, DistError) or any(word in str(error).lower() for word in words)
 
 
-def _number(names: tuple[str, ...], otherwise: int) -> int:
-    return next((int(os.environ[name]) for name in names if name in os.environ), otherwise)
+def _read_int(variables: tuple[str, ...], default: int) -> int:
+    return next((int(os.environ[name]) for name in variables if name in os.environ), default)

@@ -1,12 +1,12 @@
-"""The ways in which vaegan says no; each is shown as one line, never as a traceback."""
+"""Errors that the command line shows as one line and an exit code, never as a traceback."""
 
 
 class UserError(ValueError):
-    """What was asked cannot be done as asked: a key, file or flag is wrong (exit code 2).
+    """A request that cannot be met as it stands: a key, a file or an option is wrong (exit code 2).
 
     Args:
-        message: One line that names the key, file or flag and the mend.
-        everywhere: Whether all processes of a launch raise it alike, so that it is enough if the first one says it.
+        message: One line that names the key, file or option and says what to do.
+        on_all_ranks: Whether every process of a launch raises the same error, so that rank 0 alone prints it.
     """
 
     def __init__(self, message: str, on_all_ranks: bool = False) -> None:
@@ -15,11 +15,11 @@ class UserError(ValueError):
 
 
 class Failure(RuntimeError):
-    """What was asked was sound but could not be finished, as when a loss is NaN (exit code 1).
+    """A sound request that could not be carried out, for example because a loss became NaN (exit code 1).
 
     Args:
-        message: One line that says what happened and what is left (the last checkpoint, say).
-        everywhere: As of a `UserError`.
+        message: One line that says what happened and what is left, for example the last checkpoint.
+        on_all_ranks: Whether every process of a launch raises the same error, so that rank 0 alone prints it.
     """
 
     def __init__(self, message: str, on_all_ranks: bool = False) -> None:
@@ -28,17 +28,17 @@ class Failure(RuntimeError):
 
 
 class FileFailure(Failure):
-    """A file cannot be read or written, as the system says: the disk is full, say."""
+    """A file that the operating system cannot read or write, for example on a full disk."""
 
 
 class Interrupted(BaseException):
-    """The training was asked to stop and has written its checkpoint first (exit code 130).
+    """A training that was told to stop, and wrote a checkpoint first (exit code 130).
 
-    Like KeyboardInterrupt it is no Exception, so that nobody takes it for a fault that can be passed over.
+    Like KeyboardInterrupt it is no Exception, so that a general error handler does not swallow it.
 
     Args:
-        message: One line that says how to go on.
-        everywhere: As of a `UserError`.
+        message: One line that says how to continue.
+        on_all_ranks: Whether every process of a launch raises the same error, so that rank 0 alone prints it.
     """
 
     def __init__(self, message: str, on_all_ranks: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Files that somebody else may have put there: read without waiting for ever, removed without following links."""
+"""Files that others may have tampered with: read in bounded time and size, replaced whole, never through a link."""
 
 import errno
 import json
@@ -15,17 +15,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 MAX_TEXT_FILE_BYTES = 2**24
-"""Bytes of a file of text: a description, figures, checksums."""
+"""Most bytes of a text file: a description, metrics, checksums."""
 NONBLOCKING_FLAG = getattr(os, "O_NONBLOCK", 0)
-"""Without it, to open a pipe that nobody writes into takes for ever; Windows has none."""
+"""Flag without which opening a pipe that nobody writes into blocks for ever; Windows has none."""
 
 
 @contextmanager
 def open_regular_file(path: str | Path) -> Iterator[BinaryIO]:
-    """A file to read from.
+    """Open a file for reading bytes.
 
     Raises:
-        OSError: It cannot be read, or is a pipe or a device, which may have no end.
+        OSError: The file cannot be read, or it is a pipe or a device, which may have no end.
     """
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | NONBLOCKING_FLAG)) as file:
         if not os.path.isfile(file.fileno()):
@@ -33,23 +33,23 @@ def open_regular_file(path: str | Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def read_bytes(path: Path, most: int = MAX_TEXT_FILE_BYTES) -> bytes:
-    """All that is in a file.
+def read_bytes(path: Path, max_bytes: int = MAX_TEXT_FILE_BYTES) -> bytes:
+    """Return the contents of a file.
 
     Raises:
-        OSError: As `open_regular_file`, or it holds more than ``most`` bytes.
+        OSError: The file cannot be read, is not a regular file, or holds more than ``max_bytes``.
     """
     with open_regular_file(path) as file:
-        if os.fstat(file.fileno()).st_size > most or len(found := file.read(most + 1)) > most:
-            raise OSError(errno.EFBIG, f"File too large: more than {most:,} bytes", str(path))
-        return found
+        if os.fstat(file.fileno()).st_size > max_bytes or len(contents := file.read(max_bytes + 1)) > max_bytes:
+            raise OSError(errno.EFBIG, f"File too large: more than {max_bytes:,} bytes", str(path))
+        return contents
 
 
 def read_json_lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
-    """The lines of a log, each an object of JSON with its ``step``, and their bytes; torn ones are passed over.
+    """Return the lines of a log that are JSON objects with an integer ``step``, each with its bytes; skip the others.
 
     Raises:
-        OSError: As `open_regular_file`.
+        OSError: The file cannot be read, or is not a regular file.
     """
     lines = []
     with open_regular_file(path) as file:
@@ -64,7 +64,7 @@ def read_json_lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
 
 
 def remove(path: Path) -> None:
-    """Delete a file, a folder, or a link but not what it leads to; nothing is done where there is none."""
+    """Delete a file, a folder, or a link but not its target; do nothing if the path does not exist."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -75,7 +75,7 @@ def save_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
     """Write named tensors as safetensors.
 
     Raises:
-        OSError: They could not be written.
+        OSError: The file cannot be written.
     """
     try:
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, file)
@@ -83,56 +83,65 @@ def save_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
         raise OSError(f"{file}: {error}") from error
 
 
-class replace_folder:
-    """A new folder that takes the place of ``final`` once the block has filled it and it lies safely on disk.
+@contextmanager
+def replace_folder(final: Path) -> Iterator[Path]:
+    """Yield a new empty folder that replaces ``final`` once the block has filled it and it is synced to disk.
 
-    Used as ``with replacing(final) as partial``; where the block raises, ``final`` is untouched.
+    If the block raises, ``final`` is untouched.
     """
+    partial = final.with_name(final.name + ".partial")
+    remove(partial)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    for path in [*partial.iterdir(), partial]:
+        fsync(path)
+    old = final.with_name(final.name + ".old")
+    remove(old)
+    if os.path.lexists(final):
+        final.rename(old)
+        with suppress(OSError):
+            remove(old)
+    partial.rename(final)  # last of all, so that a kill leaves nothing beside a whole folder
+    fsync(final.parent)
 
-    def __init__(self, final: Path) -> None:
-        self.final = final
-        self.partial = final.with_name(final.name + ".partial")
 
-    def __enter__(self) -> Path:
-        """The empty folder to fill."""
-        remove(self.partial)
-        self.partial.mkdir(parents=True)
-        return self.partial
+@contextmanager
+def replace_file(final: Path, suffix: str = ".partial") -> Iterator[Path]:
+    """Yield the path of a new file that replaces ``final`` once the block has written it and it is synced to disk.
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        """Sync and rename, or clear away."""
-        if kind is not None:
-            shutil.rmtree(self.partial, ignore_errors=True)
-            return
-        for path in [*self.partial.iterdir(), self.partial]:
-            fsync(path)
-        old = self.final.with_name(self.final.name + ".old")
-        remove(old)
-        if os.path.lexists(self.final):
-            self.final.rename(old)
-            with suppress(OSError):
-                remove(old)
-        self.partial.rename(self.final)  # last of all, so that a kill leaves nothing beside what is whole
-        fsync(self.final.parent)
+    A reader sees the old file or the new one, never half of one. A link at either path is replaced, not followed. If
+    the block raises, ``final`` is untouched.
+
+    Args:
+        final: The file.
+        suffix: What the new file's name has at its end until it is whole.
+    """
+    partial = final.with_name(final.name + suffix)
+    remove(partial)
+    try:
+        yield partial
+        fsync(partial)
+        partial.replace(final)
+    except BaseException:
+        with suppress(OSError):
+            remove(partial)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put a text file in place: whoever looks finds the old one or the new one, never half of one.
+    """Write a text file as `replace_file` does.
 
-    A link that stands in the way is replaced, not followed.
+    Raises:
+        OSError: The file cannot be written; the error names ``path``.
     """
-    if path.is_dir() and not path.is_symlink():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    beside = path.with_name(path.name + ".partial")
-    remove(beside)
     try:
-        with beside.open("x", encoding="utf-8") as file:
+        with replace_file(path) as partial, partial.open("x", encoding="utf-8") as file:
             file.write(text)
-        fsync(beside)
-        beside.replace(path)
-    except OSError as error:  # that of a full disk does not say for which file
-        with suppress(OSError):
-            remove(beside)
+    except OSError as error:  # on a full disk it names no file
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
@@ -146,7 +155,11 @@ def fsync(path: Path) -> None:
 
 
 def hash_file(file: Path) -> str:
-    """SHA-256 of a file's contents, hexadecimal."""
+    """Compute the SHA-256 of a file's contents, hexadecimal.
+
+    Raises:
+        OSError: The file cannot be read, or is not a regular file.
+    """
     checksum = sha256()
     with open_regular_file(file) as stream:
         while block := stream.read(1 << 20):

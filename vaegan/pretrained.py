@@ -1,4 +1,4 @@
-"""Files of trained weights that metrics use: where they lie, whether they are what they should be, what is in them."""
+"""Published weights of the networks that metrics and the LPIPS loss use: where they lie, their hashes, reading them."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,36 +17,36 @@ class WeightFile:
     """A published state dict, in the folder where torch keeps such files."""
 
     use: str
-    """The metrics that it is for."""
+    """Metrics and settings that need it."""
     url: str
-    """Where it is published, under its own name."""
+    """Address, which ends with the file's name."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
     sha256: str
-    """Hexadecimal."""
+    """SHA-256 of the file, hexadecimal."""
 
     @property
     def path(self) -> Path:
-        """Where it has to lie: under `TORCH_HOME`, or else under ~/.cache/torch."""
+        """Path of the file, under `TORCH_HOME`, or under ~/.cache/torch if that is not set."""
         return Path(torch.hub.get_dir()) / "checkpoints" / self.url.rpartition("/")[2]
 
     @property
-    def there(self) -> bool:
+    def exists(self) -> bool:
         """Whether there is a file."""
         return self.path.is_file()
 
     @property
     def damaged(self) -> bool:
-        """Whether the file that is there is another one."""
+        """Whether the existing file does not match its hash."""
         return hash_file(self.path) != self.sha256
 
     def read(self) -> dict[str, Tensor]:
-        """The tensors by name; the file is verified before it is opened, and nothing in it can run code.
+        """Read the tensors by name, on the CPU; the hash is checked first, and nothing in the file can run code.
 
         Raises:
-            UserError: It is damaged, or not there.
+            UserError: The file does not exist, does not match its hash, or holds no state dict.
         """
-        if not self.there:
+        if not self.exists:
             raise UserError(f"{self.path}: there is no such file; `vaegan weights --fetch` brings it from {self.url}")
         if self.damaged:
             raise UserError(
@@ -55,14 +55,14 @@ class WeightFile:
             )
         try:
             return load_weights(self.path)
-        except Exception:  # what is no file of weights raises nearly anything
+        except Exception:  # a file of anything else raises nearly anything
             raise UserError(f"{self.path}: not a file of weights; `vaegan weights --fetch` brings it anew") from None
 
     def fetch(self) -> None:
-        """Bring it, with a progress bar on the standard error stream; what is damaged is replaced.
+        """Download the file, with a progress bar on standard error; replace a damaged one.
 
         Raises:
-            Failure: It could not be fetched, or what came is another file.
+            Failure: The download failed, or the file does not match its hash.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,18 +100,18 @@ WEIGHT_FILES = {
         sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     ),
 }
-"""By the name of the network."""
+"""Weight files by the name of the network."""
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """What a file of weights holds, on the CPU; nothing in it can run code."""
-    found: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return found
+    """Read a file of PyTorch weights, by name and on the CPU; nothing in it can run code."""
+    tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return tensors
 
 
 def hash_weights(network: nn.Module) -> str:
-    """First 8 hexadecimal digits of the SHA-256 of all weights."""
-    state = sha256()
+    """Compute the first 8 hexadecimal digits of the SHA-256 of all weights."""
+    checksum = sha256()
     for tensor in network.state_dict().values():
-        state.update(tensor.cpu().contiguous().numpy().tobytes())
-    return state.hexdigest()[:8]
+        checksum.update(tensor.cpu().contiguous().numpy().tobytes())
+    return checksum.hexdigest()[:8]

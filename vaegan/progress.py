@@ -1,32 +1,44 @@
-"""How long work reports its progress and its notes, without knowing a terminal."""
+"""Progress and notes of long work, reported without knowing a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 ProgressCallback = Callable[[int, int], None]
-"""Told (done, total) as work goes on."""
+"""A function that is called with (done, total) as work goes on."""
 
 
 def ignore_progress(done: int, total: int) -> None:
-    """An `ProgressCallback` that shows nothing."""
+    """Show nothing: the default `ProgressCallback`."""
+
+
+def nest_progress(progress: ProgressCallback, before: int, count: int, total: int) -> ProgressCallback:
+    """Return a callback for a part of some work, which calls ``progress`` with how far the whole work is.
+
+    Args:
+        progress: Callback of the whole work.
+        before: Units of the work that are done before the part.
+        count: Units of the part.
+        total: Units of the whole work.
+    """
+    return lambda done, part_total: progress(before + count * done // part_total, total)
 
 
 class Reporter:
-    """Takes notes and progress, and shows nothing; `vaegan.cli.console.Console` shows them to a person."""
+    """A receiver of notes and progress that shows nothing; `vaegan.cli.console.Console` shows them to a person."""
 
     def note(self, text: str) -> None:
-        """Take one line about what is going on."""
+        """Report one line about what is going on."""
 
     def note_once(self, text: str) -> None:
-        """Take one line, and drop it if it was noted before."""
+        """Report one line, unless the same line was reported before."""
 
     @contextmanager
     def progress(self, title: str, unit: str, per_step: int = 1) -> Iterator[ProgressCallback]:
-        """Yield a callback that is told how far some work is.
+        """Yield a callback that is called with (done, total) while the work of the block goes on.
 
         Args:
-            title: What is being done.
-            unit: What the rate counts.
+            title: Name of the work.
+            unit: What the rate counts, for example "images".
             per_step: Units of one step, for example the images of a batch.
         """
         yield ignore_progress

@@ -1,32 +1,32 @@
-"""Words that somebody else wrote, as part of one line of ours."""
+"""Text from outside (file names, error messages, values), made safe and short for one line of output."""
 
 import json
 
 MAX_VALUE_CHARACTERS = 80
-"""Characters of a value or a name."""
+"""Most characters of a value or a name in a message."""
 
 
 def make_printable(text: object) -> str:
-    """Text whose control characters, which a terminal would obey, and line breaks are spelled out."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text))
+    """Return the text with control characters and line breaks written as escapes, so that no terminal obeys them."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(text))
 
 
-def to_one_line(message: object, longest: int = 200) -> str:
-    """A message without line breaks, cut where it goes on for too long."""
+def to_one_line(message: object, max_characters: int = 200) -> str:
+    """Return a message without line breaks, printable, and cut to ``max_characters``."""
     text = make_printable(" ".join(str(message).split()))
-    return text if len(text) <= longest else text[: longest - 3] + "..."
+    return text if len(text) <= max_characters else text[: max_characters - 3] + "..."
 
 
 def get_reason(error: Exception) -> str:
-    """What an exception says, as part of a line that names the file already."""
+    """Return what an exception says, without the file name, for a message that names the file already."""
     return to_one_line(getattr(error, "strerror", None) or error)
 
 
-def to_short_word(text: object) -> str:
-    """A name as a part of a line, whatever is in it."""
+def shorten(text: object) -> str:
+    """Return a name of any content as one printable line of at most `MAX_VALUE_CHARACTERS`."""
     return to_one_line(make_printable(text), MAX_VALUE_CHARACTERS)
 
 
 def format_value(value: object) -> str:
-    """What was given, as one short line of JSON."""
-    return to_short_word(json.dumps(value, ensure_ascii=False, default=str))
+    """Return a value as one line of JSON of at most `MAX_VALUE_CHARACTERS`."""
+    return shorten(json.dumps(value, ensure_ascii=False, default=str))

@@ -14,7 +14,7 @@ from vaegan import load
 from vaegan.config import load_config
 from vaegan.data import open_data
 from vaegan.images import draw_image_grid
-from vaegan.sampling import fit_density_to_images
+from vaegan.density_fitting import fit_density_to_images
 
 HELP = """
 import sys
@@ -79,7 +79,7 @@ def test_dry_run_shows_config_sizes_and_trains_nothing(work, vaegan):
 
 def test_train_then_train_again(work, vaegan):
     code, out, _ = vaegan("train", "tiny.yaml", "train.steps=3")
-    assert code == 0 and "trained 3 steps; judge it with `vaegan evaluate runs/tiny`" in out
+    assert code == 0 and "trained 3 steps; evaluate it with `vaegan evaluate runs/tiny`" in out
     code, _, err = vaegan("train", "tiny.yaml", "train.steps=3")
     assert code == 2 and "--resume" in err and "--output" in err
     weights = (work / "runs/tiny/model/model.safetensors").stat()

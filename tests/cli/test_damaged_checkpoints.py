@@ -10,7 +10,7 @@ import pytest
 from vaegan.config import dump_config
 
 from ..forked.client import Command, Forked
-from ..tiny import EVERYTHING, left_behind, tiny
+from ..tiny import LOOP_OPTIONS, read_run_files, tiny
 
 STEPS = ("train.steps=9", "train.checkpoint_every=2", "train.keep_checkpoints=3", "train.log_every=1")
 RESUME = Command(["train", "config.yaml", "--resume"], "moment 0")
@@ -46,7 +46,7 @@ ALL = [(f"step_0000000{step}/autoencoder.safetensors", flipped) for step in (2, 
 def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
     """A training killed in its eighth step, and resumed after each kind of damage."""
     folder = tmp_path_factory.mktemp("damaged")
-    (folder / "config.yaml").write_text(dump_config(tiny("vaegan3", *EVERYTHING, *STEPS)))
+    (folder / "config.yaml").write_text(dump_config(tiny("vaegan3", *LOOP_OPTIONS, *STEPS)))
     with Forked(folder) as forked:
         forked.do({"whole": [RESUME], "killed": [Command(["train", "config.yaml"], "SIGKILL@7")]})
         for name, damages in DAMAGES.items():
@@ -60,7 +60,7 @@ def spoil(forked: Forked, name: str, damages: list[tuple[str, Callable[[Path], N
     copy = shutil.copytree(forked.folder / "killed", forked.folder / name)
     for file, damage in damages:
         damage(copy / "checkpoints" / file)
-    return left_behind(copy)
+    return read_run_files(copy)
 
 
 def damaged_names(name: str) -> list[str]:
@@ -70,7 +70,7 @@ def damaged_names(name: str) -> list[str]:
 
 def check(forked: Forked, run: str, name: str) -> None:
     """A run with these damages has ended as one that was never stopped, and has kept them."""
-    whole, found = left_behind(forked.folder / "whole"), left_behind(forked.folder / run)
+    whole, found = read_run_files(forked.folder / "whole"), read_run_files(forked.folder / run)
     spoilt = spoil(forked, f"{run}-spoilt", DAMAGES[name])
     kept = {
         path.replace(checkpoint, f"{checkpoint}.damaged"): contents
@@ -130,12 +130,12 @@ def test_where_no_checkpoint_is_whole_a_resume_touches_nothing(forked: Forked) -
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("vaegan: none/checkpoints: no whole checkpoint is left (step_00000006: autoencoder.")
     assert ended.err.endswith("; restore one, or remove the folder `checkpoints` to begin again\n")
-    assert ended.err.count("\n") == 1 and left_behind(forked.folder / "none") == before
+    assert ended.err.count("\n") == 1 and read_run_files(forked.folder / "none") == before
     shutil.rmtree(forked.folder / "none" / "checkpoints")
     forked.do({"none": [RESUME]})
     (ended,) = forked.ended("none")
     assert (ended.code, ended.err) == (0, "")
-    assert left_behind(forked.folder / "none") == left_behind(forked.folder / "whole")
+    assert read_run_files(forked.folder / "none") == read_run_files(forked.folder / "whole")
 
 
 def test_what_the_disk_cannot_read_is_gone_on_from_when_it_can(forked: Forked) -> None:
@@ -149,8 +149,8 @@ def test_what_the_disk_cannot_read_is_gone_on_from_when_it_can(forked: Forked) -
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == f"vaegan: {file.relative_to(forked.folder)}: {reason}\n"
     (forked.folder / "average").replace(file)
-    assert left_behind(forked.folder / "disk") == before
+    assert read_run_files(forked.folder / "disk") == before
     forked.do({"disk": [RESUME]})
     (ended,) = forked.ended("disk")
     assert (ended.code, ended.err, ended.moments.count("before gradients")) == (0, "", 3)
-    assert left_behind(forked.folder / "disk") == left_behind(forked.folder / "whole")
+    assert read_run_files(forked.folder / "disk") == read_run_files(forked.folder / "whole")

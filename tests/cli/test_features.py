@@ -16,7 +16,7 @@ from PIL import Image
 
 from vaegan.config import load_config
 from vaegan.storage.loading import load_classifier
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
 SMALL = ("model.width=8", "train.batch_size=32", "track.wandb=disabled")
 BRIEF = (*SMALL, "train.steps=3")

@@ -13,12 +13,12 @@ import pytest
 
 from vaegan.config import dump_config
 from vaegan.data import open_data
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
-from ..tiny import EVERYTHING, flat, last, same_bits, tiny
+from ..tiny import LOOP_OPTIONS, flatten, load_newest, are_bit_identical, tiny
 
-WORDS = (*EVERYTHING, "train.steps=400", "train.checkpoint_every=50", "train.log_every=2", "train.keep_checkpoints=2")
+WORDS = (*LOOP_OPTIONS, "train.steps=400", "train.checkpoint_every=50", "train.log_every=2", "train.keep_checkpoints=2")
 ROOM = 2**21
 """Bytes of the disk: room for a few checkpoints."""
 
@@ -64,8 +64,8 @@ def fill(disk: Path) -> None:
 
 def same(run: Run, undisturbed: Run) -> None:
     """See that a run ended as if there had always been room."""
-    assert same_bits(flat(last(run.path)), flat(last(undisturbed.path)))
-    assert last(run.path).state == last(undisturbed.path).state
+    assert are_bit_identical(flatten(load_newest(run.path)), flatten(load_newest(undisturbed.path)))
+    assert load_newest(run.path).state == load_newest(undisturbed.path).state
     assert run.history_file.read_bytes() == undisturbed.history_file.read_bytes()
     assert run.finished and not list(run.path.rglob("*.partial"))
 
@@ -91,12 +91,12 @@ def test_a_full_disk_stops_the_training_and_nothing_is_lost(disk: Path, undistur
     assert (process.returncode, out) == (1, "")
     [said] = notes_of(err)
     assert said.startswith("vaegan: step ") and "could not be written: " in said and "No space left on device" in said
-    kept = last(run.path).step
+    kept = load_newest(run.path).step
     assert said.endswith(f"; the checkpoint of step {kept} is kept; make room, then go on with --resume")
 
     (disk / "ballast").unlink()
     out, err = start(disk, "--resume").communicate(timeout=120)
-    assert (out, notes_of(err)) == ("run: trained 400 steps; judge it with `vaegan evaluate run`\n", [])
+    assert (out, notes_of(err)) == ("run: trained 400 steps; evaluate it with `vaegan evaluate run`\n", [])
     same(run, undisturbed)
 
 
@@ -112,7 +112,7 @@ def test_a_full_disk_is_waited_out_where_the_config_says_so(disk: Path, undistur
         assert process.poll() is None, notes
     (disk / "ballast").unlink()
     out, err = process.communicate(timeout=120)
-    assert (process.returncode, out) == (0, "run: trained 400 steps; judge it with `vaegan evaluate run`\n"), err
+    assert (process.returncode, out) == (0, "run: trained 400 steps; evaluate it with `vaegan evaluate run`\n"), err
     for note in notes_of("".join([*notes, err])):
         assert note.startswith("step ") and note.endswith("; the training goes on without it")
     same(run, undisturbed)
@@ -126,7 +126,7 @@ def test_the_last_checkpoint_is_not_done_without(disk: Path) -> None:
     fill(disk)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
-    kept = last(run.path).step
+    kept = load_newest(run.path).step
     end = f"; the checkpoint of step {kept} is kept; make room, then go on with --resume"
     assert err.splitlines()[-1].startswith("vaegan: step 400: a checkpoint could not be written: ")
     assert err.splitlines()[-1].endswith(end) and "Traceback" not in err
@@ -141,7 +141,7 @@ def test_a_quota_stops_the_training(tmp_path: Path) -> None:
     assert err.startswith("vaegan: step 50: a checkpoint could not be written: ")
     assert err.endswith("; there is no checkpoint yet; make room, then go on with --resume\n")
     assert start(tmp_path, "--resume").wait(timeout=120) == 0
-    assert last(tmp_path / "run").step == 60
+    assert load_newest(tmp_path / "run").step == 60
 
 
 def test_a_quota_is_waited_out_where_the_config_says_so(tmp_path: Path, undisturbed: Run) -> None:

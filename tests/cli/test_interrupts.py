@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from vaegan.config import dump_config
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
 from ..forked.client import Command, Forked
-from ..tiny import EVERYTHING, left_behind, tiny
+from ..tiny import LOOP_OPTIONS, read_run_files, tiny
 
 LONG = ("train.steps=100000", "--output", "run")
 
@@ -87,7 +87,7 @@ def stopped_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fork
     """Trainings stopped in an evaluation, and in a step that takes a minute; each resumed."""
     folder = tmp_path_factory.mktemp("stopped")
     steps = ("train.steps=8", "train.log_every=1", "train.evaluate_every=4", "evaluate.metrics=[psnr]")
-    (folder / "config.yaml").write_text(dump_config(tiny("vaegan3", *EVERYTHING, *steps)))
+    (folder / "config.yaml").write_text(dump_config(tiny("vaegan3", *LOOP_OPTIONS, *steps)))
     again = Command(["train", "config.yaml", "--resume"], "moment 0")
     with Forked(folder) as forked:
         forked.do(
@@ -132,7 +132,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_step(stopped_trainings):
 
 @pytest.mark.parametrize("name", ["evaluation", "slow", "twice"])
 def test_a_stopped_training_ends_as_if_nothing_had_happened(stopped_trainings, name):
-    whole, found = left_behind(stopped_trainings.folder / "whole"), left_behind(stopped_trainings.folder / name)
+    whole, found = read_run_files(stopped_trainings.folder / "whole"), read_run_files(stopped_trainings.folder / name)
     assert found.keys() == whole.keys()
     assert [path for path in found if found[path] != whole[path]] == []
     lines = [json.loads(line) for line in whole["history.jsonl"].splitlines()]

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from vaegan.config import dump_config
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
 from ..forked.client import environment
-from ..tiny import left_behind, tiny
+from ..tiny import read_run_files, tiny
 
 WORDS = ("train.steps=6", "train.checkpoint_every=2", "evaluate.metrics=[psnr, sharpness]")
 
@@ -49,7 +49,7 @@ def begun(folder: Path, process: subprocess.Popen[str]) -> subprocess.Popen[str]
 
 
 def runs(folder: Path) -> dict[str, dict[str, bytes]]:
-    return {f"{name}/{seed}": left_behind(folder / name / f"seed_{seed}") for name in ("vae", "ae") for seed in (1, 2)}
+    return {f"{name}/{seed}": read_run_files(folder / name / f"seed_{seed}") for name in ("vae", "ae") for seed in (1, 2)}
 
 
 def test_runs_side_by_side_are_those_of_one_process(study: Path) -> None:

@@ -9,7 +9,7 @@ import yaml
 
 import vaegan
 from vaegan.config import list_recipes
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
 from ..forked.client import environment
 from ..wandb_file import config as config_of

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from vaegan.config import dump_config
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
 from ..forked.client import Command, Forked
-from ..tiny import flat, last, same_bits, tiny
+from ..tiny import flatten, load_newest, are_bit_identical, tiny
 from ..wandb_file import history, kinds, read_runs
 
 CONFIGS = {
@@ -90,7 +90,7 @@ def test_stopped_and_resumed_it_is_one_series(forked: Forked) -> None:
 
     files = read_runs(run.path, torn=True)
     assert [[exit.exit_code for exit in kinds(records, "exit")] for records in files] == [[], [], [1], [0]]
-    assert {each.run_id for records in files for each in kinds(records, "run")} == {last(run.path).state["wandb"]}
+    assert {each.run_id for records in files for each in kinds(records, "run")} == {load_newest(run.path).state["wandb"]}
     series: list[dict[int, dict[str, float]]] = []
     for records in files:
         metrics = {metric.name or metric.glob_name: metric.step_metric for metric in kinds(records, "metric")}
@@ -116,18 +116,18 @@ def test_stopped_and_resumed_it_is_one_series(forked: Forked) -> None:
 def test_a_fault_of_tracking_costs_one_line_and_nothing_else(forked: Forked, fault: str) -> None:
     (*_, ended), (whole,) = forked.ended(fault), forked.ended("short")
     assert (ended.code, whole.code, whole.err) == (0, 0, ""), ended.err
-    assert ended.out == f"{fault}: trained 12 steps; judge it with `vaegan evaluate {fault}`\n"
+    assert ended.out == f"{fault}: trained 12 steps; evaluate it with `vaegan evaluate {fault}`\n"
     assert re.fullmatch(FAULTS[fault][1] + "\n", ended.err), ended.err
     run, undisturbed = Run(forked.folder / fault), Run(forked.folder / "short")
     assert run.finished and run.history_file.read_bytes() == undisturbed.history_file.read_bytes()
-    assert same_bits(flat(last(run.path)), flat(last(undisturbed.path)))
+    assert are_bit_identical(flatten(load_newest(run.path)), flatten(load_newest(undisturbed.path)))
 
 
 def test_what_cannot_be_sent_is_recorded_as_the_run_that_was_begun(forked: Forked) -> None:
     run = Run(forked.folder / "server")
     assert [each.code for each in forked.ended("server")] == [-9, 0]
     begun = sorted(folder.name for folder in run.path.glob("wandb/offline-run-*"))
-    assert [name.rpartition("-")[2] for name in begun] == [last(run.path).state["wandb"]] * 2
+    assert [name.rpartition("-")[2] for name in begun] == [load_newest(run.path).state["wandb"]] * 2
     lines = [json.loads(line) for line in run.history_file.read_text().splitlines()]
     recorded = {entry["step"]: figures(entry) for entry in history(read_runs(run.path, torn=True)[1])}
     assert recorded.keys() == {line["step"] for line in lines}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vaegan.config import dump_config
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
 from ..forked.client import environment
 from ..tiny import tiny

@@ -1,1 +1,1 @@
-"""The command line: the only place that knows a terminal."""
+"""The command line: one module for each group of commands, and the only code that knows a terminal."""

@@ -1,4 +1,4 @@
-"""What a person sees: answers, notes, and progress bars on a terminal or plain lines elsewhere."""
+"""Answers, notes and progress for a person: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import threading
@@ -6,34 +6,36 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from vaegan.distributed import get_rank
 from vaegan.progress import ProgressCallback, Reporter, ignore_progress
 from vaegan.text import make_printable
 
 MIN_BAR_SECONDS = 0.5
-"""Seconds of work."""
+"""Seconds of work after which a progress bar is shown."""
 SECONDS_BETWEEN_LINES = 15.0
+"""Least seconds between two lines of progress, where there is no terminal."""
 MIN_BAR_TERMINAL_COLUMNS = 60
-"""Characters of a terminal that has no room for a bar beside the figures."""
+"""Columns of a terminal below which only the numbers are shown, without a bar."""
 
 
 class Console(Reporter):
-    """Where answers (standard output), notes and progress (standard error) go.
+    """A `Reporter` that prints answers to standard output, notes and progress to standard error.
 
     Args:
-        shown: Whether this process is the one that speaks.
+        shown: Whether this process prints; by default only rank 0 does.
     """
 
-    def __init__(self, shown: bool = True) -> None:
-        self.shown = shown
+    def __init__(self, shown: bool | None = None) -> None:
+        self.shown = get_rank() == 0 if shown is None else shown
         self.noted: set[str] = set()
 
     def say(self, text: str) -> None:
-        """A part of the answer."""
+        """Print a part of the answer."""
         if self.shown:
             print("\n".join(map(make_printable, text.split("\n"))), flush=True)
 
     def table(self, header: list[str], rows: list[list[str]]) -> None:
-        """A part of the answer in columns, the first of words and the others of numbers."""
+        """Print a table as a part of the answer; its first column holds names, the others numbers."""
         from rich.box import SIMPLE_HEAD
         from rich.console import Console as Terminal
         from rich.table import Table
@@ -48,62 +50,62 @@ class Console(Reporter):
             Terminal(width=width, markup=False, highlight=False).print(table)
 
     def note(self, text: str) -> None:
-        """One line about what is going on."""
+        """Print one line about what is going on."""
         if self.shown:
             print(make_printable(text), file=sys.stderr, flush=True)
 
     def note_once(self, text: str) -> None:
-        """A note that is left out where it was said before."""
+        """Print one line, unless the same line was printed before."""
         if text not in self.noted:
             self.noted.add(text)
             self.note(text)
 
     @contextmanager
-    def progress(self, what: str, unit: str, per_step: int = 1) -> Iterator[ProgressCallback]:
-        """A bar with rate and time left, or a line now and then where the output is no terminal.
+    def progress(self, title: str, unit: str, per_step: int = 1) -> Iterator[ProgressCallback]:
+        """Show a bar with rate and time left, or a line every `SECONDS_BETWEEN_LINES` if the output is no terminal.
 
-        Work that is done in a moment shows nothing.
+        Work of less than `MIN_BAR_SECONDS` shows nothing.
 
         Args:
-            what: What is being done.
-            unit: What is counted by the rate.
-            per_step: Units of one step (the images of a batch, say).
+            title: Name of the work.
+            unit: What the rate counts, for example "images".
+            per_step: Units of one step, for example the images of a batch.
         """
-        what = make_printable(what)
+        title = make_printable(title)
         if not self.shown:
             yield ignore_progress
         elif sys.stderr.isatty():
-            with _bar(what, unit, per_step) as update:
+            with _show_bar(title, unit, per_step) as update:
                 yield update
         else:
-            yield _lines(what, unit, per_step)
+            yield _print_lines(title, unit, per_step)
 
 
-class _Pace:
-    """How fast the work goes, from its first report on: what a resumed run has behind it does not count."""
+class _Speed:
+    """The speed of some work since its first report; steps of a resumed run that were done before do not count."""
 
     def __init__(self, unit: str, per_step: int) -> None:
         self.unit, self.per_step = unit, per_step
         self.first: tuple[int, float] | None = None
 
-    def per_second(self, done: int) -> float:
-        """Steps per second; 0: not known yet."""
+    def get_steps_per_second(self, done: int) -> float:
+        """Return the steps per second; 0 if they are not known yet."""
         self.first = self.first or (done, time.monotonic())
         steps, seconds = done - self.first[0], time.monotonic() - self.first[1]
         return steps / seconds if steps > 0 and seconds > 0 else 0.0
 
-    def rate(self, done: int) -> str:
-        speed = self.per_second(done) * self.per_step
+    def format_rate(self, done: int) -> str:
+        speed = self.get_steps_per_second(done) * self.per_step
         return f"{speed:,.{0 if speed >= 10 else 1}f} {self.unit}/s" if speed else ""
 
-    def seconds_left(self, done: int, total: int) -> float:
-        """0: not known yet."""
-        speed = self.per_second(done)
+    def get_seconds_left(self, done: int, total: int) -> float:
+        """Return the seconds until all is done; 0 if they are not known yet."""
+        speed = self.get_steps_per_second(done)
         return (total - done) / speed if speed else 0.0
 
 
 @contextmanager
-def _bar(what: str, unit: str, per_step: int) -> Iterator[ProgressCallback]:
+def _show_bar(title: str, unit: str, per_step: int) -> Iterator[ProgressCallback]:
     from rich.console import Console as Terminal
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -116,11 +118,11 @@ def _bar(what: str, unit: str, per_step: int) -> Iterator[ProgressCallback]:
         TextColumn("{task.fields[rate]}"),
     ]
     progress = Progress(*columns, console=terminal, refresh_per_second=5)
-    task = progress.add_task(what, total=0, rate="", visible=False)
-    pace = _Pace(unit, per_step)
+    task = progress.add_task(title, total=0, rate="", visible=False)
+    speed = _Speed(unit, per_step)
 
     def update(done: int, total: int) -> None:
-        progress.update(task, completed=done, total=total, rate=pace.rate(done), visible=True)
+        progress.update(task, completed=done, total=total, rate=speed.format_rate(done), visible=True)
 
     start = threading.Timer(MIN_BAR_SECONDS, progress.start)
     start.start()
@@ -132,14 +134,14 @@ def _bar(what: str, unit: str, per_step: int) -> Iterator[ProgressCallback]:
         progress.stop()
 
 
-def _lines(what: str, unit: str, per_step: int) -> ProgressCallback:
-    pace = _Pace(unit, per_step)
+def _print_lines(title: str, unit: str, per_step: int) -> ProgressCallback:
+    speed = _Speed(unit, per_step)
     printed = time.monotonic()
 
     def update(done: int, total: int) -> None:
         nonlocal printed
-        words = [f"{what}: {done:,}/{total:,}", pace.rate(done)]
-        left = pace.seconds_left(done, total)
+        words = [f"{title}: {done:,}/{total:,}", speed.format_rate(done)]
+        left = speed.get_seconds_left(done, total)
         if time.monotonic() - printed >= SECONDS_BETWEEN_LINES:
             printed = time.monotonic()
             words += [f"{left:,.0f} s left"] if left else []

@@ -1,7 +1,6 @@
-"""What the commands that make pictures do beside asking the model: read, go through it in batches, write."""
+"""Image files that a command reads and writes, and the batches in which a model makes images."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,64 +12,62 @@ from vaegan.data import UnreadableImageError, find_images, read_image
 from vaegan.errors import Failure, UserError
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder
-from vaegan.progress import ProgressCallback
+from vaegan.progress import ProgressCallback, nest_progress
 from vaegan.text import get_reason
 
 from .console import Console
 
 BATCH_IMAGES = 64
-"""Images made at a time."""
+"""Images that a model makes at a time."""
 
 
-def read_images(paths: Sequence[Path], model: Autoencoder, most: int) -> Tensor:
-    """Image files, and those in folders, fitted to a model: shape (N, C, S, S) in [-1, 1], of its type.
+def read_images(paths: Sequence[Path], model: Autoencoder, max_images: int) -> Tensor:
+    """Read image files, and those in folders, as a model takes them: in [-1, 1], shape (N, C, S, S), of its dtype.
 
     Raises:
-        UserError: A file is no image, a folder holds none, or there are more than ``most``.
+        UserError: A file is no image, a folder holds none, or there are more than ``max_images``.
     """
-    found = [[path / name for name in find_images(path)] if path.is_dir() else [path] for path in paths]
-    files = [file for each in found for file in each]
-    if len(files) > most:
-        raise UserError(f"{len(files)} images: one picture holds at most {most}; name fewer")
+    files: list[Path] = []
+    for path in paths:
+        files += [path / name for name in find_images(path)] if path.is_dir() else [path]
+    if len(files) > max_images:
+        raise UserError(f"{len(files)} images: one picture holds at most {max_images}; name fewer")
     channels, side, _ = model.image_shape
     try:
-        pixels = torch.from_numpy(np.stack([read_image(file, side, channels) for file in files]))
+        images = torch.from_numpy(np.stack([read_image(file, side, channels) for file in files]))
     except UnreadableImageError as error:
         raise UserError(f"{error.file}: {error.reason}") from None
-    return to_float(pixels, next(model.parameters()).dtype)
+    return to_float(images, next(model.parameters()).dtype)
 
 
 def run_in_batches(
-    what: str, given: Tensor, function: Callable[[Tensor, ProgressCallback], Tensor], console: Console
+    title: str, inputs: Tensor, function: Callable[[Tensor, ProgressCallback], Tensor], console: Console
 ) -> Tensor:
-    """The images that a function makes of codes or images, some at a time, as uint8.
+    """Apply a function that makes images to batches of `BATCH_IMAGES` inputs, and return the images as uint8.
 
     Args:
-        what: What is being done, for the progress bar.
-        given: Shape (N, ...).
-        function: Makes images in [-1, 1], one of each, and may tell how far with them it is.
-        console: Where progress goes.
+        title: Name of the work, for the progress bar.
+        inputs: Codes, indices or images, shape (N, ...).
+        function: Makes images in [-1, 1], one of each input of a batch, and may report the progress inside the batch.
+        console: Shows the progress.
+
+    Returns:
+        The images, shape (N, C, S, S).
     """
-    made: list[Tensor] = []
-    with console.progress(what, "images") as progress:
-        for chunk in given.split(BATCH_IMAGES):
-            before, count = len(made) * BATCH_IMAGES, len(chunk)
-            inside = partial(_within, progress, before, count, len(given))
-            made.append(to_uint8(function(chunk, inside)))
-            progress(before + count, len(given))
-    return torch.cat(made)
-
-
-def _within(progress: ProgressCallback, before: int, count: int, whole: int, done: int, total: int) -> None:
-    """``done`` of the ``total`` parts in which ``count`` images come about at once, behind ``before`` others."""
-    progress(before + count * done // total, whole)
+    batches: list[Tensor] = []
+    with console.progress(title, "images") as progress:
+        for batch in inputs.split(BATCH_IMAGES):
+            report = nest_progress(progress, len(batches) * BATCH_IMAGES, len(batch), len(inputs))
+            batches.append(to_uint8(function(batch, report)))
+            report(1, 1)
+    return torch.cat(batches)
 
 
 def write_image(picture: Image, file: Path, console: Console) -> None:
-    """Save a picture, in a folder that is made where it does not exist, and say so.
+    """Save a picture and print its name and size; create its folder if that does not exist.
 
     Raises:
-        Failure: It cannot be written.
+        Failure: The file cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

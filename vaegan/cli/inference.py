@@ -1,28 +1,25 @@
-"""The commands that train and judge nothing: what a trained autoencoder does, and what can be trained."""
+"""The commands that use a trained autoencoder: `sample`, `reconstruct` and `interpolate`."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from vaegan.distributed import get_rank
-from vaegan.errors import Failure, UserError
+from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback
 
 from .console import Console
-from .options import DENSITY, LABEL, PATH, check_picture_path
+from .inputs import load_run_model, open_images
+from .options import DENSITY_OPTION, LABEL_OPTION, PATH, check_picture_path
 
 if TYPE_CHECKING:
     from vaegan.models import Autoencoder
     from vaegan.models.density import Density
 
-T = TypeVar("T")
-
 MAX_PICTURE_IMAGES = 10_000
-"""Images of one picture."""
+"""Most images of one picture."""
 MAX_CLASS_LIST_CHARACTERS = 500
-"""Characters of the list of a run's classes."""
+"""Most characters of the list of a run's classes in a message."""
 
 
 @click.command(short_help="Draw images from the prior of a run, or a density.")
@@ -31,8 +28,8 @@ MAX_CLASS_LIST_CHARACTERS = 500
     "-n", "--number", type=click.IntRange(1, MAX_PICTURE_IMAGES), default=64, show_default=True, help="Images to draw."
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Root of their codes.")
-@DENSITY
-@LABEL
+@DENSITY_OPTION
+@LABEL_OPTION
 @click.option("-o", "--output", type=PATH, callback=check_picture_path, default="samples.png", show_default=True)
 def sample(run: Path, number: int, seed: int, density: str | None, label: str | None, output: Path) -> None:
     """Draw images from the prior of RUN, or from a density that is fitted to the codes of its training images.
@@ -42,41 +39,47 @@ def sample(run: Path, number: int, seed: int, density: str | None, label: str | 
     import torch
 
     from vaegan.images import draw_image_grid
+    from vaegan.models.sampler import Sampler
+    from vaegan.storage.loading import load
 
     from .image_files import run_in_batches, write_image
 
-    console, model = _opened(run)
-    known = _label(run, label, model)
-    source = None if density is None else _density(run, density, model, console)
+    console = Console()
+    model = load_run_model(run, load, console)
+    class_number = _get_class_number(run, label, model)
+    sampler = Sampler(model, seed, None if density is None else _fit_density(run, density, model, console))
 
-    def draw(places: torch.Tensor, progress: ProgressCallback) -> torch.Tensor:
-        start, *_ = numbers = places.tolist()
-        return model.sample_range(start, start + len(numbers), seed, source, known, progress)
+    def draw(indices: torch.Tensor, progress: ProgressCallback) -> torch.Tensor:
+        return sampler.draw(int(indices[0]), int(indices[-1]) + 1, class_number, progress)
 
-    drawn = run_in_batches("Drawing", torch.arange(number), draw, console)
-    write_image(draw_image_grid(drawn, columns=max(1, round(number**0.5))), output, console)
-    if source is not None:
-        console.say(f"drawn from a {source} of the training images, not from a prior")
+    images = run_in_batches("Drawing", torch.arange(number), draw, console)
+    write_image(draw_image_grid(images, columns=max(1, round(number**0.5))), output, console)
+    if sampler.density is not None:
+        console.say(f"drawn from a {sampler.density} of the training images, not from a prior")
 
 
 @click.command(short_help="Show images and what a run makes of them.")
 @click.argument("run", type=PATH)
 @click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=PATH)
-@LABEL
+@LABEL_OPTION
 @click.option(
     "-o", "--output", type=PATH, callback=check_picture_path, default="reconstructions.png", show_default=True
 )
 def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: Path) -> None:
     """Show images, each above what RUN makes of it; a conditional RUN is told their class by --label."""
     from vaegan.images import draw_pairs
+    from vaegan.storage.loading import load
 
     from .image_files import read_images, run_in_batches, write_image
 
-    console, model = _opened(run)
-    known = _label(run, label, model, needed=model.networks_know_class)
+    console = Console()
+    model = load_run_model(run, load, console)
+    class_number = _get_class_number(run, label, model, required=model.networks_take_labels)
     real = read_images(paths, model, MAX_PICTURE_IMAGES)
-    fake = run_in_batches("Reconstructing", real, lambda images, _: model.reconstruct(images, known), console)
-    write_image(draw_pairs(real, fake, columns=min(8, len(real))), output, console)
+    reconstructions = run_in_batches(
+        "Reconstructing", real, lambda images, _: model.reconstruct(images, class_number), console
+    )
+    write_image(draw_pairs(real, reconstructions, columns=min(8, len(real))), output, console)
 
 
 @click.command(short_help="Show the way from one image to another.")
@@ -84,7 +87,7 @@ def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: P
 @click.argument("a", type=PATH)
 @click.argument("b", type=PATH)
 @click.option("--steps", type=click.IntRange(2, 1000), default=8, show_default=True, help="Images from A to B.")
-@LABEL
+@LABEL_OPTION
 @click.option("-o", "--output", type=PATH, callback=check_picture_path, default="interpolation.png", show_default=True)
 def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, output: Path) -> None:
     """Show the way from image A to image B along a straight line between their codes.
@@ -94,101 +97,49 @@ def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, outp
     import torch
 
     from vaegan.images import draw_image_grid
+    from vaegan.storage.loading import load
 
     from .image_files import read_images, run_in_batches, write_image
 
-    console, model = _opened(run)
-    known = _label(run, label, model, needed=model.networks_know_class)
-    start, end = model.encode(read_images([a, b], model, most=2), known).mean
-    codes = torch.stack([torch.lerp(start, end, share) for share in torch.linspace(0, 1, steps).to(start)])
-    drawn = run_in_batches("Drawing", codes, lambda some, _: model.decode(some, known), console)
-    write_image(draw_image_grid(drawn, columns=steps), output, console)
+    console = Console()
+    model = load_run_model(run, load, console)
+    class_number = _get_class_number(run, label, model, required=model.networks_take_labels)
+    start, end = model.encode(read_images([a, b], model, max_images=2), class_number).mean
+    codes = torch.stack([torch.lerp(start, end, weight) for weight in torch.linspace(0, 1, steps).to(start)])
+    images = run_in_batches("Drawing", codes, lambda batch, _: model.decode(batch, class_number), console)
+    write_image(draw_image_grid(images, columns=steps), output, console)
 
 
-@click.command(short_help="List the shipped recipes, or every setting.")
-@click.option("--schema", is_flag=True, help="Print every setting with its type, default and meaning.")
-def configs(schema: bool) -> None:
-    """List the shipped recipes."""
-    from vaegan.config import list_recipes
-    from vaegan.config.describe import format_schema
-
-    if schema:
-        click.echo(format_schema())
-        return
-    listed = list_recipes()
-    for name, path in listed.items():
-        first_line = path.read_text(encoding="utf-8").splitlines()[0]
-        click.echo(f"{name:{max(map(len, listed))}}  {first_line.lstrip('# ')}")
-
-
-@click.command(short_help="List, or fetch, the trained weights that metrics use.")
-@click.argument("networks", nargs=-1)
-@click.option("--fetch", is_flag=True, help="Bring those that are missing or damaged.")
-def weights(networks: tuple[str, ...], fetch: bool) -> None:
-    """List the files of trained weights that metrics can use: of NETWORKS, or all."""
-    from vaegan.pretrained import WEIGHT_FILES
-
-    unknown = [name for name in networks if name not in WEIGHT_FILES]
-    if unknown:
-        raise UserError(f"{unknown[0]}: no network of a metric; there are {', '.join(WEIGHT_FILES)}")
-    console, failed = Console(shown=get_rank() == 0), []
-    for name in networks or WEIGHT_FILES:
-        file = WEIGHT_FILES[name]
-        if fetch and (not file.there or file.damaged):
-            try:
-                file.fetch()
-            except Failure as failure:
-                failed.append(str(failure))
-        state = "missing" if not file.there else "damaged" if file.damaged else "there"
-        console.say(f"{name}: for {file.use}; {file.size / 2**20:,.1f} MiB; {state}")
-        console.say(f"  file    {file.path}\n  SHA-256 {file.sha256}\n  from    {file.url}")
-    if failed:
-        raise Failure("; ".join(failed))
-
-
-def load_with_note(path: Path, load: Callable[[Path], T], console: Console) -> T:
-    """The model of a run as ``load`` reads it, with a word about it if the run is not finished.
+def _fit_density(run: Path, density: str, model: "Autoencoder", console: Console) -> "Density":
+    """Fit the density that an evaluation with `evaluate.density` would draw samples from.
 
     Raises:
-        UserError: There is none.
+        UserError: There is no such density, or the images that the run was trained on are missing.
     """
-    from vaegan.storage.runs import Run
-
-    run = Run(path)
-    steps, model = run.config.train.steps, load(path)
-    if not run.finished:
-        console.note(f"{path}: not finished; this is its model after {run.exported_step} of {steps} steps")
-    return model
-
-
-def _density(path: Path, asked: str, model: "Autoencoder", console: Console) -> "Density":
-    """A density of the codes of a run's training images, the one that its samples would be judged by."""
     from vaegan.config.load import override_evaluation
-    from vaegan.data import open_data
-    from vaegan.sampling import fit_density_to_images
-    from vaegan.storage.runs import Run
+    from vaegan.density_fitting import fit_density_to_images
+    from vaegan.storage.run_folder import Run
 
-    config = override_evaluation(Run(path).config, {"density": asked}, str(path))
+    config = override_evaluation(Run(run).config, {"density": density}, str(run))
     assert config.evaluate.density is not None
     try:
-        with console.progress("Reading images", "images") as progress:
-            data = open_data(config.data, console.note, progress)
-    except UserError as mistake:
-        raise UserError(f"--density {asked}: fitted to the images that {path} was trained on; {mistake}") from None
+        images = open_images(config, console).train
+    except UserError as error:
+        raise UserError(f"--density {density}: fitted to the images that {run} was trained on; {error}") from None
     with console.progress("Encoding", "images") as progress:
         return fit_density_to_images(
-            config.evaluate.density, model, data.train, config.seed, config.evaluate.batch_size, progress
+            config.evaluate.density, model, images, config.seed, config.evaluate.batch_size, progress
         )
 
 
-def _label(run: Path, asked: str | None, model: "Autoencoder", needed: bool = False) -> int | None:
-    """The number of the class that --label asks for; None: it is not given.
+def _get_class_number(run: Path, label: str | None, model: "Autoencoder", required: bool = False) -> int | None:
+    """Return the number of the class that --label names; None if the option is not given.
 
     Args:
-        run: The run.
-        asked: A class's name, or its number where none has that name.
-        model: Of the run.
-        needed: Whether a conditional model cannot do without.
+        run: Run folder, for messages and the names of its classes.
+        label: Name of a class, or its number if no class has that name.
+        model: The run's model.
+        required: Whether a conditional model needs the class.
 
     Raises:
         UserError: There is no such class, the model is unconditional, or it needs a class and none is given.
@@ -197,28 +148,20 @@ def _label(run: Path, asked: str | None, model: "Autoencoder", needed: bool = Fa
     from vaegan.text import to_one_line
 
     if model.classes is None:
-        if asked is not None:
-            raise UserError(f"--label {asked}: {run} is unconditional; leave it out, or use a run with model.labels")
+        if label is not None:
+            raise UserError(f"--label {label}: {run} is unconditional; leave it out, or use a run with model.labels")
         return None
     names = load_class_names(run)
-    if asked in names:
-        return names.index(asked)
-    if asked is not None and asked.isascii() and asked.isdecimal() and int(asked) < model.classes:
-        return int(asked)
-    if asked is None and not needed:
+    if label in names:
+        return names.index(label)
+    if label is not None and label.isascii() and label.isdecimal() and int(label) < model.classes:
+        return int(label)
+    if label is None and not required:
         return None
-    called = [f"{number} ({name})" for number, name in enumerate(names) if name != str(number)]
+    named = [f"{number} ({name})" for number, name in enumerate(names) if name != str(number)]
     allowed = f"0 to {model.classes - 1}" + (
-        f", or by name: {to_one_line(', '.join(called), MAX_CLASS_LIST_CHARACTERS)}" if called else ""
+        f", or by name: {to_one_line(', '.join(named), MAX_CLASS_LIST_CHARACTERS)}" if named else ""
     )
-    if asked is None:
+    if label is None:
         raise UserError(f"--label: {run} is conditional, and the images come without labels; give {allowed}")
-    raise UserError(f"--label {asked}: no class of {run}; give {allowed}")
-
-
-def _opened(path: Path) -> "tuple[Console, Autoencoder]":
-    """Where a command speaks, and the autoencoder of its run."""
-    from vaegan.storage.loading import load
-
-    console = Console(shown=get_rank() == 0)
-    return console, load_with_note(path, load, console)
+    raise UserError(f"--label {label}: no class of {run}; give {allowed}")

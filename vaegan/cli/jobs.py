@@ -1,4 +1,4 @@
-"""Trainings of a study side by side, each a `vaegan train` of its own."""
+"""Trainings of a study side by side, each in a `vaegan train` process of its own."""
 
 import os
 import signal
@@ -13,25 +13,23 @@ from threading import Lock
 from vaegan.config import Config, dump_config
 from vaegan.distributed import count_cpu_cores, describe_error, get_world_size
 from vaegan.errors import Failure, Interrupted, UserError
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
 from .console import Console
 from .launch import LAUNCHER_VARIABLE, POLL_SECONDS, handle_stop_signals
 
 STOPPED_EXIT_CODE = 130
-"""Exit code of a training that was stopped and can be gone on with."""
+"""Exit code of a training that was stopped and can be resumed."""
 
 
 class Jobs:
-    """Trains runs side by side, some at a time, and passes signals on to them; a run that lies there is gone on with.
-
-    Each gets its share of the cores, and of the GPUs where there are any.
+    """A pool of training processes, which share the machine's cores and GPUs; signals are passed on to them.
 
     Args:
         study: The study's folder, for messages.
-        jobs: Trainings at a time.
-        processes: Of each training.
-        console: Where what they have to say is noted, each line with the run's name.
+        jobs: Number of trainings at a time.
+        processes: Number of processes of each training.
+        console: Shows the output of the trainings, each line with the run's name.
 
     Raises:
         UserError: This process is one of several of a launch.
@@ -42,37 +40,37 @@ class Jobs:
             raise UserError("--jobs: starts processes itself; leave out the launcher, or --jobs")
         self.study, self.jobs, self.processes, self.console = study, jobs, processes, console
         self.running: dict[int, subprocess.Popen[str]] = {}
-        self.places = list(range(jobs))
+        self.free_slots = list(range(jobs))
         self.stopped = False
         self.failed: str | None = None
         self.lock = Lock()
 
     def train(self, runs: Mapping[Path, Config]) -> None:
-        """Train runs to their ends; once one has failed no other is begun.
+        """Train or resume runs to their ends; once one has failed, start no other.
 
         Args:
-            runs: Their folders and configs, in the order in which they are begun.
+            runs: Config of each run by its folder, in the order in which they are started.
 
         Raises:
-            Failure: One has failed; the others, begun before, were let end.
-            Interrupted: All were asked to stop, and have written checkpoints.
+            Failure: A run has failed; those started before it were trained to their ends.
+            Interrupted: A signal stopped the trainings, and they have written checkpoints.
         """
-        before = handle_stop_signals(self._pass_on)
+        previous = handle_stop_signals(self._forward_signal)
         try:
             with tempfile.TemporaryDirectory() as configs, ThreadPoolExecutor(self.jobs) as threads:
-                begun = []
+                trainings = []
                 for number, (folder, config) in enumerate(runs.items()):
                     if Run(folder).finished:
                         continue
                     file = Path(configs) / f"{number}.yaml"
                     file.write_text(dump_config(config), encoding="utf-8")
-                    begun.append(threads.submit(self._train, folder, file))
-                while wait(begun, timeout=POLL_SECONDS).not_done:  # a signal is heard between two waits
+                    trainings.append(threads.submit(self._train, folder, file))
+                while wait(trainings, timeout=POLL_SECONDS).not_done:  # signals are handled between two waits
                     pass
-                for each in begun:
-                    each.result()
+                for training in trainings:
+                    training.result()
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
         if self.stopped:
             raise Interrupted(f"{self.study}: stopped; the same command goes on")
@@ -84,51 +82,52 @@ class Jobs:
         with self.lock:
             if self.stopped or self.failed is not None:
                 return
-            place = self.places.pop(0)
+            slot = self.free_slots.pop(0)
         try:
-            code, last = self._ended(place, name, folder, config)
+            code, last_line = self._run(slot, name, folder, config)
         except Exception as error:
-            code, last = 1, describe_error(error)
+            code, last_line = 1, describe_error(error)
         with self.lock:
-            self.places.append(place)
+            self.free_slots.append(slot)
             if code == STOPPED_EXIT_CODE:
                 self.stopped = True
             elif code:
-                self.failed = self.failed or f"{name}: {last.removeprefix('vaegan: ') or f'ended with code {code}'}"
+                reason = last_line.removeprefix("vaegan: ") or f"ended with code {code}"
+                self.failed = self.failed or f"{name}: {reason}"
 
-    def _ended(self, place: int, name: str, folder: Path, config: Path) -> tuple[int, str]:
-        """Exit code of a training, and what it said last."""
-        process = self.running[place] = subprocess.Popen(  # noqa: S603 # our own command line
+    def _run(self, slot: int, name: str, folder: Path, config: Path) -> tuple[int, str]:
+        """Run a training to its end, and return its exit code and its last line of output."""
+        process = self.running[slot] = subprocess.Popen(  # noqa: S603 # our own command line
             [sys.executable, "-m", "vaegan", "train", str(config), "--output", str(folder), "--resume",
              "--processes", str(self.processes)],
-            env={**os.environ, **self._share(place)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            env={**os.environ, **self._get_variables(slot)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace",
         )  # fmt: skip
         try:
-            if self.stopped:  # since the signal found no such process
+            if self.stopped:  # a signal came before there was a process to pass it on to
                 process.send_signal(signal.SIGTERM)
-            last = ""
+            last_line = ""
             for line in process.stdout or ():
-                last = line.rstrip()
-                self.console.note(f"{name}: {last}")
-            return process.wait(), last
+                last_line = line.rstrip()
+                self.console.note(f"{name}: {last_line}")
+            return process.wait(), last_line
         finally:
-            del self.running[place]
+            del self.running[slot]
 
-    def _share(self, place: int) -> dict[str, str]:
-        """Environment variables that give a training its part of the machine."""
+    def _get_variables(self, slot: int) -> dict[str, str]:
+        """Return the environment variables that give the training of a slot its cores and GPUs."""
         from torch.cuda import device_count
 
         threads = str(max(1, count_cpu_cores() // (self.jobs * self.processes)))
-        share = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads), LAUNCHER_VARIABLE: str(os.getpid())}
+        variables = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads), LAUNCHER_VARIABLE: str(os.getpid())}
         if gpus := device_count():
             visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
             names = visible.split(",")
-            own = [names[(place * self.processes + rank) % gpus] for rank in range(self.processes)]
-            share["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(own))
-        return share
+            devices = [names[(slot * self.processes + rank) % gpus] for rank in range(self.processes)]
+            variables["CUDA_VISIBLE_DEVICES"] = ",".join(dict.fromkeys(devices))
+        return variables
 
-    def _pass_on(self, number: signal.Signals) -> None:
+    def _forward_signal(self, number: signal.Signals) -> None:
         self.stopped = True
         for process in list(self.running.values()):
             process.send_signal(number)

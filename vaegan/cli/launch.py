@@ -1,4 +1,4 @@
-"""Starting the processes of one machine, through torch's elastic launcher."""
+"""Start and join the processes of one machine, through torch's elastic launcher."""
 
 import logging
 import os
@@ -10,68 +10,98 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import psutil
 
-from vaegan.distributed import SIGNAL_ECHO_SECONDS, count_cpu_cores, describe_error
+from vaegan.distributed import (
+    SIGNAL_ECHO_SECONDS,
+    count_cpu_cores,
+    describe_error,
+    get_world_size,
+    init_process_group,
+)
 
 from .console import Console
 
+if TYPE_CHECKING:
+    from vaegan.config import Config
+
 LAUNCHER_VARIABLE = "VAEGAN_LAUNCHER"
-"""Environment variable in which the processes that are started find the id of the one that started them."""
+"""Environment variable that tells a started process the id of the process that started it."""
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-"""What asks to stop; a terminal that is closed asks as SIGTERM does."""
+"""Names of the signals that stop the work; SIGHUP, which a closed terminal sends, acts as SIGTERM."""
 POLL_SECONDS = 0.2
-"""Seconds between two looks at what has been asked and at who is alive."""
+"""Seconds between two checks of received signals and of processes that are alive."""
 KILL_AFTER_SECONDS = 5.0
-"""Seconds that processes have after a second Ctrl-C."""
+"""Seconds from a second Ctrl-C to SIGKILL."""
+
+
+def join_processes(processes: int, configs: "list[Config]", console: Console) -> None:
+    """Join the processes of this launch; if they are not started yet, start them, wait for their end and exit.
+
+    Args:
+        processes: Number of processes of the command.
+        configs: The configs that will be trained.
+        console: Shows the end of a process that could not print a message.
+
+    Raises:
+        UserError: The processes cannot share the batch of a config.
+    """
+    from vaegan.trainers.batch_partition import get_batch_slice
+
+    for config in configs:
+        get_batch_slice(config.train, 0, processes)
+    if processes > get_world_size():
+        launch(processes, console)
+    stop_with_launcher()
+    init_process_group()
 
 
 def launch(processes: int, console: Console) -> NoReturn:
-    """Run this command line in several processes on this machine, and end as they end.
+    """Run this command line in several processes on this machine, and exit as they exit.
 
-    Cores are shared between processes that compute on the CPU. Ctrl-C and SIGTERM are passed on to all of them, each
-    time, and what they then do is theirs; a terminal that is closed asks as SIGTERM does. Once one has failed, the
-    others are ended in half a minute.
+    Processes that compute on the CPU share its cores. Each Ctrl-C and SIGTERM is passed on to all processes, which act
+    on it themselves; a closed terminal counts as SIGTERM. Once one process has failed, the others are ended within half
+    a minute.
 
     Args:
-        processes: How many.
-        console: Where an end that no process could speak of is noted.
+        processes: Number of processes.
+        console: Shows the end of a process that could not print a message.
     """
-    follow_the_launcher()
+    stop_with_launcher()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, count_cpu_cores() // processes)))
     os.environ[LAUNCHER_VARIABLE] = str(os.getpid())
-    asked: list[tuple[int, float]] = []
+    received: list[tuple[int, float]] = []
 
-    handle_stop_signals(lambda number: asked.append((number, time.monotonic())))
+    handle_stop_signals(lambda number: received.append((number, time.monotonic())))
     codes: list[int] = []
-    # On a thread of its own, since torch's launcher, where it sees signals itself, kills what has not ended in 30 s.
-    work = Thread(target=lambda: codes.append(_run(processes, console, asked)))
+    # In a thread, where torch's launcher sees no signals: having seen one, it kills processes that do not end in 30 s.
+    work = Thread(target=lambda: codes.append(_run(processes, console, received)))
     work.start()
-    _pass_on(asked, work)
+    _forward_signals(received, work)
     sys.exit(codes[0] if codes else 1)
 
 
-def handle_stop_signals(ask: Callable[[signal.Signals], None]) -> dict[signal.Signals, Any]:
-    """Hear of what asks this process to stop, except where it is ignored, as nohup has it.
+def handle_stop_signals(on_stop: Callable[[signal.Signals], None]) -> dict[signal.Signals, Any]:
+    """Handle the signals that stop this process, except those that are ignored, as under nohup.
 
     Args:
-        ask: Is told SIGINT for Ctrl-C, and SIGTERM for SIGTERM or a terminal that is closed.
+        on_stop: Called with SIGINT for Ctrl-C, and with SIGTERM for SIGTERM or a closed terminal.
 
     Returns:
-        How each signal was handled before.
+        The previous handler of each signal.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
-        ask(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
+        on_stop(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
 
     numbers = [signal.Signals[name] for name in STOP_SIGNALS if name in signal.Signals.__members__]
-    return {each: signal.signal(each, handle) for each in numbers if signal.getsignal(each) != signal.SIG_IGN}
+    return {number: signal.signal(number, handle) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
 
 
-def follow_the_launcher() -> None:
-    """Let this process stop as SIGTERM asks it to when the one that started it is gone, if one of ours has."""
+def stop_with_launcher() -> None:
+    """Send this process SIGTERM once the vaegan process that started it, if one did, is gone."""
     if (launcher := os.environ.get(LAUNCHER_VARIABLE)) is None:
         return
 
@@ -83,23 +113,23 @@ def follow_the_launcher() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def _pass_on(asked: list[tuple[int, float]], work: Thread) -> None:
-    """Send the processes what is asked, as soon as there are any, until the work is done."""
-    passed = 0
+def _forward_signals(received: list[tuple[int, float]], work: Thread) -> None:
+    """Send received signals on to the processes, once these are started, until the work is done."""
+    sent = 0
     while work.is_alive():
         work.join(POLL_SECONDS)
-        started = psutil.Process().children()
-        while started and passed < len(asked):
-            _send(started, asked[passed][0])
-            passed += 1
-        if _twice(asked) and time.monotonic() - asked[-1][1] > KILL_AFTER_SECONDS:
-            _send(started, signal.SIGKILL)
+        children = psutil.Process().children()
+        while children and sent < len(received):
+            _send(children, received[sent][0])
+            sent += 1
+        if _is_interrupted_twice(received) and time.monotonic() - received[-1][1] > KILL_AFTER_SECONDS:
+            _send(children, signal.SIGKILL)
 
 
-def _twice(asked: list[tuple[int, float]]) -> bool:
-    """Whether Ctrl-C was pressed again, and not passed on to us twice."""
-    times = [when for number, when in asked if number == signal.SIGINT]
-    return len(times) > 1 and times[-1] - asked[0][1] > SIGNAL_ECHO_SECONDS
+def _is_interrupted_twice(received: list[tuple[int, float]]) -> bool:
+    """Return whether Ctrl-C was pressed a second time, and not only passed on to this process twice."""
+    times = [seconds for number, seconds in received if number == signal.SIGINT]
+    return len(times) > 1 and times[-1] - received[0][1] > SIGNAL_ECHO_SECONDS
 
 
 def _send(processes: list[psutil.Process], number: int) -> None:
@@ -108,21 +138,21 @@ def _send(processes: list[psutil.Process], number: int) -> None:
             process.send_signal(number)
 
 
-def _run(processes: int, console: Console, asked: list[tuple[int, float]]) -> int:
-    """Exit code of the process that was the first to fail; 0: none did.
+def _run(processes: int, console: Console, received: list[tuple[int, float]]) -> int:
+    """Run the processes to their end, and return the exit code of the first that failed, or 0.
 
     Args:
-        processes: How many to start.
-        console: As for `launch`.
-        asked: Signals that come meanwhile, and when; the processes may end by them.
+        processes: Number of processes.
+        console: Shows the end of a process that could not print a message.
+        received: Signals that come meanwhile, and their times in seconds; processes may end by them.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    if hasattr(signal, "pthread_sigmask"):  # for the processes, until they are ready to answer
+    if hasattr(signal, "pthread_sigmask"):  # the processes unblock them as soon as they can answer
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    logging.disable()  # whatever happens, the processes say it themselves
+    logging.disable()  # the processes report every error themselves
     with tempfile.TemporaryDirectory() as logs:
         config = LaunchConfig(
             min_nodes=1,
@@ -139,8 +169,8 @@ def _run(processes: int, console: Console, asked: list[tuple[int, float]]) -> in
             elastic_launch(config, sys.executable)("-m", "vaegan", *sys.argv[1:])
         except ChildFailedError as error:
             codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-            if {130, *(-number for number, _ in asked)} & set(codes.values()) or _twice(asked):
-                if codes.get(0, 130) < 0:  # it had no time to say so
+            if {130, *(-number for number, _ in received)} & set(codes.values()) or _is_interrupted_twice(received):
+                if codes.get(0, 130) < 0:  # rank 0 had no time to print it
                     console.note("vaegan: interrupted")
                 return 130
             rank, first = error.get_first_failure()

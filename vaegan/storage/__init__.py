@@ -1,1 +1,1 @@
-"""What a run leaves on disk: its folder, checkpoints, the exported model, and how they are read back."""
+"""A run on disk: its folder, checkpoints and exported model, written and read back."""

@@ -1,9 +1,9 @@
 """Checkpoints that survive a kill at any moment and run no code when they are read.
 
-A checkpoint is a folder ``step_XXXXXXXX`` of safetensors files and a ``state.json``, with their SHA-256 beside them.
-It is written beside, synced, then renamed, so that a folder of that name is whole or damaged by something else. A
-damaged one is passed over with a word about it: a file is missing, or its contents are not what was written. What the
-disk cannot read at this moment is not damaged.
+A checkpoint is a folder ``step_XXXXXXXX`` of safetensors files and a ``state.json``, with their SHA-256 in
+``sha256.json``. It is written under another name, synced, then renamed, so that a folder of that name is whole unless
+something else damaged it. A damaged checkpoint (a file is missing, or does not match its hash) is skipped with a note.
+A disk that cannot be read at this moment does not make a checkpoint damaged.
 """
 
 import json
@@ -22,36 +22,41 @@ from torch import Tensor
 
 from vaegan.errors import FileFailure
 from vaegan.io import MAX_TEXT_FILE_BYTES, hash_file, read_bytes, remove, replace_folder, save_tensors
-from vaegan.text import get_reason, to_one_line, to_short_word
+from vaegan.text import get_reason, shorten, to_one_line
 
 Tensors = Mapping[str, Tensor]
 
 DAMAGED_SUFFIX = ".damaged"
-"""What the name of a checkpoint ends with that was set aside."""
+"""End of the name of a checkpoint that was set aside."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a later step reads."""
+    """Everything of a training that a later step reads."""
 
     step: int
-    """Optimizer steps that were taken."""
+    """Number of optimizer steps taken."""
     tensors: Mapping[str, Tensors]
-    """Named tensors of each file: networks, averaged weights, optimizer states."""
+    """Named tensors of each file, by the file's name: networks, averaged weights, optimizer states, adaptive state."""
     state: Mapping[str, Any]
-    """Everything that is not a tensor, as JSON knows it."""
+    """Everything that is not a tensor, as JSON values."""
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
-    """Write a checkpoint into ``folder``, and ``prune_checkpoints`` it.
+    """Write a checkpoint into ``folder``, and prune older ones.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        checkpoint: The checkpoint.
+        keep: Number of the newest checkpoints to keep, at least 1.
 
     Returns:
         The new checkpoint's folder.
 
     Raises:
-        OSError: It could not be written; older checkpoints are untouched.
+        OSError: The checkpoint cannot be written; older checkpoints are untouched.
     """
-    final = folder / _name(checkpoint.step)
+    final = folder / _get_name(checkpoint.step)
     with replace_folder(final) as partial:
         for name, tensors in checkpoint.tensors.items():
             save_tensors(tensors, partial / f"{name}.safetensors")
@@ -64,9 +69,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
 
 
 def prune_checkpoints(folder: Path, step: int, keep: int) -> None:
-    """Delete all checkpoints in ``folder`` up to a step but the newest ``keep``, and what a kill has left of others."""
-    old = [path for path in _found(folder) if path.name <= _name(step)][keep:]
-    for path in [*old, *_found(folder, r"\.(partial|old)")]:
+    """Delete all checkpoints up to ``step`` except the newest ``keep``, and remnants of a killed process."""
+    old = [path for path in _list_checkpoints(folder) if path.name <= _get_name(step)][keep:]
+    for path in [*old, *_list_checkpoints(folder, r"\.(partial|old)")]:
         remove(path)
 
 
@@ -74,44 +79,44 @@ def find_newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, dict[Path, 
     """Read the newest whole checkpoint in ``folder``.
 
     Returns:
-        It, or None where there is none; and what is wrong with each damaged one that is newer. Where none is whole,
-        those that were set aside are among these.
+        The checkpoint, or None if there is no whole one; and the damage of each newer checkpoint, by its path. If none
+        is whole, these include the checkpoints that were set aside.
 
     Raises:
         FileFailure: The disk cannot be read.
     """
-    with _disk(folder):
-        paths, aside = _found(folder), _found(folder, re.escape(DAMAGED_SUFFIX))
+    with _report_disk_errors(folder):
+        paths, aside = _list_checkpoints(folder), _list_checkpoints(folder, re.escape(DAMAGED_SUFFIX))
     damaged: dict[Path, str] = {}
     for path in paths:
         try:
-            return _load(path), damaged
+            return _load_checkpoint(path), damaged
         except ValueError as error:
             damaged[path] = str(error)
     return None, damaged | dict.fromkeys(aside, "set aside before")
 
 
 def load_newest_checkpoint(folder: Path, notify: Callable[[str], None]) -> Checkpoint | None:
-    """The newest whole checkpoint in ``folder``, or None where there is none; nothing is changed.
+    """Read the newest whole checkpoint in ``folder``, or return None if there is none; change nothing.
 
     Args:
-        folder: The run's checkpoints.
-        notify: Told in one line of each checkpoint that is passed over.
+        folder: The run's folder of checkpoints.
+        notify: Called with one line about each damaged checkpoint that is skipped.
 
     Raises:
         FileFailure: The disk cannot be read.
     """
     checkpoint, damaged = find_newest_checkpoint(folder)
-    for path, why in damaged.items():
-        notify(f"{path}: damaged ({why})" + (f"; using {_name(checkpoint.step)}" if checkpoint else ""))
+    for path, reason in damaged.items():
+        notify(f"{path}: damaged ({reason})" + (f"; using {_get_name(checkpoint.step)}" if checkpoint else ""))
     return checkpoint
 
 
 def set_checkpoint_aside(path: Path) -> Path:
-    """Rename a damaged checkpoint, so that it is neither counted nor deleted, in the place of an older one so named.
+    """Rename a damaged checkpoint, so that it is neither counted nor pruned; replace an older one of the new name.
 
     Returns:
-        Its new path.
+        The new path.
     """
     aside = path.with_name(path.name + DAMAGED_SUFFIX)
     remove(aside)
@@ -119,61 +124,66 @@ def set_checkpoint_aside(path: Path) -> Path:
     return aside
 
 
-def _found(folder: Path, ending: str = "") -> list[Path]:
-    """The checkpoints in a folder, newest first, whose names have an ending (a regular expression)."""
+def _list_checkpoints(folder: Path, suffix: str = "") -> list[Path]:
+    """List the checkpoints in a folder whose names end with ``suffix`` (a regular expression), newest first."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
         return []
-    return [folder / name for name in sorted(names, reverse=True) if re.fullmatch("step_[0-9]{8}" + ending, name)]
+    return [folder / name for name in sorted(names, reverse=True) if re.fullmatch("step_[0-9]{8}" + suffix, name)]
 
 
-def _load(path: Path) -> Checkpoint:
-    """A checkpoint; ValueError where it is damaged."""
-    hashes, state = _json(path / "sha256.json"), _json(path / "state.json")
+def _load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        ValueError: The checkpoint is damaged.
+        FileFailure: The disk cannot be read.
+    """
+    hashes, state = _read_json(path / "sha256.json"), _read_json(path / "state.json")
     if not isinstance(hashes, dict) or "state.json" not in hashes:
         raise ValueError("sha256.json is not what was written")
-    with _disk(path):
-        absent = hashes.keys() - set(os.listdir(path))
-    if absent:
-        raise ValueError(f"sha256.json: there is no {to_short_word(min(absent))} in the checkpoint")
+    with _report_disk_errors(path):
+        missing = hashes.keys() - set(os.listdir(path))
+    if missing:
+        raise ValueError(f"sha256.json: there is no {shorten(min(missing))} in the checkpoint")
     for name, expected in hashes.items():
-        with _reading(path / name):
+        with _report_damage(path / name):
             if hash_file(path / name) != expected:
                 raise ValueError("does not match its checksum")
     match state:
-        case {"step": int(step), "files": [*names], "state": dict(rest)} if path.name == _name(step):
+        case {"step": int(step), "files": [*names], "state": dict(rest)} if path.name == _get_name(step):
             files = {str(name): f"{name}.safetensors" for name in names}
             if {"state.json", *files.values()} == hashes.keys():
-                return Checkpoint(step, {name: _tensors(path / file) for name, file in files.items()}, rest)
+                return Checkpoint(step, {name: _read_tensors(path / file) for name, file in files.items()}, rest)
     raise ValueError("state.json is not what was written")
 
 
-def _name(step: int) -> str:
+def _get_name(step: int) -> str:
     return f"step_{step:08d}"
 
 
-def _json(file: Path) -> Any:
-    with _reading(file):
+def _read_json(file: Path) -> Any:
+    with _report_damage(file):
         if file.stat().st_size > MAX_TEXT_FILE_BYTES:
             raise ValueError(f"more than {MAX_TEXT_FILE_BYTES:,} bytes")
         return json.loads(read_bytes(file))
 
 
-def _tensors(file: Path) -> Tensors:
-    with _reading(file):
+def _read_tensors(file: Path) -> Tensors:
+    with _report_damage(file):
         return load_file(file)
 
 
 @contextmanager
-def _reading(file: Path) -> Iterator[None]:
-    """Say of which file of a checkpoint it is that the block cannot read it.
+def _report_damage(file: Path) -> Iterator[None]:
+    """Name the file of a checkpoint in the errors of a block that reads it.
 
     Raises:
-        ValueError: It is missing, or the block finds it damaged.
+        ValueError: The file does not exist, or the block finds it damaged.
         FileFailure: The disk cannot be read.
     """
-    with _disk(file):
+    with _report_disk_errors(file):
         try:
             if not _is_file(file):
                 raise ValueError("there is no such file")
@@ -183,15 +193,15 @@ def _reading(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _disk(path: Path) -> Iterator[None]:
-    """Say in one line of what it is that the disk cannot read it.
+def _report_disk_errors(path: Path) -> Iterator[None]:
+    """Turn an error of the disk into one line that names the path.
 
     Raises:
-        FileFailure: It cannot.
+        FileFailure: The block could not read from the disk.
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:  # PyTorch says the latter
+    except (OSError, RuntimeError) as error:  # PyTorch raises the latter
         raise FileFailure(f"{path}: {get_reason(error)}; nothing was changed; try again when it can be read") from error
 
 

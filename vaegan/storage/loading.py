@@ -1,6 +1,6 @@
-"""Trained models, read back from run folders."""
+"""Trained models, read from run folders."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,93 +9,99 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vaegan.config.models import AdversaryConfig
+from vaegan.config.models import GANConfig
 from vaegan.errors import UserError
 from vaegan.models import Autoencoder, Classifier, Model, build_model
-from vaegan.models.discriminator import build_discriminator
-from vaegan.networks.discriminator import Discriminator
-from vaegan.text import to_one_line, to_short_word
+from vaegan.networks.discriminator import Discriminator, build_discriminator
+from vaegan.text import shorten, to_one_line
 
 from .checkpoints import load_newest_checkpoint
-from .runs import DESCRIPTION_FILE, WEIGHTS_FILE, ExportedModel, Run, read_description
+from .run_folder import DESCRIPTION_FILE, WEIGHTS_FILE, Run, read_description
 
-Kind = TypeVar("Kind", bound=Model)
+ModelT = TypeVar("ModelT", bound=Model)
 
 
 def load(path: str | Path) -> Autoencoder:
-    """The trained model of a run, on the CPU, ready to encode, decode, reconstruct and sample.
+    """Load the trained autoencoder of a run, on the CPU, ready to encode, decode, reconstruct and sample.
 
     Args:
-        path: The run's folder, or an exported model's own.
+        path: The run's folder, or the folder of an exported model.
 
     Raises:
-        UserError: There is no model, or it is damaged, or no autoencoder.
+        UserError: There is no model, it is damaged, or it is not an autoencoder.
     """
-    return _of_kind(path, Autoencoder, "`vaegan evaluate` measures it")
+    return _load_as(Autoencoder, path, "`vaegan evaluate` measures it")
 
 
 def load_class_names(path: str | Path) -> tuple[str, ...]:
-    """The names of the classes of a run's conditional model, in order; () where it has none, or they were not told.
+    """Read the names of the classes of a run's conditional model, in order; () if the model or its data has none.
 
     Args:
-        path: As of `load`.
+        path: The run's folder, or the folder of an exported model.
 
     Raises:
         UserError: There is no model, or it is damaged.
     """
-    return read_description(_folder(Path(path))).classes or ()
+    return read_description(_get_model_folder(Path(path))).classes or ()
 
 
 def load_classifier(path: str | Path) -> Classifier:
-    """The trained classifier of a run, on the CPU, ready to give `features` of images.
+    """Load the trained classifier of a run, on the CPU, ready to compute `features` of images.
 
     Args:
-        path: The run's folder, or an exported model's own.
+        path: The run's folder, or the folder of an exported model.
 
     Raises:
-        UserError: There is no model, or it is damaged, or no classifier.
+        UserError: There is no model, it is damaged, or it is not a classifier.
     """
-    return _of_kind(path, Classifier, "`vaegan train-features` trains one")
+    return _load_as(Classifier, path, "`vaegan train-features` trains one")
 
 
 def load_model(path: str | Path) -> Model:
-    """The trained model of a run of any family, on the CPU, in evaluation mode and without gradients.
+    """Load the trained model of a run of any family, on the CPU, in evaluation mode and without gradients.
 
     Args:
-        path: The run's folder, or an exported model's own.
+        path: The run's folder, or the folder of an exported model.
 
     Raises:
-        UserError: There is no model, or it is damaged.
+        UserError: There is no model, it is damaged, or it is not the model of the run's config.
     """
-    run, folder = Run(Path(path)), _folder(Path(path))
-    described = read_description(folder)
-    if folder != run.path and run.exists and not described.belongs_to(run.config):
+    run, folder = Run(Path(path)), _get_model_folder(Path(path))
+    description = read_description(folder)
+    if folder != run.path and run.exists and not description.belongs_to(run.config):
         raise UserError(f"{folder / DESCRIPTION_FILE}: not the model of {run.config_file}")
     try:
         weights = load_file(folder / WEIGHTS_FILE)
-        dtype = _type(weights, described)
+        with torch.device("meta"):  # no memory: a short description may name networks that no machine could hold
+            expected = build_model(description.model, description.image_shape, seed=0).state_dict()
+        check_state_dict(weights, expected, (torch.float32, torch.float64))
     except (SafetensorError, ValueError) as error:
         raise UserError(
             f"{folder / WEIGHTS_FILE}: not the weights of the model in {DESCRIPTION_FILE} ({to_one_line(error)})"
         ) from None
-    model = build_model(described.model, described.image_shape, seed=0)
-    model.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload] # as trained: the same bits
+    model = build_model(description.model, description.image_shape, seed=0)
+    *_, weight = weights.values()
+    model.to(weight.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload] # as in training: same bits
     model.load_state_dict(weights)
     return model.eval().requires_grad_(False)
 
 
 def load_discriminator(run: Run, notify: Callable[[str], None]) -> Discriminator | None:
-    """The discriminator of a run's newest checkpoint, on the CPU; None: the run has none.
+    """Load the discriminator of a run's newest checkpoint, on the CPU, in evaluation mode and without gradients.
 
     Args:
         run: The run.
-        notify: Told in one line of each checkpoint that is passed over.
+        notify: Called with one line about each damaged checkpoint that is skipped.
+
+    Returns:
+        The discriminator; None if the family has none, or there is no checkpoint.
 
     Raises:
-        UserError: The checkpoint is not one of this run.
+        UserError: The checkpoint does not fit the run's config.
+        FileFailure: The disk cannot be read.
     """
     config = run.config
-    if not isinstance(config.model, AdversaryConfig):
+    if not isinstance(config.model, GANConfig):
         return None
     checkpoint = load_newest_checkpoint(run.checkpoints, notify)
     if checkpoint is None:
@@ -109,28 +115,34 @@ def load_discriminator(run: Run, notify: Callable[[str], None]) -> Discriminator
     return network.eval().requires_grad_(False)
 
 
-def _of_kind(path: str | Path, kind: type[Kind], mend: str) -> Kind:
+def check_state_dict(
+    tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], dtypes: Container[torch.dtype] | None = None
+) -> None:
+    """Check that tensors have the names, shapes and types of the expected ones.
+
+    Args:
+        tensors: Tensors by name.
+        expected: The expected tensors by name; of these only shape and type are read.
+        dtypes: Allowed types; by default the type of each expected tensor.
+
+    Raises:
+        ValueError: A name is only in one of the two, or a shape or a type differs.
+    """
+    if expected.keys() != tensors.keys():
+        raise ValueError(f"{shorten(min(expected.keys() ^ tensors.keys()))} is only in one of them")
+    for name, tensor in tensors.items():
+        shape, dtype = expected[name].shape, expected[name].dtype
+        if tensor.shape != shape or tensor.dtype not in (dtypes or (dtype,)):
+            raise ValueError(f"{name}: {tensor.dtype} of shape {tuple(tensor.shape)}, not {dtype} of {tuple(shape)}")
+
+
+def _load_as(kind: type[ModelT], path: str | Path, advice: str) -> ModelT:
     model = load_model(path)
     if not isinstance(model, kind):
-        raise UserError(f"{path}: the run of a {type(model).__name__}, no {kind.__name__}; {mend}")
+        raise UserError(f"{path}: the run of a {type(model).__name__}, no {kind.__name__}; {advice}")
     return model
 
 
-def _folder(path: Path) -> Path:
-    """The exported model's folder, which a path is itself or that of the run of."""
+def _get_model_folder(path: Path) -> Path:
+    """Return the folder of the exported model, given that folder or the run's."""
     return path if (path / DESCRIPTION_FILE).is_file() else Run(path).model_folder
-
-
-def _type(weights: Mapping[str, Tensor], described: ExportedModel) -> torch.dtype:
-    """The type of a model's weights, once they are seen to be those of its networks; ValueError where they are not.
-
-    Nothing is allocated for it: a short description may ask for networks that no machine could hold.
-    """
-    with torch.device("meta"):
-        wanted = build_model(described.model, described.image_shape, seed=0).state_dict()
-    if wanted.keys() != weights.keys():
-        raise ValueError(f"{to_short_word(min(wanted.keys() ^ weights.keys()))} is only in one of them")
-    for name, weight in weights.items():
-        if weight.shape != wanted[name].shape or weight.dtype not in (torch.float32, torch.float64):
-            raise ValueError(f"{name}: {weight.dtype} of shape {tuple(weight.shape)}, not {tuple(wanted[name].shape)}")
-    return weight.dtype

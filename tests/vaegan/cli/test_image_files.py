@@ -1,4 +1,4 @@
-"""What the commands that make pictures share."""
+"""Images made in batches, with progress inside a batch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,48 +10,39 @@ from vaegan.cli.console import Console
 from vaegan.cli.image_files import BATCH_IMAGES, run_in_batches
 from vaegan.images import to_uint8
 from vaegan.models import build_model
+from vaegan.models.sampler import Sampler
 from vaegan.progress import ProgressCallback
 
 from ...tiny import tiny
 
 
-class Seen(Console):
+class RecordingConsole(Console):
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[tuple[int, int]] = []
+        self.calls: list[tuple[int, int]] = []
 
     @contextmanager
-    def progress(self, what: str, unit: str, per_step: int = 1) -> Iterator[ProgressCallback]:
-        yield lambda done, total: self.told.append((done, total))
+    def progress(self, title: str, unit: str, per_step: int = 1) -> Iterator[ProgressCallback]:
+        yield lambda done, total: self.calls.append((done, total))
 
 
 def test_images_are_made_in_batches_and_progress_inside_a_batch_counts() -> None:
-    given, console = torch.linspace(-1, 1, BATCH_IMAGES + 10)[:, None, None, None], Seen()
+    inputs, console = torch.linspace(-1, 1, BATCH_IMAGES + 10)[:, None, None, None], RecordingConsole()
 
-    def slowly(chunk: Tensor, progress: ProgressCallback) -> Tensor:
+    def work_in_quarters(batch: Tensor, progress: ProgressCallback) -> Tensor:
         for part in range(4):
             progress(part + 1, 4)
-        return chunk
+        return batch
 
-    assert torch.equal(run_in_batches("Drawing", given, slowly, console), to_uint8(given))
-    whole = BATCH_IMAGES + 10
-    inside = [
-        BATCH_IMAGES // 4,
-        BATCH_IMAGES // 2,
-        3 * BATCH_IMAGES // 4,
-        BATCH_IMAGES,
-        BATCH_IMAGES,
-        BATCH_IMAGES + 2,
-        BATCH_IMAGES + 5,
-        BATCH_IMAGES + 7,
-        whole,
-        whole,
-    ]
-    assert console.told == [(done, whole) for done in inside]
+    assert torch.equal(run_in_batches("Drawing", inputs, work_in_quarters, console), to_uint8(inputs))
+    total = BATCH_IMAGES + 10
+    first = [BATCH_IMAGES * quarter // 4 for quarter in (1, 2, 3, 4, 4)]
+    second = [BATCH_IMAGES + count for count in (2, 5, 7, 10, 10)]
+    assert console.calls == [(done, total) for done in first + second]
 
 
-def test_drawing_from_a_pixelcnn_tells_of_the_rows_of_its_grids() -> None:
+def test_drawing_from_a_pixelcnn_reports_the_rows_of_its_grids() -> None:
     config, rows = tiny("pixelcnn"), []
     model = build_model(config.model, config.data.image_shape, 0)
-    drawn = model.sample_range(0, 3, 1, progress=lambda done, total: rows.append((done, total)))
-    assert torch.equal(drawn, model.sample(3, 1)) and rows == [(1, 2), (2, 2)]
+    images = Sampler(model, 1).draw(0, 3, progress=lambda done, total: rows.append((done, total)))
+    assert torch.equal(images, model.sample(3, 1)) and rows == [(1, 2), (2, 2)]

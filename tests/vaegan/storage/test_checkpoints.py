@@ -11,7 +11,7 @@ import torch
 from vaegan.io import MAX_TEXT_FILE_BYTES, hash_file, replace_folder
 from vaegan.storage.checkpoints import Checkpoint, find_newest_checkpoint, save_checkpoint, set_checkpoint_aside
 
-from ...tiny import flat, same_bits
+from ...tiny import flatten, are_bit_identical
 from ..saved import FILES, checkpoint, latest
 
 
@@ -21,9 +21,9 @@ def test_what_is_saved_comes_back_bit_for_bit(tmp_path: Path) -> None:
     loaded, notes = latest(tmp_path / "new" / "folder")
     assert loaded is not None and notes == []
     assert loaded.step == 7 and loaded.state == saved.state and loaded.tensors.keys() == saved.tensors.keys()
-    before, after = flat(saved), flat(loaded)
+    before, after = flatten(saved), flatten(loaded)
     assert {key: value.dtype for key, value in before.items()} == {key: value.dtype for key, value in after.items()}
-    assert same_bits(
+    assert are_bit_identical(
         {key: value.contiguous().view(torch.uint8) if value.dim() else value for key, value in before.items()},
         {key: value.view(torch.uint8) if value.dim() else value for key, value in after.items()},
     )

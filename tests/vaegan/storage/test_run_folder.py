@@ -14,12 +14,12 @@ from vaegan.data import Data, open_data
 from vaegan.errors import UserError
 from vaegan.models import Autoencoder, Classifier
 from vaegan.storage.loading import load_class_names, load_classifier
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 from vaegan.trainers.log.recorder import Recorder
 from vaegan.trainers.state import State
 
-from ...tiny import BUILDS, CONDITIONS, last, networks, of_network, same_bits, tiny
+from ...tiny import BUILDS, CONDITIONAL_OPTIONS, load_newest, get_network_names, get_network_overrides, are_bit_identical, tiny
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def run(finished: Path, tmp_path: Path) -> Run:
 
 @pytest.mark.parametrize(("name", "network"), BUILDS[:-1])
 def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_path, data, monkeypatch) -> None:
-    conditional = CONDITIONS.get(name, ()) if network in ("conv", "gated") else ()
-    config = tiny(name, *of_network(name, network), "train.steps=3", *conditional)
+    conditional = CONDITIONAL_OPTIONS.get(name, ()) if network in ("conv", "gated") else ()
+    config = tiny(name, *get_network_overrides(name, network), "train.steps=3", *conditional)
     averages: list[Autoencoder] = []
     finish = Recorder.finish
 
@@ -60,9 +60,9 @@ def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_pa
     (trained,) = averages
     loaded = vaegan.load(tmp_path / "run")
     assert not loaded.training and not any(each.requires_grad for each in loaded.parameters())
-    assert same_bits(trained.state_dict(), loaded.state_dict())
-    weights = last(tmp_path / "run").tensors[networks(name)[0]]
-    assert not same_bits(dict(weights), loaded.state_dict())  # the average, not the last weights
+    assert are_bit_identical(trained.state_dict(), loaded.state_dict())
+    weights = load_newest(tmp_path / "run").tensors[get_network_names(name)[0]]
+    assert not are_bit_identical(dict(weights), loaded.state_dict())  # the average, not the last weights
     images = torch.rand(9, 1, 8, 8) * 2 - 1
     labels = torch.arange(9) if conditional else None
     assert torch.equal(trained.reconstruct(images, labels), loaded.reconstruct(images, labels))
@@ -79,11 +79,11 @@ def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_pa
 def test_a_learned_scale_is_trained_averaged_and_loaded(tmp_path, data) -> None:
     config = tiny("vaegan3", "model.learned_scale=true", "train.ema_decay=0.5", "train.learning_rate=0.1")
     run = train(config, tmp_path / "run", data)
-    checkpoint, loaded = last(run.path), vaegan.load(run.path)
+    checkpoint, loaded = load_newest(run.path), vaegan.load(run.path)
     own, average = (checkpoint.tensors[name]["scale.logarithm"] for name in ("autoencoder", "average"))
     assert len({own.item(), average.item(), math.log(0.5)}) == 3
     assert loaded.config == config.model and loaded.config.scale == 0.5  # where it started from
-    assert loaded.described == config.model.model_copy(update={"scale": average.exp().item()})
+    assert loaded.trained_config == config.model.model_copy(update={"scale": average.exp().item()})
     logged = [json.loads(line)["scale"] for line in run.history_file.read_text().splitlines()]
     assert logged[0] == pytest.approx(0.5) and len(set(logged)) == len(logged)
 
@@ -97,8 +97,8 @@ def test_a_loaded_classifier_is_the_trained_average_bit_for_bit(tmp_path, data, 
     for path in (tmp_path / "run", tmp_path / "run" / "model"):
         loaded = load_classifier(path)
         assert not loaded.training and not any(each.requires_grad for each in loaded.parameters())
-        assert same_bits(trained.state_dict(), loaded.state_dict())
-    assert not same_bits(dict(last(tmp_path / "run").tensors["classifier"]), loaded.state_dict())
+        assert are_bit_identical(trained.state_dict(), loaded.state_dict())
+    assert not are_bit_identical(dict(load_newest(tmp_path / "run").tensors["classifier"]), loaded.state_dict())
     images = torch.rand(9, 1, 8, 8) * 2 - 1
     assert torch.equal(trained.features(images), loaded.features(images))
     assert torch.equal(trained(images), loaded(images))

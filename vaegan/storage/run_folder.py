@@ -1,4 +1,4 @@
-"""A run's folder: what lies where, and how the finished model gets out of it."""
+"""The folder of a training run: the paths in it, its config, and the model that is exported into it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import cast
 
 from pydantic import model_validator
 
-from vaegan.config.load import dump_config, read_tree, validate_config
+from vaegan.config.load import dump_config, read_yaml, validate_config
 from vaegan.config.models import ConditionalConfig, ModelConfig
 from vaegan.config.schema import Config
 from vaegan.config.section import Channels, Section, Side
@@ -16,9 +16,11 @@ from vaegan.models import Model
 from vaegan.text import to_one_line
 
 ImageShape = tuple[Channels, Side, Side]
-"""(C, S, S)."""
+"""Channels, height and width of an image: (C, S, S)."""
 WEIGHTS_FILE, DESCRIPTION_FILE = "model.safetensors", "config.json"
-"""Files of an exported model."""
+"""Names of the files of an exported model."""
+NOT_A_RUN = "{}: not a run folder (it has no config.yaml); give the --output of `vaegan train`"
+"""Message about a path that is no run folder."""
 
 
 @dataclass(frozen=True)
@@ -26,21 +28,21 @@ class Run:
     """The folder of one training run."""
 
     path: Path
-    """The folder itself."""
+    """Path of the folder."""
 
     @property
     def config_file(self) -> Path:
-        """The resolved config."""
+        """File of the resolved config."""
         return self.path / "config.yaml"
 
     @property
     def history_file(self) -> Path:
-        """Every logged scalar that training determines, one JSON object a line."""
+        """File of every logged scalar that config and seed determine, one JSON object a line."""
         return self.path / "history.jsonl"
 
     @property
     def timing_file(self) -> Path:
-        """Rates, memory and dates, which differ from run to run."""
+        """File of rates, memory and dates, which differ from run to run, one JSON object a line."""
         return self.path / "timing.jsonl"
 
     @property
@@ -50,27 +52,27 @@ class Run:
 
     @property
     def samples(self) -> Path:
-        """Folder of the grids made during training."""
+        """Folder of the image grids drawn during training."""
         return self.path / "samples"
 
     @property
     def model_folder(self) -> Path:
-        """The exported model: averaged weights and `config.json`."""
+        """Folder of the exported model: averaged weights and `config.json`."""
         return self.path / "model"
 
     @property
     def metrics_file(self) -> Path:
-        """What the last evaluation measured."""
+        """File of the last evaluation's metrics and their protocol."""
         return self.path / "metrics.json"
 
     @property
     def scores_file(self) -> Path:
-        """What the last evaluation measured of single images."""
+        """File of the last evaluation's scores of single images."""
         return self.path / "scores.safetensors"
 
     @property
     def exists(self) -> bool:
-        """Whether a training was started here."""
+        """Whether a training was started in this folder."""
         return self.config_file.is_file()
 
     @property
@@ -78,19 +80,17 @@ class Run:
         """The resolved config.
 
         Raises:
-            UserError: The folder is no run.
+            UserError: The folder has no `config.yaml`, or that is no valid config.
         """
         if not self.exists:
-            raise UserError(
-                f"{self.path}: not a run folder (it has no config.yaml); give the --output of `vaegan train`"
-            )
-        return validate_config(Config, read_tree(self.config_file), str(self.config_file))
+            raise UserError(NOT_A_RUN.format(self.path))
+        return validate_config(Config, read_yaml(self.config_file), str(self.config_file))
 
     def write_config(self, config: Config) -> None:
-        """Make the folder and record what is trained in it.
+        """Create the folder and write the config into it.
 
         Raises:
-            UserError: What a training writes would lie somewhere else.
+            UserError: `checkpoints` or `samples` is a link, so that a training would write elsewhere.
         """
         for folder in (self.checkpoints, self.samples):
             if folder.is_symlink():
@@ -100,7 +100,7 @@ class Run:
 
     @property
     def exported_step(self) -> int | None:
-        """Optimizer steps behind the exported model; None: there is no whole one."""
+        """Number of optimizer steps of the exported model; None if there is no whole one."""
         try:
             return read_description(self.model_folder).step
         except UserError:
@@ -108,69 +108,79 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the exported model is whole and has all its steps behind it."""
+        """Whether the exported model is whole and was trained for all steps of the config."""
         return self.exists and self.exported_step == self.config.train.steps
 
-    def export(self, model: Model, step: int, names: tuple[str, ...] = ()) -> None:
-        """Write the model that `load` reads, and of a conditional one the ``names`` of the set's classes."""
+    def export(self, model: Model, step: int, class_names: tuple[str, ...] = ()) -> None:
+        """Write the model that `load` reads.
+
+        Args:
+            model: The averaged model.
+            step: Number of optimizer steps it was trained for.
+            class_names: Names of the data set's classes, recorded if the model is conditional.
+        """
         with replace_folder(self.model_folder) as partial:
             weights = partial / WEIGHTS_FILE
             save_tensors(model.state_dict(), weights)
-            described = ExportedModel(
+            description = ExportedModel(
                 step=step,
                 image_shape=cast(ImageShape, model.image_shape),
                 sha256=hash_file(weights),
                 model=cast(ModelConfig, model.config),
-                classes=names if model.classes is not None else None,
+                classes=class_names if model.classes is not None else None,
             )
-            (partial / DESCRIPTION_FILE).write_text(described.model_dump_json(indent=1), encoding="utf-8")
+            (partial / DESCRIPTION_FILE).write_text(description.model_dump_json(indent=1), encoding="utf-8")
 
 
 class ExportedModel(Section):
-    """What lies beside the weights of an exported model."""
+    """The `config.json` of an exported model."""
 
     step: int
-    """Optimizer steps behind it."""
+    """Number of optimizer steps the model was trained for."""
     image_shape: ImageShape
-    """Of its images."""
+    """Shape (C, S, S) of its images."""
     sha256: str
-    """Of the file of weights, hexadecimal."""
+    """SHA-256 of the file of weights, hexadecimal."""
     model: ModelConfig
     """The `model` section of its run's config."""
     classes: tuple[str, ...] | None = None
-    """Names of the classes that a conditional model knows, in order."""
+    """Names of the classes of a conditional model, in order."""
 
     @model_validator(mode="after")
-    def _square(self) -> "ExportedModel":
+    def _check_square(self) -> "ExportedModel":
         if self.image_shape[1] != self.image_shape[2]:
             raise ValueError("image_shape: not square")
         return self
 
     @model_validator(mode="after")
-    def _named(self) -> "ExportedModel":
-        known = self.model.labels if isinstance(self.model, ConditionalConfig) else None
-        if self.classes and len(self.classes) != known:
-            raise ValueError(f"classes: {len(self.classes)} names, and the model knows {known or 'no'} classes")
+    def _check_class_names(self) -> "ExportedModel":
+        labels = self.model.labels if isinstance(self.model, ConditionalConfig) else None
+        if self.classes and len(self.classes) != labels:
+            raise ValueError(f"classes: {len(self.classes)} names, and the model knows {labels or 'no'} classes")
         return self
 
     def belongs_to(self, config: Config) -> bool:
-        """Whether it is the model of a run with this config."""
+        """Return whether this can be the model of a run with the config."""
         return self.model == config.model and self.image_shape == config.data.image_shape
 
 
 def read_description(folder: Path) -> ExportedModel:
-    """What an exported model is, once its weights are seen to be those that were written."""
+    """Read the description of an exported model, and check the hash of its weights.
+
+    Raises:
+        UserError: ``folder`` does not exist, or the description or the weights are damaged.
+    """
     if not folder.is_dir():
         run = folder.parent
         raise UserError(
             f"{run}: the run has no model yet; finish it with `vaegan train ... --resume`"
             if Run(run).exists
-            else f"{run}: not a run folder (it has no config.yaml); give the --output of `vaegan train`"
+            else NOT_A_RUN.format(run)
         )
     try:
-        described = ExportedModel.model_validate_json(read_bytes(folder / DESCRIPTION_FILE))
-        if hash_file(folder / WEIGHTS_FILE) == described.sha256:
-            return described
+        description = ExportedModel.model_validate_json(read_bytes(folder / DESCRIPTION_FILE))
+        if hash_file(folder / WEIGHTS_FILE) == description.sha256:
+            return description
         reason = f"{WEIGHTS_FILE} does not match its checksum"
     except (OSError, ValueError) as error:
         reason = f"{DESCRIPTION_FILE}: {to_one_line(error)}"

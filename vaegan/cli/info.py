@@ -1,0 +1,48 @@
+"""The commands that list what there is: `configs` and `weights`."""
+
+import click
+
+from vaegan.errors import Failure, UserError
+
+from .console import Console
+
+
+@click.command(short_help="List the shipped recipes, or every setting.")
+@click.option("--schema", is_flag=True, help="Print every setting with its type, default and meaning.")
+def configs(schema: bool) -> None:
+    """List the shipped recipes."""
+    from vaegan.config import list_recipes
+    from vaegan.config.describe_schema import format_schema
+
+    if schema:
+        click.echo(format_schema())
+        return
+    recipes = list_recipes()
+    for name, path in recipes.items():
+        first_line = path.read_text(encoding="utf-8").splitlines()[0]
+        click.echo(f"{name:{max(map(len, recipes))}}  {first_line.lstrip('# ')}")
+
+
+@click.command(short_help="List, or fetch, the trained weights that metrics use.")
+@click.argument("networks", nargs=-1)
+@click.option("--fetch", is_flag=True, help="Download those that are missing or damaged.")
+def weights(networks: tuple[str, ...], fetch: bool) -> None:
+    """List the files of trained weights that metrics can use: of NETWORKS, or all."""
+    from vaegan.pretrained import WEIGHT_FILES
+
+    unknown = [name for name in networks if name not in WEIGHT_FILES]
+    if unknown:
+        raise UserError(f"{unknown[0]}: no network of a metric; there are {', '.join(WEIGHT_FILES)}")
+    console, failures = Console(), []
+    for name in networks or WEIGHT_FILES:
+        file = WEIGHT_FILES[name]
+        if fetch and (not file.exists or file.damaged):
+            try:
+                file.fetch()
+            except Failure as failure:
+                failures.append(str(failure))
+        state = "missing" if not file.exists else "damaged" if file.damaged else "there"
+        console.say(f"{name}: for {file.use}; {file.size / 2**20:,.1f} MiB; {state}")
+        console.say(f"  file    {file.path}\n  SHA-256 {file.sha256}\n  from    {file.url}")
+    if failures:
+        raise Failure("; ".join(failures))
