@@ -1,4 +1,4 @@
-"""What a run is: a typed schema, read from YAML with ``key.sub=value`` overrides."""
+"""The settings of a run and of a study: typed schemas, read from YAML with ``key.sub=value`` overrides."""
 
 from .load import dump_config, find_config, list_recipes, load_config
 from .load_study_files import load_study

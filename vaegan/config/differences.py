@@ -1,4 +1,4 @@
-"""What two configs differ in, setting by setting."""
+"""The settings in which two configs differ."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +7,11 @@ from vaegan.text import format_value
 
 from .schema import Config
 
-Settings = dict[str, object]
-"""Full key of a setting (``train.steps``) and its value."""
+FlatSettings = dict[str, object]
+"""Full key of each setting (``train.steps``) and its value."""
 
 MAX_NAMED_DIFFERENCES = 4
-"""Differences that a message names; of the rest it gives the number."""
+"""Differences that a message names; it counts the others."""
 
 SETTINGS_WITHOUT_EFFECT = {
     "data": {"root", "cache", "workers", "strict", "download"},
@@ -20,36 +20,40 @@ SETTINGS_WITHOUT_EFFECT = {
     },
     "prior": {"autoencoder"},
 }  # fmt: skip
-"""How images are kept, work is divided and steps are saved, which changes nothing that is trained but the rounding of
-sums; what happens after a fault; and where things lie. Whether they are the same images, their fingerprint says, and
-whether it is the same VQ-VAE, `model.autoencoder`."""
+"""Settings that change the trained weights by no more than the rounding of sums: caching, division of work, saving,
+handling of faults, and paths. The identity of the images is compared by their fingerprint, that of a VQ-VAE by
+`model.autoencoder`."""
 
 
-def get_training_settings(config: Config) -> Settings:
-    """The settings that a run's weights are a function of."""
+def get_training_settings(config: Config) -> FlatSettings:
+    """Return the settings that determine a run's weights."""
     return flatten(config.model_dump(mode="json", exclude={"track": True, "evaluate": True, **SETTINGS_WITHOUT_EFFECT}))
 
 
-def get_history_settings(config: Config) -> Settings:
-    """The settings that a run's history is a function of: those, and how it is evaluated if it is on the way."""
+def get_history_settings(config: Config) -> FlatSettings:
+    """Return the settings that determine a run's history: the training's, and the evaluation's if it runs meanwhile."""
     evaluation = {"evaluate": config.evaluate.model_dump(mode="json")}
     return get_training_settings(config) | (flatten(evaluation) if config.train.evaluate_every is not None else {})
 
 
-def flatten(tree: Mapping[str, Any], above: str = "") -> Settings:
-    """`{"train": {"steps": 10}}` as `{"train.steps": 10}`."""
-    settings: Settings = {}
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> FlatSettings:
+    """Flatten nested settings: ``{"train": {"steps": 10}}`` becomes ``{"train.steps": 10}``."""
+    settings: FlatSettings = {}
     for key, value in tree.items():
-        settings |= flatten(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+        settings |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return settings
 
 
-def describe_differences(before: Settings, now: Settings) -> str:
-    """The settings that differ, as ``key: before -> now``; empty if none does."""
+def describe_differences(before: FlatSettings, now: FlatSettings) -> str:
+    """Describe the settings that differ, each by ``key: before -> now``; empty if none does."""
     changed = [
-        f"{key}: {format_value(before[key]) if key in before else 'absent'} -> {format_value(now[key]) if key in now else 'absent'}"
+        f"{key}: {_format_setting(before, key)} -> {_format_setting(now, key)}"
         for key in {**before, **now}
         if key not in before or key not in now or before[key] != now[key]
     ]
     more = [f"and {len(changed) - MAX_NAMED_DIFFERENCES} more"] if len(changed) > MAX_NAMED_DIFFERENCES else []
     return "; ".join(changed[:MAX_NAMED_DIFFERENCES] + more)
+
+
+def _format_setting(settings: FlatSettings, key: str) -> str:
+    return format_value(settings[key]) if key in settings else "absent"

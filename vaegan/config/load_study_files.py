@@ -1,12 +1,12 @@
-"""Studies and classifiers: what is read from several files."""
+"""Loading of a study, whose variants name recipes of their own, and of the classifier of an image set."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vaegan.errors import UserError
-from vaegan.text import to_short_word
+from vaegan.text import shorten
 
-from .explain import suggest_nearest
+from .explain_error import suggest_nearest
 from .load import (
     add_autoencoder_config,
     find_config,
@@ -14,115 +14,126 @@ from .load import (
     load_config,
     merge,
     parse_overrides,
-    read_tree,
+    read_yaml,
     validate_config,
 )
 from .models import AutoencoderConfig, ClassifierConfig, VQVAEConfig
 from .schema import Config
-from .study_schema import FOLDER_NAME, StudyConfig
+from .study_schema import FOLDER_NAME_PATTERN, StudyConfig
 
 CLASSIFIER_RECIPE_SUFFIX = "/features"
-"""What the recipe of a set's classifier is called after the set."""
+"""Suffix that makes the recipe of a set's classifier from the set's name."""
 
 
-def load_classifier_config(name: str, overrides: Sequence[str] = (), beside: Path | None = None) -> tuple[str, Config]:
-    """The config of a set's classifier, and what it is to be called.
+def load_classifier_config(name: str, overrides: Sequence[str] = (), folder: Path | None = None) -> tuple[str, Config]:
+    """Load the config of a classifier whose features metrics are computed in.
 
     Args:
-        name: A set that has a recipe for it (``digits``), or a config file or recipe.
-        overrides: As of `load_config`.
-        beside: As of `find_config`.
+        name: An image set that has a recipe for its classifier (``digits``), or a config file or recipe.
+        overrides: Settings that replace those of the file, each ``key.sub=value``.
+        folder: Folder where the file is searched last; None: no folder.
+
+    Returns:
+        The classifier's name (the set's, the recipe's or the file's), and its config.
 
     Raises:
-        UserError: The file, an override or a setting is wrong, or it is another family's.
+        UserError: There is no such set or file, the file, an override or a setting is wrong, or the config is of
+            another family.
     """
     sets = [
         recipe.removesuffix(CLASSIFIER_RECIPE_SUFFIX)
         for recipe in list_recipes()
         if recipe.endswith(CLASSIFIER_RECIPE_SUFFIX)
     ]
-    given = name + CLASSIFIER_RECIPE_SUFFIX if name in sets and not Path(name).is_file() else name
-    if not Path(given).exists() and given not in list_recipes() and not (beside and (beside / given).is_file()):
+    config_name = name + CLASSIFIER_RECIPE_SUFFIX if name in sets and not Path(name).is_file() else name
+    in_folder = folder is not None and (folder / config_name).is_file()
+    if not Path(config_name).exists() and config_name not in list_recipes() and not in_folder:
         raise UserError(
-            f"{to_short_word(name)}: neither a config file nor a set with a recipe for this{suggest_nearest(name, sets)};"
+            f"{shorten(name)}: neither a config file nor a set with a recipe for this{suggest_nearest(name, sets)};"
             f" allowed: {' | '.join(sets)}"
         )
-    config = load_config(given, overrides, beside)
+    config = load_config(config_name, overrides, folder)
     if not isinstance(config.model, ClassifierConfig):
         raise UserError(f"{name}: model.family={config.model.family}: no classifier; use `vaegan train {name}`")
-    return given.removesuffix(CLASSIFIER_RECIPE_SUFFIX), config
+    return config_name.removesuffix(CLASSIFIER_RECIPE_SUFFIX), config
 
 
 def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, dict[str, Config]]:
-    """A study and the config of each of its variants (with the study's first seed).
+    """Load a study and the config of each of its variants, with the study's first seed.
 
-    Settings that a run has (``train.steps=10``) go to every variant, others (``seeds=[0,1]``) to the study.
+    Args:
+        name: Path of a file, or name of a shipped recipe.
+        overrides: Settings as ``key.sub=value``: those of a run (``train.steps=10``) apply to every variant, others
+            (``seeds=[0,1]``) to the study.
 
     Raises:
-        UserError: A file, an override or a setting is wrong.
+        UserError: There is no such file, it is a single run, or a file, an override or a setting is wrong.
     """
     path = find_config(str(name))
-    tree = read_tree(path)
+    tree = read_yaml(path)
     if "variants" not in tree:
         raise UserError(f"{name}: this is one run, not a study; use `vaegan train {name}`")
-    given = parse_overrides(overrides)
-    shared = {key: given.pop(key) for key in list(given) if key in Config.model_fields and key != "seed"}
-    study = validate_config(StudyConfig, merge(merge(tree, given), {"shared": shared} if shared else {}), str(name))
+    settings = parse_overrides(overrides)
+    shared = {key: settings.pop(key) for key in list(settings) if key in Config.model_fields and key != "seed"}
+    study = validate_config(StudyConfig, merge(merge(tree, settings), {"shared": shared} if shared else {}), str(name))
     configs: dict[str, Config] = {}
     for row, variant in study.variants.items():
         try:
-            recipe = find_config(variant.recipe, beside=path.parent)
-        except UserError as mistake:
-            raise UserError(f"{name}: variants.{row}.recipe: {mistake}") from None
-        layers, where = merge(merge(read_tree(recipe), variant.set), study.shared), f"variants.{row} ({variant.recipe})"
+            recipe = find_config(variant.recipe, path.parent)
+        except UserError as error:
+            raise UserError(f"{name}: variants.{row}.recipe: {error}") from None
+        origin = f"{name}: variants.{row} ({variant.recipe})"
+        layers = merge(merge(read_yaml(recipe), variant.set), study.shared)
         if variant.prior is not None:
             if (family := layers["model"].get("family")) != "pixelcnn":
-                raise UserError(f"{name}: {where}: prior: only family pixelcnn takes it, not {family}; leave it out")
-            layers = merge(layers, _over(variant.prior, configs, f"{name}: {where}"))
+                raise UserError(f"{origin}: prior: only family pixelcnn takes it, not {family}; leave it out")
+            layers = merge(layers, _get_prior_settings(variant.prior, configs, origin))
         layers = add_autoencoder_config(merge(layers, {"seed": study.seeds[0]}))
-        configs[row] = validate_config(Config, layers, f"{name}: {where}")
+        configs[row] = validate_config(Config, layers, origin)
         if not isinstance(configs[row].model, AutoencoderConfig):
-            raise UserError(f"{name}: {where}: model.family={configs[row].model.family}: a study compares autoencoders")
+            raise UserError(f"{origin}: model.family={configs[row].model.family}: a study compares autoencoders")
     return study, configs
 
 
 def load_study_classifier_config(name: str | Path, study: StudyConfig, variant: Config) -> tuple[str, Config] | None:
-    """The classifier that a study names, and what it is to be called; None: it names none.
-
-    It has the images of a variant, and is tracked as that is.
+    """Load the config of the classifier that a study names, with the images and the tracking of a variant.
 
     Args:
         name: The study's file or recipe.
-        study: As it was read.
+        study: The study.
         variant: The config of one of its variants.
 
+    Returns:
+        The classifier's name and config; None if the study names none.
+
     Raises:
-        UserError: As of `load_classifier_config`.
+        UserError: There is no such set or file, the file or a setting is wrong, the config is of another family, or
+            its name cannot be a folder's.
     """
     if study.features is None:
         return None
     try:
-        given, config = load_classifier_config(study.features, beside=find_config(str(name)).parent)
-    except UserError as mistake:
+        classifier, config = load_classifier_config(study.features, folder=find_config(str(name)).parent)
+    except UserError as error:
         raise UserError(
-            f"{name}: features: {mistake}; a classifier that is trained already is named by evaluate.features"
+            f"{name}: features: {error}; a classifier that is trained already is named by evaluate.features"
         ) from None
-    file, name = name, Path(given).stem
-    if not FOLDER_NAME.fullmatch(name):
+    folder = Path(classifier).stem
+    if not FOLDER_NAME_PATTERN.fullmatch(folder):
         raise UserError(
-            f"{file}: features: {to_short_word(given)}: its name becomes a folder; use letters, digits, '-' and '_'"
+            f"{name}: features: {shorten(classifier)}: its name becomes a folder; use letters, digits, '-' and '_'"
         )
-    track = variant.track.model_copy(update={"group": variant.track.group or study.title, "name": f"features-{name}"})
-    return name, config.model_copy(update={"data": variant.data, "track": track})
+    track = variant.track.model_copy(update={"group": variant.track.group or study.title, "name": f"features-{folder}"})
+    return folder, config.model_copy(update={"data": variant.data, "track": track})
 
 
-def _over(variant: str, before: Mapping[str, Config], where: str) -> dict[str, object]:
-    """Settings of a prior over the codes of another variant's run of the same seed.
+def _get_prior_settings(variant: str, earlier: Mapping[str, Config], origin: str) -> dict[str, object]:
+    """Return the settings of a prior over the codes of an earlier variant's run.
 
     Raises:
-        UserError: No such variant comes before it, or it is no VQ-VAE.
+        UserError: No earlier variant has that name, or it is not a VQ-VAE.
     """
-    own = before[variant].model if variant in before else None
-    if not isinstance(own, VQVAEConfig):
-        raise UserError(f"{where}: prior: {to_short_word(variant)}: no variant of family vqvae before this one")
-    return {"model": {"autoencoder": own.model_dump(mode="json")}, "prior": {"autoencoder": variant}}
+    autoencoder = earlier[variant].model if variant in earlier else None
+    if not isinstance(autoencoder, VQVAEConfig):
+        raise UserError(f"{origin}: prior: {shorten(variant)}: no variant of family vqvae before this one")
+    return {"model": {"autoencoder": autoencoder.model_dump(mode="json")}, "prior": {"autoencoder": variant}}

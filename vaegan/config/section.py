@@ -1,4 +1,4 @@
-"""What the sections of a config are made of."""
+"""Base class and shared types of the sections of a config."""
 
 import re
 from typing import Annotated, Literal
@@ -18,11 +18,11 @@ Channels = Literal[1, 3]
 Text = Annotated[str, Field(strict=False, coerce_numbers_to_str=True)]
 
 DEFAULT_MIXTURE_COMPONENTS = 10
-"""Of a mixture for which no number is given, as in Ghosh et al. 2020, section 5."""
+"""Components of a mixture whose number is not given (Ghosh et al. 2020, section 5)."""
 
 
-def _density(text: str) -> str:
-    """`gaussian` or `gmm:K`; `gmm` alone stands for one of `DEFAULT_MIXTURE_COMPONENTS`."""
+def _check_density_name(text: str) -> str:
+    """Check for ``gaussian`` or ``gmm:K``; ``gmm`` alone stands for `DEFAULT_MIXTURE_COMPONENTS` components."""
     if not re.fullmatch(r"gaussian|gmm(:[1-9][0-9]{0,3})?", text):
         raise ValueError(
             f"evaluate.density: got {format_value(text)}; allowed: gaussian | gmm | gmm:K, of K components"
@@ -30,12 +30,12 @@ def _density(text: str) -> str:
     return f"gmm:{DEFAULT_MIXTURE_COMPONENTS}" if text == "gmm" else text
 
 
-DensityName = Annotated[str, AfterValidator(_density)]
-"""A density that is fitted to codes."""
+DensityName = Annotated[str, AfterValidator(_check_density_name)]
+"""Name of a density that is fitted to codes."""
 
 
 class Section(BaseModel):
-    """A part of the config: immutable, and closed to keys that it does not know."""
+    """A part of a config: immutable, and closed to unknown keys."""
 
     model_config = ConfigDict(
         extra="forbid",

@@ -1,11 +1,11 @@
-"""Every setting of a study, typed and documented where it is defined."""
+"""The settings of a study, typed and documented where they are defined."""
 
 import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from vaegan.text import to_short_word
+from vaegan.text import shorten
 
 from .section import Section, Text
 
@@ -13,53 +13,53 @@ RESERVED_NAMES = {
     "features", "controls", "wall_clock", "wandb", "comparison.json", "report.html", "figures.csv",
     "findings.csv", "effects.csv", "controls.csv", "confusion.csv",
 }  # fmt: skip
-"""Names in the folder of a study."""
-FOLDER_NAME = re.compile(r"[\w-][\w.-]{0,99}")
-"""What may be the name of a folder in it."""
+"""Names that a study's folder uses itself, which no variant may have."""
+FOLDER_NAME_PATTERN = re.compile(r"[\w-][\w.-]{0,99}")
+"""Allowed names of the folders in a study's folder."""
 MatchedQuantity = Literal["decoder", "latent_size", "images_seen", "wall_clock"]
 
 
 class Variant(Section):
-    """One row of a study."""
+    """A variant: one row of a study."""
 
     recipe: str
     """Recipe or config file of the variant."""
     set: dict[str, object] = Field({})
     """Settings of this variant that differ from the recipe, nested as in a config."""
     prior: Text | None = None
-    """pixelcnn: the variant, a VQ-VAE before this one, over whose run of the same seed it is trained."""
+    """pixelcnn: name of an earlier variant, a VQ-VAE, whose run of the same seed gives the codes to train on."""
 
 
 class StudyConfig(Section):
-    """Variants of a model trained on the same images, for the same number of them, and compared."""
+    """A study: variants of a model, trained on the same images for the same number of them, and compared."""
 
     title: Text
     """Heading of the report and W&B group."""
     variants: Annotated[dict[str, Variant], Field(min_length=1)]
-    """Name of each row, and what it trains."""
+    """Variants by name."""
     references: tuple[Text, ...] = ()
-    """Variants that those after them are compared with; none: the first one."""
+    """Variants that every later variant is compared with; none: the first one."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0,)
-    """Each variant is trained once for each seed."""
+    """Seeds; each variant is trained once with each of them."""
     matched: tuple[MatchedQuantity, ...] = ("decoder", "latent_size", "images_seen")
-    """What the variants have in common: their decoder with its first weights, the size of its codes, the number of
-    images that each is trained on. `wall_clock` in the place of `images_seen`: each variant has as many steps as take
-    the time of the first one's `train.steps`, which a short training of each tells. In what else they differ the report
-    says."""
+    """Quantities that all variants share: the decoder with its initial weights, the size of its codes, the number of
+    images seen in training. `wall_clock` replaces `images_seen`: each variant gets as many steps as fit into the time
+    that the first one needs for its `train.steps`, measured by a short training of each. The report lists all other
+    differences."""
     features: Text | None = None
-    """The classifier that is trained first, on the study's own images, for `frechet`, `kid` and `prdc`: a set that has
-    a recipe for it (`digits`), or a config file; None: `evaluate.features` as it is."""
+    """Classifier that is trained first, on the study's own images, to give the features of `frechet`, `kid` and
+    `prdc`: a set that has a recipe for it (`digits`), or a config file; None: the network of `evaluate.features`."""
     shared: dict[str, object] = Field({})
-    """Settings of every variant, nested as in a config; `key.sub=value` on the command line lands here."""
+    """Settings of every variant, nested as in a config; `key.sub=value` on the command line is added to them."""
 
     @model_validator(mode="after")
-    def _one_budget(self) -> "StudyConfig":
+    def _check_budget(self) -> "StudyConfig":
         if {"images_seen", "wall_clock"} <= set(self.matched):
             raise ValueError("matched: images_seen and wall_clock: leave out one of the two")
         return self
 
     @model_validator(mode="after")
-    def _nothing_twice(self) -> "StudyConfig":
+    def _check_repetitions(self) -> "StudyConfig":
         for key, values in (("seeds", self.seeds), ("matched", self.matched), ("references", self.references)):
             for value in values:
                 if values.count(value) > 1:
@@ -67,22 +67,22 @@ class StudyConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _something_after_each(self) -> "StudyConfig":
+    def _check_references(self) -> "StudyConfig":
         *earlier, _ = self.variants
         for name in self.references:
             if name not in earlier:
                 allowed = " | ".join(earlier) or "none, since there is one variant"
                 raise ValueError(
-                    f"references: got {to_short_word(name)}; allowed, since a variant must come after it: {allowed}"
+                    f"references: got {shorten(name)}; allowed, since a variant must come after it: {allowed}"
                 )
         return self
 
     @model_validator(mode="after")
-    def _names_of_folders(self) -> "StudyConfig":
+    def _check_variant_names(self) -> "StudyConfig":
         for name in self.variants:
-            if not FOLDER_NAME.fullmatch(name):
+            if not FOLDER_NAME_PATTERN.fullmatch(name):
                 raise ValueError(
-                    f"variants.{to_short_word(name)}: its name becomes a folder;"
+                    f"variants.{shorten(name)}: its name becomes a folder;"
                     " use letters, digits, '.', '-' and '_', 100 at most and no '.' first"
                 )
             if name.lower() in RESERVED_NAMES:

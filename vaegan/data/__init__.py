@@ -1,4 +1,4 @@
-"""Images: where they come from, how they are split, kept and served to training."""
+"""Image sets: sources, decoding, splits, caching, and the stream of training batches."""
 
 from .dataset import Data, Images
 from .folder import find_images

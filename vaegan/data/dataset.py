@@ -1,4 +1,4 @@
-"""What a set of images is: sources that decode single images, and splits of them."""
+"""Image sets: readers that decode single images, the splits, and the images of a split."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,31 +13,36 @@ from vaegan.errors import Failure, UserError
 from .image_file import UnreadableImageError, silence_pillow
 
 UInt8Image = NDArray[np.uint8]
+"""Pixels of one image, uint8, shape (C, S, S)."""
 
 
 class ImageReader(Protocol):
-    """The images of a source, one by one. It is pickled into the processes that decode ahead."""
+    """Random access to the images of a source. It is pickled into the processes that decode ahead."""
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
 
     def __call__(self, index: int) -> UInt8Image:
-        """Image ``index``, shape (C, S, S).
+        """Decode image ``index`` into uint8 pixels, shape (C, S, S).
 
         Raises:
-            Unreadable: Its file is not an image, or is gone.
+            UnreadableImageError: Its file is not an image, or no longer exists.
         """
 
     def check(self, index: int) -> None:
-        """Look at image ``index`` without decoding it; raises Unreadable where that shows it to be broken."""
+        """Check image ``index`` without decoding it.
 
-    def digest(self) -> bytes:
-        """What tells this source's images from others'."""
+        Raises:
+            UnreadableImageError: Its file can be seen to be broken.
+        """
+
+    def compute_digest(self) -> bytes:
+        """Return a digest that identifies the images of the source."""
 
 
 @dataclass(frozen=True)
 class SplitIndices:
-    """Which images of a source are in which split: int64 indices."""
+    """Indices of the source's images in each split, int64."""
 
     train: Tensor
     validation: Tensor
@@ -46,28 +51,28 @@ class SplitIndices:
 
 @dataclass(frozen=True)
 class Source:
-    """A set before its splits are drawn and its images cached."""
+    """An image set before it is split and cached."""
 
-    decoder: ImageReader
-    """The images."""
+    reader: ImageReader
+    """Decoder of its images."""
     classes: tuple[str, ...] = ()
     """Class names; () if there are no labels."""
     labels: Tensor | None = None
     """Class of each image, int64, shape (N,)."""
-    parts: SplitIndices | None = None
-    """The splits that the source itself sets; None: they are drawn."""
-    held_out: Tensor | None = None
-    """The images of the official test split; None: it is drawn as well."""
+    splits: SplitIndices | None = None
+    """Splits that the source defines; None: they are drawn."""
+    test_indices: Tensor | None = None
+    """Images of the official test split, int64; None: the test split is drawn too."""
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """A split of a set, in memory or decoded when asked for."""
+    """The images of one split, in memory or decoded on access."""
 
     store: Tensor | ImageReader
-    """The whole set: uint8 pixels (N, C, S, S), or what decodes it."""
-    part: Tensor
-    """The images of the set that are in this split, int64, shape (M,)."""
+    """The whole set: uint8 pixels, shape (N, C, S, S), or the reader that decodes it."""
+    indices: Tensor
+    """Indices in the set of this split's images, int64, shape (M,)."""
     labels: Tensor | None
     """Class of each image of this split, int64, shape (M,); None if the set has no labels."""
     classes: tuple[str, ...]
@@ -75,41 +80,37 @@ class Images:
     _copies: dict[torch.device, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
-        return len(self.part)
+        return len(self.indices)
 
-    def __getitem__(self, indices: Tensor) -> Tensor:
-        """Images by number: int64, shape (B,) => uint8, shape (B, C, S, S), on the CPU.
+    def __getitem__(self, positions: Tensor) -> Tensor:
+        """Return images by their position in the split: int64, shape (B,) => uint8, shape (B, C, S, S), on the CPU.
 
         Raises:
             Failure: An image that was readable when the set was opened no longer is.
         """
-        chosen = self.part[indices]
+        indices = self.indices[positions]
         if isinstance(self.store, Tensor):
-            return self.store[chosen]
+            return self.store[indices]
         try:
             with silence_pillow():
-                return torch.from_numpy(np.stack([self.store(index) for index in chosen.tolist()]))
+                return torch.from_numpy(np.stack([self.store(index) for index in indices.tolist()]))
         except UnreadableImageError as error:
             raise Failure(f"{error.file}: {error.reason}; mend or restore this image, then resume") from error
 
     def select_evenly(self, count: int) -> Tensor:
-        """The numbers of ``count`` images at even distances, int64; all of them if there are no more.
+        """Return ``count`` evenly spaced positions in the split, int64; all positions if it has no more images.
 
         Sets are often sorted by class, so that the first images would be of one class.
         """
         count = min(count, len(self))
         return torch.arange(count) * len(self) // max(1, count)
 
-    def label(self, index: int) -> str | None:
-        """Class name of an image; None if the set has no labels."""
-        return None if self.labels is None else self.classes[int(self.labels[index])]
-
     def require_labels(self, key: str, classes: int) -> Tensor:
-        """The class of each image, int64, shape (M,), for who has learnt or is to learn so many ``classes``.
+        """Return the class of each image, int64, shape (M,), for a model of ``classes`` classes.
 
         Args:
-            key: The setting that says how many they are.
-            classes: What it says.
+            key: Setting that gives the number of classes, for the message.
+            classes: Its value.
 
         Raises:
             UserError: The set has no labels, or another number of classes.
@@ -128,13 +129,17 @@ class Images:
             )
         return self.labels
 
-    def get_labels(self, indices: Tensor, classes: int | None) -> Tensor | None:
-        """The classes of images by number, int64, shape (B,), for a model of so many; None for an unconditional one.
+    def get_labels(self, positions: Tensor, classes: int | None) -> Tensor | None:
+        """Return the classes of images by their position in the split, int64, shape (B,) => int64, shape (B,).
+
+        Args:
+            positions: The images.
+            classes: Number of classes of the model; None: it is unconditional, and so is the result.
 
         Raises:
-            UserError: As `require_labels`.
+            UserError: The set has no labels, or another number of classes.
         """
-        return None if classes is None else self.require_labels("model.labels", classes)[indices]
+        return None if classes is None else self.require_labels("model.labels", classes)[positions]
 
     @property
     def in_memory(self) -> bool:
@@ -143,11 +148,11 @@ class Images:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of this split's pixels in memory; 0 if they are not."""
+        """Bytes of this split's pixels in memory; 0 if they are decoded on access."""
         return len(self) * self.store[0].nbytes if isinstance(self.store, Tensor) else 0
 
-    def on(self, device: torch.device) -> Tensor:
-        """All pixels of this split on a device, uint8, shape (M, C, S, S); copied there once."""
+    def copy_to(self, device: torch.device) -> Tensor:
+        """Return all pixels of this split on a device, uint8, shape (M, C, S, S); they are copied there once."""
         if device not in self._copies:
             self._copies[device] = self[torch.arange(len(self))].to(device)
         return self._copies[device]
@@ -155,7 +160,7 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A set of images and its three splits, which never overlap."""
+    """An image set and its three disjoint splits."""
 
     train: Images
     validation: Images

@@ -1,4 +1,4 @@
-"""Going through a whole source at the start, in threads."""
+"""Decoding and checking of a whole source when it is opened, in threads."""
 
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,39 +17,39 @@ CHUNK_IMAGES = 128
 """Images of one task of a thread, and between two calls of the progress callback."""
 
 BrokenImages = dict[int, UnreadableImageError]
-"""What is wrong with each image that cannot be used."""
+"""Index and error of each image that cannot be used."""
 
 
 def decode_all(
-    decoder: ImageReader, shape: tuple[int, int, int], threads: int, progress: ProgressCallback
+    reader: ImageReader, shape: tuple[int, int, int], threads: int, progress: ProgressCallback
 ) -> tuple[Tensor, BrokenImages]:
     """Decode every image.
 
     Args:
-        decoder: The images.
-        shape: Of each image: (C, S, S).
-        threads: How many to decode in. Numpy's steps on small arrays go fastest in one.
-        progress: Told of the images done.
+        reader: The images.
+        shape: Shape (C, S, S) of each image.
+        threads: Number of threads. Numpy's operations on small arrays are fastest in one.
+        progress: Called with the number of images done and their total.
 
     Returns:
-        uint8 pixels of all images, shape (N, C, S, S), those of broken ones undefined; and the broken ones.
+        The pixels of all images, uint8, shape (N, C, S, S), undefined for broken ones; and the broken images.
     """
-    pixels = np.empty((len(decoder), *shape), dtype=np.uint8)
+    pixels = np.empty((len(reader), *shape), dtype=np.uint8)
 
     def decode(index: int) -> None:
-        pixels[index] = decoder(index)
+        pixels[index] = reader(index)
 
-    broken = _visit(len(decoder), decode, threads, progress)
+    broken = _visit_all(len(reader), decode, threads, progress)
     return torch.from_numpy(pixels), broken
 
 
-def find_broken_images(decoder: ImageReader, threads: int, progress: ProgressCallback) -> BrokenImages:
-    """Find the images that can be seen to be broken without decoding them."""
-    return _visit(len(decoder), decoder.check, threads, progress)
+def find_broken_images(reader: ImageReader, threads: int, progress: ProgressCallback) -> BrokenImages:
+    """Find the images that are seen to be broken without decoding them."""
+    return _visit_all(len(reader), reader.check, threads, progress)
 
 
-def _visit(count: int, action: Callable[[int], None], threads: int, progress: ProgressCallback) -> BrokenImages:
-    def visit(start: int) -> BrokenImages:
+def _visit_all(count: int, action: Callable[[int], None], threads: int, progress: ProgressCallback) -> BrokenImages:
+    def visit_chunk(start: int) -> BrokenImages:
         broken = {}
         for index in range(start, min(start + CHUNK_IMAGES, count)):
             try:
@@ -58,19 +58,23 @@ def _visit(count: int, action: Callable[[int], None], threads: int, progress: Pr
                 broken[index] = error
         return broken
 
-    found: BrokenImages = {}
-    with silence_pillow(), ThreadPoolExecutor(threads) as pool, closing(_map(pool, visit, count)) as results:
-        for number, broken in enumerate(results, start=1):
-            found |= broken
+    broken_images: BrokenImages = {}
+    with (
+        silence_pillow(),
+        ThreadPoolExecutor(threads) as pool,
+        closing(_map_chunks(pool, visit_chunk, count)) as chunks,
+    ):
+        for number, broken in enumerate(chunks, start=1):
+            broken_images |= broken
             progress(min(number * CHUNK_IMAGES, count), count)
-    return found
+    return broken_images
 
 
-def _map(
-    pool: ThreadPoolExecutor, visit: Callable[[int], BrokenImages], count: int
+def _map_chunks(
+    pool: ThreadPoolExecutor, visit_chunk: Callable[[int], BrokenImages], count: int
 ) -> Generator[BrokenImages, None, None]:
-    """Results in order; when it is closed early, as by Ctrl-C, what has not begun is dropped."""
+    """Yield the results in order; when closed early, for example by Ctrl-C, drop the chunks that have not begun."""
     try:
-        yield from pool.map(visit, range(0, count, CHUNK_IMAGES))
+        yield from pool.map(visit_chunk, range(0, count, CHUNK_IMAGES))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Sets that are fetched where they are missing, by one process at a time."""
+"""Download of missing image sets, by one process at a time."""
 
 import os
 import sys
@@ -9,48 +9,49 @@ from pathlib import Path
 from vaegan.errors import Failure, UserError
 
 DOWNLOAD_LOCK = ".download.lock"
-"""File in the root that is locked while a set is fetched; it is left there, empty."""
+"""File in the root that is locked during a download; it is left there, empty."""
 
 
 def require_files(
-    source: str, root: Path, paths: list[Path], fetch: Callable[[], None] | None, packed: str = ""
+    source: str, root: Path, paths: list[Path], fetch: Callable[[], None] | None, packed_suffix: str = ""
 ) -> None:
-    """Make sure that a set's files are there.
+    """Check that a set's files exist, and download them if they do not.
 
     Args:
         source: Name of the set.
         root: Folder that holds or receives it.
         paths: Its files and folders.
-        fetch: Brings them; None: nothing is fetched.
-        packed: Ending under which a file will do as well.
+        fetch: Function that downloads them; None: nothing is downloaded.
+        packed_suffix: Suffix of a compressed file that is accepted instead.
 
     Raises:
         UserError: A file is missing.
-        Failure: The set could not be fetched.
+        Failure: The download failed.
     """
 
-    def missing() -> bool:
-        return not all(any(Path(f"{path}{ending}").exists() for ending in ("", packed)) for path in paths)
+    def is_complete() -> bool:
+        return all(any(Path(f"{path}{suffix}").exists() for suffix in ("", packed_suffix)) for path in paths)
 
+    hint = f"put {', '.join(path.name for path in paths)} into {paths[0].parent}"
     if fetch:
         try:
-            if missing() or os.access(root / DOWNLOAD_LOCK, os.R_OK):  # another process may be half done
-                with _alone(root):
-                    if missing():
+            if not is_complete() or os.access(root / DOWNLOAD_LOCK, os.R_OK):  # another process may be half done
+                with _lock_folder(root):
+                    if not is_complete():
                         with redirect_stdout(sys.stderr):
                             fetch()
         except Exception as error:  # downloaders raise nearly anything
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise Failure(f"data.download: {source} could not be fetched ({reason}); {_where(paths)}") from error
-    if missing():
-        raise UserError(f"data.root: {source}: not found; set data.download=true, or {_where(paths)}")
+            raise Failure(f"data.download: {source} could not be fetched ({reason}); {hint}") from error
+    if not is_complete():
+        raise UserError(f"data.root: {source}: not found; set data.download=true, or {hint}")
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Wait until no other process fetches into a folder, and keep the others waiting.
+def _lock_folder(root: Path) -> Iterator[None]:
+    """Lock a folder against downloads by other processes, which wait for each other.
 
-    Windows and some network file systems have no such lock: there, all processes that find a set missing fetch it.
+    Windows and some network file systems have no such lock: there, every process that finds a set missing downloads it.
     """
     if sys.platform == "win32":
         yield
@@ -59,12 +60,8 @@ def _alone(root: Path) -> Iterator[None]:
 
     root.mkdir(parents=True, exist_ok=True)
     lock = root / DOWNLOAD_LOCK
-    writable = not lock.exists() or os.access(lock, os.W_OK)  # where it is read-only, waiting is all there is to do
+    writable = not lock.exists() or os.access(lock, os.W_OK)  # a read-only lock can only be waited for
     with lock.open("a" if writable else "r") as file:
         with suppress(OSError):
             flock(file, LOCK_EX if writable else LOCK_SH)  # until the file is closed
         yield
-
-
-def _where(paths: list[Path]) -> str:
-    return f"put {', '.join(path.name for path in paths)} into {paths[0].parent}"

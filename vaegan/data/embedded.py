@@ -1,4 +1,4 @@
-"""The sets that need no download: scikit-learn's digits and photographs; and arrays of images in general."""
+"""Sources that need no download, scikit-learn's digits and photographs, and the reader of images in an array."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -12,46 +12,46 @@ from .dataset import Source, SplitIndices, UInt8Image
 from .image_file import fit_to_square
 
 TEST_COLUMNS, VALIDATION_COLUMNS = (128, 224), (384, 480)
-"""Columns of each photograph that a held-out split has to itself: parts of both motifs, cut between JPEG blocks."""
+"""Columns of each photograph reserved for a held-out split: parts of both motifs, cut between JPEG blocks."""
 
 
 @dataclass(frozen=True)
 class ArrayReader:
-    """Images that a source keeps in one array, fitted when asked for."""
+    """Images of one array, resized on access."""
 
     pixels: NDArray[np.uint8]
     """Grey, shape (N, H, W), or colour, shape (N, H, W, 3)."""
     size: int
     channels: int
     pad: int = 0
-    """Black pixels put around each image before it is fitted."""
+    """Black pixels added on each side of an image before it is resized."""
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __call__(self, index: int) -> UInt8Image:
-        """Image ``index``, shape (C, S, S)."""
+        """Decode image ``index`` into uint8 pixels, shape (C, S, S)."""
         image = self.pixels[index]
         if self.pad:
             image = np.pad(image, [(self.pad, self.pad)] * 2 + [(0, 0)] * (image.ndim - 2))
         return fit_to_square(Image.fromarray(image), self.size, self.channels)
 
     def check(self, index: int) -> None:
-        """Nothing can be wrong with an array."""
+        """Do nothing: an array has no broken images."""
 
-    def digest(self) -> bytes:
-        """The raw pixels, hashed."""
+    def compute_digest(self) -> bytes:
+        """Return a digest of the raw pixels."""
         return blake2b(np.ascontiguousarray(self.pixels).data).digest()
 
 
 def open_digits(size: int, channels: int) -> Source:
-    """scikit-learn's 1,797 handwritten digits, 8x8 pixels of 0 to 16 (UCI test set, Alpaydin & Kaynak 1998)."""
+    """Open scikit-learn's 1,797 handwritten digits, 8x8 pixels of 0 to 16 (UCI test set, Alpaydin & Kaynak 1998)."""
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
     pixels = np.rint(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     return Source(
-        decoder=ArrayReader(pixels, size, channels),
+        reader=ArrayReader(pixels, size, channels),
         classes=tuple(str(digit) for digit in range(10)),
         labels=torch.from_numpy(labels.astype(np.int64)),
     )
@@ -61,73 +61,76 @@ def open_digits(size: int, channels: int) -> Source:
 class CropReader:
     """Random crops of photographs; image ``index`` is a function of ``index`` and its split.
 
-    A held-out split has the columns `TEST_COLUMNS` or `VALIDATION_COLUMNS` of every photograph to itself, so that no two splits
-    share a pixel. Sides are drawn between twice the image size (within 32 and 64) and 96 pixels in all splits.
+    A held-out split has the columns `TEST_COLUMNS` or `VALIDATION_COLUMNS` of every photograph to itself, so that no
+    two splits share a pixel. Sides are drawn between twice the image size (within 32 and 64) and 96 pixels in all
+    splits.
     """
 
     photographs: tuple[NDArray[np.uint8], ...]
-    """RGB, shape (H, W, 3)."""
+    """The photographs, RGB, each of shape (H, W, 3)."""
     size: int
     channels: int
     starts: tuple[int, int, int]
-    """First image of the train, the validation and the test split."""
+    """Index of the first image of the train, the validation and the test split."""
     count: int
+    """Number of images."""
 
     def __len__(self) -> int:
         return self.count
 
     def __call__(self, index: int) -> UInt8Image:
-        """Image ``index``, shape (C, S, S)."""
-        left, top, side = self.box(index)
+        """Decode image ``index`` into uint8 pixels, shape (C, S, S)."""
+        left, top, side = self.compute_box(index)
         photograph = self.photographs[index % len(self.photographs)]
         return fit_to_square(
             Image.fromarray(photograph[top : top + side, left : left + side]), self.size, self.channels
         )
 
-    def box(self, index: int) -> tuple[int, int, int]:
-        """Left and top edge and side of a crop, pixels of its photograph."""
+    def compute_box(self, index: int) -> tuple[int, int, int]:
+        """Return the left edge, the top edge and the side of a crop, in pixels of its photograph."""
         height, width, _ = self.photographs[index % len(self.photographs)].shape
         scale, across, down = draw_uniforms("photos", index)[:3]
         smallest, largest = min(max(2 * self.size, 32), 64), 96
         side = smallest + int(scale * (largest - smallest + 1))
-        lefts = [left for start, stop in self._columns(index, width) for left in range(start, stop - side + 1)]
+        columns = self._get_columns(index, width)
+        lefts = [left for start, stop in columns for left in range(start, stop - side + 1)]
         return lefts[int(across * len(lefts))], int(down * (height - side + 1)), side
 
-    def _columns(self, index: int, width: int) -> list[tuple[int, int]]:
-        """The columns that belong to an image's split: start and stop of each run."""
+    def _get_columns(self, index: int, width: int) -> list[tuple[int, int]]:
+        """Return the ranges of columns, each (start, stop), that belong to an image's split."""
         _, validation, test = self.starts
         if index >= validation:
             return [VALIDATION_COLUMNS if index < test else TEST_COLUMNS]
-        taken = [TEST_COLUMNS] * (self.count > test) + [VALIDATION_COLUMNS] * (test > validation)
-        edges = [0, *(edge for columns in taken for edge in columns), width]
+        reserved = [TEST_COLUMNS] * (self.count > test) + [VALIDATION_COLUMNS] * (test > validation)
+        edges = [0, *(edge for columns in reserved for edge in columns), width]
         return list(zip(edges[::2], edges[1::2], strict=True))
 
     def check(self, index: int) -> None:
-        """Nothing can be wrong with a crop."""
+        """Do nothing: a crop cannot be broken."""
 
-    def digest(self) -> bytes:
-        """The photographs, hashed."""
+    def compute_digest(self) -> bytes:
+        """Return a digest of the photographs."""
         return blake2b(b"".join(photograph.tobytes() for photograph in self.photographs)).digest()
 
 
-def open_photos(size: int, channels: int, parts: SplitIndices) -> Source:
-    """Crops of the two photographs that scikit-learn ships, in turn; the photograph is the label."""
+def open_photos(size: int, channels: int, splits: SplitIndices) -> Source:
+    """Open crops of scikit-learn's two photographs, which take turns; the photograph is the label."""
     from sklearn.datasets import load_sample_images
 
     sample = load_sample_images()
-    validation = len(parts.train)
-    test = validation + len(parts.validation)
-    count = test + len(parts.test)
+    validation = len(splits.train)
+    test = validation + len(splits.validation)
+    count = test + len(splits.test)
     photographs = tuple(np.asarray(image, dtype=np.uint8) for image in sample.images)
     return Source(
-        decoder=CropReader(photographs, size, channels, (0, validation, test), count),
+        reader=CropReader(photographs, size, channels, (0, validation, test), count),
         classes=tuple(str(name).replace("\\", "/").rsplit("/", 1)[-1].split(".")[0] for name in sample.filenames),
         labels=torch.arange(count) % len(photographs),
-        parts=parts,
+        splits=splits,
     )
 
 
 def draw_uniforms(source: str, index: int) -> NDArray[np.float64]:
-    """Sixteen numbers in [0, 1) that are a function of a set's name and the number of an image."""
+    """Draw 16 uniform numbers in [0, 1) as a function of a source's name and an image's index, float64, shape (16,)."""
     digest = blake2b(f"{source} {index}".encode(), digest_size=64).digest()
     return np.frombuffer(digest, dtype="<u4") / 2.0**32

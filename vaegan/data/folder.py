@@ -1,4 +1,4 @@
-"""A tree of image files."""
+"""The source `folder`: a tree of image files."""
 
 import os
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from .image_file import check_image, read_image
 IMAGE_SUFFIXES = frozenset(
     ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
 )
-"""Endings, in lower case, of the files that are taken for images; others in the tree are not looked at."""
+"""Suffixes, in lower case, of image files; other files in the tree are ignored."""
 
 
 @dataclass(frozen=True)
 class FileReader:
-    """Image files, decoded and fitted when asked for."""
+    """Image files, decoded and resized on access."""
 
     root: Path
     names: tuple[str, ...]
@@ -33,49 +33,55 @@ class FileReader:
         return len(self.names)
 
     def __call__(self, index: int) -> UInt8Image:
-        """Image ``index``, shape (C, S, S)."""
+        """Decode image ``index`` into uint8 pixels, shape (C, S, S)."""
         return read_image(os.path.join(self.root, self.names[index]), self.size, self.channels)
 
     def check(self, index: int) -> None:
-        """Read the header."""
+        """Check the header of image ``index``.
+
+        Raises:
+            UnreadableImageError: The file has no valid header, or cannot be read.
+        """
         check_image(os.path.join(self.root, self.names[index]))
 
-    def digest(self) -> bytes:
-        """Names and sizes, hashed."""
+    def compute_digest(self) -> bytes:
+        """Return a digest of the files' names and sizes."""
         digest = blake2b()
         for name in self.names:
-            digest.update(os.fsencode(f"{name}\0{_size(os.path.join(self.root, name))}\0"))
+            digest.update(os.fsencode(f"{name}\0{_get_file_size(os.path.join(self.root, name))}\0"))
         return digest.digest()
 
 
 def open_folder(root: Path, size: int, channels: int) -> Source:
-    """Every image file in a tree, in the order of the paths.
+    """Open every image file in a tree, in the order of the paths.
 
-    The folder that an image lies in, named by its path under the root, is its label; where images lie in the
-    root itself, the set has no labels.
+    The folder of an image, named by its path under the root, is its label. If the root itself holds images, the set
+    has no labels.
+
+    Raises:
+        UserError: There is no such folder, it may not be read, or no file in it has an image's suffix.
     """
     try:
         names = find_images(root)
-    except UserError as mistake:
-        raise UserError(f"data.root: {mistake}") from mistake
+    except UserError as error:
+        raise UserError(f"data.root: {error}") from error
     parents = [name.rpartition("/")[0] for name in names]
     classes = tuple(sorted(set(parents)))
     if "" in classes:
         return Source(FileReader(root, names, size, channels))
-    number = {name: position for position, name in enumerate(classes)}
-    return Source(
-        FileReader(root, names, size, channels), classes, torch.tensor([number[parent] for parent in parents])
-    )
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels = torch.tensor([numbers[parent] for parent in parents])
+    return Source(FileReader(root, names, size, channels), classes, labels)
 
 
 def find_images(root: Path) -> tuple[str, ...]:
-    """Paths of the image files under a folder, relative to it with forward slashes, in code point order.
+    """Return the paths of the image files under a folder, relative to it with forward slashes, in code point order.
 
-    Links are followed; a folder that is reached a second time, as by a link to one of its parents, is passed
-    over. Hidden files and folders are not looked at.
+    Links are followed, but no folder is visited twice (a link may lead to a parent). Hidden files and folders are
+    ignored.
 
     Raises:
-        UserError: There is no such folder, it may not be read, or no file in it ends like an image's.
+        UserError: There is no such folder, it may not be read, or no file in it has an image's suffix.
     """
     if not root.exists():
         raise UserError(f"{root}: no such folder")
@@ -84,31 +90,31 @@ def find_images(root: Path) -> tuple[str, ...]:
     names: list[str] = []
     folders, links, seen = [""], list[str](), set[tuple[int, int]]()
     while folders or links:
-        here = folders.pop() if folders else links.pop()
-        status = os.stat(os.path.join(root, here))
+        folder = folders.pop() if folders else links.pop()
+        status = os.stat(os.path.join(root, folder))
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
-        for entry in _entries(root, here):
-            name = f"{here}/{entry.name}" if here else entry.name
+        for entry in _list_entries(root, folder):
+            name = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir():
                 (links if entry.is_symlink() else folders).append(name)
             elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
                 names.append(name)
         links.sort(reverse=True)
     if not names:
-        raise UserError(f"{root}: no image in it; files ending in {_listed(IMAGE_SUFFIXES)} are taken for images")
+        raise UserError(f"{root}: no image in it; files ending in {_join_words(IMAGE_SUFFIXES)} are taken for images")
     return tuple(sorted(names))
 
 
-def _size(path: str) -> int | None:
+def _get_file_size(path: str) -> int | None:
     try:
         return os.stat(path).st_size
-    except OSError:  # a link that leads nowhere; it is reported when it is read
+    except OSError:  # a broken link, which is reported when it is read
         return None
 
 
-def _entries(root: Path, name: str) -> list[os.DirEntry[str]]:
+def _list_entries(root: Path, name: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(os.path.join(root, name)) as entries:
             return [entry for entry in entries if not entry.name.startswith(".")]
@@ -116,6 +122,6 @@ def _entries(root: Path, name: str) -> list[os.DirEntry[str]]:
         raise UserError(f"{os.path.join(root, name)}: {(error.strerror or str(error)).lower()}") from error
 
 
-def _listed(suffixes: frozenset[str]) -> str:
+def _join_words(suffixes: frozenset[str]) -> str:
     words: Sequence[str] = sorted(suffixes)
     return f"{', '.join(words[:-1])} or {words[-1]}"

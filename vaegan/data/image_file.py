@@ -1,4 +1,4 @@
-"""From a picture of any size and mode to uint8 pixels of the model's size."""
+"""Reading of one image file of any size and mode into uint8 pixels of the model's size."""
 
 import warnings
 from collections.abc import Iterator
@@ -13,53 +13,57 @@ from vaegan.io import open_regular_file
 from vaegan.text import make_printable, to_one_line
 
 MIN_SIDE_PIXELS = 8
-"""Pixels: a picture with a shorter side than the smallest `data.image_size` is too small to train on."""
+"""Smallest side of an image that is used, which is the smallest `data.image_size`."""
 
 PILLOW_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
-"""Pillow's names of what is read. A file says itself what it is, and some formats (EPS) would start other programs."""
+"""Pillow's names of the formats that are read. Files choose their format themselves, and some (EPS) start programs."""
 
 
 class UnreadableImageError(Exception):
-    """A file cannot be used as an image."""
+    """A file that cannot be used as an image."""
 
     def __init__(self, file: str, reason: str) -> None:
         super().__init__(file, reason)
         self.file = file
-        """The file, as it may be printed in one line."""
+        """Path of the file, printable in one line."""
         self.reason = reason
-        """What is wrong with it, as a clause."""
+        """Problem of the file, as a clause."""
 
 
 @contextmanager
 def silence_pillow() -> Iterator[None]:
-    """Keep Pillow's remarks on odd but readable files (EXIF, transparency, 100-megapixel pictures) to ourselves."""
+    """Suppress Pillow's warnings about odd but readable files (EXIF, transparency, 100-megapixel pictures)."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         yield
 
 
 def read_image(path: str | Path, size: int, channels: int) -> NDArray[np.uint8]:
-    """The first frame of an image file, upright, fitted to uint8 pixels of shape (channels, size, size).
+    """Read the first frame of an image file, upright, into uint8 pixels, shape (channels, size, size).
 
     Raises:
-        Unreadable: It cannot be opened or decoded, has more than about 179 million pixels, is smaller than
-            `MIN_SIDE_PIXELS`, or has pixels of an unknown range.
+        UnreadableImageError: The file cannot be opened or decoded, has more than about 179 million pixels, is smaller
+            than `MIN_SIDE_PIXELS`, or has pixels of an unknown range.
     """
-    with _opened(path) as image:
+    with _open_image(path) as image:
         ImageOps.exif_transpose(image, in_place=True)
         return fit_to_square(image, size, channels)
 
 
 def check_image(path: str | Path) -> None:
-    """Read an image file's header; raises Unreadable as `read_image` does, but does not find a damaged body."""
-    with _opened(path):
+    """Check an image file's header, which does not reveal a damaged body.
+
+    Raises:
+        UnreadableImageError: The file cannot be opened, is no image, or is smaller than `MIN_SIDE_PIXELS`.
+    """
+    with _open_image(path):
         pass
 
 
 def fit_to_square(image: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
-    """Centre square of an image, resized with Pillow's antialiased bicubic filter.
+    """Crop the centre square of an image and resize it with Pillow's antialiased bicubic filter.
 
-    Transparent pixels lie on white; 16-bit grey is scaled to 8 bits; grey (channels 1) is ITU-R 601 luminance.
+    Transparent pixels are laid on white; 16-bit grey is scaled to 8 bits; grey (channels 1) is ITU-R 601 luminance.
 
     Returns:
         uint8 pixels, shape (channels, size, size).
@@ -67,7 +71,7 @@ def fit_to_square(image: Image.Image, size: int, channels: int) -> NDArray[np.ui
     Raises:
         ValueError: The pixels have no known range (floats, 32-bit integers).
     """
-    image = _eight_bits(image).convert("L" if channels == 1 else "RGB")
+    image = _convert_to_8_bits(image).convert("L" if channels == 1 else "RGB")
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -79,7 +83,7 @@ def fit_to_square(image: Image.Image, size: int, channels: int) -> NDArray[np.ui
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
+def _open_image(path: str | Path) -> Iterator[Image.Image]:
     Image.init()
     try:
         formats = [name for name in PILLOW_FORMATS if name in Image.OPEN]
@@ -88,10 +92,10 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
                 raise ValueError(f"{image.width}x{image.height} pixels, fewer than {MIN_SIDE_PIXELS} on a side")
             yield image
     except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
-        raise UnreadableImageError(make_printable(path), _reason(error)) from error
+        raise UnreadableImageError(make_printable(path), _describe_error(error)) from error
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, OSError) and error.strerror:
@@ -99,7 +103,7 @@ def _reason(error: Exception) -> str:
     return to_one_line(error) or type(error).__name__
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _convert_to_8_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:

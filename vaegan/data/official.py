@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST, CIFAR-10 and CelebA, in the files of torchvision's downloader."""
+"""The sources MNIST, Fashion-MNIST, CIFAR-10 and CelebA, read from the files of torchvision's downloader."""
 
 import gzip
 import math
@@ -23,7 +23,7 @@ from .download import require_files
 from .embedded import ArrayReader
 from .folder import FileReader
 
-MNIST_PARTS = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+MNIST_FILES = tuple(f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 FASHION_CLASSES = ("T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Ankle-boot").split()
 CIFAR_BATCHES = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
@@ -33,15 +33,19 @@ CIFAR_BATCHES = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
-"""Batch files and their MD5, as torchvision checks them; the last is the official test split."""
+"""Batch files and their MD5, from torchvision; the last is the official test split."""
 
 
 def open_mnist(
     source: Literal["mnist", "fashion_mnist"], root: Path, size: int, channels: int, download: bool
 ) -> Source:
-    """MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017), padded from 28 to 32 pixels, then fitted.
+    """Open MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017), padded from 28 to 32 pixels, then resized.
 
-    Read from the IDX files, gzipped or not, in ``MNIST/raw`` or ``FashionMNIST/raw``.
+    The IDX files, gzipped or not, lie in ``MNIST/raw`` or ``FashionMNIST/raw``.
+
+    Raises:
+        UserError: A file is missing or damaged, or images and labels do not belong together.
+        Failure: The download failed.
     """
     name = "MNIST" if source == "mnist" else "FashionMNIST"
     raw = root / name / "raw"
@@ -51,22 +55,27 @@ def open_mnist(
 
         getattr(datasets, name)(str(root), download=True)
 
-    require_files(source, root, [raw / part for part in MNIST_PARTS], fetch if download else None, ".gz")
-    train, train_labels, test, test_labels = (_read_idx(raw / part) for part in MNIST_PARTS)
+    require_files(source, root, [raw / file for file in MNIST_FILES], fetch if download else None, ".gz")
+    train, train_labels, test, test_labels = (_read_idx(raw / file) for file in MNIST_FILES)
     for images, labels in ((train, train_labels), (test, test_labels)):
         if images.ndim != 3 or images.shape[1:] != train.shape[1:] or labels.shape != images.shape[:1]:
             raise UserError(f"data.root: {raw}: images {images.shape} and labels {labels.shape} do not belong together")
     pixels, labels = np.concatenate([train, test]), np.concatenate([train_labels, test_labels])
     return Source(
-        decoder=ArrayReader(pixels, size, channels, pad=2),
+        reader=ArrayReader(pixels, size, channels, pad=2),
         classes=tuple(FASHION_CLASSES if source == "fashion_mnist" else map(str, range(10))),
-        labels=_labels(labels, raw),
-        held_out=torch.arange(len(train), len(pixels)),
+        labels=_make_label_tensor(labels, raw),
+        test_indices=torch.arange(len(train), len(pixels)),
     )
 
 
 def open_cifar10(root: Path, size: int, channels: int, download: bool, notify: Callable[[str], None]) -> Source:
-    """CIFAR-10 (Krizhevsky 2009), read from the Python batch files in ``cifar-10-batches-py``."""
+    """Open CIFAR-10 (Krizhevsky 2009), whose Python batch files lie in ``cifar-10-batches-py``.
+
+    Raises:
+        UserError: A file is missing or damaged.
+        Failure: The download failed.
+    """
     folder = root / "cifar-10-batches-py"
 
     def fetch() -> None:
@@ -77,23 +86,27 @@ def open_cifar10(root: Path, size: int, channels: int, download: bool, notify: C
 
     files = [folder / name for name in CIFAR_BATCHES]
     require_files("cifar10", root, [*files, folder / "batches.meta"], fetch if download else None)
-    changed = [file.name for file in files if _md5(file) != CIFAR_BATCHES[file.name]]
+    changed = [file.name for file in files if _compute_md5(file) != CIFAR_BATCHES[file.name]]
     if changed:
         notify(f"data.root: {folder}: not the official CIFAR-10 (MD5 of {', '.join(changed)} differs)")
-    pixels, labels = zip(*(_cifar_batch(file) for file in files), strict=True)
+    pixels, labels = zip(*(_read_cifar_images(file) for file in files), strict=True)
     count = sum(map(len, pixels))
     return Source(
-        decoder=ArrayReader(np.concatenate(pixels), size, channels),
-        classes=_cifar_classes(folder / "batches.meta"),
-        labels=_labels(np.concatenate(labels), folder),
-        held_out=torch.arange(count - len(pixels[-1]), count),
+        reader=ArrayReader(np.concatenate(pixels), size, channels),
+        classes=_read_cifar_classes(folder / "batches.meta"),
+        labels=_make_label_tensor(np.concatenate(labels), folder),
+        test_indices=torch.arange(count - len(pixels[-1]), count),
     )
 
 
 def open_celeba(root: Path, size: int, channels: int, download: bool) -> Source:
-    """CelebA (Liu et al. 2015), aligned and cropped faces; the three official splits are kept, without labels.
+    """Open CelebA (Liu et al. 2015), aligned and cropped faces, with its three official splits and without labels.
 
-    Read from ``celeba/img_align_celeba/`` and ``celeba/list_eval_partition.txt``.
+    The images lie in ``celeba/img_align_celeba/``, the splits in ``celeba/list_eval_partition.txt``.
+
+    Raises:
+        UserError: A file is missing, or the list of the splits is damaged.
+        Failure: The download failed.
     """
     base = root / "celeba"
     listing, images = base / "list_eval_partition.txt", base / "img_align_celeba"
@@ -117,20 +130,20 @@ def open_celeba(root: Path, size: int, channels: int, download: bool) -> Source:
         raise UserError(f"data.root: {listing}: no file name in it")
     split = torch.tensor(numbers)
     return Source(
-        decoder=FileReader(images, tuple(names), size, channels),
-        parts=SplitIndices(*((split == number).nonzero().flatten() for number in range(3))),
+        reader=FileReader(images, tuple(names), size, channels),
+        splits=SplitIndices(*((split == number).nonzero().flatten() for number in range(3))),
     )
 
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:
-    """An array of bytes in the IDX format: 0 0 8 rank, big-endian 32-bit lengths, content."""
-    found = path if path.exists() else Path(f"{path}.gz")
+    """Read an array of bytes in the IDX format: 0 0 8 rank, big-endian 32-bit lengths, content."""
+    actual = path if path.exists() else Path(f"{path}.gz")
     try:
-        with open_regular_file(found) as raw, gzip.open(raw) if found != path else raw as file:
-            kind = file.read(4)
-            if kind[:3] != b"\0\0\x08":
+        with open_regular_file(actual) as raw, gzip.open(raw) if actual != path else raw as file:
+            magic = file.read(4)
+            if magic[:3] != b"\0\0\x08":
                 raise ValueError("not an IDX file of bytes")
-            shape = np.frombuffer(file.read(4 * kind[3]), dtype=">u4", count=kind[3]).tolist()
+            shape = np.frombuffer(file.read(4 * magic[3]), dtype=">u4", count=magic[3]).tolist()
             size = math.prod(shape)
             if size > MAX_BATCH_FILE_BYTES:
                 raise ValueError(f"more than {MAX_BATCH_FILE_BYTES:,} bytes")
@@ -139,11 +152,11 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
                 data += block
         return np.frombuffer(data, dtype=np.uint8).reshape(shape)
     except (ValueError, IndexError, EOFError, OSError, zlib.error) as error:
-        raise UserError(f"data.root: {found}: damaged ({to_one_line(error)}); delete it and fetch it again") from error
+        raise UserError(f"data.root: {actual}: damaged ({to_one_line(error)}); delete it and fetch it again") from error
 
 
-def _cifar_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images, shape (N, 32, 32, 3), and labels of one batch file."""
+def _read_cifar_images(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the images, shape (N, 32, 32, 3), and the labels, shape (N,), of one batch file."""
     batch = read_cifar_batch(path)
     pixels, labels = batch.get("data"), batch.get("labels")
     if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != 3072:
@@ -153,18 +166,18 @@ def _cifar_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), np.array(labels, dtype=np.int64)
 
 
-def _cifar_classes(path: Path) -> tuple[str, ...]:
+def _read_cifar_classes(path: Path) -> tuple[str, ...]:
     names = read_cifar_batch(path).get("label_names", list("0123456789"))
     if not isinstance(names, list) or len(names) != 10 or not all(isinstance(name, str) for name in names):
         raise UserError(f"data.root: {path}: no list `label_names` of 10 words in it")
     return tuple(names)
 
 
-def _labels(labels: NDArray[np.integer], path: Path) -> torch.Tensor:
+def _make_label_tensor(labels: NDArray[np.integer], path: Path) -> torch.Tensor:
     if len(labels) and not 0 <= labels.min() <= labels.max() < 10:
         raise UserError(f"data.root: {path}: a label outside 0 to 9")
     return torch.from_numpy(labels.astype(np.int64))
 
 
-def _md5(path: Path) -> str:
+def _compute_md5(path: Path) -> str:
     return md5(read_bytes(path, MAX_BATCH_FILE_BYTES), usedforsecurity=False).hexdigest()

@@ -1,5 +1,6 @@
-"""From the `data` section of a config to a set of images with its splits."""
+"""Opening of the image set that the `data` section of a config names, with its splits."""
 
+import math
 import sys
 from collections.abc import Callable
 from hashlib import blake2b
@@ -22,13 +23,14 @@ from .shapes import open_shapes
 from .splits import draw_splits, split_consecutively
 
 MAX_MEMORY_BYTES = 4 * 2**30
-"""Bytes of pixels that `data.cache: auto` holds in memory."""
+"""Largest size of the pixels that `data.cache: auto` holds in memory."""
 MAX_NAMED_FILES = 20
-"""Broken files that a warning names; of the rest it gives the number."""
+"""Broken files that a warning names; it counts the others."""
 
 Notify = Callable[[str], None]
+"""A function that is called with one-line warnings."""
 
-_kept: dict[tuple[DataConfig, bytes], Data] = {}
+_data_cache: dict[tuple[DataConfig, bytes], Data] = {}
 
 
 def warn_on_stderr(message: str) -> None:
@@ -39,39 +41,39 @@ def warn_on_stderr(message: str) -> None:
 def open_data(
     config: DataConfig, notify: Notify = warn_on_stderr, progress: ProgressCallback = ignore_progress
 ) -> Data:
-    """Open a set of images: find it, leave out what is broken, cache it and split it.
+    """Open an image set: read it, leave out broken images, cache and split it.
 
-    The set that was opened last is kept, so that the variants of a study share it; files that were changed
-    since are noticed by name and size.
+    The set that was opened last stays cached, so that the variants of a study share it. It is read again if a file's
+    name or size has changed.
 
     Args:
-        config: Which set, and how it is to be kept.
+        config: The `data` section.
         notify: Called with one-line warnings.
-        progress: Called with the images read so far and the images in all, from this thread.
+        progress: Called with the number of images read and their total, from this thread.
 
     Raises:
         UserError: There is no such set, it is broken, or it is too small to be split.
-        Failure: It could not be downloaded.
+        Failure: The download failed.
     """
-    source = _source(config, notify)
-    key = config, source.decoder.digest()
-    if key not in _kept:
-        data = _open(source, config, notify, progress)
-        _kept.clear()
-        _kept[key] = data
-    return _kept[key]
+    source = _open_source(config, notify)
+    key = config, source.reader.compute_digest()
+    if key not in _data_cache:
+        data = _read_and_split(source, config, notify, progress)
+        _data_cache.clear()
+        _data_cache[key] = data
+    return _data_cache[key]
 
 
-def _source(config: DataConfig, notify: Notify) -> Source:
+def _open_source(config: DataConfig, notify: Notify) -> Source:
     size, channels = config.image_size, config.channels
     root = config.root or Path("data").absolute()
     match config.source:
         case "digits":
             return open_digits(size, channels)
         case "photos":
-            return open_photos(size, channels, _independent(config))
+            return open_photos(size, channels, _split_independent_images(config))
         case "shapes":
-            return open_shapes(size, channels, _independent(config))
+            return open_shapes(size, channels, _split_independent_images(config))
         case "folder":
             return open_folder(root, size, channels)
         case "mnist" | "fashion_mnist":
@@ -82,57 +84,56 @@ def _source(config: DataConfig, notify: Notify) -> Source:
             return open_celeba(root, size, channels, config.download)
 
 
-def _independent(config: DataConfig) -> SplitIndices:
+def _split_independent_images(config: DataConfig) -> SplitIndices:
     return split_consecutively(config.count or 10_000, config.validation, config.test)
 
 
-def _open(source: Source, config: DataConfig, notify: Notify, progress: ProgressCallback) -> Data:
-    store: Tensor | ImageReader = source.decoder
-    shape = config.channels, config.image_size, config.image_size
-    count = len(source.decoder)
-    threads = count_cpu_cores() if isinstance(source.decoder, FileReader) or config.image_size >= 64 else 1
+def _read_and_split(source: Source, config: DataConfig, notify: Notify, progress: ProgressCallback) -> Data:
+    store: Tensor | ImageReader = source.reader
+    count = len(source.reader)
+    threads = count_cpu_cores() if isinstance(source.reader, FileReader) or config.image_size >= 64 else 1
     in_memory = config.cache != "none" and (
-        config.cache != "auto" or count * shape[0] * shape[1] * shape[2] <= MAX_MEMORY_BYTES
+        config.cache != "auto" or count * math.prod(config.image_shape) <= MAX_MEMORY_BYTES
     )
     if in_memory:
-        store, broken = decode_all(source.decoder, shape, threads, progress)
+        store, broken = decode_all(source.reader, config.image_shape, threads, progress)
     else:
-        broken = find_broken_images(source.decoder, threads, progress)
+        broken = find_broken_images(source.reader, threads, progress)
     usable = torch.ones(count, dtype=torch.bool)
     usable[list(broken)] = False
-    _report(broken, config, notify)
+    _report_broken_images(broken, config, notify)
     if len(broken) == count:
         raise UserError(f"data.root: {config.root}: none of the {count} files can be used as an image")
-    parts = _split(source, config, usable)
+    splits = _split_source(source, config, usable)
     train, validation, test = (
-        Images(store, part, None if source.labels is None else source.labels[part], source.classes)
-        for part in (parts.train, parts.validation, parts.test)
+        Images(store, indices, None if source.labels is None else source.labels[indices], source.classes)
+        for indices in (splits.train, splits.validation, splits.test)
     )
-    for name, images, share in (
+    for name, images, fraction in (
         ("train", train, 1),
         ("validation", validation, config.validation),
         ("test", test, config.test),
     ):
-        if not len(images) and share > 0:
+        if not len(images) and fraction > 0:
             raise UserError(f"data.source: {config.source}: the {name} split is empty")
-    return Data(train, validation, test, source.classes, _fingerprint(source, config, store, usable))
+    return Data(train, validation, test, source.classes, _compute_fingerprint(source, config, store, usable))
 
 
-def _split(source: Source, config: DataConfig, usable: Tensor) -> SplitIndices:
-    """The splits as indices of the source, without its broken images."""
-    if source.parts is not None:
-        fixed = source.parts
-        return SplitIndices(*(part[usable[part]] for part in (fixed.train, fixed.validation, fixed.test)))
+def _split_source(source: Source, config: DataConfig, usable: Tensor) -> SplitIndices:
+    """Return the splits as indices of the source, without its broken images."""
+    if source.splits is not None:
+        splits = source.splits.train, source.splits.validation, source.splits.test
+        return SplitIndices(*(indices[usable[indices]] for indices in splits))
     numbers = usable.nonzero().flatten()
-    held_out = None
-    if source.held_out is not None:
-        held_out = torch.isin(numbers, source.held_out).nonzero().flatten()
-    parts = draw_splits(len(numbers), config.validation, config.test, held_out)
-    return SplitIndices(numbers[parts.train], numbers[parts.validation], numbers[parts.test])
+    test_indices = None
+    if source.test_indices is not None:
+        test_indices = torch.isin(numbers, source.test_indices).nonzero().flatten()
+    drawn = draw_splits(len(numbers), config.validation, config.test, test_indices)
+    return SplitIndices(numbers[drawn.train], numbers[drawn.validation], numbers[drawn.test])
 
 
-def _report(broken: BrokenImages, config: DataConfig, notify: Notify) -> None:
-    """Name the broken files, in one line."""
+def _report_broken_images(broken: BrokenImages, config: DataConfig, notify: Notify) -> None:
+    """Warn of the broken files in one line, or raise it as a UserError under `data.strict`."""
     if not broken:
         return
     files = [f"{broken[index].file} ({broken[index].reason})" for index in sorted(broken)]
@@ -144,15 +145,15 @@ def _report(broken: BrokenImages, config: DataConfig, notify: Notify) -> None:
     notify(f"data.root: {len(files)} file{'s' * (len(files) > 1)} that cannot be used as images skipped: {named}")
 
 
-def _fingerprint(source: Source, config: DataConfig, store: Tensor | ImageReader, usable: Tensor) -> str:
-    """Digest of what the set's images, labels and splits are functions of."""
+def _compute_fingerprint(source: Source, config: DataConfig, store: Tensor | ImageReader, usable: Tensor) -> str:
+    """Compute a digest of everything that determines the set's images, labels and splits, in hex."""
     settings = config.source, config.image_size, config.channels, config.count, config.validation, config.test
     digest = blake2b(repr((settings, source.classes)).encode(), digest_size=16)
     digest.update(usable.numpy().tobytes())
     if source.labels is not None:
         digest.update(source.labels.numpy().tobytes())
-    if isinstance(store, Tensor) and isinstance(source.decoder, FileReader):
+    if isinstance(store, Tensor) and isinstance(source.reader, FileReader):
         digest.update(store[usable].numpy().data)
     else:
-        digest.update(source.decoder.digest())
+        digest.update(source.reader.compute_digest())
     return digest.hexdigest()

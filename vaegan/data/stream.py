@@ -1,4 +1,4 @@
-"""The training stream: which images each optimizer step shows to each process, and how they get to its device."""
+"""The training stream: the images of each optimizer step for each process, decoded and copied to its device."""
 
 import atexit
 import signal
@@ -23,11 +23,11 @@ from vaegan.randomness import draw_order, make_generator
 from .dataset import Images
 
 MAX_DEVICE_BYTES = 2**30
-"""Bytes of pixels that `data.cache: auto` holds on an accelerator."""
+"""Largest size of the pixels that `data.cache: auto` holds on an accelerator."""
 
 
 class MicroBatch(NamedTuple):
-    """What one forward pass sees."""
+    """Images and labels of one forward pass."""
 
     images: Tensor
     """uint8, shape (N, C, S, S)."""
@@ -40,64 +40,64 @@ def iterate_batches(
     config: DataConfig,
     seed: int,
     batch_size: int,
-    share: slice,
+    batch_slice: slice,
     micro_batch_size: int | None,
     device: torch.device,
     start: int,
     stop: int,
 ) -> Generator[list[MicroBatch], None, None]:
-    """This process's images, and their labels, of the optimizer steps ``start`` to ``stop``.
+    """Yield this process's images and labels for each of the optimizer steps ``start`` to ``stop - 1``.
 
-    Step k shows the positions k B to (k + 1) B of `randomness.draw_order`; which images these are, and which of them
-    are mirrored, is a function of the seed and the step, not of the processes, the micro-batches or the cache.
+    Step k uses the positions k B to (k + 1) B of `randomness.draw_order`. The images of a step, and which of them are
+    mirrored, are a function of seed and step, whatever the number of processes, the micro-batches or the cache.
 
     Args:
         images: The split to train on.
-        config: How it is cached, decoded and mirrored.
-        seed: Root of the order and of the mirroring.
+        config: Its caching, decoding and mirroring.
+        seed: Seed of the order and of the mirroring.
         batch_size: B, images of one optimizer step over all processes.
-        share: The part of the global batch that is this process's.
-        micro_batch_size: Images of one forward pass; None: the whole share.
-        device: Where the images are wanted.
+        batch_slice: This process's slice of the global batch.
+        micro_batch_size: Images of one forward pass; None: the whole slice.
+        device: Device that the images are copied to.
         start: First step.
         stop: One after the last step.
 
     Yields:
-        For each step the micro-batches, on the device.
+        The micro-batches of a step, on the device.
 
     Raises:
         Failure: An image can no longer be read, or a decoding process has died.
         UserError: The set does not fit on the device.
     """
-    wanted = _Steps(len(images), seed, batch_size, share, start, stop)
-    if _held_on(device, images, config):
-        served = _from_device(images, wanted, device)
+    step_indices = _StepIndices(len(images), seed, batch_size, batch_slice, start, stop)
+    if _is_kept_on_device(device, images, config):
+        batches = _iterate_from_device(images, step_indices, device)
     elif images.in_memory or config.workers == 0:
-        served = (_moved(images[indices], device) for indices in wanted)
+        batches = (_copy_to_device(images[indices], device) for indices in step_indices)
     else:
-        served = _from_workers(images, wanted, config.workers, device)
-    for step, indices, batch in zip(range(start, stop), wanted, served, strict=True):
+        batches = _iterate_from_workers(images, step_indices, config.workers, device)
+    for step, indices, batch in zip(range(start, stop), step_indices, batches, strict=True):
         if config.horizontal_flip:
-            mirrored = torch.rand(batch_size, generator=make_generator(seed, "flip", step))[share] < 0.5
+            mirrored = torch.rand(batch_size, generator=make_generator(seed, "flip", step))[batch_slice] < 0.5
             batch = torch.where(mirrored.to(device)[:, None, None, None], batch.flip(-1), batch)
-        labels = None if images.labels is None else _moved(images.labels[indices], device)
-        yield _split(batch, labels, micro_batch_size or len(batch))
+        labels = None if images.labels is None else _copy_to_device(images.labels[indices], device)
+        yield _split_into_micro_batches(batch, labels, micro_batch_size or len(batch))
 
 
-def _split(images: Tensor, labels: Tensor | None, size: int) -> list[MicroBatch]:
-    parts = images.split(size)
-    kinds = [None] * len(parts) if labels is None else labels.split(size)
-    return [MicroBatch(*pair) for pair in zip(parts, kinds, strict=True)]
+def _split_into_micro_batches(images: Tensor, labels: Tensor | None, size: int) -> list[MicroBatch]:
+    chunks = images.split(size)
+    label_chunks = [None] * len(chunks) if labels is None else labels.split(size)
+    return [MicroBatch(*pair) for pair in zip(chunks, label_chunks, strict=True)]
 
 
 @dataclass(frozen=True)
-class _Steps:
-    """The images that a process wants at each step, int64, shape (len(share),)."""
+class _StepIndices:
+    """Indices of a process's images at each step, int64, shape (length of ``batch_slice``,)."""
 
     count: int
     seed: int
     batch_size: int
-    share: slice
+    batch_slice: slice
     start: int
     stop: int
 
@@ -107,35 +107,35 @@ class _Steps:
     def __iter__(self) -> Iterator[Tensor]:
         for step in range(self.start, self.stop):
             first = step * self.batch_size
-            yield draw_order(self.count, first, first + self.batch_size, self.seed)[self.share]
+            yield draw_order(self.count, first, first + self.batch_size, self.seed)[self.batch_slice]
 
 
-def _held_on(device: torch.device, images: Images, config: DataConfig) -> bool:
+def _is_kept_on_device(device: torch.device, images: Images, config: DataConfig) -> bool:
     if device.type == "cpu" or not images.in_memory:
         return False
     return config.cache == "device" or (config.cache == "auto" and images.nbytes <= MAX_DEVICE_BYTES)
 
 
-def _from_device(images: Images, wanted: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+def _iterate_from_device(images: Images, step_indices: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
     try:
-        pixels = images.on(device)
+        pixels = images.copy_to(device)
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"data.cache: device: {images.nbytes / 2**30:.1f} GiB of images do not fit on {device}; use memory or auto"
         ) from error
-    for indices in wanted:
+    for indices in step_indices:
         yield pixels[indices.to(device)]
 
 
-def _moved(batch: Tensor, device: torch.device) -> Tensor:
+def _copy_to_device(batch: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return batch.to(device)
     return (batch if batch.is_pinned() else batch.pin_memory()).to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)
-class _Decoding(Dataset[Tensor | Failure]):
-    """What runs in the decoding processes; a failure is handed over like a batch, to be one line and no traceback."""
+class _WorkerDataset(Dataset[Tensor | Failure]):
+    """Images as the decoding processes serve them; a failure is returned like a batch, to be one line, no traceback."""
 
     images: Images
 
@@ -146,28 +146,30 @@ class _Decoding(Dataset[Tensor | Failure]):
             return failure
 
 
-def _from_workers(images: Images, wanted: _Steps, workers: int, device: torch.device) -> Iterator[Tensor]:
-    """Decode ahead in processes, in the order of the steps."""
-    with _signals_held(), _deaths_unannounced(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # more processes than cores is for the user to judge
+def _iterate_from_workers(
+    images: Images, step_indices: _StepIndices, workers: int, device: torch.device
+) -> Iterator[Tensor]:
+    """Yield the batches in the order of the steps, decoded ahead by worker processes."""
+    with _block_stop_signals(), _restore_sigchld_handler(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the user decides whether to have more processes than cores
         loader = DataLoader(
-            _Decoding(images),
+            _WorkerDataset(images),
             batch_size=None,
-            sampler=wanted,
+            sampler=step_indices,
             num_workers=workers,
             prefetch_factor=4,
             pin_memory=device.type == "cuda",
-            generator=torch.Generator(),  # the loader would draw from the global one
+            generator=torch.Generator(),  # without one the loader draws from the global generator
         )
-        others = set(active_children())
-        results = iter(loader)
-    processes = set(active_children()) - others
-    # They hold back the SIGTERM by which `multiprocessing` would end them with this process, and wait for that.
+        other_processes = set(active_children())
+        batches = iter(loader)
+    processes = set(active_children()) - other_processes
+    # They block SIGTERM, with which `multiprocessing` would end them at exit, and it would wait for them.
     end = atexit.register(partial(_kill, processes))
     try:
         while True:
             try:
-                batch = next(results)
+                batch = next(batches)
             except StopIteration:
                 return
             except RuntimeError as error:
@@ -177,9 +179,9 @@ def _from_workers(images: Images, wanted: _Steps, workers: int, device: torch.de
                 ) from error
             if isinstance(batch, Failure):
                 raise batch
-            yield _moved(batch, device)
+            yield _copy_to_device(batch, device)
     finally:
-        del results  # which asks them to end, and gives them time
+        del batches  # which asks the processes to end, and gives them time
         end()
         atexit.unregister(end)
 
@@ -191,8 +193,12 @@ def _kill(processes: set[BaseProcess]) -> None:
 
 
 @contextmanager
-def _deaths_unannounced() -> Iterator[None]:
-    """Keep the loader from raising in the middle of a step when a decoding process dies; it sees it when it waits."""
+def _restore_sigchld_handler() -> Iterator[None]:
+    """Restore the handler of SIGCHLD afterwards.
+
+    The loader's own handler raises in the middle of a step when a decoding process dies. Without it, the loader raises
+    when it waits for the next batch.
+    """
     if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -204,10 +210,10 @@ def _deaths_unannounced() -> Iterator[None]:
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
-    """Hold back SIGINT and SIGTERM, which what is started inside then never sees.
+def _block_stop_signals() -> Iterator[None]:
+    """Block SIGINT and SIGTERM, also in the processes that are started inside, which inherit it.
 
-    Ctrl-C and job schedulers signal every process; what to do about it is decided by the one that trains.
+    Ctrl-C and job schedulers signal every process, but the training process alone decides what to do.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

@@ -1,12 +1,63 @@
-"""The config of a classifier: what is refused, and how that of a set is found."""
+"""Studies and classifiers: what is read from several files, and what is refused."""
+
+from pathlib import Path
 
 import pytest
 
-from vaegan.config import load_config
+from vaegan.config import load_config, load_study
 from vaegan.config.load_study_files import load_classifier_config
 from vaegan.errors import UserError
 
-from .test_load import CLASSIFIER, RUN, refusal
+from .configs import CLASSIFIER, RUN, get_refusal
+
+
+def test_a_study_finds_its_recipes_beside_itself_too(write):
+    Path("studies").mkdir()
+    write(RUN, "studies/own.yaml")
+    study = {
+        "title": "T",
+        "variants": {"own": {"recipe": "own.yaml"}, "shipped": {"recipe": "digits/vae"}},
+        "seeds": [3, 4],
+    }
+    loaded_study, configs = load_study(write(study, "studies/study.yaml"), ["train.steps=9", "title=New"])
+    assert loaded_study.title == "New" and loaded_study.shared == {"train": {"steps": 9}}
+    assert {name: (config.seed, config.train.steps) for name, config in configs.items()} == {
+        "own": (3, 9),
+        "shipped": (3, 9),
+    }
+    write({**RUN, "train": {"steps": 1, "batch_size": 5}}, "own.yaml")
+    assert load_study("studies/study.yaml")[1]["own"].train.batch_size == 5, "a path is first of all a path"
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("seed=3", "seed: unknown key (given 3); did you mean seeds?"),
+        ("seeds=[]", "seeds: got []"),
+        ("shared=3", "shared: got 3; allowed: mapping"),
+        ("variants=null", "variants: got null"),
+        ("variants.own=null", "variants.own: got null; allowed: mapping of recipe, set"),
+        ("variants.own.recip=x", "did you mean variants.own.recipe?"),
+        ("variants.own.recipe=digits/vea", "did you mean digits/vae?"),
+        ("variants.own.set.train.step=1", "given.yaml: variants.own (own.yaml): train.step: unknown key"),
+        ("variants.own.recipe=digits/features", "variants.own (digits/features): model.family=classifier: a study"),
+        ("variants.own.recipe=nope", "given.yaml: variants.own.recipe: nope: neither a file"),
+        (
+            "references=[own]",
+            "references: got own; allowed, since a variant must come after it: none, since there is one",
+        ),
+        ("references=[own,own]", "references: own given twice"),
+        ("variants={'a/b': {recipe: own.yaml}}", None),
+        ("variants={..: {recipe: own.yaml}}", "its name becomes a folder"),
+    ],
+)
+def test_mistakes_in_a_study(override, expected, write):
+    write(RUN, "own.yaml")
+    name = write({"title": "T", "variants": {"own": {"recipe": "own.yaml"}}})
+    with pytest.raises(UserError) as caught:
+        load_study(name, [override])
+    assert (expected or "variants.a/b: its name becomes a folder") in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +73,7 @@ from .test_load import CLASSIFIER, RUN, refusal
 )
 def test_a_mistake_about_a_classifier(override, expected, write):
     name = write(CLASSIFIER)
-    assert expected in refusal(name, override) if expected else load_config(name, [override]).model.classes == 10
+    assert expected in get_refusal(name, override) if expected else load_config(name, [override]).model.classes == 10
 
 
 def test_the_config_of_a_sets_classifier(write):

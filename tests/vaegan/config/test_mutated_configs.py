@@ -1,4 +1,4 @@
-"""Configs and settings that were damaged at random are planned or refused in one line, never anything else."""
+"""Configs and settings that are damaged at random are accepted by a dry run or refused in one line, nothing else."""
 
 import copy
 import json
@@ -25,8 +25,8 @@ VAE = {**SHORT, "model": {"family": "vae"}}
 CLASSIFIER = {**SHORT, "model": {"family": "classifier", "classes": 10}}
 WHOLE = [validate_config(Config, tree, "whole") for tree in (SHORT, VAE, CLASSIFIER)]
 TREES = [SHORT, VAE, CLASSIFIER, *(config.model_dump(mode="json") for config in WHOLE)]
-FEW = (1, 1, 1, 2, 3)
-"""Mutations of one config."""
+MUTATION_COUNTS = (1, 1, 1, 2, 3)
+"""Numbers of mutations of one config, to choose from."""
 
 LEGAL = [*flatten(TREES[3]).items(), ("model.classes", 10)]
 VALUES = [
@@ -35,105 +35,101 @@ VALUES = [
     "é\u2028", "\ud800", "../../x", "/", [], [1], [[]], ["psnr"], {}, {"x": 1}, {"family": "ae"}, [None], "1e5", "~",
     "null",
 ]  # fmt: skip
-WORDS = [
+TEXTS = [
     "", " ", "~", "null", "true", "yes", "0", "-1", "8", "4096", "1_0", "0x10", "0o7", "1:30", "1e3", "1e999", "-1e999",
     ".inf", ".nan", "1" + "0" * 400, "1" * 5000, "2020-01-01", "x", "'8'", '"\\ud800"', '"\\x1b[2J"', "[", "]", "{",
     "{}", "[[[[]]]]", "[" * 400, "&a 8", "*a", "<<: {a: 1}", "!!int x", "!!int 0x" + "f" * 4000, "!!float 1", "!!str 8",
     "!!binary aGk=", "!!python/name:os.system", "!!python/object/apply:os.system [x]", "!x 8", "|", ">-", "@", "`", "%",
     "# 8", ": 8", "8 8", "\t8", "\x07", "\x1b[31m", "\x85", "\u2028", "\ufeff", "\uffff", "\ud800", "é", "\U0001f600",
 ]  # fmt: skip
-"""What may stand behind a colon or an equals sign."""
+"""Text behind a colon or an equals sign."""
 BYTES = [
     b"\0", b"\t", b"\r", b"\x1b", b"\x7f", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xff\xfe", b"---\n",
     b"...\n", b"%YAML 9.9\n", b"? ", b"- ", b"  ", b"{", b"}", b":", b"#", b"&a ", b"*a ", b"!!set ", b"'", b'"',
 ]  # fmt: skip
 
 
-def mutated_tree(chance: random.Random) -> bytes:
-    """A config with one to three keys lost, renamed, doubled elsewhere or set to something odd."""
-    tree = copy.deepcopy(chance.choice(TREES))
-    for _ in range(chance.choice(FEW)):
+def mutate_tree(rng: random.Random) -> bytes:
+    """Return a config of which one to three keys were removed, renamed or set to something odd."""
+    tree = copy.deepcopy(rng.choice(TREES))
+    for _ in range(rng.choice(MUTATION_COUNTS)):
         section = tree
         while (
             deeper := [value for value in section.values() if isinstance(value, dict) and value]
-        ) and chance.random() < 0.7:
-            section = chance.choice(deeper)
+        ) and rng.random() < 0.7:
+            section = rng.choice(deeper)
         if not section:
             continue
-        key = chance.choice(list(section))
-        match chance.randrange(5):
+        key = rng.choice(list(section))
+        match rng.randrange(5):
             case 0:
                 del section[key]
             case 1:
-                section[chance.choice([key + "s", key[:-1], key.upper(), "", " ", "family", "steps"])] = section.pop(
-                    key
-                )
+                section[rng.choice([key + "s", key[:-1], key.upper(), "", " ", "family", "steps"])] = section.pop(key)
             case _:
-                section[key] = chance.choice(VALUES) if chance.random() < 0.7 else chance.choice(LEGAL)[1]
+                section[key] = rng.choice(VALUES) if rng.random() < 0.7 else rng.choice(LEGAL)[1]
     return yaml.safe_dump(tree).encode()
 
 
-def mutated_text(chance: random.Random) -> bytes:
-    """A config of which one to three lines or bytes were doubled, moved, lost or replaced."""
-    text = dump_config(chance.choice(WHOLE)).encode()
-    for _ in range(chance.choice(FEW)):
+def mutate_text(rng: random.Random) -> bytes:
+    """Return a config of which one to three lines or bytes were repeated, moved, removed or replaced."""
+    text = dump_config(rng.choice(WHOLE)).encode()
+    for _ in range(rng.choice(MUTATION_COUNTS)):
         lines = text.splitlines(keepends=True)
-        at, place = chance.randrange(len(lines)), chance.randrange(len(text))
-        match chance.randrange(9):
+        at, place = rng.randrange(len(lines)), rng.randrange(len(text))
+        match rng.randrange(9):
             case 0:
-                lines.insert(chance.randrange(len(lines)), lines[at])
+                lines.insert(rng.randrange(len(lines)), lines[at])
             case 1:
-                lines[at] = chance.choice([b" ", b"   ", b"\t", b"- "]) + lines[at]
+                lines[at] = rng.choice([b" ", b"   ", b"\t", b"- "]) + lines[at]
             case 2:
                 lines[at] = lines[at].lstrip()
             case 3 | 4:
-                word = chance.choice(WORDS).encode(errors="surrogatepass")
+                word = rng.choice(TEXTS).encode(errors="surrogatepass")
                 lines[at] = lines[at].partition(b":")[0] + b": " + word + b"\n"
             case 5:
                 lines = lines[:at]
             case 6:
-                lines = [text[:place], chance.choice(BYTES), text[place:]]
+                lines = [text[:place], rng.choice(BYTES), text[place:]]
             case 7:
-                lines = [text[:place], text[place + chance.randint(1, 20) :]]
+                lines = [text[:place], text[place + rng.randint(1, 20) :]]
             case 8:
-                lines = [b"\xef\xbb\xbf"[: chance.randint(1, 3)], *lines]
+                lines = [b"\xef\xbb\xbf"[: rng.randint(1, 3)], *lines]
         text = b"".join(lines) or b" "
-    return text.decode(errors="replace").encode("utf-16") if chance.random() < 0.05 else text
+    return text.decode(errors="replace").encode("utf-16") if rng.random() < 0.05 else text
 
 
-def mutated_setting(chance: random.Random) -> str:
-    """One `key=value` of the command line, as the system hands it over."""
-    key, value = chance.choice(LEGAL)
-    match chance.randrange(8):
+def mutate_setting(rng: random.Random) -> str:
+    """Return one `key=value` of the command line, as the system passes it."""
+    key, value = rng.choice(LEGAL)
+    match rng.randrange(8):
         case 0:
-            key = chance.choice(
-                [key.upper(), key[:-1], f"{key}.x", "", ".", "train..steps", "[0]", "é", "a b", "model"]
-            )
+            key = rng.choice([key.upper(), key[:-1], f"{key}.x", "", ".", "train..steps", "[0]", "é", "a b", "model"])
         case 1 | 2:
-            value = chance.choice(VALUES)
+            value = rng.choice(VALUES)
         case 3:
-            value = chance.choice(LEGAL)[1]
-    words = [json.dumps(value), json.dumps(value), *chance.choices(WORDS, k=2)]
-    setting = f"{key}{chance.choice(['='] * 9 + ['==', ':', ''])}{chance.choice(words)}"
+            value = rng.choice(LEGAL)[1]
+    words = [json.dumps(value), json.dumps(value), *rng.choices(TEXTS, k=2)]
+    setting = f"{key}{rng.choice(['='] * 9 + ['==', ':', ''])}{rng.choice(words)}"
     return os.fsdecode(setting.replace("\0", "").encode(errors="surrogatepass"))
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.long)])
-def test_mutated_configs_are_planned_or_refused_in_one_line(count: int, tmp_path, monkeypatch, vaegan) -> None:
+def test_mutated_configs_pass_a_dry_run_or_are_refused_in_one_line(count: int, tmp_path, monkeypatch, vaegan) -> None:
     monkeypatch.chdir(tmp_path)
     Path("whole.yaml").write_text(dump_config(WHOLE[0]))
-    chance, answers = random.Random(count), Counter()
+    rng, answers = random.Random(count), Counter()
     assert vaegan("train", "whole.yaml", "--dry-run")[0] == 0  # and everything is imported
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number in range(count):
         how, name, settings = ("tree", "text", "settings")[number % 3], "mutated.yaml", []
         match how:
             case "tree":
-                Path(name).write_bytes(mutated_tree(chance))
+                Path(name).write_bytes(mutate_tree(rng))
             case "text":
-                Path(name).write_bytes(mutated_text(chance))
+                Path(name).write_bytes(mutate_text(rng))
             case _:
-                name, settings = "whole.yaml", [mutated_setting(chance) for _ in range(chance.choice(FEW))]
+                name, settings = "whole.yaml", [mutate_setting(rng) for _ in range(rng.choice(MUTATION_COUNTS))]
         code, out, err = vaegan("train", name, *settings, "--dry-run")
         given = f"{settings} {Path(name).read_bytes()!r}"
         if code == 0:
@@ -146,7 +142,7 @@ def test_mutated_configs_are_planned_or_refused_in_one_line(count: int, tmp_path
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**18, "KiB: weights were allocated"
 
 
-def test_the_largest_networks_are_planned_without_their_weights(tmp_path, monkeypatch, vaegan) -> None:
+def test_a_dry_run_of_the_largest_networks_allocates_no_weights(tmp_path, monkeypatch, vaegan) -> None:
     monkeypatch.chdir(tmp_path)
     Path("whole.yaml").write_text(dump_config(WHOLE[0]))
     assert vaegan("train", "whole.yaml", "--dry-run")[0] == 0  # and everything is imported

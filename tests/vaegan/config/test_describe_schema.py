@@ -1,0 +1,18 @@
+"""The schema as text."""
+
+import re
+
+from vaegan.config import Config, StudyConfig
+from vaegan.config.describe_schema import format_schema, get_schema_node, iterate_keys
+
+
+def test_the_printed_schema_has_every_setting_and_fits_a_terminal():
+    text = format_schema()
+    assert max(map(len, text.splitlines())) <= 80
+    settings = [*iterate_keys(get_schema_node(Config)), *iterate_keys(get_schema_node(StudyConfig))]
+    assert len(settings) > 60
+    for key, node in settings:
+        assert re.search(rf"^ *{re.escape(key)}[:,]", text, re.MULTILINE), key
+        assert node.get("description") or "families" in node, f"{key} has no docstring"
+    assert "model.discriminator_learning_rate" not in text
+    assert re.search(r"train\.discriminator_learning_rate: number > 0 \| null = null\n", text)

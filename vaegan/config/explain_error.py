@@ -1,0 +1,63 @@
+"""Explanation of a wrong setting in one line."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from vaegan.text import format_value, shorten, to_one_line
+
+from .describe_schema import SchemaNode, describe_allowed, get_child, get_schema_node, iterate_keys
+
+
+def explain_error(schema: type[BaseModel], detail: Any) -> str:
+    """Return one line for one of pydantic's errors: the key, the given value, a near match, the allowed values.
+
+    Args:
+        schema: The config class that the settings were validated against.
+        detail: One of the details that `pydantic.ValidationError.errors` lists.
+    """
+    root = section = node = get_schema_node(schema)
+    names, family = [], ""
+    for part in detail["loc"]:
+        if "families" in node:
+            family = f" of family {part}"
+        else:
+            names.append(str(part))
+        section, node = node, get_child(node, part)
+    key, given = shorten(".".join(names)), detail["input"]
+    match detail["type"]:
+        case "value_error":
+            return to_one_line(detail["ctx"]["error"])
+        case "json_invalid":
+            return f"not plain settings: {to_one_line(detail['msg'])}"
+        case "missing":
+            return f"{key}: missing; allowed: {describe_allowed(node)}"
+        case "union_tag_not_found":
+            return f"{key}.family: missing; allowed: {' | '.join(node['families'])}"
+        case "union_tag_invalid":
+            key, given, node = f"{key}.family", given["family"], {"enum": list(node["families"])}
+        case "extra_forbidden":
+            hint = _suggest_nearest_key(key, section, root)
+            allowed = ", ".join(section["properties"])
+            return f"{key}: unknown key{family} (given {format_value(given)}){hint}; allowed: {allowed}"
+    hint = suggest_nearest(given, node.get("enum", ()))
+    return f"{key}: got {format_value(given)}{hint}; allowed: {describe_allowed(node)}"
+
+
+def suggest_nearest(given: object, words: Iterable[object]) -> str:
+    """Return the clause that asks whether the word nearest to ``given`` was meant; empty if none is near."""
+    close = difflib.get_close_matches(given, map(str, words), n=1) if isinstance(given, str) else ()
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _suggest_nearest_key(key: str, section: SchemaNode, root: SchemaNode) -> str:
+    """Return the clause that asks for the nearest key of the section, or else for one of a similar name elsewhere."""
+    prefix, dot, name = key.rpartition(".")
+    siblings = {sibling: f"{prefix}{dot}{sibling}" for sibling in section["properties"]}
+    others = {other.rpartition(".")[2]: other for other, _ in iterate_keys(root) if other != key}
+    for names, cutoff in ((siblings, 0.6), (others, 0.8)):
+        if close := difflib.get_close_matches(name, names, 1, cutoff):
+            return f"; did you mean {names[close[0]]}?"
+    return ""
