@@ -6,7 +6,7 @@ torchrun --nproc_per_node 2 benchmarks/communication.py shapes/vaegan3 --steps 8
 import argparse
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Traffic:
 def counted(config: Config, folder: Path) -> Traffic:
     """Train a config in this launch, and listen."""
     traffic = Traffic()
-    build_state, all_reduce, families = loop.build_state, distributed.all_reduce, loop.STEPS
+    build_state, build_step, all_reduce = loop.build_state, loop.build_step, distributed.all_reduce
 
     def listening(*arguments: Any) -> Any:
         state = build_state(*arguments)
@@ -66,17 +66,22 @@ def counted(config: Config, folder: Path) -> Traffic:
         traffic.say("all_reduce", tensor.nbytes)
         return all_reduce(tensor, *arguments, **options)
 
-    def step(*arguments: Any) -> Any:
-        traffic.say("forward")
-        return family.step(*arguments)
+    def build_traced_step(config: Config) -> Any:
+        step = build_step(config)
+        accumulate_gradients = step.accumulate_gradients
 
-    family = families[config.model.family]
-    loop.build_state, distributed.all_reduce = listening, reduced
-    loop.STEPS = {config.model.family: replace(family, step=step)}
+        def accumulate_traced_gradients(*arguments: Any) -> Any:
+            traffic.say("forward")
+            return accumulate_gradients(*arguments)
+
+        step.accumulate_gradients = accumulate_traced_gradients  # type: ignore[method-assign]
+        return step
+
+    loop.build_state, loop.build_step, distributed.all_reduce = listening, build_traced_step, reduced
     try:
         train(config, folder, open_data(config.data))
     finally:
-        loop.build_state, distributed.all_reduce, loop.STEPS = build_state, all_reduce, families
+        loop.build_state, loop.build_step, distributed.all_reduce = build_state, build_step, all_reduce
     return traffic
 
 

@@ -29,8 +29,9 @@ from vaegan.images import to_float
 from vaegan.progress import ProgressCallback
 from vaegan.randomness import draw_normal
 from vaegan.trainers import ema, train
-from vaegan.trainers.loop import STEPS, clip_gradients
+from vaegan.trainers.loop import clip_gradients
 from vaegan.trainers.state import build_state
+from vaegan.trainers.steps import build_step
 from vaegan.trainers.steps.base import Batch
 
 WARM_UP = 10
@@ -57,21 +58,21 @@ def ours(config: Config, data: Data) -> float:
     """Seconds of the steps after the warm-up in `vaegan.trainers.train`."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        train(config, Path(folder) / "run", data, console=clock)
+        train(config, Path(folder) / "run", data, reporter=clock)
     return clock.times[-1] - clock.times[WARM_UP - 1]
 
 
 def bare(config: Config, data: Data, device: torch.device) -> float:
     """Seconds of as many steps of the bare loop."""
-    family = STEPS[config.model.family]
     networks = {
-        name: network.to(device, memory_format=torch.channels_last) for name, network in family.build(config).items()
+        name: network.to(device, memory_format=torch.channels_last)
+        for name, network in build_step(config).build_networks().items()
     }
     optimizers = [
         torch.optim.Adam(network.parameters(), config.train.learning_rate, config.train.betas)
         for network in networks.values()
     ]
-    pixels, count = data.train.on(device), config.train.batch_size
+    pixels, count = data.train.copy_to(device), config.train.batch_size
     autoencoder, discriminator = networks["autoencoder"], networks["discriminator"]
     model, values = config.model, pixels[0].numel()
     for step in range(config.train.steps):
@@ -113,8 +114,8 @@ def bare(config: Config, data: Data, device: torch.device) -> float:
 
 def parts(config: Config, data: Data, accelerator: Accelerator) -> dict[str, float]:
     """Milliseconds of what our loop does besides, each alone."""
-    family = STEPS[config.model.family]
-    state = build_state(config, family, accelerator)
+    step = build_step(config)
+    state = build_state(config, step, accelerator)
     size, device = config.train.batch_size, accelerator.device
     stream = iterate_batches(data.train, config.data, 0, size, slice(0, size), None, device, 0, 10_000)
     for network in state.networks.values():
@@ -122,21 +123,21 @@ def parts(config: Config, data: Data, accelerator: Accelerator) -> dict[str, flo
             parameter.grad = torch.zeros_like(parameter)
 
     def noise() -> dict[str, torch.Tensor]:
-        shapes = family.noise(config).items()
+        shapes = step.get_noise_shapes().items()
         return {purpose: draw_normal((size, *shape), 0, purpose, 0).to(device) for purpose, shape in shapes}
 
     def average() -> None:
         ema.update_ema(state.average, state.model, 0.999, 0)
 
     images, labels = next(stream)[0]
-    batch = Batch(to_float(images), labels, noise(), 0, None)
-    report = family.step(config, state.networks, batch, lambda loss: None)
+    batch = Batch(to_float(images), labels, noise(), 0, 0, None)
+    output = step.accumulate_gradients(state.networks, batch, lambda loss: None)
     work: dict[str, Callable[[], object]] = {
         "next batch in its order": lambda: next(stream),
         "stateless noise": noise,
         "gradient norms and the NaN check": lambda: clip_gradients(config.train, state),
         "averaged weights": average,
-        "sums for the log": lambda: state.meter.add(report, 1.0),
+        "sums for the log": lambda: state.meter.add(output, 1.0),
     }
     return {name: timed(function, device) for name, function in work.items()}
 

@@ -15,7 +15,7 @@ from vaegan.config.load import merge, parse_overrides, validate_config
 from vaegan.config.schema import Config
 from vaegan.data import open_data
 from vaegan.storage.checkpoints import Checkpoint, load_newest_checkpoint
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
 ADVERSARIES = ("vaegan2", "vaegan3", "larsen", "ganvae")
@@ -33,14 +33,14 @@ BUILDS = (
 )
 """Each family with each kind of network that it can be built of."""
 
-EVERYTHING = (
+LOOP_OPTIONS = (
     "data.horizontal_flip=true", "train.clip_norm=0.5", "train.ema_decay=0.9", "train.warmup_steps=2",
     "train.decay=cosine",
 )  # fmt: skip
 """Options of the loop that are off otherwise."""
 
 
-CONDITIONS = {
+CONDITIONAL_OPTIONS = {
     "vae": ("model.labels=10",),
     "vaegan2": ("model.labels=10", "model.discriminator.condition=auxiliary"),
     "vaegan3": ("model.labels=10",),
@@ -49,23 +49,25 @@ CONDITIONS = {
     "pixelcnn": ("model.labels=10",),
 }
 """The families that can be conditional, and the words that make them so."""
-OPTIONS = {
-    "vae": ("model.learned_scale=true", *CONDITIONS["vae"]),
-    "vaegan2": ("model.likelihood=bernoulli", "model.discriminator.spectral_norm=true", *CONDITIONS["vaegan2"]),
+FAMILY_OPTIONS = {
+    "vae": ("model.learned_scale=true", *CONDITIONAL_OPTIONS["vae"]),
+    "vaegan2": (
+        "model.likelihood=bernoulli", "model.discriminator.spectral_norm=true", *CONDITIONAL_OPTIONS["vaegan2"],
+    ),
     "vaegan3": (
         "model.learned_scale=true", "model.discriminator.spectral_norm=true", "model.adversarial.adaptive=[0.01,100]",
-        *CONDITIONS["vaegan3"],
+        *CONDITIONAL_OPTIONS["vaegan3"],
     ),
-    "larsen": ("model.discriminator.spectral_norm=true", *CONDITIONS["larsen"]),
+    "larsen": ("model.discriminator.spectral_norm=true", *CONDITIONAL_OPTIONS["larsen"]),
     "ganvae": (
         "model.discriminator.spectral_norm=true", "model.adversarial.lecam=0.3",
-        "model.adversarial.augment_target=0.1", "model.adversarial.augment_images=200", *CONDITIONS["ganvae"],
+        "model.adversarial.augment_target=0.1", "model.adversarial.augment_images=200", *CONDITIONAL_OPTIONS["ganvae"],
     ),
-    "pixelcnn": CONDITIONS["pixelcnn"],
+    "pixelcnn": CONDITIONAL_OPTIONS["pixelcnn"],
     "vqvae": ("model.cosine=true", "model.codebook_decay=0.5", "model.revive_below=3"),
 }  # fmt: skip
 """Options of families that are off otherwise."""
-VQVAE = {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}
+VQVAE_SIZES = {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}
 
 
 def tiny(name: str, *overrides: str) -> Config:
@@ -74,9 +76,9 @@ def tiny(name: str, *overrides: str) -> Config:
     if name == "classifier":
         model |= {"classes": 10}
     if name == "vqvae":
-        model |= VQVAE
+        model |= VQVAE_SIZES
     if name == "pixelcnn":
-        model |= {"depth": 1, "autoencoder": {"family": "vqvae", "width": 8, **VQVAE}}
+        model |= {"depth": 1, "autoencoder": {"family": "vqvae", "width": 8, **VQVAE_SIZES}}
     if name in VECTORS:
         model |= {"latent_size": 4}
     if name.startswith("vae"):
@@ -100,12 +102,12 @@ def tiny(name: str, *overrides: str) -> Config:
         "track": {"wandb": "disabled"},
     }
     if name == "pixelcnn":
-        tree["prior"] = {"autoencoder": str(vqvae_run())}
+        tree["prior"] = {"autoencoder": str(train_vqvae_once())}
     return validate_config(Config, merge(tree, parse_overrides(overrides)), name)
 
 
 @cache
-def vqvae_run() -> Path:
+def train_vqvae_once() -> Path:
     """A finished VQ-VAE, which lies there as long as this process lives."""
     folder = TemporaryDirectory()
     atexit.register(folder.cleanup)
@@ -113,20 +115,20 @@ def vqvae_run() -> Path:
     return train(config, Path(folder.name) / "vqvae", open_data(config.data)).path
 
 
-def of_network(name: str, network: str) -> tuple[str, ...]:
+def get_network_overrides(name: str, network: str) -> tuple[str, ...]:
     """Words that build a family of a kind of network, as `BUILDS` has it."""
     parts = ("", "discriminator.") if name in ADVERSARIES else ("",) if name in VECTORS else ()
     return tuple(f"model.{part}network={network}" for part in parts)
 
 
-def networks(name: str) -> list[str]:
+def get_network_names(name: str) -> list[str]:
     """The networks of a family, first the model."""
     return {"classifier": ["classifier"], "pixelcnn": ["prior"]}.get(
         name, ["autoencoder"] + ["discriminator"] * (name in ADVERSARIES)
     )
 
 
-def first_loss(name: str) -> str:
+def get_first_loss_name(name: str) -> str:
     """The first of a family's loss terms by name."""
     return {
         "classifier": "loss/cross_entropy", "pixelcnn": "loss/prior", "larsen": "loss/kl",
@@ -134,7 +136,7 @@ def first_loss(name: str) -> str:
     }.get(name, "loss/reconstruction")  # fmt: skip
 
 
-def last(folder: Path) -> Checkpoint:
+def load_newest(folder: Path) -> Checkpoint:
     """The newest checkpoint of a run, which must be whole."""
 
     def fail(message: str) -> None:
@@ -145,20 +147,20 @@ def last(folder: Path) -> Checkpoint:
     return checkpoint
 
 
-def left_behind(folder: Path) -> dict[str, bytes]:
+def read_run_files(folder: Path) -> dict[str, bytes]:
     """Everything in a run's folder that is a function of its config; of a folder its name."""
     paths = [path for path in folder.rglob("*") if path.name != "timing.jsonl"]
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"" for path in paths}
 
 
-def flat(checkpoint: Checkpoint) -> dict[str, Tensor]:
+def flatten(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Copies of every tensor of a checkpoint, which is a map of its files."""
     return {
         f"{file}/{key}": value.clone() for file, tensors in checkpoint.tensors.items() for key, value in tensors.items()
     }
 
 
-def farthest(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[float, str]:
+def find_largest_difference(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[float, str]:
     """Largest difference of two sets of tensors, relative to each tensor's largest value, and where it is."""
     assert a.keys() == b.keys()
     return max(((b[key] - a[key]).abs().max() / a[key].abs().max().clamp_min(1e-30)).item() for key in a), max(
@@ -166,7 +168,7 @@ def farthest(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[float, s
     )
 
 
-def same_bits(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
+def are_bit_identical(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
     """Whether two sets of tensors are equal, bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 

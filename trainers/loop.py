@@ -4,46 +4,33 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from vaegan.cli.console import Console
 from vaegan.config.schema import Config, TrainConfig
 from vaegan.data import Data, MicroBatch, iterate_batches
 from vaegan.distributed import report_lost_ranks
 from vaegan.errors import Failure, Interrupted
 from vaegan.images import to_float
 from vaegan.networks import spectral_norm
+from vaegan.progress import Reporter
 from vaegan.randomness import draw_normal
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
 from . import ema
-from .batch_partition import get_autocast_dtype, get_batch_slice, make_accelerator
+from .accelerator import get_autocast_dtype, make_accelerator
+from .batch_partition import get_batch_slice
 from .interrupt import Interrupts
 from .log.recorder import Evaluator, Recorder
 from .meter import Meter
+from .resume import find_resume_checkpoint
 from .run_lock import lock_run
 from .state import State, build_state, restore
-from .steps import adversarial, ae, classifier, ganvae, larsen, pixelcnn, vae, vaegan, vqvae
-from .steps.base import Batch, Family, StepOutput, check_labels
-
-STEPS: Mapping[str, Family] = {
-    "ae": Family(ae.build, ae.step, ae.get_noise_shapes),
-    "vae": Family(vae.build, vae.step, vae.get_noise_shapes, check=check_labels),
-    "pixelcnn": Family(pixelcnn.build, pixelcnn.step, ready=pixelcnn.check_inputs, check=check_labels, start=pixelcnn.init_from_data),
-    "vqvae": Family(vqvae.build, vqvae.step, start=vqvae.init_from_data, follow=vqvae.after_update),
-    "vaegan": Family(
-        adversarial.build, vaegan.step, vaegan.get_noise_shapes, vaegan.check_inputs, check_labels, controls=vaegan.init_adaptive_state,
-        follow=vaegan.after_update,
-    ),
-    "larsen": Family(adversarial.build, larsen.step, larsen.get_noise_shapes, check=check_labels),
-    "ganvae": Family(
-        adversarial.build, ganvae.step, ganvae.get_noise_shapes, check=check_labels, controls=ganvae.init_adaptive_state, follow=ganvae.after_update
-    ),
-    "classifier": Family(classifier.build, classifier.step, check=classifier.check_data),
-}  # fmt: skip
+from .steps import build_step
+from .steps.base import Batch, StepOutput, TrainingStep
 
 
 def train(
@@ -51,69 +38,78 @@ def train(
     folder: Path,
     data: Data,
     evaluator: Evaluator | None = None,
-    console: Console | None = None,
+    reporter: Reporter | None = None,
     *,
     resume: bool = False,
     extend: bool = False,
 ) -> Run:
-    """Train a run to its end; every process of a launch calls this alike.
+    """Train a run to its end and return it; every process of a launch calls this with the same arguments.
 
     Args:
         config: The run.
-        folder: Where it is recorded; made where it does not exist.
+        folder: Run folder; created if it does not exist.
         data: The images that `config.data` names.
-        evaluator: Measures the averaged model every `train.evaluate_every` steps.
-        console: Where progress and notes go; None: nowhere.
-        resume: Go on from the newest checkpoint in `folder`, if there is one.
-        extend: Let a resume have more `train.steps` than the run was started with.
-
-    Returns:
-        The finished run.
+        evaluator: Evaluates the averaged model every `train.evaluate_every` steps.
+        reporter: Shows progress and notes; None: they are not shown.
+        resume: Resume from the newest checkpoint in `folder`, if there is one.
+        extend: Let a resumed run have more `train.steps` than it was started with.
 
     Raises:
-        UserError: The folder holds another run, another training works in it, the family cannot learn from the images,
-            or the processes cannot share the batch.
-        Failure: A gradient or a file is broken, or another process has ended; the message says what is kept.
-        Interrupted: A signal came, and a checkpoint was written.
+        UserError: The folder holds another run, another training is running in it, the family cannot learn from the
+            images, or the batch cannot be divided over the processes.
+        Failure: A gradient is not finite, a file cannot be read or written, or another process has ended; the message
+            says what is kept.
+        Interrupted: A signal asked the training to stop, and a checkpoint was written.
     """
     accelerator = make_accelerator(config.train)
-    family = STEPS[config.model.family]
-    part = get_batch_slice(config.train, accelerator.process_index, accelerator.num_processes)
-    family.ready(config)
-    family.check(config, data)
-    console = console if console is not None and accelerator.is_main_process else Console(shown=False)
+    training_step = build_step(config)
+    batch_slice = get_batch_slice(config.train, accelerator.process_index, accelerator.num_processes)
+    training_step.check_inputs()
+    training_step.check_data(data)
+    reporter = reporter if reporter is not None and accelerator.is_main_process else Reporter()
     run = Run(folder)
 
     with (
         report_lost_ranks("go on with --resume"),
         lock_run(folder),
-        Interrupts(config.train.grace_seconds, accelerator.device, console) as interrupts,
-        Recorder(config, run, data, accelerator, console, evaluator, interrupts, resume, extend) as recorder,
+        Interrupts(config.train.grace_seconds, accelerator.device, reporter) as interrupts,
+        Recorder(
+            config,
+            run,
+            data,
+            find_resume_checkpoint(config, run, data, reporter, resume, extend),
+            accelerator,
+            reporter,
+            evaluator,
+            interrupts,
+        ) as recorder,
     ):
-        state = build_state(config, family, accelerator)
+        state = build_state(config, training_step, accelerator)
         if recorder.checkpoint is not None:
             restore(state, recorder.checkpoint, accelerator)
             recorder.catch_up(state)
         else:
-            family.start(config, state.networks, data)
+            training_step.init_from_data(state.networks, data)
             state.average.load_state_dict(state.model.state_dict())
         stream = iterate_batches(
-            data.train, config.data, config.seed, config.train.batch_size, part,
+            data.train, config.data, config.seed, config.train.batch_size, batch_slice,
             config.train.micro_batch_size, accelerator.device, state.step, config.train.steps,
         )  # fmt: skip
         title = f"Training {config.track.name or folder.name}"
-        with closing(stream), console.progress(title, "images", config.train.batch_size) as progress:
+        with closing(stream), reporter.progress(title, "images", config.train.batch_size) as progress:
             progress(state.step, config.train.steps)
-            for micro_batches, broken in iterate_with_failures(stream):
-                if interrupts.anywhere(or_else=broken is not None):
-                    recorder.stop(state, broken)
+            for micro_batches, failure in iterate_with_failures(stream):
+                if interrupts.should_stop(failed=failure is not None):
+                    recorder.faults.stop(state, failure)
                 set_learning_rates(config.train, state)
-                meter, codes, sums = compute_gradients(config, family, state, micro_batches, part, accelerator)
+                meter, codes, sums = compute_gradients(training_step, state, micro_batches, batch_slice, accelerator)
                 norms = clip_gradients(config.train, state)
                 if all(map(math.isfinite, norms.values())):
-                    apply_update(config, family, state, meter, sums.total(accelerator))
+                    apply_update(training_step, state, meter, sums.reduce(accelerator))
                 else:
-                    recorder.skip(state, find_non_finite(norms, meter, accelerator))
+                    culprits = find_non_finite(norms, meter, accelerator)
+                    recorder.faults.skip_update(state, culprits)
+                    recorder.log_skip(state, culprits)
                     norms, codes = {}, None
                 for optimizer in state.optimizers.values():
                     optimizer.zero_grad(set_to_none=True)
@@ -121,13 +117,16 @@ def train(
                 progress(state.step, config.train.steps)
                 recorder.after_step(state, norms, codes)
         recorder.finish(state)
-        if interrupts.anywhere():
+        if interrupts.should_stop():
             raise Interrupted(f"{folder}: finished, then stopped")
     return run
 
 
 def iterate_with_failures(stream: Iterator[list[MicroBatch]]) -> Iterator[tuple[list[MicroBatch], str | None]]:
-    """The steps of a stream, and for one that cannot be read the reason: all processes have to stop for it together."""
+    """Yield the micro-batches of each step; for a step that cannot be read, none and the reason, and then end.
+
+    A rank that cannot read its images has to tell the others before it stops.
+    """
     try:
         yield from ((micro_batches, None) for micro_batches in stream)
     except Failure as failure:
@@ -135,92 +134,98 @@ def iterate_with_failures(stream: Iterator[list[MicroBatch]]) -> Iterator[tuple[
 
 
 def compute_gradients(
-    config: Config, family: Family, state: State, micro_batches: list[MicroBatch], part: slice, accelerator: Accelerator
+    training_step: TrainingStep[Any],
+    state: State,
+    micro_batches: list[MicroBatch],
+    batch_slice: slice,
+    accelerator: Accelerator,
 ) -> tuple[Meter, Tensor | None, Meter]:
-    """The gradient of the global batch in every network, reduced over processes with the last micro-batch.
+    """Accumulate the gradient of the global batch in every network, reduced over ranks with the last micro-batch.
 
     Returns:
-        What this process's images have to say; their codes, shape (images of this process, d), None where the family
-        has no prior; and the sums that the family follows.
+        The scalars and counts of this rank's images; their codes, shape (images of this rank, d), or None if the family
+        has no prior; and the sums over them that `TrainingStep.after_update` needs.
     """
+    config = training_step.config
     dtype = getattr(torch, config.train.dtype)
     noise = {
-        purpose: draw_normal((config.train.batch_size, *shape), config.seed, purpose, state.step)[part]
+        purpose: draw_normal((config.train.batch_size, *shape), config.seed, purpose, state.step)[batch_slice]
         .to(accelerator.device, dtype)
         .chunk(len(micro_batches))
-        for purpose, shape in family.noise(config).items()
+        for purpose, shape in training_step.get_noise_shapes().items()
     }
-    meter, codes, sums, start = Meter(), [], Meter(), part.start
-    controls = {name: value.to(dtype) for name, value in state.controls.items()}
-    for index, (images, labels) in enumerate(micro_batches):
-        own = {purpose: drawn[index] for purpose, drawn in noise.items()}
-        batch = Batch(
-            to_float(images, dtype), labels, own, state.step, start, get_autocast_dtype(config.train), controls
-        )
+    meter, codes, sums, start = Meter(), [], Meter(), batch_slice.start
+    adaptive_state = {name: value.to(dtype) for name, value in state.adaptive_state.items()}
+    autocast_dtype = get_autocast_dtype(config.train)
+    for index, (pixels, labels) in enumerate(micro_batches):
+        images, slices = to_float(pixels, dtype), {purpose: chunks[index] for purpose, chunks in noise.items()}
+        batch = Batch(images, labels, slices, state.step, start, autocast_dtype, adaptive_state)
         start += len(images)
         with ExitStack() as stack:
             if index < len(micro_batches) - 1:
                 for network in state.prepared.values():
                     stack.enter_context(accelerator.no_sync(network))
-            report = family.step(config, state.prepared, batch, lambda loss: (loss / len(micro_batches)).backward())
-        meter.add(report, len(images) / config.train.batch_size)
-        codes += [report.codes] if report.codes is not None else []
-        sums.add(StepOutput({}, report.sums), 0.0)
+            output = training_step.accumulate_gradients(
+                state.prepared, batch, lambda loss: (loss / len(micro_batches)).backward()
+            )
+        meter.add(output, len(images) / config.train.batch_size)
+        codes += [output.codes] if output.codes is not None else []
+        sums.add(StepOutput({}, output.sums), 0.0)
     return meter, torch.cat(codes) if codes else None, sums
 
 
 def clip_gradients(config: TrainConfig, state: State) -> dict[str, float]:
-    """The norm of each network's gradient, which is then clipped to `train.clip_norm`.
+    """Clip the gradient of each network to `train.clip_norm`, and return the norms before that.
 
-    The gradients are already those of the global batch, so every process gets the same numbers.
+    The gradients are those of the global batch, so that every rank gets the same numbers.
     """
-    totals = []
+    norms = []
     for parameters in state.parameters.values():
-        totals.append(torch.nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None]))
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        norms.append(torch.nn.utils.get_total_norm(gradients))
         if config.clip_norm is not None:
-            torch.nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, totals[-1])
-    return dict(zip(state.parameters, torch.stack(totals).tolist(), strict=True))
+            torch.nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norms[-1])
+    return dict(zip(state.parameters, torch.stack(norms).tolist(), strict=True))
 
 
-def apply_update(config: Config, family: Family, state: State, meter: Meter, sums: Meter) -> None:
-    """Take the step that the gradients say, and let what follows the weights follow them.
+def apply_update(training_step: TrainingStep[Any], state: State, meter: Meter, totals: Meter) -> None:
+    """Step the optimizers, and update what follows the weights: spectral norm, adaptive state, codebook, average.
 
     Args:
-        config: The run.
-        family: Its family.
+        training_step: The step that computed the gradients.
         state: The training.
-        meter: What this process's images have to say.
-        sums: What those of all processes sum up to.
+        meter: Scalars and counts of this rank's images.
+        totals: Sums over the images of all ranks.
     """
     for optimizer in state.optimizers.values():
         optimizer.step()
     for network in state.networks.values():
         spectral_norm.update_spectral_norm(network)
     with torch.no_grad():
-        family.follow(config, state.networks, state.controls, sums.sums)
-    ema.update_ema(state.average, state.model, config.train.ema_decay, state.updates)
+        training_step.after_update(state.networks, state.adaptive_state, totals.sums)
+    ema.update_ema(state.average, state.model, training_step.config.train.ema_decay, state.updates)
     state.meter.merge(meter)
     state.updates += 1
     state.skipped = 0
 
 
 def find_non_finite(norms: Mapping[str, float], meter: Meter, accelerator: Accelerator) -> list[str]:
-    """What is not finite in a step of which a gradient is not: the loss terms, or else the gradients."""
-    terms = [key for key, total in meter.total(accelerator).sums.items() if not total.isfinite().all()]
+    """Return the names of the loss terms that are not finite, or else of the networks whose gradient is not."""
+    terms = [key for key, total in meter.reduce(accelerator).sums.items() if not total.isfinite().all()]
     return terms or [f"the gradient of the {name}" for name, norm in norms.items() if not math.isfinite(norm)]
 
 
 def set_learning_rates(config: TrainConfig, state: State) -> None:
     """Set the learning rates of the coming step."""
-    rate = get_learning_rate_factor(config, state.step)
+    factor = get_learning_rate_factor(config, state.step)
     for name, optimizer in state.optimizers.items():
-        own = config.discriminator_learning_rate if name == "discriminator" else None
+        rate = config.discriminator_learning_rate if name == "discriminator" else None
         for group in optimizer.param_groups:
-            group["lr"] = rate * (own or config.learning_rate)
+            group["lr"] = factor * (rate or config.learning_rate)
 
 
 def get_learning_rate_factor(config: TrainConfig, step: int) -> float:
-    """Share of the learning rates that step number ``step`` (from 0) uses: linear warm-up, then `train.decay`."""
+    """Return the factor of the learning rates in step ``step`` (from 0): linear warm-up, then `train.decay`."""
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
     if config.decay == "constant":

@@ -1,4 +1,4 @@
-"""All that training changes, and how it gets into a checkpoint and out of it."""
+"""The state of a training, and its conversion to and from a checkpoint."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -13,105 +13,110 @@ from vaegan.config.schema import Config, TrainConfig
 from vaegan.errors import UserError
 from vaegan.models import Model
 from vaegan.storage.checkpoints import Checkpoint
-from vaegan.text import format_value, to_one_line, to_short_word
+from vaegan.storage.loading import check_state_dict
+from vaegan.text import format_value, to_one_line
 
 from .meter import Meter
-from .steps.base import Family, Networks
+from .steps.base import Networks, TrainingStep
 
 
 @dataclass
 class State:
-    """The networks, what follows them, and the step they have reached."""
+    """Everything that training changes."""
 
     networks: dict[str, nn.Module]
-    """As built, under their own parameter names."""
+    """The networks as built, with their own parameter names."""
     prepared: Networks
-    """The same networks as Accelerate wrapped them: every training forward goes through these."""
+    """The same networks as Accelerate prepared them; every training forward goes through these."""
     optimizers: dict[str, torch.optim.Optimizer]
-    """One for each network."""
+    """Optimizer of each network."""
     parameters: dict[str, list[nn.Parameter]]
-    """Those of each network that are trained, in the order of `named_parameters`."""
+    """Trained parameters of each network, in the order of `named_parameters`."""
     average: Model
-    """The first of the networks, averaged."""
-    controls: Mapping[str, Tensor]
-    """What steers the steps and follows them, by the family's `follow`."""
+    """Moving average of the model, the first network."""
+    adaptive_state: Mapping[str, Tensor]
+    """Scalars, float64, that `TrainingStep.after_update` adapts."""
     meter: Meter = field(default_factory=Meter)
-    """What was reported since the last line of the history."""
+    """Scalars and counts since the last line of the history."""
     step: int = 0
-    """Optimizer steps behind it, with those whose update was skipped."""
+    """Number of optimizer steps, skipped ones included."""
     updates: int = 0
-    """Updates that were made."""
+    """Number of updates."""
     skipped: int = 0
-    """Updates that were skipped since the last one that was made."""
+    """Number of updates that were skipped since the last one."""
 
     @property
     def model(self) -> nn.Module:
-        """The network that is averaged, as it is now."""
+        """The network that is averaged, with its current weights."""
         return next(iter(self.networks.values()))
 
-    def finite(self) -> bool:
-        """Whether every weight is a number."""
-        return all(bool(weights.isfinite().all()) for own in self.parameters.values() for weights in own)
+    def is_finite(self) -> bool:
+        """Return whether every trained parameter is finite."""
+        return all(bool(weight.isfinite().all()) for weights in self.parameters.values() for weight in weights)
 
 
 OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], TrainConfig], torch.optim.Optimizer]] = {
-    "adam": lambda own, config: torch.optim.Adam(own, config.learning_rate, config.betas),
-    "rmsprop": lambda own, config: torch.optim.RMSprop(own, config.learning_rate, alpha=config.betas[1]),
+    "adam": lambda weights, config: torch.optim.Adam(weights, config.learning_rate, config.betas),
+    "rmsprop": lambda weights, config: torch.optim.RMSprop(weights, config.learning_rate, alpha=config.betas[1]),
 }
+"""Constructor of each `train.optimizer`."""
 OPTIMIZER_STATE_KEYS: Mapping[type[torch.optim.Optimizer], tuple[str, ...]] = {
     torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
     torch.optim.RMSprop: ("step", "square_avg"),
 }
-"""What an optimizer keeps of each parameter."""
+"""Names of the tensors that an optimizer keeps for each parameter."""
+ADAPTIVE_STATE_FILE = "controls"
+"""Name of the adaptive state's file in a checkpoint."""
 
 
-def build_state(config: Config, family: Family, accelerator: Accelerator) -> State:
-    """Networks with their initial weights on this process's device, and their optimizers."""
+def build_state(config: Config, training_step: TrainingStep[Any], accelerator: Accelerator) -> State:
+    """Build the networks with their initial weights on this process's device, and their optimizers."""
     dtype = getattr(torch, config.train.dtype)
     networks = {
         name: network.to(accelerator.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for name, network in family.build(config).items()
+        for name, network in training_step.build_networks().items()
     }
     average = copy.deepcopy(next(iter(networks.values()))).eval().requires_grad_(False)
     assert isinstance(average, Model)
     prepared = {name: accelerator.prepare_model(network) for name, network in networks.items()}
-    parameters = {name: [own for _, own in get_trained_parameters(network)] for name, network in networks.items()}
-    optimizers = {name: OPTIMIZERS[config.train.optimizer](own, config.train) for name, own in parameters.items()}
-    controls = {name: value.to(accelerator.device) for name, value in family.controls(config).items()}
-    return State(networks, prepared, optimizers, parameters, average, controls)
+    parameters = {name: [weight for _, weight in get_trained_parameters(each)] for name, each in networks.items()}
+    build_optimizer = OPTIMIZERS[config.train.optimizer]
+    optimizers = {name: build_optimizer(weights, config.train) for name, weights in parameters.items()}
+    adaptive = {name: value.to(accelerator.device) for name, value in training_step.init_adaptive_state().items()}
+    return State(networks, prepared, optimizers, parameters, average, adaptive)
 
 
 def get_trained_parameters(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """The parameters of a network that are not frozen, with their names."""
+    """Return the parameters of a network that are not frozen, with their names."""
     return [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
 
 
 def to_checkpoint(state: State, meter: Meter, extra: Mapping[str, Any]) -> Checkpoint:
-    """Everything that a later step reads.
+    """Return a checkpoint of everything that a later step reads.
 
     Args:
         state: The training.
-        meter: Its meter, added up over all processes.
-        extra: What the recorder adds (the data's fingerprint, the W&B run's id).
+        meter: Its meter, summed over all ranks.
+        extra: Values of the recorder: the data's fingerprint, the W&B run's id.
     """
     tensors: dict[str, Mapping[str, Tensor]] = {name: network.state_dict() for name, network in state.networks.items()}
     tensors["average"] = state.average.state_dict()
-    if state.controls:
-        tensors["controls"] = state.controls
+    if state.adaptive_state:
+        tensors[ADAPTIVE_STATE_FILE] = state.adaptive_state
     for name, optimizer in state.optimizers.items():
-        tensors[f"{name}.optimizer"] = _by_name(state.networks[name], optimizer)
+        tensors[f"{name}.optimizer"] = _get_named_moments(state.networks[name], optimizer)
     counts = {"updates": state.updates, "skipped": state.skipped}
-    return Checkpoint(state.step, tensors, {**extra, **counts, "meter": meter.state()})
+    return Checkpoint(state.step, tensors, {**extra, **counts, "meter": meter.state_dict()})
 
 
 def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> None:
-    """Put a training where a checkpoint left it, on any number of processes.
+    """Load a checkpoint into a training, on any number of processes.
 
     Raises:
-        UserError: It is not a checkpoint of such a training; nothing was changed then.
+        UserError: The checkpoint does not fit the networks, optimizers or adaptive state; nothing was changed.
     """
     try:
-        meter = _see_that_it_fits(state, checkpoint, accelerator)
+        meter = _check_and_load_meter(state, checkpoint, accelerator)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         name = f"checkpoints/step_{checkpoint.step:08d}"
         raise UserError(
@@ -119,20 +124,20 @@ def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> N
         ) from error
     for name, network in state.networks.items():
         network.load_state_dict(checkpoint.tensors[name])
-        _from_names(network, state.optimizers[name], checkpoint.tensors[f"{name}.optimizer"])
+        _load_named_moments(network, state.optimizers[name], checkpoint.tensors[f"{name}.optimizer"])
     state.average.load_state_dict(checkpoint.tensors["average"])
-    for name, value in state.controls.items():
-        value.copy_(checkpoint.tensors["controls"][name])
+    for name, value in state.adaptive_state.items():
+        value.copy_(checkpoint.tensors[ADAPTIVE_STATE_FILE][name])
     state.step = checkpoint.step
     state.updates, state.skipped = checkpoint.state["updates"], checkpoint.state["skipped"]
     state.meter = meter
 
 
-def _see_that_it_fits(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> Meter:
-    """The meter of a checkpoint whose tensors are those that this training has; any error says that they are not."""
+def _check_and_load_meter(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> Meter:
+    """Check that a checkpoint has the tensors of this training, else raise any error, and return its meter."""
     for name, network in {**state.networks, "average": state.average}.items():
-        _see_same_tensors(checkpoint.tensors[name], network.state_dict())
-    _see_same_tensors(checkpoint.tensors.get("controls", {}), state.controls)
+        check_state_dict(checkpoint.tensors[name], network.state_dict())
+    check_state_dict(checkpoint.tensors.get(ADAPTIVE_STATE_FILE, {}), state.adaptive_state)
     for name, network in state.networks.items():
         moments = {
             f"{key}/{moment}": parameter if moment != "step" else torch.zeros(())
@@ -141,24 +146,16 @@ def _see_that_it_fits(state: State, checkpoint: Checkpoint, accelerator: Acceler
         }
         found = checkpoint.tensors[f"{name}.optimizer"]
         if found:  # there are none before the first update
-            _see_same_tensors(found, moments)
+            check_state_dict(found, moments)
     for count in (checkpoint.state["updates"], checkpoint.state["skipped"]):
         if type(count) is not int or not 0 <= count <= checkpoint.step:
             raise ValueError(f"{format_value(count)} updates in {checkpoint.step} steps")
     meter = Meter()
-    meter.restore(checkpoint.state["meter"], accelerator)
+    meter.load_state_dict(checkpoint.state["meter"], accelerator)
     return meter
 
 
-def _see_same_tensors(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    if found.keys() != wanted.keys():
-        raise ValueError(f"{to_short_word(min(found.keys() ^ wanted.keys()))} is only in one of them")
-    for key, tensor in wanted.items():
-        if (found[key].shape, found[key].dtype) != (tensor.shape, tensor.dtype):
-            raise ValueError(f"{key}: {found[key].dtype} of shape {tuple(found[key].shape)}")
-
-
-def _by_name(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _get_named_moments(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {
         f"{name}/{key}": value
         for name, parameter in get_trained_parameters(network)
@@ -166,7 +163,7 @@ def _by_name(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, 
     }
 
 
-def _from_names(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def _load_named_moments(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     parameters = {name: (index, parameter) for index, (name, parameter) in enumerate(get_trained_parameters(network))}
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():

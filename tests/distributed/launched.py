@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from ..tiny import last
+from ..tiny import load_newest
 from .pool import ENVIRONMENT
 
 VAEGAN = (sys.executable, "-m", "vaegan")
@@ -49,7 +49,7 @@ class Launch:
         """Ask it to stop, as a scheduler does; the step that it has reached."""
         self.process.terminate()
         code, out, err = self.ended()
-        step = last(self.run).step
+        step = load_newest(self.run).step
         assert (code, out, err) == (130, "", f"vaegan: run: stopped at step {step}; go on with --resume\n")
         return step
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vaegan.config import dump_config
 
-from ..tiny import EVERYTHING, FAMILIES, NETWORKS, OPTIONS, flat, last, tiny
+from ..tiny import FAMILIES, FAMILY_OPTIONS, LOOP_OPTIONS, NETWORKS, flatten, load_newest, tiny
 from .pool import Pool
 
 STEPS = 20
@@ -29,7 +29,7 @@ BOUNDS = {"float64": 1e-10, "float32": 1e-4}
 
 def words(name: str, dtype: str) -> tuple[str, ...]:
     loop = (f"train.dtype={dtype}", f"train.steps={STEPS}", "train.batch_size=16", "train.learning_rate=0.01")
-    return (*loop, *EVERYTHING, *OPTIONS.get(name, ()))
+    return (*loop, *LOOP_OPTIONS, *FAMILY_OPTIONS.get(name, ()))
 
 
 def distance(a: dict[str, Tensor], b: dict[str, Tensor], network: str) -> float:
@@ -50,11 +50,11 @@ def farthest_division(pool: Pool, folder: Path, name: str, words: tuple[str, ...
         file.write_text(dump_config(tiny(name, *words, *division)))
         jobs.append((world, "training", {"config": str(file), "folder": str(folder / str(number))}))
     pool.run_all(jobs)
-    whole = flat(last(folder / "0"))
+    whole = flatten(load_newest(folder / "0"))
     networks = {key.partition("/")[0] for key in whole if ".optimizer/" not in key}
     found = {}
     for number, division in enumerate(divisions, start=1):
-        divided = flat(last(folder / str(number)))
+        divided = flatten(load_newest(folder / str(number)))
         assert divided.keys() == whole.keys()
         found[division] = max(distance(whole, divided, network) for network in networks)
     print(name, words[0], {key: f"{value:.1e}" for key, value in found.items()})
@@ -78,7 +78,7 @@ def test_what_is_steered_is_steered_alike(pool: Pool, tmp_path: Path) -> None:
     divisions = {key: DIVISIONS[key] for key in ("2 processes", "2 micro-batches", "2 processes, 2 micro-batches")}
     given = (*words("vaegan3", "float64"), *steered)
     assert farthest_division(pool, tmp_path, "vaegan3", given, divisions) < BOUNDS["float64"]
-    final = {key: value for key, value in flat(last(tmp_path / "0")).items() if key.startswith("controls/")}
+    final = {key: value for key, value in flatten(load_newest(tmp_path / "0")).items() if key.startswith("controls/")}
     assert {key.removeprefix("controls/") for key in final} == {"adaptive", "augment", "real", "fake"}
     assert 0 < final["controls/augment"] <= 1 and all(value != 1 for value in (final["controls/adaptive"],))
 

@@ -1,4 +1,4 @@
-"""Every documented way to start several processes starts them, trains what one process trains, and ends all of them."""
+"""Every documented way to start several processes trains what one process trains, and ends all of them."""
 
 import json
 import os
@@ -14,15 +14,15 @@ import torch
 
 from vaegan.config import dump_config
 from vaegan.data import open_data
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
 from ..forked.ports import free_port
-from ..tiny import EVERYTHING, farthest, flat, last, tiny
+from ..tiny import LOOP_OPTIONS, find_largest_difference, flatten, load_newest, tiny
 from .launched import TORCHRUN, VAEGAN, Launch
 
-WORDS = (
-    *EVERYTHING,
+OVERRIDES = (
+    *LOOP_OPTIONS,
     "train.dtype=float64",
     "train.steps=5",
     "evaluate.metrics=[psnr,sharpness]",
@@ -31,45 +31,45 @@ WORDS = (
 TRAIN = ("train", "tiny.yaml", "--output", "run")
 ENDLESS = ("train.steps=100000", "train.checkpoint_every=5", "train.decay=constant")
 SOON = 60.0
-"""Seconds within which nobody waits any more for who has gone."""
+"""Seconds within which no process waits any more for one that has ended."""
 LOST = "another process of this launch has ended; go on with --resume"
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """What one process trains."""
-    config = tiny("vaegan3", *WORDS)
+    """The run of one process."""
+    config = tiny("vaegan3", *OVERRIDES)
     return train(config, tmp_path_factory.mktemp("alone") / "run", open_data(config.data))
 
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """A folder with the config."""
-    (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS)))
+    """A working folder with the config."""
+    (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *OVERRIDES)))
     return tmp_path
 
 
-def equal(run: Run, alone: Run) -> None:
-    """See that both hold the same weights."""
-    difference, where = farthest(flat(last(alone.path)), flat(last(run.path)))
+def check_equal(run: Run, alone: Run) -> None:
+    """Check that both runs hold the same weights."""
+    difference, where = find_largest_difference(flatten(load_newest(alone.path)), flatten(load_newest(run.path)))
     assert difference < 1e-8, where
 
 
 def test_processes_of_one_machine(work: Path, alone: Run) -> None:
     launch = Launch(work, *VAEGAN, *TRAIN, "--processes", "2")
-    assert launch.ended() == (0, "run: trained 5 steps; judge it with `vaegan evaluate run`\n", "")
+    assert launch.ended() == (0, "run: trained 5 steps; evaluate it with `vaegan evaluate run`\n", "")
     assert launch.processes() == {2}
-    equal(Run(launch.run), alone)
+    check_equal(Run(launch.run), alone)
 
-    figures = []
+    metrics = []
     for words in ((), ("--processes", "3")):
         code, out, err = Launch(work, *VAEGAN, "evaluate", "run", *words).ended()
         assert code == 0 and err == "" and "reconstruction/psnr" in out
-        figures.append(json.loads((launch.run / "metrics.json").read_text())["metrics"])
-    assert figures[1] == pytest.approx(figures[0], rel=1e-8)
+        metrics.append(json.loads((launch.run / "metrics.json").read_text())["metrics"])
+    assert metrics[1] == pytest.approx(metrics[0], rel=1e-8)
 
-    again = Launch(work, *VAEGAN, *TRAIN, "--processes", "2", "--resume")
-    assert again.ended() == (0, "run: finished already, with 5 steps; judge it with `vaegan evaluate run`\n", "")
+    resumed = Launch(work, *VAEGAN, *TRAIN, "--processes", "2", "--resume")
+    assert resumed.ended() == (0, "run: finished already, with 5 steps; evaluate it with `vaegan evaluate run`\n", "")
 
 
 @pytest.mark.long
@@ -85,9 +85,9 @@ def test_a_study_in_two_processes(work: Path) -> None:
 def test_torchrun(work: Path, alone: Run) -> None:
     launch = Launch(work, *TORCHRUN, "--standalone", "--nproc_per_node=2", "-m", "vaegan", *TRAIN)
     code, out, err = launch.ended()
-    assert (code, out) == (0, "run: trained 5 steps; judge it with `vaegan evaluate run`\n"), err
+    assert (code, out) == (0, "run: trained 5 steps; evaluate it with `vaegan evaluate run`\n"), err
     assert launch.processes() == {2}
-    equal(Run(launch.run), alone)
+    check_equal(Run(launch.run), alone)
 
 
 def test_two_machines_that_meet(work: Path, alone: Run) -> None:
@@ -95,9 +95,9 @@ def test_two_machines_that_meet(work: Path, alone: Run) -> None:
     machines = [Launch(work, *TORCHRUN, *meeting, f"--node_rank={rank}", "-m", "vaegan", *TRAIN) for rank in range(2)]
     ends = [machine.ended() for machine in machines]
     assert [code for code, *_ in ends] == [0, 0], ends
-    assert [out for _, out, _ in ends] == ["run: trained 5 steps; judge it with `vaegan evaluate run`\n", ""]
+    assert [out for _, out, _ in ends] == ["run: trained 5 steps; evaluate it with `vaegan evaluate run`\n", ""]
     assert machines[0].processes() == {2}
-    equal(Run(machines[0].run), alone)
+    check_equal(Run(machines[0].run), alone)
 
 
 @pytest.mark.skipif(shutil.which("mpirun") is None, reason="Open MPI is not installed")
@@ -111,9 +111,9 @@ def test_accelerate_through_mpirun(work: Path, alone: Run) -> None:
         PATH=f"{accelerate.parent}:{Path(shutil.which('mpirun')).parent}:/usr/bin:/bin",
     )  # fmt: skip
     code, out, err = launch.ended()
-    assert (code, out) == (0, "run: trained 5 steps; judge it with `vaegan evaluate run`\n"), err
+    assert (code, out) == (0, "run: trained 5 steps; evaluate it with `vaegan evaluate run`\n"), err
     assert launch.processes() == {2}
-    equal(Run(launch.run), alone)
+    check_equal(Run(launch.run), alone)
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
@@ -124,25 +124,25 @@ def test_accelerate_on_gpus(work: Path, alone: Run) -> None:
     code, _, err = launch.ended()
     assert code == 0, err
     assert launch.processes() == {2}
-    equal(Run(launch.run), alone)
+    check_equal(Run(launch.run), alone)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--processes", "3"), "train.batch_size: 8 is not a multiple of the 3 processes that share it"),
         (("--processes", "2", "data.source=folder", "data.root=nowhere"), "nowhere: no such folder"),
         (("--processes", "2", "train.steps=x"), "train.steps: "),
-        (("--processes", "2", "--extend"), "--extend: a run is made longer where it is gone on with"),
+        (("--processes", "2", "--extend"), "--extend: makes a resumed run longer"),
     ],
 )
-def test_a_mistake_is_said_once(work: Path, words: tuple[str, ...], said: str) -> None:
+def test_a_user_error_is_printed_once(work: Path, words: tuple[str, ...], message: str) -> None:
     code, out, err = Launch(work, *VAEGAN, *TRAIN, *words).ended()
-    assert (code, out) == (2, "") and said in err
+    assert (code, out) == (2, "") and message in err
     assert len(err.splitlines()) == 1 and err.startswith("vaegan: ")
 
 
-HOST = """
+LOST_RANK_0 = """
 import os, time
 from torch.distributed import TCPStore
 store = TCPStore("127.0.0.1", 0, 2, True, wait_for_workers=False)
@@ -151,29 +151,29 @@ while not store.num_keys():
     time.sleep(0.1)
 os._exit(1)
 """
-"""A first process that is gone as soon as the second one has begun to meet it."""
+"""Script of a rank 0 that ends as soon as rank 1 begins to meet it."""
 
 
-def test_a_process_that_meets_nobody_says_so(work: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOST], stdout=subprocess.PIPE, text=True) as host:
+def test_a_process_that_meets_no_other_says_so(work: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", LOST_RANK_0], stdout=subprocess.PIPE, text=True) as host:
         port = host.stdout.readline().strip()
-        place = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-        launch = Launch(work, *VAEGAN, *TRAIN, MASTER_ADDR="127.0.0.1", MASTER_PORT=port, **place)
+        variables = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+        launch = Launch(work, *VAEGAN, *TRAIN, MASTER_ADDR="127.0.0.1", MASTER_PORT=port, **variables)
         assert launch.ended() == (1, "", "[rank 1] vaegan: another process of this launch has ended; start again\n")
 
 
-def checkpointed(launch: Launch) -> int:
-    """Wait for a checkpoint; the step of the newest one then."""
+def wait_for_checkpoint(launch: Launch) -> int:
+    """Wait for a checkpoint, and return the step of the newest one."""
     while not (launch.run / "checkpoints").is_dir() or not any((launch.run / "checkpoints").glob("step_????????")):
         assert launch.process.poll() is None
         time.sleep(0.02)
-    return last(launch.run).step
+    return load_newest(launch.run).step
 
 
 @pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.long), 1])
 def test_a_killed_process_ends_the_launch(work: Path, rank: int) -> None:
     launch = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, "--processes", "2").begun()
-    step = checkpointed(launch)
+    step = wait_for_checkpoint(launch)
     os.kill(launch.worker(rank), signal.SIGKILL)
     start = time.monotonic()
     code, out, err = launch.ended()
@@ -181,7 +181,7 @@ def test_a_killed_process_ends_the_launch(work: Path, rank: int) -> None:
     assert (code, out) == (1, "")
     other = "vaegan" if rank else "[rank 1] vaegan"
     assert set(err.splitlines()) == {f"{other}: {LOST}", f"vaegan: process {rank} was ended by SIGKILL"}
-    assert last(launch.run).step >= step
+    assert load_newest(launch.run).step >= step
 
 
 @pytest.mark.long
@@ -189,7 +189,7 @@ def test_a_lost_machine_ends_the_other(work: Path) -> None:
     meeting = ("--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={free_port()}")
     words = ("-m", "vaegan", *TRAIN, *ENDLESS)
     machines = [Launch(work, *TORCHRUN, *meeting, f"--node_rank={rank}", *words) for rank in range(2)]
-    checkpointed(machines[0].begun())
+    wait_for_checkpoint(machines[0].begun())
     machines[1].lose()
     start = time.monotonic()
     code, _, err = machines[0].ended()
@@ -204,7 +204,7 @@ def test_a_signal_to_the_launch_leaves_a_checkpoint(work: Path) -> None:
     launch = Launch(work, *train).begun(step)
     launch.process.send_signal(signal.SIGHUP)
     code, out, err = launch.ended()
-    more = last(launch.run).step
+    more = load_newest(launch.run).step
     assert (code, out, err) == (130, "", f"vaegan: run: stopped at step {more}; go on with --resume\n") and more > step
 
     orphaned = Launch(work, *train).begun(more)
@@ -213,7 +213,7 @@ def test_a_signal_to_the_launch_leaves_a_checkpoint(work: Path) -> None:
     while orphaned.alive():
         assert time.monotonic() < end
         time.sleep(0.1)
-    assert last(launch.run).step > more
+    assert load_newest(launch.run).step > more
 
 
 @pytest.mark.parametrize("started", [False, True])

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from vaegan.config import dump_config
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
 from ..tiny import (
     ADVERSARIES,
-    EVERYTHING,
     FAMILIES,
+    LOOP_OPTIONS,
     assert_same_history,
-    farthest,
-    first_loss,
-    flat,
-    last,
-    networks,
+    find_largest_difference,
+    flatten,
+    get_first_loss_name,
+    get_network_names,
+    load_newest,
     tiny,
 )
 from .pool import Pool
@@ -27,7 +27,7 @@ from .pool import Pool
 def written(folder: Path, name: str, *words: str) -> dict[str, Any]:
     """The arguments of a training: its config in a file, and its folder."""
     file = folder / f"{name}.yaml"
-    file.write_text(dump_config(tiny(name, *EVERYTHING, *words)))
+    file.write_text(dump_config(tiny(name, *LOOP_OPTIONS, *words)))
     return {"config": str(file), "folder": str(folder / f"run-{name}")}
 
 
@@ -48,7 +48,7 @@ def test_each_gradient_is_reduced_once_a_step_with_the_last_micro_batch(name, di
     arguments = written(tmp_path, name, "train.steps=5", "train.batch_size=8", "train.log_every=100", *division)
     micro_batches = {(): 1, ("train.micro_batch_size=2",): 2, ("train.micro_batch_size=1",): 4}[division]
     for parameters, events in pool.run(2, "traffic", **arguments):
-        assert list(parameters) == networks(name)
+        assert list(parameters) == get_network_names(name)
         for step in range(5):
             said = [(what, size) for at, what, size in events if at == step and what != "all_reduce"]
             assert said[:micro_batches] == [("forward", 0)] * micro_batches
@@ -63,14 +63,14 @@ def test_a_resume_may_change_the_number_of_processes(pool: Pool, tmp_path: Path)
     for name in FAMILIES:
         whole = written(tmp_path, name, *words)
         pool.run(1, "training", **whole)
-        expected = flat(last(Path(whole["folder"])))
+        expected = flatten(load_newest(Path(whole["folder"])))
         for before, after in ((1, 2), (2, 1), (4, 2), (2, 4)):
             stopped = {**whole, "folder": str(tmp_path / f"{name}-{before}-{after}")}
             ended = [rank["ended"] for rank in pool.run(before, "training", **stopped, stop=3)]
             assert ended == [f"{stopped['folder']}: stopped at step 3; go on with --resume"] * before
             resumed = pool.run(after, "training", **stopped, resume=True)
             assert [rank["ended"] for rank in resumed] == ["finished"] * after
-            difference, where = farthest(expected, flat(last(Path(stopped["folder"]))))
+            difference, where = find_largest_difference(expected, flatten(load_newest(Path(stopped["folder"]))))
             assert difference < 1e-8, (name, before, after, where)
             assert_same_history(Run(Path(whole["folder"])), Run(Path(stopped["folder"])))
 
@@ -80,10 +80,10 @@ def test_a_nan_on_one_rank_stops_all_of_them_together(name: str, pool: Pool, tmp
     arguments = written(tmp_path, name, "train.steps=8")
     ranks = pool.run(4, "training", **arguments, poison={"rank": 2, "from": 4, "to": 5})
     assert {rank["ended"] for rank in ranks} == {
-        f"step 5: {first_loss(name)} not finite; the checkpoint of step 4 is kept; begin another run with a smaller"
-        " train.learning_rate or a train.clip_norm, or go on with --resume train.nan=skip"
+        f"step 5: {get_first_loss_name(name)} not finite; the checkpoint of step 4 is kept; begin another run with a"
+        " smaller train.learning_rate or a train.clip_norm, or go on with --resume train.nan=skip"
     }
-    assert last(Path(arguments["folder"])).step == 4
+    assert load_newest(Path(arguments["folder"])).step == 4
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -94,9 +94,9 @@ def test_a_nan_on_one_rank_is_skipped_by_all_of_them(name: str, pool: Pool, tmp_
     held = [rank["held"] for rank in ranks]
     assert held[0] == held[1] == held[2] == held[3]
     assert held[0][2:6] == [held[0][2]] * 4 and len(set(held[0])) == 6  # nothing moved while it was skipped
-    notes = [f"step {step}: {first_loss(name)} not finite; this update is skipped" for step in (4, 5, 6)]
+    notes = [f"step {step}: {get_first_loss_name(name)} not finite; this update is skipped" for step in (4, 5, 6)]
     assert [rank["noted"] for rank in ranks] == [notes, [], [], []]
-    state = last(Path(arguments["folder"])).state
+    state = load_newest(Path(arguments["folder"])).state
     assert (state["updates"], state["skipped"]) == (6, 0)
     lines = [json.loads(line) for line in Run(Path(arguments["folder"])).history_file.read_text().splitlines()]
     assert [line["step"] for line in lines if "skipped" in line] == [4, 5, 6]
@@ -114,7 +114,7 @@ def test_a_few_skipped_updates_in_a_row_stop_the_training(pool: Pool, tmp_path: 
     assert again[0]["ended"] == ended
     healed = pool.run(2, "training", **arguments, resume=True)
     assert {rank["ended"] for rank in healed} == {"finished"}
-    assert last(Path(arguments["folder"])).state["updates"] == 16
+    assert load_newest(Path(arguments["folder"])).state["updates"] == 16
 
 
 def test_a_classifier_is_judged_alike_by_any_number_of_processes(pool: Pool, tmp_path: Path) -> None:

@@ -25,13 +25,14 @@ from vaegan.config.schema import Config
 from vaegan.data import open_data
 from vaegan.distributed import get_group_rank_and_size, get_rank, init_process_group
 from vaegan.errors import Failure, Interrupted
-from vaegan.evaluate.classifier import evaluate_classifier_splits
+from vaegan.evaluate.classifier_evaluation import evaluate_classifier_splits
 from vaegan.storage.loading import load_classifier
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 from vaegan.trainers import loop, train
 from vaegan.trainers.log.recorder import Recorder
 from vaegan.trainers.state import State, to_checkpoint
-from vaegan.trainers.steps.base import Backward, Batch, Family, Networks, StepOutput
+from vaegan.trainers.steps import build_step
+from vaegan.trainers.steps.base import Backward, Batch, Networks, StepOutput, TrainingStep
 
 
 def training(
@@ -71,28 +72,29 @@ def training(
                 os.kill(os.getpid(), signal.SIGTERM)
             super().after_step(state, *rest)
 
-    class Poisoned:
-        def __init__(self, family: Family) -> None:
-            self.healthy = family.step
+    def build_poisoned_step(config: Config) -> TrainingStep:
+        step = build_step(config)
+        healthy = step.accumulate_gradients
 
-        def step(self, config: Config, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+        def accumulate_poisoned_gradients(networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
             if not (poison and batch.step in range(poison["from"], poison["to"]) and get_rank() == poison["rank"]):
-                return self.healthy(config, networks, batch, backward)
-            report = self.healthy(config, networks, batch, lambda loss: backward(loss * math.nan))
-            term = next(term for term in report.scalars if term.startswith("loss/"))
-            return replace(report, scalars={**report.scalars, term: report.scalars[term] * math.nan})
+                return healthy(networks, batch, backward)
+            output = healthy(networks, batch, lambda loss: backward(loss * math.nan))
+            term = next(term for term in output.scalars if term.startswith("loss/"))
+            return replace(output, scalars={**output.scalars, term: output.scalars[term] * math.nan})
 
-    families = loop.STEPS
-    loop.Recorder = Watched
-    loop.STEPS = {name: replace(family, step=Poisoned(family).step) for name, family in families.items()}
+        step.accumulate_gradients = accumulate_poisoned_gradients
+        return step
+
+    loop.Recorder, loop.build_step = Watched, build_poisoned_step
     try:
         run = load_config(config)
         with redirect_stderr(heard):
-            train(run, Path(folder), open_data(run.data), resume=resume, console=Console())
+            train(run, Path(folder), open_data(run.data), resume=resume, reporter=Console())
     except (Failure, Interrupted) as end:
         ended = str(end)
     finally:
-        loop.Recorder, loop.STEPS = Recorder, families
+        loop.Recorder, loop.build_step = Recorder, build_step
     return {"held": held, "ended": ended, "noted": heard.getvalue().splitlines()}
 
 

@@ -9,16 +9,16 @@ from PIL import Image
 
 from vaegan.data import Data, open_data
 from vaegan.errors import UserError
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
-from vaegan.trainers.batch_partition import make_accelerator
-from vaegan.trainers.loop import STEPS as FAMILY_OF
+from vaegan.trainers.accelerator import make_accelerator
 from vaegan.trainers.loop import clip_gradients
 from vaegan.trainers.meter import Meter
 from vaegan.trainers.state import build_state
+from vaegan.trainers.steps import build_step
 from vaegan.trainers.steps.base import StepOutput
 
-from ..tiny import ADVERSARIES, FAMILIES, flat, last, networks, same_bits, tiny
+from ..tiny import ADVERSARIES, FAMILIES, are_bit_identical, flatten, get_network_names, load_newest, tiny
 
 ALWAYS = {
     "gradient/autoencoder", "learning_rate/autoencoder", "loss/reconstruction", "reconstruction/mse", "updates",
@@ -64,7 +64,7 @@ def test_a_run_leaves_what_the_design_says(name: str, tmp_path: Path, data: Data
     steps = [f"step_{step:08d}" for step in (4, 5)]
     shown = SHOWN.get(name, ["reconstruction", "sample"])
     files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
-    tensors = ["average", *networks(name), *(f"{network}.optimizer" for network in networks(name))]
+    tensors = ["average", *get_network_names(name), *(f"{network}.optimizer" for network in get_network_names(name))]
     assert files == (
         {".lock", "config.yaml", "history.jsonl", "timing.jsonl", "model/model.safetensors", "model/config.json"}
         | {f"checkpoints/{step}/{tensor}.safetensors" for step in steps for tensor in tensors}
@@ -124,18 +124,20 @@ def test_a_meter_goes_on_exactly_where_it_was() -> None:
             meter.add(StepOutput({"loss": torch.tensor(0.3 * step)}, {"counts": torch.tensor([0, 1])}), 0.5)
         return meter
 
-    whole = reports(0, 7, Meter()).total(accelerator)
+    whole = reports(0, 7, Meter()).reduce(accelerator)
     resumed = Meter()
-    resumed.restore(json.loads(json.dumps(reports(0, 3, Meter()).total(accelerator).state())), accelerator)
-    assert reports(3, 7, resumed).total(accelerator).values() == whole.values()
-    assert whole.values()["loss"] == pytest.approx(0.2 * 3)
-    assert whole.values()["counts"] == [21.0, 14.0]
-    assert Meter().total(accelerator).values() == {}
+    resumed.load_state_dict(
+        json.loads(json.dumps(reports(0, 3, Meter()).reduce(accelerator).state_dict())), accelerator
+    )
+    assert reports(3, 7, resumed).reduce(accelerator).compute() == whole.compute()
+    assert whole.compute()["loss"] == pytest.approx(0.2 * 3)
+    assert whole.compute()["counts"] == [21.0, 14.0]
+    assert Meter().reduce(accelerator).compute() == {}
 
 
 def test_clipping_bounds_the_norm_of_each_network_and_reports_it_unclipped() -> None:
     config, accelerator = tiny("vaegan3", "train.clip_norm=0.5"), make_accelerator(tiny("vae").train)
-    state = build_state(config, FAMILY_OF["vaegan"], accelerator)
+    state = build_state(config, build_step(config), accelerator)
     for network, value in zip(state.networks.values(), (1.0, 1e-5), strict=True):
         for parameter in network.parameters():
             parameter.grad = torch.full_like(parameter, value)
@@ -158,7 +160,7 @@ def test_a_batch_of_one_image_trains(tmp_path: Path, data: Data) -> None:
 
 
 def test_a_bfloat16_training_keeps_float32_weights(tmp_path: Path, data: Data) -> None:
-    coarse = flat(last(train(tiny("vaegan3", "train.precision=bf16"), tmp_path / "coarse", data).path))
-    fine = flat(last(train(tiny("vaegan3"), tmp_path / "fine", data).path))
+    coarse = flatten(load_newest(train(tiny("vaegan3", "train.precision=bf16"), tmp_path / "coarse", data).path))
+    fine = flatten(load_newest(train(tiny("vaegan3"), tmp_path / "fine", data).path))
     assert all(value.dtype == torch.float32 for value in coarse.values())
-    assert not same_bits(coarse, fine)
+    assert not are_bit_identical(coarse, fine)

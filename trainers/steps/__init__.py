@@ -1,1 +1,33 @@
 """The training step of each family, one file a family."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vaegan.config.schema import Config
+
+from .ae import AEStep
+from .base import TrainingStep
+from .classifier import ClassifierStep
+from .ganvae import GANVAEStep
+from .larsen import LarsenStep
+from .pixelcnn import PixelCNNStep
+from .vae import VAEStep
+from .vaegan import VAEGANStep
+from .vqvae import VQVAEStep
+
+STEPS: Mapping[str, type[TrainingStep[Any]]] = {
+    "ae": AEStep,
+    "vae": VAEStep,
+    "vqvae": VQVAEStep,
+    "pixelcnn": PixelCNNStep,
+    "vaegan": VAEGANStep,
+    "larsen": LarsenStep,
+    "ganvae": GANVAEStep,
+    "classifier": ClassifierStep,
+}
+"""Step of each `model.family`."""
+
+
+def build_step(config: Config) -> TrainingStep[Any]:
+    """Build the training step of a run."""
+    return STEPS[config.model.family](config, config.model)

@@ -1,13 +1,13 @@
-"""The discriminator's side of the adversarial families, and what is steered by what it has said of the steps before."""
+"""What the adversarial families share: the discriminator's loss, and what it adapts."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaegan.config.models import AdversarialConfig, AdversaryConfig
-from vaegan.config.schema import Config
+from vaegan.config.models import AdversarialLossConfig
 from vaegan.losses.adversarial import (
     REAL,
     ada_overfitting_heuristic,
@@ -18,158 +18,153 @@ from vaegan.losses.adversarial import (
     realness,
 )
 from vaegan.losses.augmentation import DRAWS_PER_IMAGE, augment
-from vaegan.models import build_model
 from vaegan.models.autoencoder import repeat_labels
-from vaegan.models.discriminator import build_discriminator
 from vaegan.networks.discriminator import DiscriminatorOutput
 
-from ..log.scalars import CONFUSION_KEY
-from .base import Batch, StepOutput, family_config
+from .base import CONFUSION_KEY, Batch, StepOutput, Term, log_terms, sum_terms
 
 LECAM_DECAY = 0.99
-"""What LeCam's averages keep at each step (Tseng et al. 2021, section 4)."""
+"""Decay per step of LeCam's averages (Tseng et al. 2021, section 4)."""
 
 
-def build(config: Config) -> dict[str, nn.Module]:
-    """The autoencoder and the discriminator."""
-    model, shape = family_config(config, AdversaryConfig), config.data.image_shape
-    return {
-        "autoencoder": build_model(config.model, shape, config.seed),
-        "discriminator": build_discriminator(model, shape, config.seed),
-    }
+class DiscriminatorLoss(NamedTuple):
+    """The discriminator's loss of a micro-batch."""
+
+    loss: Tensor
+    """A scalar with its graph."""
+    real: DiscriminatorOutput
+    """Detached scores and features of the N real images."""
+    output: StepOutput
+    """Losses, confusion counts, and the sums that `AdversarialTraining.update_adaptive_state` needs."""
 
 
-def get_noise_shapes(config: AdversarialConfig) -> Mapping[str, tuple[int, ...]]:
-    """What an image and its fakes are augmented by."""
-    return {"augmentation": (DRAWS_PER_IMAGE,)} if config.augment or config.augment_target is not None else {}
-
-
-def init_adaptive_state(config: AdversarialConfig) -> dict[str, Tensor]:
-    """What is steered, at its beginning."""
-    found = {}
-    if config.augment_target is not None:
-        found["augment"] = torch.tensor(config.augment, dtype=torch.float64)
-    if config.lecam:
-        found |= {"real": torch.zeros((), dtype=torch.float64), "fake": torch.zeros((), dtype=torch.float64)}
-    return found
-
-
-def update_adaptive_state(
-    config: AdversarialConfig, images: int, controls: Mapping[str, Tensor], totals: Mapping[str, Tensor]
-) -> None:
-    """Move what is steered.
+class AdversarialTraining:
+    """The discriminator's side of a training under one `model.adversarial` section.
 
     Args:
-        config: The game.
-        images: Real images of the step.
-        controls: Moved in place.
-        totals: What the step's `compute_discriminator_loss` summed up to.
+        config: The adversarial loss, its weights and its options.
+        batch_size: Images of an optimizer step over all processes.
     """
-    if config.augment_target is not None:
-        sense = (totals["confidence"] / images - config.augment_target).sign()
-        controls["augment"].add_(sense * images / config.augment_images).clamp_(0, 1)
-    if config.lecam:
-        for kind in ("real", "fake"):
-            controls[kind].lerp_(totals[kind] / images, 1 - LECAM_DECAY)
+
+    def __init__(self, config: AdversarialLossConfig, batch_size: int) -> None:
+        self.config = config
+        self.batch_size = batch_size
+
+    @property
+    def augments(self) -> bool:
+        """Whether what the discriminator sees is augmented."""
+        return bool(self.config.augment) or self.config.augment_target is not None
+
+    def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of the noise by which an image and its fakes are augmented."""
+        return {"augmentation": (DRAWS_PER_IMAGE,)} if self.augments else {}
+
+    def init_adaptive_state(self) -> dict[str, Tensor]:
+        """Return ADA's augmentation probability and LeCam's averages of real and fake scores, as far as they are on."""
+        state = {}
+        if self.config.augment_target is not None:
+            state["augment"] = torch.tensor(self.config.augment, dtype=torch.float64)
+        if self.config.lecam:
+            state |= {name: torch.zeros((), dtype=torch.float64) for name in ("real", "fake")}
+        return state
+
+    def update_adaptive_state(self, state: Mapping[str, Tensor], totals: Mapping[str, Tensor]) -> None:
+        """Adapt the augmentation probability (Karras et al. 2020) and LeCam's averages, in place.
+
+        Args:
+            state: Adaptive state of the training.
+            totals: Sums of the discriminator's loss over all images of the step.
+        """
+        if self.config.augment_target is not None:
+            direction = (totals["confidence"] / self.batch_size - self.config.augment_target).sign()
+            state["augment"].add_(direction * self.batch_size / self.config.augment_images).clamp_(0, 1)
+        if self.config.lecam:
+            for name in ("real", "fake"):
+                state[name].lerp_(totals[name] / self.batch_size, 1 - LECAM_DECAY)
+
+    def compute_discriminator_loss(
+        self, discriminator: nn.Module, batch: Batch, fakes: Sequence[Tensor]
+    ) -> DiscriminatorLoss:
+        """Compute what the discriminator minimises: adversarial loss, auxiliary loss, R1, R2 and LeCam's penalty.
+
+        Penalties are of `realness`; with two relativistic scores (r, p) that is r, and p has none. R1 and R2 are lazy
+        and weighted by the steps between them. An auxiliary head adds its cross-entropy on real images, and on fakes
+        the mean over their kinds.
+
+        Args:
+            discriminator: Called once, with the images of all kinds.
+            batch: The N real images.
+            fakes: Detached images, shape (N, C, S, S), of each kind.
+        """
+        config, count, has_penalty = self.config, len(batch.images), self.has_penalty(batch.step)
+        images = torch.cat([batch.images, *fakes]).requires_grad_(has_penalty)
+        labels = repeat_labels(batch.labels, 1 + len(fakes))
+        output = discriminator(self.augment_images(batch, images), self.get_autocast_dtype(batch), labels)
+        scores = output.scores.split(count)
+
+        terms = {"discriminator": Term(discriminator_loss(config.loss, scores).mean())}
+        if output.class_logits is not None:
+            nll_real, *nll_fakes = auxiliary_nll(output, batch)
+            terms["auxiliary"] = Term((nll_real + torch.stack(nll_fakes).mean(0)).mean())
+        all_realness = realness(output.scores)
+        real, *fake = all_realness.split(count)
+        if has_penalty:
+            penalty_real, *penalty_fakes = gradient_penalty(all_realness, images).split(count)
+            if config.r1:
+                terms["r1"] = Term(penalty_real.mean(), config.r1 * config.penalty_every)
+            if config.r2:
+                terms["r2"] = Term(torch.stack(penalty_fakes).mean(), config.r2 * config.penalty_every)
+        if config.lecam:
+            averages = batch.adaptive_state["real"], batch.adaptive_state["fake"]
+            penalties = torch.stack([lecam_penalty(real, scores_of_kind, *averages) for scores_of_kind in fake])
+            terms["lecam"] = Term(penalties.mean(), config.lecam)
+
+        scalars, sums = log_terms(terms), {}
+        if config.augment_target is not None:
+            heuristic = ada_overfitting_heuristic(config.loss, [scores_of_kind.detach() for scores_of_kind in scores])
+            sums["confidence"] = heuristic.double().sum()
+            scalars["discriminator/augmentation"] = batch.adaptive_state["augment"]
+        if config.lecam:
+            sums |= {"real": real.detach().double().sum(), "fake": torch.stack(fake).detach().double().mean(0).sum()}
+        counts = {CONFUSION_KEY: torch.stack([count_predictions(scores_of_kind.detach()) for scores_of_kind in scores])}
+        real_output = DiscriminatorOutput(scores[REAL].detach(), output.features[:count].detach())
+        return DiscriminatorLoss(sum_terms(terms), real_output, StepOutput(scalars, counts, sums=sums))
+
+    def has_penalty(self, step: int) -> bool:
+        """Return whether a step has a gradient penalty."""
+        return bool(self.config.r1 or self.config.r2) and step % self.config.penalty_every == 0
+
+    def get_autocast_dtype(self, batch: Batch) -> torch.dtype | None:
+        """Return the discriminator's autocast type; None in all its forwards of a step with a penalty."""
+        return None if self.has_penalty(batch.step) else batch.autocast_dtype
+
+    def augment_images(self, batch: Batch, images: Tensor) -> Tensor:
+        """Augment images (k N, C, S, S) of k kinds as the discriminator sees them; position i is alike in all kinds."""
+        if not self.augments:
+            return images
+        noise = batch.noise["augmentation"].repeat(len(images) // len(batch.images), 1)
+        return augment(images, noise, batch.adaptive_state.get("augment", self.config.augment))
+
+    def get_ramp(self, step: int) -> float:
+        """Return the factor of the adversarial term's weight: 0 in the warm-up, then a linear ramp up to 1."""
+        return min(1.0, max(0, step + 1 - self.config.warmup_steps) / max(1, self.config.ramp_steps))
 
 
-def compute_discriminator_loss(
-    config: AdversarialConfig, discriminator: nn.Module, batch: Batch, fakes: Sequence[Tensor]
-) -> tuple[Tensor, DiscriminatorOutput, StepOutput]:
-    """What the discriminator minimises: the game, LeCam's penalty, and lazily R1 at real images and R2 at fakes.
+def auxiliary_nll(output: DiscriminatorOutput, batch: Batch) -> Tensor:
+    """Compute -log p(y | image) of the auxiliary head (Odena et al. 2017, eq. 3), 0 without one.
 
-    The penalties are of `realness`; that is r of a relativistic game of three, whose p has none. An auxiliary head adds
-    its surprise at the class of real images, and at that of fakes in the mean of their kinds.
+    Images of every kind have the class of the real image in their position.
 
     Args:
-        config: The game.
-        discriminator: Called once, for images of every kind together.
-        batch: The real images.
-        fakes: As many of each kind, detached.
+        output: Discriminator output of N images of each of k kinds.
+        batch: The N real images.
 
     Returns:
-        The loss; what was said of the real images, without a graph; losses, confusion counts, and sums for `update_adaptive_state`.
-    """
-    count, due = len(batch.images), has_penalty(config, batch.step)
-    images = torch.cat([batch.images, *fakes]).requires_grad_(due)
-    labels = repeat_labels(batch.labels, 1 + len(fakes))
-    judgement = discriminator(augment_images(config, batch, images), get_autocast_dtype(config, batch), labels)
-    scores = judgement.scores.split(count)
-    loss = discriminator_loss(config.loss, scores).mean()
-    scalars = {"loss/discriminator": loss.detach()}
-    if judgement.classes is not None:
-        at_real, *at_fakes = auxiliary_nll(judgement, batch)
-        auxiliary = (at_real + torch.stack(at_fakes).mean(0)).mean()
-        loss = loss + auxiliary
-        scalars["loss/auxiliary"] = auxiliary.detach()
-    every = realness(judgement.scores)
-    real, *fake = every.split(count)
-    if due:
-        at_real, *at_fakes = gradient_penalty(every, images).split(count)
-        for name, weight, penalty in (("r1", config.r1, at_real), ("r2", config.r2, torch.stack(at_fakes))):
-            if weight:
-                loss = loss + weight * config.penalty_every * penalty.mean()
-                scalars[f"loss/{name}"] = penalty.detach().mean()
-    if config.lecam:
-        past = batch.controls["real"], batch.controls["fake"]
-        penalty = torch.stack([lecam_penalty(real, each, *past) for each in fake]).mean()
-        loss = loss + config.lecam * penalty
-        scalars["loss/lecam"] = penalty.detach()
-    sums = {}
-    if config.augment_target is not None:
-        sums["confidence"] = ada_overfitting_heuristic(config.loss, [each.detach() for each in scores]).double().sum()
-        scalars["discriminator/augmentation"] = batch.controls["augment"]
-    if config.lecam:
-        sums |= {"real": real.detach().double().sum(), "fake": torch.stack(fake).detach().double().mean(0).sum()}
-    counts = torch.stack([count_predictions(each.detach()) for each in scores])
-    known = DiscriminatorOutput(scores[REAL].detach(), judgement.features[:count].detach())
-    return loss, known, StepOutput(scalars, {CONFUSION_KEY: counts}, sums=sums)
-
-
-def auxiliary_nll(judgement: DiscriminatorOutput, batch: Batch) -> Tensor:
-    """-log p(y | image) by the auxiliary head (Odena et al. 2017, eq. 3), 0 where there is none.
-
-    Every image has the class of the real one in its place, whether it was drawn, reconstructed or generated.
-
-    Args:
-        judgement: Of N images of each of some kinds.
-        batch: The N real ones.
-
-    Returns:
-        Nats, shape (kinds, N).
+        Nats, shape (k, N).
     """
     count = len(batch.images)
-    kinds = len(judgement.scores) // count
-    if judgement.classes is None:
-        return judgement.scores.new_zeros(kinds, count)
+    kinds = len(output.scores) // count
+    if output.class_logits is None:
+        return output.scores.new_zeros(kinds, count)
     assert batch.labels is not None
-    return F.cross_entropy(judgement.classes, batch.labels.repeat(kinds), reduction="none").view(kinds, count)
-
-
-def has_penalty(config: AdversarialConfig, step: int) -> bool:
-    """Whether a step has a gradient penalty."""
-    return bool(config.r1 or config.r2) and step % config.penalty_every == 0
-
-
-def get_autocast_dtype(config: AdversarialConfig, batch: Batch) -> torch.dtype | None:
-    """The discriminator's autocast type; None, as a penalty needs, in all its forwards of a step that has one."""
-    return None if has_penalty(config, batch.step) else batch.autocast_dtype
-
-
-def augment_images(config: AdversarialConfig, batch: Batch, images: Tensor) -> Tensor:
-    """Images as the discriminator sees them: of every kind, the one in the same place is changed in the same way.
-
-    Args:
-        config: The game.
-        batch: The real images.
-        images: As many of each kind, shape (k N, C, S, S).
-    """
-    if not get_noise_shapes(config):
-        return images
-    drawn = batch.noise["augmentation"].repeat(len(images) // len(batch.images), 1)
-    return augment(images, drawn, batch.controls.get("augment", config.augment))
-
-
-def get_ramp(config: AdversarialConfig, step: int) -> float:
-    """Share of its weight that the adversarial term has: 0 in the discriminator's warm-up, then a ramp up to 1."""
-    return min(1.0, max(0, step + 1 - config.warmup_steps) / max(1, config.ramp_steps))
+    return F.cross_entropy(output.class_logits, batch.labels.repeat(kinds), reduction="none").view(kinds, count)

@@ -1,32 +1,25 @@
 """The autoencoder's training step: the mean squared error, of a denoising one from images with noise."""
 
-from collections.abc import Mapping
-
-from torch import nn
-
 from vaegan.config.models import AEConfig
-from vaegan.config.schema import Config
-from vaegan.models import build_model
 
-from .base import Backward, Batch, Networks, StepOutput, family_config
+from .base import Backward, Batch, Networks, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 
-def build(config: Config) -> dict[str, nn.Module]:
-    """The autoencoder alone."""
-    return {"autoencoder": build_model(config.model, config.data.image_shape, config.seed)}
+class AEStep(TrainingStep[AEConfig]):
+    """Minimise mean (x - x')^2, where x' is decoded from x, or from x with noise (Vincent et al. 2008, eq. 5)."""
 
+    def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of the noise that a denoising autoencoder's images get."""
+        return {"denoising": self.config.data.image_shape} if self.model_config.denoising else {}
 
-def get_noise_shapes(config: Config) -> Mapping[str, tuple[int, ...]]:
-    """What a denoising autoencoder's images are spoilt with."""
-    return {"denoising": config.data.image_shape} if family_config(config, AEConfig).denoising else {}
+    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+        """Reconstruct the images, from noisy ones if the autoencoder is a denoising one."""
+        inputs = batch.images
+        if self.model_config.denoising:
+            inputs = inputs + self.model_config.denoising * batch.noise["denoising"]
+        out = networks["autoencoder"](inputs, batch.autocast_dtype)
+        mse = (batch.images - out.reconstruction).square().mean()
 
-
-def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
-    """mean (x - x')^2, where x' is made of x, or of x with noise (Vincent et al. 2008, eq. 5)."""
-    shown, amount = batch.images, family_config(config, AEConfig).denoising
-    if amount:
-        shown = shown + amount * batch.noise["denoising"]
-    out = networks["autoencoder"](shown, batch.autocast_dtype)
-    error = (batch.images - out.reconstruction).square().mean()
-    backward(error)
-    return StepOutput({"loss/reconstruction": error.detach(), "reconstruction/mse": error.detach()})
+        terms = {"reconstruction": Term(mse)}
+        backward(sum_terms(terms))
+        return StepOutput({**log_terms(terms), "reconstruction/mse": mse.detach()})

@@ -1,103 +1,170 @@
-"""What the loop and a family's training step say to each other."""
+"""What a family adds to the training loop: a `TrainingStep`, which computes gradients and returns what is logged."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import reduce
+from operator import add
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vaegan.config.models import ConditionalConfig
+from vaegan.config.models import ConditionalConfig, GANConfig
 from vaegan.config.schema import Config
 from vaegan.config.section import Section
 from vaegan.data import Data
+from vaegan.models import build_model
+from vaegan.networks.discriminator import build_discriminator
 
 Networks = Mapping[str, nn.Module]
+"""Networks by name; in a step they are those that Accelerate has prepared."""
 Backward = Callable[[Tensor], None]
-Follow = Callable[[Config, dict[str, nn.Module], Mapping[str, Tensor], Mapping[str, Tensor]], None]
-Kind = TypeVar("Kind", bound=Section)
+"""Backpropagates the loss of a micro-batch; the loop divides it by the number of micro-batches."""
+ModelSection = TypeVar("ModelSection", bound=Section)
+
+CONFUSION_KEY = "discriminator/confusion"
+"""Name of the confusion counts: a row of predicted classes for each kind of images."""
+CODEBOOK_COUNTS_KEY = "codebook/counts"
+"""Name of the counts of the codebook's entries."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch: this process's images and the noise that belongs to their places in the global batch."""
+    """One micro-batch: images of this process, and the noise of their positions in the global batch."""
 
     images: Tensor
-    """Shape (N, C, S, S) in [-1, 1]."""
+    """Real images, shape (N, C, S, S) in [-1, 1]."""
     labels: Tensor | None
-    """Class of each image, int64, shape (N,); None where the set has none. Unconditional networks do not look at it."""
+    """Class of each image, int64, shape (N,); None if the set has none. Unconditional networks ignore it."""
     noise: Mapping[str, Tensor]
-    """Standard normal, shape (N, ...), by what it is for, as the family's `noise` says."""
+    """Standard normal tensors by purpose, each of shape (N, ...); see `TrainingStep.get_noise_shapes`."""
     step: int
-    """Optimizer steps before this one."""
+    """Number of optimizer steps before this one."""
     start: int
-    """Place of the first image in the global batch."""
+    """Position of the first image in the global batch."""
     autocast_dtype: torch.dtype | None
     """Autocast type of the forwards; None: that of the weights."""
-    controls: Mapping[str, Tensor] = field(default_factory=dict)
-    """What the family's `follow` has made of the steps before, in the type of the images."""
+    adaptive_state: Mapping[str, Tensor] = field(default_factory=dict)
+    """Values that `TrainingStep.after_update` has adapted, scalars in the type of the images."""
 
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step has to say of a micro-batch, without a graph."""
+    """Detached results of a step on one micro-batch."""
 
     scalars: Mapping[str, Tensor]
     """Means over the images, to be averaged over micro-batches and processes."""
     counts: Mapping[str, Tensor] = field(default_factory=dict)
     """Sums over the images, to be added up."""
     codes: Tensor | None = None
-    """A draw of each image's posterior, where the family has a prior to compare the aggregate with."""
+    """One posterior sample of each image, shape (N, d); None if the family has no prior to compare them with."""
     sums: Mapping[str, Tensor] = field(default_factory=dict)
-    """Sums over the images, float64, that the family's `follow` needs of the whole step."""
+    """Sums over the images, float64, from which `TrainingStep.after_update` adapts its state."""
 
 
-@dataclass(frozen=True)
-class Family:
-    """How one family is trained; its functions are in the module of its name, or of what it shares with others."""
+class Term(NamedTuple):
+    """One term of a loss, weight * value / divisor."""
 
-    build: Callable[[Config], dict[str, nn.Module]]
-    """The networks with their initial weights; the first is the `Model`, which is averaged and kept."""
-    step: Callable[[Config, Networks, Batch, Backward], StepOutput]
-    """Add the gradient of one micro-batch to every network's parameters."""
-    noise: Callable[[Config], Mapping[str, tuple[int, ...]]] = lambda config: {}
-    """What a step draws for each image: the shape of it, by what it is for."""
-    ready: Callable[[Config], None] = lambda config: None
-    """See that what it needs beside images is there; a UserError, alike on all processes, where it is not."""
-    check: Callable[[Config, Data], None] = lambda config, data: None
-    """See that it can learn from these images; a UserError, alike on all processes, where it cannot."""
-    start: Callable[[Config, dict[str, nn.Module], Data], None] = lambda config, networks, data: None
-    """Set what the networks take from the training images before the first step; all processes do it together."""
-    controls: Callable[[Config], dict[str, Tensor]] = lambda config: {}
-    """Numbers, float64, that steer the steps and follow them, as they are at the beginning."""
-    follow: Follow = lambda config, networks, controls, totals: None
-    """After an update, move what is not moved by gradients, in place: buffers of the networks, and the controls.
+    value: Tensor
+    """A scalar, or one value per image, shape (N,)."""
+    weight: Tensor | float = 1.0
+    divisor: Tensor | int = 1
+    logged: Tensor | bool = True
+    """Whether the unweighted value is logged, or the tensor whose mean is logged instead."""
 
-    The last argument is the step's `StepOutput.sums`, of all processes."""
+    def mean(self) -> "Term":
+        """Return the term of the weighted mean over the images, a scalar, which logs the same."""
+        return Term((self.weight * self.value / self.divisor).mean(), logged=self.logged)
 
 
-def check_labels(config: Config, data: Data) -> None:
-    """See that the images have the labels that a conditional model is to know, of as many classes.
+def sum_terms(terms: Mapping[str, Term]) -> Tensor:
+    """Return the loss, the sum of the weighted terms in their order: a scalar or shape (N,), as the terms are."""
+    return reduce(add, (term.weight * term.value / term.divisor for term in terms.values()))
 
-    Raises:
-        UserError: They have not, alike on all processes.
+
+def log_terms(terms: Mapping[str, Term]) -> dict[str, Tensor]:
+    """Return the mean of each logged term, unweighted and detached, under ``loss/NAME``."""
+    values = {name: term.value if term.logged is True else term.logged for name, term in terms.items()}
+    return {f"loss/{name}": value.detach().mean() for name, value in values.items() if isinstance(value, Tensor)}
+
+
+class TrainingStep(Generic[ModelSection]):
+    """The training step of one family, built once with its run's config.
+
+    Args:
+        config: The run.
+        model_config: Its `model` section, as the family's own type.
     """
-    assert isinstance(config.model, ConditionalConfig)
-    if config.model.labels is not None:
-        data.train.require_labels("model.labels", config.model.labels)
 
+    model_name: ClassVar[str] = "autoencoder"
+    """Name of the network that is averaged and exported."""
 
-def family_config(config: Config, kind: type[Kind]) -> Kind:
-    """The `model` section as the family's own type."""
-    assert isinstance(config.model, kind)
-    return config.model
+    def __init__(self, config: Config, model_config: ModelSection) -> None:
+        self.config = config
+        self.model_config = model_config
+
+    def build_networks(self) -> dict[str, nn.Module]:
+        """Build the networks with their initial weights; the first is the `Model`, a discriminator follows."""
+        config, shape = self.config, self.config.data.image_shape
+        networks: dict[str, nn.Module] = {self.model_name: build_model(config.model, shape, config.seed)}
+        if isinstance(self.model_config, GANConfig):
+            networks["discriminator"] = build_discriminator(self.model_config, shape, config.seed)
+        return networks
+
+    def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of the noise that a step needs for each image, by purpose."""
+        return {}
+
+    def check_inputs(self) -> None:
+        """Check that the files that a training needs beside images exist, on all ranks alike.
+
+        Raises:
+            UserError: A file is missing or damaged.
+        """
+
+    def check_data(self, data: Data) -> None:
+        """Check that the family can learn from the images, on all ranks alike.
+
+        Raises:
+            UserError: The model is conditional, and the images have no labels or another number of classes.
+        """
+        if isinstance(self.model_config, ConditionalConfig) and self.model_config.labels is not None:
+            data.train.require_labels("model.labels", self.model_config.labels)
+
+    def init_from_data(self, networks: Networks, data: Data) -> None:
+        """Set what the networks take from the training images before the first step; all ranks call it together."""
+
+    def init_adaptive_state(self) -> dict[str, Tensor]:
+        """Return the initial values, float64 scalars, that later steps adapt."""
+        return {}
+
+    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+        """Add the gradient of one micro-batch to the parameters of every network, and return what is to be logged.
+
+        Args:
+            networks: The prepared networks; each forward has one backward.
+            batch: The micro-batch.
+            backward: Called once for each loss.
+        """
+        raise NotImplementedError
+
+    def after_update(
+        self, networks: Networks, adaptive_state: Mapping[str, Tensor], totals: Mapping[str, Tensor]
+    ) -> None:
+        """Change, in place and without a gradient, the buffers and the adaptive state that follow an update.
+
+        Args:
+            networks: The networks as built.
+            adaptive_state: Changed in place.
+            totals: `StepOutput.sums` of the whole step, over all micro-batches and ranks.
+        """
 
 
 @contextmanager
 def freeze(network: nn.Module) -> Iterator[None]:
-    """Let gradients through a network and none into it; its forward is then not one that ranks synchronise."""
+    """Let gradients pass through a network but not into its parameters; ranks do not synchronise its forward."""
     network.requires_grad_(False)
     try:
         with network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext():

@@ -1,31 +1,32 @@
-"""The classifier's training step: the cross entropy."""
+"""The classifier's training step: the cross-entropy."""
 
 import torch.nn.functional as F
-from torch import nn
 
 from vaegan.config.models import ClassifierConfig
-from vaegan.config.schema import Config
 from vaegan.data import Data
-from vaegan.models import build_model
 
-from .base import Backward, Batch, Networks, StepOutput, family_config
-
-
-def build(config: Config) -> dict[str, nn.Module]:
-    """The classifier alone."""
-    return {"classifier": build_model(config.model, config.data.image_shape, config.seed)}
+from .base import Backward, Batch, Networks, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 
-def check_data(config: Config, data: Data) -> None:
-    """See that the images have labels, of as many classes as the config says."""
-    data.train.require_labels("model.classes", family_config(config, ClassifierConfig).classes)
+class ClassifierStep(TrainingStep[ClassifierConfig]):
+    """Minimise -log p(label | x)."""
 
+    model_name = "classifier"
 
-def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
-    """-log p(label | x)."""
-    assert batch.labels is not None
-    logits = networks["classifier"](batch.images, batch.autocast_dtype)
-    surprise = F.cross_entropy(logits, batch.labels)
-    backward(surprise)
-    right = (logits.argmax(1) == batch.labels).to(logits.dtype)
-    return StepOutput({"loss/cross_entropy": surprise.detach(), "accuracy": right.mean()})
+    def check_data(self, data: Data) -> None:
+        """Check that the images have labels of as many classes as the config says.
+
+        Raises:
+            UserError: The images have no labels, or another number of classes.
+        """
+        data.train.require_labels("model.classes", self.model_config.classes)
+
+    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+        """Classify the images."""
+        assert batch.labels is not None
+        logits = networks["classifier"](batch.images, batch.autocast_dtype)
+
+        terms = {"cross_entropy": Term(F.cross_entropy(logits, batch.labels))}
+        backward(sum_terms(terms))
+        correct = (logits.argmax(1) == batch.labels).to(logits.dtype)
+        return StepOutput({**log_terms(terms), "accuracy": correct.mean()})

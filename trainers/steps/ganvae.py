@@ -2,56 +2,64 @@
 
 from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaegan.config.models import GANVAEConfig
 from vaegan.config.schema import Config
 from vaegan.losses.adversarial import generator_loss
-from vaegan.losses.divergence import code_nll
+from vaegan.losses.elbo import code_nll
 
-from . import adversarial as discriminator_side
-from .base import Backward, Batch, Networks, StepOutput, family_config, freeze
-
-
-def get_noise_shapes(config: Config) -> Mapping[str, tuple[int, ...]]:
-    """The code of one generated image for each real one, and what the discriminator's images change by."""
-    model = family_config(config, GANVAEConfig)
-    return {"prior": (model.latent_size,), **discriminator_side.get_noise_shapes(model.adversarial)}
+from .adversarial import AdversarialTraining, auxiliary_nll
+from .base import Backward, Batch, Networks, StepOutput, Term, TrainingStep, freeze, log_terms, sum_terms
 
 
-def init_adaptive_state(config: Config) -> dict[str, Tensor]:
-    """What the discriminator's side steers."""
-    return discriminator_side.init_adaptive_state(family_config(config, GANVAEConfig).adversarial)
+class GANVAEStep(TrainingStep[GANVAEConfig]):
+    """Minimise the adversarial term of generated images, and -log q(z | G(z)) of their codes."""
 
+    def __init__(self, config: Config, model_config: GANVAEConfig) -> None:
+        super().__init__(config, model_config)
+        self.adversarial = AdversarialTraining(model_config.adversarial, config.train.batch_size)
 
-def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
-    """The discriminator tells real from generated images; the generator fools it, and the encoder finds its codes."""
-    model, discriminator = family_config(config, GANVAEConfig), networks["discriminator"]
-    game, codes = model.adversarial, batch.noise["prior"]
-    out = networks["autoencoder"](codes, batch.autocast_dtype, batch.labels)
+    def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the prior's codes, one for each real image, and of the augmentation's noise."""
+        return {"prior": (self.model_config.latent_size,), **self.adversarial.get_noise_shapes()}
 
-    loss, real, report = discriminator_side.compute_discriminator_loss(
-        game, discriminator, batch, [out.generated.detach()]
-    )
-    backward(loss)
+    def init_adaptive_state(self) -> dict[str, Tensor]:
+        """Return the discriminator's adaptive state."""
+        return self.adversarial.init_adaptive_state()
 
-    with freeze(discriminator):
-        shown = discriminator_side.augment_images(game, batch, out.generated)
-        judgement = discriminator(shown, discriminator_side.get_autocast_dtype(game, batch), batch.labels)
-        fooled = generator_loss(game.loss, (real.scores, judgement.scores))
-        adversarial = (fooled + discriminator_side.auxiliary_nll(judgement, batch).mean(0)).mean()
-        cycle = code_nll(codes, out.cycle.mean, out.cycle.log_variance).sum(1).mean()
-        weight = game.weight * discriminator_side.get_ramp(game, batch.step)
-        backward(weight * adversarial + model.cycle * cycle / batch.images[0].numel())
+    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+        """Generate images and encode them; backpropagate the discriminator's loss, then the autoencoder's."""
+        config, discriminator, codes = self.model_config, networks["discriminator"], batch.noise["prior"]
+        out = networks["autoencoder"](codes, batch.autocast_dtype, batch.labels)
 
-    scalars = {"loss/adversarial": adversarial.detach(), "loss/cycle": cycle.detach()}
-    return StepOutput({**scalars, **report.scalars}, report.counts, sums=report.sums)
+        fakes = [out.generated.detach()]
+        loss, real, discriminator_output = self.adversarial.compute_discriminator_loss(discriminator, batch, fakes)
+        backward(loss)
 
+        with freeze(discriminator):
+            inputs = self.adversarial.augment_images(batch, out.generated)
+            output = discriminator(inputs, self.adversarial.get_autocast_dtype(batch), batch.labels)
+            adversarial = generator_loss(config.adversarial.loss, (real.scores, output.scores))
+            adversarial = (adversarial + auxiliary_nll(output, batch).mean(0)).mean()
+            cycle_nll = code_nll(codes, out.cycle.mean, out.cycle.log_variance).sum(1).mean()
+            terms = {
+                "adversarial": Term(adversarial, config.adversarial.weight * self.adversarial.get_ramp(batch.step)),
+                "cycle": Term(cycle_nll, config.cycle, batch.images[0].numel()),
+            }
+            backward(sum_terms(terms))
 
-def after_update(
-    config: Config, networks: dict[str, nn.Module], controls: Mapping[str, Tensor], totals: Mapping[str, Tensor]
-) -> None:
-    """Move what the discriminator's side steers; arguments as of `vaegan.after_update`."""
-    discriminator_side.update_adaptive_state(
-        family_config(config, GANVAEConfig).adversarial, config.train.batch_size, controls, totals
-    )
+        scalars = {**log_terms(terms), **discriminator_output.scalars}
+        return StepOutput(scalars, discriminator_output.counts, sums=discriminator_output.sums)
+
+    def after_update(
+        self, networks: Networks, adaptive_state: Mapping[str, Tensor], totals: Mapping[str, Tensor]
+    ) -> None:
+        """Adapt the discriminator's state.
+
+        Args:
+            networks: The networks as built.
+            adaptive_state: Changed in place.
+            totals: Sums over all images of the step.
+        """
+        self.adversarial.update_adaptive_state(adaptive_state, totals)

@@ -1,74 +1,75 @@
 """The training step of a PixelCNN over the codes of a VQ-VAE: maximum likelihood."""
 
 import torch.nn.functional as F
-from torch import nn
 
+from vaegan.config.models import PixelCNNConfig
 from vaegan.config.schema import Config
 from vaegan.data import Data
 from vaegan.distributed import run_on_all_ranks
 from vaegan.errors import UserError
-from vaegan.models import build_model
 from vaegan.models.pixelcnn import PixelCNN
 from vaegan.models.vqvae import VQVAE
 from vaegan.storage.loading import load
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
-from .base import Backward, Batch, Networks, StepOutput
-
-
-def build(config: Config) -> dict[str, nn.Module]:
-    """The frozen VQ-VAE and the prior, one model."""
-    return {"prior": build_model(config.model, config.data.image_shape, config.seed)}
+from .base import Backward, Batch, Networks, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 
-def check_inputs(config: Config) -> None:
-    """See that the run of the VQ-VAE is there, whole, and of such images.
+class PixelCNNStep(TrainingStep[PixelCNNConfig]):
+    """Minimise -log p(codes), or -log p(codes | class), per position."""
 
-    Raises:
-        UserError: It is not.
-    """
-    run_on_all_ranks(lambda: load_autoencoder(config))
+    model_name = "prior"
 
+    def check_inputs(self) -> None:
+        """Check that the run of the VQ-VAE exists and fits.
 
-def init_from_data(config: Config, networks: dict[str, nn.Module], data: Data) -> None:
-    """Take over the VQ-VAE's weights."""
-    network = networks["prior"]
-    assert isinstance(network, PixelCNN)
-    network.autoencoder.load_state_dict(run_on_all_ranks(lambda: load_autoencoder(config)).state_dict())
+        Raises:
+            UserError: `prior.autoencoder` is no run of this VQ-VAE, of such images and held-out shares.
+        """
+        run_on_all_ranks(lambda: load_autoencoder(self.config))
 
+    def init_from_data(self, networks: Networks, data: Data) -> None:
+        """Load the weights of the VQ-VAE into the model."""
+        network = networks[self.model_name]
+        assert isinstance(network, PixelCNN)
+        network.autoencoder.load_state_dict(run_on_all_ranks(lambda: load_autoencoder(self.config)).state_dict())
 
-def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
-    """-log p(codes), or -log p(codes | class), per place."""
-    out = networks["prior"](batch.images, batch.autocast_dtype, batch.labels)
-    surprise = F.cross_entropy(out.logits, out.indices, reduction="none").flatten(1).mean(1)
-    backward(surprise.mean())
-    return StepOutput({"loss/prior": surprise.detach().mean()})
+    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+        """Encode the images and predict their codes."""
+        out = networks[self.model_name](batch.images, batch.autocast_dtype, batch.labels)
+        nll = F.cross_entropy(out.logits, out.indices, reduction="none").flatten(1).mean(1)
+
+        terms = {"prior": Term(nll.mean())}
+        backward(sum_terms(terms))
+        return StepOutput(log_terms(terms))
 
 
 def load_autoencoder(config: Config) -> VQVAE:
-    """The VQ-VAE that `prior.autoencoder` names.
+    """Load the VQ-VAE of the run `prior.autoencoder`.
 
     Raises:
-        UserError: It is not there, of another family, of other images, or has held out others of the same set.
+        UserError: The run does not exist, is of another family, of images of another size, of another VQ-VAE than
+            `model.autoencoder`, or held out other shares of the same images.
     """
     assert config.prior is not None
+    path = config.prior.autoencoder
     try:
-        model = load(config.prior.autoencoder)
-    except UserError as mistake:
-        raise UserError(f"prior.autoencoder: {mistake}") from None
+        model = load(path)
+    except UserError as error:
+        raise UserError(f"prior.autoencoder: {error}") from None
     if not isinstance(model, VQVAE):
-        raise UserError(f"prior.autoencoder: {config.prior.autoencoder}: the run of a {type(model).__name__}, no VQVAE")
+        raise UserError(f"prior.autoencoder: {path}: the run of a {type(model).__name__}, no VQVAE")
     if model.image_shape != config.data.image_shape:
         sizes = ["x".join(map(str, shape)) for shape in (model.image_shape, config.data.image_shape)]
-        raise UserError(f"prior.autoencoder: {config.prior.autoencoder}: is for images of {sizes[0]}, not {sizes[1]}")
-    own, other = config.data, Run(config.prior.autoencoder).config.data
-    if (own.source, own.root, own.count) == (other.source, other.root, other.count):
+        raise UserError(f"prior.autoencoder: {path}: is for images of {sizes[0]}, not {sizes[1]}")
+    data, other = config.data, Run(path).config.data
+    if (data.source, data.root, data.count) == (other.source, other.root, other.count):
         for key in ("validation", "test"):
-            if (here := getattr(own, key)) != (there := getattr(other, key)):
+            if (share := getattr(data, key)) != (other_share := getattr(other, key)):
                 raise UserError(
-                    f"prior.autoencoder: {config.prior.autoencoder}: was trained with data.{key}={there:g}, not"
-                    f" {here:g}, and may have seen what is held out here; give both the same"
+                    f"prior.autoencoder: {path}: was trained with data.{key}={other_share:g}, not {share:g}, and may"
+                    " have seen what is held out here; give both the same"
                 )
     if model.config != getattr(config.model, "autoencoder", None):
-        raise UserError(f"prior.autoencoder: {config.prior.autoencoder}: another VQ-VAE than model.autoencoder says")
+        raise UserError(f"prior.autoencoder: {path}: another VQ-VAE than model.autoencoder says")
     return model

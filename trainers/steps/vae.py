@@ -1,69 +1,65 @@
-"""The VAE's training step: the negative evidence lower bound."""
+"""The VAE's training step: the negative evidence lower bound (Kingma & Welling 2014)."""
 
-from collections.abc import Mapping
+from torch import Tensor
 
-from torch import Tensor, nn
-
-from vaegan.config.models import VAEConfig, VariationalConfig
-from vaegan.config.schema import Config
-from vaegan.losses.divergence import apply_free_bits, kl_standard_normal
-from vaegan.losses.likelihood import NEGATIVE_LOG_DENSITY, bernoulli_nll
-from vaegan.models import Posterior, build_model
+from vaegan.config.models import ELBOConfig, KLConfig, VAEConfig
+from vaegan.losses.elbo import NLL_WITH_SCALE, apply_free_bits, bernoulli_nll, kl_standard_normal
+from vaegan.models import Posterior
 from vaegan.models.vae import VAEOutput
 from vaegan.models.vaegan import VAEGANOutput
 
-from .base import Backward, Batch, Networks, StepOutput, family_config
+from .base import Backward, Batch, Networks, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 
-def build(config: Config) -> dict[str, nn.Module]:
-    """The autoencoder alone."""
-    return {"autoencoder": build_model(config.model, config.data.image_shape, config.seed)}
+class VAEStep(TrainingStep[VAEConfig]):
+    """Minimise -log p(x | z) + beta KL(q(z | x) || p(z)), a mean over images and pixel values."""
+
+    def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of the noise that samples a code from each image's posterior."""
+        return {"posterior": (self.model_config.latent_size,)}
+
+    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+        """Encode, sample and decode the images."""
+        out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.autocast_dtype, batch.labels)
+        terms = get_negative_elbo_terms(self.model_config, batch, out)
+        backward(sum_terms(terms).mean() / batch.images[0].numel())
+        return StepOutput(log_negative_elbo(terms, batch, out), codes=out.codes.detach())
 
 
-def get_noise_shapes(config: Config) -> Mapping[str, tuple[int, ...]]:
-    """What draws a code from each image's posterior."""
-    return {"posterior": (family_config(config, VAEConfig).latent_size,)}
+def get_negative_elbo_terms(config: ELBOConfig, batch: Batch, out: VAEOutput | VAEGANOutput) -> dict[str, Term]:
+    """Return the terms of the negative ELBO, in nats per image, each of shape (N,)."""
+    return {
+        "reconstruction": Term(compute_nll(config, batch.images, out)),
+        "kl": get_kl_term(config, batch.step, out.posterior),
+    }
 
 
-def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
-    """-log p(x | z) + beta KL(q(z | x) || p(z)), per pixel value."""
-    model = family_config(config, VAEConfig)
-    out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.autocast_dtype, batch.labels)
-    loss, scalars = negative_elbo(model, batch, out)
-    backward(loss)
-    return StepOutput(scalars, codes=out.codes.detach())
+def compute_nll(config: ELBOConfig, images: Tensor, out: VAEOutput | VAEGANOutput) -> Tensor:
+    """Compute -log p(x | z) of the images in nats, shape (N,)."""
+    if config.likelihood == "bernoulli":
+        return bernoulli_nll(images, out.pre_tanh)
+    scale = config.scale if out.scale is None else out.scale
+    return NLL_WITH_SCALE[config.likelihood](images, out.reconstruction, scale)
 
 
-def negative_elbo(model: VAEConfig, batch: Batch, out: VAEOutput | VAEGANOutput) -> tuple[Tensor, dict[str, Tensor]]:
-    """The weighted bound of a micro-batch, and what to log of it.
+def get_kl_term(config: KLConfig, step: int, posterior: Posterior) -> Term:
+    """Return KL(q(z | x) || p(z)) with free bits, shape (N,), weighted by beta with its warm-up; the KL is logged."""
+    kl = kl_standard_normal(posterior.mean, posterior.log_variance)
+    beta = config.beta * min(1.0, (step + 1) / max(1, config.beta_warmup_steps))
+    return Term(apply_free_bits(kl, config.free_bits).sum(1), beta, logged=kl.sum(1))
+
+
+def log_negative_elbo(terms: dict[str, Term], batch: Batch, out: VAEOutput | VAEGANOutput) -> dict[str, Tensor]:
+    """Return the scalars that every VAE logs.
 
     Returns:
-        -log p(x | z) + beta KL, a mean over images and pixel values so that its size does not depend on theirs;
-        and `loss/reconstruction`, `loss/kl` and `loss/negative_elbo` in nats per image (the last with beta = 1;
-        by a density or by Bernoulli's cross-entropy, not the discrete bound that the evaluation gives);
+        `loss/reconstruction`, `loss/kl` and `loss/negative_elbo` in nats per image (the last with beta = 1; from a
+        density or Bernoulli's cross-entropy, not the bound of 8-bit images that an evaluation computes);
         `reconstruction/mse`, the squared error of a value in units of [-1, 1]; and the `scale`, if it is learned.
     """
-    likelihood = negative_log_likelihood(model, batch.images, out)
-    divergence, kl = weighted_divergence(model, batch, out.posterior)
-    loss = (likelihood + divergence).mean() / batch.images[0].numel()
-    nll = likelihood.detach().mean()
-    scalars = {"loss/reconstruction": nll, "loss/kl": kl, "loss/negative_elbo": nll + kl}
+    scalars = log_terms(terms)
+    scalars["loss/negative_elbo"] = scalars["loss/reconstruction"] + scalars["loss/kl"]
     scalars["reconstruction/mse"] = (batch.images - out.reconstruction.detach()).square().mean()
     if out.scale is not None:
         scalars["scale"] = out.scale.detach()
-    return loss, scalars
-
-
-def negative_log_likelihood(model: VAEConfig, images: Tensor, out: VAEOutput | VAEGANOutput) -> Tensor:
-    """-log p(x | z) of the images, shape (N,)."""
-    if model.likelihood == "bernoulli":
-        return bernoulli_nll(images, out.pre_tanh)
-    scale = model.scale if out.scale is None else out.scale
-    return NEGATIVE_LOG_DENSITY[model.likelihood](images, out.reconstruction, scale)
-
-
-def weighted_divergence(model: VariationalConfig, batch: Batch, posterior: Posterior) -> tuple[Tensor, Tensor]:
-    """beta KL(q(z | x) || p(z)) of each image, with warm-up and free bits, shape (N,); and the mean KL to log."""
-    divergence = kl_standard_normal(posterior.mean, posterior.log_variance)
-    beta = model.beta * min(1.0, (batch.step + 1) / max(1, model.beta_warmup_steps))
-    return beta * apply_free_bits(divergence, model.free_bits).sum(1), divergence.detach().sum(1).mean()
+    return scalars

@@ -1,6 +1,6 @@
 """The VAE-GAN's training step, two-way (after Larsen et al. 2016) and three-way.
 
-Both networks' gradients are taken at the same parameters, so that the step is a function of the batch alone,
+The gradients of both networks are taken at the same parameters, so that the step is a function of the batch alone,
 however it is divided.
 """
 
@@ -9,146 +9,151 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from vaegan.config.models import VAEGANAdversarialConfig, VAEGANConfig
+from vaegan.config.models import VAEGANConfig
 from vaegan.config.schema import Config
 from vaegan.distributed import run_on_all_ranks
 from vaegan.errors import UserError
 from vaegan.losses.adversarial import feature_distance, generator_loss
-from vaegan.losses.divergence import code_nll
+from vaegan.losses.elbo import code_nll
 from vaegan.losses.perceptual import get_training_lpips_network, lpips_distance
 from vaegan.models.autoencoder import repeat_labels
 from vaegan.models.vaegan import VAEGANOutput
 from vaegan.networks.discriminator import DiscriminatorOutput
 
-from . import adversarial as discriminator_side
-from . import vae
-from .base import Backward, Batch, Networks, StepOutput, family_config, freeze
-from .vae import negative_elbo
+from .adversarial import AdversarialTraining, auxiliary_nll
+from .base import Backward, Batch, Networks, StepOutput, Term, TrainingStep, freeze, log_terms, sum_terms
+from .vae import get_negative_elbo_terms, log_negative_elbo
 
 MIN_GRADIENT_NORM = 1e-6
-"""Keeps a ratio of gradients finite (Esser et al. 2021, eq. 7)."""
+"""Added to the denominator of the adaptive weight (Esser et al. 2021, eq. 7)."""
 
 
-def get_noise_shapes(config: Config) -> Mapping[str, tuple[int, ...]]:
-    """The VAE's, the code of one generated image for each real one, and what the discriminator's images change by."""
-    model = family_config(config, VAEGANConfig)
-    return {
-        **vae.get_noise_shapes(config),
-        "prior": (model.latent_size,),
-        **discriminator_side.get_noise_shapes(model.adversarial),
-    }
+class VAEGANStep(TrainingStep[VAEGANConfig]):
+    """Minimise -ELBO + similarity + adversarial term of the autoencoder, and the adversarial loss of the discriminator.
 
-
-def check_inputs(config: Config) -> None:
-    """See that there are the weights of the perceptual term's network, if there is one.
-
-    Raises:
-        UserError: There are not.
+    All of the autoencoder's terms are means over images and pixel values.
     """
-    model = family_config(config, VAEGANConfig)
-    if not model.perceptual or model.perceptual_network == "random":
-        return
-    try:
-        run_on_all_ranks(lambda: get_training_lpips_network(model.perceptual_network, torch.device("cpu")))
-    except UserError as mistake:
-        key = "model.perceptual_network"
-        raise UserError(f"{key}: {mistake}; or give {key}=random", mistake.on_all_ranks) from None
 
+    def __init__(self, config: Config, model_config: VAEGANConfig) -> None:
+        super().__init__(config, model_config)
+        self.loss_config = model_config.adversarial
+        self.adversarial = AdversarialTraining(self.loss_config, config.train.batch_size)
 
-def init_adaptive_state(config: Config) -> dict[str, Tensor]:
-    """What the discriminator's side steers, and the adaptive factor of the adversarial term's weight."""
-    game = family_config(config, VAEGANConfig).adversarial
-    adaptive = {} if game.adaptive is None else {"adaptive": torch.ones((), dtype=torch.float64)}
-    return discriminator_side.init_adaptive_state(game) | adaptive
+    def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the noise for posterior samples, prior codes and the augmentation."""
+        size = (self.model_config.latent_size,)
+        return {"posterior": size, "prior": size, **self.adversarial.get_noise_shapes()}
 
+    def check_inputs(self) -> None:
+        """Check that the weights of the perceptual term's network exist.
 
-def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
-    """One forward of the autoencoder; the discriminator's gradient, then the autoencoder's."""
-    model = family_config(config, VAEGANConfig)
-    game, autoencoder, discriminator = model.adversarial, networks["autoencoder"], networks["discriminator"]
-    noise = batch.noise["posterior"], batch.noise["prior"]
-    out = autoencoder(batch.images, *noise, batch.autocast_dtype, batch.labels)
+        Raises:
+            UserError: `model.perceptual` is above 0, and the file of weights is missing or damaged.
+        """
+        name = self.model_config.perceptual_network
+        if not self.model_config.perceptual or name == "random":
+            return
+        try:
+            run_on_all_ranks(lambda: get_training_lpips_network(name, torch.device("cpu")))
+        except UserError as error:
+            key = "model.perceptual_network"
+            raise UserError(f"{key}: {error}; or give {key}=random", error.on_all_ranks) from None
 
-    fakes = out.reconstruction.detach(), out.generated.detach()
-    loss, real, report = discriminator_side.compute_discriminator_loss(game, discriminator, batch, fakes)
-    backward(loss)
+    def init_adaptive_state(self) -> dict[str, Tensor]:
+        """Return the discriminator's adaptive state, and the adaptive factor of the adversarial term's weight."""
+        adaptive = {} if self.loss_config.adaptive is None else {"adaptive": torch.ones((), dtype=torch.float64)}
+        return self.adversarial.init_adaptive_state() | adaptive
 
-    with freeze(discriminator):
-        elbo, scalars = negative_elbo(model, batch, out)
-        adversarial, similarity = compute_generator_terms(game, discriminator, batch, out, real)
-        reconstruction = elbo + game.similarity * similarity
-        if model.perceptual:
-            network = get_training_lpips_network(model.perceptual_network, batch.images.device)
-            perceptual = lpips_distance(network, batch.images, out.reconstruction).mean()
-            reconstruction = reconstruction + model.perceptual * perceptual
-            scalars["loss/perceptual"] = perceptual.detach()
-        sums = compute_last_layer_gradients(
-            game, autoencoder, {"reconstruction": reconstruction, "adversarial": adversarial}
+    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+        """Run the autoencoder once; backpropagate the discriminator's loss, then the autoencoder's."""
+        config, autoencoder, discriminator = self.model_config, networks["autoencoder"], networks["discriminator"]
+        noise = batch.noise["posterior"], batch.noise["prior"]
+        out = autoencoder(batch.images, *noise, batch.autocast_dtype, batch.labels)
+
+        fakes = out.reconstruction.detach(), out.generated.detach()
+        loss, real, discriminator_output = self.adversarial.compute_discriminator_loss(discriminator, batch, fakes)
+        backward(loss)
+
+        pixels = batch.images[0].numel()
+        with freeze(discriminator):
+            elbo_terms = get_negative_elbo_terms(config, batch, out)
+            negative_elbo = sum_terms(elbo_terms).mean()
+            adversarial, similarity = self.compute_generator_terms(discriminator, batch, out, real)
+            terms = {
+                "negative_elbo": Term(negative_elbo, divisor=pixels, logged=False),
+                "similarity": Term(similarity, self.loss_config.similarity),
+            }
+            if config.perceptual:
+                network = get_training_lpips_network(config.perceptual_network, batch.images.device)
+                distance = lpips_distance(network, batch.images, out.reconstruction).mean()
+                terms["perceptual"] = Term(distance, config.perceptual)
+            gradients = self.compute_last_layer_gradients(autoencoder, sum_terms(terms), adversarial)
+            ramped_weight = self.loss_config.weight * self.adversarial.get_ramp(batch.step)
+            weight = ramped_weight * batch.adaptive_state.get("adaptive", 1.0)
+            terms["adversarial"] = Term(adversarial, weight)
+            if out.cycle is not None:
+                cycle_nll = code_nll(batch.noise["prior"], out.cycle.mean, out.cycle.log_variance).sum(1).mean()
+                terms["cycle"] = Term(cycle_nll, config.cycle, pixels)
+            backward(sum_terms(terms))
+
+        scalars = {**log_negative_elbo(elbo_terms, batch, out), **log_terms(terms), **discriminator_output.scalars}
+        if self.loss_config.adaptive is not None:
+            scalars["weight/adversarial"] = torch.as_tensor(weight)
+        sums = {name: gradient * len(batch.images) for name, gradient in gradients.items()}
+        return StepOutput(
+            scalars, discriminator_output.counts, out.codes.detach(), {**discriminator_output.sums, **sums}
         )
-        weight = game.weight * discriminator_side.get_ramp(game, batch.step) * batch.controls.get("adaptive", 1.0)
-        scalars |= {"loss/adversarial": adversarial.detach(), "loss/similarity": similarity.detach()}
-        total = reconstruction + weight * adversarial
-        if out.cycle is not None:
-            cycle = code_nll(batch.noise["prior"], out.cycle.mean, out.cycle.log_variance).sum(1).mean()
-            total = total + model.cycle * cycle / batch.images[0].numel()
-            scalars["loss/cycle"] = cycle.detach()
-        backward(total)
 
-    scalars |= {"weight/adversarial": torch.as_tensor(weight)} if game.adaptive is not None else {}
-    sums = {key: pull * len(batch.images) for key, pull in sums.items()}
-    return StepOutput({**scalars, **report.scalars}, report.counts, out.codes.detach(), {**report.sums, **sums})
+    def compute_generator_terms(
+        self, discriminator: nn.Module, batch: Batch, out: VAEGANOutput, real: DiscriminatorOutput
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the adversarial term and the learned similarity, scalars with a graph to the autoencoder.
 
+        Args:
+            discriminator: The frozen discriminator, called once with all fakes.
+            batch: The real images.
+            out: The autoencoder's output.
+            real: Detached scores and features of the real images.
+        """
+        images = [out.reconstruction, out.generated]
+        if out.adversarial_reconstruction is not out.reconstruction:
+            images.append(out.adversarial_reconstruction)
+        inputs = self.adversarial.augment_images(batch, torch.cat(images))
+        labels = repeat_labels(batch.labels, len(images))
+        output = discriminator(inputs, self.adversarial.get_autocast_dtype(batch), labels)
+        reconstructed, generated, *shielded = output.scores.split(len(batch.images))
+        scores = real.scores, *(shielded or [reconstructed]), generated
+        adversarial = generator_loss(self.loss_config.loss, scores) + auxiliary_nll(output, batch)[-2:].mean(0)
+        similarity = feature_distance(real.features, output.features[: len(batch.images)])
+        return adversarial.mean(), similarity.mean()
 
-def compute_generator_terms(
-    game: VAEGANAdversarialConfig, discriminator: nn.Module, batch: Batch, out: VAEGANOutput, real: DiscriminatorOutput
-) -> tuple[Tensor, Tensor]:
-    """How the frozen discriminator sees the fakes, with a graph to whoever made them.
+    def compute_last_layer_gradients(
+        self, autoencoder: nn.Module, reconstruction: Tensor, adversarial: Tensor
+    ) -> dict[str, Tensor]:
+        """Compute the gradient of both losses at the decoder's last weight, float64; {} if no weight adapts."""
+        if self.loss_config.adaptive is None:
+            return {}
+        *_, weight = (
+            parameter
+            for name, parameter in autoencoder.named_parameters()
+            if ".out." in name and name.endswith("weight")
+        )
+        losses = {"reconstruction": reconstruction, "adversarial": adversarial}
+        return {name: torch.autograd.grad(loss, weight, retain_graph=True)[0].double() for name, loss in losses.items()}
 
-    Args:
-        game: How it is played.
-        discriminator: Frozen.
-        batch: The real images.
-        out: The fakes.
-        real: What was said of the real images.
+    def after_update(
+        self, networks: Networks, adaptive_state: Mapping[str, Tensor], totals: Mapping[str, Tensor]
+    ) -> None:
+        """Adapt the discriminator's state, and the factor: the ratio of the norms of the last layer's gradients.
 
-    Returns:
-        The adversarial term and the learned similarity, scalars.
-    """
-    shown = [out.reconstruction, out.generated] + ([out.judged] if out.judged is not out.reconstruction else [])
-    images = discriminator_side.augment_images(game, batch, torch.cat(shown))
-    judgement = discriminator(
-        images, discriminator_side.get_autocast_dtype(game, batch), repeat_labels(batch.labels, len(shown))
-    )
-    reconstructed, generated, *shielded = judgement.scores.split(len(batch.images))
-    adversarial = generator_loss(game.loss, (real.scores, *(shielded or [reconstructed]), generated))
-    adversarial = adversarial + discriminator_side.auxiliary_nll(judgement, batch)[-2:].mean(0)  # of what was judged
-    similarity = feature_distance(real.features, judgement.features[: len(batch.images)])
-    return adversarial.mean(), similarity.mean()
-
-
-def compute_last_layer_gradients(
-    game: VAEGANAdversarialConfig, autoencoder: nn.Module, terms: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    """The gradient of each term at the weight of the decoder's last layer, float64; none where no weight adapts."""
-    if game.adaptive is None:
-        return {}
-    *_, last = (own for name, own in autoencoder.named_parameters() if ".out." in name and name.endswith("weight"))
-    return {name: torch.autograd.grad(term, last, retain_graph=True)[0].double() for name, term in terms.items()}
-
-
-def after_update(
-    config: Config, networks: dict[str, nn.Module], controls: Mapping[str, Tensor], totals: Mapping[str, Tensor]
-) -> None:
-    """Move what the discriminator's side steers, and the adaptive factor: the ratio of the two terms' `compute_last_layer_gradients`.
-
-    Args:
-        config: The run.
-        networks: As built.
-        controls: Moved in place.
-        totals: What the step's reports summed up to, over all images of the step.
-    """
-    game, images = family_config(config, VAEGANConfig).adversarial, config.train.batch_size
-    discriminator_side.update_adaptive_state(game, images, controls, totals)
-    if game.adaptive is not None:
-        reconstruction, adversarial = (totals[name].norm() / images for name in ("reconstruction", "adversarial"))
-        controls["adaptive"].copy_((reconstruction / (adversarial + MIN_GRADIENT_NORM)).clamp(*game.adaptive))
+        Args:
+            networks: The networks as built.
+            adaptive_state: Changed in place.
+            totals: Sums over all images of the step.
+        """
+        self.adversarial.update_adaptive_state(adaptive_state, totals)
+        if self.loss_config.adaptive is not None:
+            norms = (totals[name].norm() / self.config.train.batch_size for name in ("reconstruction", "adversarial"))
+            reconstruction, adversarial = norms
+            factor = reconstruction / (adversarial + MIN_GRADIENT_NORM)
+            adaptive_state["adaptive"].copy_(factor.clamp(*self.loss_config.adaptive))

@@ -1,129 +1,122 @@
-"""The VQ-VAE's training step, and how its codebook follows (van den Oord et al. 2017)."""
+"""The VQ-VAE's training step, and how its codebook follows the encoder (van den Oord et al. 2017)."""
 
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaegan.config.models import VQVAEConfig
-from vaegan.config.schema import Config
 from vaegan.data import Data
 from vaegan.distributed import broadcast_from_main
 from vaegan.images import to_float
 from vaegan.losses.quantisation import commitment_distance, compute_centres, tally
-from vaegan.models import build_model
 from vaegan.models.vqvae import VQVAE
 from vaegan.randomness import derive_seed, make_generator
 
-from ..log.scalars import CODEBOOK_KEY
-from .base import Backward, Batch, Networks, StepOutput, family_config
+from .base import CODEBOOK_COUNTS_KEY, Backward, Batch, Networks, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 KMEANS_VECTORS_PER_ENTRY = 32
-"""Vectors that the first codebook's centres are found from, for each entry."""
+"""Encoder vectors per codebook entry that k-means is run on."""
 MAX_VARIANCE_IMAGES = 4096
-"""That the variance is measured of, at most."""
+"""Images that the variance of the data is measured on, at most."""
 
 
-def build(config: Config) -> dict[str, nn.Module]:
-    """The autoencoder alone."""
-    return {"autoencoder": build_model(config.model, config.data.image_shape, config.seed)}
+class VQVAEStep(TrainingStep[VQVAEConfig]):
+    """Minimise |x - x'|^2 / variance + beta |z - sg(e)|^2, and |sg(z) - e|^2 with a codebook by gradient (eq. 3)."""
 
+    @torch.no_grad()
+    def init_from_data(self, networks: Networks, data: Data) -> None:
+        """Measure the variance of the training images, and set the codebook to k-means centres of encoder vectors."""
+        config, network = self.model_config, networks["autoencoder"]
+        assert isinstance(network, VQVAE)
 
-@torch.no_grad()
-def init_from_data(config: Config, networks: Networks, data: Data) -> None:
-    """Measure the variance of the training images, and put the first codebook among the untrained encoder's vectors."""
-    model, network = family_config(config, VQVAEConfig), networks["autoencoder"]
-    assert isinstance(network, VQVAE)
+        def measure() -> tuple[float, Tensor | None]:
+            from sklearn.cluster import KMeans  # which takes a second to import
 
-    def measured() -> tuple[float, Tensor | None]:
-        from sklearn.cluster import KMeans  # which takes a second to import
+            images = data.train[data.train.select_evenly(MAX_VARIANCE_IMAGES)]
+            variance = to_float(images, torch.float64).var(correction=0).item()
+            if not config.kmeans:
+                return variance, None
+            count = -(-KMEANS_VECTORS_PER_ENTRY * config.codes // network.side**2)
+            images = to_float(data.train[data.train.select_evenly(count)]).to(network.codebook)
+            vectors = network(images).vectors.movedim(1, -1).flatten(0, -2).double().cpu()
+            random_state = derive_seed(self.config.seed, "kmeans") % 2**32
+            kmeans = KMeans(min(config.codes, len(vectors)), n_init=1, random_state=random_state)
+            centres = torch.from_numpy(kmeans.fit(vectors.numpy()).cluster_centers_)
+            return variance, centres[torch.arange(config.codes) % len(centres)]
 
-        images = data.train[data.train.select_evenly(MAX_VARIANCE_IMAGES)]
-        variance = to_float(images, torch.float64).var(correction=0).item()
-        if not model.kmeans:
-            return variance, None
-        wanted = -(-KMEANS_VECTORS_PER_ENTRY * model.codes // network.side**2)
-        shown = to_float(data.train[data.train.select_evenly(wanted)]).to(network.codebook)
-        rows = network(shown).vectors.movedim(1, -1).flatten(0, -2).double().cpu()
-        means = KMeans(min(model.codes, len(rows)), n_init=1, random_state=derive_seed(config.seed, "kmeans") % 2**32)
-        found = torch.from_numpy(means.fit(rows.numpy()).cluster_centers_)
-        return variance, found[torch.arange(model.codes) % len(found)]
+        variance, centres = broadcast_from_main(measure)
+        network.variance.fill_(max(variance, 1e-12))
+        if centres is not None:
+            network.codebook.copy_(centres)
+            if config.codebook == "ema":
+                network.sums.copy_(centres * network.counts[:, None].cpu())
 
-    variance, first = broadcast_from_main(measured)
-    network.variance.fill_(max(variance, 1e-12))
-    if first is not None:
-        network.codebook.copy_(first)
-        if model.codebook == "ema":
-            network.sums.copy_(first * network.counts[:, None].cpu())
+    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+        """Encode, quantise and decode the images."""
+        config = self.model_config
+        out = networks["autoencoder"](batch.images, batch.autocast_dtype)
+        mse = (batch.images - out.reconstruction).square().flatten(1).mean(1)
 
+        terms = {
+            "reconstruction": Term(mse, divisor=out.variance),
+            "commitment": Term(commitment_distance(out.vectors, out.entries), config.commitment),
+        }
+        if config.codebook == "gradient":
+            terms["codebook"] = Term(commitment_distance(out.entries, out.vectors), logged=False)
+        backward(sum_terms(terms).mean())
 
-def step(config: Config, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
-    """|x - x'|^2 / variance + beta |z - sg(e)|^2, and |sg(z) - e|^2 where the optimizer moves the codebook (eq. 3)."""
-    model = family_config(config, VQVAEConfig)
-    out = networks["autoencoder"](batch.images, batch.autocast_dtype)
-    error = (batch.images - out.reconstruction).square().flatten(1).mean(1)
-    commitment = commitment_distance(out.vectors, out.entries)
-    loss = error / out.variance + model.commitment * commitment
-    if model.codebook == "gradient":
-        loss = loss + commitment_distance(out.entries, out.vectors)
-    backward(loss.mean())
+        vectors = out.vectors.detach()
+        counts, sums = tally(vectors.movedim(1, -1).flatten(0, -2), out.indices.flatten(), config.codes)
+        totals = {"counts": counts}
+        if config.codebook == "ema":
+            totals["sums"] = sums
+        if config.revive_below:
+            totals["candidates"] = self.select_revival_candidates(batch, vectors)
+        scalars = {**log_terms(terms), "reconstruction/mse": mse.detach().mean()}
+        return StepOutput(scalars, {CODEBOOK_COUNTS_KEY: counts}, sums=totals)
 
-    vectors = out.vectors.detach()
-    counts, sums = tally(vectors.movedim(1, -1).flatten(0, -2), out.indices.flatten(), model.codes)
-    totals = {"counts": counts}
-    if model.codebook == "ema":
-        totals["sums"] = sums
-    if model.revive_below:
-        totals["candidates"] = select_revival_candidates(config, batch, vectors)
-    mse = error.detach().mean()
-    scalars = {"loss/reconstruction": mse, "loss/commitment": commitment.detach().mean(), "reconstruction/mse": mse}
-    return StepOutput(scalars, {CODEBOOK_KEY: counts}, sums=totals)
+    def select_revival_candidates(self, batch: Batch, vectors: Tensor) -> Tensor:
+        """Select a random vector of the global batch for each entry; rows of other micro-batches are 0.
 
+        Args:
+            batch: This micro-batch.
+            vectors: Encoder vectors of its images, shape (N, D, g, g).
 
-def select_revival_candidates(config: Config, batch: Batch, vectors: Tensor) -> Tensor:
-    """A vector of the global batch for each entry that may need one, where it is of this micro-batch's images; else 0.
+        Returns:
+            float64, shape (K, D); summed over the step's micro-batches and ranks, it has every row.
+        """
+        entries = self.model_config.codes
+        generator = make_generator(self.config.seed, "revival", batch.step)
+        images = torch.randint(self.config.train.batch_size, (entries,), generator=generator)
+        positions = torch.randint(vectors[0, 0].numel(), (entries,), generator=generator)
+        indices = images - batch.start
+        inside = (indices >= 0) & (indices < len(vectors))
+        rows = torch.zeros(entries, vectors.shape[1], dtype=torch.float64, device=vectors.device)
+        rows[inside.to(vectors.device)] = vectors.flatten(2)[indices[inside], :, positions[inside]].double()
+        return rows
 
-    Args:
-        config: The run.
-        batch: This micro-batch.
-        vectors: Of its images, shape (N, D, g, g).
+    def after_update(
+        self, networks: Networks, adaptive_state: Mapping[str, Tensor], totals: Mapping[str, Tensor]
+    ) -> None:
+        """Move an EMA codebook towards the step's vectors (appendix A.1), and put idle entries on one of them.
 
-    Returns:
-        float64, shape (K, D); summed over the step's micro-batches and processes, it has every row.
-    """
-    entries = family_config(config, VQVAEConfig).codes
-    draw = make_generator(config.seed, "revival", batch.step)
-    images = torch.randint(config.train.batch_size, (entries,), generator=draw)
-    places = torch.randint(vectors[0, 0].numel(), (entries,), generator=draw)
-    own = images - batch.start
-    here = (own >= 0) & (own < len(vectors))
-    rows = torch.zeros(entries, vectors.shape[1], dtype=torch.float64, device=vectors.device)
-    rows[here.to(vectors.device)] = vectors.flatten(2)[own[here], :, places[here]].double()
-    return rows
-
-
-def after_update(
-    config: Config, networks: dict[str, nn.Module], controls: Mapping[str, Tensor], totals: Mapping[str, Tensor]
-) -> None:
-    """Move a codebook of averages towards the step's vectors (appendix A.1), and idle entries to one of them.
-
-    Args:
-        config: The run.
-        networks: As built.
-        controls: None.
-        totals: What the steps' reports summed up to, over all images of the step.
-    """
-    model, network = family_config(config, VQVAEConfig), networks["autoencoder"]
-    assert isinstance(network, VQVAE)
-    counts = network.counts.double().lerp(totals["counts"], 1 - model.codebook_decay)
-    dead = counts < model.revive_below
-    counts = torch.where(dead, 1.0, counts)
-    revived = totals.get("candidates", network.codebook)
-    if model.codebook == "ema":
-        sums = network.sums.double().lerp(totals["sums"], 1 - model.codebook_decay)
-        sums = torch.where(dead[:, None], revived, sums)
-        network.sums.copy_(sums)
-        network.codebook.copy_(compute_centres(counts, sums))
-    else:
-        network.codebook.copy_(torch.where(dead[:, None], revived, network.codebook))
-    network.counts.copy_(counts)
+        Args:
+            networks: The networks as built.
+            adaptive_state: Empty.
+            totals: Sums over all images of the step.
+        """
+        config, network = self.model_config, networks["autoencoder"]
+        assert isinstance(network, VQVAE)
+        counts = network.counts.double().lerp(totals["counts"], 1 - config.codebook_decay)
+        dead = counts < config.revive_below
+        counts = torch.where(dead, 1.0, counts)
+        revived = totals.get("candidates", network.codebook)
+        if config.codebook == "ema":
+            sums = network.sums.double().lerp(totals["sums"], 1 - config.codebook_decay)
+            sums = torch.where(dead[:, None], revived, sums)
+            network.sums.copy_(sums)
+            network.codebook.copy_(compute_centres(counts, sums))
+        else:
+            network.codebook.copy_(torch.where(dead[:, None], revived, network.codebook))
+        network.counts.copy_(counts)

@@ -1,4 +1,4 @@
-"""The equations of DESIGN.md section 3 a second time, and what a training step makes of the same networks and batch.
+"""The equations of docs/design.md a second time, and what a training step makes of the same networks and batch.
 
 The oracle knows the networks and nothing else of the toolkit: neither `vaegan.losses` nor a training step.
 """
@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.config.schema import Config
-from vaegan.trainers.loop import STEPS as FAMILY_OF
+from vaegan.trainers.steps import build_step
 from vaegan.trainers.steps.base import Batch, StepOutput
 
-from .adversarial_equations import PLAYS, bound
+from .adversarial_equations import ADVERSARIAL_TERMS, get_negative_elbo_terms
 
 Gradients = dict[str, list[Tensor]]
 
 
-def networks_of(config: Config, dtype: torch.dtype = torch.float64) -> dict[str, nn.Module]:
+def build_networks(config: Config, dtype: torch.dtype = torch.float64) -> dict[str, nn.Module]:
     """With every bias away from 0, so that all of them matter."""
-    networks = FAMILY_OF[config.model.family].build(config)
+    networks = build_step(config).build_networks()
     for network in networks.values():
         network.to(dtype)
         for name, parameter in network.named_parameters():
@@ -28,31 +28,31 @@ def networks_of(config: Config, dtype: torch.dtype = torch.float64) -> dict[str,
     return networks
 
 
-def batch_of(config: Config, step: int = 0, dtype: torch.dtype = torch.float64, count: int = 6) -> Batch:
+def build_batch(config: Config, step: int = 0, dtype: torch.dtype = torch.float64, count: int = 6) -> Batch:
     def draw(*shape: int) -> Tensor:
         return torch.randn(count, *shape, generator=source, dtype=torch.float64).to(dtype)
 
     source = torch.Generator().manual_seed(step)
-    size, family = config.data.image_size, FAMILY_OF[config.model.family]
+    size, training_step = config.data.image_size, build_step(config)
     images = draw(config.data.channels, size, size).tanh()
-    noise = {purpose: draw(*shape) for purpose, shape in family.noise(config).items()}
-    steered = {"adaptive": 0.4, "augment": 0.6, "real": 0.3, "fake": -0.2}
-    controls = {name: torch.tensor(steered[name], dtype=dtype) for name in family.controls(config)}
+    noise = {purpose: draw(*shape) for purpose, shape in training_step.get_noise_shapes().items()}
+    values = {"adaptive": 0.4, "augment": 0.6, "real": 0.3, "fake": -0.2}
+    state = {name: torch.tensor(values[name], dtype=dtype) for name in training_step.init_adaptive_state()}
     labels = torch.arange(count) * 7 % 10
-    return Batch(images, labels, noise, step, 0, None, controls)
+    return Batch(images, labels, noise, step, 0, None, state)
 
 
-def taken(config: Config, networks: dict[str, nn.Module], batch: Batch) -> tuple[Gradients, StepOutput]:
+def run_step(config: Config, networks: dict[str, nn.Module], batch: Batch) -> tuple[Gradients, StepOutput]:
     """The gradients that the training step leaves in the parts of the model and in the discriminator."""
     for network in networks.values():
         network.zero_grad()
-    report = FAMILY_OF[config.model.family].step(config, networks, batch, lambda loss: loss.backward())
-    parts = parts_of(networks)
+    output = build_step(config).accumulate_gradients(networks, batch, lambda loss: loss.backward())
+    parts = get_parts(networks)
     assert all(each.grad is not None for parameters in parts.values() for each in parameters)
-    return {name: [each.grad.clone() for each in parameters] for name, parameters in parts.items()}, report
+    return {name: [each.grad.clone() for each in parameters] for name, parameters in parts.items()}, output
 
 
-def parts_of(networks: dict[str, nn.Module]) -> dict[str, list[nn.Parameter]]:
+def get_parts(networks: dict[str, nn.Module]) -> dict[str, list[nn.Parameter]]:
     model, *others = networks
     parts = dict(networks[model].named_children()) | {name: networks[name] for name in others}
     found = {name: [each for each in part.parameters() if each.requires_grad] for name, part in parts.items()}
@@ -60,10 +60,10 @@ def parts_of(networks: dict[str, nn.Module]) -> dict[str, list[nn.Parameter]]:
     return {name: each for name, each in (own | found).items() if each}
 
 
-def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict[str, dict[str, list[Tensor]]]:
+def compute_oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict[str, dict[str, list[Tensor]]]:
     """Gradient of each term of each network's equation: network, term, one tensor for each parameter."""
     model, x = config.model, batch.images
-    parameters = parts_of(networks)
+    parameters = get_parts(networks)
     count, pixels = len(x), x[0].numel()
 
     def gradient(term: Tensor, network: str) -> list[Tensor]:
@@ -76,14 +76,14 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
         features = maps.sum((2, 3)) / (maps.shape[2] * maps.shape[3])
         exponentials = torch.exp(features @ classifier.head.weight.T + classifier.head.bias)
         own = torch.stack([row[label] / row.sum() for row, label in zip(exponentials, batch.labels, strict=True)])
-        return {name: {"surprise": gradient(-torch.log(own).sum() / count, name)} for name in ("trunk", "head")}
+        return {name: {"nll": gradient(-torch.log(own).sum() / count, name)} for name in ("trunk", "head")}
 
     if model.family == "pixelcnn":
         prior = networks["prior"]
-        indices = prior.autoencoder.indices(x)
+        indices = prior.autoencoder.encode_indices(x)
         exponentials = torch.exp(prior.prior(indices, batch.labels))
         own = torch.gather(exponentials, 1, indices[:, None])[:, 0] / exponentials.sum(1)
-        return {"prior": {"surprise": gradient(-torch.log(own).sum() / indices.numel(), "prior")}}
+        return {"prior": {"nll": gradient(-torch.log(own).sum() / indices.numel(), "prior")}}
 
     encoder, decoder = networks["autoencoder"].encoder, networks["autoencoder"].decoder
     if model.family == "ae":
@@ -116,7 +116,7 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
         moved = ((vectors.detach() - entries) ** 2).sum() / vectors.numel()
         return found | {"codebook": {"codebook": gradient(moved, "codebook")}}
 
-    terms = bound(config, networks, batch) if model.family in ("vae", "vaegan") else {}
+    terms = get_negative_elbo_terms(config, networks, batch) if model.family in ("vae", "vaegan") else {}
     learned = "scale" in parameters
     of_scale = {"scale": {"reconstruction": gradient(terms["reconstruction"], "scale")}} if learned else {}
     if model.family == "vae":
@@ -124,14 +124,14 @@ def oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict
         return found | of_scale
     return of_scale | {
         network: {key: gradient(term, network) for key, term in own.items()}
-        for network, own in PLAYS[model.family](config, networks, batch, terms).items()
+        for network, own in ADVERSARIAL_TERMS[model.family](config, networks, batch, terms).items()
     }
 
 
-EXPECTED = {
-    "classifier": {"trunk": {"surprise"}, "head": {"surprise"}},
+EXPECTED_TERMS = {
+    "classifier": {"trunk": {"nll"}, "head": {"nll"}},
     "ae": {"encoder": {"error"}, "decoder": {"error"}},
-    "pixelcnn": {"prior": {"surprise"}},
+    "pixelcnn": {"prior": {"nll"}},
     "vqvae": {"encoder": {"error", "commitment"}, "decoder": {"error"}},
     "vae": {"encoder": {"reconstruction", "divergence"}, "decoder": {"reconstruction"}},
     "vaegan2": {

@@ -11,19 +11,19 @@ from vaegan.data import open_data
 from vaegan.errors import UserError
 from vaegan.losses.perceptual import build_random_lpips_network
 from vaegan.trainers import train
-from vaegan.trainers.loop import STEPS as FAMILY_OF
-from vaegan.trainers.steps.adversarial import compute_discriminator_loss
+from vaegan.trainers.steps import build_step
+from vaegan.trainers.steps.adversarial import AdversarialTraining
 
 from ...tiny import tiny
-from .equations import batch_of, networks_of, norm, oracle, taken
+from .equations import build_batch, build_networks, compute_oracle, norm, run_step
 
 
 def test_the_perceptual_term_is_what_the_package_gives() -> None:
     """LPIPS of the reconstruction, enlarged and in three channels, has the gradient of a call by hand."""
     words = ("model.perceptual=3", "model.perceptual_network=random")
-    networks, batch = networks_of(tiny("vaegan3"), torch.float32), batch_of(tiny("vaegan3"), 1, torch.float32)
-    without, _ = taken(tiny("vaegan3"), networks, batch)
-    found, report = taken(tiny("vaegan3", *words), networks, batch)
+    networks, batch = build_networks(tiny("vaegan3"), torch.float32), build_batch(tiny("vaegan3"), 1, torch.float32)
+    without, _ = run_step(tiny("vaegan3"), networks, batch)
+    found, report = run_step(tiny("vaegan3", *words), networks, batch)
     out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.noise["prior"])
     shown = [
         nn.functional.interpolate(each.repeat(1, 3, 1, 1), size=(64, 64), mode="bilinear")
@@ -69,9 +69,9 @@ def test_every_game_with_every_option_has_the_gradient_of_its_equation(
     if name == "ganvae" and option.startswith(("model.adversarial.adaptive", "model.discriminator.layer")):
         return  # it has nothing to reconstruct
     config = tiny(name, game, "model.adversarial.penalty_every=2", *filter(None, [option]))
-    networks, batch = networks_of(config), batch_of(config, step)
-    found, _ = taken(config, networks, batch)
-    for part, terms in oracle(config, networks, batch).items():
+    networks, batch = build_networks(config), build_batch(config, step)
+    found, _ = run_step(config, networks, batch)
+    for part, terms in compute_oracle(config, networks, batch).items():
         whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
         assert norm([a - b for a, b in zip(found[part], whole, strict=True)]) < 1e-10 * norm(whole), part
 
@@ -79,12 +79,12 @@ def test_every_game_with_every_option_has_the_gradient_of_its_equation(
 @pytest.mark.parametrize("name", ["vaegan2", "vaegan3"])
 def test_steps_between_two_penalties_have_none(name: str) -> None:
     config = tiny(name)
-    networks = networks_of(config)
+    networks = build_networks(config)
     for step, penalised in ((1, False), (2, True), (3, False)):
-        batch = batch_of(config, step)
-        found, report = taken(config, networks, batch)
+        batch = build_batch(config, step)
+        found, report = run_step(config, networks, batch)
         assert ("loss/r1" in report.scalars) == penalised
-        terms = oracle(config, networks, batch)["discriminator"]
+        terms = compute_oracle(config, networks, batch)["discriminator"]
         assert ("r1" in terms) == penalised
         whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
         assert norm([a - b for a, b in zip(found["discriminator"], whole, strict=True)]) < 1e-10 * norm(whole)
@@ -93,10 +93,10 @@ def test_steps_between_two_penalties_have_none(name: str) -> None:
 def test_the_two_fakes_of_the_two_way_game_share_one_weight_and_the_three_classes_are_balanced() -> None:
     for name, expected in (("vaegan2", 2 * math.log(2)), ("vaegan3", math.log(3))):
         config = tiny(name)
-        networks = networks_of(config)
+        networks = build_networks(config)
         nn.init.zeros_(networks["discriminator"].head.weight)
         nn.init.zeros_(networks["discriminator"].head.bias)  # knows nothing
-        _, report = taken(config, networks, batch_of(config))
+        _, report = run_step(config, networks, build_batch(config))
         assert report.scalars["loss/discriminator"].item() == pytest.approx(expected, abs=1e-12)
         confusion = report.counts["discriminator/confusion"]
         assert confusion.sum(1).tolist() == [6, 6, 6]
@@ -104,13 +104,14 @@ def test_the_two_fakes_of_the_two_way_game_share_one_weight_and_the_three_classe
 
 def test_the_penalty_is_float32_under_bfloat16() -> None:
     config = tiny("vaegan3")
-    networks = networks_of(config, torch.float32)
+    networks = build_networks(config, torch.float32)
+    adversarial = AdversarialTraining(config.model.adversarial, config.train.batch_size)
     for step in (0, 1):
-        fine = batch_of(config, step, torch.float32)
+        fine = build_batch(config, step, torch.float32)
         coarse = dataclasses.replace(fine, autocast_dtype=torch.bfloat16)
         fakes = fine.images.flip(0), fine.images.flip(1)
         losses = [
-            compute_discriminator_loss(config.model.adversarial, networks["discriminator"], batch, fakes)[0]
+            adversarial.compute_discriminator_loss(networks["discriminator"], batch, fakes).loss
             for batch in (fine, coarse)
         ]
         gradients = [torch.autograd.grad(loss, list(networks["discriminator"].parameters())) for loss in losses]
@@ -123,38 +124,36 @@ def test_what_is_steered_moves_the_right_way() -> None:
     """ADA's strength rises where real images are known too surely; averages and the factor follow their sums."""
     words = ("augment_target=0.6", "augment=0.5", "augment_images=100", "lecam=1", "adaptive=[0.2,5]")
     config = tiny("vaegan3", *(f"model.adversarial.{word}" for word in words))  # 8 images a step
-    family = FAMILY_OF["vaegan"]
-    pulls = {"reconstruction": torch.tensor([3.0, 4.0]), "adversarial": torch.tensor([0.0, 2.0])}
+    step = build_step(config)
+    gradients = {"reconstruction": torch.tensor([3.0, 4.0]), "adversarial": torch.tensor([0.0, 2.0])}
 
     def moved(**sums: float) -> dict[str, float]:
-        controls = family.controls(config)
+        state = step.init_adaptive_state()
         totals = {"confidence": 0.0, "real": 0.0, "fake": 0.0} | sums
-        family.follow(
-            config, {}, controls, pulls | {key: torch.tensor(value).double() for key, value in totals.items()}
-        )
-        return {key: value.item() for key, value in controls.items()}
+        step.after_update({}, state, gradients | {key: torch.tensor(value).double() for key, value in totals.items()})
+        return {key: value.item() for key, value in state.items()}
 
-    assert {key: value.item() for key, value in family.controls(config).items()} == {
+    assert {key: value.item() for key, value in step.init_adaptive_state().items()} == {
         "augment": 0.5, "real": 0, "fake": 0, "adaptive": 1
     }  # fmt: skip
     assert moved(confidence=8.0)["augment"] == pytest.approx(0.58)
     assert moved(confidence=4.0)["augment"] == pytest.approx(0.42)
     assert moved(real=16.0)["real"] == pytest.approx(0.02) and moved(fake=-80.0)["fake"] == pytest.approx(-0.1)
     assert moved()["adaptive"] == pytest.approx(2.5, rel=1e-4)
-    pulls["adversarial"] = torch.tensor([0.0, 1e-9])
+    gradients["adversarial"] = torch.tensor([0.0, 1e-9])
     assert moved()["adaptive"] == 5
-    pulls["adversarial"] = torch.tensor([0.0, 1e9])
+    gradients["adversarial"] = torch.tensor([0.0, 1e9])
     assert moved()["adaptive"] == pytest.approx(0.2)
 
 
-def test_the_adaptive_factor_weighs_the_two_pulls_at_the_last_layer() -> None:
+def test_the_adaptive_factor_weighs_the_two_gradients_at_the_last_layer() -> None:
     config = tiny("vaegan3", "model.adversarial.adaptive=[0.001,1000]")
-    networks, batch = networks_of(config), batch_of(config, 1)
-    _, report = taken(config, networks, batch)
-    terms = oracle(config, networks, batch)["decoder"]
+    networks, batch = build_networks(config), build_batch(config, 1)
+    _, report = run_step(config, networks, batch)
+    terms = compute_oracle(config, networks, batch)["decoder"]
     *_, last = (index for index, (name, _) in enumerate(networks["autoencoder"].decoder.named_parameters())
                 if name == "trunk.out.weight")  # fmt: skip
-    weight = 0.7 * 0.4  # as `batch_of` steers it
+    weight = 0.7 * 0.4  # as `build_batch` steers it
     for name, parts, share in (
         ("reconstruction", ("reconstruction", "similarity"), 1),
         ("adversarial", ("fooling with reconstructions", "fooling with generated"), weight),

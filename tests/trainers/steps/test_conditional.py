@@ -8,10 +8,10 @@ import torch
 from vaegan.data import open_data
 from vaegan.errors import UserError
 from vaegan.trainers import train
-from vaegan.trainers.loop import STEPS as FAMILY_OF
+from vaegan.trainers.steps import build_step
 
-from ...tiny import ADVERSARIES, CONDITIONS, NETWORKS, of_network, tiny
-from .equations import EXPECTED, batch_of, networks_of, norm, oracle, taken
+from ...tiny import ADVERSARIES, CONDITIONAL_OPTIONS, NETWORKS, get_network_overrides, tiny
+from .equations import EXPECTED_TERMS, build_batch, build_networks, compute_oracle, norm, run_step
 
 KINDS = ("projection", "auxiliary", "none")
 LOSSES = ("cross_entropy", "hinge", "relativistic")
@@ -38,10 +38,10 @@ CASES = [
 def test_each_network_gets_the_gradient_of_its_conditional_equation(
     name: str, network: str, words: str, step: int
 ) -> None:
-    config = tiny(name, *of_network(name, network), *words.split())
-    networks, batch = networks_of(config), batch_of(config, step)
-    found, _ = taken(config, networks, batch)
-    expected = oracle(config, networks, batch)
+    config = tiny(name, *get_network_overrides(name, network), *words.split())
+    networks, batch = build_networks(config), build_batch(config, step)
+    found, _ = run_step(config, networks, batch)
+    expected = compute_oracle(config, networks, batch)
     assert found.keys() == expected.keys()
     for part, terms in expected.items():
         whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
@@ -52,26 +52,26 @@ def test_each_network_gets_the_gradient_of_its_conditional_equation(
         shielded = part == "encoder" and name != "vaegan3"
         assert bool(classes) == (told and not shielded), part  # of two classes none reaches the encoder
         if "loss" not in words and step == 0 and len(words.split()) < 3:
-            assert reached - classes == EXPECTED[name][part]
+            assert reached - classes == EXPECTED_TERMS[name][part]
 
 
-@pytest.mark.parametrize("name", CONDITIONS)
+@pytest.mark.parametrize("name", CONDITIONAL_OPTIONS)
 def test_what_a_step_makes_of_the_labels(name: str) -> None:
     """Other labels, other gradients, in all networks; of an unconditional model the same bits."""
-    for words, matters in (((), False), (CONDITIONS[name], True)):
+    for words, matters in (((), False), (CONDITIONAL_OPTIONS[name], True)):
         config = tiny(name, *words)
-        networks, batch = networks_of(config), batch_of(config)
+        networks, batch = build_networks(config), build_batch(config)
         assert batch.labels is not None
         other = dataclasses.replace(batch, labels=(batch.labels + 1) % 10)
-        one, two = taken(config, networks, batch)[0], taken(config, networks, other)[0]
+        one, two = run_step(config, networks, batch)[0], run_step(config, networks, other)[0]
         for part in one:
             same = all(torch.equal(a, b) for a, b in zip(one[part], two[part], strict=True))
             assert same == (not matters), part
 
 
-@pytest.mark.parametrize("name", CONDITIONS)
+@pytest.mark.parametrize("name", CONDITIONAL_OPTIONS)
 def test_a_conditional_run_wants_a_set_of_as_many_classes(name: str, tmp_path) -> None:
-    config = tiny(name, *CONDITIONS[name], "model.labels=9")
+    config = tiny(name, *CONDITIONAL_OPTIONS[name], "model.labels=9")
     with pytest.raises(UserError, match=r"^model\.labels: 9, but .* 10 classes; give model\.labels=10$"):
         train(config, tmp_path / "run", open_data(config.data))
     data = open_data(config.data)
@@ -91,7 +91,7 @@ def test_an_auxiliary_head_needs_classes() -> None:
 @pytest.mark.parametrize("name", ADVERSARIES)
 def test_without_a_condition_the_discriminator_is_that_of_an_unconditional_model(name: str) -> None:
     plain, conditional = (
-        FAMILY_OF[tiny(name).model.family].build(tiny(name, *words))["discriminator"].state_dict()
+        build_step(tiny(name, *words)).build_networks()["discriminator"].state_dict()
         for words in ((), ("model.labels=10", "model.discriminator.condition=none"))
     )
     assert plain.keys() == conditional.keys()

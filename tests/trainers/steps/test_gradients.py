@@ -1,4 +1,4 @@
-"""The gradient that each network gets is that of its equation in DESIGN.md section 3; and what a step makes of it."""
+"""Each network gets the gradient of its equation (docs/design.md, "The training step"), and the loop steps with it."""
 
 import dataclasses
 import math
@@ -13,13 +13,24 @@ from vaegan.losses.adversarial import REAL
 from vaegan.storage.checkpoints import Checkpoint
 from vaegan.trainers import train
 from vaegan.trainers.ema import update_ema
-from vaegan.trainers.loop import STEPS as FAMILY_OF
 from vaegan.trainers.loop import get_learning_rate_factor
 from vaegan.trainers.state import get_trained_parameters as trained_of
+from vaegan.trainers.steps import build_step
 from vaegan.trainers.steps.base import freeze
 
-from ...tiny import ADVERSARIES, BUILDS, EVERYTHING, FAMILIES, OPTIONS, farthest, flat, last, of_network, tiny
-from .equations import EXPECTED, batch_of, networks_of, norm, oracle, taken
+from ...tiny import (
+    ADVERSARIES,
+    BUILDS,
+    FAMILIES,
+    FAMILY_OPTIONS,
+    LOOP_OPTIONS,
+    find_largest_difference,
+    flatten,
+    get_network_overrides,
+    load_newest,
+    tiny,
+)
+from .equations import EXPECTED_TERMS, build_batch, build_networks, compute_oracle, norm, run_step
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +40,11 @@ def data() -> Data:
 
 @pytest.mark.parametrize(("name", "network"), BUILDS)
 def test_each_network_gets_the_gradient_of_its_equation(name: str, network: str) -> None:
-    words = [*of_network(name, network), "data.channels=3"]
+    words = [*get_network_overrides(name, network), "data.channels=3"]
     if name.startswith("vae"):
         words += ["model.beta=1.5", f"model.likelihood={'laplace' if network == 'mlp' else 'gaussian'}"]
     config = tiny(name, *words)
-    assert_gradients_of(config, networks_of(config), EXPECTED[name])
+    assert_gradients_of(config, build_networks(config), EXPECTED_TERMS[name])
 
 
 @pytest.mark.parametrize("name", ["vae", "vaegan2", "vaegan3"])
@@ -41,27 +52,27 @@ def test_each_network_gets_the_gradient_of_its_equation(name: str, network: str)
 def test_each_likelihood_has_the_gradient_of_its_equation_and_so_has_its_scale(name: str, likelihood: str) -> None:
     learned = likelihood != "bernoulli"
     config = tiny(name, f"model.likelihood={likelihood}", f"model.learned_scale={str(learned).lower()}")
-    networks = networks_of(config)
+    networks = build_networks(config)
     if learned:
         nn.init.constant_(networks["autoencoder"].scale.logarithm, -0.4)  # not where it starts from
-    assert_gradients_of(config, networks, EXPECTED[name] | ({"scale": {"reconstruction"}} if learned else {}))
+    assert_gradients_of(config, networks, EXPECTED_TERMS[name] | ({"scale": {"reconstruction"}} if learned else {}))
 
 
 @pytest.mark.parametrize("codebook", ["ema", "gradient"])
 @pytest.mark.parametrize("cosine", ["false", "true"])
 def test_each_codebook_has_the_gradient_of_its_equation(codebook: str, cosine: str) -> None:
     config = tiny("vqvae", f"model.codebook={codebook}", f"model.cosine={cosine}", "model.code_size=5")
-    networks = networks_of(config)
+    networks = build_networks(config)
     networks["autoencoder"].variance.fill_(0.3)
-    reached = EXPECTED["vqvae"] | ({"codebook": {"codebook"}} if codebook == "gradient" else {})
+    reached = EXPECTED_TERMS["vqvae"] | ({"codebook": {"codebook"}} if codebook == "gradient" else {})
     assert_gradients_of(config, networks, reached)
 
 
 def assert_gradients_of(config: Config, networks: dict[str, nn.Module], reached: dict[str, set[str]]) -> None:
     """Each network has the gradient of its equation, in which exactly these terms count."""
-    batch = batch_of(config)
-    found, _ = taken(config, networks, batch)
-    expected = oracle(config, networks, batch)
+    batch = build_batch(config)
+    found, _ = run_step(config, networks, batch)
+    expected = compute_oracle(config, networks, batch)
     assert found.keys() == expected.keys() == reached.keys()
     for part, terms in expected.items():
         whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
@@ -74,8 +85,8 @@ def assert_gradients_of(config: Config, networks: dict[str, nn.Module], reached:
 @pytest.mark.parametrize("name", ["vae", "vaegan2", "vaegan3"])
 def test_a_learned_scale_starts_as_the_fixed_one(name: str) -> None:
     fixed, learned = tiny(name), tiny(name, "model.learned_scale=true")
-    batch = batch_of(fixed)
-    both = [taken(config, networks_of(config), batch) for config in (fixed, learned)]
+    batch = build_batch(fixed)
+    both = [run_step(config, build_networks(config), batch) for config in (fixed, learned)]
     scalars = [report.scalars for _, report in both]
     assert scalars[1].keys() == scalars[0].keys() | {"scale"}
     assert scalars[1]["scale"].item() == pytest.approx(0.5)
@@ -87,9 +98,9 @@ def test_a_learned_scale_starts_as_the_fixed_one(name: str) -> None:
 def test_the_bernoulli_gradient_is_whole_where_the_decoder_is_saturated() -> None:
     """White for certain, in float32: the slope of the last bias is then 2 (1 - v), its mean over images and pixels."""
     config = tiny("vae", "model.likelihood=bernoulli")
-    networks, batch = networks_of(config, torch.float32), batch_of(config, dtype=torch.float32)
+    networks, batch = build_networks(config, torch.float32), build_batch(config, dtype=torch.float32)
     nn.init.constant_(networks["autoencoder"].decoder.trunk.out.bias, 50.0)
-    found, report = taken(config, networks, batch)
+    found, report = run_step(config, networks, batch)
     assert (networks["autoencoder"].reconstruct(batch.images) == 1).all()
     assert all(each.isfinite().all() for gradients in found.values() for each in gradients)
     assert all(value.isfinite() for value in report.scalars.values())
@@ -99,27 +110,27 @@ def test_the_bernoulli_gradient_is_whole_where_the_decoder_is_saturated() -> Non
 
 def test_a_denoising_autoencoder_sees_noise_and_gives_back_images_without() -> None:
     config = tiny("ae", "model.denoising=0.3")
-    networks, batch = networks_of(config), batch_of(config)
-    found, _ = taken(config, networks, batch)
-    for part, terms in oracle(config, networks, batch).items():
+    networks, batch = build_networks(config), build_batch(config)
+    found, _ = run_step(config, networks, batch)
+    for part, terms in compute_oracle(config, networks, batch).items():
         wrong = norm([a - b for a, b in zip(found[part], terms["error"], strict=True)])
         assert wrong < 1e-10 * norm(terms["error"])
-    clean, _ = taken(tiny("ae"), networks, batch)
+    clean, _ = run_step(tiny("ae"), networks, batch)
     assert norm([a - b for a, b in zip(found["encoder"], clean["encoder"], strict=True)]) > 0.01
 
 
 @pytest.mark.parametrize(("name", "network"), BUILDS)
 def test_no_parameter_is_without_gradient(name: str, network: str) -> None:
     """Where the true gradient is 0, Adam makes steps of its rounding, which differs with the number of processes."""
-    words = [*of_network(name, network), "model.depth=2"]
+    words = [*get_network_overrides(name, network), "model.depth=2"]
     if name in ADVERSARIES:
         words += ["model.discriminator.depth=2", "model.discriminator.spectral_norm=true"]
     config = tiny(name, *words)
-    networks = FAMILY_OF[config.model.family].build(config)  # as a training begins
+    networks = build_step(config).build_networks()  # as a training begins
     for network_ in networks.values():
         network_.double()
     for step in (0, 1):  # the first with a penalty
-        taken(config, networks, batch_of(config, step))
+        run_step(config, networks, build_batch(config, step))
         for key, network_ in networks.items():
             gradients = {parameter: value.grad.abs() for parameter, value in trained_of(network_)}
             rounding = 1e-12 * max(each.max() for each in gradients.values())
@@ -130,8 +141,8 @@ def test_no_parameter_is_without_gradient(name: str, network: str) -> None:
 
 def test_logged_terms_are_those_of_the_equation() -> None:
     config = tiny("vaegan3", "model.free_bits=0")
-    networks, batch = networks_of(config), batch_of(config)
-    scalars = {key: value.item() for key, value in taken(config, networks, batch)[1].scalars.items()}
+    networks, batch = build_networks(config), build_batch(config)
+    scalars = {key: value.item() for key, value in run_step(config, networks, batch)[1].scalars.items()}
     out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.noise["prior"])
     pixel = torch.distributions.Normal(out.reconstruction, config.model.scale)
     likelihood = pixel.log_prob(batch.images).sum((1, 2, 3)).mean().item()
@@ -151,11 +162,11 @@ def test_logged_terms_are_those_of_the_equation() -> None:
 
 def test_beta_warms_up_linearly_and_free_bits_are_not_warmed() -> None:
     config = tiny("vae", "model.beta_warmup_steps=4", "model.beta=2", "model.free_bits=0")
-    networks = networks_of(config)
+    networks = build_networks(config)
     for step, beta in ((0, 0.5), (1, 1.0), (3, 2.0), (9, 2.0)):
-        batch = batch_of(config, step)
+        batch = build_batch(config, step)
         fixed = tiny("vae", f"model.beta={beta}", "model.free_bits=0")
-        warm, cold = taken(config, networks, batch)[0], taken(fixed, networks, batch)[0]
+        warm, cold = run_step(config, networks, batch)[0], run_step(fixed, networks, batch)[0]
         assert all(torch.equal(a, b) for part in warm for a, b in zip(warm[part], cold[part], strict=True))
 
 
@@ -172,10 +183,10 @@ def test_frozen_lets_gradients_through_and_none_in() -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_bfloat16_step_gives_float32_terms_and_nearly_the_same_gradient(name: str) -> None:
     config = tiny(name)
-    networks = networks_of(config, torch.float32)
-    fine = batch_of(config, 1, torch.float32, count=16)
-    expected, _ = taken(config, networks, fine)
-    found, report = taken(config, networks, dataclasses.replace(fine, autocast_dtype=torch.bfloat16))
+    networks = build_networks(config, torch.float32)
+    fine = build_batch(config, 1, torch.float32, count=16)
+    expected, _ = run_step(config, networks, fine)
+    found, report = run_step(config, networks, dataclasses.replace(fine, autocast_dtype=torch.bfloat16))
     assert all(value.dtype == torch.float32 for value in report.scalars.values())
     for part, gradients in expected.items():
         difference = norm([a - b for a, b in zip(found[part], gradients, strict=True)])
@@ -185,27 +196,29 @@ def test_a_bfloat16_step_gives_float32_terms_and_nearly_the_same_gradient(name: 
 
 def trained(config: Config, folder, data: Data) -> Checkpoint:
     train(config, folder, data)
-    return last(folder)
+    return load_newest(folder)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize(("dtype", "bound"), [("float64", 1e-10), ("float32", 1e-4)])
 def test_micro_batches_are_one_batch(name: str, dtype: str, bound: float, tmp_path, data: Data) -> None:
-    words = [*EVERYTHING, *OPTIONS.get(name, ()), f"train.dtype={dtype}"]
+    words = [*LOOP_OPTIONS, *FAMILY_OPTIONS.get(name, ()), f"train.dtype={dtype}"]
     whole, parts = (
-        flat(trained(tiny(name, *words, f"train.micro_batch_size={size}"), tmp_path / size, data))
+        flatten(trained(tiny(name, *words, f"train.micro_batch_size={size}"), tmp_path / size, data))
         for size in ("null", "2")
     )
     weights = [key for key in whole if ".optimizer/" not in key]
-    difference, where = farthest({key: whole[key] for key in weights}, {key: parts[key] for key in weights})
+    difference, where = find_largest_difference(
+        {key: whole[key] for key in weights}, {key: parts[key] for key in weights}
+    )
     assert difference < bound, where
     if dtype == "float64":
-        difference, where = farthest(whole, parts)
+        difference, where = find_largest_difference(whole, parts)
         assert difference < 1e-8, where  # the optimizer's averages as well
         config = tiny(name, *words)
-        start = FAMILY_OF[config.model.family].build(config)
+        start = build_step(config).build_networks()
         before = {f"{file}/{key}": value for file in start for key, value in start[file].double().state_dict().items()}
-        assert farthest(before, {key: whole[key] for key in before})[0] > 1e-3  # it trained
+        assert find_largest_difference(before, {key: whole[key] for key in before})[0] > 1e-3  # it trained
 
 
 def test_the_average_follows_its_formula() -> None:

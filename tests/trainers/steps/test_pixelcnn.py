@@ -11,11 +11,11 @@ from vaegan.data import Data, open_data
 from vaegan.errors import UserError
 from vaegan.evaluate.study import compare
 from vaegan.trainers import train
-from vaegan.trainers.loop import STEPS
+from vaegan.trainers.steps import build_step
 
-from ...tiny import VQVAE, flat, last, same_bits, tiny, vqvae_run
+from ...tiny import VQVAE_SIZES, are_bit_identical, flatten, load_newest, tiny, train_vqvae_once
 
-CODEC = "{family: vqvae, width: 8, " + ", ".join(f"{key}: {value}" for key, value in VQVAE.items()) + "}"
+CODEC = "{family: vqvae, width: 8, " + ", ".join(f"{key}: {value}" for key, value in VQVAE_SIZES.items()) + "}"
 STUDY = """
 title: Codes
 variants:
@@ -36,20 +36,19 @@ def data() -> Data:
 
 def test_a_prior_is_resumed_wherever_its_vqvae_lies_now(tmp_path: Path, data: Data) -> None:
     words = ("train.steps=4", "train.checkpoint_every=2")
-    moved = shutil.copytree(vqvae_run(), tmp_path / "moved")
+    moved = shutil.copytree(train_vqvae_once(), tmp_path / "moved")
     whole = train(tiny("pixelcnn", *words), tmp_path / "whole", data)
     train(tiny("pixelcnn", "train.steps=2", *words[1:]), tmp_path / "parts", data)
     config = tiny("pixelcnn", *words, f"prior.autoencoder={moved}")
     parts = train(config, tmp_path / "parts", data, resume=True, extend=True)
-    assert same_bits(flat(last(whole.path)), flat(last(parts.path)))
+    assert are_bit_identical(flatten(load_newest(whole.path)), flatten(load_newest(parts.path)))
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_what_is_held_out_of_one_is_held_out_of_the_other(split: str) -> None:
-    ready = STEPS["pixelcnn"].ready
-    ready(tiny("pixelcnn"))
+    build_step(tiny("pixelcnn")).check_inputs()
     with pytest.raises(UserError, match=rf"was trained with data\.{split}=0\.1, not 0\.2, and may have seen") as caught:
-        ready(tiny("pixelcnn", f"data.{split}=0.2"))
+        build_step(tiny("pixelcnn", f"data.{split}=0.2")).check_inputs()
     assert "\n" not in str(caught.value)
 
 
@@ -76,10 +75,10 @@ def test_a_study_with_a_prior_is_finished_wherever_it_lies(study: Path) -> None:
         raise AssertionError("trained again")
 
     found = compare(described, configs, Path("here"), training, Console(shown=False))
-    assert "the training time of vqvae, beside that of its VQ-VAE" in found.price("pixelcnn", "vqvae")
+    assert "the training time of vqvae, beside that of its VQ-VAE" in found.describe_cost("pixelcnn", "vqvae")
     shutil.move("here", "there")
     again = compare(described, configs, Path("there"), never, Console(shown=False))
-    assert again.spreads("pixelcnn")["rate"] == found.spreads("pixelcnn")["rate"]
+    assert again.get_spreads("pixelcnn")["rate"] == found.get_spreads("pixelcnn")["rate"]
 
 
 def test_only_a_pixelcnn_stands_over_another_variant(study: Path) -> None:

@@ -12,18 +12,19 @@ from vaegan.config.schema import Config
 from vaegan.data import Data, open_data
 from vaegan.images import to_float
 from vaegan.models.vqvae import VQVAE
-from vaegan.trainers.steps import vqvae
+from vaegan.trainers.steps import build_step
 from vaegan.trainers.steps.base import Batch
 
 from ...tiny import tiny
-from .equations import batch_of
+from .equations import build_batch
 
 CODEBOOKS = ("ema", "gradient")
 
 
 def started(config: Config, data: Data) -> VQVAE:
-    networks = vqvae.build(config)
-    vqvae.init_from_data(config, networks, data)
+    step = build_step(config)
+    networks = step.build_networks()
+    step.init_from_data(networks, data)
     return networks["autoencoder"]
 
 
@@ -60,13 +61,14 @@ def test_the_first_codebook_lies_among_the_vectors_of_all_classes(codebook: str,
 def test_without_kmeans_the_first_codebook_is_random() -> None:
     config = tiny("vqvae", "model.kmeans=false")
     found = started(config, open_data(config.data)).codebook
-    assert torch.equal(found, vqvae.build(config)["autoencoder"].codebook)
+    assert torch.equal(found, build_step(config).build_networks()["autoencoder"].codebook)
     assert 0.3 < found.square().sum(1).mean() < 3
 
 
 def after_steps(config: Config, batch: Batch, count: int) -> tuple[VQVAE, list[Tensor]]:
     """A codebook one of whose entries is far from everything, after some steps of one batch; and it after each."""
-    networks = vqvae.build(config)
+    step = build_step(config)
+    networks = step.build_networks()
     network = networks["autoencoder"].double()
     with torch.no_grad():
         network.codebook[3] = -1e3 * vectors_of(network, batch.images).mean(0)
@@ -74,9 +76,9 @@ def after_steps(config: Config, batch: Batch, count: int) -> tuple[VQVAE, list[T
             network.sums[3] = network.codebook[3]
     seen = []
     for _ in range(count):
-        report = vqvae.step(config, networks, batch, lambda loss: loss.backward())
+        output = step.accumulate_gradients(networks, batch, lambda loss: loss.backward())
         with torch.no_grad():
-            vqvae.after_update(config, networks, {}, report.sums)
+            step.after_update(networks, {}, output.sums)
         seen.append(network.codebook.detach().clone())
     return network, seen
 
@@ -86,7 +88,7 @@ def after_steps(config: Config, batch: Batch, count: int) -> tuple[VQVAE, list[T
 def test_an_entry_that_stands_for_nothing_is_put_on_a_vector_of_the_step(codebook: str, cosine: str) -> None:
     words = (f"model.codebook={codebook}", f"model.cosine={cosine}", "model.codebook_decay=0.5", "train.batch_size=6")
     config = tiny("vqvae", *words, "model.revive_below=0.4")
-    batch = batch_of(config)
+    batch = build_batch(config)
     network, (first, second) = after_steps(config, batch, 2)
     vectors = vectors_of(network, batch.images)
     assert torch.cdist(first[3:4], vectors).min() > 100 * torch.cdist(second[3:4], vectors).min()  # 0.5, then 0.25 left
@@ -99,17 +101,17 @@ def test_an_entry_that_stands_for_nothing_is_put_on_a_vector_of_the_step(codeboo
 
 def test_who_is_put_where_does_not_depend_on_how_the_batch_is_divided() -> None:
     config = tiny("vqvae", "train.batch_size=6", "model.codes=64")
-    network = vqvae.build(config)["autoencoder"].double()
-    whole = batch_of(config)
+    network = build_step(config).build_networks()["autoencoder"].double()
+    whole = build_batch(config)
     vectors = network(whole.images).vectors.detach()
-    expected = vqvae.select_revival_candidates(config, whole, vectors)
+    expected = build_step(config).select_revival_candidates(whole, vectors)
     rows = vectors.movedim(1, -1).flatten(0, -2)
     assert (torch.cdist(expected, rows).amin(1) < 1e-6).all() and len(expected.unique(dim=0)) > 10
     parts = [(0, 2), (2, 3), (3, 6)]
     divided = [
-        vqvae.select_revival_candidates(config, replace(whole, start=start), vectors[start:stop])
+        build_step(config).select_revival_candidates(replace(whole, start=start), vectors[start:stop])
         for start, stop in parts
     ]
     assert torch.equal(torch.stack(divided).sum(0), expected)
-    other = vqvae.select_revival_candidates(config, batch_of(config, step=1), vectors)
+    other = build_step(config).select_revival_candidates(build_batch(config, step=1), vectors)
     assert not torch.equal(other, expected)
