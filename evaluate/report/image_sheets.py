@@ -1,4 +1,4 @@
-"""The images of the report: rows of variants, columns of what they have in common, each image in several views."""
+"""Sheets of images for the report: a row for each variant, and each image in several views."""
 
 import base64
 import io
@@ -14,90 +14,91 @@ from torchvision.transforms.functional import gaussian_blur
 
 from vaegan.images import to_float, to_pil, to_uint8
 from vaegan.models import Autoencoder
-from vaegan.models.density import Density
+from vaegan.models.sampler import Sampler
 
-from ..descriptions import format_sample_source
+from ..metric_descriptions import format_sample_source
 
 IMAGE, DIFFERENCE, DETAIL = "image", "difference", "detail"
-"""The views of a reconstruction."""
+"""Views of a reconstruction."""
 VIEWS = {IMAGE: "Images", DIFFERENCE: "Difference", DETAIL: "Fine detail"}
-"""Their names."""
+"""Label of each view."""
 DETAIL_SIGMA_PIXELS = 1.0
-"""Standard deviation in pixels of the blur that fine detail is left over from."""
-FACTORS = (32, 16, 8, 4, 2, 1)
-"""By which differences and detail may be amplified."""
+"""Standard deviation of the Gaussian blur that is subtracted to leave fine detail."""
+AMPLIFICATIONS = (32, 16, 8, 4, 2, 1)
+"""Factors by which differences and detail may be amplified."""
 MAX_CLIPPED_FRACTION = 0.01
-"""Share of the values that an amplification may push over the edge."""
-PAIRS, STEPS = 3, 9
-"""Pairs of images that are interpolated, and images from one to the other."""
-
+"""Fraction of the values that an amplification may clip."""
+INTERPOLATION_PAIRS, INTERPOLATION_STEPS = 3, 9
+"""Number of pairs of images that are interpolated, and of images from one to the other."""
 
 Labels: TypeAlias = Mapping[str, Tensor | None]
-"""Classes of real images, int64, shape (N,), by variant; None where that is unconditional."""
+"""Classes of real images for each variant, int64, shape (N,); None for an unconditional model."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One image."""
+    """Hold one image of a sheet."""
 
     description: str
-    """What it is."""
+    """Alternative text."""
     views: dict[str, str]
-    """Data URI of each view that there is."""
+    """Data URI of each view."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """Images that have something in common."""
+    """Hold the images of all rows that share an original, a code or a point of an interpolation."""
 
     title: str
-    """What."""
+    """Name of what they share."""
     tiles: list[Tile | None]
-    """Of each row; None: there is none."""
+    """Image of each row; None where the row has none."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows and columns of images."""
+    """Hold rows and columns of images."""
 
     rows: list[str]
-    """The variants; empty: the real images."""
+    """Variant of each row; empty for the real images."""
     columns: list[Column]
 
 
 @dataclass(frozen=True)
 class Reconstructions:
-    """Real images and what each variant makes of them."""
+    """Hold real images and the reconstructions of each variant."""
 
     sheet: Sheet
     difference: int
-    """Times that the difference is amplified."""
+    """Amplification of the difference."""
     detail: int
-    """Times that fine detail is amplified."""
+    """Amplification of fine detail."""
 
 
 def draw_reconstructions(models: Mapping[str, Autoencoder], real: Tensor, labels: Labels) -> Reconstructions:
-    """What each model makes of the same real images, as it is, as its distance from them and as its fine detail.
+    """Draw each model's reconstructions of the same real images, their difference from them and their fine detail.
 
     Args:
-        models: By variant.
-        real: uint8, shape (N, C, S, S).
-        labels: Of the images, by variant.
+        models: Model of each variant.
+        real: Real images, uint8, shape (N, C, S, S).
+        labels: Classes of the real images for each variant.
     """
-    made = {
-        name: to_uint8(model.reconstruct(_given(model, real), labels[name])).cpu() for name, model in models.items()
+    reconstructed = {
+        name: to_uint8(model.reconstruct(_to_input(model, real), labels[name])).cpu() for name, model in models.items()
     }
-    differences = {name: (images.int() - real.int()).abs() for name, images in made.items()}
-    details = {name: get_fine_detail(images) for name, images in {"": real, **made}.items()}
-    stronger = choose_amplification(torch.cat(list(differences.values())), 255)
-    crisper = choose_amplification(details[""], 127)
+    differences = {name: (images.int() - real.int()).abs() for name, images in reconstructed.items()}
+    details = {name: get_fine_detail(images) for name, images in {"": real, **reconstructed}.items()}
+    difference_factor = choose_amplification(torch.cat(list(differences.values())), 255)
+    detail_factor = choose_amplification(details[""], 127)
     views = {
         name: {
             IMAGE: to_data_uris(images),
-            **({DIFFERENCE: to_data_uris((stronger * differences[name]).clamp(0, 255).byte())} if name else {}),
-            DETAIL: to_data_uris((128 + crisper * details[name]).round().clamp(0, 255).byte()),
+            **(
+                {DIFFERENCE: to_data_uris((difference_factor * differences[name]).clamp(0, 255).byte())} if name else {}
+            ),
+            DETAIL: to_data_uris((128 + detail_factor * details[name]).round().clamp(0, 255).byte()),
         }
-        for name, images in {"": real, **made}.items()
+        for name, images in {"": real, **reconstructed}.items()
     }
     columns = [
         Column(
@@ -105,90 +106,99 @@ def draw_reconstructions(models: Mapping[str, Autoencoder], real: Tensor, labels
             [
                 Tile(
                     f"image {index + 1}, {f'reconstructed by {name}' if name else 'real'}",
-                    {view: uris[index] for view, uris in own.items()},
+                    {view: uris[index] for view, uris in uris_by_view.items()},
                 )
-                for name, own in views.items()
+                for name, uris_by_view in views.items()
             ],
         )
         for index in range(len(real))
     ]
-    return Reconstructions(Sheet(list(views), columns), stronger, crisper)
+    return Reconstructions(Sheet(list(views), columns), difference_factor, detail_factor)
 
 
-def draw_samples(models: Mapping[str, Autoencoder], densities: Mapping[str, Density], count: int, seed: int) -> Sheet:
-    """What each model draws from the density fitted to its codes, or else from its prior if it has one.
+def draw_samples(samplers: Mapping[str, Sampler], count: int) -> Sheet:
+    """Draw the first samples of each variant that can be sampled, a row for each variant.
 
     Args:
-        models: By variant.
-        densities: That of each of them, or of none.
-        count: How many images of each.
-        seed: Root of the codes; those of a column are made of the same noise, and of the same class.
+        samplers: Sampler of each variant; the samples of a column are of the same noise and the same class.
+        count: Number of images of each variant.
     """
-    drawable = [name for name, model in models.items() if name in densities or model.has_prior]
-    drawn = {name: to_data_uris(to_uint8(models[name].sample(count, seed, densities.get(name)))) for name in drawable}
-    said = {
-        name: format_sample_source("sample", str(densities[name]) if name in densities else None) for name in drawable
+    drawable = {name: sampler for name, sampler in samplers.items() if sampler.source is not None}
+    uris = {name: to_data_uris(to_uint8(sampler.draw(0, count))) for name, sampler in drawable.items()}
+    sources = {
+        name: format_sample_source("sample", sampler.source if sampler.density else None)
+        for name, sampler in drawable.items()
     }
     columns = [
         Column(
             f"Code {index + 1}",
-            [Tile(f"sample {index + 1} of {name}{said[name]}", {IMAGE: uris[index]}) for name, uris in drawn.items()],
+            [Tile(f"sample {index + 1} of {name}{sources[name]}", {IMAGE: uris[name][index]}) for name in drawable],
         )
         for index in range(count)
     ]
-    return Sheet(list(drawn), columns if drawn else [])
+    return Sheet(list(drawable), columns if drawable else [])
 
 
 def draw_interpolations(models: Mapping[str, Autoencoder], real: Tensor, labels: Labels) -> list[Sheet]:
-    """What lies between the first real images and the next ones, along a straight line of posterior means.
+    """Draw interpolations between real images, decoded along the straight line between their posterior means.
 
-    A conditional model makes all of them in the class of the first one.
+    A conditional model decodes all images of a row with the class of its first one.
 
     Args:
-        models: By variant.
-        real: uint8, shape (N, C, S, S); the first two are a pair, then the next two, up to `PAIRS`.
-        labels: Of the images, by variant.
+        models: Model of each variant.
+        real: Real images, uint8, shape (N, C, S, S); the first two are a pair, then the next two, up to
+            `INTERPOLATION_PAIRS`.
+        labels: Classes of the real images for each variant.
 
     Returns:
-        A sheet for each pair: the real images at the ends of the first row, `STEPS` columns.
+        A sheet for each pair, with the real images at the ends of the first row and `INTERPOLATION_STEPS` columns.
     """
-    ends = [pair for pair in list(pairwise(range(len(real))))[::2][:PAIRS]]
+    weights = torch.linspace(0, 1, INTERPOLATION_STEPS).tolist()
     sheets = []
-    for start, end in ends:
-        originals = to_data_uris(real[[start, end]])
-        ways = {}
+    for start, end in list(pairwise(range(len(real))))[::2][:INTERPOLATION_PAIRS]:
+        first, last = to_data_uris(real[[start, end]])
+        originals = {0: (start, first), INTERPOLATION_STEPS - 1: (end, last)}
+        uris = {}
         for name, model in models.items():
-            own = labels[name]
-            known = None if own is None else own[[start, end]]
-            codes = model.encode(_given(model, real[[start, end]]), known).mean
-            way = torch.stack([torch.lerp(codes[0], codes[1], share) for share in torch.linspace(0, 1, STEPS).tolist()])
-            ways[name] = to_data_uris(to_uint8(model.decode(way, None if own is None else int(own[start]))))
+            classes = labels[name]
+            classes = None if classes is None else classes[[start, end]]
+            codes = model.encode(_to_input(model, real[[start, end]]), classes).mean
+            line = torch.stack([torch.lerp(codes[0], codes[1], weight) for weight in weights])
+            uris[name] = to_data_uris(to_uint8(model.decode(line, None if classes is None else int(classes[0]))))
         columns = []
-        for step in range(STEPS):
-            place = f"{100 * step / (STEPS - 1):.0f} % of the way from image {start + 1} to image {end + 1}"
-            of_real = {0: (start, originals[0]), STEPS - 1: (end, originals[1])}.get(step)
-            first = Tile(f"image {of_real[0] + 1}, real, an end of the row", {IMAGE: of_real[1]}) if of_real else None
-            tiles = [Tile(f"{place}, by {name}", {IMAGE: uris[step]}) for name, uris in ways.items()]
-            columns.append(Column(place, [first, *tiles]))
+        for step in range(INTERPOLATION_STEPS):
+            percent = 100 * step / (INTERPOLATION_STEPS - 1)
+            title = f"{percent:.0f} % of the way from image {start + 1} to image {end + 1}"
+            tiles: list[Tile | None] = [None]
+            if step in originals:
+                index, uri = originals[step]
+                tiles = [Tile(f"image {index + 1}, real, an end of the row", {IMAGE: uri})]
+            tiles += [Tile(f"{title}, by {name}", {IMAGE: uris[name][step]}) for name in models]
+            columns.append(Column(title, tiles))
         sheets.append(Sheet(["", *models], columns))
     return sheets
 
 
 def get_fine_detail(images: Tensor) -> Tensor:
-    """What a blur of `DETAIL_SIGMA_PIXELS` takes away from images, uint8 (N, C, S, S) => float, the same shape, in levels."""
+    """Return images less their blur by `DETAIL_SIGMA_PIXELS`, uint8 => float, shape (N, C, S, S), in levels of 255."""
     images = images.float()
-    soft: Tensor = gaussian_blur(images, [7, 7], [DETAIL_SIGMA_PIXELS, DETAIL_SIGMA_PIXELS])
-    return images - soft
+    blurred: Tensor = gaussian_blur(images, [7, 7], [DETAIL_SIGMA_PIXELS, DETAIL_SIGMA_PIXELS])
+    return images - blurred
 
 
-def choose_amplification(values: Tensor, most: float) -> int:
-    """The largest of `FACTORS` that leaves all but `MAX_CLIPPED_FRACTION` of the absolute values at ``most`` or below."""
+def choose_amplification(values: Tensor, limit: float) -> int:
+    """Return the largest of `AMPLIFICATIONS` that clips at most `MAX_CLIPPED_FRACTION` of the values.
+
+    Args:
+        values: Differences or details of any shape.
+        limit: Largest absolute value that is not clipped.
+    """
     largest = float(np.quantile(values.abs().float().numpy(), 1 - MAX_CLIPPED_FRACTION)) if values.numel() else 0.0
-    return next((factor for factor in FACTORS if factor * largest <= most), FACTORS[-1])
+    return next((factor for factor in AMPLIFICATIONS if factor * largest <= limit), AMPLIFICATIONS[-1])
 
 
 def to_data_uris(images: Tensor) -> list[str]:
-    """Each image, uint8 (N, C, S, S), as a PNG inside its address."""
+    """Return the data URI of each image, uint8, shape (N, C, S, S), as a PNG."""
     uris = []
     for image in images:
         file = io.BytesIO()
@@ -197,5 +207,5 @@ def to_data_uris(images: Tensor) -> list[str]:
     return uris
 
 
-def _given(model: Autoencoder, real: Tensor) -> Tensor:
+def _to_input(model: Autoencoder, real: Tensor) -> Tensor:
     return to_float(real).to(next(model.parameters()))

@@ -1,165 +1,158 @@
-"""The geometry of the report's plots: axes with ticks, lines and marks, in the plot's own units."""
+"""The look of the report's plots: axes, and the curves and marks of variants."""
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean
+from typing import TYPE_CHECKING
 
-WIDTH, HEIGHT = 420.0, 288.0
-LEFT, RIGHT, TOP, BOTTOM = 58.0, 10.0, 32.0, 42.0
-MOST_TICKS = 6
-STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
-"""Of ticks, times a power of ten."""
+from markupsafe import Markup
 
-Curve = list[tuple[float, float]]
-"""Values across and up."""
+from .svg import COLOURS, VARIANT_STYLES, matplotlib_defaults, render_svg
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-@dataclass(frozen=True)
-class Tick:
-    """A labelled place on an axis."""
+WIDTH, HEIGHT = 420, 288
+"""Size of a plot in units of its view box; one unit is matplotlib's point."""
+LEFT, RIGHT, TOP, BOTTOM = 58, 10, 32, 42
+"""Margins around the axes in the same units."""
+TEXT_SIZE = 11
+"""Height of the text in the same units."""
+TICK_SPACING = {"x": 60, "y": 36}
+"""Least distance of ticks along each axis in the same units."""
+TICK_STEPS = (1, 2, 2.5, 5, 10)
+"""Distances of ticks, times a power of ten."""
+DASHES: dict[int, tuple[float, ...]] = {
+    1: (3.5, 2), 3: (1, 2), 4: (5, 1.5, 1, 1.5), 5: (2, 1.5), 6: (3.5, 2), 8: (1, 2), 9: (5, 1.5, 1, 1.5),
+    10: (2, 1.5), 11: (6, 1.5),
+}  # fmt: skip
+"""Dashes and spaces of a variant's curve in line widths; the other curves are solid."""
+MARKERS = "os^DvP"
+"""Matplotlib's markers of the first six variants; the next six start one marker later."""
 
-    place: float
-    label: str
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Values of an axis to places."""
-
-    low: float
-    high: float
-    start: float
-    """Place of the lowest value."""
-    end: float
-    """Place of the highest one."""
-    logarithmic: bool = False
-
-    def __call__(self, value: float) -> float:
-        """The place of a value."""
-        low, high, value = (math.log(each) if self.logarithmic else each for each in (self.low, self.high, value))
-        return self.start + (value - low) / (high - low) * (self.end - self.start)
-
-
-@dataclass(frozen=True)
-class Line:
-    """A curve of a variant."""
-
-    name: str
-    points: str
-    """Of an SVG polyline."""
-    faint: bool = False
-    """Whether it is one of several, whose mean is another line."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A point of a variant."""
-
-    name: str
-    x: float
-    y: float
-    title: str
-    """What it shows, in words."""
-    faint: bool = False
-    """Whether it is one of several, whose mean is another mark."""
+Curve = Sequence[tuple[float, float]]
+"""Points (x, y)."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """All that is drawn, in units of `WIDTH` x `HEIGHT`."""
+    """A plot and the texts around it."""
 
     title: str
-    across: list[Tick]
-    up: list[Tick]
-    across_title: str
-    up_title: str
-    lines: list[Line] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    base: float | None = None
-    """Place of a level that the others are seen against."""
-    edge: float | None = None
-    """Place from which marks have no value across."""
+    """Heading, unique in the page."""
+    figure: "Figure"
     note: str = ""
-    """What a reader has to know."""
-    width: float = WIDTH
-    height: float = HEIGHT
-    left: float = LEFT
-    right: float = WIDTH - RIGHT
-    top: float = TOP
-    bottom: float = HEIGHT - BOTTOM
+    """Sentence below the plot."""
+
+    @property
+    def axes(self) -> "Axes":
+        """Axes that the curves and marks are drawn on."""
+        return self.figure.axes[0]
+
+    @property
+    def svg(self) -> Markup:
+        """Element of the page, with a description for readers who cannot see it."""
+        label = f"{self.title}: {self.axes.get_ylabel()}, by {self.figure.axes[-1].get_xlabel()}"
+        return render_svg(self.figure, self.title, Markup('role="img" aria-label="{}"').format(label))
 
 
-def across(low: float, high: float, room: float = 0.0) -> Scale:
-    """The horizontal axis, with ``room`` left over at its end."""
-    return Scale(low, high, LEFT, WIDTH - RIGHT - room)
+def new_plot(title: str, x_label: str, y_label: str, note: str = "", lane_width: int = 0) -> Plot:
+    """Return a plot with empty axes.
+
+    Args:
+        title: Heading of the plot, unique in the page.
+        x_label: Quantity along the horizontal axis, with its unit.
+        y_label: Quantity along the vertical axis, with its unit.
+        note: Sentence below the plot.
+        lane_width: Width of second axes to the right, with the vertical axis of the first ones; 0 for none.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+    with matplotlib_defaults(title):
+        figure = Figure((WIDTH / 72, HEIGHT / 72), dpi=72)
+        widths = [WIDTH - LEFT - RIGHT - lane_width, lane_width] if lane_width else [WIDTH - LEFT - RIGHT]
+        margins = {"left": LEFT / WIDTH, "right": 1 - RIGHT / WIDTH, "bottom": BOTTOM / HEIGHT, "top": 1 - TOP / HEIGHT}
+        row = figure.subplots(
+            1, len(widths), sharey=True, squeeze=False, width_ratios=widths, gridspec_kw=margins | {"wspace": 0}
+        )[0]
+        for axes, width in zip(row, widths, strict=True):
+            axes.set_frame_on(False)
+            axes.set_axisbelow(True)
+            axes.grid(axis="y", color=COLOURS["line"], linewidth=1)
+            axes.tick_params("x", length=5, width=1, color=COLOURS["line"], labelsize=TEXT_SIZE)
+            axes.tick_params("y", length=0, pad=8, labelsize=TEXT_SIZE)
+            for axis, length in ((axes.xaxis, width), (axes.yaxis, HEIGHT - TOP - BOTTOM)):
+                axis.set_major_locator(MaxNLocator(length // TICK_SPACING[axis.axis_name], steps=TICK_STEPS))
+                axis.set_major_formatter(ScalarFormatter(useOffset=False))
+        row[0].set_ylabel(y_label, rotation=0, ha="left", va="baseline", fontsize=TEXT_SIZE)
+        row[0].yaxis.set_label_coords(2 / WIDTH, 1 - (TOP - 16) / HEIGHT, figure.transFigure)
+        row[-1].set_xlabel(x_label, ha="right", va="baseline", fontsize=TEXT_SIZE)
+        row[-1].xaxis.set_label_coords(1 - RIGHT / WIDTH, (BOTTOM - 37) / HEIGHT, figure.transFigure)
+    return Plot(title, figure, note)
 
 
-def up(low: float, high: float, logarithmic: bool = False) -> Scale:
-    """The vertical axis."""
-    return Scale(low, high, HEIGHT - BOTTOM, TOP, logarithmic)
+def draw_curves(axes: "Axes", variant: int, name: str, curves: Sequence[Curve]) -> None:
+    """Draw the curve of a variant; of several seeds each one faintly, and their mean.
+
+    Args:
+        axes: Axes to draw on.
+        variant: Index of the variant in the study, which gives the style.
+        name: Name of the variant.
+        curves: One for each seed.
+    """
+    colour = COLOURS[f"c{variant % VARIANT_STYLES}"]
+    for curve in curves if len(curves) > 1 else ():
+        axes.plot(*zip(*curve, strict=True), color=colour, linewidth=1, alpha=0.38, label=name, clip_on=False)
+    if mean := average(curves):
+        dashes = DASHES.get(variant % VARIANT_STYLES)
+        axes.plot(
+            *zip(*mean, strict=True), color=colour, linewidth=2, linestyle=(0, dashes) if dashes else "-", label=name,
+            solid_capstyle="round", dash_capstyle="round", clip_on=False,
+        )  # fmt: skip
 
 
-def line(name: str, points: Iterable[tuple[float, float]], x: Scale, y: Scale, faint: bool = False) -> Line:
-    """A curve through values across and up."""
-    return Line(name, " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in points), faint)
+def draw_mark(axes: "Axes", variant: int, title: str, x: float, y: float, faint: bool = False) -> None:
+    """Draw a point of a variant.
+
+    Args:
+        axes: Axes to draw on.
+        variant: Index of the variant in the study, which gives the style.
+        title: Tooltip.
+        x: Horizontal place.
+        y: Vertical place.
+        faint: Whether it is one of several whose mean is another mark.
+    """
+    index = variant % VARIANT_STYLES
+    axes.plot(
+        x, y, MARKERS[(index + index // len(MARKERS)) % len(MARKERS)], markersize=7.5 if faint else 11.5, label=title,
+        alpha=0.4 if faint else 1, color=COLOURS[f"c{index}"], markeredgecolor=COLOURS["ground"], clip_on=False,
+    )  # fmt: skip
 
 
-def of_seeds(name: str, curves: Sequence[Curve], x: Scale, y: Scale) -> list[Line]:
-    """The curve of a variant; of several seeds each as a faint one, and their mean."""
-    if len(curves) < 2:
-        return [line(name, curve, x, y) for curve in curves]
-    faint = [line(name, curve, x, y, faint=True) for curve in curves]
-    mean = averaged(curves)
-    return [*faint, line(name, mean, x, y)] if mean else faint
+def draw_key(variant: int, mark: bool) -> Markup:
+    """Return the curve, or else the mark, of a variant as an element of the page.
+
+    Args:
+        variant: Index of the variant in the study.
+        mark: Whether the mark is shown.
+    """
+    from matplotlib.figure import Figure
+
+    with matplotlib_defaults("key"):
+        figure = Figure((32 / 72, 12 / 72), dpi=72)
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 32), ylim=(0, 12))
+        axes.set_axis_off()
+        if mark:
+            draw_mark(axes, variant, "", 16, 6)
+        else:
+            draw_curves(axes, variant, "", [[(2, 6), (30, 6)]])
+    return render_svg(figure, f"key of {variant}", Markup('aria-hidden="true"'))
 
 
-def averaged(curves: Sequence[Curve]) -> Curve:
-    """The mean of several at the places that all of them have."""
-    by_place = [dict(curve) for curve in curves]
-    shared = sorted(set.intersection(*(set(each) for each in by_place)))
-    return [(place, fmean(each[place] for each in by_place)) for place in shared]
-
-
-def ticks(scale: Scale, write: Callable[[float], str] | None = None) -> list[Tick]:
-    """Round values of an axis, `MOST_TICKS` at most or about so many; ``write`` makes a label of one."""
-    values, digits = (_powers(scale), None) if scale.logarithmic else _multiples(scale.low, scale.high)
-    form = "{:g}" if digits is None else f"{{:,.{digits}f}}"
-    label = write or (lambda value: form.format(value).replace("-", "−"))
-    return [Tick(scale(value), label(value)) for value in values]
-
-
-def widened(values: Sequence[float], share: float = 0.08) -> tuple[float, float]:
-    """Ends of an axis that holds all values and some room around them."""
-    low, high = min(values), max(values)
-    room = share * (high - low) or 0.1 * abs(high) or 1.0
-    return low - room, high + room
-
-
-def short(value: float) -> str:
-    """A count in few letters: 1,500 as 1.5k."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
-
-
-def _multiples(low: float, high: float) -> tuple[list[float], int]:
-    """Round values, and the decimals that they need."""
-    rough = (high - low) / MOST_TICKS
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * each for each in STEPS if power * each >= rough * (1 - 1e-9))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    digits = len(f"{step:.9f}".rstrip("0").partition(".")[2])
-    return [number * step + 0.0 for number in range(first, last + 1)], digits
-
-
-def _powers(scale: Scale) -> list[float]:
-    """1, 2 and 5 times powers of ten, or some of these where there would be many."""
-    exponents = range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
-    for factors in ((1, 2, 5), (1, 3), (1,)):
-        values = [factor * 10.0**power for power in exponents for factor in factors]
-        values = [value for value in values if scale.low <= value <= scale.high]
-        if len(values) <= MOST_TICKS:
-            break
-    return values
+def average(curves: Sequence[Curve]) -> list[tuple[float, float]]:
+    """Return the mean curve, over the places that all curves have."""
+    values = [dict(curve) for curve in curves]
+    places = sorted(set.intersection(*map(set, values))) if values else []
+    return [(x, fmean(value[x] for value in values)) for x in places]

@@ -1,4 +1,4 @@
-"""What it takes to make a comparison again: commands, versions, protocols."""
+"""Commands, versions and protocols that reproduce a comparison."""
 
 import json
 import platform
@@ -11,48 +11,71 @@ import yaml
 
 import vaegan
 
-from ..comparing.comparison import Comparison, EvaluatedRun
+from ..comparing.comparison import Comparison
 from ..metrics.build import get_feature_network
 from ..metrics.feature_extractors import INCEPTION
+from ..result import EvaluatedRun
 
 
 def list_commands(comparison: Comparison, name: str, folder: Path) -> str:
-    """What trains and judges the runs of a variant again, in the study's folder."""
-    again = []
-    for judged in comparison.judged[name].values():
-        place = shlex.quote(relpath(judged.run.path, folder))
-        words = "".join(f" {shlex.quote(word)}" for word in _judged_otherwise(judged, folder))
-        again += [f"vaegan train {place}/config.yaml{words} --output again/{place}", f"vaegan evaluate again/{place}"]
-    return "\n".join(again)
+    """Return the commands that train and evaluate the runs of a variant again, a line each.
+
+    Args:
+        comparison: The study.
+        name: Name of the variant.
+        folder: Folder of the study, in which the commands are run.
+    """
+    commands = []
+    for evaluated in comparison.runs[name].values():
+        path = shlex.quote(relpath(evaluated.run.path, folder))
+        overrides = "".join(f" {shlex.quote(override)}" for override in _list_overrides(evaluated, folder))
+        commands += [
+            f"vaegan train {path}/config.yaml{overrides} --output again/{path}",
+            f"vaegan evaluate again/{path}",
+        ]
+    return "\n".join(commands)
 
 
 def get_classifier_command(comparison: Comparison, folder: Path) -> str:
-    """What trains the classifier again in whose features sets were compared; empty: there was none."""
+    """Return the command that trains the feature network again; empty if it is Inception, or none was used.
+
+    Args:
+        comparison: The study.
+        folder: Folder of the study, in which the command is run.
+    """
     config = comparison.first.config.evaluate
-    network = shlex.quote(_in_folder(config.features, folder))
-    used = get_feature_network(config) not in (None, INCEPTION)
-    return f"vaegan train-features {network}/config.yaml --output again/{network}" if used else ""
+    network = shlex.quote(_get_relative_features(config.features, folder))
+    is_classifier = get_feature_network(config) not in (None, INCEPTION)
+    return f"vaegan train-features {network}/config.yaml --output again/{network}" if is_classifier else ""
 
 
-def _judged_otherwise(judged: EvaluatedRun, folder: Path) -> list[str]:
-    """Settings by which the study judged a run, and the run's own config would not, as ``key=value``."""
-    written = judged.run.config.evaluate.model_dump(mode="json")
-    used = judged.config.evaluate.model_dump(mode="json")
-    used["features"] = _in_folder(used["features"], folder)
-    return [
-        f"evaluate.{key}={value if isinstance(value, str) else json.dumps(value)}"
-        for key, value in used.items()
-        if value != written[key]
-    ]
+def get_versions(comparison: Comparison) -> dict[str, str]:
+    """Return the version of each package that metrics depend on."""
+    protocol = comparison.first.evaluation.protocol
+    return {"vaegan": vaegan.__version__, "python": platform.python_version(), **protocol["versions"]}
 
 
-def _in_folder(features: str, folder: Path) -> str:
-    """A network as the study's folder knows it."""
-    return features if features == INCEPTION else relpath(features, folder)
+def get_common_protocol(comparison: Comparison) -> dict[str, Any]:
+    """Return the part of the protocol that is the same for all runs."""
+    protocols = [run.evaluation.protocol for runs in comparison.runs.values() for run in runs.values()]
+    return {
+        key: value
+        for key, value in protocols[0].items()
+        if all(key in protocol and protocol[key] == value for protocol in protocols)
+    }
+
+
+def format_own_protocols(comparison: Comparison, name: str) -> dict[int, str]:
+    """Return, for each seed of a variant, the part of the protocol that is not common to all runs, as YAML."""
+    common = get_common_protocol(comparison)
+    return {
+        seed: to_yaml({key: value for key, value in run.evaluation.protocol.items() if key not in common})
+        for seed, run in comparison.runs[name].items()
+    }
 
 
 def format_control_protocols(comparison: Comparison) -> str:
-    """What is particular to the real images that were judged in the place of a model."""
+    """Return, for each negative control, the part of its protocol that differs from that of the runs, as YAML."""
     common = get_common_protocol(comparison)
     return to_yaml(
         {
@@ -62,31 +85,23 @@ def format_control_protocols(comparison: Comparison) -> str:
     )
 
 
-def get_versions(comparison: Comparison) -> dict[str, str]:
-    """Of everything that figures depend on."""
-    protocol = comparison.first.evaluation.protocol
-    return {"vaegan": vaegan.__version__, "python": platform.python_version(), **protocol["versions"]}
+def to_yaml(value: dict[str, Any]) -> str:
+    """Return a dict as YAML, in its own order."""
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
 
 
-def get_common_protocol(comparison: Comparison) -> dict[str, Any]:
-    """What all runs were judged by alike."""
-    protocols = [run.evaluation.protocol for runs in comparison.judged.values() for run in runs.values()]
-    return {
-        key: value
-        for key, value in protocols[0].items()
-        if all(key in each and each[key] == value for each in protocols)
-    }
+def _list_overrides(evaluated: EvaluatedRun, folder: Path) -> list[str]:
+    """Return the settings by which the study evaluated a run where the run's own config differs, as ``key=value``."""
+    written = evaluated.run.config.evaluate.model_dump(mode="json")
+    used = evaluated.config.evaluate.model_dump(mode="json")
+    used["features"] = _get_relative_features(used["features"], folder)
+    return [
+        f"evaluate.{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in used.items()
+        if value != written[key]
+    ]
 
 
-def format_own_protocols(comparison: Comparison, name: str) -> dict[int, str]:
-    """What is particular to each run of a variant."""
-    common = get_common_protocol(comparison)
-    return {
-        seed: to_yaml({key: value for key, value in run.evaluation.protocol.items() if key not in common})
-        for seed, run in comparison.judged[name].items()
-    }
-
-
-def to_yaml(found: dict[str, Any]) -> str:
-    """YAML for a reader."""
-    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
+def _get_relative_features(features: str, folder: Path) -> str:
+    """Return a feature network's path relative to the study's folder, or the name of Inception."""
+    return features if features == INCEPTION else relpath(features, folder)

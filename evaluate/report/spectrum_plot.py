@@ -1,47 +1,70 @@
-"""How much of the real images' power each variant has at each frequency."""
+"""The power spectrum of each variant's images relative to the real images'."""
 
 import math
 from collections.abc import Mapping, Sequence
 
-from .plots import Curve, Plot, Tick, across, of_seeds, up
+from ..comparing.comparison import Comparison
+from ..metric_descriptions import format_sample_source
+from .plots import Curve, Plot, draw_curves, new_plot
+from .svg import COLOURS
 
 CORNER = math.sqrt(0.5)
-"""The highest frequency of all, in cycles per pixel."""
-PLACES = (0.0, 0.125, 0.25, 0.375, 0.5)
-"""Ticks; the last is Nyquist along an axis."""
-LEAST_SPAN = math.log(2)
-"""What is shown on either side of the real images' line, at least."""
-MOST_TICKS = 8
-"""Labels of the power's axis."""
+"""Highest frequency of a square grid, in cycles per pixel."""
+FREQUENCY_TICKS = (0.0, 0.125, 0.25, 0.375, 0.5)
+"""Labelled frequencies in cycles per pixel; the last one is Nyquist along an axis."""
+MIN_SPAN = math.log(2)
+"""Log power ratio that is shown on either side of the real images' line, at least."""
+MAX_POWER_TICKS = 8
 
 
-def spectrum_plot(title: str, variants: Mapping[str, Sequence[Curve]]) -> Plot:
-    """Place log power ratios on a plot.
+def plot_spectra(comparison: Comparison) -> list[Plot]:
+    """Draw the spectra of reconstructions and of samples, as far as they were measured."""
+    plots = []
+    for kind in ("reconstruction", "sample"):
+        key = f"spectrum_error/{kind}"
+        variants = {
+            name: [
+                list(zip(result.curves["frequency"], result.curves[key], strict=True))
+                for result in results.values()
+                if key in result.curves
+            ]
+            for name, results in comparison.evaluations.items()
+        }
+        if any(variants.values()):
+            plots.append(
+                plot_spectrum(f"{kind.capitalize()}s{format_sample_source(kind, comparison.density)}", variants)
+            )
+    return plots
+
+
+def plot_spectrum(title: str, variants: Mapping[str, Sequence[Curve]]) -> Plot:
+    """Draw log power ratios over frequencies.
 
     The ring of the last band reaches beyond the corner, where there is nothing; it is drawn at the corner.
 
     Args:
-        title: Of the plot.
-        variants: Of each variant and seed, the bands' frequencies in cycles per pixel and log(power / real power).
+        title: Heading of the plot.
+        variants: For each variant and seed, the bands' frequencies in cycles per pixel and log(power / real power).
     """
     values = [value for curves in variants.values() for curve in curves for _, value in curve]
-    x, y = across(0, CORNER), up(1.05 * min(-LEAST_SPAN, *values), 1.05 * max(LEAST_SPAN, *values))
-    span = y.high - y.low
-    base = next((base for base in (2, 4, 10, 100) if span / math.log(base) < MOST_TICKS), 1000)
-    powers = range(math.ceil(y.low / math.log(base)), math.floor(y.high / math.log(base)) + 1)
-    return Plot(
-        title=title,
-        across=[*(Tick(x(place), f"{place:g}") for place in PLACES), Tick(x(CORNER), "corner")],
-        up=[
-            Tick(y(power * math.log(base)), f"{'×' if power > 0 else '÷'} {base ** abs(power):,}" if power else "real")
-            for power in powers
-        ],
-        across_title="cycles per pixel",
-        up_title="power beside the real images’",
-        lines=[each for name, curves in variants.items() for each in of_seeds(name, [*map(_cut, curves)], x, y)],
-        base=y(0),
+    low, high = 1.05 * min(-MIN_SPAN, *values), 1.05 * max(MIN_SPAN, *values)
+    base = next((base for base in (2, 4, 10, 100) if (high - low) / math.log(base) < MAX_POWER_TICKS), 1000)
+    exponents = range(math.ceil(low / math.log(base)), math.floor(high / math.log(base)) + 1)
+
+    plot = new_plot(title, "cycles per pixel", "power relative to the real images’")
+    axes = plot.axes
+    axes.set_xlim(0, CORNER)
+    axes.set_ylim(low, high)
+    axes.set_xticks([*FREQUENCY_TICKS, CORNER], [*(f"{tick:g}" for tick in FREQUENCY_TICKS), "corner"])
+    axes.get_xticklabels()[-1].set_horizontalalignment("right")
+    axes.set_yticks(
+        [exponent * math.log(base) for exponent in exponents], [_format_power(base, exponent) for exponent in exponents]
     )
+    axes.axhline(0, color=COLOURS["ink"], linewidth=1.25)
+    for index, (name, curves) in enumerate(variants.items()):
+        draw_curves(axes, index, name, [[(min(x, CORNER), y) for x, y in curve] for curve in curves])
+    return plot
 
 
-def _cut(curve: Curve) -> Curve:
-    return [(min(place, CORNER), value) for place, value in curve]
+def _format_power(base: int, exponent: int) -> str:
+    return f"{'×' if exponent > 0 else '÷'} {base ** abs(exponent):,}" if exponent else "real"

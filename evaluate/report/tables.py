@@ -1,4 +1,4 @@
-"""The numbers of a comparison as CSV: UTF-8, comma, a header, numbers in full precision."""
+"""Write the numbers of a comparison as CSV: UTF-8, comma, a header, numbers in full precision."""
 
 import csv
 import io
@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from vaegan.io import write_text
-from vaegan.losses.adversarial import CLASS_NAMES, GENERATED, PREDICTED_NAMES
+from vaegan.losses.adversarial import CONFUSION_COLUMNS, GENERATED, ORIGINS
 
 from ..comparing.bootstrap import Estimate
 from ..comparing.comparison import Comparison
-from ..comparing.findings import Verdict
-from ..descriptions import describe_metric
+from ..comparing.verdicts import Verdict
+from ..metric_descriptions import describe_metric
 from ..result import EvaluationResult
 from .control_rows import ControlRows
 
 Cell = str | float | int | None
-"""None, and what is not finite: an empty field."""
+"""Value of a field; None, infinity and NaN are written as an empty field."""
 
 TABLES = METRICS_TABLE, VERDICTS_TABLE, EFFECTS_TABLE, CONTROLS_TABLE, CONFUSION_TABLE = (
     "figures.csv", "findings.csv", "effects.csv", "controls.csv", "confusion.csv",
@@ -25,74 +25,81 @@ TABLES = METRICS_TABLE, VERDICTS_TABLE, EFFECTS_TABLE, CONTROLS_TABLE, CONFUSION
 
 
 def build_tables(comparison: Comparison, controls: ControlRows) -> dict[str, str]:
-    """The text of each table, by the name of its file."""
+    """Return the text of each table by the name of its file.
+
+    Args:
+        comparison: The study.
+        controls: Rows of the negative controls, for each kind of images.
+    """
     interval = ("low", "high", "p", "corrected_p")
     return {
-        METRICS_TABLE: _csv(("variant", "seed", "figure", "value", "samples_from"), _runs(comparison)),
-        VERDICTS_TABLE: _csv(
+        METRICS_TABLE: _format_csv(
+            ("variant", "seed", "figure", "value", "samples_from"), _iterate_metrics(comparison)
+        ),
+        VERDICTS_TABLE: _format_csv(
             ("variant", "reference", "images", "seeds", "answer", "headline", "figure", "difference", *interval),
-            (row for finding in comparison.findings for row in _tests(finding)),
+            (row for verdict in comparison.verdicts for row in _iterate_tests(verdict)),
         ),
-        EFFECTS_TABLE: _csv(
+        EFFECTS_TABLE: _format_csv(
             ("variant", "reference", "figure", "difference", *interval, "cohens_d", "samples_from"),
-            (
-                (
-                    each.variant,
-                    each.reference,
-                    each.key,
-                    *_estimate(each.estimate),
-                    each.corrected,
-                    each.size,
-                    _source(each.key, comparison.judged[each.variant][comparison.study.seeds[0]].evaluation),
-                )
-                for each in comparison.effects
-            ),
+            _iterate_effects(comparison),
         ),
-        CONTROLS_TABLE: _csv(("control", "figure", "value", "seen", "answer"), _controls(comparison, controls)),
-        CONFUSION_TABLE: _csv(
-            ("variant", "seed", "images", "taken_for", "count", "samples_from"), _confusions(comparison)
+        CONTROLS_TABLE: _format_csv(
+            ("control", "figure", "value", "seen", "answer"), _iterate_controls(comparison, controls)
+        ),
+        CONFUSION_TABLE: _format_csv(
+            ("variant", "seed", "images", "taken_for", "count", "samples_from"), _iterate_confusions(comparison)
         ),
     }
 
 
 def write_tables(comparison: Comparison, controls: ControlRows, folder: Path) -> dict[str, str]:
-    """Write each of the `build_tables` into a file; whoever looks finds whole files.
+    """Write each table into a file, which is replaced as a whole, and return the texts by the names of the files.
 
-    Returns:
-        As `build_tables`.
+    Args:
+        comparison: The study.
+        controls: Rows of the negative controls, for each kind of images.
+        folder: Folder of the files.
     """
-    found = build_tables(comparison, controls)
-    for name, text in found.items():
+    tables = build_tables(comparison, controls)
+    for name, text in tables.items():
         write_text(folder / name, text)
-    return found
+    return tables
 
 
-def _runs(comparison: Comparison) -> Iterator[Sequence[Cell]]:
+def _iterate_metrics(comparison: Comparison) -> Iterator[Sequence[Cell]]:
     for name in comparison.names:
-        for key, spread in comparison.spreads(name).items():
+        for key, spread in comparison.get_spreads(name).items():
             for seed, value in spread.seeds.items():
-                yield name, seed, key, value, _source(key, comparison.judged[name][seed].evaluation)
+                yield name, seed, key, value, _get_sample_source(key, comparison.runs[name][seed].evaluation)
 
 
-def _tests(finding: Verdict) -> Iterator[Sequence[Cell]]:
-    second = {"reconstruction": "coherence beyond noise of the same spectrum", "sample": "kurtosis gap"}[finding.kind]
+def _iterate_tests(verdict: Verdict) -> Iterator[Sequence[Cell]]:
+    second = {"reconstruction": "coherence beyond noise of the same spectrum", "sample": "kurtosis gap"}[verdict.kind]
     tests: list[tuple[str, Estimate | None, float | None]] = [
-        ("spectrum error", finding.evidence.spectrum, finding.corrected[0]),
-        (second, finding.evidence.second, finding.corrected[1]),
-        (describe_metric(finding.evidence.measure).label, finding.evidence.distance, None),
+        ("spectrum error", verdict.evidence.spectrum, verdict.corrected[0]),
+        (second, verdict.evidence.second, verdict.corrected[1]),
+        (describe_metric(verdict.evidence.measure).label, verdict.evidence.distance, None),
     ]
-    seeds = " ".join(map(str, finding.seeds))
-    for name, found, corrected in tests:
-        if found is not None:
+    seeds = " ".join(map(str, verdict.seeds))
+    for name, estimate, corrected in tests:
+        if estimate is not None:
             yield (
-                finding.variant, finding.reference, finding.images, seeds, finding.answer, finding.headline, name,
-                *_estimate(found), corrected,
+                verdict.variant, verdict.reference, verdict.images, seeds, verdict.answer, verdict.headline, name,
+                *_list_numbers(estimate), corrected,
             )  # fmt: skip
 
 
-def _controls(comparison: Comparison, controls: ControlRows) -> Iterator[Sequence[Cell]]:
-    """What real images score; of the sharpness figures also whether they see the defect, and the verdict on it."""
-    judged = {
+def _iterate_effects(comparison: Comparison) -> Iterator[Sequence[Cell]]:
+    for effect in comparison.effects:
+        source = _get_sample_source(effect.key, comparison.runs[effect.variant][comparison.study.seeds[0]].evaluation)
+        numbers = _list_numbers(effect.estimate)
+        yield effect.variant, effect.reference, effect.key, *numbers, effect.corrected, effect.size, source
+
+
+def _iterate_controls(comparison: Comparison, controls: ControlRows) -> Iterator[Sequence[Cell]]:
+    """Yield the metrics of real images; for sharpness also whether the metric detects the defect, and the verdict."""
+    detections = {
         (row.name, f"{kind}/{key}"): (int(key in row.seen), row.answer or "")
         for kind, rows in controls.items()
         for row in rows
@@ -100,33 +107,33 @@ def _controls(comparison: Comparison, controls: ControlRows) -> Iterator[Sequenc
     }
     for name, control in comparison.controls.items():
         for key, value in control.metrics.items():
-            yield name, key, value, *judged.get((name, key), (None, None))
+            yield name, key, value, *detections.get((name, key), (None, None))
         for kind, rows in controls.items():
             for row in rows:
                 if row.name == name:
                     yield name, f"{kind}/laplacian_ratio", row.ratio, None, None
 
 
-def _confusions(comparison: Comparison) -> Iterator[Sequence[Cell]]:
+def _iterate_confusions(comparison: Comparison) -> Iterator[Sequence[Cell]]:
     for name, evaluations in comparison.evaluations.items():
         for seed, evaluation in evaluations.items():
             matrix = evaluation.matrices.get("discriminator/confusion", [])
-            for images, counts in zip(CLASS_NAMES, matrix, strict=False):
-                for taken_for, count in zip(PREDICTED_NAMES[len(counts)], counts, strict=True):
-                    yield name, seed, images, taken_for, count, _source(images, evaluation)
+            for images, counts in zip(ORIGINS, matrix, strict=False):
+                for taken_for, count in zip(CONFUSION_COLUMNS[len(counts)], counts, strict=True):
+                    yield name, seed, images, taken_for, count, _get_sample_source(images, evaluation)
 
 
-def _source(key: str, evaluation: EvaluationResult) -> str | None:
-    """What the samples that a figure, or a row of a confusion, is about were drawn from; None: it is about others."""
-    about = key == CLASS_NAMES[GENERATED] or key.startswith(("sample/", "discriminator/"))
-    return evaluation.protocol["samples_from"] if about else None
+def _get_sample_source(key: str, evaluation: EvaluationResult) -> str | None:
+    """Return what the samples behind a metric or a row of a confusion matrix were drawn from; None for other images."""
+    of_samples = key == ORIGINS[GENERATED] or key.startswith(("sample/", "discriminator/"))
+    return evaluation.protocol["samples_from"] if of_samples else None
 
 
-def _estimate(found: Estimate) -> tuple[float, float, float, float]:
-    return found.value, found.low, found.high, found.p
+def _list_numbers(estimate: Estimate) -> tuple[float, float, float, float]:
+    return estimate.value, estimate.low, estimate.high, estimate.p
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+def _format_csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)

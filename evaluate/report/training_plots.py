@@ -1,4 +1,4 @@
-"""What the runs of a study logged while they trained."""
+"""Reconstruction error, divergence and discriminator accuracy that the runs of a study logged while they trained."""
 
 import math
 from collections import defaultdict
@@ -7,41 +7,47 @@ from statistics import fmean
 
 from vaegan.config import Config
 from vaegan.io import read_json_lines
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 from vaegan.text import get_reason
 
 from ..comparing.comparison import Comparison
-from .plots import Curve, Plot, across, of_seeds, short, ticks, up, widened
+from .plots import TICK_STEPS, Curve, Plot, draw_curves, new_plot
 
-MOST_POINTS = 160
-"""Of a line; more are averaged in groups."""
+MAX_CURVE_POINTS = 160
+"""Points of a curve; more are averaged in groups."""
 ERROR, KL, ACCURACY = "Squared error", "Divergence from the prior", "Discriminator’s accuracy"
-TITLES = {
+Y_LABELS = {
     ERROR: "mean over pixels and images, units of [−1, 1]",
     KL: "bits per image",
     ACCURACY: "balanced over real, reconstructed and generated",
 }
-"""The plots in their order, and what the vertical axis of each is."""
+"""Vertical axis of each plot, in the order of the plots."""
 
 
-def training_plots(comparison: Comparison, notify: Callable[[str], None]) -> list[Plot]:
-    """What was logged of the reconstruction error, the divergence and the game, against the images seen.
+def plot_training(comparison: Comparison, notify: Callable[[str], None]) -> list[Plot]:
+    """Draw the logged reconstruction error, divergence and discriminator accuracy over the images seen.
 
     Args:
         comparison: The study.
-        notify: Told in one line of each history that cannot be read.
+        notify: Receives one line about each history that cannot be read.
     """
-    found: dict[str, dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
-    for name, runs in comparison.judged.items():
-        for judged in runs.values():
-            for title, curve in curves(judged.run, judged.config, notify).items():
-                found[title][name].append(thinned(curve))
-    return [_plot(title, found[title]) for title in TITLES if title in found]
+    curves: dict[str, dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
+    for name, runs in comparison.runs.items():
+        for evaluated in runs.values():
+            for title, curve in read_curves(evaluated.run, evaluated.config, notify).items():
+                curves[title][name].append(thin(curve))
+    return [_plot(title, comparison.names, curves[title]) for title in Y_LABELS if title in curves]
 
 
-def curves(run: Run, config: Config, notify: Callable[[str], None]) -> dict[str, Curve]:
-    """What a run's history says, by the title of the plot, against images seen; nothing, and a note, without one."""
-    found: dict[str, Curve] = defaultdict(list)
+def read_curves(run: Run, config: Config, notify: Callable[[str], None]) -> dict[str, list[tuple[float, float]]]:
+    """Return the curves of a run's history over images seen, by the title of their plot; none if it cannot be read.
+
+    Args:
+        run: The run.
+        config: Config of the run.
+        notify: Receives one line if the history cannot be read.
+    """
+    curves: dict[str, list[tuple[float, float]]] = defaultdict(list)
     try:
         lines = read_json_lines(run.history_file)
     except OSError as error:
@@ -49,23 +55,24 @@ def curves(run: Run, config: Config, notify: Callable[[str], None]) -> dict[str,
         return {}
     if not lines:
         notify(f"{run.history_file}: not what a training writes; its curves are left out")
-    for logged, _ in lines:
-        seen = float(logged["step"] * config.train.batch_size)
-        for title, value in _figures(logged):
+    for scalars, _ in lines:
+        images_seen = float(scalars["step"] * config.train.batch_size)
+        for title, value in _select_values(scalars):
             if math.isfinite(value) and (value > 0 or title != ERROR):
-                found[title].append((seen, value))
-    return dict(found)
+                curves[title].append((images_seen, value))
+    return dict(curves)
 
 
-def thinned(curve: Curve, most: int = MOST_POINTS) -> Curve:
-    """At most so many points, each the mean of consecutive ones."""
-    size = -(-len(curve) // most) or 1
+def thin(curve: Curve, max_points: int = MAX_CURVE_POINTS) -> Curve:
+    """Return a curve of at most ``max_points`` points, each the mean of consecutive ones."""
+    size = -(-len(curve) // max_points) or 1
     groups = [curve[start : start + size] for start in range(0, len(curve), size)]
     return [(fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups]
 
 
-def _figures(logged: Mapping[str, object]) -> Iterator[tuple[str, float]]:
-    error, kl, accuracy = (logged.get(key) for key in ("reconstruction/mse", "loss/kl", "discriminator/accuracy"))
+def _select_values(scalars: Mapping[str, object]) -> Iterator[tuple[str, float]]:
+    """Yield the title of the plot and the value of each scalar that is plotted."""
+    error, kl, accuracy = (scalars.get(key) for key in ("reconstruction/mse", "loss/kl", "discriminator/accuracy"))
     if isinstance(error, float):
         yield ERROR, error
     if isinstance(kl, float):
@@ -74,17 +81,26 @@ def _figures(logged: Mapping[str, object]) -> Iterator[tuple[str, float]]:
         yield ACCURACY, accuracy
 
 
-def _plot(title: str, found: dict[str, list[Curve]]) -> Plot:
-    points = [point for curves in found.values() for curve in curves for point in curve]
-    values = [value for _, value in points]
-    x = across(0, max(place for place, _ in points))
+def _plot(title: str, names: list[str], curves: Mapping[str, list[Curve]]) -> Plot:
+    from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, MaxNLocator
+
+    points = [point for seeds in curves.values() for curve in seeds for point in curve]
+    low, high = min(y for _, y in points), max(y for _, y in points)
+    plot = new_plot(title, "images seen", Y_LABELS[title])
+    axes = plot.axes
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_xlim(0, max(x for x, _ in points))
     if title == ERROR:
-        y = up(min(values) / 1.1, max(values) * 1.1, logarithmic=True)
+        axes.set_yscale("log")
+        axes.set_ylim(low / 1.1, high * 1.1)
+        factors = (1, 2, 5) if high < 100 * low else (1, 3) if high < 1000 * low else (1,)
+        axes.yaxis.set_major_locator(LogLocator(subs=factors) if high > 5 * low else MaxNLocator(5, steps=TICK_STEPS))
+        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.minorticks_off()
     elif title == ACCURACY:
-        y = up(0, 1)
+        axes.set_ylim(0, 1)
     else:
-        y = up(*widened([0.0, *values], 0.04))
-    lines = []
-    for name, curves in found.items():
-        lines += of_seeds(name, curves, x, y)
-    return Plot(title, ticks(x, short), ticks(y), "images seen", TITLES[title], lines)
+        axes.set_ylim(min(0, low), max(0, high) + 0.04 * ((max(0, high) - min(0, low)) or 25))
+    for name in curves:
+        draw_curves(axes, names.index(name), name, curves[name])
+    return plot

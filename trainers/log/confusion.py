@@ -1,75 +1,93 @@
 """A confusion matrix as a picture."""
 
+import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from PIL import Image, ImageDraw, ImageFont
+import numpy as np
+from PIL import Image
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch import Tensor
 
-Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-TEXT, SMALL = 20, 15
-"""Heights of the two text sizes, in pixels."""
-MARGIN = 14
-INK, PAPER = (25, 25, 35), (255, 255, 255)
-FULL = (24, 78, 140)
-"""Colour of a cell that holds its whole row; an empty cell is paper."""
+NAME_PIXELS, SMALL_PIXELS = 20, 15
+"""Heights of the two text sizes."""
+MARGIN_PIXELS = 14
+MIN_CELL_PIXELS = 120
+DPI = 72
+"""Resolution at which matplotlib's point is one pixel."""
+INK, GRID = "#191923", "#c5d3e2"
+"""Colours of text and of the lines between cells."""
+PAPER, FULL = "#ffffff", "#184e8c"
+"""Colours of an empty cell and of a cell that holds its whole row."""
 
 
 def draw_confusion(matrix: "Tensor", true: Sequence[str], predicted: Sequence[str]) -> Image.Image:
-    """A heat map with the number in each cell and its share of the row, which is also its colour.
+    """Draw a heat map with the count in each cell and its fraction of the row, which is also its colour.
 
     Args:
-        matrix: At least 0: how often row ``i``, the true class, was taken for column ``j``.
+        matrix: Non-negative, shape (len(true), len(predicted)): how often row ``i``, the true class, was taken for
+            column ``j``, the predicted one.
         true: Name of each row.
         predicted: Name of each column.
 
     Returns:
         RGB picture whose size depends on the names only.
+
+    Raises:
+        ValueError: The matrix has not one row and one column for each name.
     """
-    rows = [[float(value) for value in row] for row in matrix.tolist()]
-    if [len(row) for row in rows] != [len(predicted)] * len(true):
-        raise ValueError(f"{len(true)} x {len(predicted)} names for a matrix of shape {tuple(matrix.shape)}")
-    text, small = ImageFont.load_default(TEXT), ImageFont.load_default(SMALL)
-    widest = max(round(text.getlength(name)) for name in true)
-    cell = max(96, *(round(text.getlength(name)) + MARGIN for name in predicted))
-    left, top = MARGIN + SMALL + MARGIN + widest + MARGIN, MARGIN + SMALL + MARGIN + TEXT + MARGIN
-    width, height = cell * len(predicted), cell * len(true)
+    from matplotlib import style
+    from matplotlib.colors import to_rgb
+    from matplotlib.figure import Figure
 
-    image = Image.new("RGB", (left + width + MARGIN, top + height + MARGIN), PAPER)
-    draw = ImageDraw.Draw(image)
-    draw.text((left + width / 2, MARGIN + SMALL / 2), "predicted", INK, small, anchor="mm")
-    for index, name in enumerate(predicted):
-        draw.text((left + (index + 0.5) * cell, top - MARGIN - TEXT / 2), name, INK, text, anchor="mm")
-    for index, name in enumerate(true):
-        draw.text((left - MARGIN, top + (index + 0.5) * cell), name, INK, text, anchor="rm")
-    for i, row in enumerate(rows):
-        total = sum(row)
-        for j, value in enumerate(row):
-            share = value / total if total else 0.0
-            x, y = left + j * cell, top + i * cell
-            draw.rectangle((x, y, x + cell - 2, y + cell - 2), _blend(share), outline=_blend(0.25))
-            ink = PAPER if share > 0.5 else INK
-            draw.text((x + cell / 2, y + cell / 2 - 4), _figure(value), ink, text, anchor="ms")
-            draw.text((x + cell / 2, y + cell / 2 + 6), f"{share:.1%}" if total else "-", ink, small, anchor="mt")
-    _write_upwards(image, "true", small, (MARGIN + SMALL // 2, top + height // 2))
-    return image
+    counts = matrix.double().cpu().numpy()
+    if counts.shape != (len(true), len(predicted)):
+        raise ValueError(f"{len(true)} x {len(predicted)} names for a matrix of shape {counts.shape}")
+    totals = counts.sum(1, keepdims=True)
+    fractions = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    paper, full = (255 * np.array(to_rgb(colour)) for colour in (PAPER, FULL))
+    colours = np.rint(paper + fractions[..., None] * (full - paper)).astype(np.uint8)
+    with style.context(["default", {"text.parse_math": False}]):
+        figure, file = Figure(dpi=DPI), io.BytesIO()
+        widest = [max(_measure_width(figure, name) for name in names) for names in (true, predicted)]
+        cell = max(MIN_CELL_PIXELS, widest[1] + MARGIN_PIXELS)
+        left = SMALL_PIXELS + widest[0] + 3 * MARGIN_PIXELS
+        top = SMALL_PIXELS + NAME_PIXELS + 3 * MARGIN_PIXELS
+        width, height = cell * len(predicted), cell * len(true)
+        total_width, total_height = left + width + MARGIN_PIXELS, top + height + MARGIN_PIXELS
+        figure.set_size_inches(total_width / DPI, total_height / DPI)
+        bottom = MARGIN_PIXELS / total_height
+        axes = figure.add_axes((left / total_width, bottom, width / total_width, height / total_height))
+        axes.imshow(colours, aspect="auto", interpolation="nearest")
+        axes.spines[:].set_visible(False)
+        axes.xaxis.tick_top()
+        axes.xaxis.set_label_position("top")
+        axes.set_xticks(range(len(predicted)), predicted)
+        axes.set_yticks(range(len(true)), true)
+        axes.tick_params(length=0, pad=MARGIN_PIXELS, labelsize=NAME_PIXELS, labelcolor=INK)
+        axes.set_xlabel("predicted", fontsize=SMALL_PIXELS, labelpad=MARGIN_PIXELS, color=INK)
+        axes.set_ylabel("true", fontsize=SMALL_PIXELS, labelpad=MARGIN_PIXELS, color=INK)
+        for edge in range(len(true) + 1):
+            axes.axhline(edge - 0.5, color=GRID, linewidth=1, clip_on=False)
+        for edge in range(len(predicted) + 1):
+            axes.axvline(edge - 0.5, color=GRID, linewidth=1, clip_on=False)
+        for (i, j), count in np.ndenumerate(counts):
+            ink = PAPER if fractions[i, j] > 0.5 else INK
+            fraction = f"{fractions[i, j]:.1%}" if totals[i] else "-"
+            axes.text(j, i, _format_count(count), fontsize=NAME_PIXELS, color=ink, ha="center", va="bottom")
+            axes.text(j, i + 0.05, fraction, fontsize=SMALL_PIXELS, color=ink, ha="center", va="top")
+        figure.savefig(file, format="png")
+    return Image.open(file).convert("RGB")
 
 
-def _figure(value: float) -> str:
-    return f"{value:.0f}" if value.is_integer() and value < 1e6 else f"{value:.3g}"
+def _measure_width(figure: "Figure", name: str) -> int:
+    text = figure.text(0, 0, name, fontsize=NAME_PIXELS)
+    width = round(text.get_window_extent().width)
+    text.remove()
+    return width
 
 
-def _blend(share: float) -> tuple[int, int, int]:
-    red, green, blue = (round(paper + share * (full - paper)) for paper, full in zip(PAPER, FULL, strict=True))
-    return red, green, blue
-
-
-def _write_upwards(image: Image.Image, words: str, font: Font, middle: tuple[int, int]) -> None:
-    """Draw ``words`` turned by a quarter, read from below."""
-    strip = Image.new("RGB", (round(font.getlength(words)) + 2, SMALL + 6), PAPER)
-    ImageDraw.Draw(strip).text((strip.width / 2, strip.height / 2), words, INK, font, anchor="mm")
-    strip = strip.rotate(90, expand=True)
-    image.paste(strip, (middle[0] - strip.width // 2, middle[1] - strip.height // 2))
+def _format_count(count: float) -> str:
+    return f"{count:.0f}" if count.is_integer() and count < 1e6 else f"{count:.3g}"

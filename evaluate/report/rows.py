@@ -1,0 +1,106 @@
+"""Rows of the page's tables of effects, costs and confusion matrices."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from vaegan.losses.adversarial import CONFUSION_COLUMNS, ORIGINS
+
+from ..comparing.bootstrap import Estimate
+from ..comparing.comparison import Comparison
+from ..comparing.evidence import SIGNIFICANCE_LEVEL
+from ..comparing.verdicts import Effect, Pair, format_difference, format_probability
+from ..metric_descriptions import (
+    MetricDescription,
+    describe_metric,
+    format_duration,
+    format_memory,
+    sort_metrics,
+)
+
+
+@dataclass(frozen=True)
+class CostBar:
+    """Cost of one variant."""
+
+    name: str
+    fraction: float
+    """Length relative to the longest bar, from 0 to 1."""
+    text: str
+
+
+@dataclass(frozen=True)
+class EffectRow:
+    """Difference of a variant from a reference in one metric, as text."""
+
+    metric: MetricDescription
+    difference: str
+    interval: str
+    p: str
+    cohens_d: str
+    direction: str
+    """`better`, `worse`, or empty: the difference may be chance, or neither direction is better."""
+
+
+@dataclass(frozen=True)
+class ConfusionTable:
+    """Confusion matrix of a variant's discriminator, all seeds together."""
+
+    name: str
+    columns: tuple[str, ...]
+    """Predicted classes."""
+    rows: dict[str, list[float]]
+    """Fractions of the images of each origin, one for each predicted class."""
+
+
+def build_cost_bars(comparison: Comparison) -> dict[str, list[CostBar]]:
+    """Return training time, memory and number of parameters of each variant, mean over the seeds, by their label."""
+    formats = {"seconds": format_duration, "memory_bytes": format_memory, "parameters": "{:,.0f}".format}
+    bars = {}
+    for key, write in formats.items():
+        spreads = {name: comparison.get_spreads(name) for name in comparison.names}
+        means = {name: spread[key].mean for name, spread in spreads.items() if key in spread}
+        highest = max(means.values(), default=0.0) or 1.0
+        bars[describe_metric(key).label] = [CostBar(name, mean / highest, write(mean)) for name, mean in means.items()]
+    return bars
+
+
+def build_effect_rows(comparison: Comparison) -> dict[Pair, list[EffectRow]]:
+    """Return the effects of each pair of variants in the order of the table of metrics."""
+    rows: dict[Pair, list[EffectRow]] = {pair: [] for pair in comparison.pairs if comparison.effects}
+    order = sort_metrics({effect.key for effect in comparison.effects})
+    for effect in sorted(comparison.effects, key=lambda effect: order.index(effect.key)):
+        rows[effect.variant, effect.reference].append(_build_effect_row(effect, comparison.density))
+    return rows
+
+
+def build_confusions(comparison: Comparison) -> list[ConfusionTable]:
+    """Return the confusion matrices of the variants that have a discriminator."""
+    tables = []
+    for name, runs in comparison.runs.items():
+        matrices = [run.evaluation.matrices.get("discriminator/confusion") for run in runs.values()]
+        if counts := [torch.tensor(matrix, dtype=torch.float64) for matrix in matrices if matrix]:
+            total = torch.stack(counts).sum(0)
+            fractions = (total / total.sum(1, keepdim=True).clamp_min(1)).tolist()
+            columns = CONFUSION_COLUMNS[total.shape[1]]
+            tables.append(ConfusionTable(name, columns, dict(zip(ORIGINS, fractions, strict=True))))
+    return tables
+
+
+def _build_effect_row(effect: Effect, density: str | None) -> EffectRow:
+    metric = describe_metric(effect.key, density)
+    difference, _, interval = format_difference(effect.estimate, _count_decimals(effect.estimate)).partition(" ")
+    better = (effect.estimate.value > 0) == (metric.better == "higher")
+    significant = effect.corrected < SIGNIFICANCE_LEVEL and metric.better is not None
+    return EffectRow(
+        metric, difference, interval.strip("()").removeprefix("95 %: "), format_probability(effect.corrected),
+        "" if effect.size is None else f"{effect.size:+.2f}".replace("-", "−"),
+        ("better" if better else "worse") if significant else "",
+    )  # fmt: skip
+
+
+def _count_decimals(estimate: Estimate) -> int:
+    """Return the decimals that leave two digits of half the interval, 6 at most."""
+    half = estimate.high - estimate.value
+    return min(6, max(0, 1 - math.floor(math.log10(half)))) if 0 < half < math.inf else 3

@@ -1,0 +1,68 @@
+"""Matplotlib figures as SVG elements of the page.
+
+Matplotlib draws with stand-in colours; in the page these are variables of the style sheet, so that one picture fits the
+light and the dark scheme. Texts stay texts, in the font and the colour that the style sheet gives to `svg text`.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+VARIANT_STYLES = 12
+"""Number of variants that can be told apart; the next ones start again."""
+VARIABLES = ("ink", "line", "ground", *(f"c{index}" for index in range(VARIANT_STYLES)))
+"""Names of the style sheet's colours; variants have c0 to c11."""
+COLOURS = {name: f"#ab00{index:02x}" for index, name in enumerate(VARIABLES)}
+"""Stand-in for each colour of the style sheet."""
+
+
+@contextmanager
+def matplotlib_defaults(salt: str) -> Iterator[None]:
+    """Draw with matplotlib's own settings, whatever the user's `matplotlibrc` says.
+
+    Args:
+        salt: Text that makes the ids of the SVG unique in the page, and the same each time.
+    """
+    from matplotlib import style
+
+    settings = {"svg.fonttype": "none", "svg.hashsalt": salt, "text.parse_math": False}
+    with style.context(["default", settings]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # the browser's font draws the text
+        yield
+
+
+def render_svg(figure: "Figure", salt: str, attributes: Markup) -> Markup:
+    """Return a figure as an `svg` element without a style sheet, and without an id that is not referred to.
+
+    Args:
+        figure: Drawn in `COLOURS`; the label of a line becomes its tooltip.
+        salt: Text that no other figure of the page has.
+        attributes: Further attributes of the element.
+    """
+    lines = [line for axes in figure.axes for line in axes.lines]
+    for index, line in enumerate(lines):
+        line.set_gid(f"line-{index}")
+    file = io.StringIO()
+    with matplotlib_defaults(salt):
+        figure.savefig(
+            file, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        )
+    svg = re.sub(
+        r"<defs>\s*<style.*?</defs>", "", file.getvalue().partition("<svg")[2].partition(">")[2], flags=re.DOTALL
+    )
+    svg = re.sub(r"(?<=: )#ab00(..)", lambda match: f"var(--{VARIABLES[int(match[1], 16)]})", svg)
+    svg = re.sub(r'(?<=<text style=")[^"]*(?=text-anchor: \w+)', "", svg)
+    for index, line in enumerate(lines):
+        title = "" if str(line.get_label()).startswith("_child") else f"<title>{escape(line.get_label())}</title>"
+        svg = svg.replace(f'<g id="line-{index}">', f"<g>{title}")
+    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+    size = "{:g} {:g}".format(*72 * figure.get_size_inches())
+    return Markup(f'<svg viewBox="0 0 {size}" {attributes}>{svg}')  # noqa: S704  # matplotlib escapes its texts
