@@ -1,13 +1,13 @@
 """What the adversarial families share: the discriminator's loss, and what it adapts."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaegan.config.models import AdversarialLossConfig
+from vaegan.config.models import AdversarialLossConfig, GANVAEConfig, VAEGANConfig
 from vaegan.losses.adversarial import (
     REAL,
     ada_overfitting_heuristic,
@@ -21,7 +21,9 @@ from vaegan.losses.augmentation import DRAWS_PER_IMAGE, augment
 from vaegan.models.autoencoder import repeat_labels
 from vaegan.networks.discriminator import DiscriminatorOutput
 
-from .base import CONFUSION_KEY, Batch, StepOutput, Term, log_terms, sum_terms
+from .base import CONFUSION_KEY, Batch, Networks, StepOutput, Term, TrainingStep, log_terms, sum_terms
+
+FamilyConfig = TypeVar("FamilyConfig", VAEGANConfig, GANVAEConfig)
 
 LECAM_DECAY = 0.99
 """Decay per step of LeCam's averages (Tseng et al. 2021, section 4)."""
@@ -35,52 +37,47 @@ class DiscriminatorLoss(NamedTuple):
     real: DiscriminatorOutput
     """Detached scores and features of the N real images."""
     output: StepOutput
-    """Losses, confusion counts, and the sums that `AdversarialTraining.update_adaptive_state` needs."""
+    """Losses, confusion counts, and the sums that `AdversarialStep.after_update` needs."""
 
 
-class AdversarialTraining:
-    """The discriminator's side of a training under one `model.adversarial` section.
+class AdversarialStep(TrainingStep[FamilyConfig]):
+    """Training step of a family with a `model.adversarial` section: the discriminator's side."""
 
-    Args:
-        config: The adversarial loss, its weights and its options.
-        batch_size: Images of an optimizer step over all processes.
-    """
-
-    def __init__(self, config: AdversarialLossConfig, batch_size: int) -> None:
-        self.config = config
-        self.batch_size = batch_size
+    @property
+    def loss_config(self) -> AdversarialLossConfig:
+        """The adversarial loss, its weights and its options."""
+        return self.model_config.adversarial
 
     @property
     def augments(self) -> bool:
         """Whether what the discriminator sees is augmented."""
-        return bool(self.config.augment) or self.config.augment_target is not None
+        return bool(self.loss_config.augment) or self.loss_config.augment_target is not None
 
     def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of the noise by which an image and its fakes are augmented."""
-        return {"augmentation": (DRAWS_PER_IMAGE,)} if self.augments else {}
+        """Return the shapes of the codes' noise, and of that by which an image and its fakes are augmented."""
+        augmentation = {"augmentation": (DRAWS_PER_IMAGE,)} if self.augments else {}
+        return super().get_noise_shapes() | augmentation
 
     def init_adaptive_state(self) -> dict[str, Tensor]:
         """Return ADA's augmentation probability and LeCam's averages of real and fake scores, as far as they are on."""
         state = {}
-        if self.config.augment_target is not None:
-            state["augment"] = torch.tensor(self.config.augment, dtype=torch.float64)
-        if self.config.lecam:
+        if self.loss_config.augment_target is not None:
+            state["augment"] = torch.tensor(self.loss_config.augment, dtype=torch.float64)
+        if self.loss_config.lecam:
             state |= {name: torch.zeros((), dtype=torch.float64) for name in ("real", "fake")}
         return state
 
-    def update_adaptive_state(self, state: Mapping[str, Tensor], totals: Mapping[str, Tensor]) -> None:
-        """Adapt the augmentation probability (Karras et al. 2020) and LeCam's averages, in place.
-
-        Args:
-            state: Adaptive state of the training.
-            totals: Sums of the discriminator's loss over all images of the step.
-        """
-        if self.config.augment_target is not None:
-            direction = (totals["confidence"] / self.batch_size - self.config.augment_target).sign()
-            state["augment"].add_(direction * self.batch_size / self.config.augment_images).clamp_(0, 1)
-        if self.config.lecam:
+    def after_update(
+        self, networks: Networks, adaptive_state: Mapping[str, Tensor], totals: Mapping[str, Tensor]
+    ) -> None:
+        """Adapt the augmentation probability (Karras et al. 2020, section 3.1) and LeCam's averages, in place."""
+        config, batch_size = self.loss_config, self.config.train.batch_size
+        if config.augment_target is not None:
+            direction = (totals["confidence"] / batch_size - config.augment_target).sign()
+            adaptive_state["augment"].add_(direction * batch_size / config.augment_images).clamp_(0, 1)
+        if config.lecam:
             for name in ("real", "fake"):
-                state[name].lerp_(totals[name] / self.batch_size, 1 - LECAM_DECAY)
+                adaptive_state[name].lerp_(totals[name] / batch_size, 1 - LECAM_DECAY)
 
     def compute_discriminator_loss(
         self, discriminator: nn.Module, batch: Batch, fakes: Sequence[Tensor]
@@ -96,7 +93,7 @@ class AdversarialTraining:
             batch: The N real images.
             fakes: Detached images, shape (N, C, S, S), of each kind.
         """
-        config, count, has_penalty = self.config, len(batch.images), self.has_penalty(batch.step)
+        config, count, has_penalty = self.loss_config, len(batch.images), self.has_penalty(batch.step)
         images = torch.cat([batch.images, *fakes]).requires_grad_(has_penalty)
         labels = repeat_labels(batch.labels, 1 + len(fakes))
         output = discriminator(self.augment_images(batch, images), self.get_autocast_dtype(batch), labels)
@@ -132,7 +129,7 @@ class AdversarialTraining:
 
     def has_penalty(self, step: int) -> bool:
         """Return whether a step has a gradient penalty."""
-        return bool(self.config.r1 or self.config.r2) and step % self.config.penalty_every == 0
+        return bool(self.loss_config.r1 or self.loss_config.r2) and step % self.loss_config.penalty_every == 0
 
     def get_autocast_dtype(self, batch: Batch) -> torch.dtype | None:
         """Return the discriminator's autocast type; None in all its forwards of a step with a penalty."""
@@ -143,11 +140,11 @@ class AdversarialTraining:
         if not self.augments:
             return images
         noise = batch.noise["augmentation"].repeat(len(images) // len(batch.images), 1)
-        return augment(images, noise, batch.adaptive_state.get("augment", self.config.augment))
+        return augment(images, noise, batch.adaptive_state.get("augment", self.loss_config.augment))
 
     def get_ramp(self, step: int) -> float:
         """Return the factor of the adversarial term's weight: 0 in the warm-up, then a linear ramp up to 1."""
-        return min(1.0, max(0, step + 1 - self.config.warmup_steps) / max(1, self.config.ramp_steps))
+        return min(1.0, max(0, step + 1 - self.loss_config.warmup_steps) / max(1, self.loss_config.ramp_steps))
 
 
 def auxiliary_nll(output: DiscriminatorOutput, batch: Batch) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vaegan.config.models import ConditionalConfig, GANConfig
+from vaegan.config.models import ConditionalConfig, GANConfig, VectorConfig
 from vaegan.config.schema import Config
 from vaegan.config.section import Section
 from vaegan.data import Data
@@ -100,6 +100,8 @@ class TrainingStep(Generic[ModelSection]):
 
     model_name: ClassVar[str] = "autoencoder"
     """Name of the network that is averaged and exported."""
+    code_noise: ClassVar[tuple[str, ...]] = ()
+    """Purposes of the standard normal noise, shape (N, d), that a step draws with the size of the codes."""
 
     def __init__(self, config: Config, model_config: ModelSection) -> None:
         self.config = config
@@ -115,7 +117,9 @@ class TrainingStep(Generic[ModelSection]):
 
     def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of the noise that a step needs for each image, by purpose."""
-        return {}
+        if not isinstance(self.model_config, VectorConfig):
+            return {}
+        return dict.fromkeys(self.code_noise, (self.model_config.latent_size,))
 
     def check_inputs(self) -> None:
         """Check that the files that a training needs beside images exist, on all ranks alike.

@@ -32,10 +32,7 @@ from .vae import get_kl_term
 class LarsenStep(TrainingStep[LarsenConfig]):
     """Minimise L_prior + gamma L_llike + L_GAN of the autoencoder, whose forward routes the gradients, and -L_GAN."""
 
-    def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the noise for posterior samples and prior codes."""
-        size = (self.model_config.latent_size,)
-        return {"posterior": size, "prior": size}
+    code_noise = ("posterior", "prior")
 
     def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
         """Run the autoencoder once; backpropagate the discriminator's loss, then decoder's and encoder's at once."""

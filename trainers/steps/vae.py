@@ -14,9 +14,7 @@ from .base import Backward, Batch, Networks, StepOutput, Term, TrainingStep, log
 class VAEStep(TrainingStep[VAEConfig]):
     """Minimise -log p(x | z) + beta KL(q(z | x) || p(z)), a mean over images and pixel values."""
 
-    def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of the noise that samples a code from each image's posterior."""
-        return {"posterior": (self.model_config.latent_size,)}
+    code_noise = ("posterior",)
 
     def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
         """Encode, sample and decode the images."""

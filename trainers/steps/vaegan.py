@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.config.models import VAEGANConfig
-from vaegan.config.schema import Config
 from vaegan.distributed import run_on_all_ranks
 from vaegan.errors import UserError
 from vaegan.losses.adversarial import feature_distance, generator_loss
@@ -20,29 +19,21 @@ from vaegan.models.autoencoder import repeat_labels
 from vaegan.models.vaegan import VAEGANOutput
 from vaegan.networks.discriminator import DiscriminatorOutput
 
-from .adversarial import AdversarialTraining, auxiliary_nll
-from .base import Backward, Batch, Networks, StepOutput, Term, TrainingStep, freeze, log_terms, sum_terms
+from .adversarial import AdversarialStep, auxiliary_nll
+from .base import Backward, Batch, Networks, StepOutput, Term, freeze, log_terms, sum_terms
 from .vae import get_negative_elbo_terms, log_negative_elbo
 
 MIN_GRADIENT_NORM = 1e-6
 """Added to the denominator of the adaptive weight (Esser et al. 2021, eq. 7)."""
 
 
-class VAEGANStep(TrainingStep[VAEGANConfig]):
+class VAEGANStep(AdversarialStep[VAEGANConfig]):
     """Minimise -ELBO + similarity + adversarial term of the autoencoder, and the adversarial loss of the discriminator.
 
     All of the autoencoder's terms are means over images and pixel values.
     """
 
-    def __init__(self, config: Config, model_config: VAEGANConfig) -> None:
-        super().__init__(config, model_config)
-        self.loss_config = model_config.adversarial
-        self.adversarial = AdversarialTraining(self.loss_config, config.train.batch_size)
-
-    def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the noise for posterior samples, prior codes and the augmentation."""
-        size = (self.model_config.latent_size,)
-        return {"posterior": size, "prior": size, **self.adversarial.get_noise_shapes()}
+    code_noise = ("posterior", "prior")
 
     def check_inputs(self) -> None:
         """Check that the weights of the perceptual term's network exist.
@@ -61,8 +52,9 @@ class VAEGANStep(TrainingStep[VAEGANConfig]):
 
     def init_adaptive_state(self) -> dict[str, Tensor]:
         """Return the discriminator's adaptive state, and the adaptive factor of the adversarial term's weight."""
-        adaptive = {} if self.loss_config.adaptive is None else {"adaptive": torch.ones((), dtype=torch.float64)}
-        return self.adversarial.init_adaptive_state() | adaptive
+        is_adaptive = self.model_config.adversarial.adaptive is not None
+        adaptive = {"adaptive": torch.ones((), dtype=torch.float64)} if is_adaptive else {}
+        return super().init_adaptive_state() | adaptive
 
     def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
         """Run the autoencoder once; backpropagate the discriminator's loss, then the autoencoder's."""
@@ -71,7 +63,7 @@ class VAEGANStep(TrainingStep[VAEGANConfig]):
         out = autoencoder(batch.images, *noise, batch.autocast_dtype, batch.labels)
 
         fakes = out.reconstruction.detach(), out.generated.detach()
-        loss, real, discriminator_output = self.adversarial.compute_discriminator_loss(discriminator, batch, fakes)
+        loss, real, discriminator_output = self.compute_discriminator_loss(discriminator, batch, fakes)
         backward(loss)
 
         pixels = batch.images[0].numel()
@@ -81,14 +73,14 @@ class VAEGANStep(TrainingStep[VAEGANConfig]):
             adversarial, similarity = self.compute_generator_terms(discriminator, batch, out, real)
             terms = {
                 "negative_elbo": Term(negative_elbo, divisor=pixels, logged=False),
-                "similarity": Term(similarity, self.loss_config.similarity),
+                "similarity": Term(similarity, config.adversarial.similarity),
             }
             if config.perceptual:
                 network = get_training_lpips_network(config.perceptual_network, batch.images.device)
                 distance = lpips_distance(network, batch.images, out.reconstruction).mean()
                 terms["perceptual"] = Term(distance, config.perceptual)
             gradients = self.compute_last_layer_gradients(autoencoder, sum_terms(terms), adversarial)
-            ramped_weight = self.loss_config.weight * self.adversarial.get_ramp(batch.step)
+            ramped_weight = self.loss_config.weight * self.get_ramp(batch.step)
             weight = ramped_weight * batch.adaptive_state.get("adaptive", 1.0)
             terms["adversarial"] = Term(adversarial, weight)
             if out.cycle is not None:
@@ -97,7 +89,7 @@ class VAEGANStep(TrainingStep[VAEGANConfig]):
             backward(sum_terms(terms))
 
         scalars = {**log_negative_elbo(elbo_terms, batch, out), **log_terms(terms), **discriminator_output.scalars}
-        if self.loss_config.adaptive is not None:
+        if config.adversarial.adaptive is not None:
             scalars["weight/adversarial"] = torch.as_tensor(weight)
         sums = {name: gradient * len(batch.images) for name, gradient in gradients.items()}
         return StepOutput(
@@ -118,9 +110,9 @@ class VAEGANStep(TrainingStep[VAEGANConfig]):
         images = [out.reconstruction, out.generated]
         if out.adversarial_reconstruction is not out.reconstruction:
             images.append(out.adversarial_reconstruction)
-        inputs = self.adversarial.augment_images(batch, torch.cat(images))
+        inputs = self.augment_images(batch, torch.cat(images))
         labels = repeat_labels(batch.labels, len(images))
-        output = discriminator(inputs, self.adversarial.get_autocast_dtype(batch), labels)
+        output = discriminator(inputs, self.get_autocast_dtype(batch), labels)
         reconstructed, generated, *shielded = output.scores.split(len(batch.images))
         scores = real.scores, *(shielded or [reconstructed]), generated
         adversarial = generator_loss(self.loss_config.loss, scores) + auxiliary_nll(output, batch)[-2:].mean(0)
@@ -131,7 +123,7 @@ class VAEGANStep(TrainingStep[VAEGANConfig]):
         self, autoencoder: nn.Module, reconstruction: Tensor, adversarial: Tensor
     ) -> dict[str, Tensor]:
         """Compute the gradient of both losses at the decoder's last weight, float64; {} if no weight adapts."""
-        if self.loss_config.adaptive is None:
+        if self.model_config.adversarial.adaptive is None:
             return {}
         *_, weight = (
             parameter
@@ -151,9 +143,9 @@ class VAEGANStep(TrainingStep[VAEGANConfig]):
             adaptive_state: Changed in place.
             totals: Sums over all images of the step.
         """
-        self.adversarial.update_adaptive_state(adaptive_state, totals)
-        if self.loss_config.adaptive is not None:
+        super().after_update(networks, adaptive_state, totals)
+        if self.model_config.adversarial.adaptive is not None:
             norms = (totals[name].norm() / self.config.train.batch_size for name in ("reconstruction", "adversarial"))
             reconstruction, adversarial = norms
             factor = reconstruction / (adversarial + MIN_GRADIENT_NORM)
-            adaptive_state["adaptive"].copy_(factor.clamp(*self.loss_config.adaptive))
+            adaptive_state["adaptive"].copy_(factor.clamp(*self.model_config.adversarial.adaptive))

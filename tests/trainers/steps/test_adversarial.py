@@ -12,7 +12,6 @@ from vaegan.errors import UserError
 from vaegan.losses.perceptual import build_random_lpips_network
 from vaegan.trainers import train
 from vaegan.trainers.steps import build_step
-from vaegan.trainers.steps.adversarial import AdversarialTraining
 
 from ...tiny import tiny
 from .equations import build_batch, build_networks, compute_oracle, norm, run_step
@@ -105,13 +104,13 @@ def test_the_two_fakes_of_the_two_way_game_share_one_weight_and_the_three_classe
 def test_the_penalty_is_float32_under_bfloat16() -> None:
     config = tiny("vaegan3")
     networks = build_networks(config, torch.float32)
-    adversarial = AdversarialTraining(config.model.adversarial, config.train.batch_size)
+    training_step = build_step(config)
     for step in (0, 1):
         fine = build_batch(config, step, torch.float32)
         coarse = dataclasses.replace(fine, autocast_dtype=torch.bfloat16)
         fakes = fine.images.flip(0), fine.images.flip(1)
         losses = [
-            adversarial.compute_discriminator_loss(networks["discriminator"], batch, fakes).loss
+            training_step.compute_discriminator_loss(networks["discriminator"], batch, fakes).loss
             for batch in (fine, coarse)
         ]
         gradients = [torch.autograd.grad(loss, list(networks["discriminator"].parameters())) for loss in losses]
