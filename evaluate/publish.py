@@ -1,4 +1,4 @@
-"""A study in Weights & Biases: its tables, images of its variants side by side, and its files."""
+"""Publication of a study in Weights & Biases: its tables, images of its variants side by side, and its files."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,71 +9,67 @@ from PIL import Image
 from vaegan.config import Config
 from vaegan.data import Data
 from vaegan.images import to_float, to_pil, to_uint8
-from vaegan.storage.loading import load
 
 from .comparing.comparison import Comparison
-from .descriptions import format_sample_source
+from .metric_descriptions import format_sample_source
 from .report.tables import TABLES
 
 IMAGES_PER_VARIANT = 8
-"""Rows of each variant."""
+"""Images of each variant in the table of images."""
 
 Cell = str | float | Image.Image | None
 
 
 class Publisher(Protocol):
-    """A run of a tracker that is open for a study."""
+    """An open run of a tracker."""
 
-    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-        """Show a table; pictures may be in it."""
+    def log_table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+        """Log a table, which may have images in its cells."""
 
-    def keep(self, files: Sequence[Path], name: str) -> None:
-        """Keep files under a name."""
+    def log_files(self, files: Sequence[Path], name: str) -> None:
+        """Log files as an artifact."""
 
     def finish(self) -> None:
         """End the run."""
 
 
-Publish = Callable[[Config, Path], Publisher]
-"""Opens a run for a config in a folder."""
+StartPublisher = Callable[[Config, Path], Publisher]
+"""Function that opens a run of a tracker for a config in a folder."""
 
 
-def publish(comparison: Comparison, data: Data, folder: Path, start: Publish) -> None:
-    """Show a study that lies in a folder.
+def publish(comparison: Comparison, data: Data, folder: Path, start: StartPublisher) -> None:
+    """Publish a study as one run of its group, with the name `comparison`.
 
     Args:
-        comparison: What it found.
-        data: Its images.
-        folder: Where the report, the record and the tables are.
-        start: Opens the run; it is of the study's group, and called comparison.
+        comparison: Comparison that the study ended with.
+        data: Images of the study.
+        folder: Folder of the report, `comparison.json` and the tables.
+        start: Opens the run.
     """
     config = comparison.first.config
     track = config.track.model_copy(update={"name": "comparison"})
     publisher = start(config.model_copy(update={"track": track}), folder)
-    publisher.table("comparison", *comparison.table())
-    publisher.table("sentences", ["sentence"], [[sentence] for sentence in comparison.sentences()])
+    publisher.log_table("comparison", *comparison.build_table())
+    publisher.log_table("sentences", ["sentence"], [[sentence] for sentence in comparison.list_sentences()])
     sample = "sample" + format_sample_source("sample", comparison.density)
-    publisher.table("images", ["variant", "real", "reconstruction", sample], build_image_rows(comparison, data))
+    publisher.log_table("images", ["variant", "real", "reconstruction", sample], build_image_rows(comparison, data))
     files = [folder / name for name in ("report.html", "comparison.json", *TABLES)]
-    publisher.keep(files, f"{folder.absolute().name}-comparison")
+    publisher.log_files(files, f"{folder.absolute().name}-comparison")
     publisher.finish()
 
 
 def build_image_rows(comparison: Comparison, data: Data) -> list[list[Cell]]:
-    """Of each variant's first seed: a real image, what it makes of it, and a sample; None where it has none."""
-    seed = comparison.study.seeds[0]
+    """Return `IMAGES_PER_VARIANT` rows for each variant: name, real image, reconstruction, and sample or None."""
     split = getattr(data, comparison.first.config.evaluate.split)
-    places = split.select_evenly(IMAGES_PER_VARIANT)
-    real = split[places]
+    indices = split.select_evenly(IMAGES_PER_VARIANT)
+    real = split[indices]
     rows: list[list[Cell]] = []
-    for name, runs in comparison.judged.items():
-        model = load(runs[seed].run.path)
-        labels = split.get_labels(places, model.classes)
-        made = to_uint8(model.reconstruct(to_float(real).to(next(model.parameters())), labels))
-        density = comparison.densities[name] if comparison.density else None
-        possible = density is not None or model.has_prior
-        drawn = to_uint8(model.sample(len(real), seed, density)) if possible else [None] * len(real)
-        for image, reconstruction, sample in zip(real, made, drawn, strict=True):
-            shown = None if sample is None else to_pil(sample)
-            rows.append([name, to_pil(image), to_pil(reconstruction), shown])
+    for name in comparison.names:
+        sampler = comparison.load_sampler(name)
+        model, count = sampler.model, len(real)
+        labels = split.get_labels(indices, model.classes)
+        reconstructions = to_uint8(model.reconstruct(to_float(real).to(next(model.parameters())), labels))
+        samples = to_uint8(sampler.draw(0, count)) if sampler.source is not None else [None] * count
+        for image, reconstruction, sample in zip(real, reconstructions, samples, strict=True):
+            rows.append([name, to_pil(image), to_pil(reconstruction), None if sample is None else to_pil(sample)])
     return rows

@@ -1,6 +1,7 @@
 """What an evaluation has found, and the two files of a run that hold it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,39 +11,59 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from vaegan.io import fsync, hash_file, read_bytes, remove, save_tensors, write_text
-from vaegan.storage.runs import Run
+from vaegan.config import Config
+from vaegan.io import hash_file, read_bytes, replace_file, save_tensors, write_text
+from vaegan.storage.run_folder import Run
 
 MAX_SCORES_FILE_BYTES = 2**31
-"""Bytes of the file of scores."""
+"""Largest size of `scores.safetensors` that is read."""
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What a model is worth, and how that was measured."""
+    """Metrics of a model, and the protocol by which they were measured."""
 
     metrics: dict[str, float]
-    """Figures by name, all finite: ``reconstruction/...`` of pairs, ``sample/...`` of images from the prior, or from
+    """Metrics by name, all finite: ``reconstruction/...`` of pairs, ``sample/...`` of images from the prior or from
     `density`, ``elbo`` in nats per image, ``bits_per_dim``."""
     protocol: dict[str, Any]
-    """Every choice that the figures depend on."""
+    """Every choice that the metrics depend on."""
     curves: dict[str, list[float]] = field(default_factory=dict)
-    """Figures per radial frequency band, at ``frequency`` cycles per pixel."""
+    """Values per radial frequency band, at ``frequency`` cycles per pixel."""
     matrices: dict[str, list[list[int]]] = field(default_factory=dict)
-    """``discriminator/confusion``: a row each of real, reconstructed and generated images, a column for what they
-    were taken for."""
+    """``discriminator/confusion``: a row each for real, reconstructed and generated images, a column for each predicted
+    class."""
     scores: dict[str, Tensor] = field(default_factory=dict)
-    """What single images (of KID: blocks of them) say, float64, (N,) or (N, k) in the order of the images; what the
-    intervals of a study are made of."""
+    """Values of single images (of KID: of blocks of them), float64, shape (N,) or (N, k) in the order of the images,
+    from which a study computes its intervals."""
 
     @property
     def density(self) -> str | None:
-        """What samples were drawn from in the place of the family's prior, in words; None: from that."""
+        """The density that samples were drawn from, in words; None: they were drawn from the prior, or not at all."""
         return self.protocol["samples_from"] if self.protocol.get("density") else None
 
 
 @dataclass(frozen=True)
-class _Written:
+class EvaluatedRun:
+    """A finished run with its result and its cost."""
+
+    run: Run
+    config: Config
+    evaluation: EvaluationResult
+    cost: Mapping[str, float]
+    """`seconds`, the training's wall-clock time, and `memory_bytes`, the most in the run's `timing.jsonl`: of a GPU, or
+    of the process when a line was logged. Empty: the file does not say."""
+    parameters: Mapping[str, int]
+    """Number of trained parameters of each network."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Metrics of the evaluation and of the cost."""
+        return {**self.evaluation.metrics, **self.cost, "parameters": sum(self.parameters.values())}
+
+
+@dataclass(frozen=True)
+class _MetricsFile:
     """The contents of ``metrics.json``."""
 
     __pydantic_config__ = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
@@ -52,46 +73,41 @@ class _Written:
     curves: dict[str, list[float]]
     matrices: dict[str, list[list[int]]]
     scores: str
-    """SHA-256 of the file of scores, hexadecimal."""
+    """SHA-256 of ``scores.safetensors``, hexadecimal."""
 
 
-def write_result(evaluation: EvaluationResult, run: Run) -> None:
-    """Write ``scores.safetensors`` and ``metrics.json``, which bears the hash of the former.
-
-    Whoever looks finds the old file or the new one, never half of one.
+def write_result(result: EvaluationResult, run: Run) -> None:
+    """Write ``scores.safetensors`` and ``metrics.json``, which holds the hash of the former, each atomically.
 
     Raises:
-        ValueError: A figure is not finite.
+        ValueError: A metric is not finite.
         OSError: A file cannot be written.
     """
-    partial = run.scores_file.with_name(run.scores_file.name + ".partial")
-    remove(partial)
-    save_tensors(evaluation.scores, partial)
-    fsync(partial)
-    written = {
-        "metrics": evaluation.metrics,
-        "protocol": evaluation.protocol,
-        "curves": evaluation.curves,
-        "matrices": evaluation.matrices,
-        "scores": hash_file(partial),
-    }
-    text = json.dumps(written, indent=2, allow_nan=False)
-    partial.replace(run.scores_file)
+    with replace_file(run.scores_file) as partial:
+        save_tensors(result.scores, partial)
+        contents = {
+            "metrics": result.metrics,
+            "protocol": result.protocol,
+            "curves": result.curves,
+            "matrices": result.matrices,
+            "scores": hash_file(partial),
+        }
+        text = json.dumps(contents, indent=2, allow_nan=False)
     write_text(run.metrics_file, text)
 
 
 def read_result(run: Run) -> EvaluationResult:
-    """The evaluation that `write_result` wrote.
+    """Return the result that `write_result` wrote.
 
     Raises:
         ValueError: The files are not what that writes.
         OSError: A file cannot be read.
     """
     try:
-        found = TypeAdapter(_Written).validate_json(read_bytes(run.metrics_file))
+        contents = TypeAdapter(_MetricsFile).validate_json(read_bytes(run.metrics_file))
     except ValidationError:
         raise ValueError(f"{run.metrics_file.name} is not what an evaluation writes") from None
-    if hash_file(run.scores_file) != found.scores:
+    if hash_file(run.scores_file) != contents.scores:
         raise ValueError(f"{run.scores_file.name} does not match its checksum")
     try:
         scores = load(read_bytes(run.scores_file, MAX_SCORES_FILE_BYTES))
@@ -99,4 +115,4 @@ def read_result(run: Run) -> EvaluationResult:
         raise ValueError(f"{run.scores_file.name}: {error}") from None
     if any(values.dtype != torch.float64 or not values.isfinite().all() for values in scores.values()):
         raise ValueError(f"{run.scores_file.name}: not finite numbers of double precision")
-    return EvaluationResult(found.metrics, found.protocol, found.curves, found.matrices, scores)
+    return EvaluationResult(contents.metrics, contents.protocol, contents.curves, contents.matrices, scores)

@@ -1,10 +1,9 @@
-"""A study: every variant trained for every seed at the same budget, judged alike, and set side by side."""
+"""A study: every variant trained for every seed at the same budget, evaluated alike, and compared."""
 
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from vaegan.cli.console import Console
 from vaegan.config import Config, StudyConfig
 from vaegan.config.differences import describe_differences, get_training_settings
 from vaegan.config.schema import PriorConfig
@@ -12,23 +11,28 @@ from vaegan.data import Data, open_data
 from vaegan.distributed import broadcast_from_main, init_process_group, run_on_all_ranks, run_on_main
 from vaegan.errors import UserError
 from vaegan.io import write_text
+from vaegan.progress import Reporter
 from vaegan.storage.checkpoints import load_newest_checkpoint
 from vaegan.storage.loading import load_classifier
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
 from .comparing.comparison import Comparison
 from .comparing.matching import check_matched
 from .metrics.build import check_lpips_networks_differ, check_metrics
-from .model import check_images, get_device
-from .publish import Publish, publish
+from .negative_controls import evaluate_negative_controls
+from .one_pass import get_device
+from .publish import StartPublisher, publish
 from .report.report import write_report
-from .run import evaluate_finished_run, evaluate_negative_controls, evaluate_run, measure_step_seconds, refit_density
+from .run_evaluation import check_images, evaluate_finished_run, evaluate_run, refit_density
+from .training_cost import measure_step_seconds
 
 Train = Callable[[Config, Path, Data, bool], Run]
-"""Trains a run to its end in a folder; the last argument lets it go on with what lies there."""
+"""Function that trains a run to its end in a folder; the last argument lets it resume the run that lies there."""
 
-TIMED_STEPS, TIMED_PARTS = 50, 5
-"""Optimizer steps by which a variant's speed is measured, and into how many parts they are divided."""
+TIMED_STEPS = 50
+"""Optimizer steps of the run that a variant's speed is measured with."""
+TIMED_PARTS = 5
+"""Lines of `timing.jsonl` of that run; the first one is not counted."""
 
 
 def compare(
@@ -36,26 +40,27 @@ def compare(
     configs: Mapping[str, Config],
     output: Path,
     train: Train,
-    console: Console,
+    reporter: Reporter,
     command: str | None = None,
     features: tuple[str, Config] | None = None,
-    tracked: Publish | None = None,
-    ahead: Callable[[Mapping[Path, Config]], None] | None = None,
+    start_publisher: StartPublisher | None = None,
+    train_ahead: Callable[[Mapping[Path, Config]], None] | None = None,
 ) -> Comparison | None:
-    """Train what is not finished, judge what is not judged, and write `comparison.json` and `report.html`.
+    """Train and evaluate all runs that are not yet, and write `comparison.json`, `report.html` and its tables.
 
-    Every process of a launch takes part in training and judging; the first one, of rank 0, alone writes.
+    Every process of a launch takes part in training and evaluation; rank 0 alone writes.
 
     Args:
-        study: The variants and the seeds.
-        configs: The config of each variant, in the study's order.
+        study: Variants and seeds.
+        configs: Config of each variant, in the study's order.
         output: Folder of the study; the runs are OUTPUT/<variant>/seed_<seed>.
-        train: How a run is trained.
-        console: Where notes and progress go.
-        command: The command line, for the record.
+        train: Function that trains a run.
+        reporter: Receiver of notes and progress.
+        command: Command line, for the record.
         features: Name and config of the classifier of `study.features`; its run is OUTPUT/features/<name>.
-        tracked: How the study is shown in a tracker; None: it is not.
-        ahead: Trains the runs, by their folders, in another way; None: ``train`` does, one after another.
+        start_publisher: Function that opens a run of a tracker for the comparison; None: it is not published.
+        train_ahead: Function that trains several runs, given by their folders, before ``train`` goes over them one by one;
+            None: ``train`` trains all.
 
     Returns:
         The comparison; None on processes of another rank.
@@ -67,60 +72,59 @@ def compare(
     """
     plan_runs(study, configs, output)
     init_process_group()
-    with console.progress("Reading images", "images") as progress:
-        data = run_on_all_ranks(lambda: open_data(next(iter(configs.values())).data, console.note, progress))
+    with reporter.progress("Reading images", "images") as progress:
+        data = run_on_all_ranks(lambda: open_data(next(iter(configs.values())).data, reporter.note, progress))
 
-    def trained(runs: Mapping[Path, Config]) -> None:
+    def train_runs(runs: Mapping[Path, Config]) -> None:
         run_on_all_ranks(lambda: check_run_folders(runs))
-        if ahead is not None:
-            for over in (False, True):  # what others are trained over is finished first
-                ahead({folder: config for folder, config in runs.items() if (config.prior is not None) is over})
+        if train_ahead is not None:
+            for has_prior in (False, True):  # the autoencoders of priors are finished first
+                train_ahead({folder: c for folder, c in runs.items() if (c.prior is not None) is has_prior})
         for folder, config in runs.items():
-            train_run(config, folder, data, train, console)
+            train_run(config, folder, data, train, reporter)
 
-    some = next(iter(configs.values()))
-    check_images(some, data)
+    check_images(next(iter(configs.values())), data)
     if features is not None:
-        classifier = train_classifier(*features, output, data, train, console)
+        classifier = train_classifier(*features, output, data, train, reporter)
         update = {"features": str(classifier.path)}
         configs = {
             name: config.model_copy(update={"evaluate": config.evaluate.model_copy(update=update)})
             for name, config in configs.items()
         }
-        some = next(iter(configs.values()))
+    first = next(iter(configs.values()))
     for config in configs.values():
         check_lpips_networks_differ(config.evaluate, config.model)
-    run_on_all_ranks(lambda: check_metrics(some))
-    configs = match_wall_clock(study, configs, output, trained)
+    run_on_all_ranks(lambda: check_metrics(first))
+    configs = match_wall_clock(study, configs, output, train_runs)
     planned = plan_runs(study, configs, output)
-    trained(planned)
-    judged = {
+    train_runs(planned)
+    evaluated = {
         name: {
-            seed: evaluate_finished_run(Run(folder), planned[folder], data, console)
+            seed: evaluate_finished_run(Run(folder), planned[folder], data, reporter)
             for seed in study.seeds
             for folder in [get_run_folder(output, name, seed)]
         }
         for name in configs
     }
-    controls = evaluate_negative_controls(output / "controls", some.evaluate, data, console)
-    densities = {name: refit_density(runs[study.seeds[0]], data, console) for name, runs in judged.items()}
+    controls = evaluate_negative_controls(output / "controls", first.evaluate, data, reporter)
+    fitted = {name: refit_density(runs[study.seeds[0]], data, reporter) for name, runs in evaluated.items()}
+    densities = {name: density for name, density in fitted.items() if density is not None}
 
-    def conclude() -> Comparison:
-        known = {name: density for name, density in densities.items() if density is not None}
-        comparison = Comparison(study, judged, controls, command, known)
+    def write() -> Comparison:
+        comparison = Comparison(study, evaluated, controls, command, densities)
         write_comparison(comparison, output / "comparison.json")
-        write_report(comparison, data, output / "report.html", console.note)
-        if tracked is not None:
-            publish(comparison, data, output, tracked)
+        write_report(comparison, data, output / "report.html", reporter.note)
+        if start_publisher is not None:
+            publish(comparison, data, output, start_publisher)
         return comparison
 
-    return run_on_main(conclude)
+    return run_on_main(write)
 
 
 def plan_runs(study: StudyConfig, configs: Mapping[str, Config], output: Path) -> dict[Path, Config]:
-    """The runs of a study by their folders: all variants at the first seed, then all at the second.
+    """Return the configs of a study's runs by their folders: all variants at the first seed, then all at the second.
 
-    What is cut off is then still comparable.
+    A study that is cut off can then still be compared.
 
     Raises:
         UserError: The variants are not matched.
@@ -134,15 +138,15 @@ def plan_runs(study: StudyConfig, configs: Mapping[str, Config], output: Path) -
 
 
 def get_run_folder(output: Path, name: str, seed: int) -> Path:
-    """The folder of a variant's run."""
+    """Return the folder of a variant's run."""
     return output / name / f"seed_{seed}"
 
 
 def get_seed_config(config: Config, study: StudyConfig, output: Path, name: str, seed: int) -> Config:
-    """A variant's config for one seed, tracked in the study's group, and over that seed's run of another variant."""
-    prior, over = config.prior, study.variants[name].prior
-    if over is not None:
-        prior = PriorConfig(autoencoder=get_run_folder(output, over, seed))
+    """Return a variant's config for one seed; a prior is trained over the study's autoencoder of the same seed."""
+    prior, autoencoder = config.prior, study.variants[name].prior
+    if autoencoder is not None:
+        prior = PriorConfig(autoencoder=get_run_folder(output, autoencoder, seed))
     track = config.track.model_copy(update={"group": config.track.group or study.title, "name": f"{name}-seed_{seed}"})
     return config.model_copy(update={"seed": seed, "track": track, "prior": prior})
 
@@ -151,28 +155,29 @@ def match_wall_clock(
     study: StudyConfig,
     configs: Mapping[str, Config],
     output: Path,
-    trained: Callable[[Mapping[Path, Config]], None],
+    train_runs: Callable[[Mapping[Path, Config]], None],
 ) -> dict[str, Config]:
-    """The variants, each with as many steps as take the time of the first one's, where the study matches that.
+    """Return the configs with as many steps as take the time of the first variant, if the study matches `wall_clock`.
 
-    The speed of each is that of `TIMED_STEPS` steps of a run of its own, OUTPUT/wall_clock/<variant>, which is made once and
-    as the study's runs are. Checkpoints, grids and evaluations are not counted. All processes do this together.
+    The speed of a variant is measured by `TIMED_STEPS` steps of a run of its own, OUTPUT/wall_clock/<variant>, which is
+    trained once and as the study's runs are. Checkpoints, grids and evaluations are not counted. All processes do this
+    together.
 
     Args:
-        study: What is matched.
-        configs: The config of each variant.
+        study: Quantities to match.
+        configs: Config of each variant.
         output: Folder of the study.
-        trained: Trains runs, by their folders, as far as they are not finished.
+        train_runs: Function that trains runs, given by their folders, as far as they are not finished.
 
     Raises:
-        UserError: Such a run is there with another config.
+        UserError: The folder of a timed run holds a run of another config, or its `timing.jsonl` cannot be used.
     """
     if "wall_clock" not in study.matched:
         return dict(configs)
-    runs = {name: output / "wall_clock" / name for name in configs}
-    trained({runs[name]: _timed(config) for name, config in configs.items()})
+    folders = {name: output / "wall_clock" / name for name in configs}
+    train_runs({folders[name]: _make_timed_config(config) for name, config in configs.items()})
     seconds = broadcast_from_main(
-        lambda: {name: measure_step_seconds(Run(folder).timing_file) for name, folder in runs.items()}
+        lambda: {name: measure_step_seconds(Run(folder).timing_file) for name, folder in folders.items()}
     )
     reference, first = next(iter(configs.items()))
     steps = {name: max(1, round(first.train.steps * seconds[reference] / own)) for name, own in seconds.items()}
@@ -182,8 +187,61 @@ def match_wall_clock(
     }
 
 
-def _timed(config: Config) -> Config:
-    """A short training that does nothing but steps."""
+def train_classifier(name: str, config: Config, output: Path, data: Data, train: Train, reporter: Reporter) -> Run:
+    """Train and evaluate the classifier of a study, with as many classes as the images have, and return its run.
+
+    Raises:
+        UserError: The images have no labels, or the folder holds another run.
+    """
+    model = config.model.model_copy(update={"classes": max(2, len(data.classes))})
+    config, folder = config.model_copy(update={"model": model}), output / "features" / name
+    try:
+        run_on_all_ranks(lambda: check_run_folders({folder: config}))
+        run = train_run(config, folder, data, train, reporter)
+    except UserError as error:
+        raise UserError(f"features: {name}: {error}", error.on_all_ranks) from None
+    network = run_on_all_ranks(lambda: load_classifier(run.path)).to(get_device())
+    evaluate_run(run, network, config.evaluate, data, reporter)
+    return run
+
+
+def check_run_folders(runs: Mapping[Path, Config]) -> None:
+    """Check that no folder holds a run of another config, before any run is trained.
+
+    Raises:
+        UserError: A folder does.
+    """
+    for folder, config in runs.items():
+        if not (run := Run(folder)).exists:
+            continue
+        if differences := describe_differences(get_training_settings(run.config), get_training_settings(config)):
+            raise UserError(f"{folder}: holds another run: {differences}; choose another --output")
+
+
+def train_run(config: Config, folder: Path, data: Data, train: Train, reporter: Reporter) -> Run:
+    """Return the finished run of a config: kept if the folder holds it, else resumed or trained from the beginning.
+
+    Raises:
+        UserError: The folder holds a run of other images.
+    """
+    run, name = Run(folder), f"{folder.parent.name}/{folder.name}"
+    if not run.finished:
+        reporter.note(f"{name}: {'going on with it' if run.exists else 'training'}")
+        return train(config, folder, data, True)
+    checkpoint = load_newest_checkpoint(run.checkpoints, reporter.note)
+    if checkpoint is not None and checkpoint.state["fingerprint"] != data.fingerprint:
+        raise UserError(f"{folder}: was trained on other images than the study's data are now; choose another --output")
+    reporter.note(f"{name}: finished already, kept")
+    return run
+
+
+def write_comparison(comparison: Comparison, path: Path) -> None:
+    """Write `comparison.json` atomically."""
+    write_text(path, json.dumps(comparison.to_record(), indent=2, allow_nan=False))
+
+
+def _make_timed_config(config: Config) -> Config:
+    """Return the config of a short training that does nothing but steps."""
     nothing_else = dict.fromkeys(("sample_every", "evaluate_every", "checkpoint_every"))
     update = {"steps": TIMED_STEPS, "log_every": TIMED_STEPS // TIMED_PARTS, **nothing_else}
     return config.model_copy(
@@ -192,56 +250,3 @@ def _timed(config: Config) -> Config:
             "track": config.track.model_copy(update={"wandb": "disabled"}),
         }
     )
-
-
-def train_classifier(name: str, config: Config, output: Path, data: Data, train: Train, console: Console) -> Run:
-    """The classifier of a study, finished and measured, with as many classes as the images have.
-
-    Raises:
-        UserError: They have no labels.
-    """
-    model = config.model.model_copy(update={"classes": max(2, len(data.classes))})
-    config, folder = config.model_copy(update={"model": model}), output / "features" / name
-    try:
-        run_on_all_ranks(lambda: check_run_folders({folder: config}))
-        run = train_run(config, folder, data, train, console)
-    except UserError as mistake:
-        raise UserError(f"features: {name}: {mistake}", mistake.on_all_ranks) from None
-    network = run_on_all_ranks(lambda: load_classifier(run.path)).to(get_device())
-    evaluate_run(run, network, config.evaluate, data, console)
-    return run
-
-
-def check_run_folders(runs: Mapping[Path, Config]) -> None:
-    """See that no folder holds another run than its own, before any is trained.
-
-    Raises:
-        UserError: One does.
-    """
-    for folder, config in runs.items():
-        if not (run := Run(folder)).exists:
-            continue
-        if differing := describe_differences(get_training_settings(run.config), get_training_settings(config)):
-            raise UserError(f"{folder}: holds another run: {differing}; choose another --output")
-
-
-def train_run(config: Config, folder: Path, data: Data, train: Train, console: Console) -> Run:
-    """The finished run of a config: as it lies there, gone on with, or trained from the beginning.
-
-    Raises:
-        UserError: The folder holds a run of other images.
-    """
-    run, name = Run(folder), f"{folder.parent.name}/{folder.name}"
-    if not run.finished:
-        console.note(f"{name}: {'going on with it' if run.exists else 'training'}")
-        return train(config, folder, data, True)
-    checkpoint = load_newest_checkpoint(run.checkpoints, console.note)
-    if checkpoint is not None and checkpoint.state["fingerprint"] != data.fingerprint:
-        raise UserError(f"{folder}: was trained on other images than the study's data are now; choose another --output")
-    console.note(f"{name}: finished already, kept")
-    return run
-
-
-def write_comparison(comparison: Comparison, path: Path) -> None:
-    """Write `comparison.json`; whoever looks finds the old file or the new one."""
-    write_text(path, json.dumps(comparison.record(), indent=2, allow_nan=False))

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from vaegan.config import Config
-from vaegan.config.differences import Settings, describe_differences, flatten
+from vaegan.config.differences import FlatSettings, describe_differences, flatten
 from vaegan.config.models import VectorConfig
 from vaegan.config.study_schema import MatchedQuantity
 from vaegan.errors import UserError
 
-MATCHED_SETTINGS: dict[MatchedQuantity, Callable[[Config], Settings]] = {
+MATCHED_SETTINGS: dict[MatchedQuantity, Callable[[Config], FlatSettings]] = {
     "decoder": lambda config: _of_the_model(config, "network", "width", "depth"),
     "latent_size": lambda config: _of_the_model(config, "latent_size"),
     "images_seen": lambda config: {"train.steps * train.batch_size": config.train.steps * config.train.batch_size},
@@ -59,10 +59,10 @@ def _code(config: Config) -> str:
     return "one vector" if isinstance(config.model, VectorConfig) else "a grid of entries of a codebook"
 
 
-def _judged_by(config: Config) -> Settings:
+def _judged_by(config: Config) -> FlatSettings:
     return flatten({section: getattr(config, section).model_dump(mode="json") for section in ("data", "evaluate")})
 
 
-def _of_the_model(config: Config, *keys: str) -> Settings:
+def _of_the_model(config: Config, *keys: str) -> FlatSettings:
     """Settings of a model whose code is one vector; of others none."""
     return {f"model.{key}": getattr(config.model, key) for key in keys if isinstance(config.model, VectorConfig)}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vaegan.losses.divergence import frechet_standard_normal, mmd_imq
+from vaegan.losses.aggregate_posterior import frechet_standard_normal, mmd_imq
 from vaegan.randomness import draw_normal
 
 from .accumulate import Sums, concatenate_in_order, make_rows
@@ -25,15 +25,15 @@ class AggregatePosterior(Metric):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The kernel."""
         return {"kernel": "inverse multiquadric", "most": MAX_KERNEL_CODES, "posterior_samples": 1}
 
-    def pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """A draw of each image's posterior."""
         return {"codes": make_rows(pairs.start, pairs.codes)}
 
-    def result(self, sums: Sums) -> MetricResult:
+    def compute_result(self, sums: Sums) -> MetricResult:
         """Without unit; nothing where there is one image."""
         codes = concatenate_in_order(sums["codes"])
         if len(codes) < 2:

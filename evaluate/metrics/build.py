@@ -8,9 +8,9 @@ from torch import nn
 
 from vaegan.config.models import (
     ConditionalConfig,
+    ELBOConfig,
     GaussianConfig,
     PixelCNNConfig,
-    VAEConfig,
     VAEGANConfig,
     VQVAEConfig,
 )
@@ -41,7 +41,7 @@ def build_metrics(
 
     Args:
         config: Which they are.
-        described: The `model` section of the run; of a trained model, as `Model.described`.
+        described: The `model` section of the run; of a trained model, as `Model.trained_config`.
         shape: (C, S, S) of its images.
         seed: As of `evaluate`.
         discriminator: As of `evaluate`.
@@ -71,11 +71,11 @@ def build_metrics(
                 made[name] = LPIPS("squeeze", size, notify)
             case "sharpness", _:
                 made[name] = Sharpness(size)
-            case "elbo", VAEConfig(likelihood="gaussian" | "laplace"):
+            case "elbo", ELBOConfig(likelihood="gaussian" | "laplace"):
                 made[name] = ELBOMetric(described, values)
             case "elbo", GaussianConfig():
                 made[name] = RateMetric()
-            case "iwae", VAEConfig(likelihood="gaussian" | "laplace"):
+            case "iwae", ELBOConfig(likelihood="gaussian" | "laplace"):
                 made[name] = ImportanceWeightedMetric(described, values, config.importance_samples)
             case "gap", GaussianConfig():
                 made[name] = AggregatePosterior(seed)

@@ -26,22 +26,22 @@ class Codebook(Metric):
     def __init__(self, entries: int) -> None:
         self.entries = entries
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The codebook."""
         return {"entries": self.entries}
 
-    def pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """How often each entry stands for a place, and the bits of each image's code."""
         model = pairs.model
         assert isinstance(model, VQVAE | PixelCNN)
-        indices = model.indices(pairs.real)
+        indices = model.encode_indices(pairs.real)
         nats = torch.full((len(indices),), indices[0].numel() * math.log(self.entries), dtype=torch.float64)
         if isinstance(model, PixelCNN):
-            nats = model.surprise(indices, pairs.labels).double()
+            nats = model.prior_nll(indices, pairs.labels).double()
         counts = torch.bincount(indices.flatten(), minlength=self.entries)
         return {"counts": counts.double(), "bits": make_rows(pairs.start, nats / math.log(2))}
 
-    def result(self, sums: Sums) -> MetricResult:
+    def compute_result(self, sums: Sums) -> MetricResult:
         """Perplexity from 1 to K, share of the entries that are used, bits per image."""
         bits = concatenate_in_order(sums["bits"])
         figures = {"codebook/perplexity": perplexity(sums["counts"]), "codebook/usage": usage(sums["counts"])}

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaegan.losses.adversarial import CLASS_NAMES, balanced_accuracy, count_predictions
-from vaegan.models.autoencoder import cycle_labels
+from vaegan.losses.adversarial import ORIGINS, balanced_accuracy, count_predictions
+from vaegan.models.sampler import cycle_labels
 
 from .accumulate import Sums
 from .metric import ImagePairs, Metric, MetricResult
@@ -27,27 +27,27 @@ class Confusion(Metric):
     def __init__(self, network: nn.Module, classes: int | None) -> None:
         self.network, self.classes = network, classes
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """What is what in the matrix."""
-        return {"rows": list(CLASS_NAMES), "discriminator": "as trained, not averaged", "model": "averaged"}
+        return {"rows": list(ORIGINS), "discriminator": "as trained, not averaged", "model": "averaged"}
 
-    def pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Of both."""
         return {
             "real": self._counts(pairs.real, pairs.labels),
             "reconstructed": self._counts(pairs.reconstruction, pairs.labels),
         }
 
-    def samples(self, images: Tensor, start: int) -> Sums:
+    def measure_samples(self, images: Tensor, start: int) -> Sums:
         """Of the samples."""
         labels = (
             None if self.classes is None else cycle_labels(start, start + len(images), self.classes).to(images.device)
         )
         return {"generated": self._counts(images, labels)}
 
-    def result(self, sums: Sums) -> MetricResult:
+    def compute_result(self, sums: Sums) -> MetricResult:
         """The matrix, images in it; and the share that is right, balanced over the rows."""
-        counts = [sums[name].cpu() for name in CLASS_NAMES]
+        counts = [sums[name].cpu() for name in ORIGINS]
         matrix = [each.tolist() for each in counts]
         accuracy = balanced_accuracy(torch.stack(counts).double())
         return MetricResult({"discriminator/accuracy": accuracy}, matrices={"discriminator/confusion": matrix})

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from vaegan.io import read_bytes, remove, save_tensors
+from vaegan.io import read_bytes, replace_file, save_tensors
 
 CACHE_VARIABLE = "VAEGAN_CACHE"
 """Environment variable that names another folder than ~/.cache/vaegan."""
@@ -47,11 +47,7 @@ def load_reference(file: Path, names: Sequence[str]) -> Reference | None:
 
 def save_reference(file: Path, reference: Reference) -> None:
     """Keep features for a later evaluation; where they cannot be written it makes them again."""
-    partial = file.with_name(f"{file.name}.{os.getpid()}")
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replace_file(file, f".{os.getpid()}") as partial:  # other processes may write the same file
             save_tensors(reference, partial)
-            partial.replace(file)
-        finally:
-            remove(partial)

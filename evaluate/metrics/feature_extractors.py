@@ -15,7 +15,7 @@ from vaegan.models import Classifier
 from vaegan.precision import full_precision
 from vaegan.pretrained import WEIGHT_FILES, hash_weights
 from vaegan.storage.loading import load_classifier
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 from vaegan.text import get_reason
 
 from ..result import read_result
@@ -33,10 +33,10 @@ class Extractor(Protocol):
     def __call__(self, images: Tensor) -> Tensor:
         """Images as a file of 8 bits holds them, (N, C, S, S) in [-1, 1] => float32 (N, d)."""
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The network and what it is shown."""
 
-    def figure(self, name: str) -> str:
+    def get_metric_name(self, name: str) -> str:
         """What a figure is called in its features."""
 
 
@@ -58,7 +58,7 @@ class InceptionExtractor:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
         file = WEIGHT_FILES[INCEPTION]
-        if not file.there:
+        if not file.exists:
             raise UserError(instead.format(f"{file.path} (`vaegan weights --fetch` brings it from {file.url})"))
         state, ours = file.read(), io.BytesIO()
         torch.save(state, ours)  # the package unpickles whatever it is given, and so is given what we have written
@@ -75,7 +75,7 @@ class InceptionExtractor:
             features: Tensor = self.network(to_uint8(images).expand(-1, 3, -1, -1))[0]
         return features
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The network and what it is shown."""
         return {
             "network": "inception-2015-12-05",
@@ -86,7 +86,7 @@ class InceptionExtractor:
             "resize": "bilinear, as TensorFlow 1, without antialiasing",
         }
 
-    def figure(self, name: str) -> str:
+    def get_metric_name(self, name: str) -> str:
         """Fid, kid, precision and so on, as the papers call them."""
         return "fid" if name == "fd" else name
 
@@ -120,7 +120,7 @@ class ClassifierExtractor:
         with full_precision(images.device):
             return self.network.features(images.float())
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The network and what it is shown."""
         return {
             "network": f"classifier {self.name}",
@@ -131,7 +131,7 @@ class ClassifierExtractor:
             "resize": None,
         }
 
-    def figure(self, name: str) -> str:
+    def get_metric_name(self, name: str) -> str:
         """fd_<name>, kid_<name> and so on."""
         return f"{name}_{self.name}"
 

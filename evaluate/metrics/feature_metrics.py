@@ -35,7 +35,7 @@ class FeatureMetrics(Metric):
     def __init__(self, extractor: Extractor, wanted: set[str], images: Mapping[str, Any] | None) -> None:
         self.extractor, self.wanted = extractor, wanted
         self.rows = bool(wanted - {"frechet"})
-        self.file = get_reference_file({**images, **extractor.protocol(), "rows": self.rows}) if images else None
+        self.file = get_reference_file({**images, **extractor.get_protocol(), "rows": self.rows}) if images else None
         self.reference: Reference | None = None
         self.device = torch.device("cpu")
 
@@ -45,7 +45,7 @@ class FeatureMetrics(Metric):
         if all(all_gather_object(found is not None)):
             self.reference = found
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The network, and how the figures are made."""
         own = {
             "frechet": {"covariance": "unbiased", "sums": "float64"},
@@ -56,9 +56,9 @@ class FeatureMetrics(Metric):
             },
             "prdc": {"neighbour": PRECISION_NEIGHBOUR, "neighbour_of_density": DENSITY_NEIGHBOUR},
         }
-        return self.extractor.protocol() | {name: own[name] for name in sorted(self.wanted)}
+        return self.extractor.get_protocol() | {name: own[name] for name in sorted(self.wanted)}
 
-    def pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Of both, or of the reconstructions where the real images are known."""
         self.device = pairs.real.device
         made = {"reconstruction": self.extractor(pairs.reconstruction)}
@@ -66,11 +66,11 @@ class FeatureMetrics(Metric):
             made["real"] = self.extractor(pairs.real)
         return {name: self._of(features, pairs.start) for name, features in made.items()}
 
-    def samples(self, images: Tensor, start: int) -> Sums:
+    def measure_samples(self, images: Tensor, start: int) -> Sums:
         """Of the samples."""
         return {"sample": self._of(self.extractor(images), start)}
 
-    def result(self, sums: Sums) -> MetricResult:
+    def compute_result(self, sums: Sums) -> MetricResult:
         """Figures named after the network; what needs more images than there are is left out."""
         found = {name: self._put_together(each) for name, each in sums.items()}
         real = self.reference or found.pop("real")
@@ -79,8 +79,8 @@ class FeatureMetrics(Metric):
         result = MetricResult({})
         for name, other in found.items():
             figures, scores = self._compare(real, other)
-            result.metrics |= {f"{name}/{self.extractor.figure(key)}": value for key, value in figures.items()}
-            result.scores |= {f"{name}/{self.extractor.figure(key)}": values for key, values in scores.items()}
+            result.metrics |= {f"{name}/{self.extractor.get_metric_name(key)}": value for key, value in figures.items()}
+            result.scores |= {f"{name}/{self.extractor.get_metric_name(key)}": values for key, values in scores.items()}
         return result
 
     def _of(self, features: Tensor, start: int) -> Sums:

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaegan.config.models import VAEConfig
-from vaegan.losses.divergence import kl_standard_normal
+from vaegan.config.models import ELBOConfig
+from vaegan.losses.elbo import kl_standard_normal
 from vaegan.models import Posterior
 
 from .accumulate import Sums, concatenate_in_order, make_rows
@@ -75,15 +75,15 @@ def log_probability(pixels: Tensor, mean: Tensor, likelihood: str, scale: float)
 class RateMetric(Metric):
     """Mean over the images of KL(q(z | x) || N(0, I)) / log 2, where p(x | z) is no distribution of 8-bit images."""
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """That there is no likelihood."""
         return {"likelihood": None}
 
-    def pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """The images' own divergences."""
         return {"divergence": make_rows(pairs.start, compute_divergence(pairs.posterior))}
 
-    def result(self, sums: Sums) -> MetricResult:
+    def compute_result(self, sums: Sums) -> MetricResult:
         """Bits of an image's code."""
         return MetricResult({"rate": concatenate_in_order(sums["divergence"]).mean().item() / math.log(2)})
 
@@ -99,25 +99,25 @@ class ELBOMetric(RateMetric):
         values: C S S, pixels of an image times its channels.
     """
 
-    def __init__(self, config: VAEConfig, values: int) -> None:
+    def __init__(self, config: ELBOConfig, values: int) -> None:
         self.config = config
         self.values = values
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The likelihood."""
         return {**get_likelihood_protocol(self.config), "posterior_samples": 1}
 
-    def pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """The images' own bounds, by what the decoder says of a sample of their codes, and divergences."""
         config = self.config
         log_likelihood = log_probability(pairs.pixels, pairs.likelihood_mean, config.likelihood, config.scale)
         bounds = log_likelihood.flatten(1).sum(1) - compute_divergence(pairs.posterior)
-        return {**super().pairs(pairs), "values": make_rows(pairs.start, bounds)}
+        return {**super().measure_pairs(pairs), "values": make_rows(pairs.start, bounds)}
 
-    def result(self, sums: Sums) -> MetricResult:
+    def compute_result(self, sums: Sums) -> MetricResult:
         """Nats per image, bits per value of an 8-bit image, and bits of its code."""
         found = make_bound_result("elbo", "bits_per_dim", concatenate_in_order(sums["values"]), self.values)
-        found.metrics |= super().result(sums).metrics
+        found.metrics |= super().compute_result(sums).metrics
         return found
 
 
@@ -132,28 +132,28 @@ class ImportanceWeightedMetric(Metric):
         draws: K.
     """
 
-    def __init__(self, config: VAEConfig, values: int, draws: int) -> None:
+    def __init__(self, config: ELBOConfig, values: int, draws: int) -> None:
         self.config = config
         self.values = values
         self.draws = draws
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The likelihood, and K."""
         return {**get_likelihood_protocol(self.config), "posterior_samples": self.draws}
 
-    def pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """The images' own bounds; the noise of a draw is a function of the seed, the image's place and k."""
         logs = torch.stack([self._log_weight(pairs, draw) for draw in range(self.draws)])
         return {"values": make_rows(pairs.start, logs.logsumexp(0) - math.log(self.draws))}
 
-    def result(self, sums: Sums) -> MetricResult:
+    def compute_result(self, sums: Sums) -> MetricResult:
         """Nats per image, and bits per value of an 8-bit image."""
         return make_bound_result("iwae", "iwae_bits_per_dim", concatenate_in_order(sums["values"]), self.values)
 
     def _log_weight(self, pairs: ImagePairs, draw: int) -> Tensor:
-        noise = pairs.noise("importance", draw)
+        noise = pairs.draw_noise("importance", draw)
         codes = pairs.posterior.sample(noise.to(pairs.posterior.mean))
-        mean = pairs.decoded(codes)
+        mean = pairs.decode(codes)
         log_likelihood = log_probability(pairs.pixels, mean, self.config.likelihood, self.config.scale)
         log_variance = pairs.posterior.log_variance.double()
         # log N(z; 0, I) - log q(z | x), in which the terms log(2 pi) / 2 cancel
@@ -161,7 +161,7 @@ class ImportanceWeightedMetric(Metric):
         return log_likelihood.flatten(1).sum(1) + log_ratio.sum(1)
 
 
-def get_likelihood_protocol(config: VAEConfig) -> dict[str, Any]:
+def get_likelihood_protocol(config: ELBOConfig) -> dict[str, Any]:
     """What p(x | z) is, for a protocol."""
     given = {"likelihood": f"{config.likelihood}, discretised to 256 levels", "scale": config.scale}
     return given | ({"learned_scale": True} if config.learned_scale else {})

@@ -34,7 +34,7 @@ class LPIPS(PerImage):
 
     def __init__(self, backbone: Backbone, size: int, notify: Callable[[str], None]) -> None:
         self.size, self.backbone, file = size, backbone, WEIGHT_FILES[backbone]
-        self.trained = file.there or backbone != "alex"
+        self.trained = file.exists or backbone != "alex"
         self.network = load_lpips_network(backbone) if self.trained else build_random_lpips_network()
         self.key = f"reconstruction/lpips_{backbone if self.trained else 'random'}"
         self.hash = hash_weights(self.network)
@@ -44,7 +44,7 @@ class LPIPS(PerImage):
                 " `vaegan weights --fetch` does"
             )
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The network and what it is shown."""
         return {
             "network": self.backbone if self.trained else f"{self.backbone}, random and uncalibrated",

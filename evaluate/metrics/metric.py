@@ -48,23 +48,23 @@ class ImagePairs:
     @cached_property
     def reconstruction(self) -> Tensor:
         """The decoded posterior means, as `real`."""
-        return round_to_8_bits(self.decoded(self.posterior.mean))
+        return round_to_8_bits(self.decode(self.posterior.mean))
 
     @cached_property
     def likelihood_mean(self) -> Tensor:
         """The decoder's output, neither clamped nor rounded, for `codes`, as `real`."""
-        return self.decoded(self.codes)
+        return self.decode(self.codes)
 
     @cached_property
     def codes(self) -> Tensor:
         """One draw of each image's posterior, shape (B, d)."""
-        return self.posterior.sample(self.noise("evaluate posterior").to(self.posterior.mean))
+        return self.posterior.sample(self.draw_noise("evaluate posterior").to(self.posterior.mean))
 
-    def decoded(self, codes: Tensor) -> Tensor:
+    def decode(self, codes: Tensor) -> Tensor:
         """What the decoder makes of codes (B, d) of these images, neither clamped nor rounded, as `real`."""
         return check_finite(self.model.decode(codes, self.labels))
 
-    def noise(self, *purpose: str | int) -> Tensor:
+    def draw_noise(self, *purpose: str | int) -> Tensor:
         """Standard normal on the CPU, shape (B, d); that of an image is a function of seed, purpose and its place."""
         shape = (self.posterior.mean.shape[1],)
         places = range(self.start, self.start + len(self.pixels))
@@ -95,18 +95,18 @@ class Metric:
     uses_samples: ClassVar[bool] = False
     """Whether samples must be drawn for it."""
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """Its own choices."""
         raise NotImplementedError
 
     def prepare(self) -> None:
         """What all processes do together before the first image."""
 
-    def pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """What some real images and their reconstructions add; tensors may lie on the model's device."""
         return {}
 
-    def samples(self, images: Tensor, start: int) -> Sums:
+    def measure_samples(self, images: Tensor, start: int) -> Sums:
         """What images from the prior add, as `pairs`.
 
         Args:
@@ -115,7 +115,7 @@ class Metric:
         """
         return {}
 
-    def result(self, sums: Sums) -> MetricResult:
+    def compute_result(self, sums: Sums) -> MetricResult:
         """The figures of all images, whose ``sums`` are on the CPU; the first process alone asks for them."""
         raise NotImplementedError
 
@@ -130,11 +130,11 @@ class PerImage(Metric):
         """The figure of each pair, shape (N,)."""
         raise NotImplementedError
 
-    def pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """The images' own figures."""
         return {"values": make_rows(pairs.start, self.measure(pairs).double())}
 
-    def result(self, sums: Sums) -> MetricResult:
+    def compute_result(self, sums: Sums) -> MetricResult:
         """Their mean."""
         values = concatenate_in_order(sums["values"])
         return MetricResult({self.key: values.mean().item()}, scores={self.key: values})

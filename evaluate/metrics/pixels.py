@@ -125,7 +125,7 @@ class PSNR(PerImage):
 
     key = "reconstruction/psnr"
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The cap."""
         return {"limit": PSNR_LIMIT}
 
@@ -146,7 +146,7 @@ class SSIM(PerImage):
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The window."""
         sigma = ssim_sigma(self.size)
         return {"window": ssim_window(sigma), "sigma": sigma}
@@ -168,7 +168,7 @@ class MSSSIM(PerImage):
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The scales, of which the paper has five."""
         sigma, weights = ms_ssim_sigma(self.size), ms_ssim_weights(self.size)
         return {"scales": len(weights), "weights": weights, "window": ssim_window(sigma), "sigma": sigma}

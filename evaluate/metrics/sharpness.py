@@ -237,11 +237,11 @@ class Sharpness(Metric):
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         """The same for all images."""
         return PROTOCOL
 
-    def pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Moments of both, and their cross-spectrum."""
         real, reconstruction = spectrum(pairs.real), spectrum(pairs.reconstruction)
         found = {
@@ -251,11 +251,11 @@ class Sharpness(Metric):
         }
         return {name: make_rows(pairs.start, values) for name, values in found.items()}
 
-    def samples(self, images: Tensor, start: int) -> Sums:
+    def measure_samples(self, images: Tensor, start: int) -> Sums:
         """Moments."""
         return {"sample": make_rows(start, compute_image_moments(images, spectrum(images)))}
 
-    def result(self, sums: Sums) -> MetricResult:
+    def compute_result(self, sums: Sums) -> MetricResult:
         """Distances from the real images, and the curves behind them."""
         scores = {name: concatenate_in_order(parts) for name, parts in sums.items()}
         means = {name: values.mean(0) for name, values in scores.items()}

@@ -8,7 +8,7 @@ from vaegan.config.study_schema import StudyConfig, Variant
 from vaegan.data import Data
 from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.study import compare
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
 from ..tiny import tiny
@@ -16,11 +16,11 @@ from ..tiny import tiny
 SETTINGS = ("train.checkpoint_every=2", "evaluate.metrics=[psnr, ssim, sharpness, elbo]", "evaluate.samples=40")
 
 
-def configs(*overrides: str, names: tuple[str, ...] = ("vae", "ae", "vaegan3")) -> dict[str, Config]:
+def make_configs(*overrides: str, names: tuple[str, ...] = ("vae", "ae", "vaegan3")) -> dict[str, Config]:
     return {name: tiny(name, *SETTINGS, *overrides) for name in names}
 
 
-def study_of(variants: dict[str, Config], title: str = "Tiny", seeds: tuple[int, ...] = (5, 6)) -> StudyConfig:
+def make_study(variants: dict[str, Config], title: str = "Tiny", seeds: tuple[int, ...] = (5, 6)) -> StudyConfig:
     return StudyConfig(title=title, variants={name: Variant(recipe=name) for name in variants}, seeds=seeds)
 
 
@@ -32,6 +32,6 @@ def run_study(
     output: Path, variants: dict[str, Config], title: str = "Tiny", seeds: tuple[int, ...] = (5, 6),
     train_run=train_one, command: str | None = None, **others: object,
 ) -> Comparison:  # fmt: skip
-    comparison = compare(study_of(variants, title, seeds), variants, output, train_run, Console(), command, **others)
+    comparison = compare(make_study(variants, title, seeds), variants, output, train_run, Console(), command, **others)
     assert comparison is not None
     return comparison

@@ -8,16 +8,17 @@ from torch import Tensor, nn
 from vaegan.config.models import PixelCNNConfig, VAEConfig, VQVAEConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Images
+from vaegan.density_fitting import fit_density_to_images
 from vaegan.errors import UserError
 from vaegan.evaluate.metrics.metric import round_to_8_bits
-from vaegan.evaluate.model import evaluate_model
-from vaegan.evaluate.report.image_sheets import STEPS, draw_interpolations, draw_reconstructions, to_data_uris
+from vaegan.evaluate.model_evaluation import evaluate_model
+from vaegan.evaluate.one_pass import ImageSplit
+from vaegan.evaluate.report.image_sheets import INTERPOLATION_STEPS, draw_interpolations, draw_reconstructions, to_data_uris
 from vaegan.evaluate.result import EvaluationResult
 from vaegan.images import draw_image_grid, to_float, to_uint8
 from vaegan.losses.adversarial import count_predictions
 from vaegan.models import VAE, VAEGAN, PixelCNN
-from vaegan.models.discriminator import build_discriminator
-from vaegan.sampling import fit_density_to_images
+from vaegan.networks.discriminator import build_discriminator
 from vaegan.trainers.log import grids
 
 from ..tiny import tiny
@@ -56,7 +57,7 @@ def folded(model: VAE, label: int) -> VAE:
 
 def judged(model: nn.Module, images: Images, *metrics: str, **others: object) -> EvaluationResult:
     config = EvaluateConfig(metrics=metrics, batch_size=5, importance_samples=3)
-    return evaluate_model(model, images, config, split="test", seed=3, **others)
+    return evaluate_model(model, ImageSplit("test", images), config, seed=3, **others)
 
 
 def test_images_of_one_class_are_judged_as_by_the_model_of_that_class() -> None:
@@ -99,10 +100,10 @@ def test_the_codes_of_a_conditional_prior_cost_what_it_says_of_their_class() -> 
     config = PixelCNNConfig(width=8, depth=1, autoencoder=vqvae, labels=CLASSES)
     model = PixelCNN(config, (1, 8, 8), 0).requires_grad_(False)
     images = split()
-    indices = model.indices(to_float(images.store))
-    own = model.surprise(indices, images.labels).mean().item() / np.log(2)
+    indices = model.encode_indices(to_float(images.store))
+    own = model.prior_nll(indices, images.labels).mean().item() / np.log(2)
     assert judged(model, images, "codebook").metrics["rate"] == pytest.approx(own, rel=1e-6)
-    assert own != pytest.approx(model.surprise(indices, 0).mean().item() / np.log(2), rel=1e-3)
+    assert own != pytest.approx(model.prior_nll(indices, 0).mean().item() / np.log(2), rel=1e-3)
 
 
 def test_a_density_is_fitted_to_codes_of_the_images_own_classes() -> None:
@@ -118,7 +119,7 @@ def test_a_density_is_fitted_to_codes_of_the_images_own_classes() -> None:
 
 @pytest.mark.parametrize("labels", [(torch.zeros(COUNT).long(), ("a", "b")), (None, ())])
 def test_images_without_these_labels_are_refused(labels: tuple[Tensor | None, tuple[str, ...]]) -> None:
-    images = Images(split().store, split().part, *labels)
+    images = Images(split().store, split().indices, *labels)
     with pytest.raises(UserError, match=r"give model\.labels=2$|have no labels"):
         judged(conditional(), images, "psnr")
 
@@ -135,5 +136,5 @@ def test_pictures_show_each_image_in_its_class_and_a_way_in_that_of_its_first() 
     codes = model.encode(to_float(real, torch.float64), labels).mean
     for sheet, start in ((first, 0), (second, 2)):
         ends = [to_uint8(model.decode(codes[[place]], int(labels[start]))) for place in (start, start + 1)]
-        shown = [sheet.columns[step].tiles[1].views["image"] for step in (0, STEPS - 1)]
+        shown = [sheet.columns[step].tiles[1].views["image"] for step in (0, INTERPOLATION_STEPS - 1)]
         assert shown == to_data_uris(torch.cat(ends))

@@ -10,13 +10,13 @@ from vaegan.cli.console import Console
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Data
 from vaegan.evaluate.comparing.bootstrap import correct_holm
-from vaegan.evaluate.comparing.verdict import compare_reconstructions, compare_samples, decide
-from vaegan.evaluate.model import evaluate_model
-from vaegan.evaluate.negative_controls import NEGATIVE_CONTROLS, REAL, DistortedImages
+from vaegan.evaluate.comparing.evidence import compare_reconstructions, compare_samples, decide
+from vaegan.evaluate.model_evaluation import evaluate_model
+from vaegan.evaluate.negative_controls import NEGATIVE_CONTROLS, REAL, DistortedImages, evaluate_negative_controls
+from vaegan.evaluate.one_pass import ImageSplit
 from vaegan.evaluate.result import EvaluationResult
-from vaegan.evaluate.run import evaluate_negative_controls
 
-from .controls import split_of
+from .distortions import to_images
 
 SETS = ["digits", "small photos", "photos"]
 DEFECTS = [name for name in NEGATIVE_CONTROLS if name != REAL]
@@ -27,12 +27,12 @@ def controls(sets: dict[str, Tensor]) -> dict[str, dict[str, EvaluationResult]]:
     """Of half the images of each set; the other half are the samples."""
     found: dict[str, dict[str, EvaluationResult]] = {}
     for name, pixels in sets.items():
-        real, others = split_of(pixels[::2]), split_of(pixels[1::2])
+        real, others = to_images(pixels[::2]), to_images(pixels[1::2])
         config = EvaluateConfig(metrics=("psnr", "sharpness"))
         shape = tuple(pixels.shape[1:])
         found[name] = {
             control: evaluate_model(
-                DistortedImages(defect, shape, others, len(real)), real, config, split="test", seed=0
+                DistortedImages(defect, shape, others, len(real)), ImageSplit("test", real), config, seed=0
             )
             for control, defect in NEGATIVE_CONTROLS.items()
         }
@@ -48,7 +48,7 @@ def test_real_images_are_their_own_and_others_leave_a_floor(name, controls) -> N
 
 
 def test_too_few_other_images_are_no_floor_and_it_is_said(photos: Tensor, tmp_path: Path, capsys) -> None:
-    few, many = split_of(photos[:20]), split_of(photos[20:60])
+    few, many = to_images(photos[:20]), to_images(photos[20:60])
     config = EvaluateConfig(metrics=("sharpness",))
     for train, test, floor in ((many, few, True), (few, many, False)):
         found = evaluate_negative_controls(tmp_path / str(floor), config, Data(train, few, test, (), "0"), Console())
@@ -81,7 +81,7 @@ def test_what_a_control_makes_is_the_defect_alone(photos: Tensor) -> None:
         whole = defect(images)
         assert torch.equal(torch.cat([defect(part) for part in images.split(3)]), whole)  # no image knows of another
         assert whole.shape == images.shape
-    model = DistortedImages(NEGATIVE_CONTROLS["noisy"], (3, 32, 32), split_of(photos), 50)
-    assert torch.equal(model.sample(50)[7:9], model.decode(model.prior_codes(7, 9, seed=3)))
+    model = DistortedImages(NEGATIVE_CONTROLS["noisy"], (3, 32, 32), to_images(photos), 50)
+    assert torch.equal(model.sample(50)[7:9], model.decode(model.draw_prior_codes(7, 9, seed=3)))
     assert (model.has_prior, model.prior_name) == (True, "other real images")
-    assert not DistortedImages(NEGATIVE_CONTROLS["noisy"], (3, 32, 32), split_of(photos), 121).has_prior
+    assert not DistortedImages(NEGATIVE_CONTROLS["noisy"], (3, 32, 32), to_images(photos), 121).has_prior

@@ -7,18 +7,18 @@ import pytest
 
 from vaegan.config.schema import Config
 from vaegan.evaluate.publish import IMAGES_PER_VARIANT
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 from vaegan.trainers.log.tracking import Tracker
 
-from ..trainers.conftest import alone
+from ..trainers.conftest import fresh_wandb
 from ..wandb_file import config as config_of
 from ..wandb_file import read_run
-from .studies import configs, run_study
+from .studies import make_configs, run_study
 
-__all__ = ["alone"]
+__all__ = ["fresh_wandb"]
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("fresh_wandb")
 @pytest.mark.parametrize(
     ("words", "sample"),
     [((), "sample"), (("evaluate.density=gaussian",), "sample (Gaussian, fitted to 1,437 codes)")],
@@ -31,7 +31,7 @@ def test_a_study_is_a_run_with_tables_images_and_files(words: tuple[str, ...], s
         return Tracker.start(config.model_copy(update={"track": offline}), folder, None, said.append)
 
     folder = tmp_path / "study"
-    comparison = run_study(folder, configs(*words), tracked=start)
+    comparison = run_study(folder, make_configs(*words), start_publisher=start)
     assert said == []
     records = read_run(folder)
     artifacts = [record.artifact for record in records if record.HasField("artifact")]
@@ -42,9 +42,9 @@ def test_a_study_is_a_run_with_tables_images_and_files(words: tuple[str, ...], s
         for entry in artifact.manifest.contents
         if entry.path.endswith(".table.json")
     }
-    header, rows = comparison.table()
+    header, rows = comparison.build_table()
     assert (tables["comparison"]["columns"], tables["comparison"]["data"]) == (header, rows)
-    assert [sentence for (sentence,) in tables["sentences"]["data"]] == comparison.sentences()
+    assert [sentence for (sentence,) in tables["sentences"]["data"]] == comparison.list_sentences()
     images = tables["images"]
     assert images["columns"] == ["variant", "real", "reconstruction", sample]
     assert [row[0] for row in images["data"]] == ["vae"] * IMAGES_PER_VARIANT + ["ae"] * IMAGES_PER_VARIANT + [

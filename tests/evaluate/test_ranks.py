@@ -13,10 +13,10 @@ from vaegan.config import dump_config
 from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.negative_controls import NEGATIVE_CONTROLS
 from vaegan.evaluate.result import read_result
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
 from . import worker
-from .studies import configs, run_study
+from .studies import make_configs, run_study
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> Comparison:
     """A study that one process trained and judged; its runs are left, and nothing that was made of them."""
-    variants = configs("evaluate.density=gmm:2", names=("ae", "vae"))
+    variants = make_configs("evaluate.density=gmm:2", names=("ae", "vae"))
     comparison = run_study(folder / "study", variants, seeds=(worker.SEED,))
     for made in ("comparison.json", "report.html", "*/*/metrics.json", "controls/*/*"):
         for file in (folder / "study").glob(made):
@@ -113,7 +113,7 @@ def test_processes_that_were_asked_for_different_things_are_told(found: list[dic
 def test_a_study_is_judged_by_all_and_written_by_the_first(
     found: list[dict[str, Any]], folder: Path, alone: Comparison
 ) -> None:
-    expected = json.loads(json.dumps(alone.record()))
+    expected = json.loads(json.dumps(alone.to_record()))
     for each in found:
         assert [judged for _, judged in each["study"]] == [2 + len(NEGATIVE_CONTROLS), 0], "what is known is used again"
     for (anew, _), (again, _) in [each["study"] for each in found[1:]]:
@@ -125,8 +125,8 @@ def test_a_study_is_judged_by_all_and_written_by_the_first(
         assert anew["controls"][name]["figures"] == pytest.approx(control["figures"], rel=1e-8)
     for name, variant in expected["variants"].items():
         measured = read_result(Run(folder / "study" / name / f"seed_{worker.SEED}"))
-        expected_scores = alone.judged[name][worker.SEED].evaluation.scores
-        assert measured.metrics == pytest.approx(alone.judged[name][worker.SEED].evaluation.metrics, rel=1e-8)
+        expected_scores = alone.runs[name][worker.SEED].evaluation.scores
+        assert measured.metrics == pytest.approx(alone.runs[name][worker.SEED].evaluation.metrics, rel=1e-8)
         assert {key: values.shape for key, values in measured.scores.items()} == {
             key: values.shape for key, values in expected_scores.items()
         }

@@ -16,26 +16,25 @@ from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.data import Data, open_data
 from vaegan.errors import Interrupted, UserError
 from vaegan.evaluate.comparing.comparison import Comparison
-from vaegan.evaluate.negative_controls import NEGATIVE_CONTROLS, REAL
-from vaegan.evaluate.run import evaluate_negative_controls
+from vaegan.evaluate.negative_controls import NEGATIVE_CONTROLS, REAL, evaluate_negative_controls
 from vaegan.evaluate.study import compare
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Classifier
 from vaegan.progress import ProgressCallback
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 from vaegan.trainers.dry_run import estimate_size
 
-from ..tiny import flat as tensors
-from ..tiny import last, same_bits
-from .controls import blur, judge, split_of
-from .studies import configs, run_study, study_of, train_one
+from ..tiny import are_bit_identical, load_newest
+from ..tiny import flatten as tensors
+from .distortions import blur, evaluate, to_images
+from .studies import make_configs, make_study, run_study, train_one
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
     folder = tmp_path_factory.mktemp("study")
-    return folder, run_study(folder, configs())
+    return folder, run_study(folder, make_configs())
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def never(config: Config, folder: Path, data: Data, resume: bool) -> Run:
 
 def test_every_variant_is_trained_for_every_seed(finished: tuple[Path, Comparison]) -> None:
     folder, _ = finished
-    for name, config in configs().items():
+    for name, config in make_configs().items():
         for seed in (5, 6):
             run = Run(folder / name / f"seed_{seed}")
             assert run.finished
@@ -83,7 +82,7 @@ def test_the_record_holds_the_figures_of_the_runs(finished: tuple[Path, Comparis
             assert variant["figures"]["seconds"]["seeds"][str(seed)] == sum(line["seconds"] for line in timing)
             assert variant["figures"]["memory_bytes"]["seeds"][str(seed)] == max(x["memory_bytes"] for x in timing)
             assert variant["runs"][str(seed)]["protocol"] == measured[str(seed)]["protocol"]
-        assert variant["parameters"] == estimate_size(configs()[name]).parameters
+        assert variant["parameters"] == estimate_size(make_configs()[name]).parameters
     assert "sample/spectrum_error" not in written["variants"]["ae"]["figures"]
     found = {(finding["variant"], finding["kind"]) for finding in written["findings"]}
     assert found == {("ae", "reconstruction"), ("vaegan3", "reconstruction"), ("vaegan3", "sample")}
@@ -91,16 +90,16 @@ def test_the_record_holds_the_figures_of_the_runs(finished: tuple[Path, Comparis
     assert written["controls"] == {
         name: {"figures": each.metrics, "protocol": each.protocol} for name, each in comparison.controls.items()
     }
-    assert written["sentences"] == comparison.sentences()
+    assert written["sentences"] == comparison.list_sentences()
 
 
 def test_the_table_holds_every_figure(finished: tuple[Path, Comparison]) -> None:
     _, comparison = finished
-    header, rows = comparison.table()
+    header, rows = comparison.build_table()
     assert header == ["figure", "vae", "ae", "vaegan3", "real"]
     assert all(len(row) == len(header) for row in rows)
     table = {row[0]: row[1:] for row in rows}
-    psnr = [comparison.spreads(name)["reconstruction/psnr"] for name in comparison.names]
+    psnr = [comparison.get_spreads(name)["reconstruction/psnr"] for name in comparison.names]
     assert table["Reconstructions: PSNR, dB ↑"] == [*(f"{x.mean:.2f} ± {x.deviation:.2f}" for x in psnr), "58.92"]
     assert table["Samples: spectrum error ↓"][1] == ""
     assert table["Samples: spectrum error ↓"][3] == f"{comparison.controls[REAL].metrics['sample/spectrum_error']:.3f}"
@@ -114,7 +113,7 @@ def test_what_is_finished_is_left_alone(copied: Path) -> None:
     before = state()
     assert len(before) > 30
     figures = {name: variant["figures"] for name, variant in record(copied)["variants"].items()}
-    run_study(copied, configs("track.project=renamed"), train_run=never)
+    run_study(copied, make_configs("track.project=renamed"), train_run=never)
     assert state() == before
     assert {name: variant["figures"] for name, variant in record(copied)["variants"].items()} == figures
 
@@ -130,10 +129,10 @@ class Stopping(Console):
 def test_what_is_cut_off_is_resumed(finished: tuple[Path, Comparison], tmp_path: Path) -> None:
     def stopping(config: Config, folder: Path, data: Data, resume: bool) -> Run:
         console = Stopping() if folder == tmp_path / "ae" / "seed_5" else None
-        return train(config, folder, data, console=console, resume=resume)
+        return train(config, folder, data, reporter=console, resume=resume)
 
     with pytest.raises(Interrupted):
-        run_study(tmp_path, configs(), train_run=stopping)
+        run_study(tmp_path, make_configs(), train_run=stopping)
     assert Run(tmp_path / "vae" / "seed_5").finished
     assert Run(tmp_path / "ae" / "seed_5").exported_step == 3
     assert not (tmp_path / "vae" / "seed_6").exists()
@@ -144,31 +143,31 @@ def test_what_is_cut_off_is_resumed(finished: tuple[Path, Comparison], tmp_path:
         trained.append(str(folder.relative_to(tmp_path)))
         return train(config, folder, data, resume=resume)
 
-    comparison = run_study(tmp_path, configs(), train_run=counting)
+    comparison = run_study(tmp_path, make_configs(), train_run=counting)
     assert trained == ["ae/seed_5", "vaegan3/seed_5", "vae/seed_6", "ae/seed_6", "vaegan3/seed_6"]
-    resumed, whole = (last(folder / "ae" / "seed_5") for folder in (tmp_path, finished[0]))
-    assert same_bits(tensors(resumed), tensors(whole))
+    resumed, whole = (load_newest(folder / "ae" / "seed_5") for folder in (tmp_path, finished[0]))
+    assert are_bit_identical(tensors(resumed), tensors(whole))
     for name in comparison.names:
-        for seed, judged in comparison.judged[name].items():
-            assert judged.evaluation.metrics == finished[1].judged[name][seed].evaluation.metrics
+        for seed, judged in comparison.runs[name].items():
+            assert judged.evaluation.metrics == finished[1].runs[name][seed].evaluation.metrics
 
 
 def test_another_run_in_the_folder_is_refused(copied: Path) -> None:
     with pytest.raises(UserError, match=r"train\.learning_rate: 0\.001 -> 0\.01"):
-        run_study(copied, configs("train.learning_rate=0.01"), train_run=never)
+        run_study(copied, make_configs("train.learning_rate=0.01"), train_run=never)
     shutil.rmtree(copied / "vae" / "seed_5" / "model")
     with pytest.raises(UserError, match="learning_rate"):
-        run_study(copied, configs("train.learning_rate=0.01"))
+        run_study(copied, make_configs("train.learning_rate=0.01"))
     shutil.rmtree(copied / "vae")  # what would be trained first
     with pytest.raises(UserError, match=r"ae/seed_5: holds another run: train\.learning_rate"):
-        run_study(copied, configs("train.learning_rate=0.01"), train_run=never)
+        run_study(copied, make_configs("train.learning_rate=0.01"), train_run=never)
 
 
 def test_a_run_of_other_images_is_refused(copied: Path) -> None:
     state = next(iter((copied / "vae" / "seed_5" / "checkpoints").glob("step_*5/state.json")))
-    data = open_data(configs()["vae"].data)
+    data = open_data(make_configs()["vae"].data)
     assert data.fingerprint in state.read_text()
-    other = configs("data.test=0.2")
+    other = make_configs("data.test=0.2")
     for name in other:
         for seed in (5, 6):
             run = Run(copied / name / f"seed_{seed}")
@@ -179,7 +178,7 @@ def test_a_run_of_other_images_is_refused(copied: Path) -> None:
 
 def test_a_seed_counts_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="seeds: 5 given twice"):
-        run_study(tmp_path, configs(), seeds=(5, 6, 5), train_run=never)
+        run_study(tmp_path, make_configs(), seeds=(5, 6, 5), train_run=never)
 
 
 @pytest.mark.parametrize(
@@ -194,39 +193,39 @@ def test_a_seed_counts_once(tmp_path: Path) -> None:
 def test_what_cannot_be_judged_is_not_trained(override: str, said: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     with pytest.raises(UserError, match=said):
-        run_study(tmp_path / "study", configs(override), train_run=never)
+        run_study(tmp_path / "study", make_configs(override), train_run=never)
 
 
 def test_a_run_that_nobody_timed_has_no_price(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copied / "vae" / "seed_5" / "timing.jsonl").unlink()
-    comparison = run_study(copied, configs(), train_run=never)
-    assert "seconds" not in comparison.judged["vae"][5].figures
+    comparison = run_study(copied, make_configs(), train_run=never)
+    assert "seconds" not in comparison.runs["vae"][5].metrics
     assert str(copied / "vae" / "seed_5" / "timing.jsonl") in capsys.readouterr().err
     (copied / "vae" / "seed_6" / "timing.jsonl").unlink()
-    comparison = run_study(copied, configs(), train_run=never)
-    assert "ae took a training time that nobody knows." in comparison.sentences()
+    comparison = run_study(copied, make_configs(), train_run=never)
+    assert "ae took a training time that nobody knows." in comparison.list_sentences()
     assert "a training time that nobody knows" in (copied / "report.html").read_text()
 
 
 def test_other_settings_of_the_evaluation_need_no_training(copied: Path) -> None:
-    comparison = run_study(copied, configs("evaluate.samples=30"), train_run=never)
-    assert {judged.evaluation.protocol["samples"] for judged in comparison.judged["vae"].values()} == {30}
+    comparison = run_study(copied, make_configs("evaluate.samples=30"), train_run=never)
+    assert {judged.evaluation.protocol["samples"] for judged in comparison.runs["vae"].values()} == {30}
 
 
 def test_figures_of_another_density_are_not_believed(finished: tuple[Path, Comparison], copied: Path) -> None:
     controls = {file: file.stat().st_mtime_ns for file in (copied / "controls").rglob("*.json")}
     for asked, said in (("gaussian", "Gaussian"), ("gmm:3", "GMM of 3"), ("null", None)):
-        comparison = run_study(copied, configs(f"evaluate.density={asked}"), train_run=never)
+        comparison = run_study(copied, make_configs(f"evaluate.density={asked}"), train_run=never)
         named = said and f"{said}, fitted to 1,437 codes"
         assert comparison.density == named
-        for name, runs in comparison.judged.items():
+        for name, runs in comparison.runs.items():
             prior = None if name == "ae" else "N(0, I)"
             for seed, judged in runs.items():
                 assert judged.evaluation.protocol["samples_from"] == (named or prior)
-                before = finished[1].judged[name][seed].evaluation.metrics
+                before = finished[1].runs[name][seed].evaluation.metrics
                 changed = {key for key, value in judged.evaluation.metrics.items() if before.get(key) != value}
                 assert changed == {key for key in judged.evaluation.metrics if named and key.startswith("sample/")}
-        samples = [finding for finding in comparison.findings if finding.kind == "sample"]
+        samples = [finding for finding in comparison.verdicts if finding.kind == "sample"]
         assert {finding.variant for finding in samples} == ({"ae", "vaegan3"} if named else {"vaegan3"})
     assert {file: file.stat().st_mtime_ns for file in controls} == controls, "real images have none"
 
@@ -245,16 +244,16 @@ def test_other_figures_are_not_believed(damage: str, finished: tuple[Path, Compa
         origin["device"] = "another"
     text = json.dumps(measured if damage != "other" else {"psnr": 99.0})
     run.metrics_file.write_text(text[:-20] if damage == "torn" else text)
-    comparison = run_study(copied, configs(), train_run=never)
-    expected = finished[1].judged["vae"][5].evaluation
-    assert comparison.judged["vae"][5].evaluation.metrics == expected.metrics
+    comparison = run_study(copied, make_configs(), train_run=never)
+    expected = finished[1].runs["vae"][5].evaluation
+    assert comparison.runs["vae"][5].evaluation.metrics == expected.metrics
     assert json.loads(run.metrics_file.read_text())["metrics"] == expected.metrics
 
 
 def test_weights_of_lpips_that_arrive_later_are_used(
     copied: Path, stand_in: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = configs("evaluate.metrics=[lpips]", "evaluate.samples=3")
+    asked = make_configs("evaluate.metrics=[lpips]", "evaluate.samples=3")
     torch_home = stand_in("alex").parents[2]
     monkeypatch.setenv("TORCH_HOME", "nowhere")
     without = run_study(copied, asked, train_run=never).first.evaluation
@@ -269,8 +268,8 @@ def test_weights_of_lpips_that_arrive_later_are_used(
 
 
 def test_a_silent_study_is_judged_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    variants = configs(names=("ae",))
-    comparison = compare(study_of(variants, seeds=(5,)), variants, tmp_path, train_one, Console(shown=False))
+    variants = make_configs(names=("ae",))
+    comparison = compare(make_study(variants, seeds=(5,)), variants, tmp_path, train_one, Console(shown=False))
     assert comparison is not None
     assert (tmp_path / "report.html").is_file()
     assert capsys.readouterr() == ("", "")
@@ -285,7 +284,7 @@ def test_real_images_are_judged_in_the_place_of_a_model_once(copied: Path, finis
     files = sorted((copied / "controls").rglob("*.json"))
     assert len(files) == len(NEGATIVE_CONTROLS)
     before = [file.stat().st_mtime_ns for file in files]
-    again = run_study(copied, configs(), train_run=never).controls
+    again = run_study(copied, make_configs(), train_run=never).controls
     assert [file.stat().st_mtime_ns for file in files] == before
     assert {name: each.metrics for name, each in again.items()} == {
         name: each.metrics for name, each in controls.items()
@@ -294,10 +293,10 @@ def test_real_images_are_judged_in_the_place_of_a_model_once(copied: Path, finis
 
 def test_samples_of_the_floor_are_images_of_another_split(photos: Tensor, tmp_path: Path) -> None:
     blurred = to_uint8(blur(to_float(photos), 1.0))
-    data = Data(split_of(blurred), split_of(photos[:0]), split_of(photos), (), "x")
+    data = Data(to_images(blurred), to_images(photos[:0]), to_images(photos), (), "x")
     settings = EvaluateConfig(metrics=("sharpness",))
     floor = evaluate_negative_controls(tmp_path, settings, data, Console(shown=False))[REAL].metrics
-    expected = judge(photos, lambda images: blur(images, 1.0)).metrics
+    expected = evaluate(photos, lambda images: blur(images, 1.0)).metrics
     assert floor == pytest.approx(
         {key: value if key.startswith("sample/") else floor[key] for key, value in expected.items()}, rel=1e-6
     )
@@ -310,6 +309,6 @@ def test_what_has_no_interval_is_written_all_the_same(tmp_path: Path) -> None:
     net.path.mkdir()
     net.export(Classifier(ClassifierConfig(width=8, classes=10), (1, 8, 8), 0).eval(), 1)
     words = (f"evaluate.features={net.path}", "evaluate.metrics=[sharpness, kid]", "evaluate.samples=30")
-    run_study(tmp_path / "study", configs(*words, names=("vae", "vaegan3")), seeds=(5,))
+    run_study(tmp_path / "study", make_configs(*words, names=("vae", "vaegan3")), seeds=(5,))
     findings = record(tmp_path / "study")["findings"]
     assert findings[1]["evidence"]["distance"]["low"] is None and findings[1]["evidence"]["distance"]["p"] == 1

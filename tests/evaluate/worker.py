@@ -28,6 +28,7 @@ from vaegan.config.models import AEConfig, VAEConfig, VAEGANConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.config.study_schema import StudyConfig, Variant
 from vaegan.data import Images
+from vaegan.density_fitting import fit_density_to_images
 from vaegan.distributed import (
     all_gather_object,
     broadcast_from_main,
@@ -37,13 +38,13 @@ from vaegan.distributed import (
     is_initialized,
 )
 from vaegan.errors import Failure, UserError
-from vaegan.evaluate import run as evaluate_run_module
-from vaegan.evaluate import study
+from vaegan.evaluate import result_cache, run_evaluation, study
 from vaegan.evaluate.metrics import build, lpips
-from vaegan.evaluate.model import evaluate_model
+from vaegan.evaluate.model_evaluation import evaluate_model
+from vaegan.evaluate.one_pass import ImageSplit
 from vaegan.models import Autoencoder, build_model
+from vaegan.models.sampler import Sampler
 from vaegan.progress import ProgressCallback, ignore_progress
-from vaegan.sampling import fit_density_to_images
 
 FAMILIES = {"ae": AEConfig, "vae": VAEConfig, "vaegan": VAEGANConfig}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -66,10 +67,10 @@ class Pixels:
     def __call__(self, images: Tensor) -> Tensor:
         return images.flatten(1)[:, 20:28].float()
 
-    def protocol(self) -> dict[str, Any]:
+    def get_protocol(self) -> dict[str, Any]:
         return {"network": "pixels"}
 
-    def figure(self, name: str) -> str:
+    def get_metric_name(self, name: str) -> str:
         return name
 
 
@@ -94,7 +95,7 @@ def evaluated(
     config = EvaluateConfig(batch_size=BATCH, samples=SAMPLES[count], **settings)
     with patch.object(lpips, "build_random_lpips_network", network):
         evaluation = evaluate_model(
-            model, images, config, split="test", seed=seed, training=training, progress=progress,
+            model, ImageSplit("test", images), config, seed=seed, training=training, progress=progress,
             notify=lambda _: None,
         )  # fmt: skip
     scores = {name: values.flatten().tolist() for name, values in evaluation.scores.items()}
@@ -121,7 +122,7 @@ def of_densities() -> dict[str, dict]:
         found[asked]["scores"] |= {
             name: getattr(density, name).flatten().tolist() for name in ("weights", "means", "roots")
         }
-        found[asked]["scores"]["codes"] = model.codes(0, 9, 3, density).flatten().tolist()
+        found[asked]["scores"]["codes"] = Sampler(model, 3, density).draw_codes(0, 9).flatten().tolist()
     return found
 
 
@@ -173,8 +174,8 @@ def refused(evaluation: Callable[[], object]) -> tuple[str, str, float]:
 def broken() -> Autoencoder:
     """A model of which the second batch of samples, and no other, has pixels that are not finite."""
     model = built("vae", "float32")
-    whole = model.prior_codes
-    model.prior_codes = lambda start, *rest: whole(start, *rest) * (torch.nan if start == BATCH else 1)
+    whole = model.draw_prior_codes
+    model.draw_prior_codes = lambda start, *rest: whole(start, *rest) * (torch.nan if start == BATCH else 1)
     return model
 
 
@@ -184,16 +185,16 @@ def compared(folder: Path) -> tuple[dict | None, int]:
     described = StudyConfig(title="Tiny", variants={name: Variant(recipe=name) for name in configs}, seeds=(SEED,))
     judged = Mock(wraps=evaluate_model)
     with ExitStack() as stack:
-        stack.enter_context(patch.object(evaluate_run_module, "evaluate_model", judged))
-        for module, names in FIRSTS_OWN.items() if get_rank() else ():
+        stack.enter_context(patch.object(run_evaluation, "evaluate_model", judged))
+        for module, names in MAIN_ONLY.items() if get_rank() else ():
             for name in names:
                 stack.enter_context(patch.object(module, name, side_effect=AssertionError("not the first")))
         comparison = study.compare(described, configs, folder / "study", Mock(), Console(shown=False))
-    return comparison and comparison.record(), judged.call_count
+    return comparison and comparison.to_record(), judged.call_count
 
 
-FIRSTS_OWN = {
-    evaluate_run_module: ("read_result", "write_result"),
+MAIN_ONLY = {
+    result_cache: ("read_result", "write_result"),
     study: ("write_comparison", "write_report"),
 }
 """What the first process of a study does alone."""

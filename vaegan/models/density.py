@@ -1,4 +1,4 @@
-"""What codes are drawn from in the place of a prior: a density fitted to those of real images."""
+"""A density fitted to the codes of real images, from which codes are drawn in place of a prior."""
 
 import warnings
 from dataclasses import dataclass
@@ -12,76 +12,83 @@ from vaegan.randomness import derive_seed, draw_normal, make_generator
 from vaegan.text import to_one_line
 
 GAUSSIAN = "gaussian"
-EM_TOLERANCE_NATS, MAX_EM_ITERATIONS = 1e-3, 2000
-"""Of the EM algorithm, as in the code of Ghosh et al.: the gain in mean log-likelihood, in nats, at which it ends."""
+"""Specification of a single Gaussian; the others are `gmm:K`."""
+EM_TOLERANCE_NATS = 1e-3
+"""Gain in mean log-likelihood, in nats, at which the EM algorithm ends, as in the code of Ghosh et al."""
+MAX_EM_ITERATIONS = 2000
+"""Iterations after which the EM algorithm counts as not converging, as in the code of Ghosh et al."""
 COVARIANCE_REGULARISATION = 1e-6
-"""What scikit-learn adds to the diagonal of each covariance of a mixture."""
+"""Value that scikit-learn adds to the diagonal of each covariance of a mixture."""
 
 
 @dataclass(frozen=True, eq=False)
 class Density:
     """A Gaussian or a mixture of Gaussians, of full covariance, fitted to codes (Ghosh et al. 2020, section 4)."""
 
-    asked: str
+    spec: str
     """`gaussian` or `gmm:K`."""
-    count: int
-    """Codes that it was fitted to."""
+    code_count: int
+    """Number of codes that it was fitted to."""
     weights: Tensor
-    """Of the K components, float64, shape (K,), on the CPU as all of it; their sum is 1."""
+    """Weights of the K components, of sum 1, float64, shape (K,), on the CPU."""
     means: Tensor
-    """Shape (K, d)."""
+    """Means of the components, float64, shape (K, d), on the CPU."""
     roots: Tensor
-    """Symmetric square roots of the covariances, shape (K, d, d)."""
+    """Symmetric square roots of the components' covariances, float64, shape (K, d, d), on the CPU."""
 
     def __str__(self) -> str:
-        return describe_density(self.asked, self.count)
+        return describe_density(self.spec, self.code_count)
 
     @property
     def covariances(self) -> Tensor:
-        """Shape (K, d, d)."""
+        """Covariances of the components, float64, shape (K, d, d)."""
         return self.roots @ self.roots
 
-    def codes(self, start: int, stop: int, seed: int) -> Tensor:
-        """Codes ``start`` to ``stop`` of the endless list that ``seed`` draws, float64, shape (n, d), on the CPU.
+    def draw_codes(self, start: int, stop: int, seed: int) -> Tensor:
+        """Draw the codes ``start`` to ``stop`` of the endless list of a seed, float64, shape (n, d), on the CPU.
 
-        Each is a function of ``seed`` and its place alone, made of the same noise as a code of the prior N(0, I) at
-        that place, so that both show the same image where the density is the prior.
+        Each code is a function of ``seed`` and its index alone, made of the same noise as the code of the prior N(0, I)
+        with that index, so that both show the same image where the density is the prior.
         """
         codes = torch.empty(max(0, stop - start), self.means.shape[1], dtype=torch.float64)
         for row, index in enumerate(range(start, stop)):
-            codes[row] = self._code(index, seed)
+            codes[row] = self._draw_code(index, seed)
         return codes
 
-    def _code(self, index: int, seed: int) -> Tensor:
+    def _draw_code(self, index: int, seed: int) -> Tensor:
         uniform = torch.rand((), generator=make_generator(seed, "component", index), dtype=torch.float64)
-        place = int(torch.searchsorted(self.weights.cumsum(0), uniform, right=True))
-        component = min(place, len(self.weights) - 1)  # the rounded weights may sum up to less than 1
+        component = int(torch.searchsorted(self.weights.cumsum(0), uniform, right=True))
+        component = min(component, len(self.weights) - 1)  # the rounded weights may sum up to less than 1
         noise = draw_normal(self.means.shape[1:], seed, "codes", index).double()
         return self.means[component] + self.roots[component] @ noise
 
 
-def describe_density(asked: str, count: int) -> str:
-    """A density in words, as every figure of its samples names it.
+def describe_density(spec: str, code_count: int) -> str:
+    """Return a density in words, as every metric of its samples names it.
 
     Args:
-        asked: `gaussian` or `gmm:K`.
-        count: Codes that it is fitted to.
+        spec: `gaussian` or `gmm:K`.
+        code_count: Number of codes that it is fitted to.
     """
-    name = "Gaussian" if asked == GAUSSIAN else f"GMM of {_components(asked)}"
-    return f"{name}, fitted to {count:,} codes"
+    name = "Gaussian" if spec == GAUSSIAN else f"GMM of {_count_components(spec)}"
+    return f"{name}, fitted to {code_count:,} codes"
 
 
-def get_density_protocol(asked: str) -> dict[str, Any]:
-    """How `fit_density` and who gives it the codes of images make a density, ``asked`` as there."""
-    how = {
-        "asked": asked,
+def get_density_protocol(spec: str) -> dict[str, Any]:
+    """Return the protocol of the fit of a density to the codes of training images.
+
+    Args:
+        spec: `gaussian` or `gmm:K`.
+    """
+    common = {
+        "asked": spec,
         "codes": "one draw of the posterior of each training image, unmirrored",
         "covariance": "full, maximum likelihood",
     }
-    if asked == GAUSSIAN:
-        return how
+    if spec == GAUSSIAN:
+        return common
     return {
-        **how,
+        **common,
         "added_to_diagonal": COVARIANCE_REGULARISATION,
         "start": "k-means",
         "tolerance": EM_TOLERANCE_NATS,
@@ -89,73 +96,78 @@ def get_density_protocol(asked: str) -> dict[str, Any]:
     }
 
 
-def check_enough_codes(asked: str, count: int) -> None:
-    """See that ``count`` codes are enough for what is ``asked``, as of `fit_density`; before there are any, say.
-
-    Raises:
-        UserError: They are not.
-    """
-    components = _components(asked)
-    if count <= components:
-        mend = "name fewer, as in gmm:2, or gaussian" if components > 1 else "train on more"
-        raise UserError(f"density: {asked}: {count} training images are too few for {components}; {mend}")
-
-
-def fit_density(asked: str, codes: Tensor, seed: int) -> Density:
-    """The density of greatest likelihood: a function of all arguments and nothing else.
+def check_enough_codes(spec: str, code_count: int) -> None:
+    """Check that there are more codes than components, also before there are any codes.
 
     Args:
-        asked: `gaussian`, or `gmm:K` for a mixture of K components, found by scikit-learn's EM algorithm.
-        codes: Shape (N, d).
+        spec: `gaussian` or `gmm:K`.
+        code_count: Number of codes.
+
+    Raises:
+        UserError: There are too few codes.
+    """
+    components = _count_components(spec)
+    if code_count <= components:
+        remedy = "name fewer, as in gmm:2, or gaussian" if components > 1 else "train on more"
+        raise UserError(f"density: {spec}: {code_count} training images are too few for {components}; {remedy}")
+
+
+def fit_density(spec: str, codes: Tensor, seed: int) -> Density:
+    """Fit the density of greatest likelihood to codes: a function of all arguments and nothing else.
+
+    Args:
+        spec: `gaussian`, or `gmm:K` for a mixture of K components, fitted by scikit-learn's EM algorithm.
+        codes: Codes, shape (N, d).
         seed: Root of the mixture's start.
 
     Raises:
         UserError: There are too few codes, or no mixture of so many components can be fitted to them.
         Failure: A code is not finite.
     """
-    check_enough_codes(asked, len(codes))
+    check_enough_codes(spec, len(codes))
     codes = codes.double().cpu()
     if not codes.isfinite().all():
         raise Failure("the codes of the training images are not finite; use a run whose training did not diverge")
     size = codes.shape[1]
-    if asked == GAUSSIAN:
+    if spec == GAUSSIAN:
         weights, means = codes.new_ones(1), codes.mean(0, keepdim=True)
         covariances = torch.cov(codes.T, correction=0).reshape(1, size, size)
     else:
-        weights, means, covariances = _mixture(asked, codes, seed)
-    return Density(asked, len(codes), weights, means, _roots(covariances))
+        weights, means, covariances = _fit_mixture(spec, codes, seed)
+    return Density(spec, len(codes), weights, means, _compute_roots(covariances))
 
 
-def _components(asked: str) -> int:
-    return 1 if asked == GAUSSIAN else int(asked.removeprefix("gmm:"))
+def _count_components(spec: str) -> int:
+    return 1 if spec == GAUSSIAN else int(spec.removeprefix("gmm:"))
 
 
-def _mixture(asked: str, codes: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def _fit_mixture(spec: str, codes: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return weights (K,), means (K, d) and covariances (K, d, d) of a Gaussian mixture."""
     from sklearn.mixture import GaussianMixture  # which takes a second to import
 
     mixture = GaussianMixture(
-        _components(asked), covariance_type="full", tol=EM_TOLERANCE_NATS, reg_covar=COVARIANCE_REGULARISATION, max_iter=MAX_EM_ITERATIONS,
-        random_state=derive_seed(seed, "density") % 2**32,
+        _count_components(spec), covariance_type="full", tol=EM_TOLERANCE_NATS, reg_covar=COVARIANCE_REGULARISATION,
+        max_iter=MAX_EM_ITERATIONS, random_state=derive_seed(seed, "density") % 2**32,
     )  # fmt: skip
-    mend = "name fewer components, as in gmm:2, or gaussian"
+    remedy = "name fewer components, as in gmm:2, or gaussian"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # whether it has converged is asked below
+            warnings.simplefilter("ignore")  # convergence is checked below
             mixture.fit(codes.numpy())
     except ValueError as error:
         raise UserError(
-            f"density: {asked}: cannot be fitted to these codes ({to_one_line(error, 80)}); {mend}"
+            f"density: {spec}: cannot be fitted to these codes ({to_one_line(error, 80)}); {remedy}"
         ) from None
     if not mixture.converged_:
-        raise UserError(f"density: {asked}: EM has found no end in {MAX_EM_ITERATIONS:,} rounds; {mend}")
+        raise UserError(f"density: {spec}: EM has not converged in {MAX_EM_ITERATIONS:,} iterations; {remedy}")
     weights, means, covariances = (
         torch.from_numpy(values) for values in (mixture.weights_, mixture.means_, mixture.covariances_)
     )
     return weights, means, covariances
 
 
-def _roots(covariances: Tensor) -> Tensor:
-    """Also of singular ones: a direction in which codes do not vary has the root 0."""
+def _compute_roots(covariances: Tensor) -> Tensor:
+    """Return the symmetric square roots of covariances (K, d, d), which may be singular."""
     values, vectors = torch.linalg.eigh(covariances)
     roots: Tensor = (vectors * values.clamp_min(0).sqrt()[:, None, :]) @ vectors.mT
     return roots

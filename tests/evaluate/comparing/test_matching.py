@@ -15,11 +15,11 @@ from vaegan.data import Data
 from vaegan.errors import UserError
 from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.comparing.matching import check_matched, describe_unmatched
-from vaegan.evaluate.run import measure_step_seconds
 from vaegan.evaluate.study import TIMED_STEPS, compare
-from vaegan.storage.runs import Run
+from vaegan.evaluate.training_cost import measure_step_seconds
+from vaegan.storage.run_folder import Run
 
-from ..studies import configs, run_study, study_of, train_one
+from ..studies import make_configs, make_study, run_study, train_one
 
 
 def never(config: Config, folder: Path, data: Data, resume: bool) -> Run:
@@ -27,7 +27,7 @@ def never(config: Config, folder: Path, data: Data, resume: bool) -> Run:
 
 
 def matching(output: Path, variants: dict[str, Config], *matched: MatchedQuantity, train_run=train_one) -> Comparison:
-    study = study_of(variants, seeds=(5,)).model_copy(update={"matched": matched})
+    study = make_study(variants, seeds=(5,)).model_copy(update={"matched": matched})
     found = compare(study, variants, output, train_run, Console())
     assert found is not None
     return found
@@ -46,7 +46,7 @@ def matching(output: Path, variants: dict[str, Config], *matched: MatchedQuantit
     ],
 )
 def test_variants_that_are_not_matched_are_refused(override: str, said: str, tmp_path: Path) -> None:
-    variants = configs() | {"vaegan3": configs(override)["vaegan3"]}
+    variants = make_configs() | {"vaegan3": make_configs(override)["vaegan3"]}
     with pytest.raises(UserError, match=r"vae and vaegan3 are not (matched|judged alike)") as caught:
         run_study(tmp_path, variants, train_run=never)
     assert said in str(caught.value)
@@ -55,51 +55,51 @@ def test_variants_that_are_not_matched_are_refused(override: str, said: str, tmp
 
 
 def test_as_many_images_in_other_batches_are_matched() -> None:
-    variants = configs() | {"vaegan3": configs("train.steps=10", "train.batch_size=4")["vaegan3"]}
-    check_matched(variants, study_of(variants).matched)
+    variants = make_configs() | {"vaegan3": make_configs("train.steps=10", "train.batch_size=4")["vaegan3"]}
+    check_matched(variants, make_study(variants).matched)
     assert describe_unmatched(variants) == {}
 
 
 def test_a_grid_of_codes_is_matched_in_what_it_has_and_said_to_have_another_decoder(tmp_path: Path) -> None:
-    variants = configs("train.steps=2", "train.checkpoint_every=2", names=("vqvae", "vae", "ae", "pixelcnn"))
+    variants = make_configs("train.steps=2", "train.checkpoint_every=2", names=("vqvae", "vae", "ae", "pixelcnn"))
     said = "its code is one vector, with a decoder of its own"
     assert describe_unmatched(variants) == {"vae": said, "ae": said}
-    other = configs("train.steps=2", "model.latent_size=5", names=("ae",))["ae"]
+    other = make_configs("train.steps=2", "model.latent_size=5", names=("ae",))["ae"]
     with pytest.raises(UserError, match=r"^vae and ae are not matched: model\.latent_size: 4 -> 5"):
         check_matched(variants | {"ae": other}, ("decoder", "latent_size"))
     with pytest.raises(UserError, match=r"^vqvae and ae are not matched: train\.steps \* train\.batch_size: 16 -> 8"):
-        check_matched(variants | {"ae": configs("train.steps=1", names=("ae",))["ae"]}, ("images_seen",))
+        check_matched(variants | {"ae": make_configs("train.steps=1", names=("ae",))["ae"]}, ("images_seen",))
 
     found = matching(tmp_path, variants, "decoder", "latent_size", "images_seen")
-    assert f"vae is not matched with vqvae: {said}." in found.sentences()
+    assert f"vae is not matched with vqvae: {said}." in found.list_sentences()
     page = (tmp_path / "report.html").read_text()
     assert "<b>4</b> latent dimensions, one decoder" in page
     assert "number of images seen, the same images in the same order, apart from what the verdict calls not" in page
-    samples = {name for name in found.names if "sample/spectrum_error" in found.spreads(name)}
+    samples = {name for name in found.names if "sample/spectrum_error" in found.get_spreads(name)}
     assert samples == {"vae", "pixelcnn"}
 
 
 def test_a_study_of_grids_alone_has_no_vectors_to_match(tmp_path: Path) -> None:
-    variants = configs("train.steps=1", "train.checkpoint_every=1", names=("vqvae", "pixelcnn"))
+    variants = make_configs("train.steps=1", "train.checkpoint_every=1", names=("vqvae", "pixelcnn"))
     assert describe_unmatched(variants) == {} and matching(tmp_path, variants, "decoder", "latent_size").names
     assert "latent dimensions" not in (tmp_path / "report.html").read_text()
 
 
 def test_what_is_not_to_be_matched_is_said(tmp_path: Path) -> None:
-    variants = configs("train.steps=2", names=("vae", "ae"))
-    variants["ae"] = configs("train.steps=4", "model.width=16", names=("ae",))["ae"]
+    variants = make_configs("train.steps=2", names=("vae", "ae"))
+    variants["ae"] = make_configs("train.steps=4", "model.width=16", names=("ae",))["ae"]
     with pytest.raises(UserError, match="leave images_seen out of `matched:`"):
         matching(tmp_path, variants, "latent_size", "images_seen", train_run=never)
     found = matching(tmp_path, variants, "latent_size")
     said = "ae is not matched with vae: model.width: 8 -> 16; train.steps * train.batch_size: 16 -> 32"
-    assert found.unmatched == [said] and f"{said}." in found.sentences()
+    assert found.unmatched == [said] and f"{said}." in found.list_sentences()
     page = (tmp_path / "report.html").read_text()
     assert f"{said.replace('>', '&gt;')}." in page and "one decoder" not in page
     assert "<b>16</b> to <b>32</b> images seen" in page and "Every variant has the same latent size, the same" in page
 
 
 def test_a_variant_of_half_the_speed_has_half_the_steps(tmp_path: Path) -> None:
-    variants = configs("train.steps=8", "train.sample_every=2", names=("vae", "vaegan3"))
+    variants = make_configs("train.steps=8", "train.sample_every=2", names=("vae", "vaegan3"))
     matching(tmp_path / "measured", variants, "decoder", "latent_size", "wall_clock")
     shutil.copytree(tmp_path / "measured" / "wall_clock", tmp_path / "known" / "wall_clock")
     for name, seconds in (("vae", 1.0), ("vaegan3", 2.0)):
@@ -112,7 +112,7 @@ def test_a_variant_of_half_the_speed_has_half_the_steps(tmp_path: Path) -> None:
 
 
 def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path: Path) -> None:
-    variants = configs("train.steps=8", "train.sample_every=2", names=("vae", "vaegan3"))
+    variants = make_configs("train.steps=8", "train.sample_every=2", names=("vae", "vaegan3"))
     found = matching(tmp_path, variants, "decoder", "latent_size", "wall_clock")
     probes = {name: Run(tmp_path / "wall_clock" / name) for name in variants}
     seconds = {name: measure_step_seconds(probe.timing_file) for name, probe in probes.items()}

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import open_data
-from vaegan.evaluate.model import evaluate_model
+from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.images import to_float
 from vaegan.losses.quantisation import perplexity, usage
 from vaegan.models import VQVAE, PixelCNN
 from vaegan.storage.loading import load
 from vaegan.trainers import train
 
-from ...tiny import tiny, vqvae_run
-from ..controls import split_of
+from ...tiny import tiny, train_vqvae_once
+from ..distortions import to_split
 
 CONFIG = EvaluateConfig(metrics=("psnr", "codebook", "elbo", "gap"), batch_size=16)
 
@@ -31,11 +31,11 @@ def prior(tmp_path_factory: pytest.TempPathFactory) -> PixelCNN:
 
 
 def test_a_codebook_is_counted_over_all_places_of_all_images(digits: Tensor) -> None:
-    model = load(vqvae_run())
+    model = load(train_vqvae_once())
     assert isinstance(model, VQVAE)
-    found = evaluate_model(model, split_of(digits[:50]), CONFIG, split="test", seed=0)
+    found = evaluate_model(model, to_split(digits[:50]), CONFIG, seed=0)
     with torch.no_grad():
-        counts = torch.bincount(model.indices(to_float(digits[:50])).flatten(), minlength=8)
+        counts = torch.bincount(model.encode_indices(to_float(digits[:50])).flatten(), minlength=8)
     assert found.metrics.pop("reconstruction/psnr") > 5
     assert found.metrics == {
         "codebook/perplexity": pytest.approx(perplexity(counts)),
@@ -46,9 +46,9 @@ def test_a_codebook_is_counted_over_all_places_of_all_images(digits: Tensor) -> 
 
 
 def test_a_priors_rate_is_its_surprise(prior: PixelCNN, digits: Tensor) -> None:
-    found = evaluate_model(prior, split_of(digits[:50]), CONFIG, split="test", seed=0)
+    found = evaluate_model(prior, to_split(digits[:50]), CONFIG, seed=0)
     with torch.no_grad():
-        indices = prior.indices(to_float(digits[:50]))
+        indices = prior.encode_indices(to_float(digits[:50]))
         shares = prior.prior(indices).softmax(1)
         own = shares.gather(1, indices[:, None]).log2().sum((1, 2, 3))
     assert found.metrics["rate"] == pytest.approx(-own.mean().item(), rel=1e-5)
@@ -56,8 +56,8 @@ def test_a_priors_rate_is_its_surprise(prior: PixelCNN, digits: Tensor) -> None:
 
 
 def test_samples_are_decoded_entries_and_each_is_its_own(prior: PixelCNN, tmp_path: Path) -> None:
-    codes = prior.prior_codes(0, 20, seed=1)
-    assert torch.equal(torch.cat([prior.prior_codes(0, 7, 1), prior.prior_codes(7, 20, 1)]), codes)
+    codes = prior.draw_prior_codes(0, 20, seed=1)
+    assert torch.equal(torch.cat([prior.draw_prior_codes(0, 7, 1), prior.draw_prior_codes(7, 20, 1)]), codes)
     entries = codes.unflatten(1, (4, 2, 2)).movedim(1, -1).reshape(-1, 4)
     known = (entries[:, None] == prior.autoencoder.codebook).all(2).any(1)
     assert known.all() and len(entries.unique(dim=0)) > 4

@@ -21,14 +21,14 @@ from vaegan.evaluate.metrics.feature_extractors import InceptionExtractor, build
 from vaegan.evaluate.metrics.frechet import compute_moments, fit_gaussian, frechet
 from vaegan.evaluate.metrics.kid import compute_mmd2
 from vaegan.evaluate.metrics.precision_recall import compute_overlap
-from vaegan.evaluate.model import evaluate_model
+from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.result import EvaluationResult, write_result
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Classifier
 from vaegan.pretrained import WEIGHT_FILES
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
-from ..controls import Distorting, blur, judge, noisy, split_of
+from ..distortions import DistortingModel, add_noise, blur, evaluate, to_split
 
 NAMES = ("kid", "precision", "recall", "density", "coverage")
 
@@ -101,7 +101,7 @@ def test_other_packages_enlarge_otherwise_and_are_the_same_apart_from_that(incep
 def test_what_inception_wants_is_said_in_one_line(stand_in, monkeypatch, tmp_path: Path, photos: Tensor) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     with pytest.raises(UserError) as mistake:
-        judge(photos[:4], lambda images: images, "frechet")
+        evaluate(photos[:4], lambda images: images, "frechet")
     line = str(mistake.value)
     assert line.startswith("evaluate.features: inception needs ") and "\n" not in line
     assert (
@@ -121,7 +121,7 @@ def test_the_figures_are_those_of_the_features(wanted: tuple[str, ...], trained:
     def soft(images: Tensor) -> Tensor:
         return blur(images, 0.5)
 
-    evaluation = judge(pixels, soft, *wanted, features=str(trained))
+    evaluation = evaluate(pixels, soft, *wanted, features=str(trained))
     images = to_float(pixels)
     real, fake = (features_of(trained, each) for each in (images, to_float(to_uint8(soft(images)))))
     expected = {}
@@ -140,15 +140,17 @@ def test_the_figures_are_those_of_the_features(wanted: tuple[str, ...], trained:
 
 
 def test_with_few_images_what_needs_more_is_left_out(trained: Path, digits: Tensor) -> None:
-    one = judge(digits[:1], lambda images: images, "frechet", "kid", "prdc", features=str(trained)).metrics
+    one = evaluate(digits[:1], lambda images: images, "frechet", "kid", "prdc", features=str(trained)).metrics
     assert set(one) == {"reconstruction/fd_net", "sample/fd_net"}
-    five = judge(digits[:5], lambda images: images, "frechet", "kid", "prdc", features=str(trained)).metrics
+    five = evaluate(digits[:5], lambda images: images, "frechet", "kid", "prdc", features=str(trained)).metrics
     assert set(five) == {f"{kind}/{name}_net" for kind in ("reconstruction", "sample") for name in ("fd", "kid")}
 
 
 def test_worse_images_are_further_away(trained: Path, digits: Tensor) -> None:
     found = [
-        judge(digits, lambda images, a=a: noisy(images, a), "frechet", "kid", "prdc", features=str(trained)).metrics
+        evaluate(
+            digits, lambda images, a=a: add_noise(images, a), "frechet", "kid", "prdc", features=str(trained)
+        ).metrics
         for a in (0.0, 0.1, 0.4)
     ]
     for name in ("fd_net", "kid_net"):
@@ -158,9 +160,9 @@ def test_worse_images_are_further_away(trained: Path, digits: Tensor) -> None:
 
 
 def evaluated(trained: Path, pixels: Tensor, metric: str, fingerprint: str | None) -> dict[str, float]:
-    model = Distorting(pixels, lambda images: blur(images, 0.5), -10.0)
+    model = DistortingModel(pixels, lambda images: blur(images, 0.5), -10.0)
     settings = EvaluateConfig(metrics=(metric,), features=str(trained), batch_size=20)
-    return evaluate_model(model, split_of(pixels), settings, split="test", seed=0, fingerprint=fingerprint).metrics
+    return evaluate_model(model, to_split(pixels, fingerprint), settings, seed=0).metrics
 
 
 @pytest.mark.parametrize("metric", ["frechet", "kid"])
@@ -191,6 +193,6 @@ def test_a_cache_that_cannot_be_written_costs_nothing(trained: Path, digits: Ten
 
 def test_a_network_of_other_images_is_refused(trained: Path, photos: Tensor, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"evaluate\.features: .*net is for images of 1x8x8, not 3x32x32"):
-        judge(photos[:4], lambda images: images, "frechet", features=str(trained))
+        evaluate(photos[:4], lambda images: images, "frechet", features=str(trained))
     with pytest.raises(UserError, match="not a run folder"):
-        judge(photos[:4], lambda images: images, "frechet", features=str(tmp_path / "none"))
+        evaluate(photos[:4], lambda images: images, "frechet", features=str(tmp_path / "none"))

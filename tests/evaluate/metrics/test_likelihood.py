@@ -10,13 +10,13 @@ from torch import Tensor
 from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.evaluate.metrics.likelihood import gaussian_log_interval, laplace_log_interval, log_probability
-from vaegan.evaluate.model import evaluate_model
+from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.images import to_float
-from vaegan.losses.likelihood import NEGATIVE_LOG_DENSITY
+from vaegan.losses.elbo import NLL_WITH_SCALE
 from vaegan.models import VAE
 from vaegan.randomness import draw_normal
 
-from ..controls import judge, split_of
+from ..distortions import evaluate, to_split
 
 LEVELS = torch.arange(256, dtype=torch.uint8)
 
@@ -58,7 +58,7 @@ def test_intervals_keep_their_digits_in_the_tails(place: float, width: float) ->
 def test_it_is_the_density_that_was_trained_times_the_width_of_a_level(likelihood: str) -> None:
     pixels = torch.randint(20, 230, (5, 3, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     mean = draw_normal((5, 3, 8, 8), 0, "mean").double() * 0.3
-    density = -NEGATIVE_LOG_DENSITY[likelihood](pixels.double() / 127.5 - 1, mean, 0.2) / 192
+    density = -NLL_WITH_SCALE[likelihood](pixels.double() / 127.5 - 1, mean, 0.2) / 192
     discrete = log_probability(pixels, mean, likelihood, 0.2).flatten(1).mean(1)
     assert discrete.numpy() == pytest.approx((density + math.log(2 / 255)).numpy(), abs=2e-3)
 
@@ -79,7 +79,7 @@ def test_the_bound_is_met_by_the_true_posterior_and_by_no_other(photos: Tensor) 
 
     def bound(gain: float, variance: float) -> float:
         settings = {"log_variance": math.log(variance), "scale": scale}
-        return judge(pixels, lambda images: gain * images, "elbo", **settings).metrics["elbo"]
+        return evaluate(pixels, lambda images: gain * images, "elbo", **settings).metrics["elbo"]
 
     assert bound(1 / (1 + scale**2), variance) == pytest.approx(exact, abs=2.5)  # 0.9 from one draw
     for gain, wrong in ((1.0, 1.5 * variance), (0.8, variance), (1 / (1 + scale**2), 2 * variance)):
@@ -95,9 +95,7 @@ def test_the_bound_is_below_the_importance_sampled_likelihood(likelihood: str, d
             parameter.mul_(2.0)  # so that codes matter
     pixels = digits[:1]
     bounds = [
-        evaluate_model(model, split_of(pixels), EvaluateConfig(metrics=("elbo",)), split="test", seed=seed).metrics[
-            "elbo"
-        ]
+        evaluate_model(model, to_split(pixels), EvaluateConfig(metrics=("elbo",)), seed=seed).metrics["elbo"]
         for seed in range(200)
     ]
     with torch.no_grad():
@@ -116,15 +114,15 @@ def test_the_bound_is_below_the_importance_sampled_likelihood(likelihood: str, d
 
 
 def test_bits_per_dim_is_the_code_length_of_8_bit_images(digits: Tensor) -> None:
-    metrics = judge(digits, lambda images: images, "elbo", scale=1e4).metrics
+    metrics = evaluate(digits, lambda images: images, "elbo", scale=1e4).metrics
     assert metrics["bits_per_dim"] == pytest.approx(-metrics["elbo"] / (64 * math.log(2)))
     chance = torch.randint(0, 256, (50, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    found = judge(chance, lambda images: 0.5 * images, "elbo", log_variance=-1.0, scale=0.4).metrics["bits_per_dim"]
+    found = evaluate(chance, lambda images: 0.5 * images, "elbo", log_variance=-1.0, scale=0.4).metrics["bits_per_dim"]
     assert 8 < found < 9.5  # uniform noise has 8 bits, and no code is shorter
 
 
 def test_the_rate_is_the_divergence_in_bits(digits: Tensor) -> None:
-    found = judge(digits, lambda images: images, "elbo", log_variance=-1.0).metrics["rate"]
+    found = evaluate(digits, lambda images: images, "elbo", log_variance=-1.0).metrics["rate"]
     squares = to_float(digits, torch.float64).square().flatten(1).sum(1).mean().item()
     assert found == pytest.approx(0.5 * (squares + 64 * (math.exp(-1.0) - 1 + 1)) / math.log(2), rel=1e-6)
 
@@ -133,7 +131,7 @@ def test_each_images_noise_is_its_own_whatever_the_batch(digits: Tensor) -> None
     model = VAE(VAEConfig(network="mlp", width=16, latent_size=8), (1, 8, 8), 0).double()
     both = [
         evaluate_model(
-            model, split_of(digits[:30]), EvaluateConfig(metrics=("elbo",), batch_size=size), split="test", seed=seed
+            model, to_split(digits[:30]), EvaluateConfig(metrics=("elbo",), batch_size=size), seed=seed
         ).metrics["elbo"]
         for size, seed in ((7, 0), (30, 0), (30, 1))
     ]  # fmt: skip
@@ -151,12 +149,10 @@ def test_a_learned_scale_is_the_one_that_counts(likelihood: str, digits: Tensor)
     scale = model.scale().item()
     settings = EvaluateConfig(metrics=("elbo", "iwae"), importance_samples=3)
     given = VAE(VAEConfig(**sizes, scale=scale), (1, 8, 8), 0).double()
-    found, expected = (
-        evaluate_model(each, split_of(digits[:20]), settings, split="test", seed=0) for each in (model, given)
-    )
+    found, expected = (evaluate_model(each, to_split(digits[:20]), settings, seed=0) for each in (model, given))
     assert found.metrics == expected.metrics
     assert found.metrics != evaluate_model(
-        VAE(VAEConfig(**sizes, scale=0.9), (1, 8, 8), 0).double(), split_of(digits[:20]), settings, split="test", seed=0
+        VAE(VAEConfig(**sizes, scale=0.9), (1, 8, 8), 0).double(), to_split(digits[:20]), settings, seed=0
     ).metrics  # fmt: skip
     for metric in ("elbo", "iwae"):
         assert scale == pytest.approx(0.3)
@@ -168,8 +164,8 @@ def test_a_bernoulli_has_a_rate_and_no_bound(digits: Tensor) -> None:
     sizes = {"network": "mlp", "width": 16, "latent_size": 4}
     settings = EvaluateConfig(metrics=("elbo", "iwae"), importance_samples=3)
     both = [
-        evaluate_model(VAE(VAEConfig(**sizes, likelihood=likelihood), (1, 8, 8), 0), split_of(digits[:20]), settings,
-                 split="test", seed=0)
+        evaluate_model(VAE(VAEConfig(**sizes, likelihood=likelihood), (1, 8, 8), 0), to_split(digits[:20]), settings,
+                 seed=0)
         for likelihood in ("bernoulli", "gaussian")
     ]  # fmt: skip
     assert both[0].metrics == {"rate": both[1].metrics["rate"]}

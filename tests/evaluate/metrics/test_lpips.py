@@ -25,7 +25,7 @@ from vaegan.randomness import seed_global_generator
 
 from ...standins import accepting
 from ...tiny import tiny
-from ..controls import blur, judge, noisy
+from ..distortions import add_noise, blur, evaluate
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_random_backbone_is_the_packages_own_result(sets: dict[str, Tensor]) -> 
         reference = package(lpips=False)
     for pixels in sets.values():
         images = to_float(pixels[:20], torch.float64)
-        other = noisy(blur(images, 0.7), 0.1)
+        other = add_noise(blur(images, 0.7), 0.1)
         with torch.no_grad():
             expected = reference(prepared(images), prepared(other)).flatten()
         assert torch.allclose(lpips_distance(build_random_lpips_network(), images, other), expected, rtol=0, atol=1e-6)
@@ -87,7 +87,7 @@ def test_trained_backbone_is_the_packages_own_result(net: str, stand_in: Callabl
     assert len(named) == len(weights)
     reference.net.load_state_dict(named)
     pixels = photos[:8]
-    evaluation = judge(pixels, lambda images: blur(images, 1.0), METRICS[net])
+    evaluation = evaluate(pixels, lambda images: blur(images, 1.0), METRICS[net])
     rounded = to_float(((blur(to_float(pixels), 1.0) + 1) * 127.5).round().to(torch.uint8))
     with torch.no_grad():
         expected = reference(prepared(to_float(pixels)), prepared(rounded)).flatten()
@@ -101,7 +101,7 @@ def test_trained_backbone_is_the_packages_own_result(net: str, stand_in: Callabl
 @pytest.mark.parametrize("net", ["vgg", "squeeze"])
 def test_only_alexnet_has_a_stand_in(net: str, photos: Tensor) -> None:
     with pytest.raises(UserError, match=r"there is no such file; `vaegan weights --fetch` brings it") as mistake:
-        judge(photos[:4], lambda images: images, METRICS[net])
+        evaluate(photos[:4], lambda images: images, METRICS[net])
     assert str(mistake.value).startswith(f"{WEIGHT_FILES[net].path}: ") and WEIGHT_FILES[net].url in str(mistake.value)
 
 
@@ -124,7 +124,7 @@ def test_without_weights_the_figure_is_named_random_and_the_notice_says_where_th
     assert str(WEIGHT_FILES["alex"].path) in notice and WEIGHT_FILES["alex"].url in notice
     assert "lpips_random" in notice
     assert "\n" not in notice
-    evaluation = judge(photos[:4], lambda images: images, "lpips")
+    evaluation = evaluate(photos[:4], lambda images: images, "lpips")
     assert evaluation.metrics == {"reconstruction/lpips_random": 0}
     assert evaluation.protocol["lpips"]["network"] == "alex, random and uncalibrated"
 
@@ -193,7 +193,7 @@ def test_who_is_judged_by_a_network_was_not_trained_in_it() -> None:
 
 def test_it_is_float32_whatever_is_around_it(photos: Tensor) -> None:
     images = to_float(photos[:4])
-    network, other = build_random_lpips_network(), noisy(images, 0.01)
+    network, other = build_random_lpips_network(), add_noise(images, 0.01)
     expected = lpips_distance(network, images, other)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(lpips_distance(network, images, other), expected)

@@ -18,12 +18,12 @@ from vaegan.evaluate.metrics.pixels import (
 from vaegan.images import to_float
 from vaegan.randomness import draw_normal
 
-from ..controls import blur, judge, noisy
+from ..distortions import add_noise, blur, evaluate
 
 
 def test_identical_images_have_the_best_finite_figures(sets: dict[str, Tensor]) -> None:
     for pixels in sets.values():
-        metrics = judge(pixels, lambda images: images, "psnr", "ssim").metrics
+        metrics = evaluate(pixels, lambda images: images, "psnr", "ssim").metrics
         assert metrics["reconstruction/psnr"] == pytest.approx(PSNR_LIMIT)
         assert metrics["reconstruction/ssim"] == pytest.approx(1, abs=1e-12)
 
@@ -31,14 +31,14 @@ def test_identical_images_have_the_best_finite_figures(sets: dict[str, Tensor]) 
 def test_psnr_is_that_of_8_bit_levels_and_the_mean_over_images() -> None:
     pixels = torch.full((2, 3, 8, 8), 100, dtype=torch.uint8)
     shift = torch.tensor([2.0, 5.0])[:, None, None, None]
-    metrics = judge(pixels, lambda images: images + shift / 127.5, "psnr").metrics
+    metrics = evaluate(pixels, lambda images: images + shift / 127.5, "psnr").metrics
     expected = [10 * math.log10(255**2 / levels**2) for levels in (2, 5)]
     assert metrics["reconstruction/psnr"] == pytest.approx(sum(expected) / 2, rel=1e-6)
 
 
 def test_no_figure_tells_images_apart_that_one_file_would_hold(photos: Tensor) -> None:
-    close = judge(photos, lambda images: images + 0.49 / 127.5, "psnr").metrics
-    outside = judge(photos, lambda images: torch.where(images == images.amax(), 1.5, images), "psnr").metrics
+    close = evaluate(photos, lambda images: images + 0.49 / 127.5, "psnr").metrics
+    outside = evaluate(photos, lambda images: torch.where(images == images.amax(), 1.5, images), "psnr").metrics
     assert close["reconstruction/psnr"] == pytest.approx(PSNR_LIMIT)
     assert outside["reconstruction/psnr"] > 35  # clamped: not the distance to 1.5
 
@@ -65,7 +65,7 @@ def formula(x: np.ndarray, y: np.ndarray, sigma: float) -> tuple[np.ndarray, np.
 @pytest.mark.parametrize("size", [8, 11, 16, 24])
 def test_ssim_is_the_formula_of_the_paper_over_whole_windows(size: int, photos: Tensor) -> None:
     images = to_float(photos[:3, :, :size, :size], torch.float64)
-    others = noisy(blur(images, 0.7), 0.1)
+    others = add_noise(blur(images, 0.7), 0.1)
     assert ssim_window(ssim_sigma(size)) <= size
     expected, _ = formula(images.numpy(), others.numpy(), ssim_sigma(size))
     assert ssim(images, others).numpy() == pytest.approx(expected, abs=1e-9)
@@ -74,7 +74,7 @@ def test_ssim_is_the_formula_of_the_paper_over_whole_windows(size: int, photos: 
 @pytest.mark.parametrize(("size", "scales"), [(8, 1), (16, 1), (24, 2), (32, 2), (48, 3), (96, 4), (176, 5), (184, 5)])
 def test_ms_ssim_is_the_formula_of_the_paper(size: int, scales: int) -> None:
     images = blur(draw_normal((2, 1, size, size), 0, "images").double(), 1.5)
-    others = noisy(blur(images, 0.7), 0.05)
+    others = add_noise(blur(images, 0.7), 0.05)
     assert len(ms_ssim_weights(size)) == scales and sum(ms_ssim_weights(size)) == pytest.approx(1)
     if scales == 5:
         assert ms_ssim_weights(size) == pytest.approx([0.0448, 0.2856, 0.3001, 0.2363, 0.1333], abs=1e-4)
@@ -88,7 +88,7 @@ def test_ms_ssim_is_the_formula_of_the_paper(size: int, scales: int) -> None:
 
 
 def test_the_window_is_the_standard_one_where_it_fits_and_recorded(sets: dict[str, Tensor]) -> None:
-    windows = {name: judge(pixels, noisy_a_little, "ssim").protocol["ssim"] for name, pixels in sets.items()}
+    windows = {name: evaluate(pixels, noisy_a_little, "ssim").protocol["ssim"] for name, pixels in sets.items()}
     assert windows["photos"] == windows["small photos"] == {"window": 11, "sigma": 1.5}
     assert windows["digits"] == {"window": 7, "sigma": 0.75}
 
@@ -100,4 +100,4 @@ def test_flat_images_are_finite() -> None:
 
 
 def noisy_a_little(images: Tensor) -> Tensor:
-    return noisy(images, 0.1)
+    return add_noise(images, 0.1)

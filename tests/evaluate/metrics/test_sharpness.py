@@ -21,7 +21,7 @@ from vaegan.evaluate.metrics.sharpness import (
 from vaegan.images import to_float
 from vaegan.randomness import draw_normal
 
-from ..controls import Distortion, blur, checkered, judge, noisy, oversharpened
+from ..distortions import Distortion, add_checkerboard, add_noise, blur, evaluate, oversharpen
 
 FIGURES = ("laplacian_gap", "spectrum_error", "kurtosis_gap")
 
@@ -34,7 +34,7 @@ def statistics_of(images: Tensor, batch: int = 1000) -> Statistics:
 
 def test_identical_images_have_no_gap_and_full_coherence(sets: dict[str, Tensor]) -> None:
     for pixels in sets.values():
-        evaluation = judge(pixels, lambda images: images)
+        evaluation = evaluate(pixels, lambda images: images)
         metrics = dict(evaluation.metrics)
         assert metrics.pop("reconstruction/coherence") == pytest.approx(1, abs=1e-9)
         assert set(metrics) == {f"{kind}/{name}" for kind in ("reconstruction", "sample") for name in FIGURES}
@@ -44,11 +44,11 @@ def test_identical_images_have_no_gap_and_full_coherence(sets: dict[str, Tensor]
 
 
 def test_flat_images_have_finite_figures(photos: Tensor) -> None:
-    gone = judge(photos, torch.zeros_like).metrics
+    gone = evaluate(photos, torch.zeros_like).metrics
     assert all(math.isfinite(value) for value in gone.values())
     assert gone["reconstruction/coherence"] == 0
     assert gone["reconstruction/spectrum_error"] > 5
-    same = judge(torch.full_like(photos, 77), lambda images: images).metrics
+    same = evaluate(torch.full_like(photos, 77), lambda images: images).metrics
     assert same.pop("reconstruction/coherence") == 1
     assert set(same.values()) == {0}
 
@@ -72,7 +72,7 @@ def test_white_noise_has_its_variance_in_every_band(size: int) -> None:
 
 
 def test_a_checkerboard_is_in_the_corner_band() -> None:
-    power = statistics_of(checkered(torch.zeros(1, 1, 16, 16), 0.1)).power
+    power = statistics_of(add_checkerboard(torch.zeros(1, 1, 16, 16), 0.1)).power
     assert power.argmax() == len(power) - 1
     assert power[:8].sum() < 1e-6 * power[-1]
 
@@ -131,10 +131,10 @@ def test_coherence_is_lost_to_noise_as_predicted_and_indifferent_to_gain(photos:
 
 def controls(strength: float) -> dict[str, Distortion]:
     return {
-        "noise": lambda images: noisy(images, 0.15 * strength),
+        "noise": lambda images: add_noise(images, 0.15 * strength),
         "blur": lambda images: blur(images, 0.6),
-        "checkerboard": lambda images: checkered(images, 0.05 * strength),
-        "over-sharpening": lambda images: oversharpened(images, 1.0),
+        "checkerboard": lambda images: add_checkerboard(images, 0.05 * strength),
+        "over-sharpening": lambda images: oversharpen(images, 1.0),
     }
 
 
@@ -144,35 +144,39 @@ def test_each_negative_control_is_caught(name: str, control: str, sets: dict[str
     pixels = sets[name]
     half = len(pixels) // 2
     reference, others = pixels[:half], pixels[half:]
-    honest = judge(reference, lambda _: to_float(others)).metrics  # other real images: what chance alone does
+    honest = evaluate(reference, lambda _: to_float(others)).metrics  # other real images: what chance alone does
     distort = controls(2 if name == "digits" else 1)[control]
-    found = judge(reference, distort).metrics
+    found = evaluate(reference, distort).metrics
     caught = {figure for figure in FIGURES if found[f"reconstruction/{figure}"] > 3 * honest[f"sample/{figure}"]}
     assert caught, (found, honest)
-    as_samples = judge(reference, lambda _: distort(to_float(others))).metrics
+    as_samples = evaluate(reference, lambda _: distort(to_float(others))).metrics
     caught = {figure for figure in FIGURES if as_samples[f"sample/{figure}"] > 2 * honest[f"sample/{figure}"]}
     assert caught, (as_samples, honest)
 
 
 def test_the_sign_of_the_spectral_error_tells_blur_from_noise(photos: Tensor) -> None:
-    for distort, sign in ((lambda x: blur(x, 0.7), -1), (lambda x: noisy(x, 0.1), 1), (lambda x: checkered(x, 0.1), 1)):
-        curves = judge(photos, distort).curves
+    for distort, sign in (
+        (lambda x: blur(x, 0.7), -1),
+        (lambda x: add_noise(x, 0.1), 1),
+        (lambda x: add_checkerboard(x, 0.1), 1),
+    ):
+        curves = evaluate(photos, distort).curves
         for kind in ("reconstruction", "sample"):
             corner = curves[f"spectrum_error/{kind}"][-1]
             assert sign * corner > 1
 
 
 def test_gaps_are_distances_whether_there_is_too_little_or_too_much(photos: Tensor) -> None:
-    for distort in (lambda x: blur(x, 0.7), lambda x: oversharpened(x, 2.0), lambda x: noisy(x, 0.1)):
-        metrics = judge(photos, distort).metrics
+    for distort in (lambda x: blur(x, 0.7), lambda x: oversharpen(x, 2.0), lambda x: add_noise(x, 0.1)):
+        metrics = evaluate(photos, distort).metrics
         for kind in ("reconstruction", "sample"):
             assert metrics[f"{kind}/laplacian_gap"] > 1
             assert all(metrics[f"{kind}/{figure}"] >= 0 for figure in FIGURES)
 
 
 def test_noise_does_not_make_blurred_images_coherent(photos: Tensor) -> None:
-    blurred = judge(photos, lambda images: blur(images, 1.0)).metrics
-    mended = judge(photos, lambda images: noisy(blur(images, 1.0), 0.03)).metrics
+    blurred = evaluate(photos, lambda images: blur(images, 1.0)).metrics
+    mended = evaluate(photos, lambda images: add_noise(blur(images, 1.0), 0.03)).metrics
     assert mended["reconstruction/laplacian_gap"] < blurred["reconstruction/laplacian_gap"]
     assert mended["reconstruction/spectrum_error"] < blurred["reconstruction/spectrum_error"]
     assert mended["reconstruction/coherence"] < 0.6 * blurred["reconstruction/coherence"]

@@ -7,6 +7,7 @@ from torch import Tensor
 from vaegan.errors import Failure, UserError
 from vaegan.models import build_model
 from vaegan.models.density import Density, fit_density
+from vaegan.models.sampler import Sampler
 from vaegan.randomness import derive_seed
 
 from ...tiny import tiny
@@ -53,7 +54,7 @@ def test_a_mixture_of_one_is_the_gaussian() -> None:
     one, gaussian = fit_density("gmm:1", codes(), 0), fit_density("gaussian", codes(), 0)
     torch.testing.assert_close(one.means, gaussian.means, **CLOSE)
     torch.testing.assert_close(one.covariances, gaussian.covariances + 1e-6 * torch.eye(3).double(), **CLOSE)
-    torch.testing.assert_close(one.codes(0, 50, 3), gaussian.codes(0, 50, 3), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(one.draw_codes(0, 50, 3), gaussian.draw_codes(0, 50, 3), rtol=1e-5, atol=1e-5)
 
 
 def test_two_clusters_are_found() -> None:
@@ -63,10 +64,10 @@ def test_two_clusters_are_found() -> None:
     assert density.means[order].mean(1) == pytest.approx([4, -2], abs=0.3)
 
 
-@pytest.mark.parametrize("asked", ["gaussian", "gmm:3"])
-def test_what_is_drawn_has_the_moments_of_what_was_fitted(asked: str) -> None:
-    density = fit_density(asked, codes(), 0)
-    drawn = density.codes(0, MANY, seed=1)
+@pytest.mark.parametrize("spec", ["gaussian", "gmm:3"])
+def test_what_is_drawn_has_the_moments_of_what_was_fitted(spec: str) -> None:
+    density = fit_density(spec, codes(), 0)
+    drawn = density.draw_codes(0, MANY, seed=1)
     mean = density.weights @ density.means
     apart = density.means - mean
     covariance = (density.weights[:, None, None] * (density.covariances + apart[:, :, None] * apart[:, None])).sum(0)
@@ -75,34 +76,36 @@ def test_what_is_drawn_has_the_moments_of_what_was_fitted(asked: str) -> None:
     error = (torch.cov(drawn.T) - covariance) / (scale[:, None] * scale)
     assert error.abs().max() < 4 * (2 / MANY) ** 0.5
     nearest = (drawn[:, None] - density.means).square().sum(-1).argmin(1)
-    if asked == "gmm:3":
+    if spec == "gmm:3":
         assert len(nearest.unique()) == 3
 
 
 def test_every_component_is_drawn_as_often_as_it_weighs() -> None:
     weights = torch.tensor([0.5, 0.2, 0.3]).double()
     density = Density("gmm:3", 9, weights, torch.tensor([[0.0], [1.0], [2.0]]).double(), torch.zeros(3, 1, 1).double())
-    shares = density.codes(0, MANY, 0).flatten().long().bincount() / MANY
+    shares = density.draw_codes(0, MANY, 0).flatten().long().bincount() / MANY
     assert ((shares - weights).abs() < 4 * (weights * (1 - weights) / MANY).sqrt()).all()
 
 
 def test_a_code_is_its_own_whatever_the_count() -> None:
     density = fit_density("gmm:4", codes(), 0)
-    whole = density.codes(0, 40, 5)
-    assert torch.equal(torch.cat([density.codes(0, 7, 5), density.codes(7, 8, 5), density.codes(8, 40, 5)]), whole)
-    assert density.codes(4, 4, 5).shape == (0, 3)
+    whole = density.draw_codes(0, 40, 5)
+    assert torch.equal(
+        torch.cat([density.draw_codes(0, 7, 5), density.draw_codes(7, 8, 5), density.draw_codes(8, 40, 5)]), whole
+    )
+    assert density.draw_codes(4, 4, 5).shape == (0, 3)
     torch.manual_seed(1)
     np.random.seed(1)
-    assert torch.equal(density.codes(0, 40, 5), whole)
-    assert len({tuple(code) for seed in (5, 6) for code in density.codes(0, 40, seed).tolist()}) == 80
+    assert torch.equal(density.draw_codes(0, 40, 5), whole)
+    assert len({tuple(code) for seed in (5, 6) for code in density.draw_codes(0, 40, seed).tolist()}) == 80
 
 
 def test_where_the_density_is_the_prior_its_codes_are_the_priors() -> None:
     model = build_model(tiny("vae").model, (1, 8, 8), 0)
     unit = Density("gaussian", 9, torch.ones(1).double(), torch.zeros(1, 4).double(), torch.eye(4).double()[None])
-    assert torch.equal(model.codes(3, 30, 8, unit), model.prior_codes(3, 30, 8))
+    assert torch.equal(Sampler(model, 8, unit).draw_codes(3, 30), model.draw_prior_codes(3, 30, 8))
     assert torch.equal(model.sample(9, 8, unit), model.sample(9, 8))
-    assert model.double().codes(0, 2, 8, unit).dtype == torch.float64
+    assert Sampler(model.double(), 8, unit).draw_codes(0, 2).dtype == torch.float64
 
 
 def test_the_fit_is_a_function_of_codes_and_seed() -> None:
@@ -116,36 +119,36 @@ def test_the_fit_is_a_function_of_codes_and_seed() -> None:
     assert not torch.equal(fit_density("gmm:5", codes(), 4).means, first.means), "another start"
 
 
-@pytest.mark.parametrize("asked", ["gaussian", "gmm:2"])
-def test_directions_without_variance_stay_so(asked: str) -> None:
+@pytest.mark.parametrize("spec", ["gaussian", "gmm:2"])
+def test_directions_without_variance_stay_so(spec: str) -> None:
     given = torch.cat([codes(), codes()[:, :1] - codes()[:, 1:2], torch.full((500, 1), 7.0).double()], dim=1)
-    drawn = fit_density(asked, given, 0).codes(0, 200, 0)
+    drawn = fit_density(spec, given, 0).draw_codes(0, 200, 0)
     torch.testing.assert_close(drawn[:, 3], drawn[:, 0] - drawn[:, 1], rtol=0, atol=0.01)
     torch.testing.assert_close(drawn[:, 4], torch.full((200,), 7.0).double(), rtol=0, atol=0.01)
 
 
 def test_codes_of_one_dimension() -> None:
-    for asked in ("gaussian", "gmm:2"):
-        assert fit_density(asked, codes(size=1), 0).codes(0, 9, 0).shape == (9, 1)
+    for spec in ("gaussian", "gmm:2"):
+        assert fit_density(spec, codes(size=1), 0).draw_codes(0, 9, 0).shape == (9, 1)
 
 
 @pytest.mark.parametrize(
-    ("asked", "given", "said"),
+    ("spec", "given", "said"),
     [
         ("gmm:10", codes(10), "density: gmm:10: 10 training images are too few for 10; name fewer"),
         ("gaussian", codes(1), "density: gaussian: 1 training images are too few"),
         ("gmm:3", codes()[:, :1].expand(-1, 3) * 1e12, "density: gmm:3: cannot be fitted to these codes"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_fitted_is_a_mistake_of_one_line(asked: str, given: Tensor, said: str) -> None:
+def test_what_cannot_be_fitted_is_a_mistake_of_one_line(spec: str, given: Tensor, said: str) -> None:
     with pytest.raises(UserError) as caught:
-        fit_density(asked, given, 0)
+        fit_density(spec, given, 0)
     assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
 
 
 def test_a_mixture_that_finds_no_end_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vaegan.models.density.MAX_EM_ITERATIONS", 1)
-    with pytest.raises(UserError, match=r"density: gmm:5: EM has found no end in 1 rounds; name fewer"):
+    with pytest.raises(UserError, match=r"density: gmm:5: EM has not converged in 1 iterations; name fewer"):
         fit_density("gmm:5", codes(), 0)
 
 

@@ -1,4 +1,4 @@
-"""A real model that reconstructs and samples images through a given distortion, and distortions."""
+"""A model that reconstructs and samples images through a given distortion, and distortions."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,8 @@ from torch import Tensor
 from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Images
-from vaegan.evaluate.model import evaluate_model
+from vaegan.evaluate.model_evaluation import evaluate_model
+from vaegan.evaluate.one_pass import ImageSplit
 from vaegan.evaluate.result import EvaluationResult
 from vaegan.images import to_float
 from vaegan.models import VAE, Posterior
@@ -18,8 +19,8 @@ from vaegan.progress import ProgressCallback, ignore_progress
 Distortion = Callable[[Tensor], Tensor]
 
 
-class Distorting(VAE):
-    """Codes are pixels: the posterior mean is the distorted image, the prior draws distorted images in order."""
+class DistortingModel(VAE):
+    """A VAE whose codes are pixels: posterior means are distorted images, and the prior draws them in order."""
 
     def __init__(self, pixels: Tensor, distort: Distortion, log_variance: float, **config: object) -> None:
         shape = tuple(pixels.shape[1:])
@@ -33,7 +34,7 @@ class Distorting(VAE):
     def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         return codes.unflatten(1, self.image_shape)
 
-    def prior_codes(
+    def draw_prior_codes(
         self,
         start: int,
         stop: int,
@@ -44,11 +45,17 @@ class Distorting(VAE):
         return self.distort(self.real[start:stop]).flatten(1)
 
 
-def split_of(pixels: Tensor) -> Images:
+def to_images(pixels: Tensor) -> Images:
+    """Return uint8 images (N, C, S, S) as the images of a split, without labels."""
     return Images(pixels, torch.arange(len(pixels)), None, ())
 
 
-def judge(
+def to_split(pixels: Tensor, fingerprint: str | None = None) -> ImageSplit:
+    """Return uint8 images (N, C, S, S) as the test split that a model is evaluated on."""
+    return ImageSplit("test", to_images(pixels), fingerprint)
+
+
+def evaluate(
     pixels: Tensor,
     distort: Distortion,
     *metrics: str,
@@ -57,27 +64,27 @@ def judge(
     **config: object,
 ) -> EvaluationResult:
     """Evaluate, in one batch, reconstructions and samples that are the distorted images."""
-    model = Distorting(pixels, distort, log_variance, **config)
+    model = DistortingModel(pixels, distort, log_variance, **config)
     settings = EvaluateConfig(metrics=metrics or ("sharpness",), batch_size=len(pixels), features=features)
-    return evaluate_model(model, split_of(pixels), settings, split="test", seed=0, notify=lambda _: None)
+    return evaluate_model(model, to_split(pixels), settings, seed=0, notify=lambda _: None)
 
 
 def blur(images: Tensor, sigma: float) -> Tensor:
-    places = torch.arange(-6, 7, dtype=images.dtype)
-    kernel = torch.exp(-places.square() / (2 * sigma**2))
+    offsets = torch.arange(-6, 7, dtype=images.dtype)
+    kernel = torch.exp(-offsets.square() / (2 * sigma**2))
     kernel = kernel[:, None] * kernel[None] / kernel.sum() ** 2
     padded = F.pad(images, (6, 6, 6, 6), mode="replicate")
     return F.conv2d(padded, kernel.expand(images.shape[1], 1, 13, 13), groups=images.shape[1])
 
 
-def noisy(images: Tensor, amount: float, seed: int = 0) -> Tensor:
+def add_noise(images: Tensor, amount: float, seed: int = 0) -> Tensor:
     return images + amount * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
 
 
-def checkered(images: Tensor, amount: float) -> Tensor:
-    places = torch.arange(images.shape[-1])
-    return images + amount * (1 - 2 * ((places[:, None] + places) % 2))
+def add_checkerboard(images: Tensor, amount: float) -> Tensor:
+    index = torch.arange(images.shape[-1])
+    return images + amount * (1 - 2 * ((index[:, None] + index) % 2))
 
 
-def oversharpened(images: Tensor, amount: float, sigma: float = 1.0) -> Tensor:
+def oversharpen(images: Tensor, amount: float, sigma: float = 1.0) -> Tensor:
     return images + amount * (images - blur(images, sigma))

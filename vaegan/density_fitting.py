@@ -1,4 +1,4 @@
-"""From a trained model and its training images to the density of their codes."""
+"""Fit of a density to the codes of a trained model's training images."""
 
 from functools import partial
 from itertools import chain
@@ -18,14 +18,14 @@ from .randomness import draw_normal
 
 @torch.no_grad()
 def fit_density_to_images(
-    asked: str,
+    spec: str,
     model: Autoencoder,
     images: Images,
     seed: int,
     batch_size: int,
     progress: ProgressCallback = ignore_progress,
 ) -> Density:
-    """The density of the aggregate posterior, the mean of q(z | x) over images; all processes make it together.
+    """Fit a density to the aggregate posterior, the mean of q(z | x) over images; all processes do this together.
 
     Ghosh et al. 2020, section 4, fit the outputs of a deterministic encoder. Of a Gaussian posterior one draw for each
     image is taken, since draws are what the decoder has learnt to decode: their means vary less, and not at all in a
@@ -33,29 +33,30 @@ def fit_density_to_images(
     its prior, in whose place the density comes, knows no class either.
 
     Args:
-        asked: As of `fit_density`.
-        model: Of a family whose code is one vector, in evaluation mode.
-        images: Those that it was trained on.
+        spec: `gaussian`, or `gmm:K` for a mixture of K Gaussians.
+        model: Model of a family whose code is one vector, in evaluation mode.
+        images: Images that it was trained on.
         seed: Root of the posterior noise and of the fit.
         batch_size: Images at a time.
         progress: Called with (images done, images in all) after each round, on every process.
 
     Raises:
-        UserError: As `fit_density`, or the images have not the labels of a conditional model.
-        Failure: As `fit_density`, or an image cannot be read.
+        UserError: There are too few images for the density, no mixture of so many components can be fitted to their
+            codes, or they lack the labels of a conditional model.
+        Failure: A code is not finite, or an image cannot be read.
     """
-    some = next(model.parameters())
+    parameter = next(model.parameters())
 
-    def drawn(places: range) -> list[tuple[int, Tensor]]:
-        chosen = torch.arange(places.start, places.stop)
-        pixels = images[chosen].to(some.device)
-        posterior = model.encode(to_float(pixels, some.dtype), images.get_labels(chosen, model.classes))
-        noise = torch.stack([draw_normal(posterior.mean.shape[1:], seed, "density", place) for place in places])
-        return [(places.start, posterior.sample(noise.to(posterior.mean)).cpu())]
+    def draw_posterior_codes(batch: range) -> list[tuple[int, Tensor]]:
+        indices = torch.arange(batch.start, batch.stop)
+        pixels = images[indices].to(parameter.device)
+        posterior = model.encode(to_float(pixels, parameter.dtype), images.get_labels(indices, model.classes))
+        noise = torch.stack([draw_normal(posterior.mean.shape[1:], seed, "density", index) for index in batch])
+        return [(batch.start, posterior.sample(noise.to(posterior.mean)).cpu())]
 
     parts: list[tuple[int, Tensor]] = []
-    for places, done in deal_batches(len(images), batch_size):
-        parts += run_on_all_ranks(partial(drawn, places) if places else list)
+    for batch, done in deal_batches(len(images), batch_size):
+        parts += run_on_all_ranks(partial(draw_posterior_codes, batch) if batch else list)
         progress(done, len(images))
     ordered = sorted(chain(*gather_to_main(parts)), key=itemgetter(0))
-    return broadcast_from_main(lambda: fit_density(asked, torch.cat([codes for _, codes in ordered]), seed))
+    return broadcast_from_main(lambda: fit_density(spec, torch.cat([codes for _, codes in ordered]), seed))

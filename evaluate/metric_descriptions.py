@@ -1,4 +1,4 @@
-"""What each figure means, which way is better, and how it is written."""
+"""Descriptions of metrics for tables and reports: name, meaning, better direction, and how a value is written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,35 +10,35 @@ ARROWS = {"higher": "↑", "lower": "↓", None: ""}
 
 @dataclass(frozen=True)
 class MetricDescription:
-    """How one figure is shown."""
+    """The description of one metric."""
 
     group: str
-    """What is measured."""
+    """Heading under which tables show it."""
     label: str
-    """Its name."""
+    """Name of the metric."""
     meaning: str
-    """One line for a reader who has not met it."""
+    """One line for a reader who has not met the metric."""
     better: Better | None = None
-    """Which way is better; None: neither."""
+    """Better direction; None: neither."""
     ideal: float | None = None
-    """What the real images score when they are compared with themselves; None: they have no score."""
+    """Value of the real images compared with themselves; None: they have none."""
     write: Callable[[float], str] = "{:.3f}".format
-    """A value as text, with its unit where the label has none."""
-    of_sets: bool = False
-    """Whether it says something of sets of images and nothing of single ones."""
+    """Function that returns a value as text, with its unit where the label has none."""
+    is_set_metric: bool = False
+    """Whether it is a metric of sets of images, with no value for a single one."""
 
     @property
     def name(self) -> str:
         """The label, and an arrow in the better direction."""
         return f"{self.label} {ARROWS[self.better]}".rstrip()
 
-    def text(self, value: float) -> str:
-        """A value as it is printed."""
+    def format(self, value: float) -> str:
+        """Return a value as text, with a typographic minus sign."""
         return self.write(value).replace("-", "−")
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds in the largest units that leave two of them: `2 h 5 min`."""
+    """Return seconds as text in the largest two units, as in `2 h 5 min`."""
     if seconds < 59.5:
         return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -46,11 +46,13 @@ def format_duration(seconds: float) -> str:
 
 
 def format_memory(size: float) -> str:
-    """Bytes in MiB or GiB."""
+    """Return bytes as text in MiB or GiB."""
     return f"{size / 2**20:,.0f} MiB" if size < 2**30 else f"{size / 2**30:.2f} GiB"
 
 
 RECONSTRUCTION, SAMPLE, LIKELIHOOD, CODES, COST = "Reconstructions", "Samples", "Likelihood", "Codes", "Price"
+
+_FOUR_DECIMALS = "{:.4f}".format
 
 _SPECTRUM = "Distance of the power at each frequency from the real images’, in nats; blur and noise both raise it."
 _LAPLACIAN = "Distance of the overall strength of edges from the real images’."
@@ -73,11 +75,11 @@ _COVERAGE = "Share of the real images that have one of these nearby."
 _ELBO = "Lower bound of the log-probability of an image."
 _IWAE = "A closer lower bound, from several codes of each image."
 _BITS = "Bits for each value of an image if the model were used to compress it."
-_RATE = "What an image’s code costs: the divergence of its posterior from the prior, or the surprise of its entries."
+_RATE = "Cost of an image’s code: the divergence of its posterior from the prior, or the NLL of its entries."
 _GAP = "Distance of the real images’ codes from the prior."
 _PERPLEXITY = "How many entries would be in use if all that are were used alike."
 _USAGE = "Share of the entries that some test image uses."
-_CONFUSION = "Share of images whose origin the run’s own discriminator still tells, balanced."
+_CONFUSION = "Balanced accuracy of the run’s own discriminator in telling where images come from."
 _SECONDS = "By the clock, without the final evaluation; to be compared where all were trained alike."
 _MEMORY = (
     "GPU: the most allocated on it. CPU: the resident memory of the process when a line was logged, with what it held"
@@ -86,21 +88,17 @@ _MEMORY = (
 _PARAMETERS = "Those of a discriminator, or of the VQ-VAE under a prior, included."
 
 
-def _four(value: float) -> str:
-    return f"{value:.4f}"
-
-
-def _of_sets(group: str) -> dict[str, MetricDescription]:
-    """The figures in a network's features: those of the FID's network, which bear no name, and of others."""
+def _describe_set_metrics(group: str) -> dict[str, MetricDescription]:
+    """Return the metrics in the features of a network; the keys of other networks than the FID's end in their name."""
     name = {RECONSTRUCTION: "reconstruction", SAMPLE: "sample"}[group]
     return {
-        f"{name}/fid": MetricDescription(group, "FID", _FRECHET, "lower", write="{:.2f}".format, of_sets=True),
-        f"{name}/fd": MetricDescription(group, "Fréchet distance", _FRECHET, "lower", of_sets=True),
-        f"{name}/kid": MetricDescription(group, "KID", _KID[name], "lower", write="{:.5f}".format, of_sets=True),
-        f"{name}/precision": MetricDescription(group, "precision", _PRECISION, "higher", of_sets=True),
-        f"{name}/recall": MetricDescription(group, "recall", _RECALL, "higher", of_sets=True),
-        f"{name}/density": MetricDescription(group, "density", _DENSITY, "higher", of_sets=True),
-        f"{name}/coverage": MetricDescription(group, "coverage", _COVERAGE, "higher", of_sets=True),
+        f"{name}/fid": MetricDescription(group, "FID", _FRECHET, "lower", write="{:.2f}".format, is_set_metric=True),
+        f"{name}/fd": MetricDescription(group, "Fréchet distance", _FRECHET, "lower", is_set_metric=True),
+        f"{name}/kid": MetricDescription(group, "KID", _KID[name], "lower", write="{:.5f}".format, is_set_metric=True),
+        f"{name}/precision": MetricDescription(group, "precision", _PRECISION, "higher", is_set_metric=True),
+        f"{name}/recall": MetricDescription(group, "recall", _RECALL, "higher", is_set_metric=True),
+        f"{name}/density": MetricDescription(group, "density", _DENSITY, "higher", is_set_metric=True),
+        f"{name}/coverage": MetricDescription(group, "coverage", _COVERAGE, "higher", is_set_metric=True),
     }
 
 
@@ -114,23 +112,27 @@ METRIC_DESCRIPTIONS: dict[str, MetricDescription] = {
     ),
     "reconstruction/ssim": MetricDescription(RECONSTRUCTION, "SSIM", _SSIM, "higher", 1.0),
     "reconstruction/ms_ssim": MetricDescription(RECONSTRUCTION, "MS-SSIM", _MS_SSIM, "higher", 1.0),
-    "reconstruction/lpips_alex": MetricDescription(RECONSTRUCTION, "LPIPS (AlexNet)", _LPIPS, "lower", 0.0, _four),
-    "reconstruction/lpips_vgg": MetricDescription(RECONSTRUCTION, "LPIPS (VGG)", _LPIPS, "lower", 0.0, _four),
-    "reconstruction/lpips_squeeze": MetricDescription(
-        RECONSTRUCTION, "LPIPS (SqueezeNet)", _LPIPS, "lower", 0.0, _four
+    "reconstruction/lpips_alex": MetricDescription(
+        RECONSTRUCTION, "LPIPS (AlexNet)", _LPIPS, "lower", 0.0, _FOUR_DECIMALS
     ),
-    "reconstruction/lpips_random": MetricDescription(RECONSTRUCTION, "LPIPS (random)", _UNTRAINED, "lower", 0.0, _four),
-    **_of_sets(RECONSTRUCTION),
+    "reconstruction/lpips_vgg": MetricDescription(RECONSTRUCTION, "LPIPS (VGG)", _LPIPS, "lower", 0.0, _FOUR_DECIMALS),
+    "reconstruction/lpips_squeeze": MetricDescription(
+        RECONSTRUCTION, "LPIPS (SqueezeNet)", _LPIPS, "lower", 0.0, _FOUR_DECIMALS
+    ),
+    "reconstruction/lpips_random": MetricDescription(
+        RECONSTRUCTION, "LPIPS (random)", _UNTRAINED, "lower", 0.0, _FOUR_DECIMALS
+    ),
+    **_describe_set_metrics(RECONSTRUCTION),
     "sample/spectrum_error": MetricDescription(SAMPLE, "spectrum error", _SPECTRUM, "lower"),
     "sample/laplacian_gap": MetricDescription(SAMPLE, "Laplacian gap", _LAPLACIAN, "lower"),
     "sample/kurtosis_gap": MetricDescription(SAMPLE, "kurtosis gap", _KURTOSIS, "lower"),
-    **_of_sets(SAMPLE),
+    **_describe_set_metrics(SAMPLE),
     "elbo": MetricDescription(LIKELIHOOD, "ELBO, nats", _ELBO, "higher", None, "{:,.1f}".format),
     "bits_per_dim": MetricDescription(LIKELIHOOD, "bits/dim", _BITS, "lower"),
     "rate": MetricDescription(LIKELIHOOD, "rate, bits per image", _RATE, None, None, "{:,.1f}".format),
     "iwae": MetricDescription(LIKELIHOOD, "importance-weighted bound, nats", _IWAE, "higher", None, "{:,.1f}".format),
     "iwae_bits_per_dim": MetricDescription(LIKELIHOOD, "importance-weighted bits/dim", _BITS, "lower"),
-    "gap/mmd2": MetricDescription(CODES, "gap to the prior, MMD²", _GAP, "lower", write=_four),
+    "gap/mmd2": MetricDescription(CODES, "gap to the prior, MMD²", _GAP, "lower", write=_FOUR_DECIMALS),
     "gap/frechet": MetricDescription(CODES, "gap to the prior, Fréchet", _GAP, "lower"),
     "codebook/perplexity": MetricDescription(CODES, "codebook’s perplexity", _PERPLEXITY, None, None, "{:,.1f}".format),
     "codebook/usage": MetricDescription(CODES, "codebook’s usage", _USAGE),
@@ -139,39 +141,40 @@ METRIC_DESCRIPTIONS: dict[str, MetricDescription] = {
     "memory_bytes": MetricDescription(COST, "memory", _MEMORY, None, None, format_memory),
     "parameters": MetricDescription(COST, "parameters", _PARAMETERS, None, None, "{:,.0f}".format),
 }
-"""Every figure, in the order in which tables show them."""
+"""Metrics by key, in the order of tables."""
 
 
 def describe_metric(key: str, density: str | None = None) -> MetricDescription:
-    """The description of a figure; one that is not described is shown under its own name.
+    """Return the description of a metric; one that is not described has its key as label.
 
     Args:
-        key: The figure.
-        density: What samples were drawn from in the place of a prior, which every figure on them then names.
+        key: Key of the metric.
+        density: Density that samples were drawn from, in words, which is then named with every metric of them; None:
+            they were drawn from the prior.
     """
-    if (base := _base(key)) not in METRIC_DESCRIPTIONS:
+    if (base := _strip_network(key)) not in METRIC_DESCRIPTIONS:
         return MetricDescription("Others", key + format_sample_source(key, density), "", None, None, "{:.4g}".format)
-    own, described = key[len(base) + 1 :], METRIC_DESCRIPTIONS[base]
-    label, group = f"{described.label} ({own})" if own else described.label, described.group
+    network, metric = key[len(base) + 1 :], METRIC_DESCRIPTIONS[base]
+    label, group = f"{metric.label} ({network})" if network else metric.label, metric.group
     if group == SAMPLE:
-        return replace(described, label=label, group=group + format_sample_source(key, density))
-    return replace(described, label=label + format_sample_source(key, density))
+        return replace(metric, label=label, group=group + format_sample_source(key, density))
+    return replace(metric, label=label + format_sample_source(key, density))
 
 
 def format_sample_source(key: str, density: str | None) -> str:
-    """What is said behind a figure, or a kind of images, that a density has a part in; nothing behind others."""
+    """Return the density in brackets if the metric or the images of a key depend on it, else an empty text."""
     return f" ({density})" if density and key.startswith(("sample", "discriminator/")) else ""
 
 
 def sort_metrics(keys: set[str]) -> list[str]:
-    """Figures as tables show them."""
-    places = {key: place for place, key in enumerate(METRIC_DESCRIPTIONS)}
-    return sorted(keys, key=lambda key: (places.get(_base(key), len(places)), key))
+    """Return the keys of metrics in the order of tables."""
+    order = {key: place for place, key in enumerate(METRIC_DESCRIPTIONS)}
+    return sorted(keys, key=lambda key: (order.get(_strip_network(key), len(order)), key))
 
 
-def _base(key: str) -> str:
-    """A figure's key without the name of a network that follows it."""
+def _strip_network(key: str) -> str:
+    """Return the key of a metric without the name of the network that follows it."""
     if key in METRIC_DESCRIPTIONS:
         return key
     base = key.partition("_")[0]
-    return base if base in METRIC_DESCRIPTIONS and METRIC_DESCRIPTIONS[base].of_sets else key
+    return base if base in METRIC_DESCRIPTIONS and METRIC_DESCRIPTIONS[base].is_set_metric else key

@@ -11,18 +11,18 @@ from torch import Tensor
 
 from vaegan.config.models import AEConfig, VAEConfig, VAEGANConfig
 from vaegan.config.schema import EvaluateConfig
+from vaegan.density_fitting import fit_density_to_images
 from vaegan.errors import Failure, UserError
 from vaegan.evaluate.metrics.metric import round_to_8_bits
 from vaegan.evaluate.metrics.sharpness import compute_image_moments, compute_statistics, spectrum
-from vaegan.evaluate.model import evaluate_model
+from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.result import EvaluationResult, read_result, write_result
 from vaegan.images import to_float
 from vaegan.models import Autoencoder, build_model
 from vaegan.progress import ProgressCallback, ignore_progress
-from vaegan.sampling import fit_density_to_images
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
-from .controls import judge, split_of
+from .distortions import evaluate, to_images, to_split
 
 SIZES = {"width": 8, "latent_size": 6}
 
@@ -34,10 +34,8 @@ def built(config: AEConfig, pixels: Tensor) -> Autoencoder:
 def measured(
     model: Autoencoder, pixels: Tensor, seed: int = 0, training: Tensor | None = None, **settings: object
 ) -> EvaluationResult:
-    config, images = EvaluateConfig(**settings), None if training is None else split_of(training)
-    return evaluate_model(
-        model, split_of(pixels), config, split="test", seed=seed, training=images, notify=lambda _: None
-    )
+    config, images = EvaluateConfig(**settings), None if training is None else to_images(training)
+    return evaluate_model(model, to_split(pixels), config, seed=seed, training=images, notify=lambda _: None)
 
 
 @pytest.mark.parametrize("config", [VAEConfig(**SIZES), VAEGANConfig(**SIZES)])
@@ -96,7 +94,7 @@ def test_samples_come_from_a_density_where_that_is_asked_for(
     evaluation = measured(
         model, digits[:20], 5, digits[100:], samples=45, batch_size=16, metrics=("psnr", "sharpness"), density=asked
     )
-    density = fit_density_to_images(settings.density, model, split_of(digits[100:]), 5, 16)
+    density = fit_density_to_images(settings.density, model, to_images(digits[100:]), 5, 16)
     with torch.no_grad():
         images = round_to_8_bits(model.sample(45, 5, density))
     power = compute_statistics(compute_image_moments(images, spectrum(images)).mean(0)).power
@@ -118,8 +116,8 @@ def test_the_progress_counts_what_is_fitted_to(digits: Tensor) -> None:
     told: list[tuple[int, int]] = []
     settings = EvaluateConfig(metrics=("sharpness",), batch_size=8, density="gaussian")
     evaluate_model(
-        built(AEConfig(**SIZES), digits), split_of(digits[:12]), settings, split="test", seed=0,
-        training=split_of(digits[:20]), progress=lambda *step: told.append(step),
+        built(AEConfig(**SIZES), digits), to_split(digits[:12]), settings, seed=0,
+        training=to_images(digits[:20]), progress=lambda *step: told.append(step),
     )  # fmt: skip
     assert told == [(done, 44) for done in (8, 16, 20, 28, 32, 40, 44)]
 
@@ -135,7 +133,7 @@ def test_a_part_of_the_split_is_taken_at_even_distances(digits: Tensor) -> None:
 
 def test_nothing_is_drawn_that_no_metric_needs(digits: Tensor) -> None:
     class NoSamples(type(built(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
-        def prior_codes(
+        def draw_prior_codes(
             self,
             start: int,
             stop: int,
@@ -156,9 +154,7 @@ def test_the_model_is_left_as_it_came_and_the_progress_is_told(digits: Tensor) -
     before = {name: value.clone() for name, value in model.state_dict().items()}
     told: list[tuple[int, int]] = []
     settings = EvaluateConfig(metrics=("sharpness",), batch_size=8)
-    evaluate_model(
-        model, split_of(digits[:20]), settings, split="test", seed=0, progress=lambda *step: told.append(step)
-    )
+    evaluate_model(model, to_split(digits[:20]), settings, seed=0, progress=lambda *step: told.append(step))
     assert told == [(8, 40), (16, 40), (20, 40), (28, 40), (36, 40), (40, 40)]
     assert model.training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -186,7 +182,7 @@ def test_tf32_is_off_while_a_model_is_judged(digits: Tensor, monkeypatch: pytest
         measured(model, digits[:9])
         assert autocast_dtype() == given == (True, True, "high")
         with pytest.raises(Failure, match="not finite"):
-            judge(digits[:4], lambda images: images * math.nan, "psnr")
+            evaluate(digits[:4], lambda images: images * math.nan, "psnr")
         assert autocast_dtype() == given
     finally:
         torch.set_float32_matmul_precision(before)
@@ -197,7 +193,7 @@ def test_tf32_is_off_while_a_model_is_judged(digits: Tensor, monkeypatch: pytest
 def test_images_that_are_not_finite_are_a_failure(digits: Tensor) -> None:
     for metric in ("psnr", "sharpness", "elbo"):
         with pytest.raises(Failure, match="not finite"):
-            judge(digits[:4], lambda images: images * math.nan, metric)
+            evaluate(digits[:4], lambda images: images * math.nan, metric)
 
 
 def test_reconstructions_are_rounded_as_a_file_would(digits: Tensor) -> None:
@@ -261,5 +257,5 @@ def test_a_full_disk_leaves_the_old_files_and_is_told_of_with_its_name(tmp_path:
 
 
 def test_lpips_is_imported_only_when_it_is_used() -> None:
-    code = "import sys, vaegan.evaluate.model; sys.exit('lpips' in sys.modules)"
+    code = "import sys, vaegan.evaluate.model_evaluation; sys.exit('lpips' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

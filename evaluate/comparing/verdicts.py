@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..descriptions import describe_metric, format_sample_source
+from ..metric_descriptions import describe_metric, format_sample_source
 from ..result import EvaluationResult
 from .bootstrap import MIN_SEEDS, Estimate, compute_effect_size, correct_holm, estimate
-from .verdict import Answer, Evidence, Kind, compare_reconstructions, compare_samples, compare_set_metric, decide
+from .evidence import Answer, Evidence, Kind, compare_reconstructions, compare_samples, compare_set_metric, decide
 
 Evaluations = Mapping[str, Mapping[int, EvaluationResult]]
 """Of each variant, by seed."""
@@ -150,7 +150,7 @@ def _effects(
 ) -> Iterator[tuple[str, Estimate, float | None]]:
     measured = set.intersection(*(set(each.scores) for each in (*candidate.values(), *reference.values())))
     for key in sorted(key for key in measured if not key.startswith("sharpness/")):
-        if describe_metric(key).of_sets:
+        if describe_metric(key).is_set_metric:
             yield key, compare_set_metric(candidate, reference, key), None
         else:
             differences = [own.scores[key] - reference[seed].scores[key] for seed, own in candidate.items()]

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from vaegan.evaluate.comparing.bootstrap import Estimate, correct_holm
-from vaegan.evaluate.comparing.verdict import (
+from vaegan.evaluate.comparing.evidence import (
     Evidence,
     compare_reconstructions,
     compare_samples,
@@ -17,7 +17,7 @@ from vaegan.evaluate.result import EvaluationResult
 from vaegan.images import to_float
 from vaegan.randomness import draw_normal
 
-from ..controls import Distortion, blur, checkered, judge, noisy, oversharpened
+from ..distortions import Distortion, add_checkerboard, add_noise, blur, evaluate, oversharpen
 
 SETS = ["digits", "small photos", "photos"]
 
@@ -52,18 +52,18 @@ def answer_to(candidate: EvaluationResult, reference: EvaluationResult, kind: st
 
 @pytest.fixture(scope="module")
 def baselines(sets: dict[str, Tensor]) -> dict[str, EvaluationResult]:
-    return {name: judge(pixels, soft) for name, pixels in sets.items()}
+    return {name: evaluate(pixels, soft) for name, pixels in sets.items()}
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_less_blur_is_sharper(name: str, sets: dict[str, Tensor], baselines: dict[str, EvaluationResult]) -> None:
-    for distort in (lambda images: images, lambda images: blur(images, 0.5), lambda images: noisy(images, 0.02)):
-        assert answer_to(judge(sets[name], distort), baselines[name]) == "sharper"
+    for distort in (lambda images: images, lambda images: blur(images, 0.5), lambda images: add_noise(images, 0.02)):
+        assert answer_to(evaluate(sets[name], distort), baselines[name]) == "sharper"
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_more_blur_is_less_sharp(name: str, sets: dict[str, Tensor], baselines: dict[str, EvaluationResult]) -> None:
-    blurred = judge(sets[name], lambda images: blur(images, 1.0))
+    blurred = evaluate(sets[name], lambda images: blur(images, 1.0))
     assert answer_to(blurred, baselines[name]) == answer_to(blurred, baselines[name], "sample") == "less sharp"
 
 
@@ -71,9 +71,9 @@ def test_more_blur_is_less_sharp(name: str, sets: dict[str, Tensor], baselines: 
 def test_the_same_is_not_distinguishable(
     name: str, sets: dict[str, Tensor], baselines: dict[str, EvaluationResult]
 ) -> None:
-    again = judge(sets[name], soft)
+    again = evaluate(sets[name], soft)
     assert answer_to(again, baselines[name]) == answer_to(again, baselines[name], "sample") == "not distinguishable"
-    spoilt = judge(sets[name], lambda images: noisy(soft(images), 1e-4))
+    spoilt = evaluate(sets[name], lambda images: add_noise(soft(images), 1e-4))
     assert answer_to(spoilt, baselines[name]) == "not distinguishable"
 
 
@@ -85,7 +85,7 @@ def test_noise_of_the_missing_spectrum_is_noisier(
     baseline = baselines[name]
     curves = baseline.curves
     missing = [a - b for a, b in zip(curves["power/real"], curves["power/reconstruction"], strict=True)]
-    candidate = judge(sets[name], filled(missing, seed))
+    candidate = evaluate(sets[name], filled(missing, seed))
     assert candidate.metrics["reconstruction/spectrum_error"] < 0.5 * baseline.metrics["reconstruction/spectrum_error"]
     assert answer_to(candidate, baseline) == "sharper in spectrum but noisier"
 
@@ -98,12 +98,12 @@ def test_no_negative_control_is_sharper(
         "the same": soft,
         "blur": lambda images: blur(images, 1.2),
         "flat": torch.zeros_like,
-        **{f"noise {a}": lambda images, a=a: noisy(soft(images), a) for a in (0.01, 0.05, 0.2, 0.6)},
-        **{f"checkerboard {a}": lambda images, a=a: checkered(soft(images), a) for a in (0.003, 0.02, 0.1)},
+        **{f"noise {a}": lambda images, a=a: add_noise(soft(images), a) for a in (0.01, 0.05, 0.2, 0.6)},
+        **{f"checkerboard {a}": lambda images, a=a: add_checkerboard(soft(images), a) for a in (0.003, 0.02, 0.1)},
         "shuffled": lambda images: images.roll(1, 0),  # the real spectrum itself, of other images
     }
     for control, distort in controls.items():
-        candidate = judge(sets[name], distort)
+        candidate = evaluate(sets[name], distort)
         assert answer_to(candidate, baselines[name]) != "sharper", control
         assert answer_to(candidate, baselines[name], "sample") != "sharper", control
 
@@ -113,23 +113,26 @@ def test_sharpening_is_sharper_only_as_far_as_it_restores(name: str, sets: dict[
     def slightly_soft(images: Tensor) -> Tensor:
         return blur(images, 0.4)
 
-    baseline = judge(sets[name], slightly_soft)
-    too_much = judge(sets[name], lambda images: oversharpened(slightly_soft(images), 3.0))
+    baseline = evaluate(sets[name], slightly_soft)
+    too_much = evaluate(sets[name], lambda images: oversharpen(slightly_soft(images), 3.0))
     assert too_much.metrics["reconstruction/laplacian_gap"] > baseline.metrics["reconstruction/laplacian_gap"]
     assert answer_to(too_much, baseline) == "less sharp"
-    softer = judge(sets[name], lambda images: blur(images, 0.5))
-    enough = judge(sets[name], lambda images: oversharpened(blur(images, 0.5), 1.0))
+    softer = evaluate(sets[name], lambda images: blur(images, 0.5))
+    enough = evaluate(sets[name], lambda images: oversharpen(blur(images, 0.5), 1.0))
     assert answer_to(enough, softer) == "sharper"
 
 
 def test_the_evidence_is_what_the_figures_say(photos: Tensor) -> None:
-    reference, candidate = judge(photos, soft), judge(photos, lambda images: blur(images, 0.5))
+    reference, candidate = (
+        evaluate(photos, soft),
+        evaluate(photos, lambda images: blur(images, 0.5)),
+    )
     evidence = evidence_of(candidate, reference)
     for estimate, key in ((evidence.spectrum, "spectrum_error"),):
         expected = candidate.metrics[f"reconstruction/{key}"] - reference.metrics[f"reconstruction/{key}"]
         assert estimate.value == pytest.approx(expected, abs=1e-9)
         assert estimate.low < expected < estimate.high < 0
-    noisier = judge(photos, lambda images: noisy(soft(images), 0.1))
+    noisier = evaluate(photos, lambda images: add_noise(soft(images), 0.1))
     detail = evidence_of(noisier, reference).second
     assert abs(detail.value) < 0.02  # what noise really does
     samples = evidence_of(candidate, reference, "sample")
@@ -152,7 +155,10 @@ def with_frechet(evaluation: EvaluationResult, value: float) -> EvaluationResult
 
 
 def test_samples_are_not_called_sharper_without_a_distance_between_the_sets(photos: Tensor) -> None:
-    baseline, close = judge(photos, lambda images: noisy(soft(images), 0.3)), judge(photos, lambda images: images)
+    baseline, close = (
+        evaluate(photos, lambda images: add_noise(soft(images), 0.3)),
+        evaluate(photos, lambda images: images),
+    )
     assert answer_to(close, baseline, "sample") == "undecided"
     assert answer_to(with_kid(close, 0.1), with_kid(baseline, 0.2), "sample") == "sharper"
     assert answer_to(with_kid(close, 0.3), with_kid(baseline, 0.2), "sample") == "closer in spectrum only"
@@ -160,7 +166,10 @@ def test_samples_are_not_called_sharper_without_a_distance_between_the_sets(phot
 
 
 def test_the_frechet_distance_stands_in_for_kid(photos: Tensor) -> None:
-    baseline, close = judge(photos, lambda images: noisy(soft(images), 0.3)), judge(photos, lambda images: images)
+    baseline, close = (
+        evaluate(photos, lambda images: add_noise(soft(images), 0.3)),
+        evaluate(photos, lambda images: images),
+    )
     assert answer_to(with_frechet(close, 1.0), with_frechet(baseline, 2.0), "sample") == "sharper"
     assert answer_to(with_frechet(close, 3.0), with_frechet(baseline, 2.0), "sample") == "closer in spectrum only"
     evidence = evidence_of(with_frechet(close, 1.0), with_frechet(baseline, 2.0), "sample")
@@ -193,13 +202,15 @@ def test_with_no_difference_the_answer_is_as_often_as_the_level_says(digits: Ten
     answers = []
     for seed in range(60):
         pixels = digits[torch.randperm(400, generator=torch.Generator().manual_seed(seed))[:80]]
-        one, other = (judge(pixels, lambda images, s=s: noisy(soft(images), 0.05, s)) for s in (2 * seed, 2 * seed + 1))
+        one, other = (
+            evaluate(pixels, lambda images, s=s: add_noise(soft(images), 0.05, s)) for s in (2 * seed, 2 * seed + 1)
+        )
         answers.append(answer_to(one, other))
     assert answers.count("not distinguishable") >= 53
 
 
 def test_statistics_of_other_images_do_not_pass_for_reconstructions(photos: Tensor) -> None:
     others = to_float(photos).roll(1, 0)
-    metrics = judge(photos, lambda _: others).metrics
+    metrics = evaluate(photos, lambda _: others).metrics
     assert metrics["reconstruction/spectrum_error"] == pytest.approx(0, abs=1e-9)
     assert abs(metrics["reconstruction/coherence"]) < 0.1

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Data, Images, open_data
 from vaegan.errors import Failure, UserError
-from vaegan.evaluate.classifier import evaluate_classifier, evaluate_classifier_splits
-from vaegan.evaluate.model import EvaluationResult
+from vaegan.evaluate.classifier_evaluation import evaluate_classifier, evaluate_classifier_splits
+from vaegan.evaluate.model_evaluation import EvaluationResult
+from vaegan.evaluate.one_pass import ImageSplit
 from vaegan.images import to_float
 from vaegan.models import Classifier, build_model
 from vaegan.storage.loading import load_classifier
@@ -34,7 +35,7 @@ def model(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
 
 
 def measured(model: Classifier, images: Images, **settings: Any) -> EvaluationResult:
-    return evaluate_classifier(model, images, EvaluateConfig(**settings), split="test", seed=3)
+    return evaluate_classifier(model, ImageSplit("test", images), EvaluateConfig(**settings), seed=3)
 
 
 def by_hand(model: Classifier, images: Images, chosen: NDArray[np.int64]) -> dict[str, float]:
@@ -85,7 +86,7 @@ def test_both_splits_are_judged_and_the_progress_is_one(model: Classifier, data:
     config = EvaluateConfig(split="validation", batch_size=500)
     found = evaluate_classifier_splits(model, data, config, seed=3, progress=lambda *step: told.append(step))
     each = {
-        split: evaluate_classifier(model, images, config, split=split, seed=3)
+        split: evaluate_classifier(model, ImageSplit(split, images), config, seed=3)
         for split, images in (("validation", data.validation), ("train", data.train))
     }
     assert found.protocol == {split: one.protocol for split, one in each.items()}
@@ -112,6 +113,6 @@ def test_answers_that_are_not_finite_are_a_failure(data: Data) -> None:
 def test_images_without_the_labels_it_knows_are_a_mistake(model: Classifier, data: Data) -> None:
     test = data.test
     with pytest.raises(UserError, match=r"^data\.source: these images have no labels"):
-        measured(model, Images(test.store, test.part, None, ()))
+        measured(model, Images(test.store, test.indices, None, ()))
     with pytest.raises(UserError, match=r"^model\.classes: 10, but the images of data\.source have 11 classes; "):
-        measured(model, Images(test.store, test.part, test.labels, (*test.classes, "ten")))
+        measured(model, Images(test.store, test.indices, test.labels, (*test.classes, "ten")))

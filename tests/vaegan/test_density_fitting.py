@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from vaegan.data import Images
+from vaegan.density_fitting import fit_density_to_images
 from vaegan.images import to_float
 from vaegan.models import Autoencoder, build_model
 from vaegan.models.density import fit_density
 from vaegan.randomness import draw_normal
-from vaegan.sampling import fit_density_to_images
 
 from ..tiny import VECTORS, tiny
 
@@ -45,7 +45,7 @@ def test_a_density_is_fitted_to_one_draw_of_each_training_image(name: str) -> No
             fit_density("gmm:3", drawn(model, 5), 5),
         )
         torch.testing.assert_close(mixture.covariances, expected.covariances, rtol=1e-6, atol=1e-9)
-    assert density.count == COUNT
+    assert density.code_count == COUNT
     if name == "ae":
         torch.testing.assert_close(drawn(model, 5), model.encode(to_float(images().store[::2], torch.float64)).mean)
 

@@ -1,0 +1,150 @@
+"""Evaluation of an autoencoder: one pass over real images and samples that feeds every metric."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from vaegan.config.schema import EvaluateConfig
+from vaegan.data import Images
+from vaegan.data.sources import warn_on_stderr
+from vaegan.density_fitting import fit_density_to_images
+from vaegan.distributed import run_on_all_ranks
+from vaegan.models import Autoencoder
+from vaegan.models import density as densities
+from vaegan.models.sampler import Sampler
+from vaegan.progress import ProgressCallback, ignore_progress, nest_progress
+
+from .metrics.accumulate import Sums, reduce_on_main
+from .metrics.build import build_metrics
+from .metrics.metric import ImagePairs, Metric, round_to_8_bits
+from .one_pass import ImageSplit, evaluation_mode, pass_over_images
+from .protocol import check_same_protocol, describe_computation, describe_images, get_versions
+from .result import EvaluationResult
+
+
+@torch.no_grad()
+def evaluate_model(
+    model: Autoencoder,
+    split: ImageSplit,
+    config: EvaluateConfig,
+    *,
+    seed: int,
+    training: Images | None = None,
+    discriminator: nn.Module | None = None,
+    progress: ProgressCallback = ignore_progress,
+    notify: Callable[[str], None] = warn_on_stderr,
+) -> EvaluationResult:
+    """Evaluate a model by its reconstructions of a split and its samples from the prior, or from ``config.density``.
+
+    Every image is computed once and shown to every metric, in batches that are the same whatever the metrics and the
+    number of processes. What the batches give is summed, so that memory does not grow with the number of images.
+
+    All processes of a launch call this together with the same arguments, and all of them get the same result.
+
+    Args:
+        model: Model; left in the mode in which it came.
+        split: Real images; of more than ``config.samples``, that many are taken at even distances.
+        config: What to measure and how.
+        seed: Root of samples and posterior noise.
+        training: Images to whose codes ``config.density`` is fitted; None where that is None.
+        discriminator: Discriminator of the same run, for `confusion`; None: there is none.
+        progress: Called with (images done, images in all) after each round, on every process with the same numbers. It
+            may call collectives. What it raises ends the evaluation and is passed on; it must then raise on all
+            processes.
+        notify: Called with one-line notices.
+
+    Raises:
+        UserError: A file of weights is damaged, the processes have different arguments, the images lack the labels of
+            a conditional model, or the density cannot be fitted.
+        Failure: The model's images are not finite, or an image cannot be read.
+    """
+    metrics = _prepare_metrics(model, split, config, seed, discriminator, notify)
+    source = Sampler(model).source
+    if config.density is not None:
+        assert training is not None, "a density is fitted to training images"
+        source = densities.describe_density(config.density, len(training))
+    needs_samples = source is not None and any(metric.uses_samples for metric in metrics.values())
+    pair_count = split.count(config)
+    sample_count = (config.samples or len(split.images)) if needs_samples else 0
+    protocol: dict[str, Any] = {
+        "split": split.name,
+        "reconstructions": pair_count,
+        "samples": sample_count,
+        "samples_from": source,
+        "density": None if config.density is None else densities.get_density_protocol(config.density),
+        **describe_images(split.images, model),
+        "pixels": "rounded and clamped to 8 bits",
+        "code": "posterior mean",
+        "labels": None if model.classes is None else f"the images' own; sample i: i modulo {model.classes}",
+        **describe_computation(model, seed, config.batch_size),
+        **{name: metric.get_protocol() for name, metric in metrics.items()},
+    }
+    check_same_protocol(protocol)
+
+    fit_images = training if needs_samples and config.density is not None else None
+    fit_count = len(fit_images) if fit_images is not None else 0
+    total = fit_count + pair_count + sample_count
+    with evaluation_mode(model):
+        density = None
+        if fit_images is not None and config.density is not None:
+            density = fit_density_to_images(
+                config.density, model, fit_images, seed, config.batch_size, nest_progress(progress, 0, fit_count, total)
+            )
+        sampler, indices = Sampler(model, seed, density), split.images.select_evenly(pair_count)
+
+        def measure_pairs(batch: range) -> Sums:
+            chosen = indices[batch.start : batch.stop]
+            labels = split.images.get_labels(chosen, model.classes)
+            pairs = ImagePairs(model, split.images[chosen], batch.start, seed, labels)
+            return {name: metric.measure_pairs(pairs) for name, metric in metrics.items()}
+
+        def measure_samples(batch: range) -> Sums:
+            images = round_to_8_bits(sampler.draw(batch.start, batch.stop))
+            return {name: metric.measure_samples(images, batch.start) for name, metric in metrics.items()}
+
+        sums = pass_over_images(
+            [(pair_count, measure_pairs), (sample_count, measure_samples)], config.batch_size,
+            nest_progress(progress, fit_count, pair_count + sample_count, total),
+        )  # fmt: skip
+    return reduce_on_main(sums, lambda sums: _collect_results(metrics, sums, protocol))
+
+
+def _prepare_metrics(
+    model: Autoencoder,
+    split: ImageSplit,
+    config: EvaluateConfig,
+    seed: int,
+    discriminator: nn.Module | None,
+    notify: Callable[[str], None],
+) -> dict[str, Metric]:
+    """Return the metrics that the config names, ready for the first image."""
+    real_images = split.fingerprint and {
+        "data": split.fingerprint,
+        "split": split.name,
+        "count": split.count(config),
+        "batch_size": config.batch_size,
+        "device": next(model.parameters()).device.type,
+        "versions": get_versions(),
+    }
+    metrics = run_on_all_ranks(
+        lambda: build_metrics(
+            config, model.trained_config, model.image_shape, seed, discriminator, real_images or None, notify
+        )
+    )
+    for metric in metrics.values():
+        metric.prepare()
+    return metrics
+
+
+def _collect_results(metrics: Mapping[str, Metric], sums: Sums, protocol: dict[str, Any]) -> EvaluationResult:
+    """Return the result of all metrics from the sums of all processes."""
+    collected = EvaluationResult({}, protocol)
+    for name, metric in metrics.items():
+        result = metric.compute_result(sums[name])
+        collected.metrics.update(result.metrics)
+        collected.curves.update(result.curves)
+        collected.matrices.update(result.matrices)
+        collected.scores.update(result.scores)
+    return collected

@@ -1,0 +1,80 @@
+"""The one pass over images that evaluates autoencoders and classifiers alike, in batches dealt to all processes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+
+from vaegan.config.schema import EvaluateConfig
+from vaegan.data import Images
+from vaegan.distributed import deal_batches, run_on_all_ranks
+from vaegan.precision import full_precision
+from vaegan.progress import ProgressCallback, ignore_progress
+
+from .metrics.accumulate import Sums, add_sums
+
+Stage = tuple[int, Callable[[range], Sums]]
+"""Number of images, and the function that returns what those of a range of indices add to the sums."""
+
+
+@dataclass(frozen=True)
+class ImageSplit:
+    """A split of a data set that a model is evaluated on."""
+
+    name: str
+    """Name of the split, for the protocol."""
+    images: Images
+    """Images of the split."""
+    fingerprint: str | None = None
+    """`Data.fingerprint` of the data set, by which the features of real images are cached for all models; None: they
+    are computed in each evaluation."""
+
+    def count(self, config: EvaluateConfig) -> int:
+        """Return how many images are evaluated: at most ``config.samples``, taken at even distances."""
+        return min(len(self.images), config.samples or len(self.images))
+
+
+def pass_over_images(stages: Sequence[Stage], batch_size: int, progress: ProgressCallback = ignore_progress) -> Sums:
+    """Return the sums of this process over its batches of all stages, one stage after the other.
+
+    All processes of a launch call this together. They work in rounds, in each of which a process has one batch or, in
+    the last round, none. The batches are the same whatever the number of processes.
+
+    Args:
+        stages: Parts of the pass.
+        batch_size: Images of a batch.
+        progress: Called with (images done, images in all) after each round, on every process with the same numbers. It
+            may call collectives; what it raises, it must raise on all processes.
+
+    Raises:
+        UserError: A process raised it for one of its batches.
+        Failure: A process raised it for one of its batches.
+    """
+    sums: Sums = {}
+    before, total = 0, sum(count for count, _ in stages)
+    for count, evaluate_batch in stages:
+        for indices, done in deal_batches(count, batch_size):
+            sums = add_sums(sums, run_on_all_ranks(partial(evaluate_batch, indices) if indices else dict))
+            progress(before + done, total)
+        before += count
+    return sums
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Keep a model in evaluation mode, in full precision without TF32, inside the block; restore both afterwards."""
+    training = model.training
+    model.eval()
+    try:
+        with full_precision(next(model.parameters()).device, deterministic=False):
+            yield
+    finally:
+        model.train(training)
+
+
+def get_device() -> str:
+    """Return the device on which models are evaluated: `cuda` if there is a GPU, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,149 @@
+"""Evaluation of runs: of the exported model in a run's folder, on the images that the run's config names."""
+
+from torch import nn
+
+from vaegan.config import Config
+from vaegan.config.schema import EvaluateConfig
+from vaegan.data import Data
+from vaegan.density_fitting import fit_density_to_images
+from vaegan.distributed import broadcast_from_main, run_on_all_ranks
+from vaegan.errors import UserError
+from vaegan.io import hash_file
+from vaegan.models import Autoencoder, Classifier
+from vaegan.models.density import Density, check_enough_codes
+from vaegan.progress import Reporter
+from vaegan.storage.loading import load, load_class_names, load_discriminator
+from vaegan.storage.run_folder import WEIGHTS_FILE, Run
+from vaegan.text import to_one_line
+
+from .classifier_evaluation import evaluate_classifier_splits
+from .model_evaluation import evaluate_model
+from .one_pass import ImageSplit, evaluation_mode, get_device
+from .result import EvaluatedRun, EvaluationResult
+from .result_cache import describe_origin, load_or_evaluate
+from .training_cost import count_run_parameters, read_training_cost
+
+
+def evaluate_finished_run(run: Run, config: Config, data: Data, reporter: Reporter) -> EvaluatedRun:
+    """Evaluate a finished run and return it with its metrics and its cost; all processes do this together."""
+    model = run_on_all_ranks(lambda: load(run.path)).to(get_device())
+    evaluation = evaluate_run(run, model, config.evaluate, data, reporter)
+    cost = broadcast_from_main(lambda: read_training_cost(run.timing_file, reporter.note))
+    return EvaluatedRun(run, config, evaluation, cost, count_run_parameters(model, config))
+
+
+def evaluate_run(
+    run: Run,
+    model: Autoencoder | Classifier,
+    config: EvaluateConfig,
+    data: Data,
+    reporter: Reporter,
+    *,
+    again: bool = False,
+) -> EvaluationResult:
+    """Evaluate a run's exported model and keep the result in the run's folder; all processes do this together.
+
+    The result that lies there is used if it was made with the same weights, images, settings and versions, on the same
+    kind of device.
+
+    Args:
+        run: Run.
+        model: Its model, on the device where it is evaluated.
+        config: What is measured, of which split.
+        data: Images.
+        reporter: Receiver of notes and progress.
+        again: Whether to evaluate whatever lies in the folder; the result must then have a metric, since it replaces
+            others.
+
+    Raises:
+        UserError: The result has no metric (what lies in the folder is kept), or the classes of a conditional model are
+            not those of the images.
+    """
+    if isinstance(model, Autoencoder):
+        check_classes(run, model, data)
+    title = f"Evaluating {run.path.parent.name}/{run.path.name}"
+
+    def evaluate() -> EvaluationResult:
+        if isinstance(model, Classifier):
+            with reporter.progress(title, "images") as progress:
+                return evaluate_classifier_splits(model, data, config, seed=run.config.seed, progress=progress)
+        discriminator = None
+        if "confusion" in config.metrics:
+            discriminator = run_on_all_ranks(lambda: load_discriminator(run, reporter.note))
+        result = evaluate_on_data(model, config, data, run.config.seed, title, reporter, discriminator)
+        if again and not result.metrics:
+            names = ", ".join(config.metrics)
+            raise UserError(f"evaluate.metrics: {run.path} has no figure of {names}; name others", on_all_ranks=True)
+        return result
+
+    return load_or_evaluate(
+        run, lambda: describe_origin(config, data, hash_file(run.model_folder / WEIGHTS_FILE)), evaluate, again
+    )
+
+
+def evaluate_on_data(
+    model: Autoencoder,
+    config: EvaluateConfig,
+    data: Data,
+    seed: int,
+    title: str,
+    reporter: Reporter,
+    discriminator: nn.Module | None = None,
+) -> EvaluationResult:
+    """Evaluate a model on the split of a data set that the config names, with progress under a title."""
+    split = ImageSplit(config.split, getattr(data, config.split), data.fingerprint)
+    with reporter.progress(title, "images") as progress:
+        return evaluate_model(
+            model, split, config, seed=seed, training=data.train, discriminator=discriminator, progress=progress,
+            notify=reporter.note_once,
+        )  # fmt: skip
+
+
+def refit_density(evaluated: EvaluatedRun, data: Data, reporter: Reporter) -> Density | None:
+    """Return the density that a run's samples are drawn from, refitted to its training codes; None: it is the prior.
+
+    All processes do this together.
+    """
+    config = evaluated.config.evaluate
+    if config.density is None:
+        return None
+    path = evaluated.run.path
+    model = run_on_all_ranks(lambda: load(path)).to(get_device())
+    with reporter.progress(f"Encoding for {path.parent.name}", "images") as progress, evaluation_mode(model):
+        return fit_density_to_images(
+            config.density, model, data.train, evaluated.config.seed, config.batch_size, progress
+        )
+
+
+def check_images(config: Config, data: Data, option: str = "evaluate.split:") -> None:
+    """Check that the evaluated split has images, and that there are enough training images to fit the density.
+
+    Args:
+        config: Config of the run.
+        data: Images.
+        option: Setting that names the split, for the message.
+
+    Raises:
+        UserError: The split is empty, or there are too few training images for `evaluate.density`.
+    """
+    split = config.evaluate.split
+    if not len(getattr(data, split)):
+        raise UserError(f"{option} {split}: the run keeps no image in it (data.{split} is 0)", on_all_ranks=True)
+    if (spec := config.evaluate.density) is not None:
+        run_on_all_ranks(lambda: check_enough_codes(spec, len(data.train)))
+
+
+def check_classes(run: Run, model: Autoencoder, data: Data) -> None:
+    """Check that the images have the classes that a conditional model was trained on; all processes do this together.
+
+    Raises:
+        UserError: The images have other classes, or the same ones in another order.
+    """
+    names = broadcast_from_main(lambda: load_class_names(run.path)) if model.classes is not None else ()
+    if names and names != data.classes:
+        trained, given = (to_one_line(", ".join(classes)) for classes in (names, data.classes))
+        raise UserError(
+            f"{run.path}: knows the classes {trained}, and the images of data.source are {given};"
+            " evaluate it on those that it was trained on",
+            on_all_ranks=True,
+        )

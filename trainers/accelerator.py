@@ -1,0 +1,58 @@
+"""The Accelerator of a training and the precision of its forwards."""
+
+import os
+import warnings
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+
+from vaegan.config.schema import TrainConfig
+from vaegan.distributed import init_process_group
+from vaegan.errors import UserError
+from vaegan.precision import set_tf32
+
+LAUNCHED_PRECISIONS = {"no": None, "bf16": "bf16"}
+"""`train.precision` for each supported value of `accelerate launch --mixed_precision`."""
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """Join the processes of this launch and return their Accelerator, which itself never uses mixed precision.
+
+    Autocast is chosen by `get_autocast_dtype` and entered inside each forward. TF32 is switched on or off here.
+
+    Raises:
+        UserError: `train.precision` and `accelerate launch --mixed_precision` name different precisions, or the latter
+            names one that is not supported.
+        UserError: The processes of this launch cannot work together, so that each would train alone.
+    """
+    launched = _get_launched_precision()
+    if launched not in LAUNCHED_PRECISIONS:
+        raise UserError(
+            f"--mixed_precision={launched}: not supported (one scaler cannot serve two networks); use bf16 or no",
+            on_all_ranks=True,
+        )
+    if LAUNCHED_PRECISIONS[launched] and config.precision not in (None, LAUNCHED_PRECISIONS[launched]):
+        raise UserError(
+            f"train.precision: {config.precision} here, but {launched} was given to `accelerate launch`; leave one out",
+            on_all_ranks=True,
+        )
+    set_tf32(config.precision == "tf32")
+    # torch warns about dimensions of one element, whose stride means nothing.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    # torch 2.15 renames `broadcast_buffers`; older versions do not know the new name.
+    warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
+    init_process_group()
+    # Buffers change once per optimizer step, alike on every process.
+    ddp_options = DistributedDataParallelKwargs(gradient_as_bucket_view=True, broadcast_buffers=False)
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[ddp_options])
+
+
+def get_autocast_dtype(config: TrainConfig) -> torch.dtype | None:
+    """Return the autocast type of the forwards; None if they run in the type of the weights."""
+    precision = config.precision or LAUNCHED_PRECISIONS[_get_launched_precision()]
+    return torch.bfloat16 if precision == "bf16" else None
+
+
+def _get_launched_precision() -> str:
+    return os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
