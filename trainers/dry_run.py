@@ -1,60 +1,50 @@
-"""What a training will need, told without doing it."""
+"""A dry run: the size of a run, counted without training it."""
 
 from dataclasses import dataclass
 
 import torch
 
-from vaegan.cli.console import Console
 from vaegan.config.schema import Config
 from vaegan.models.model import count_parameters
 
 from .batch_partition import get_batch_slice
-from .loop import STEPS
+from .state import get_trained_parameters
+from .steps import build_step
 
 
 @dataclass(frozen=True)
 class RunSize:
-    """The size of a run."""
+    """Hold the number of parameters of a run and the memory they take."""
 
     parameters: dict[str, int]
-    """Of each part of the model (`encoder`, `decoder`) and of each network beside it (`discriminator`)."""
+    """Number for each part of the model (`encoder`, `decoder`) and each other network (`discriminator`)."""
     weight_bytes: int
-    """Weights of all networks, and the averaged copy of the model's."""
+    """Bytes of the weights of all networks and of the averaged copy of the model."""
     optimizer_bytes: int
-    """What the optimizer averages for each parameter that is trained: adam two things, rmsprop one."""
+    """Bytes of the optimizer's moments: two numbers per trained parameter for adam, one for rmsprop."""
     images_per_process: int
-    """Images of each optimizer step on each of the processes."""
+    """Images per optimizer step on each process."""
 
 
 def estimate_size(config: Config, processes: int = 1) -> RunSize:
-    """Count a run's weights without allocating them.
+    """Count a run's parameters and their bytes without allocating them.
 
     Args:
         config: The run.
-        processes: How many would share it.
+        processes: Number of processes that the batch is divided over.
 
     Raises:
-        UserError: The processes cannot share the batch.
+        UserError: `train.batch_size` is not a multiple of ``processes``, or `train.micro_batch_size` does not divide
+            the images of one process.
     """
-    part = get_batch_slice(config.train, 0, processes)
+    batch_slice = get_batch_slice(config.train, 0, processes)
     with torch.device("meta"):
-        networks = STEPS[config.model.family].build(config)
+        networks = build_step(config).build_networks()
     model, *others = networks
-    own = count_parameters(networks[model])
-    parameters = own | {name: sum(count_parameters(networks[name]).values()) for name in others}
-    size = torch.empty((), dtype=getattr(torch, config.train.dtype)).element_size()
-    held = sum(parameters.values()) + sum(own.values())
-    trained = sum(each.numel() for network in networks.values() for each in network.parameters() if each.requires_grad)
-    kept = {"adam": 2, "rmsprop": 1}[config.train.optimizer]
-    return RunSize(parameters, size * held, kept * size * trained, part.stop - part.start)
-
-
-def print_size(planned: RunSize, console: Console) -> None:
-    """Tell a person what a run would be."""
-    every = {**planned.parameters, "all": sum(planned.parameters.values())}
-    console.table(["network", "parameters"], [[name, f"{count:,}"] for name, count in every.items()])
-    console.say(
-        f"weights {planned.weight_bytes / 2**20:,.1f} MiB (with the averaged copy),"
-        f" optimizer state {planned.optimizer_bytes / 2**20:,.1f} MiB,"
-        f" {planned.images_per_process} images per step on each process; nothing was trained"
-    )
+    model_parameters = count_parameters(networks[model])
+    parameters = model_parameters | {name: sum(count_parameters(networks[name]).values()) for name in others}
+    dtype_bytes = torch.empty((), dtype=getattr(torch, config.train.dtype)).element_size()
+    weights = sum(parameters.values()) + sum(model_parameters.values())
+    trained = sum(p.numel() for network in networks.values() for _, p in get_trained_parameters(network))
+    moments = {"adam": 2, "rmsprop": 1}[config.train.optimizer] * trained
+    return RunSize(parameters, dtype_bytes * weights, dtype_bytes * moments, batch_slice.stop - batch_slice.start)

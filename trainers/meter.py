@@ -1,4 +1,4 @@
-"""Averages of what the steps report, over images, micro-batches, steps and processes."""
+"""Averages of the scalars that steps report, over images, micro-batches, steps and processes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,61 +11,76 @@ from .steps.base import StepOutput
 
 
 class Meter:
-    """Sums since the last line of the history, kept on the device so that no step waits for them."""
+    """Sums since the last line of the history, kept on the device so that no step waits for them.
+
+    Attributes:
+        sums: For each key the sum of weighted scalars, or of counts, float64.
+        weights: For each key the sum of its weights, in steps; 0 for counts.
+    """
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
-        self.steps: dict[str, float] = {}
+        self.weights: dict[str, float] = {}
 
-    def add(self, report: StepOutput, share: float) -> None:
-        """Take in one micro-batch, which is a ``share`` of the step's images over all processes."""
-        for key, value in report.scalars.items():
-            self._add(key, value.double() * share, share)
-        for key, value in report.counts.items():
+    def add(self, output: StepOutput, fraction: float) -> None:
+        """Add the output of one micro-batch.
+
+        Args:
+            output: Its scalars and counts.
+            fraction: Its number of images, divided by the images of the whole step over all processes.
+        """
+        for key, value in output.scalars.items():
+            self._add(key, value.double() * fraction, fraction)
+        for key, value in output.counts.items():
             self._add(key, value.double(), 0.0)
 
     def merge(self, other: "Meter") -> None:
-        """Take in what another meter has summed up."""
+        """Add the sums of another meter."""
         for key, value in other.sums.items():
-            self._add(key, value, other.steps[key])
+            self._add(key, value, other.weights[key])
 
     def clear(self) -> None:
-        """Start anew."""
+        """Forget all sums."""
         self.sums.clear()
-        self.steps.clear()
+        self.weights.clear()
 
-    def total(self, accelerator: Accelerator) -> "Meter":
-        """The sums of all processes together, on every process."""
-        whole = Meter()
+    def reduce(self, accelerator: Accelerator) -> "Meter":
+        """Return, on every process, a meter with the sums over all processes."""
+        total = Meter()
         if not self.sums:
-            return whole
+            return total
         keys = sorted(self.sums)
         sums = [self.sums[key].flatten() for key in keys]
-        flat = torch.cat([*sums, sums[0].new_tensor([self.steps[key] for key in keys])])
+        flat = torch.cat([*sums, sums[0].new_tensor([self.weights[key] for key in keys])])
         flat = accelerator.reduce(flat, "sum") if accelerator.num_processes > 1 else flat
-        *parts, steps = flat.split([*map(len, sums), len(keys)])
-        for key, part, share in zip(keys, parts, steps.tolist(), strict=True):
-            whole._add(key, part.reshape(self.sums[key].shape), share)
-        return whole
+        *reduced, weights = flat.split([*map(len, sums), len(keys)])
+        for key, value, weight in zip(keys, reduced, weights.tolist(), strict=True):
+            total._add(key, value.reshape(self.sums[key].shape), weight)
+        return total
 
-    def values(self) -> dict[str, Any]:
-        """Means over the images of the scalars, sums of the counts (as nested lists)."""
+    def compute(self) -> dict[str, Any]:
+        """Return the means over the images of the scalars, and the sums of the counts as nested lists."""
         return {
-            key: value.item() / self.steps[key] if self.steps[key] else value.tolist()
+            key: value.item() / self.weights[key] if self.weights[key] else value.tolist()
             for key, value in self.sums.items()
         }
 
-    def state(self) -> dict[str, Any]:
-        """The sums as JSON knows them, exactly."""
-        return {key: [value.tolist(), self.steps[key]] for key, value in self.sums.items()}
+    def state_dict(self) -> dict[str, Any]:
+        """Return the sums as JSON values, every float exact."""
+        return {key: [value.tolist(), self.weights[key]] for key, value in self.sums.items()}
 
-    def restore(self, state: Mapping[str, Any], accelerator: Accelerator) -> None:
-        """Go on from the `state` of a `total` on the main process; the others start from zeros under the same keys."""
-        for key, (value, steps) in state.items():
+    def load_state_dict(self, state: Mapping[str, Any], accelerator: Accelerator) -> None:
+        """Add saved sums on the main process, and zeros under the same keys on the others.
+
+        Args:
+            state: `state_dict` of a meter that was reduced over all processes.
+            accelerator: The processes of this training.
+        """
+        for key, (value, weight) in state.items():
             sums = torch.tensor(value, dtype=torch.float64, device=accelerator.device)
             main = float(accelerator.is_main_process)
-            self._add(key, sums * main, steps * main)
+            self._add(key, sums * main, weight * main)
 
-    def _add(self, key: str, value: Tensor, steps: float) -> None:
+    def _add(self, key: str, value: Tensor, weight: float) -> None:
         self.sums[key] = self.sums[key] + value if key in self.sums else value
-        self.steps[key] = self.steps.get(key, 0.0) + steps
+        self.weights[key] = self.weights.get(key, 0.0) + weight

@@ -1,40 +1,44 @@
-"""What a training goes on from, and whether it may."""
+"""The checkpoint that a training resumes from, and whether the run folder may be resumed at all."""
 
 from pathlib import Path
 
-from vaegan.cli.console import Console
 from vaegan.config import Config
 from vaegan.config.differences import describe_differences, get_history_settings
 from vaegan.data import Data
 from vaegan.distributed import all_gather_object, run_on_all_ranks, run_on_main
 from vaegan.errors import UserError
+from vaegan.progress import Reporter
 from vaegan.storage.checkpoints import Checkpoint, find_newest_checkpoint, set_checkpoint_aside
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 from vaegan.text import to_one_line
 
 
 def find_resume_checkpoint(
-    config: Config, run: Run, data: Data, console: Console, resume: bool, extend: bool
+    config: Config, run: Run, data: Data, reporter: Reporter, resume: bool, extend: bool
 ) -> Checkpoint | None:
-    """What all processes go on from; None: the beginning. Damaged checkpoints that are newer are set aside.
+    """Return the newest whole checkpoint of a run, the same on all processes; None if the training starts at step 0.
+
+    Damaged checkpoints that are newer are set aside.
 
     Args:
-        config: The run as it is asked for.
-        run: Its folder.
-        data: Its images.
-        console: Where damaged checkpoints are named.
+        config: Config of the training that is to resume the run.
+        run: The run's folder.
+        data: Images of the training.
+        reporter: Takes a note of each damaged checkpoint.
         resume: Whether the folder may hold this run already.
-        extend: Whether that may be with fewer `train.steps`.
+        extend: Whether the run may have been started with fewer `train.steps`.
 
     Raises:
-        UserError: The folder holds a run and `resume` is not asked for, or another run, or other images, or checkpoints
-            of which none is whole.
+        UserError: The folder holds a run and ``resume`` is false, or a run of another config, or of other images, or
+            of more steps than `train.steps`.
+        UserError: There are checkpoints, and none of them is whole.
+        UserError: The processes see different checkpoints or images.
         FileFailure: The disk cannot be read.
     """
 
     def find() -> tuple[Checkpoint | None, dict[Path, str]]:
         if run.exists:
-            _see_that_it_is_this_run(config, run, resume, extend)
+            _check_same_run(config, run, resume, extend)
         checkpoint, damaged = find_newest_checkpoint(run.checkpoints)
         if checkpoint is None and damaged:
             reasons = to_one_line(", ".join(f"{path.name}: {reason}" for path, reason in damaged.items()))
@@ -50,10 +54,10 @@ def find_resume_checkpoint(
             )
         return checkpoint, damaged
 
-    def pass_over() -> None:
+    def set_damaged_aside() -> None:
         for path, reason in damaged.items():
             aside = set_checkpoint_aside(path)
-            console.note(f"{path}: damaged ({reason}); kept as {aside.name}, and passed over")
+            reporter.note(f"{path}: damaged ({reason}); kept as {aside.name}, and passed over")
 
     checkpoint, damaged = run_on_all_ranks(find)
     if len(set(all_gather_object((checkpoint.step if checkpoint else 0, data.fingerprint)))) > 1:
@@ -62,11 +66,11 @@ def find_resume_checkpoint(
             " share",
             on_all_ranks=True,
         )
-    run_on_main(pass_over)
+    run_on_main(set_damaged_aside)
     return checkpoint
 
 
-def _see_that_it_is_this_run(config: Config, run: Run, resume: bool, extend: bool) -> None:
+def _check_same_run(config: Config, run: Run, resume: bool, extend: bool) -> None:
     if not resume:
         raise UserError(f"{run.path}: holds a run already; go on with --resume, or choose another --output")
     started = run.config

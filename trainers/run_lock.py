@@ -1,4 +1,4 @@
-"""A run folder is one training's at a time."""
+"""The lock of a run folder, which belongs to one training at a time."""
 
 import errno
 import os
@@ -10,19 +10,22 @@ from vaegan.distributed import run_on_main
 from vaegan.errors import UserError
 
 LOCK_FILE = ".lock"
-"""File that a process holds a lock of for as long as it lives; it stays, since nobody can tell whether it is wanted."""
+"""File that a training holds a lock on for as long as its process lives.
+
+It is never deleted, since nobody can tell whether another process is about to lock it.
+"""
 
 
 @contextmanager
 def lock_run(folder: Path) -> Iterator[None]:
-    """Keep other trainings, of this machine or of one that shares the disk, out of a run folder, which is made.
+    """Make a run folder and keep other trainings out of it, of this machine or of one that shares the disk.
 
     Where the system or the disk has no locks, nobody is kept out.
 
     Raises:
-        UserError: Another training has it.
+        UserError: Another training works in the folder.
     """
-    descriptor = run_on_main(lambda: _claim(folder))
+    descriptor = run_on_main(lambda: _lock(folder))
     try:
         yield
     finally:
@@ -30,7 +33,7 @@ def lock_run(folder: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _claim(folder: Path) -> int | None:
+def _lock(folder: Path) -> int | None:
     try:
         import fcntl
     except ImportError:  # Windows

@@ -1,31 +1,32 @@
-"""What a dry run says of a run's size is what its training holds."""
+"""The size that a dry run prints is the size of what training holds."""
 
 import pytest
 import torch
 
 from vaegan.trainers.dry_run import estimate_size
-from vaegan.trainers.loop import STEPS as FAMILY_OF
+from vaegan.trainers.steps import build_step
 
-from ..tiny import FAMILIES, OPTIONS, tiny
+from ..tiny import FAMILIES, FAMILY_OPTIONS, tiny
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, "vqvae of a codebook with a gradient"])
-def test_the_plan_counts_what_is_trained_and_what_is_averaged(name: str) -> None:
+def test_the_size_counts_what_is_trained_and_what_is_averaged(name: str) -> None:
     family, *rest = name.split()
-    config = tiny(family, *(["model.codebook=gradient"] if rest else OPTIONS.get(family, ())))
-    networks = FAMILY_OF[config.model.family].build(config)
+    config = tiny(family, *(["model.codebook=gradient"] if rest else FAMILY_OPTIONS.get(family, ())))
+    networks = build_step(config).build_networks()
     model, *_ = networks.values()
-    every = [each for network in networks.values() for each in network.parameters()]
-    planned = estimate_size(config)
-    assert sum(planned.parameters.values()) == sum(each.numel() for each in every)
-    assert planned.weight_bytes == 4 * (sum(each.numel() for each in [*every, *model.parameters()]))
-    state = torch.optim.Adam([each for each in every if each.requires_grad])
-    sum(each.sum() for each in every if each.requires_grad).backward()
-    state.step()
-    kept = (each for held in state.state.values() for key, each in held.items() if key != "step")
-    assert planned.optimizer_bytes == sum(each.nbytes for each in kept)
+    parameters = [parameter for network in networks.values() for parameter in network.parameters()]
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    size = estimate_size(config)
+    assert sum(size.parameters.values()) == sum(parameter.numel() for parameter in parameters)
+    assert size.weight_bytes == 4 * sum(parameter.numel() for parameter in [*parameters, *model.parameters()])
+    optimizer = torch.optim.Adam(trained)
+    sum(parameter.sum() for parameter in trained).backward()
+    optimizer.step()
+    moments = (value for state in optimizer.state.values() for key, value in state.items() if key != "step")
+    assert size.optimizer_bytes == sum(moment.nbytes for moment in moments)
 
 
-def test_a_codebook_that_the_optimizer_moves_is_named() -> None:
+def test_a_codebook_that_the_optimizer_trains_is_named() -> None:
     config = tiny("vqvae", "model.codebook=gradient")
     assert estimate_size(config).parameters["codebook"] == config.model.codes * config.model.code_size

@@ -1,4 +1,4 @@
-"""Two trainings never work in one run folder at the same time, and nobody is kept out by one that has ended."""
+"""Two trainings never work in one run folder at the same time, and a lock ends with the process that holds it."""
 
 import os
 import signal
@@ -13,25 +13,26 @@ from vaegan.errors import FileFailure, UserError
 from vaegan.trainers import train
 from vaegan.trainers.run_lock import LOCK_FILE, lock_run
 
-from ..tiny import flat, last, same_bits, tiny
+from ..tiny import are_bit_identical, flatten, load_newest, tiny
 
-REFUSED = 7
+REFUSED_CODE = 7
+"""Exit code of a child process that the lock keeps out."""
 
 
-def forked(work: Callable[[], object]) -> int:
-    """Id of a process that does this; its exit code says whether it was refused."""
+def fork(work: Callable[[], object]) -> int:
+    """Do some work in a child process, and return its id."""
     child = os.fork()
     if child == 0:
         try:
             work()
-        except UserError as mistake:
-            os._exit(REFUSED if "another training works in it at this moment" in str(mistake) else 1)
+        except UserError as error:
+            os._exit(REFUSED_CODE if "another training works in it at this moment" in str(error) else 1)
         os._exit(0)
     return child
 
 
-def ended(child: int) -> int:
-    """Exit code of a process."""
+def wait_for(child: int) -> int:
+    """Wait for the end of a child process, and return its exit code."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -39,34 +40,34 @@ def test_a_training_keeps_a_resume_of_it_out(tmp_path: Path) -> None:
     config = tiny("vae", "train.evaluate_every=2", "train.checkpoint_every=2")
     data, codes = open_data(config.data), []
 
-    def look(model: object, images: Data, progress: object) -> dict[str, float]:
-        codes.append(ended(forked(lambda: train(config, tmp_path / "run", data, resume=True))))
+    def evaluate(model: object, images: Data, progress: object) -> dict[str, float]:
+        codes.append(wait_for(fork(lambda: train(config, tmp_path / "run", data, resume=True))))
         return {}
 
-    train(config, tmp_path / "run", data, look)
-    assert codes == [REFUSED] * 2
+    train(config, tmp_path / "run", data, evaluate)
+    assert codes == [REFUSED_CODE] * 2
     alone = train(tiny("vae"), tmp_path / "alone", data)
-    assert same_bits(flat(last(alone.path)), flat(last(tmp_path / "run")))
+    assert are_bit_identical(flatten(load_newest(alone.path)), flatten(load_newest(tmp_path / "run")))
 
 
-def test_who_has_ended_in_whatever_way_keeps_nobody_out(tmp_path: Path) -> None:
-    begun, pipe = os.pipe()
+def test_a_process_that_has_ended_in_whatever_way_keeps_nobody_out(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
 
     def hold() -> None:
         with lock_run(tmp_path):
-            child = forked(lambda: time.sleep(30))  # as a decoding process may outlive a killed training
-            os.write(pipe, str(child).encode())
+            child = fork(lambda: time.sleep(30))  # as a decoding process may outlive a killed training
+            os.write(writer, str(child).encode())
             time.sleep(30)
 
-    holder = forked(hold)
-    child = int(os.read(begun, 20))
+    holder = fork(hold)
+    child = int(os.read(reader, 20))
     with pytest.raises(UserError, match="another training works in it"), lock_run(tmp_path):
         raise AssertionError
     os.kill(holder, signal.SIGKILL)
-    assert ended(holder) == -signal.SIGKILL
+    assert wait_for(holder) == -signal.SIGKILL
     with lock_run(tmp_path):
-        assert ended(forked(lambda: lock_run(tmp_path).__enter__())) == REFUSED
-    assert ended(forked(lambda: lock_run(tmp_path).__enter__())) == 0
+        assert wait_for(fork(lambda: lock_run(tmp_path).__enter__())) == REFUSED_CODE
+    assert wait_for(fork(lambda: lock_run(tmp_path).__enter__())) == 0
     os.kill(child, signal.SIGKILL)
 
 

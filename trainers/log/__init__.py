@@ -1,1 +1,1 @@
-"""What a training leaves behind: history, timing, grids, checkpoints, the W&B run."""
+"""The record of a training: history, timing, grids, checkpoints, the exported model and the W&B run."""

@@ -10,56 +10,62 @@ from typing import Any, TypeAlias
 
 from vaegan.io import read_json_lines, write_text
 
-Value: TypeAlias = "float | str | Sequence[Value] | None"
-"""What can be logged under one name: a figure, a date, a curve, a matrix."""
+LogValue: TypeAlias = "float | str | Sequence[LogValue] | None"
+"""Value logged under one name: a number, a date, a curve, a matrix."""
 
 
 class History:
-    """Append-only log that a resume cuts back to its checkpoint.
+    """An append-only log that a resume cuts back to its checkpoint.
 
     A step may have several lines. Each is handed to the system as soon as it is written, so that a killed process loses
     none; ``sync`` makes them outlive the machine as well, and belongs before each checkpoint. Lines for which there is
     no room are kept, and written with the next one.
 
+    Args:
+        path: The file; its folder must exist.
+        resume_step: Step of the checkpoint that the run goes on from: lines of later steps, and torn ones, are cut.
+            None: a new run, whose log starts empty.
+
     Attributes:
-        resumed: The lines up to the step that the run goes on from.
+        resumed_lines: The lines up to ``resume_step``.
     """
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
-        """Open the file for the steps that follow.
-
-        Args:
-            path: The file; its folder must exist.
-            resume_step: Step of the checkpoint that the run goes on from: lines of later steps, and torn ones, are cut.
-                None: a new run, whose log starts empty.
-        """
-        kept = [] if resume_step is None else _lines(path, resume_step)
-        self.resumed = [line for line, _ in kept]
-        write_text(path, "".join(text for _, text in kept))
+        lines = [] if resume_step is None else _read_lines(path, resume_step)
+        self.resumed_lines = [line for line, _ in lines]
+        write_text(path, "".join(text for _, text in lines))
         self._file = path.open("ab", buffering=0)
-        self._waiting = b""
+        self._unwritten = b""
 
-    def names(self, step: int) -> set[str]:
-        """What had been logged for a step when the log was opened."""
-        return {key for line in self.resumed if line["step"] == step for key in line}
+    def get_resumed_keys(self, step: int) -> set[str]:
+        """Return the keys of a step's lines that were in the log when it was opened."""
+        return {key for line in self.resumed_lines if line["step"] == step for key in line}
 
-    def write(self, step: int, values: Mapping[str, Value]) -> None:
+    def write(self, step: int, values: Mapping[str, LogValue]) -> None:
         """Append one line: ``step``, then the values, every float exact and NaN or infinite ones as null.
 
         Raises:
-            OSError: There is no room for it; it is kept.
+            OSError: There is no room for the line, which is kept.
         """
-        plain = {key: _plain(value) for key, value in values.items()}
-        self._waiting += (json.dumps({"step": step, **plain}, allow_nan=False) + "\n").encode()
+        json_values = {key: _to_json(value) for key, value in values.items()}
+        self._unwritten += (json.dumps({"step": step, **json_values}, allow_nan=False) + "\n").encode()
         self.flush()
 
     def flush(self) -> None:
-        """Write what is kept; OSError if there is no room for it."""
-        while self._waiting:
-            self._waiting = self._waiting[self._file.write(self._waiting) :]
+        """Write the lines that were kept.
+
+        Raises:
+            OSError: There is still no room for them.
+        """
+        while self._unwritten:
+            self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
 
     def sync(self) -> None:
-        """Return once every line is on the disk."""
+        """Write every line through to the disk.
+
+        Raises:
+            OSError: There is no room for them, or the disk fails.
+        """
         self.flush()
         os.fsync(self._file.fileno())
 
@@ -67,24 +73,24 @@ class History:
         """End the log, without the lines for which there is still no room; a second call does nothing."""
         with suppress(OSError):
             self.flush()
-        self._waiting = b""
+        self._unwritten = b""
         self._file.close()
 
 
-def select_scalars(values: Mapping[str, Value]) -> dict[str, float]:
-    """The figures of a line."""
+def select_scalars(values: Mapping[str, LogValue]) -> dict[str, float]:
+    """Select the values that are single floats."""
     return {key: value for key, value in values.items() if isinstance(value, float)}
 
 
-def _lines(path: Path, last_step: int) -> list[tuple[dict[str, Any], str]]:
-    """The whole lines of steps up to and with ``last_step``: what they say, and their text with its line end."""
-    found = read_json_lines(path) if path.exists() else []
-    return [(line, text.decode() + "\n") for line, text in found if line["step"] <= last_step]
+def _read_lines(path: Path, last_step: int) -> list[tuple[dict[str, Any], str]]:
+    """Read the whole lines of steps up to and with ``last_step``: their values, and their text with its line end."""
+    lines = read_json_lines(path) if path.exists() else []
+    return [(line, text.decode() + "\n") for line, text in lines if line["step"] <= last_step]
 
 
-def _plain(value: Value) -> Value:
+def _to_json(value: LogValue) -> LogValue:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
+        return [_to_json(item) for item in value]
     return value

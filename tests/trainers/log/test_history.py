@@ -53,7 +53,7 @@ def test_a_resume_keeps_the_lines_up_to_its_checkpoint(tmp_path, resume_step, ke
 
     resumed = History(path, resume_step)
     assert before.startswith(path.read_bytes())  # byte for byte
-    assert resumed.resumed == [{"step": step, "a": 1 / 3} for step in kept]
+    assert resumed.resumed_lines == [{"step": step, "a": 1 / 3} for step in kept]
     resumed.write(5, {"b": 1.0})
     resumed.sync()
     resumed.close()

@@ -18,34 +18,34 @@ from vaegan.trainers.log.tracking import Tracker
 
 from ...wandb_file import config as config_of
 from ...wandb_file import history, kinds, read_records, read_run, read_runs
-from ..conftest import script, settings
+from ..conftest import tracker_command, tracking_config
 
-pytestmark = pytest.mark.usefixtures("alone")
+pytestmark = pytest.mark.usefixtures("fresh_wandb")
 
 
-def test_the_offline_file_holds_scalars_images_config_and_model(folder, said) -> None:
-    config = settings(project="faces", entity="lab", group="study one", tags=("a", "b"))
-    model = folder / "model"
+def test_the_offline_file_holds_scalars_images_config_and_model(run_folder, notes) -> None:
+    config = tracking_config(project="faces", entity="lab", group="study one", tags=("a", "b"))
+    model = run_folder / "model"
     model.mkdir()
     (model / "weights.safetensors").write_bytes(b"weights")
     (model / "config.json").write_text("{}")
     grid = Image.frombytes("RGB", (4, 2), bytes(range(24)))
     matrix = torch.tensor([[9, 1], [2, 8]])
 
-    tracker = Tracker.start(config, folder, None, said.append)
+    tracker = Tracker.start(config, run_folder, None, notes.append)
     print("the terminal is not W&B's")
     tracker.log(0, {"loss/kl": 0.1 + 0.2})
     tracker.log(50, {"loss/kl": 1 / 3, "curve": [1.0, 0.5]})
-    tracker.images(50, {"samples/prior": grid, "samples/reconstruction": grid.rotate(180)})
-    tracker.confusion(50, "discriminator/confusion", matrix, ("real", "fake"), ("real", "fake"))
+    tracker.log_images(50, {"samples/prior": grid, "samples/reconstruction": grid.rotate(180)})
+    tracker.log_confusion(50, "discriminator/confusion", matrix, ("real", "fake"), ("real", "fake"))
     tracker.log(50, {"validation/psnr": 20.5})
     tracker.log(100, {"loss/kl": math.nan})
-    tracker.artifact(model, "digits/vae gän")
+    tracker.log_artifact(model, "digits/vae gän")
     tracker.finish()
     tracker.log(150, {"late": 1.0})
-    assert said == []
+    assert notes == []
 
-    records = read_run(folder)
+    records = read_run(run_folder)
     first, second, third = history(records)
     assert first["loss/kl"] == 0.1 + 0.2
     assert (first["_step"], first["step"]) == (0, 0)
@@ -56,7 +56,7 @@ def test_the_offline_file_holds_scalars_images_config_and_model(folder, said) ->
     assert (third["_step"], third["step"]) == (100, 100)
     assert math.isnan(third["loss/kl"])
 
-    (files,) = folder.glob("wandb/offline-run-*/files")
+    (files,) = run_folder.glob("wandb/offline-run-*/files")
     shown = {name: Image.open(files / value["path"]) for name, value in second.items() if isinstance(value, dict)}
     assert {image.format for image in shown.values()} == {"PNG"}
     assert shown["samples/prior"].tobytes() == grid.tobytes()
@@ -80,23 +80,23 @@ def test_the_offline_file_holds_scalars_images_config_and_model(folder, said) ->
     entries = {entry.path: entry.local_path for entry in artifact.manifest.contents}
     assert entries == {name: str(model / name) for name in ("weights.safetensors", "config.json")}
     assert [exit.exit_code for exit in kinds(records, "exit")] == [0]
-    assert not list((folder.parent / "home").rglob("*.safetensors"))  # no copy in the user's home
+    assert not list((run_folder.parent / "home").rglob("*.safetensors"))  # no copy in the user's home
     assert not kinds(records, "output_raw")
     assert not kinds(records, "output")
 
 
-def test_a_resume_goes_on_in_the_same_run_at_its_own_steps(folder, said) -> None:
-    first = Tracker.start(settings(name="mine"), folder, None, said.append)
+def test_a_resume_goes_on_in_the_same_run_at_its_own_steps(run_folder, notes) -> None:
+    first = Tracker.start(tracking_config(name="mine"), run_folder, None, notes.append)
     first.log(10, {"loss": 1.0})
     first.log(20, {"loss": 0.5})
     first.finish(exit_code=1)
-    second = Tracker.start(settings(name="mine"), folder, first.run_id, said.append)
+    second = Tracker.start(tracking_config(name="mine"), run_folder, first.run_id, notes.append)
     second.log(20, {"loss": 0.5})
     second.log(30, {"loss": 0.25})
     second.finish()
-    assert said == []
+    assert notes == []
     assert second.run_id == first.run_id
-    before, after = read_runs(folder)
+    before, after = read_runs(run_folder)
     assert [(entry["_step"], entry["loss"]) for entry in history(before)] == [(10, 1.0), (20, 0.5)]
     assert [(entry["_step"], entry["loss"]) for entry in history(after)] == [(20, 0.5), (30, 0.25)]
     assert {run.run_id for records in (before, after) for run in kinds(records, "run")} == {first.run_id}
@@ -104,37 +104,37 @@ def test_a_resume_goes_on_in_the_same_run_at_its_own_steps(folder, said) -> None
     assert kinds(before, "exit")[0].exit_code == 1
 
 
-def test_two_runs_at_a_time_are_two_runs(tmp_path, said) -> None:
+def test_two_runs_at_a_time_are_two_runs(tmp_path, notes) -> None:
     trackers = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        trackers.append(Tracker.start(settings(), tmp_path / name, None, said.append))
+        trackers.append(Tracker.start(tracking_config(), tmp_path / name, None, notes.append))
     for tracker, name in zip(trackers, "ab", strict=True):
         tracker.log(1, {name: 1.0})
         tracker.finish()
     assert [[name in entry for entry in history(read_run(tmp_path / name))] for name in "ab"] == [[True], [True]]
     assert len(history(read_run(tmp_path / "a"))) == 1
-    assert said == []
+    assert notes == []
 
 
-def test_a_disabled_tracker_writes_nothing_and_keeps_the_id(folder, said) -> None:
-    tracker = Tracker.start(settings(wandb="disabled"), folder, "kept", said.append)
+def test_a_disabled_tracker_writes_nothing_and_keeps_the_id(run_folder, notes) -> None:
+    tracker = Tracker.start(tracking_config(wandb="disabled"), run_folder, "kept", notes.append)
     tracker.log(1, {"a": 1.0})
-    tracker.images(1, {"x": Image.new("L", (2, 2))})
-    tracker.confusion(1, "c", torch.eye(2), ("a", "b"), ("a", "b"))
-    tracker.artifact(folder / "missing", "m")
+    tracker.log_images(1, {"x": Image.new("L", (2, 2))})
+    tracker.log_confusion(1, "c", torch.eye(2), ("a", "b"), ("a", "b"))
+    tracker.log_artifact(run_folder / "missing", "m")
     tracker.finish()
-    assert (tracker.run_id, os.listdir(folder), said) == ("kept", [], [])
+    assert (tracker.run_id, os.listdir(run_folder), notes) == ("kept", [], [])
 
 
-def test_a_run_that_is_not_tracked_does_not_import_wandb(folder) -> None:
-    child = script("tracker.log(1, {'a': 1.0}); assert 'wandb' not in sys.modules")
-    assert subprocess.run([*child, "disabled", folder], check=False).returncode == 0
+def test_a_run_that_is_not_tracked_does_not_import_wandb(run_folder) -> None:
+    child = tracker_command("tracker.log(1, {'a': 1.0}); assert 'wandb' not in sys.modules")
+    assert subprocess.run([*child, "disabled", run_folder], check=False).returncode == 0
 
 
-def test_online_without_an_account_records_offline_and_neither_asks_nor_chatters(folder) -> None:
+def test_online_without_an_account_records_offline_and_neither_asks_nor_chatters(run_folder) -> None:
     """On a real terminal, where W&B would show its menu and wait for an answer."""
-    command = [*script("tracker.log(1, {'a': 1.0}); tracker.finish()"), "online", folder]
+    command = [*tracker_command("tracker.log(1, {'a': 1.0}); tracker.finish()"), "online", run_folder]
     screen, terminal = pty.openpty()
     child = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)
@@ -152,12 +152,12 @@ def test_online_without_an_account_records_offline_and_neither_asks_nor_chatters
         os.close(screen)
     (line,) = shown.decode().splitlines()
     assert line.startswith("W&B: recording offline, nobody is logged in")
-    assert f"wandb sync {folder}/wandb/offline-run-*" in line
-    assert [entry["a"] for entry in history(read_run(folder))] == [1.0]
+    assert f"wandb sync {run_folder}/wandb/offline-run-*" in line
+    assert [entry["a"] for entry in history(read_run(run_folder))] == [1.0]
 
 
 @pytest.mark.parametrize("where", ["environment", "netrc"])
-def test_a_server_that_is_not_there_means_offline(folder, said, monkeypatch, capfd, where) -> None:
+def test_a_server_that_is_not_there_means_offline(run_folder, notes, monkeypatch, capfd, where) -> None:
     monkeypatch.setattr(tracking, "INIT_SECONDS", 1.0)
     if where == "environment":
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
@@ -165,35 +165,37 @@ def test_a_server_that_is_not_there_means_offline(folder, said, monkeypatch, cap
         Path(os.environ["NETRC"]).parent.mkdir(exist_ok=True)
         Path(os.environ["NETRC"]).write_text(f"machine 127.0.0.1:9 login user password {'0' * 40}\n")
     begun = time.monotonic()
-    tracker = Tracker.start(settings(wandb="online"), folder, None, said.append)
+    tracker = Tracker.start(tracking_config(wandb="online"), run_folder, None, notes.append)
     assert time.monotonic() - begun < 30
     tracker.log(1, {"a": 1.0})
     tracker.finish()
     assert capfd.readouterr() == ("", "")
-    (line,) = said
+    (line,) = notes
     assert "recording offline" in line
     assert "127.0.0.1:9" in line  # it did try, so the key was found
-    assert [entry["a"] for entry in history(read_run(folder))] == [1.0]
+    assert [entry["a"] for entry in history(read_run(run_folder))] == [1.0]
 
 
 @pytest.mark.parametrize(("name", "value"), [("WANDB_API_KEY", "short"), ("WANDB_MODE", "offline")])
-def test_a_key_that_is_none_and_a_user_who_wants_no_upload_mean_offline(folder, said, monkeypatch, name, value) -> None:
+def test_a_key_that_is_none_and_a_user_who_wants_no_upload_mean_offline(
+    run_folder, notes, monkeypatch, name, value
+) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv(name, value)
-    Tracker.start(settings(wandb="online"), folder, None, said.append).finish()
-    assert len(said) == 1
-    assert "recording offline" in said[0]
-    assert len(read_run(folder)) > 1
+    Tracker.start(tracking_config(wandb="online"), run_folder, None, notes.append).finish()
+    assert len(notes) == 1
+    assert "recording offline" in notes[0]
+    assert len(read_run(run_folder)) > 1
 
 
-def test_the_reader_joins_pieces_and_sees_a_wrong_byte(folder, said) -> None:
+def test_the_reader_joins_pieces_and_sees_a_wrong_byte(run_folder, notes) -> None:
     curve = [float(i) for i in range(40_000)]
-    tracker = Tracker.start(settings(), folder, None, said.append)
+    tracker = Tracker.start(tracking_config(), run_folder, None, notes.append)
     for step in range(4):
         tracker.log(step, {"curve": curve[step:], "a": step})
     tracker.finish()
-    assert [entry["curve"] for entry in history(read_run(folder))] == [curve[step:] for step in range(4)]
-    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    assert [entry["curve"] for entry in history(read_run(run_folder))] == [curve[step:] for step in range(4)]
+    (path,) = run_folder.glob("wandb/offline-run-*/*.wandb")
     assert path.stat().st_size > 10 * 32768
     data = path.read_bytes()
     flipped = data[:50_000] + bytes([data[50_000] ^ 1]) + data[50_001:]

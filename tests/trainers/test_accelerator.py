@@ -1,0 +1,49 @@
+"""The precision of a training comes from its config or from `accelerate launch`, and its processes work together."""
+
+import pytest
+import torch
+
+from vaegan.errors import UserError
+from vaegan.trainers.accelerator import get_autocast_dtype, make_accelerator
+
+from ..tiny import tiny
+
+
+@pytest.mark.parametrize(
+    ("launched", "configured", "expected"),
+    [
+        (None, "null", None), ("no", "null", None), ("bf16", "null", torch.bfloat16), ("bf16", "bf16", torch.bfloat16),
+        ("no", "bf16", torch.bfloat16), (None, "fp32", None), (None, "tf32", None),
+    ],
+)  # fmt: skip
+def test_the_precision_of_accelerate_launch_is_taken_over(monkeypatch, launched, configured, expected) -> None:
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    if launched is not None:
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launched)
+    config = tiny("vae", f"train.precision={configured}").train
+    try:
+        assert make_accelerator(config).mixed_precision == "no"  # autocast is ours
+        assert get_autocast_dtype(config) == expected
+        assert torch.get_float32_matmul_precision() == ("high" if configured == "tf32" else "highest")
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize(
+    ("launched", "configured", "message"),
+    [
+        ("fp16", "null", "--mixed_precision=fp16: not supported"),
+        ("fp8", "bf16", "fp8"),
+        ("bf16", "fp32", "leave one out"),
+    ],
+)
+def test_precisions_that_are_not_supported_or_differ_are_refused(monkeypatch, launched, configured, message) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launched)
+    with pytest.raises(UserError, match=message):
+        make_accelerator(tiny("vae", f"train.precision={configured}").train)
+
+
+def test_processes_that_would_each_train_alone_are_refused(monkeypatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="WORLD_SIZE: 2 processes were launched, but Accelerate joins 1"):
+        make_accelerator(tiny("vae").train)
