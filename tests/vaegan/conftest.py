@@ -1,4 +1,4 @@
-"""The command line in this process, and configs in files."""
+"""Fixtures: the command line in this process, and configs in files."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ __all__ = ["vaegan"]
 
 @pytest.fixture
 def write(tmp_path, monkeypatch):
-    """Puts a config in a file of the working folder."""
+    """Return a function that writes a config into a file of the working folder, and returns its name."""
     monkeypatch.chdir(tmp_path)
 
     def write(content: object, name: str = "given.yaml") -> str:
