@@ -278,7 +278,7 @@ class PixelCNNConfig(ConditionalConfig):
 
 
 class ClassifierConfig(Section):
-    """A residual network that learns the labels of a data set, no autoencoder (`vaegan train-features`)."""
+    """A residual network that learns the labels of a data set (`vaegan train-features`); it is not an autoencoder."""
 
     family: Literal["classifier"] = "classifier"
     """Kind of model."""

@@ -1,4 +1,4 @@
-"""One file per family; every autoencoder has `encode`, `decode`, `reconstruct` and `sample`."""
+"""Models, one file a family; every autoencoder has `encode`, `decode`, `reconstruct` and `sample`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,7 +29,7 @@ MODEL_CLASSES: Mapping[str, Callable[[Any, tuple[int, int, int], int], Model]] =
 
 
 def build_model(config: ModelConfig, image_shape: tuple[int, int, int], seed: int) -> Model:
-    """The model of a run, with its initial weights.
+    """Build the model of a run, with its initial weights.
 
     Args:
         config: The `model` section of the run's config.

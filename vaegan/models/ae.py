@@ -1,4 +1,4 @@
-"""The deterministic autoencoder: the baseline that reconstructs and has no prior to be sampled from."""
+"""The deterministic autoencoder: the baseline, which reconstructs and has no prior to sample from."""
 
 from typing import NamedTuple
 
@@ -14,26 +14,26 @@ from .posterior import Posterior, make_deterministic
 
 
 class AEOutput(NamedTuple):
-    """One training forward of N images."""
+    """Output of a training forward of N images."""
 
     posterior: Posterior
-    """Of variance 0."""
+    """Codes, with variance 0."""
     reconstruction: Tensor
-    """Shape (N, C, S, S)."""
+    """Decoded codes, shape (N, C, S, S) in [-1, 1]."""
 
 
 class AE(VectorAutoencoder):
-    """z = E(x), x' = G(z)."""
+    """z = E(x), x' = G(z), for images x of shape (N, C, S, S) and codes z of shape (N, d); there is no prior p(z)."""
 
-    pictures = ("reconstruction",)
+    grid_names = ("reconstruction",)
     code_parameters = 1
     has_prior = False
 
     def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
-        """The code of each image, with variance 0."""
+        """Return the code of each image, with variance 0."""
         return make_deterministic(self.encoder(images).to(images.dtype))
 
-    def prior_codes(
+    def draw_prior_codes(
         self,
         start: int,
         stop: int,
@@ -41,7 +41,7 @@ class AE(VectorAutoencoder):
         labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,
     ) -> Tensor:
-        """Refused: an autoencoder has no prior.
+        """Raise an error: an autoencoder has no prior.
 
         Raises:
             UserError: Always.
@@ -51,7 +51,12 @@ class AE(VectorAutoencoder):
         )
 
     def forward(self, images: Tensor, autocast_dtype: torch.dtype | None = None) -> AEOutput:
-        """Reconstruct images (N, C, S, S) in [-1, 1], for training; ``autocast_dtype`` as `autocast`."""
+        """Encode and decode images, for training.
+
+        Args:
+            images: Shape (N, C, S, S) in [-1, 1].
+            autocast_dtype: Autocast type (bfloat16); None: no autocast.
+        """
         with autocast(images, autocast_dtype):
             posterior = self._encode(images, None)
             reconstruction = self._decode(posterior.mean, None).to(images.dtype)

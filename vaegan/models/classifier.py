@@ -1,4 +1,4 @@
-"""A classifier of a set's own images, whose features are a space to compare other images in."""
+"""A classifier of a data set's images, whose features are a space to compare images in."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from .model import Model, autocast
 
 
 class Classifier(Model):
-    """Residual blocks, the mean over all places, and one linear layer.
+    """Residual blocks, the mean over all positions, and one linear layer.
 
     Args:
         config: The `model` section of a run's config.
@@ -20,7 +20,7 @@ class Classifier(Model):
         seed: Root of the initial weights.
 
     Attributes:
-        feature_size: d, numbers that `features` gives for each image.
+        feature_size: Number d of features of an image.
     """
 
     config: ClassifierConfig
@@ -33,12 +33,17 @@ class Classifier(Model):
         initialise(self, seed, "classifier")
 
     def features(self, images: Tensor) -> Tensor:
-        """Images (N, C, S, S) in [-1, 1] => what the linear layer sees of them, (N, d)."""
+        """Compute the features of images (N, C, S, S) in [-1, 1], the inputs of the linear layer, shape (N, d)."""
         features: Tensor = self.trunk(images)[-1].mean((2, 3))
         return features
 
     def forward(self, images: Tensor, autocast_dtype: torch.dtype | None = None) -> Tensor:
-        """Images (N, C, S, S) in [-1, 1] => logits (N, classes), in the type of the images; as `autocast`."""
+        """Compute the logits of images, shape (N, classes), in the type of the images.
+
+        Args:
+            images: Shape (N, C, S, S) in [-1, 1].
+            autocast_dtype: Autocast type (bfloat16) of the features; None: no autocast.
+        """
         with autocast(images, autocast_dtype):
             features = self.features(images)
         logits: Tensor = self.head(features.to(images.dtype))

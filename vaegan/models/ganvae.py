@@ -1,42 +1,40 @@
-"""A GAN whose encoder stands behind the generator: z -> G(z) -> E(G(z))."""
+"""A GAN with an encoder behind its generator: z -> G(z) -> E(G(z))."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from vaegan.config.models import GANVAEConfig
-
+from .gaussian import GaussianAutoencoder
 from .model import autocast
 from .posterior import Posterior
-from .vae import VAE
 
 
 class GANVAEOutput(NamedTuple):
-    """One training forward of N codes."""
+    """Output of a training forward of N codes."""
 
     generated: Tensor
-    """The decoded codes, shape (N, C, S, S) in [-1, 1]."""
+    """Decoded prior noise, shape (N, C, S, S) in [-1, 1]."""
     cycle: Posterior
-    """q(z | G(z)) of them."""
+    """q(z | G(z)) of the generated images."""
 
 
-class GANVAE(VAE):
-    """G(z), z ~ N(0, I), and q(z | x), which learns from generated images alone."""
+class GANVAE(GaussianAutoencoder):
+    """G(z), z ~ N(0, I), and q(z | x), which is trained on generated images alone, by -log q(z | G(z)).
 
-    config: GANVAEConfig
+    Images have shape (N, C, S, S), codes (N, d).
+    """
 
-    def forward(  # type: ignore[override]
-        self, prior: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None
+    def forward(
+        self, prior_noise: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None
     ) -> GANVAEOutput:
-        """Decode the prior's codes, and encode what comes, for training.
+        """Decode prior noise and encode the generated images, for training.
 
         Args:
-            prior: Standard normal, shape (N, d).
-            arithmetic: As `autocast`.
-            labels: Class of each image that is generated, int64, shape (N,); an unconditional model does not look at
-                them.
+            prior_noise: Standard normal codes of the generated images, shape (N, d).
+            autocast_dtype: Autocast type (bfloat16); None: no autocast.
+            labels: Class of each generated image, int64, shape (N,); ignored by an unconditional model.
         """
-        with autocast(prior, autocast_dtype):
-            generated = self._decode(prior, labels).to(prior.dtype)
+        with autocast(prior_noise, autocast_dtype):
+            generated = self._decode(prior_noise, labels).to(prior_noise.dtype)
             return GANVAEOutput(generated, self._encode(generated, labels))

@@ -8,62 +8,66 @@ from torch import Tensor
 from vaegan.config.models import LarsenConfig
 
 from .autoencoder import repeat_labels
+from .gaussian import GaussianAutoencoder
 from .model import autocast
 from .posterior import Posterior
-from .vae import VAE
 
 
 class LarsenOutput(NamedTuple):
-    """One training forward of N images."""
+    """Output of a training forward of N images."""
 
     posterior: Posterior
     """q(z | x)."""
     codes: Tensor
-    """One draw of it for each image, shape (N, d)."""
+    """Sample of each image's posterior, shape (N, d)."""
     reconstruction: Tensor
-    """The decoded codes, shape (N, C, S, S) in [-1, 1]; a gradient through it reaches the encoder 1 / gamma times."""
-    judged: Tensor
-    """The same values, without a gradient to the encoder."""
+    """Decoded codes, shape (N, C, S, S) in [-1, 1]; a gradient through them reaches the encoder 1 / gamma times."""
+    adversarial_reconstruction: Tensor
+    """Reconstruction for the adversarial term: the same values, shape (N, C, S, S), with no gradient to the encoder."""
     generated: Tensor
-    """The decoded prior noise, shape (N, C, S, S) in [-1, 1]."""
+    """Decoded prior noise, shape (N, C, S, S) in [-1, 1]."""
 
 
-class Larsen(VAE):
-    """A VAE with G(z), z ~ N(0, I), in every training forward."""
+class Larsen(GaussianAutoencoder):
+    """A VAE that also generates G(z), z ~ N(0, I), trained on L_prior + L_llike + L_GAN (algorithm 1).
+
+    Images have shape (N, C, S, S), codes (N, d). The encoder minimises L_prior + L_llike, the decoder
+    gamma L_llike - L_GAN.
+    """
 
     config: LarsenConfig
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         images: Tensor,
         noise: Tensor,
-        prior: Tensor,
+        prior_noise: Tensor,
         autocast_dtype: torch.dtype | None = None,
         labels: Tensor | None = None,
     ) -> LarsenOutput:
-        """Encode and draw, decode the draws twice and the prior's codes once, for training.
+        """Encode images, sample their codes, and decode these twice and the prior noise once, for training.
 
         In algorithm 1 the encoder minimises the feature likelihood as it is, the decoder gamma times it. In one summed
         loss it therefore counts gamma times, and the gradient that passes the codes is divided by gamma.
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
-            noise: Standard normal, shape (N, d); what makes the draw of each image's code.
-            prior: Standard normal, shape (N, d); the codes of the generated images.
-            arithmetic: As `autocast`.
-            labels: As of `VAEGAN`.
+            noise: Standard normal noise of the posterior samples, shape (N, d).
+            prior_noise: Standard normal codes of the generated images, shape (N, d).
+            autocast_dtype: Autocast type (bfloat16); None: no autocast.
+            labels: Class of each image and of the generated image of the same index, int64, shape (N,); ignored by an
+                unconditional model.
         """
         with autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
-            passed = _ScaledGradient.apply(codes, 1 / self.config.gamma)
-            decoded = self._decode(torch.cat([passed, codes.detach(), prior]), repeat_labels(labels, 3)).to(
-                images.dtype
-            )
+            scaled = _ScaleGradient.apply(codes, 1 / self.config.gamma)
+            decoded = torch.cat([scaled, codes.detach(), prior_noise])
+            decoded = self._decode(decoded, repeat_labels(labels, 3)).to(images.dtype)
         return LarsenOutput(posterior, codes, *decoded.split(len(images)))
 
 
-class _ScaledGradient(torch.autograd.Function):
+class _ScaleGradient(torch.autograd.Function):
     """The identity, whose gradient is multiplied by a factor; x f + (x - x f).detach() would round x away."""
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What every model is that a run trains and keeps."""
+"""The base of every model that a run trains and exports."""
 
 from collections import Counter
 from typing import ClassVar
@@ -11,19 +11,19 @@ from vaegan.config.section import Section
 
 
 class Model(nn.Module):
-    """A network that the `model` section of a config and the shape of the images describe.
+    """A network that is built from the `model` section of a config and the shape of the images.
 
     Args:
         config: The `model` section of a run's config.
         image_shape: (C, S, S) of the images.
 
     Attributes:
-        config: As given.
-        image_shape: As given.
+        config: The `model` section of a run's config.
+        image_shape: (C, S, S) of the images.
     """
 
-    pictures: ClassVar[tuple[str, ...]] = ()
-    """Names of the pictures that training draws of it now and then."""
+    grid_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the image grids that training draws of the model."""
 
     def __init__(self, config: Section, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -32,23 +32,32 @@ class Model(nn.Module):
 
     @property
     def classes(self) -> int | None:
-        """Classes that it makes images by; None: it is unconditional."""
+        """Number of classes of a conditional model; None: the model is unconditional."""
         return self.config.labels if isinstance(self.config, ConditionalConfig) else None
 
     @property
-    def described(self) -> Section:
-        """`config`, with what training has found in the place of settings that it starts from."""
+    def trained_config(self) -> Section:
+        """The config with trained values in place of the settings that they start from."""
         return self.config
 
 
 def autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:
-    """The arithmetic of a training forward: ``dtype`` (bfloat16), or that of the weights where it is None."""
+    """Return the autocast context of a training forward on the images' device.
+
+    Args:
+        images: Images or codes that the forward starts from.
+        dtype: Autocast type (bfloat16); None: no autocast, the arithmetic is in the type of the weights.
+    """
     return torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None)
 
 
 def count_parameters(network: nn.Module) -> dict[str, int]:
-    """How many parameters each part of a network has, and what it holds itself (a codebook, a scale)."""
-    found: Counter[str] = Counter()
+    """Count the parameters of each direct child of a network, and of each parameter of its own (a codebook, a scale).
+
+    Returns:
+        Number of parameters by the child's or parameter's name.
+    """
+    counts: Counter[str] = Counter()
     for name, parameter in network.named_parameters():
-        found[name.partition(".")[0]] += parameter.numel()
-    return dict(found)
+        counts[name.partition(".")[0]] += parameter.numel()
+    return dict(counts)

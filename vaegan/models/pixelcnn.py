@@ -12,35 +12,36 @@ from vaegan.networks.initialise import initialise
 from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.randomness import make_generator
 
-from .autoencoder import Autoencoder
+from .autoencoder import Autoencoder, Labels
 from .model import autocast
 from .posterior import Posterior
 from .vqvae import VQVAE
 
 
 class PixelCNNOutput(NamedTuple):
-    """One training forward of N images; g is the side of the grid."""
+    """Output of a training forward of N images; g is the side of the grid."""
 
     indices: Tensor
-    """The entries that stand for each image, int64, shape (N, g, g)."""
+    """Indices of the codebook entries of each image, int64, shape (N, g, g)."""
     logits: Tensor
-    """What the prior expected at each place, shape (N, K, g, g)."""
+    """Logits of the K entries at each position given the positions before it, shape (N, K, g, g)."""
 
 
 class PixelCNN(Autoencoder):
-    """E and G of a frozen VQ-VAE, and p(codes) in place of its uniform prior.
+    """E and G of a frozen VQ-VAE, and a gated PixelCNN as the prior of its codebook indices, shape (N, g, g).
 
-    A conditional one is p(codes | class); E and G know no class, and need none.
+    p(indices) is the product of p(index | indices before it) in raster order (van den Oord et al. 2016, eq. 1). A
+    conditional prior is p(indices | class); E and G do not take the class.
 
     Args:
-        config: The `model` section of a run's config, with the VQ-VAE's.
+        config: The `model` section of a run's config, with that of the VQ-VAE.
         image_shape: (C, S, S) of the images.
         seed: Root of the initial weights.
     """
 
     config: PixelCNNConfig
     prior_name = "PixelCNN over the codes"
-    networks_know_class = False
+    networks_take_labels = False
 
     def __init__(self, config: PixelCNNConfig, image_shape: tuple[int, int, int], seed: int) -> None:
         super().__init__(config, image_shape)
@@ -50,23 +51,32 @@ class PixelCNN(Autoencoder):
         initialise(self.prior, seed, "prior")
 
     def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
-        """As the VQ-VAE."""
+        """Return the VQ-VAE's posterior over the codes of images."""
         return self.autoencoder.encode(images)
 
     def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
-        """As the VQ-VAE."""
+        """Decode codes with the VQ-VAE."""
         return self.autoencoder.decode(codes)
 
-    def indices(self, images: Tensor) -> Tensor:
-        """As the VQ-VAE."""
-        return self.autoencoder.indices(images)
+    def encode_indices(self, images: Tensor) -> Tensor:
+        """Return the indices of the entries that images (N, C, S, S) in [-1, 1] are encoded to, int64, (N, g, g)."""
+        return self.autoencoder.encode_indices(images)
 
-    def surprise(self, indices: Tensor, labels: Tensor | None = None) -> Tensor:
-        """-log p of the codes of each image, int64 (N, g, g) => nats (N,); ``labels`` as of `check_labels`."""
+    def prior_nll(self, indices: Tensor, labels: Labels = None) -> Tensor:
+        """Compute -log p(indices), or -log p(indices | class), of each image in nats, shape (N,).
+
+        Args:
+            indices: Indices of codebook entries, int64, shape (N, g, g).
+            labels: Class of each image, int64, shape (N,), or one class of all; None: the model is unconditional.
+
+        Raises:
+            UserError: `labels` is of another type or shape, names no class of the model, is missing, or is given to an
+                unconditional model.
+        """
         logits = self.prior(indices, self.check_labels(labels, len(indices), needed=True))
         return F.cross_entropy(logits, indices, reduction="none").flatten(1).sum(1)
 
-    def prior_codes(
+    def draw_prior_codes(
         self,
         start: int,
         stop: int,
@@ -74,7 +84,7 @@ class PixelCNN(Autoencoder):
         labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,
     ) -> Tensor:
-        """As of `Autoencoder`; one is drawn after the other place by place, all of them at once."""
+        """Draw the codes ``start`` to ``stop`` of the endless list of a seed, shape (n, d), position by position."""
         side = self.autoencoder.side
         uniform = torch.empty(max(0, stop - start), side, side)
         for row, index in enumerate(range(start, stop)):
@@ -84,15 +94,15 @@ class PixelCNN(Autoencoder):
     def forward(
         self, images: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None
     ) -> PixelCNNOutput:
-        """Encode images and foretell their codes.
+        """Encode images and predict the index at each position from those before it, for training.
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
-            arithmetic: As `autocast`.
-            labels: Class of each image, int64, shape (N,); an unconditional model does not look at them.
+            autocast_dtype: Autocast type (bfloat16) of the prior; None: no autocast.
+            labels: Class of each image, int64, shape (N,); ignored by an unconditional model.
         """
         with torch.no_grad():
-            indices = self.indices(images)
+            indices = self.encode_indices(images)
         with autocast(images, autocast_dtype):
             logits = self.prior(indices, labels)
         return PixelCNNOutput(indices, logits.to(images.dtype))

@@ -1,4 +1,4 @@
-"""What an encoder knows of an image's code."""
+"""The posterior over the codes of images that an encoder returns."""
 
 from dataclasses import dataclass
 
@@ -8,23 +8,27 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Posterior:
-    """q(z | x), a diagonal Gaussian for each image; a deterministic code has variance 0."""
+    """q(z | x), a diagonal Gaussian for each of N images; a deterministic code has variance 0."""
 
     mean: Tensor
-    """Shape (N, d)."""
+    """Means, shape (N, d)."""
     log_variance: Tensor
-    """Natural logarithm, shape (N, d); -inf for a deterministic code."""
+    """Natural logarithms of the variances, shape (N, d); -inf for a deterministic code."""
 
     @property
     def variance(self) -> Tensor:
-        """Shape (N, d)."""
+        """Variances, shape (N, d)."""
         return self.log_variance.exp()
 
     def sample(self, noise: Tensor) -> Tensor:
-        """mean + sqrt(variance) noise (Kingma & Welling 2014, section 2.4), for standard normal noise (N, d)."""
+        """Return mean + sqrt(variance) noise, shape (N, d) (reparameterisation, Kingma & Welling 2014, section 2.4).
+
+        Args:
+            noise: Standard normal, shape (N, d).
+        """
         return self.mean + (0.5 * self.log_variance).exp() * noise
 
 
 def make_deterministic(codes: Tensor) -> Posterior:
-    """The posterior of an encoder without uncertainty, codes of shape (N, d)."""
+    """Return the posterior with mean ``codes``, shape (N, d), and variance 0."""
     return Posterior(codes, torch.full_like(codes, -torch.inf))

@@ -8,74 +8,80 @@ from torch import Tensor
 from vaegan.config.models import VAEGANConfig
 
 from .autoencoder import repeat_labels
+from .gaussian import GaussianAutoencoder
 from .model import autocast
 from .posterior import Posterior
-from .vae import VAE
 
 
 class VAEGANOutput(NamedTuple):
-    """One training forward of N images."""
+    """Output of a training forward of N images."""
 
     posterior: Posterior
     """q(z | x)."""
     codes: Tensor
-    """One draw of it for each image, shape (N, d)."""
+    """Sample of each image's posterior, shape (N, d)."""
     reconstruction: Tensor
-    """The decoded codes, shape (N, C, S, S) in [-1, 1]."""
+    """Decoded codes, shape (N, C, S, S) in [-1, 1]."""
     pre_tanh: Tensor
-    """What the reconstruction is the tanh of, the same shape."""
+    """Pixels a before the reconstruction tanh(a), shape (N, C, S, S)."""
     scale: Tensor | None
-    """As of `VAEOutput`."""
-    judged: Tensor
-    """The reconstruction as the discriminator's verdict is concerned: the same values, and in the two-way game
-    no gradient to the encoder."""
+    """Learned scale of p(x | z), a scalar; None: it is the config's."""
+    adversarial_reconstruction: Tensor
+    """Reconstruction for the adversarial term: the same values, shape (N, C, S, S), with no gradient to the encoder
+    under a two-way discriminator."""
     generated: Tensor
-    """The decoded prior noise, shape (N, C, S, S) in [-1, 1]."""
+    """Decoded prior noise, shape (N, C, S, S) in [-1, 1]."""
     cycle: Posterior | None
-    """q(z | G(z)) of the generated images, where the latent cycle is trained."""
+    """q(z | G(z)) of the generated images; None: the latent cycle is not trained."""
 
 
-class VAEGAN(VAE):
-    """A VAE with G(z), z ~ N(0, I), in every training forward."""
+class VAEGAN(GaussianAutoencoder):
+    """A VAE that also generates G(z), z ~ N(0, I), for a two-way or three-way discriminator of images (N, C, S, S).
+
+    Its discriminator sees real images x, reconstructions G(z), z ~ q(z | x), and generated images G(z), z ~ p(z)
+    (Larsen et al. 2016, section 2.3). Only the adversarial term of a three-way discriminator has a gradient to the
+    encoder: the decoder is shared, so only the codes can make reconstructed images differ from generated ones.
+    """
 
     config: VAEGANConfig
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         images: Tensor,
         noise: Tensor,
-        prior: Tensor,
+        prior_noise: Tensor,
         autocast_dtype: torch.dtype | None = None,
         labels: Tensor | None = None,
     ) -> VAEGANOutput:
-        """Encode and draw, decode the draws and the prior's codes, for training.
+        """Encode images, sample their codes, and decode these and the prior noise, for training.
 
-        Larsen et al. 2016 (section 2.3) keep the adversarial gradient from the encoder. Their decoder's output
-        therefore appears twice, once over codes without a graph, so that one backward routes every term.
+        Larsen et al. 2016 (section 2.3) keep the adversarial gradient from the encoder. The decoder's output therefore
+        appears twice, once over codes without a graph, so that one backward routes every term.
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
-            noise: Standard normal, shape (N, d); what makes the draw of each image's code.
-            prior: Standard normal, shape (N, d); the codes of the generated images.
-            arithmetic: As `autocast`.
-            labels: As of `VAE`; the generated image of a place is of the class of the real one.
+            noise: Standard normal noise of the posterior samples, shape (N, d).
+            prior_noise: Standard normal codes of the generated images, shape (N, d).
+            autocast_dtype: Autocast type (bfloat16); None: no autocast.
+            labels: Class of each image and of the generated image of the same index, int64, shape (N,); ignored by an
+                unconditional model.
         """
         count = len(images)
         with autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
-            shielded = [codes.detach()] if self.config.discriminator.classes == "two" else []
-            every = torch.cat([codes, prior, *shielded])
-            pre_tanh = self.decoder.pre_tanh(every, repeat_labels(labels, len(every) // count)).to(images.dtype)
-            reconstruction, generated, *judged = pre_tanh.tanh().split(count)
+            detached = [codes.detach()] if self.config.discriminator.classes == "two" else []
+            decoded = torch.cat([codes, prior_noise, *detached])
+            pre_tanh = self.decoder.pre_tanh(decoded, repeat_labels(labels, len(decoded) // count)).to(images.dtype)
+            reconstruction, generated, *without_encoder = pre_tanh.tanh().split(count)
             cycle = self._encode(generated, labels) if self.config.cycle else None
         return VAEGANOutput(
             posterior,
             codes,
             reconstruction,
             pre_tanh[:count],
-            self.learned_scale(),
-            judged[0] if judged else reconstruction,
+            self.get_learned_scale(),
+            without_encoder[0] if without_encoder else reconstruction,
             generated,
             cycle,
         )

@@ -20,30 +20,30 @@ from .posterior import Posterior, make_deterministic
 
 
 class VQVAEOutput(NamedTuple):
-    """One training forward of N images; g is the side of the grid."""
+    """Output of a training forward of N images; g is the side of the grid."""
 
     vectors: Tensor
-    """What the encoder gives, shape (N, D, g, g); with `cosine` of length 1."""
+    """Vectors z of the encoder, shape (N, D, g, g); with `cosine` of length 1."""
     indices: Tensor
-    """The entry that stands for each, int64, shape (N, g, g)."""
+    """Index of the nearest entry of each vector, int64, shape (N, g, g)."""
     entries: Tensor
-    """These entries, shape (N, D, g, g); with a gradient to the codebook where the optimizer moves it."""
+    """Nearest entry e of each vector, shape (N, D, g, g), with a gradient to a codebook that the optimizer trains."""
     reconstruction: Tensor
-    """The decoded entries, with the gradient passed straight through to the vectors, shape (N, C, S, S) in [-1, 1]."""
+    """Decoded entries, whose gradient passes straight through to the vectors, shape (N, C, S, S) in [-1, 1]."""
     variance: Tensor
-    """Of the training images' values, a scalar."""
+    """Variance of the training images' values in [-1, 1], a scalar."""
 
 
 class VQVAE(Autoencoder):
-    """x => E(x), the nearest entry of each of its vectors => G(entries).
+    """z = E(x), the nearest codebook entry e_k of each vector of z, k = argmin_j |z - e_j| (eq. 1), x' = G(e).
 
-    With ``cosine`` vectors and entries are compared, and decoded, as directions: of length 1 (Yu et al. 2022, section
-    3.2), so that the nearest entry is that of the smallest angle.
+    With ``cosine`` vectors and entries are normalised to length 1 where they are compared and decoded (Yu et al. 2022,
+    section 3.2), so that the nearest entry is that of the smallest angle.
 
-    On purpose other than in `vector-quantize-pytorch`: nothing changes inside ``forward``. A codebook that follows the
-    vectors does so once for each optimizer step, by the sums of all processes (`trainers.vqvae`), and is the same for
-    all micro-batches of a step. Entries are revived in the same way, those that the optimizer moves as well, with
-    vectors of the whole step. With ``cosine`` they lose their length where they are used, not where they are kept.
+    Unlike in `vector-quantize-pytorch` nothing changes inside ``forward``. A codebook of moving averages is updated
+    once per optimizer step, from the sums of all processes (`vaegan.trainers.steps.vqvae`), and is the same for all
+    micro-batches of a step. Unused entries are revived at the same time, also those that the optimizer trains, with
+    vectors of the whole step. With ``cosine`` entries are normalised where they are used, not where they are stored.
 
     Args:
         config: The `model` section of a run's config.
@@ -52,16 +52,16 @@ class VQVAE(Autoencoder):
     """
 
     config: VQVAEConfig
-    pictures = ("reconstruction",)
+    grid_names = ("reconstruction",)
     has_prior = False
     codebook: Tensor
-    """K entries, shape (K, D)."""
+    """Entries, shape (K, D)."""
     counts: Tensor
-    """How many vectors of a step each stands for on average, shape (K,)."""
+    """Average number of vectors per step whose nearest entry each is, shape (K,)."""
     sums: Tensor
-    """Their sum, where the codebook follows by averages, shape (K, D)."""
+    """Average sum of these vectors, shape (K, D); absent if the optimizer trains the codebook."""
     variance: Tensor
-    """Of the training images' values in [-1, 1], over all channels."""
+    """Variance of the training images' values in [-1, 1], over all channels, a scalar."""
 
     def __init__(self, config: VQVAEConfig, image_shape: tuple[int, int, int], seed: int) -> None:
         super().__init__(config, image_shape)
@@ -79,23 +79,23 @@ class VQVAE(Autoencoder):
         self.register_buffer("counts", torch.ones(config.codes))
         self.register_buffer("variance", torch.ones(()))
 
-    def indices(self, images: Tensor) -> Tensor:
-        """Images (N, C, S, S) in [-1, 1] => the entry of each place, int64 (N, g, g)."""
-        return self._nearest(self._vectors(images))
+    def encode_indices(self, images: Tensor) -> Tensor:
+        """Return the indices of the entries that images (N, C, S, S) in [-1, 1] are encoded to, int64, (N, g, g)."""
+        return self._find_nearest(self._encode_vectors(images))
 
     def embed(self, indices: Tensor) -> Tensor:
-        """Entries by their numbers, int64 (N, g, g) => codes (N, D g g)."""
-        return self._entries(indices).flatten(1)
+        """Return the entries of ``indices``, int64 (N, g, g), as codes of shape (N, D g g)."""
+        return self._look_up(indices).flatten(1)
 
     def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
-        """The entries of each image, as codes (N, D g g) with variance 0."""
-        return make_deterministic(self.embed(self.indices(images)))
+        """Return the entries of each image as codes of shape (N, D g g), with variance 0."""
+        return make_deterministic(self.embed(self.encode_indices(images)))
 
     def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         vectors = codes.unflatten(1, (self.config.code_size, self.side, self.side))
         return torch.tanh(self.decoder(vectors).to(codes.dtype))
 
-    def prior_codes(
+    def draw_prior_codes(
         self,
         start: int,
         stop: int,
@@ -103,7 +103,7 @@ class VQVAE(Autoencoder):
         labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,
     ) -> Tensor:
-        """Refused: a VQ-VAE has no prior of its own.
+        """Raise an error: a VQ-VAE has no prior of its own.
 
         Raises:
             UserError: Always.
@@ -118,27 +118,28 @@ class VQVAE(Autoencoder):
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
-            arithmetic: As `autocast`; distances are taken in the type of the images.
+            autocast_dtype: Autocast type (bfloat16) of encoder and decoder; None: no autocast. Distances are computed
+                in the type of the images.
         """
         with autocast(images, autocast_dtype):
-            vectors = self._vectors(images)
-        indices = self._nearest(vectors)
-        entries = self._entries(indices)
-        passed = straight_through(vectors, entries)
+            vectors = self._encode_vectors(images)
+        indices = self._find_nearest(vectors)
+        entries = self._look_up(indices)
+        quantised = straight_through(vectors, entries)
         with autocast(images, autocast_dtype):
-            reconstruction = self._decode(passed.flatten(1), None).to(images.dtype)
+            reconstruction = self._decode(quantised.flatten(1), None).to(images.dtype)
         return VQVAEOutput(vectors, indices, entries, reconstruction, self.variance)
 
-    def _vectors(self, images: Tensor) -> Tensor:
+    def _encode_vectors(self, images: Tensor) -> Tensor:
         vectors: Tensor = self.encoder(images).to(images.dtype)
         return F.normalize(vectors) if self.config.cosine else vectors
 
-    def _nearest(self, vectors: Tensor) -> Tensor:
+    def _find_nearest(self, vectors: Tensor) -> Tensor:
         rows = vectors.detach().movedim(1, -1)
-        found = find_nearest(rows.reshape(-1, rows.shape[-1]), self._codebook.detach())
-        return found.reshape(rows.shape[:-1])
+        indices = find_nearest(rows.reshape(-1, rows.shape[-1]), self._codebook.detach())
+        return indices.reshape(rows.shape[:-1])
 
-    def _entries(self, indices: Tensor) -> Tensor:
+    def _look_up(self, indices: Tensor) -> Tensor:
         return F.embedding(indices, self._codebook).movedim(-1, 1)
 
     @property

@@ -12,9 +12,8 @@ from vaegan.losses.adversarial import (
     RECONSTRUCTED,
     ada_overfitting_heuristic,
     balanced_accuracy,
-    class_logits,
-    classification_loss,
     count_predictions,
+    cross_entropy_loss,
     discriminator_loss,
     feature_distance,
     generator_loss,
@@ -22,11 +21,12 @@ from vaegan.losses.adversarial import (
     hinge_loss,
     lecam_penalty,
     margin,
+    origin_logits,
     realness,
     relativistic_loss,
 )
 
-GAMES = [
+LOSS_FORMS = [
     ("cross_entropy", 1), ("cross_entropy", 3), ("hinge", 1), ("hinge", 3), ("relativistic", 1), ("relativistic", 2),
 ]  # fmt: skip
 
@@ -39,37 +39,37 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
 def test_three_way_loss_is_the_cross_entropy(origin: int) -> None:
     logits = 5 * draw(7, 3)
     torch.testing.assert_close(
-        classification_loss(logits, origin), -Categorical(logits=logits).log_prob(torch.tensor(origin))
+        cross_entropy_loss(logits, origin), -Categorical(logits=logits).log_prob(torch.tensor(origin))
     )
     probabilities = logits.exp() / logits.exp().sum(1, keepdim=True)
-    torch.testing.assert_close(classification_loss(logits, origin), -probabilities[:, origin].log())
+    torch.testing.assert_close(cross_entropy_loss(logits, origin), -probabilities[:, origin].log())
 
 
 def test_two_way_loss_is_the_binary_cross_entropy() -> None:
     logits = 5 * draw(7, 1)
     for origin, target in ((REAL, 1.0), (RECONSTRUCTED, 0.0), (GENERATED, 0.0)):
         expected = F.binary_cross_entropy_with_logits(logits[:, 0], torch.full((7,), target).double(), reduction="none")
-        torch.testing.assert_close(classification_loss(logits, origin), expected)
-    assert classification_loss(torch.tensor([[-500.0], [500.0]]), REAL).tolist() == [500, 0]  # no overflow
+        torch.testing.assert_close(cross_entropy_loss(logits, origin), expected)
+    assert cross_entropy_loss(torch.tensor([[-500.0], [500.0]]), REAL).tolist() == [500, 0]  # no overflow
 
 
 def test_fakes_share_one_weight_and_three_classes_are_balanced() -> None:
     one, three = ([draw(7, size, seed=seed) for seed in range(3)] for size in (1, 3))
-    for game, term in (("cross_entropy", classification_loss), ("hinge", hinge_loss)):
+    for form, term in (("cross_entropy", cross_entropy_loss), ("hinge", hinge_loss)):
         losses = [term(each, origin) for origin, each in enumerate(one)]
-        torch.testing.assert_close(discriminator_loss(game, one), losses[0] + losses[1] / 2 + losses[2] / 2)
-        torch.testing.assert_close(discriminator_loss(game, one[:2]), losses[0] + losses[1])
+        torch.testing.assert_close(discriminator_loss(form, one), losses[0] + losses[1] / 2 + losses[2] / 2)
+        torch.testing.assert_close(discriminator_loss(form, one[:2]), losses[0] + losses[1])
         losses = [term(each, origin) for origin, each in enumerate(three)]
-        torch.testing.assert_close(discriminator_loss(game, three), sum(losses) / 3)
+        torch.testing.assert_close(discriminator_loss(form, three), sum(losses) / 3)
 
 
-@pytest.mark.parametrize(("game", "size"), GAMES)
-def test_the_generator_makes_its_fakes_more_real_and_the_discriminator_less(game: str, size: int) -> None:
-    """Of every fake, in each game, the two sides pull at its score in opposite directions."""
+@pytest.mark.parametrize(("form", "size"), LOSS_FORMS)
+def test_the_generator_makes_its_fakes_more_real_and_the_discriminator_less(form: str, size: int) -> None:
+    """The gradients of the two losses at the score of every fake have opposite signs."""
     scores = [(0.1 * draw(5, size, seed=seed)).requires_grad_() for seed in range(3)]
     for side, sign in ((discriminator_loss, 1), (generator_loss, -1)):
-        slopes = torch.autograd.grad(side(game, scores).sum(), scores, allow_unused=True)
-        assert side(game, scores).shape == (5,)
+        slopes = torch.autograd.grad(side(form, scores).sum(), scores, allow_unused=True)
+        assert side(form, scores).shape == (5,)
         for slope in slopes[1:]:
             assert (sign * slope[:, 0] >= 0).all() and (slope[:, 0] != 0).any()
         if size == 2:  # the reconstructed should look drawn from the prior, and the generated as if reconstructed
@@ -190,5 +190,19 @@ def test_the_relativistic_game_knows_only_differences() -> None:
 def test_scores_are_logits_of_the_three_classes() -> None:
     """Whoever is real has the highest realness; of fakes p says which."""
     scores = torch.tensor([[2.0, 0.3], [-1.0, 0.5], [-1.0, -0.5]])
-    assert class_logits(scores).argmax(1).tolist() == [REAL, RECONSTRUCTED, GENERATED]
-    assert class_logits(scores)[1].tolist() == [-1, 1.5, 0.5]
+    assert origin_logits(scores).argmax(1).tolist() == [REAL, RECONSTRUCTED, GENERATED]
+    assert origin_logits(scores)[1].tolist() == [-1, 1.5, 0.5]
+
+
+@pytest.mark.parametrize("loss", ["three", "two", "features"])
+def test_a_loss_of_an_image_does_not_depend_on_its_neighbours(loss: str) -> None:
+    a, b = draw(8, 3), draw(8, 3, seed=1)
+
+    def value(a: Tensor, b: Tensor) -> Tensor:
+        return {
+            "three": lambda: cross_entropy_loss(a, REAL),
+            "two": lambda: cross_entropy_loss(a[:, :1], REAL),
+            "features": lambda: feature_distance(a, b),
+        }[loss]()
+
+    torch.testing.assert_close(value(a, b), torch.cat([value(a[i : i + 1], b[i : i + 1]) for i in range(8)]))

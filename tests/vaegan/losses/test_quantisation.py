@@ -18,34 +18,34 @@ from vaegan.losses.quantisation import (
     usage,
 )
 from vaegan.randomness import draw_normal
-from vaegan.trainers.steps.vqvae import after_update, build
+from vaegan.trainers.steps.vqvae import VQVAEStep
 
 from ...tiny import tiny
 
 ENTRIES, SIZE, DECAY = 8, 4, 0.9
 
 
-def vectors(name: str = "vectors", count: int = 40) -> Tensor:
+def draw_vectors(name: str = "vectors", count: int = 40) -> Tensor:
     return draw_normal((count, SIZE), 0, name)
 
 
-def theirs(codebook: Tensor, cosine: bool = False) -> VectorQuantize:
+def build_package_quantiser(codebook: Tensor, cosine: bool = False) -> VectorQuantize:
     quantiser = VectorQuantize(
         dim=SIZE, codebook_size=ENTRIES, decay=DECAY, commitment_weight=0.25, kmeans_init=False,
         threshold_ema_dead_code=0, use_cosine_sim=cosine,
     )  # fmt: skip
-    own = quantiser._codebook
+    package_codebook = quantiser._codebook
     codebook = F.normalize(codebook) if cosine else codebook  # as the package keeps it
-    own.embed.copy_(codebook[None])
-    own.embed_avg.copy_(codebook[None])
-    own.cluster_size.fill_(1)
-    own.initted.fill_(True)
+    package_codebook.embed.copy_(codebook[None])
+    package_codebook.embed_avg.copy_(codebook[None])
+    package_codebook.cluster_size.fill_(1)
+    package_codebook.initted.fill_(True)
     return quantiser
 
 
 @pytest.mark.parametrize("cosine", [False, True])
 def test_the_nearest_entry_is_that_of_the_definition_and_of_the_package(cosine: bool) -> None:
-    codebook, z = vectors("codebook", ENTRIES), vectors()
+    codebook, z = draw_vectors("codebook", ENTRIES), draw_vectors()
     if cosine:
         brute = F.cosine_similarity(z[:, None], codebook[None], dim=2).argmax(1)
         found = find_nearest(F.normalize(z), F.normalize(codebook))
@@ -53,20 +53,20 @@ def test_the_nearest_entry_is_that_of_the_definition_and_of_the_package(cosine: 
         brute = (z[:, None] - codebook[None]).square().sum(2).argmin(1)
         found = find_nearest(z, codebook)
     assert torch.equal(found, brute) and len(found.unique()) > 3
-    _, indices, _ = theirs(codebook, cosine).eval()(z[None])
+    _, indices, _ = build_package_quantiser(codebook, cosine).eval()(z[None])
     assert torch.equal(found, indices[0])
 
 
 @pytest.mark.parametrize("cosine", [False, True])
 def test_output_gradient_and_commitment_are_the_packages(cosine: bool) -> None:
-    codebook, given = vectors("codebook", ENTRIES), vectors().requires_grad_()
+    codebook, given = draw_vectors("codebook", ENTRIES), draw_vectors().requires_grad_()
     z = F.normalize(given) if cosine else given
-    own = F.normalize(codebook) if cosine else codebook
-    entries = own[find_nearest(z, own)]
+    normalised = F.normalize(codebook) if cosine else codebook
+    entries = normalised[find_nearest(z, normalised)]
     passed = straight_through(z, entries)
-    (slope,) = torch.autograd.grad((passed * vectors("weights")).sum(), z, retain_graph=True)
-    assert torch.allclose(slope, vectors("weights")) and torch.allclose(passed, entries)
-    quantised, _, loss = theirs(codebook, cosine).train()(given[None])
+    (slope,) = torch.autograd.grad((passed * draw_vectors("weights")).sum(), z, retain_graph=True)
+    assert torch.allclose(slope, draw_vectors("weights")) and torch.allclose(passed, entries)
+    quantised, _, loss = build_package_quantiser(codebook, cosine).train()(given[None])
     assert torch.allclose(quantised[0], passed, atol=1e-6)
     assert 0.25 * commitment_distance(z, entries).mean().item() == pytest.approx(loss.item(), rel=1e-5)
     assert commitment_distance(z, entries).shape == (40,)
@@ -74,22 +74,23 @@ def test_output_gradient_and_commitment_are_the_packages(cosine: bool) -> None:
 
 @pytest.mark.parametrize("cosine", [False, True])
 def test_a_step_of_the_averages_is_the_packages(cosine: bool) -> None:
-    """Which makes it in the middle of its forward, and we after the step."""
+    """The package updates its codebook inside its forward, the toolkit after the step."""
     config = tiny(
         "vqvae", f"model.codebook_decay={DECAY}", f"model.cosine={str(cosine).lower()}", "model.revive_below=0"
     )
     assert (config.model.codes, config.model.code_size) == (ENTRIES, SIZE)
-    codebook, z = vectors("codebook", ENTRIES), vectors()
-    quantiser = theirs(codebook, cosine).train()
+    codebook, z = draw_vectors("codebook", ENTRIES), draw_vectors()
+    quantiser = build_package_quantiser(codebook, cosine).train()
     quantiser(z[None])
 
     if cosine:
         codebook, z = F.normalize(codebook), F.normalize(z)
-    network = build(config)["autoencoder"]
+    step = VQVAEStep(config, config.model)
+    network = step.build_networks()["autoencoder"]
     network.codebook.copy_(codebook)
     network.sums.copy_(codebook)
     counts, sums = tally(z, find_nearest(z, codebook), ENTRIES)
-    after_update(config, {"autoencoder": network}, {}, {"counts": counts, "sums": sums})
+    step.after_update({"autoencoder": network}, {}, {"counts": counts, "sums": sums})
     other = quantiser._codebook
     assert torch.allclose(network.counts, other.cluster_size[0], atol=1e-6)
     assert torch.allclose(network.sums, other.embed_avg[0], atol=1e-5)
@@ -97,7 +98,7 @@ def test_a_step_of_the_averages_is_the_packages(cosine: bool) -> None:
 
 
 def test_tallies_add_up_however_the_vectors_are_divided() -> None:
-    codebook, z = vectors("codebook", ENTRIES), vectors()
+    codebook, z = draw_vectors("codebook", ENTRIES), draw_vectors()
     whole = tally(z, find_nearest(z, codebook), ENTRIES)
     parts = [tally(part, find_nearest(part, codebook), ENTRIES) for part in z.split(7)]
     for place, total in enumerate(whole):
@@ -106,7 +107,7 @@ def test_tallies_add_up_however_the_vectors_are_divided() -> None:
 
 
 def test_the_centres_are_the_means_of_the_cells() -> None:
-    codebook, z = vectors("codebook", ENTRIES), vectors(count=4000)
+    codebook, z = draw_vectors("codebook", ENTRIES), draw_vectors(count=4000)
     cells = find_nearest(z, codebook)
     means = torch.stack([z[cells == entry].double().mean(0) for entry in range(ENTRIES)])
     assert torch.allclose(compute_centres(*tally(z, cells, ENTRIES)), means, atol=1e-6)

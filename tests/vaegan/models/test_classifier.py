@@ -7,15 +7,15 @@ from torch import Tensor, nn
 from vaegan.models import Classifier, build_model
 from vaegan.trainers.dry_run import estimate_size
 
-from ...tiny import same_bits, tiny
+from ...tiny import are_bit_identical, tiny
 
 
-def built(shape: tuple[int, int, int] = (1, 8, 8), seed: int = 0, **settings: int) -> Classifier:
-    words = [f"model.{key}={value}" for key, value in settings.items()]
-    return build_model(tiny("classifier", *words).model, shape, seed)
+def build(shape: tuple[int, int, int] = (1, 8, 8), seed: int = 0, **settings: int) -> Classifier:
+    overrides = [f"model.{key}={value}" for key, value in settings.items()]
+    return build_model(tiny("classifier", *overrides).model, shape, seed)
 
 
-def images(*shape: int) -> Tensor:
+def draw_images(*shape: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
@@ -24,7 +24,7 @@ def images(*shape: int) -> Tensor:
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_features_are_numbers_of_each_image_and_the_logits_are_linear_in_them(shape, size, dtype) -> None:
-    model, x = built(shape, classes=7, depth=2).to(dtype), images(5, *shape).to(dtype)
+    model, x = build(shape, classes=7, depth=2).to(dtype), draw_images(5, *shape).to(dtype)
     features = model.features(x)
     assert features.shape == (5, size) == (5, model.feature_size) and features.dtype == dtype
     assert features.isfinite().all() and (features.std(0) > 0).all()
@@ -36,7 +36,7 @@ def test_features_are_numbers_of_each_image_and_the_logits_are_linear_in_them(sh
 
 
 def test_an_image_has_its_features_whatever_else_is_in_the_batch() -> None:
-    model, x = built((3, 16, 16)).double(), images(5, 3, 16, 16).double()
+    model, x = build((3, 16, 16)).double(), draw_images(5, 3, 16, 16).double()
     alone = torch.cat([model.features(each) for each in x.split(1)])
     torch.testing.assert_close(model.features(x), alone, rtol=1e-12, atol=1e-12)
     assert not any(isinstance(layer, nn.modules.batchnorm._NormBase) for layer in model.modules())
@@ -45,21 +45,21 @@ def test_an_image_has_its_features_whatever_else_is_in_the_batch() -> None:
 
 def test_the_weights_are_a_function_of_the_seed() -> None:
     torch.manual_seed(3)
-    first = built().state_dict()
+    first = build().state_dict()
     torch.manual_seed(4)
-    assert same_bits(first, built().state_dict()) and not same_bits(first, built(seed=1).state_dict())
-    assert same_bits(built().trunk.state_dict(), built(classes=3).trunk.state_dict())
+    assert are_bit_identical(first, build().state_dict()) and not are_bit_identical(first, build(seed=1).state_dict())
+    assert are_bit_identical(build().trunk.state_dict(), build(classes=3).trunk.state_dict())
 
 
 def test_under_bfloat16_the_logits_are_float32() -> None:
-    model, x = built(), images(6, 1, 8, 8)
+    model, x = build(), draw_images(6, 1, 8, 8)
     coarse, fine = model(x, torch.bfloat16), model(x)
     assert coarse.dtype == fine.dtype == torch.float32 and not torch.equal(coarse, fine)
     torch.testing.assert_close(coarse, fine, rtol=0.1, atol=0.1)
 
 
-def test_what_it_needs_is_planned() -> None:
-    planned, model = estimate_size(tiny("classifier", "model.depth=2")), built(depth=2)
+def test_its_size_is_estimated() -> None:
+    size_estimate, model = estimate_size(tiny("classifier", "model.depth=2")), build(depth=2)
     counts = {name: sum(each.numel() for each in part.parameters()) for name, part in model.named_children()}
-    assert planned.parameters == counts and counts.keys() == {"trunk", "head"}
-    assert planned.weight_bytes == planned.optimizer_bytes == 2 * 4 * sum(counts.values())
+    assert size_estimate.parameters == counts and counts.keys() == {"trunk", "head"}
+    assert size_estimate.weight_bytes == size_estimate.optimizer_bytes == 2 * 4 * sum(counts.values())

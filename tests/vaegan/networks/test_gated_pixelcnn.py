@@ -1,4 +1,4 @@
-"""The PixelCNN: what a place may know, and that drawing place by place is what the whole forward says."""
+"""The PixelCNN: which positions a position depends on, and sampling position by position against the whole forward."""
 
 import math
 
@@ -12,27 +12,27 @@ from vaegan.networks.initialise import initialise
 SIDE, ENTRIES = 5, 6
 
 
-def network(depth: int = 3, reach: int = 1, labels: int | None = None) -> GatedPixelCNN:
-    built = GatedPixelCNN(ENTRIES, 8, depth, reach, labels).double()
-    initialise(built, 0, "prior")
-    return built
+def build(depth: int = 3, reach: int = 1, classes: int | None = None) -> GatedPixelCNN:
+    network = GatedPixelCNN(ENTRIES, 8, depth, reach, classes).double()
+    initialise(network, 0, "prior")
+    return network
 
 
-def grids(count: int) -> Tensor:
+def draw_grids(count: int) -> Tensor:
     return torch.randint(ENTRIES, (count, SIDE, SIDE), generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize(("depth", "reach"), [(1, 1), (3, 1), (2, 2)])
-def test_a_place_depends_on_exactly_those_before_it_that_the_layers_reach(depth: int, reach: int) -> None:
-    """By the zero pattern of the Jacobian: of all logits by the embedding of each place."""
-    prior = network(depth, reach)
-    known = prior.embedding(grids(1)).detach()
+def test_a_position_depends_on_exactly_those_before_it_that_the_layers_reach(depth: int, reach: int) -> None:
+    """By the zero pattern of the Jacobian: of all logits by the embedding of each position."""
+    prior = build(depth, reach)
+    embedding = prior.embedding(draw_grids(1)).detach()
 
     def logits(embedded: Tensor) -> Tensor:
         prior.embedding.forward = lambda _: embedded  # type: ignore[method-assign]
-        return prior(grids(1))[0].sum(0)
+        return prior(draw_grids(1))[0].sum(0)
 
-    jacobian = torch.autograd.functional.jacobian(logits, known)[:, :, 0].abs().sum(-1)  # (y, x) by (y, x)
+    jacobian = torch.autograd.functional.jacobian(logits, embedding)[:, :, 0].abs().sum(-1)  # (y, x) by (y, x)
     for y in range(SIDE):
         for x in range(SIDE):
             for v in range(SIDE):
@@ -45,10 +45,10 @@ def test_a_place_depends_on_exactly_those_before_it_that_the_layers_reach(depth:
 
 @pytest.mark.parametrize(("depth", "reach"), [(1, 1), (3, 1), (2, 2)])
 @pytest.mark.parametrize("labels", [None, torch.tensor([0, 2, 1, 2, 0, 0, 1])])
-def test_drawing_place_by_place_is_drawing_from_the_whole_forward(
+def test_sampling_position_by_position_is_sampling_from_the_whole_forward(
     depth: int, reach: int, labels: Tensor | None
 ) -> None:
-    prior = network(depth, reach, None if labels is None else 3)
+    prior = build(depth, reach, None if labels is None else 3)
     uniform = torch.rand(7, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
     slow = torch.zeros(7, SIDE, SIDE, dtype=torch.int64)
     with torch.no_grad():
@@ -67,50 +67,50 @@ def test_drawing_place_by_place_is_drawing_from_the_whole_forward(
 
 def test_the_class_is_a_bias_of_every_gate() -> None:
     """Eq. 4: what the vectors of a class add is what the biases of an unconditional network would."""
-    conditional, plain = network(labels=3), network()
+    conditional, plain = build(classes=3), build()
     for label in range(3):
         plain.load_state_dict(conditional.state_dict(), strict=False)
         with torch.no_grad():
-            for own, other in zip(plain.layers, conditional.layers, strict=True):
-                own.vertical.bias += other.class_vertical.weight[label]
-                own.horizontal.bias += other.class_horizontal.weight[label]
-        torch.testing.assert_close(conditional(grids(4), torch.full((4,), label)), plain(grids(4)))
-    assert not torch.allclose(conditional(grids(4), torch.zeros(4).long()), plain(grids(4)))
+            for layer, other in zip(plain.layers, conditional.layers, strict=True):
+                layer.vertical.bias += other.class_vertical.weight[label]
+                layer.horizontal.bias += other.class_horizontal.weight[label]
+        torch.testing.assert_close(conditional(draw_grids(4), torch.full((4,), label)), plain(draw_grids(4)))
+    assert not torch.allclose(conditional(draw_grids(4), torch.zeros(4).long()), plain(draw_grids(4)))
 
 
-def test_what_is_chosen_has_the_probability_that_the_logits_say() -> None:
-    shares = torch.tensor([0.1, 0.0, 0.6, 0.3], dtype=torch.float64)
+def test_entries_are_chosen_with_the_probability_of_their_logits() -> None:
+    probabilities = torch.tensor([0.1, 0.0, 0.6, 0.3], dtype=torch.float64)
     uniform = torch.linspace(0, 1, 10_001)[:-1]
-    found = choose_entries(shares.log().expand(10_000, 4), uniform)
-    assert torch.bincount(found, minlength=4).tolist() == pytest.approx([1000, 0, 6000, 3000], abs=2)
+    entries = choose_entries(probabilities.log().expand(10_000, 4), uniform)
+    assert torch.bincount(entries, minlength=4).tolist() == pytest.approx([1000, 0, 6000, 3000], abs=2)
     assert choose_entries(torch.zeros(1, 3), torch.tensor([1.0])).item() == 2
 
 
 def test_it_learns_a_distribution_down_to_its_entropy() -> None:
-    """Each place is the one above it, in the first row the one before it, or with probability 1/4 anything."""
+    """Each position is the one above it, in the first row the one before it, or with probability 1/4 anything."""
     draw = torch.Generator().manual_seed(0)
-    prior = network(2)
+    prior = build(2)
     optimizer = torch.optim.Adam(prior.parameters(), lr=1e-2)
 
-    def some(count: int) -> Tensor:
+    def draw_ruled_grids(count: int) -> Tensor:
         grid = torch.randint(ENTRIES, (count, SIDE, SIDE), generator=draw)
-        ruled = torch.rand(count, SIDE, SIDE, generator=draw) < 0.75
+        follows_rule = torch.rand(count, SIDE, SIDE, generator=draw) < 0.75
         for y in range(SIDE):
             for x in range(SIDE):
                 if y or x:
                     before = grid[:, y - 1, x] if y else grid[:, y, x - 1]
-                    grid[:, y, x] = torch.where(ruled[:, y, x], before, grid[:, y, x])
+                    grid[:, y, x] = torch.where(follows_rule[:, y, x], before, grid[:, y, x])
         return grid
 
     for _ in range(300):
-        grid = some(64)
+        grid = draw_ruled_grids(64)
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(prior(grid), grid).backward()
         optimizer.step()
-    grid = some(1000)
+    grid = draw_ruled_grids(1000)
     with torch.no_grad():
-        found = torch.nn.functional.cross_entropy(prior(grid), grid).item() / math.log(2)
+        entropy_bits = torch.nn.functional.cross_entropy(prior(grid), grid).item() / math.log(2)
     likely, other = 0.75 + 0.25 / ENTRIES, 0.25 / ENTRIES
     entropy = -likely * math.log2(likely) - (ENTRIES - 1) * other * math.log2(other)
     expected = ((SIDE**2 - 1) * entropy + math.log2(ENTRIES)) / SIDE**2
-    assert expected - 0.02 < found < expected + 0.04
+    assert expected - 0.02 < entropy_bits < expected + 0.04

@@ -1,0 +1,54 @@
+"""The base of the families whose encoder gives a Gaussian posterior."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from vaegan.config.models import ELBOConfig, GaussianConfig
+
+from .autoencoder import VectorAutoencoder
+from .posterior import Posterior
+
+
+class Scale(nn.Module):
+    """A positive scalar that is learned by its logarithm."""
+
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        self.logarithm = nn.Parameter(torch.tensor(math.log(start)))
+
+    def forward(self) -> Tensor:
+        """Return the scalar."""
+        return self.logarithm.exp()
+
+
+class GaussianAutoencoder(VectorAutoencoder):
+    """q(z | x) = N(mean(x), diag variance(x)), p(z) = N(0, I); of a conditional model q(z | x, y) and G(z, y).
+
+    Args:
+        config: The `model` section of a run's config.
+        image_shape: (C, S, S) of the images.
+        seed: Root of the initial weights.
+    """
+
+    config: GaussianConfig
+    code_parameters = 2
+
+    def __init__(self, config: GaussianConfig, image_shape: tuple[int, int, int], seed: int) -> None:
+        super().__init__(config, image_shape, seed)
+        self.scale = Scale(config.scale) if isinstance(config, ELBOConfig) and config.learned_scale else None
+
+    @property
+    def trained_config(self) -> GaussianConfig:
+        """The config with the learned scale."""
+        return self.config if self.scale is None else self.config.model_copy(update={"scale": self.scale().item()})
+
+    def get_learned_scale(self) -> Tensor | None:
+        """Return the learned scale of p(x | z), a scalar; None: it is the config's."""
+        return None if self.scale is None else self.scale()
+
+    def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
+        """Return q(z | x), or q(z | x, y), with the log-variance clamped to [-30, 20]."""
+        mean, log_variance = self.encoder(images, labels).to(images.dtype).chunk(2, dim=1)
+        return Posterior(mean, log_variance.clamp(-30, 20))
