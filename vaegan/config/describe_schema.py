@@ -123,12 +123,9 @@ def _format_families(families: dict[str, SchemaNode], key: str) -> Iterator[str]
 def _wrap_paragraph(text: str, indent: str) -> list[str]:
     """Wrap text into lines of `LINE_CHARACTERS` characters; with a line break as indent, after an empty line."""
     space = indent.strip("\n")
+    hanging = space + "  " * indent.isspace()
     lines = textwrap.wrap(
-        text,
-        LINE_CHARACTERS,
-        initial_indent=space,
-        subsequent_indent=space + "  " * indent.isspace(),
-        break_on_hyphens=False,
+        text, LINE_CHARACTERS, initial_indent=space, subsequent_indent=hanging, break_on_hyphens=False
     )
     return ["", *lines] if "\n" in indent else lines
 

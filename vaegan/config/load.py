@@ -24,6 +24,8 @@ SWEEPS_FOLDER = "sweeps"
 """Folder beside the recipes for sweep files of Weights & Biases."""
 MAX_CONFIG_BYTES = 2**18
 """Largest size of a config file."""
+TAG = "tag:yaml.org,2002:"
+"""Prefix of YAML's own tags."""
 FLOAT_PATTERN = re.compile(r"[-+]?((\.\d+|\d+\.\d*)(e[-+]?\d+)?|\d+e[-+]?\d+|\.inf)$|\.nan$", re.ASCII | re.IGNORECASE)
 """Numbers with a point or exponent by YAML 1.2. PyYAML follows 1.1, where 1e-4 is text."""
 SCALAR_PATTERNS = {
@@ -38,9 +40,7 @@ SCALAR_PATTERNS = {
 class _Loader(yaml.SafeLoader):
     """Loader of plain data without repeated keys and without aliases, which let a short file expand without end."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        None: [(f"tag:yaml.org,2002:{kind}", pattern) for kind, pattern in SCALAR_PATTERNS.items()]
-    }
+    yaml_implicit_resolvers = {None: [(TAG + kind, pattern) for kind, pattern in SCALAR_PATTERNS.items()]}  # noqa: RUF012
 
     yaml_constructors = {  # noqa: RUF012
         tag: function
@@ -51,18 +51,16 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise UserError(
-                f"*{event.anchor}: aliases are not read; write the value out ({_format_line_number(event)})"
-            )
+            raise UserError(f"*{event.anchor}: aliases are not read; write the value out ({_format_line(event)})")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag.endswith((":merge", ":value")):
-                raise UserError(f"a key must be a word ({_format_line_number(key)})")
+                raise UserError(f"a key must be a word ({_format_line(key)})")
             if key.value in seen:
-                raise UserError(f"{shorten(key.value)}: given twice (the second time on {_format_line_number(key)})")
+                raise UserError(f"{shorten(key.value)}: given twice (the second time on {_format_line(key)})")
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -72,18 +70,18 @@ def _construct_integer(loader: _Loader, node: yaml.ScalarNode) -> int:
     return int(loader.construct_scalar(node))
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
+_Loader.add_constructor(TAG + "int", _construct_integer)
 
 
 class _Dumper(yaml.SafeDumper):
     """Dumper that quotes text which `_Loader` would read as a number, or which holds line breaks of any kind."""
 
     def represent_str(self, text: str) -> yaml.ScalarNode:
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+        return self.represent_scalar(TAG + "str", text, style=None if text.isprintable() else '"')
 
 
 _Dumper.add_representer(str, _Dumper.represent_str)
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT_PATTERN, None)
+_Dumper.add_implicit_resolver(TAG + "float", FLOAT_PATTERN, None)
 
 
 def list_recipes() -> dict[str, Path]:
@@ -107,11 +105,8 @@ def find_config(name: str, folder: Path | None = None) -> Path:
     for path in (Path(name), recipes.get(name), folder and folder / name):
         if path and "\0" not in name and path.is_file():
             return path
-    problem = (
-        "a folder, not a config file"
-        if "\0" not in name and Path(name).is_dir()
-        else "neither a file nor a shipped recipe"
-    )
+    is_folder = "\0" not in name and Path(name).is_dir()
+    problem = "a folder, not a config file" if is_folder else "neither a file nor a shipped recipe"
     raise UserError(f"{shorten(name)}: {problem}{suggest_nearest(name, recipes)}; `vaegan configs` lists the recipes")
 
 
@@ -263,5 +258,5 @@ def _format_position(error: yaml.MarkedYAMLError) -> str:
     return f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
 
 
-def _format_line_number(node: yaml.Node | yaml.Event) -> str:
+def _format_line(node: yaml.Node | yaml.Event) -> str:
     return f"line {node.start_mark.line + 1}" if node.start_mark else "line unknown"

@@ -21,7 +21,7 @@ from .models import AutoencoderConfig, ClassifierConfig, VQVAEConfig
 from .schema import Config
 from .study_schema import FOLDER_NAME_PATTERN, StudyConfig
 
-CLASSIFIER_RECIPE_SUFFIX = "/features"
+CLASSIFIER_SUFFIX = "/features"
 """Suffix that makes the recipe of a set's classifier from the set's name."""
 
 
@@ -40,12 +40,8 @@ def load_classifier_config(name: str, overrides: Sequence[str] = (), folder: Pat
         UserError: There is no such set or file, the file, an override or a setting is wrong, or the config is of
             another family.
     """
-    sets = [
-        recipe.removesuffix(CLASSIFIER_RECIPE_SUFFIX)
-        for recipe in list_recipes()
-        if recipe.endswith(CLASSIFIER_RECIPE_SUFFIX)
-    ]
-    config_name = name + CLASSIFIER_RECIPE_SUFFIX if name in sets and not Path(name).is_file() else name
+    sets = [name.removesuffix(CLASSIFIER_SUFFIX) for name in list_recipes() if name.endswith(CLASSIFIER_SUFFIX)]
+    config_name = name + CLASSIFIER_SUFFIX if name in sets and not Path(name).is_file() else name
     in_folder = folder is not None and (folder / config_name).is_file()
     if not Path(config_name).exists() and config_name not in list_recipes() and not in_folder:
         raise UserError(
@@ -55,7 +51,7 @@ def load_classifier_config(name: str, overrides: Sequence[str] = (), folder: Pat
     config = load_config(config_name, overrides, folder)
     if not isinstance(config.model, ClassifierConfig):
         raise UserError(f"{name}: model.family={config.model.family}: no classifier; use `vaegan train {name}`")
-    return config_name.removesuffix(CLASSIFIER_RECIPE_SUFFIX), config
+    return config_name.removesuffix(CLASSIFIER_SUFFIX), config
 
 
 def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, dict[str, Config]]:
@@ -120,9 +116,8 @@ def load_study_classifier_config(name: str | Path, study: StudyConfig, variant: 
         ) from None
     folder = Path(classifier).stem
     if not FOLDER_NAME_PATTERN.fullmatch(folder):
-        raise UserError(
-            f"{name}: features: {shorten(classifier)}: its name becomes a folder; use letters, digits, '-' and '_'"
-        )
+        where = f"{name}: features: {shorten(classifier)}"
+        raise UserError(f"{where}: its name becomes a folder; use letters, digits, '-' and '_'")
     track = variant.track.model_copy(update={"group": variant.track.group or study.title, "name": f"features-{folder}"})
     return folder, config.model_copy(update={"data": variant.data, "track": track})
 

@@ -1,8 +1,7 @@
 """Decoding and checking of a whole source when it is opened, in threads."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 
 import numpy as np
 import torch
@@ -59,22 +58,11 @@ def _visit_all(count: int, action: Callable[[int], None], threads: int, progress
         return broken
 
     broken_images: BrokenImages = {}
-    with (
-        silence_pillow(),
-        ThreadPoolExecutor(threads) as pool,
-        closing(_map_chunks(pool, visit_chunk, count)) as chunks,
-    ):
-        for number, broken in enumerate(chunks, start=1):
-            broken_images |= broken
-            progress(min(number * CHUNK_IMAGES, count), count)
+    with silence_pillow(), ThreadPoolExecutor(threads) as pool:
+        try:
+            for number, broken in enumerate(pool.map(visit_chunk, range(0, count, CHUNK_IMAGES)), start=1):
+                broken_images |= broken
+                progress(min(number * CHUNK_IMAGES, count), count)
+        finally:  # on Ctrl-C, for example, the chunks that have not begun are dropped
+            pool.shutdown(wait=False, cancel_futures=True)
     return broken_images
-
-
-def _map_chunks(
-    pool: ThreadPoolExecutor, visit_chunk: Callable[[int], BrokenImages], count: int
-) -> Generator[BrokenImages, None, None]:
-    """Yield the results in order; when closed early, for example by Ctrl-C, drop the chunks that have not begun."""
-    try:
-        yield from pool.map(visit_chunk, range(0, count, CHUNK_IMAGES))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)

@@ -81,10 +81,8 @@ class CropReader:
     def __call__(self, index: int) -> UInt8Image:
         """Decode image ``index`` into uint8 pixels, shape (C, S, S)."""
         left, top, side = self.compute_box(index)
-        photograph = self.photographs[index % len(self.photographs)]
-        return fit_to_square(
-            Image.fromarray(photograph[top : top + side, left : left + side]), self.size, self.channels
-        )
+        crop = self.photographs[index % len(self.photographs)][top : top + side, left : left + side]
+        return fit_to_square(Image.fromarray(crop), self.size, self.channels)
 
     def compute_box(self, index: int) -> tuple[int, int, int]:
         """Return the left edge, the top edge and the side of a crop, in pixels of its photograph."""

@@ -92,10 +92,8 @@ def _read_and_split(source: Source, config: DataConfig, notify: Notify, progress
     store: Tensor | ImageReader = source.reader
     count = len(source.reader)
     threads = count_cpu_cores() if isinstance(source.reader, FileReader) or config.image_size >= 64 else 1
-    in_memory = config.cache != "none" and (
-        config.cache != "auto" or count * math.prod(config.image_shape) <= MAX_MEMORY_BYTES
-    )
-    if in_memory:
+    size = count * math.prod(config.image_shape)
+    if config.cache != "none" and (config.cache != "auto" or size <= MAX_MEMORY_BYTES):
         store, broken = decode_all(source.reader, config.image_shape, threads, progress)
     else:
         broken = find_broken_images(source.reader, threads, progress)
@@ -104,26 +102,21 @@ def _read_and_split(source: Source, config: DataConfig, notify: Notify, progress
     _report_broken_images(broken, config, notify)
     if len(broken) == count:
         raise UserError(f"data.root: {config.root}: none of the {count} files can be used as an image")
-    splits = _split_source(source, config, usable)
-    train, validation, test = (
-        Images(store, indices, None if source.labels is None else source.labels[indices], source.classes)
-        for indices in (splits.train, splits.validation, splits.test)
-    )
-    for name, images, fraction in (
-        ("train", train, 1),
-        ("validation", validation, config.validation),
-        ("test", test, config.test),
-    ):
-        if not len(images) and fraction > 0:
+    splits = {
+        name: Images(store, indices, None if source.labels is None else source.labels[indices], source.classes)
+        for name, indices in vars(_split_source(source, config, usable)).items()
+    }
+    for name, fraction in (("train", 1), ("validation", config.validation), ("test", config.test)):
+        if not len(splits[name]) and fraction > 0:
             raise UserError(f"data.source: {config.source}: the {name} split is empty")
-    return Data(train, validation, test, source.classes, _compute_fingerprint(source, config, store, usable))
+    fingerprint = _compute_fingerprint(source, config, store, usable)
+    return Data(**splits, classes=source.classes, fingerprint=fingerprint)
 
 
 def _split_source(source: Source, config: DataConfig, usable: Tensor) -> SplitIndices:
     """Return the splits as indices of the source, without its broken images."""
     if source.splits is not None:
-        splits = source.splits.train, source.splits.validation, source.splits.test
-        return SplitIndices(*(indices[usable[indices]] for indices in splits))
+        return SplitIndices(*(indices[usable[indices]] for indices in vars(source.splits).values()))
     numbers = usable.nonzero().flatten()
     test_indices = None
     if source.test_indices is not None:
@@ -137,9 +130,8 @@ def _report_broken_images(broken: BrokenImages, config: DataConfig, notify: Noti
     if not broken:
         return
     files = [f"{broken[index].file} ({broken[index].reason})" for index in sorted(broken)]
-    named = ", ".join(files[:MAX_NAMED_FILES]) + (
-        f" and {len(files) - MAX_NAMED_FILES} more" if len(files) > MAX_NAMED_FILES else ""
-    )
+    more = f" and {len(files) - MAX_NAMED_FILES} more" if len(files) > MAX_NAMED_FILES else ""
+    named = ", ".join(files[:MAX_NAMED_FILES]) + more
     if config.strict:
         raise UserError(f"data.strict: {len(files)} of the files cannot be used as images: {named}")
     notify(f"data.root: {len(files)} file{'s' * (len(files) > 1)} that cannot be used as images skipped: {named}")
