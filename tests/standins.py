@@ -1,4 +1,4 @@
-"""Small files in the real formats of the sets and weights that cannot be fetched here."""
+"""Small stand-in files in the real formats of data sets and weights that cannot be downloaded."""
 
 import gzip
 import pickle
@@ -18,13 +18,13 @@ from vaegan.randomness import seed_global_generator
 BATCHES = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
 
 
-def noise(*shape: int) -> np.ndarray:
+def draw_noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(sum(shape)).integers(0, 256, shape, dtype=np.uint8)
 
 
 def write_mnist(raw: Path, packed: bool = False) -> np.ndarray:
     raw.mkdir(parents=True)
-    images = noise(30, 28, 28)
+    images = draw_noise(30, 28, 28)
     for name, part in (("train", slice(0, 20)), ("t10k", slice(20, 30))):
         for kind, array in (("images-idx3", images[part]), ("labels-idx1", np.arange(30, dtype=np.uint8)[part] % 10)):
             content = struct.pack(f">I{array.ndim}I", 0x800 + array.ndim, *array.shape) + array.tobytes()
@@ -38,7 +38,7 @@ def write_mnist(raw: Path, packed: bool = False) -> np.ndarray:
 
 def write_cifar(folder: Path, protocol: int = 2) -> np.ndarray:
     folder.mkdir(parents=True)
-    images = noise(24, 3072)
+    images = draw_noise(24, 3072)
     for number, name in enumerate(BATCHES):
         part = slice(4 * number, 4 * number + 4)
         batch = {"batch_label": name, "labels": [0, 3, 9, number], "data": images[part], "filenames": ["x.png"] * 4}
@@ -49,29 +49,29 @@ def write_cifar(folder: Path, protocol: int = 2) -> np.ndarray:
 
 
 def write_celeba(base: Path) -> None:
-    """Twelve faces: eight to train on, one to validate on, three to test on."""
+    """Write twelve faces: eight for training, one for validation, three for testing."""
     images = base / "img_align_celeba"
     images.mkdir(parents=True)
     lines = []
     for number in range(12):
-        Image.fromarray(noise(218, 178, 3)).save(images / f"{number:06}.jpg")
+        Image.fromarray(draw_noise(218, 178, 3)).save(images / f"{number:06}.jpg")
         lines.append(f"{number:06}.jpg {min(max(number - 7, 0), 2)}")
     (base / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
 
 
 NETWORKS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
-"""What torchvision calls them."""
+"""Names of the networks in torchvision."""
 
 
 def write_backbone(network: str) -> WeightFile:
-    """A network's state dict with random weights, where the published one would lie; what would verify it.
+    """Write a network's state dict with random weights where the published one would lie, and describe the file.
 
-    Of torchvision's there are only the features; the metric has to pass over the rest.
+    Of torchvision's networks it has only the features; the metric has to ignore the other layers.
     """
     if network == "inception":
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3 as Inception
 
-        layers = made_without_a_file(Inception)
+        layers = build_without_file(Inception)
         weights = layers.state_dict()
     else:
         import torchvision
@@ -85,16 +85,16 @@ def write_backbone(network: str) -> WeightFile:
     path = WEIGHT_FILES[network].path
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(weights, path)
-    return accepting(network, path)
+    return accept_file(network, path)
 
 
-def accepting(network: str, file: Path) -> WeightFile:
-    """What takes a file for the published one of a network."""
+def accept_file(network: str, file: Path) -> WeightFile:
+    """Return a description that accepts a file as the published one of a network."""
     return replace(WEIGHT_FILES[network], sha256=sha256(file.read_bytes()).hexdigest())
 
 
-def made_without_a_file(kind: type[torch.nn.Module]) -> torch.nn.Module:
-    """torch-fidelity's network with random weights of sensible size, always the same."""
+def build_without_file(kind: type[torch.nn.Module]) -> torch.nn.Module:
+    """Build torch-fidelity's network with random weights of sensible size, always the same."""
     with seed_global_generator(1, "stand-in"), patch.object(torch, "load"), patch.object(kind, "load_state_dict"):
         network = kind("inception", ["2048"], feature_extractor_weights_path="none")
         for layer in network.modules():

@@ -1,4 +1,4 @@
-"""Reads what Weights & Biases has recorded offline: the records of a ``.wandb`` file.
+"""The records of a ``.wandb`` file, in which Weights & Biases records a run offline.
 
 The file is a 7-byte header, then blocks of 32,768 bytes (the header counts to the first). A block holds pieces, each
 with a header of 7 bytes (crc, length, type) that is never split; what is too small for one at a block's end is zero.
@@ -20,11 +20,14 @@ WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 
 def read_records(path: Path, torn: bool = False) -> list[Record]:
-    """Every record of a file; ValueError if a byte of it is wrong or its end is missing.
+    """Return every record of a file.
 
     Args:
         path: The file.
-        torn: Whether its end may be missing, as after a kill; what it has of its last record then does not count.
+        torn: Whether its end may be missing, as after a kill; an incomplete last record is left out.
+
+    Raises:
+        ValueError: A checksum is wrong, or the end is missing.
     """
     data = path.read_bytes()
     if torn and not data:
@@ -33,7 +36,7 @@ def read_records(path: Path, torn: bool = False) -> list[Record]:
         raise ValueError(f"{path}: not a .wandb file")
     records: list[Record] = []
     pieces: list[bytes] = []
-    for kind, piece in _pieces(data, torn):
+    for kind, piece in _iterate_pieces(data, torn):
         if (kind in (WHOLE, FIRST)) == bool(pieces):
             raise ValueError(f"{path}: piece of type {kind} out of place")
         pieces.append(piece)
@@ -46,26 +49,26 @@ def read_records(path: Path, torn: bool = False) -> list[Record]:
 
 
 def read_runs(folder: Path, torn: bool = False) -> list[list[Record]]:
-    """The records of each offline run in a run folder, the oldest first; W&B is stopped, or it may still be writing."""
+    """Stop W&B, and return the records of each offline run in a run folder, the oldest first."""
     wandb.teardown()
     return [read_records(path, torn) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
 
 
 def read_run(folder: Path) -> list[Record]:
-    """The records of the one offline run in a run folder."""
+    """Stop W&B, and return the records of the only offline run in a run folder."""
     (records,) = read_runs(folder)
     return records
 
 
-def kinds(records: list[Record], kind: str) -> list[Any]:
-    """The records of one kind (``history``, ``metric``, ``artifact``, ``exit``, ...), in order."""
+def select_kind(records: list[Record], kind: str) -> list[Any]:
+    """Return the records of one kind (``history``, ``metric``, ``artifact``, ``exit``, ...), in order."""
     return [getattr(record, kind) for record in records if record.WhichOneof("record_type") == kind]
 
 
-def history(records: list[Record]) -> list[dict[str, Any]]:
-    """Logged values, one mapping for each entry of the history; ``_step`` is W&B's own step, a picture a mapping."""
+def read_history(records: list[Record]) -> list[dict[str, Any]]:
+    """Return the logged values of each entry of the history; ``_step`` is W&B's own step, an image is a mapping."""
     entries = []
-    for record in kinds(records, "history"):
+    for record in select_kind(records, "history"):
         entry: dict[str, Any] = {"_step": record.step.num}
         for item in record.item:
             *outer, last = item.nested_key or [item.key]
@@ -77,13 +80,13 @@ def history(records: list[Record]) -> list[dict[str, Any]]:
     return entries
 
 
-def config(records: list[Record]) -> dict[str, Any]:
-    """The run's config as it was given."""
-    (run,) = kinds(records, "run")
+def read_config(records: list[Record]) -> dict[str, Any]:
+    """Return the config that the run was started with."""
+    (run,) = select_kind(records, "run")
     return {item.key: json.loads(item.value_json) for item in run.config.update if item.key != "_wandb"}
 
 
-def _pieces(data: bytes, torn: bool) -> Iterator[tuple[int, bytes]]:
+def _iterate_pieces(data: bytes, torn: bool) -> Iterator[tuple[int, bytes]]:
     at = HEADER
     while at < len(data):
         room = BLOCK - at % BLOCK

@@ -1,4 +1,4 @@
-"""The command line in this process, and runs to use it on."""
+"""The command line in this process, and a tiny run to use it on."""
 
 import sys
 
@@ -6,7 +6,7 @@ import pytest
 
 from vaegan.cli.main import main
 
-CONFIG = """# A run of a moment
+CONFIG = """# A run that takes a moment
 model: {family: vae, network: mlp, width: 8, latent_size: 2}
 data: {source: shapes, image_size: 8, channels: 3, count: 60}
 train: {steps: 4, batch_size: 8, log_every: 2}
@@ -17,7 +17,7 @@ track: {wandb: disabled}
 
 @pytest.fixture
 def vaegan(monkeypatch, capsys):
-    """Runs `vaegan WORDS` in this process: exit code, standard output, standard error."""
+    """Runs `vaegan WORDS` in this process, and returns exit code, standard output and standard error."""
 
     def run(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["vaegan", *map(str, words)])
@@ -26,8 +26,21 @@ def vaegan(monkeypatch, capsys):
             main()
         except SystemExit as end:
             code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def refused(vaegan):
+    """Runs `vaegan WORDS`, which must fail with an exit code, and returns its one line of standard error."""
+
+    def run(*words: object, code: int = 2) -> str:
+        actual_code, out, err = vaegan(*words)
+        assert (actual_code, out) == (code, ""), err
+        assert err.startswith("vaegan: ") and err.count("\n") == 1, err
+        return err.removeprefix("vaegan: ").rstrip()
 
     return run
 

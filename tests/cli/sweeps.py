@@ -1,4 +1,4 @@
-"""Stands in the place of W&B's server: takes one sweep, and gives its agent two runs to do."""
+"""A stand-in for W&B's server, which takes one sweep and gives its agent two runs to train."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ RUNS = ("first001", "second02")
 
 
 class Server(ThreadingHTTPServer):
-    """Answers what `wandb sweep` and `wandb agent` ask."""
+    """A server for the requests of `wandb sweep` and `wandb agent`."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -23,7 +23,7 @@ class Server(ThreadingHTTPServer):
         self.reported: list[dict[str, bool]] = []
 
     def answer(self, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """The data of one GraphQL operation."""
+        """Return the data of one GraphQL operation."""
         project = {"id": "p", "name": PROJECT, "entity": {"id": "e", "name": TEAM}}
         match operation:
             case "Viewer":
@@ -46,19 +46,19 @@ class Server(ThreadingHTTPServer):
         if number == len(RUNS):
             return {"type": "exit"}
         config = yaml.safe_load(self.sweep)
-        chosen = {name: {"value": _choice(space, number)} for name, space in config["parameters"].items()}
+        chosen = {name: {"value": _choose(space, number)} for name, space in config["parameters"].items()}
         self.given.append({name: each["value"] for name, each in chosen.items()})
         return {"type": "run", "run_id": RUNS[number], "program": config["program"], "args": chosen}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request."""
+    """A handler of one request."""
 
     server: Server
 
     def do_POST(self) -> None:
-        asked = self.rfile.read(int(self.headers["Content-Length"]))
-        query = json.loads(asked) if self.path == "/graphql" else {}
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        query = json.loads(body) if self.path == "/graphql" else {}
         operation = query.get("operationName") or query.get("query", "").split("(")[0].split()[-1:]
         data = self.server.answer("".join(operation), query.get("variables") or {})
         self.send_response(200)
@@ -67,12 +67,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps({"data": data}).encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    """A server at work on a port of its own."""
+def serve() -> Iterator[Server]:
+    """Run a server on a free port while the block lasts."""
     with Server() as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
@@ -83,6 +83,6 @@ def serving() -> Iterator[Server]:
             thread.join()
 
 
-def _choice(space: dict[str, Any], number: int) -> object:
+def _choose(space: dict[str, Any], number: int) -> object:
     values = space.get("values") or [space["min"], space["max"]]
     return values[-number]

@@ -13,8 +13,8 @@ from PIL import Image
 from vaegan import load
 from vaegan.config import load_config
 from vaegan.data import open_data
-from vaegan.images import draw_image_grid
 from vaegan.density_fitting import fit_density_to_images
+from vaegan.images import draw_image_grid
 
 HELP = """
 import sys
@@ -91,7 +91,7 @@ def test_train_then_train_again(work, vaegan):
     assert "steps: 3" in err and "5" in err and "beta: 1.0" in err and "2.0" in err
 
 
-def test_a_run_is_made_longer_where_that_is_asked_for(work, vaegan):
+def test_extend_makes_a_run_longer(work, vaegan):
     assert vaegan("train", "tiny.yaml")[0] == 0
     code, _, err = vaegan("train", "tiny.yaml", "train.steps=9", "--resume")
     assert code == 2 and "(train.steps: 4 -> 9); --extend lets it train longer" in err and len(err.splitlines()) == 1
@@ -109,7 +109,7 @@ def test_a_run_is_made_longer_where_that_is_asked_for(work, vaegan):
     assert code == 2 and "train.steps: 9 -> 5" in err and len(err.splitlines()) == 1
 
 
-def test_what_a_longer_run_would_not_be_the_end_of_is_not_made_longer(work, vaegan):
+def test_a_run_with_a_learning_rate_decay_is_not_made_longer(work, vaegan):
     assert vaegan("train", "tiny.yaml", "train.decay=cosine")[0] == 0
     code, _, err = vaegan("train", "tiny.yaml", "train.decay=cosine", "train.steps=9", "--resume", "--extend")
     assert code == 2 and "train.decay=cosine" in err and len(err.splitlines()) == 1
@@ -123,13 +123,13 @@ def test_an_evaluation_on_the_way_stays_the_same(work, vaegan):
     assert vaegan(*words, "train.steps=9", "--extend")[0] == 0
 
 
-def test_a_resume_may_change_what_trains_nothing(work, vaegan):
+def test_a_resume_may_change_settings_without_effect_on_training(work, vaegan):
     assert vaegan("train", "tiny.yaml")[0] == 0
     code, out, _ = vaegan("train", "tiny.yaml", "train.nan=skip", "evaluate.samples=3", "track.name=x", "--resume")
     assert code == 0 and "finished already, with 4 steps" in out
 
 
-def test_resume_where_nothing_is_begins(work, vaegan):
+def test_resume_of_an_empty_folder_starts_a_run(work, vaegan):
     assert vaegan("train", "tiny.yaml", "--resume", "--output", "elsewhere/run")[0] == 0
     assert load_config(work / "elsewhere/run/config.yaml") == load_config("tiny.yaml")
 
@@ -165,8 +165,8 @@ def test_sample_draws_what_the_library_draws(trained, vaegan):
         assert other.tobytes() != expected.tobytes()
 
 
-def test_samples_of_a_density_are_those_that_an_evaluation_judges(work, vaegan):
-    """Of an autoencoder, which has none without."""
+def test_samples_of_a_density_are_those_of_an_evaluation(work, vaegan):
+    """The model is an autoencoder, which cannot be sampled without a density."""
     assert vaegan("train", "tiny.yaml", "model.family=ae", "seed=7", "--output", "ae")[0] == 0
     config = load_config("ae/config.yaml")
     model, images = load("ae"), open_data(config.data).train
@@ -185,7 +185,7 @@ def test_samples_of_a_density_are_those_that_an_evaluation_judges(work, vaegan):
     assert len(pictures) == 3
 
 
-def test_figures_of_samples_from_a_density_name_it(trained, vaegan):
+def test_metrics_of_samples_from_a_density_name_it(trained, vaegan):
     words = ("evaluate", trained, "--metrics", "psnr,sharpness")
     assert "sample/spectrum_error  " in vaegan(*words)[1]
     prior = json.loads((trained / "metrics.json").read_text())
@@ -301,3 +301,20 @@ def test_a_run_that_is_not_finished_says_so(trained, vaegan):
 def test_evaluate_uses_the_gpu(trained, vaegan):
     assert vaegan("evaluate", trained)[0] == 0
     assert json.loads((trained / "metrics.json").read_text())["protocol"]["device"] == "cuda"
+
+
+def test_weights_lists_files_and_fetches_what_is_missing(work, vaegan, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(work / "torch"))
+    code, out, err = vaegan("weights", "alex")
+    file = work / "torch/hub/checkpoints/alexnet-owt-7be5be79.pth"
+    assert (code, err) == (0, "") and out.startswith("alex: for lpips; 233.1 MiB; missing\n") and f"{file}\n" in out
+    assert vaegan("weights")[1].count("SHA-256") == 4
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"torn")
+    assert vaegan("weights", "alex")[1].startswith("alex: for lpips; 233.1 MiB; damaged\n")
+    monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
+    code, out, err = vaegan("weights", "alex", "squeeze", "--fetch")
+    assert code == 1 and out.count("SHA-256") == 2 and err.count("could not be fetched (no network)") == 2
+    assert vaegan("weights", "resnet") == (
+        2, "", "vaegan: resnet: no network of a metric; there are alex, vgg, squeeze, inception\n"
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A resume whose newest checkpoint is damaged says so, keeps it aside, and goes on from the newest whole one."""
+"""A resume names a damaged checkpoint, sets it aside, and continues from the newest whole one."""
 
 import json
 import shutil
@@ -9,72 +9,72 @@ import pytest
 
 from vaegan.config import dump_config
 
-from ..forked.client import Command, Forked
+from ..forked.client import Command, ForkServer
 from ..tiny import LOOP_OPTIONS, read_run_files, tiny
 
 STEPS = ("train.steps=9", "train.checkpoint_every=2", "train.keep_checkpoints=3", "train.log_every=1")
 RESUME = Command(["train", "config.yaml", "--resume"], "moment 0")
 
 
-def truncated(file: Path) -> None:
-    """The file ends in its middle."""
+def truncate(file: Path) -> None:
+    """Cut off the second half of a file."""
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
-def flipped(file: Path) -> None:
-    """One bit of the file is another."""
+def flip_bit(file: Path) -> None:
+    """Flip a bit in the middle of a file."""
     contents = bytearray(file.read_bytes())
     contents[len(contents) // 2] ^= 1
     file.write_bytes(contents)
 
 
 DAMAGES: dict[str, list[tuple[str, Callable[[Path], None]]]] = {
-    "truncated": [("step_00000006/average.safetensors", truncated)],
+    "truncated": [("step_00000006/average.safetensors", truncate)],
     "missing": [("step_00000006/discriminator.optimizer.safetensors", Path.unlink)],
-    "flipped": [("step_00000006/autoencoder.safetensors", flipped)],
-    "state": [("step_00000006/state.json", flipped)],
+    "flipped": [("step_00000006/autoencoder.safetensors", flip_bit)],
+    "state": [("step_00000006/state.json", flip_bit)],
     "checksums": [("step_00000006/sha256.json", Path.unlink)],
-    "both": [("step_00000006/autoencoder.safetensors", flipped), ("step_00000004/state.json", truncated)],
+    "both": [("step_00000006/autoencoder.safetensors", flip_bit), ("step_00000004/state.json", truncate)],
 }
-"""Files of the checkpoints, and what becomes of them."""
+"""Files of the checkpoints, each with its damage."""
 
 
-ALL = [(f"step_0000000{step}/autoencoder.safetensors", flipped) for step in (2, 4, 6)]
+ALL = [(f"step_0000000{step}/autoencoder.safetensors", flip_bit) for step in (2, 4, 6)]
 
 
 @pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """A training killed in its eighth step, and resumed after each kind of damage."""
     folder = tmp_path_factory.mktemp("damaged")
     (folder / "config.yaml").write_text(dump_config(tiny("vaegan3", *LOOP_OPTIONS, *STEPS)))
-    with Forked(folder) as forked:
-        forked.do({"whole": [RESUME], "killed": [Command(["train", "config.yaml"], "SIGKILL@7")]})
+    with ForkServer(folder) as forked:
+        forked.run({"whole": [RESUME], "killed": [Command(["train", "config.yaml"], "SIGKILL@7")]})
         for name, damages in DAMAGES.items():
             spoil(forked, name, damages)
-        forked.do({name: [RESUME] for name in DAMAGES})
+        forked.run({name: [RESUME] for name in DAMAGES})
         yield forked
 
 
-def spoil(forked: Forked, name: str, damages: list[tuple[str, Callable[[Path], None]]]) -> dict[str, bytes]:
-    """Make a damaged copy of the killed training; what lies in it."""
+def spoil(forked: ForkServer, name: str, damages: list[tuple[str, Callable[[Path], None]]]) -> dict[str, bytes]:
+    """Make a damaged copy of the killed training, and return its files."""
     copy = shutil.copytree(forked.folder / "killed", forked.folder / name)
     for file, damage in damages:
         damage(copy / "checkpoints" / file)
     return read_run_files(copy)
 
 
-def damaged_names(name: str) -> list[str]:
-    """The checkpoints that are damaged."""
+def get_damaged_names(name: str) -> list[str]:
+    """Return the names of the damaged checkpoints."""
     return [file.partition("/")[0] for file, _ in DAMAGES[name]]
 
 
-def check(forked: Forked, run: str, name: str) -> None:
-    """A run with these damages has ended as one that was never stopped, and has kept them."""
+def check_run(forked: ForkServer, run: str, name: str) -> None:
+    """Check that a damaged run ended as one that was never stopped, and kept the damaged checkpoints."""
     whole, found = read_run_files(forked.folder / "whole"), read_run_files(forked.folder / run)
     spoilt = spoil(forked, f"{run}-spoilt", DAMAGES[name])
     kept = {
         path.replace(checkpoint, f"{checkpoint}.damaged"): contents
-        for checkpoint in damaged_names(name)
+        for checkpoint in get_damaged_names(name)
         for path, contents in spoilt.items()
         if checkpoint in path
     }
@@ -83,8 +83,8 @@ def check(forked: Forked, run: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_the_checkpoint_before_a_damaged_one_is_used(forked: Forked, name: str) -> None:
-    (killed,), (ended,) = forked.ended("killed"), forked.ended(name)
+def test_the_checkpoint_before_a_damaged_one_is_used(forked: ForkServer, name: str) -> None:
+    (killed,), (ended,) = forked.get_results("killed"), forked.get_results(name)
     assert (killed.code, ended.code) == (-9, 0)
     notes = ended.err.splitlines()
     assert len(notes) == len(DAMAGES[name])
@@ -93,64 +93,64 @@ def test_the_checkpoint_before_a_damaged_one_is_used(forked: Forked, name: str) 
         assert note.startswith(f"{name}/checkpoints/{checkpoint}: damaged (") and damaged in note
         assert note.endswith(f"); kept as {checkpoint}.damaged, and passed over")
     used = 4 if name != "both" else 2
-    assert ended.moments.count("before gradients") == 9 - used
-    check(forked, name, name)
+    assert ended.moments.count("before compute_gradients") == 9 - used
+    check_run(forked, name, name)
     state = (forked.folder / name / "checkpoints/step_00000009/state.json").read_text()
     assert json.loads(state)["step"] == 9
 
 
-def test_a_resume_may_be_killed_while_it_sets_damaged_checkpoints_aside(forked: Forked) -> None:
-    moments = forked.ended("both")[0].moments
-    first, second = (1 + moments.index(f"before rename: checkpoints/{each}") for each in damaged_names("both"))
+def test_a_resume_may_be_killed_while_it_sets_damaged_checkpoints_aside(forked: ForkServer) -> None:
+    moments = forked.get_results("both")[0].moments
+    first, second = (1 + moments.index(f"before rename: checkpoints/{each}") for each in get_damaged_names("both"))
     numbers = range(first, second + 2)
     for number in numbers:
         spoil(forked, f"both-{number}", DAMAGES["both"])
-    forked.do({f"both-{number}": [Command(RESUME.words, f"moment {number}"), RESUME] for number in numbers})
+    forked.run({f"both-{number}": [Command(RESUME.words, f"moment {number}"), RESUME] for number in numbers})
     for number in numbers:
-        killed, resumed = forked.ended(f"both-{number}")
+        killed, resumed = forked.get_results(f"both-{number}")
         assert (killed.code, resumed.code) == (-9, 0)
         assert resumed.err.count("damaged (") == (number <= first) + (number <= second)
-        check(forked, f"both-{number}", "both")
+        check_run(forked, f"both-{number}", "both")
 
 
-def test_the_first_of_several_processes_sets_damaged_checkpoints_aside(forked: Forked) -> None:
+def test_the_first_of_several_processes_sets_damaged_checkpoints_aside(forked: ForkServer) -> None:
     spoil(forked, "several", DAMAGES["both"])
-    forked.do({"several": [Command(["train", "config.yaml", "--resume"], processes=2)]})
-    (company,) = forked.companies("several")
+    forked.run({"several": [Command(["train", "config.yaml", "--resume"], processes=2)]})
+    (company,) = forked.get_group_results("several")
     assert [each.code for each in company] == [0, 0], company
     assert [each.err.count("damaged (") for each in company] == [2, 0]
     left = {path.name for path in (forked.folder / "several" / "checkpoints").iterdir()}
-    assert left >= {f"{checkpoint}.damaged" for checkpoint in damaged_names("both")}
+    assert left >= {f"{checkpoint}.damaged" for checkpoint in get_damaged_names("both")}
 
 
-def test_where_no_checkpoint_is_whole_a_resume_touches_nothing(forked: Forked) -> None:
+def test_where_no_checkpoint_is_whole_a_resume_touches_nothing(forked: ForkServer) -> None:
     before = spoil(forked, "none", ALL)
-    forked.do({"none": [RESUME]})
-    (ended,) = forked.ended("none")
+    forked.run({"none": [RESUME]})
+    (ended,) = forked.get_results("none")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("vaegan: none/checkpoints: no whole checkpoint is left (step_00000006: autoencoder.")
     assert ended.err.endswith("; restore one, or remove the folder `checkpoints` to begin again\n")
     assert ended.err.count("\n") == 1 and read_run_files(forked.folder / "none") == before
     shutil.rmtree(forked.folder / "none" / "checkpoints")
-    forked.do({"none": [RESUME]})
-    (ended,) = forked.ended("none")
+    forked.run({"none": [RESUME]})
+    (ended,) = forked.get_results("none")
     assert (ended.code, ended.err) == (0, "")
     assert read_run_files(forked.folder / "none") == read_run_files(forked.folder / "whole")
 
 
-def test_what_the_disk_cannot_read_is_gone_on_from_when_it_can(forked: Forked) -> None:
+def test_what_the_disk_cannot_read_is_gone_on_from_when_it_can(forked: ForkServer) -> None:
     before = spoil(forked, "disk", [])
     file = forked.folder / "disk" / "checkpoints" / "step_00000006" / "average.safetensors"
     file.rename(forked.folder / "average")
     file.symlink_to("/proc/self/mem")  # a regular file whose first byte is no memory
-    forked.do({"disk": [RESUME]})
-    (ended,) = forked.ended("disk")
+    forked.run({"disk": [RESUME]})
+    (ended,) = forked.get_results("disk")
     reason = "Input/output error; nothing was changed; try again when it can be read"
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == f"vaegan: {file.relative_to(forked.folder)}: {reason}\n"
     (forked.folder / "average").replace(file)
     assert read_run_files(forked.folder / "disk") == before
-    forked.do({"disk": [RESUME]})
-    (ended,) = forked.ended("disk")
-    assert (ended.code, ended.err, ended.moments.count("before gradients")) == (0, "", 3)
+    forked.run({"disk": [RESUME]})
+    (ended,) = forked.get_results("disk")
+    assert (ended.code, ended.err, ended.moments.count("before compute_gradients")) == (0, "", 3)
     assert read_run_files(forked.folder / "disk") == read_run_files(forked.folder / "whole")

@@ -1,4 +1,4 @@
-"""A disk that is full, for real: a small tmpfs, or a limit of the size of files where none can be mounted."""
+"""A disk that is really full: a small tmpfs, or a limit of file sizes where none can be mounted."""
 
 import json
 import os
@@ -16,26 +16,26 @@ from vaegan.data import open_data
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
-from ..tiny import LOOP_OPTIONS, flatten, load_newest, are_bit_identical, tiny
+from ..tiny import LOOP_OPTIONS, are_bit_identical, flatten, load_newest, tiny
 
 WORDS = (*LOOP_OPTIONS, "train.steps=400", "train.checkpoint_every=50", "train.log_every=2", "train.keep_checkpoints=2")
-ROOM = 2**21
+DISK_BYTES = 2**21
 """Bytes of the disk: room for a few checkpoints."""
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The run as it is where there is room."""
+    """The same run on a disk with room."""
     config = tiny("vaegan3", *WORDS)
     return train(config, tmp_path_factory.mktemp("undisturbed") / "run", open_data(config.data))
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A small disk with the config on it."""
+    """A small disk that holds the config."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", disk], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", disk], capture_output=True)
     if mounted.returncode:
         pytest.skip("a disk cannot be mounted here")
     (disk / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS)))
@@ -43,17 +43,18 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", disk], check=True)
 
 
-def start(folder: Path, *words: str, most: int | None = None) -> subprocess.Popen[str]:
-    """A training in a folder, of whose files none may have more than ``most`` bytes."""
+def start(folder: Path, *words: str, max_file_bytes: int | None = None) -> subprocess.Popen[str]:
+    """Start a training in a folder, none of whose files may have more than ``max_file_bytes``."""
+    limits = (max_file_bytes, 2**30)
     return subprocess.Popen(
         [sys.executable, "-m", "vaegan", "train", "tiny.yaml", "--output", "run", *words],
         cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, preexec_fn=most and (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, 2**30))),
+        text=True, preexec_fn=max_file_bytes and (lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits)),
     )  # fmt: skip
 
 
 def fill(disk: Path) -> None:
-    """Use up what is left of a disk."""
+    """Fill a disk."""
     with (disk / "ballast").open("wb", buffering=0) as ballast:
         try:
             while True:
@@ -62,47 +63,51 @@ def fill(disk: Path) -> None:
             pass
 
 
-def same(run: Run, undisturbed: Run) -> None:
-    """See that a run ended as if there had always been room."""
+def check_same(run: Run, undisturbed: Run) -> None:
+    """Check that a run ended as if there had always been room."""
     assert are_bit_identical(flatten(load_newest(run.path)), flatten(load_newest(undisturbed.path)))
     assert load_newest(run.path).state == load_newest(undisturbed.path).state
     assert run.history_file.read_bytes() == undisturbed.history_file.read_bytes()
     assert run.finished and not list(run.path.rglob("*.partial"))
 
 
-def reached(run: Run) -> int:
-    """The step of the last line that is logged."""
+def read_last_step(run: Run) -> int:
+    """Return the step of the last logged line."""
     *whole, _ = run.history_file.read_text().split("\n") if run.history_file.exists() else [""]
     return json.loads(whole[-1])["step"] if whole else 0
 
 
-def notes_of(err: str) -> list[str]:
-    """What was said beside the progress that is shown where a training takes long."""
+def get_notes(err: str) -> list[str]:
+    """Return the lines of standard error that are no progress of a long training."""
     return [line for line in err.splitlines() if not line.startswith("Training run: ")]
 
 
 def test_a_full_disk_stops_the_training_and_nothing_is_lost(disk: Path, undisturbed: Run) -> None:
     run, process = Run(disk / "run"), start(disk)
-    while reached(run) < 60:
+    while read_last_step(run) < 60:
         assert process.poll() is None
         time.sleep(0.01)
     fill(disk)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, "")
-    [said] = notes_of(err)
-    assert said.startswith("vaegan: step ") and "could not be written: " in said and "No space left on device" in said
+    [message] = get_notes(err)
+    assert (
+        message.startswith("vaegan: step ")
+        and "could not be written: " in message
+        and "No space left on device" in message
+    )
     kept = load_newest(run.path).step
-    assert said.endswith(f"; the checkpoint of step {kept} is kept; make room, then go on with --resume")
+    assert message.endswith(f"; the checkpoint of step {kept} is kept; make room, then go on with --resume")
 
     (disk / "ballast").unlink()
     out, err = start(disk, "--resume").communicate(timeout=120)
-    assert (out, notes_of(err)) == ("run: trained 400 steps; evaluate it with `vaegan evaluate run`\n", [])
-    same(run, undisturbed)
+    assert (out, get_notes(err)) == ("run: trained 400 steps; evaluate it with `vaegan evaluate run`\n", [])
+    check_same(run, undisturbed)
 
 
 def test_a_full_disk_is_waited_out_where_the_config_says_so(disk: Path, undisturbed: Run) -> None:
     run, process = Run(disk / "run"), start(disk, "train.disk_full=continue")
-    while reached(run) < 60:
+    while read_last_step(run) < 60:
         assert process.poll() is None
         time.sleep(0.01)
     fill(disk)
@@ -113,14 +118,14 @@ def test_a_full_disk_is_waited_out_where_the_config_says_so(disk: Path, undistur
     (disk / "ballast").unlink()
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (0, "run: trained 400 steps; evaluate it with `vaegan evaluate run`\n"), err
-    for note in notes_of("".join([*notes, err])):
+    for note in get_notes("".join([*notes, err])):
         assert note.startswith("step ") and note.endswith("; the training goes on without it")
-    same(run, undisturbed)
+    check_same(run, undisturbed)
 
 
 def test_the_last_checkpoint_is_not_done_without(disk: Path) -> None:
     run, process = Run(disk / "run"), start(disk, "train.disk_full=continue")
-    while reached(run) < 60:
+    while read_last_step(run) < 60:
         assert process.poll() is None
         time.sleep(0.01)
     fill(disk)
@@ -134,7 +139,7 @@ def test_the_last_checkpoint_is_not_done_without(disk: Path) -> None:
 
 def test_a_quota_stops_the_training(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS, "train.steps=60")))
-    process = start(tmp_path, most=20_000)
+    process = start(tmp_path, max_file_bytes=20_000)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, "")
     assert len(err.splitlines()) == 1 and "File too large" in err
@@ -146,18 +151,18 @@ def test_a_quota_stops_the_training(tmp_path: Path) -> None:
 
 def test_a_quota_is_waited_out_where_the_config_says_so(tmp_path: Path, undisturbed: Run) -> None:
     (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS)))
-    process = start(tmp_path, "train.disk_full=continue", most=20_000)
+    process = start(tmp_path, "train.disk_full=continue", max_file_bytes=20_000)
     note = process.stderr.readline()
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**30, 2**30))
     assert note.startswith("step 50: a checkpoint could not be written: ")
     assert note.endswith("; the training goes on without it\n")
-    assert notes_of(process.communicate(timeout=120)[1]) == []
-    same(Run(tmp_path / "run"), undisturbed)
+    assert get_notes(process.communicate(timeout=120)[1]) == []
+    check_same(Run(tmp_path / "run"), undisturbed)
 
 
 def test_a_signal_while_nothing_can_be_written_says_what_is_lost(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS)))
-    process = start(tmp_path, "train.disk_full=continue", "train.steps=100000", most=20_000)
+    process = start(tmp_path, "train.disk_full=continue", "train.steps=100000", max_file_bytes=20_000)
     process.stderr.readline()
     process.terminate()
     err = process.communicate(timeout=120)[1].splitlines()

@@ -14,14 +14,14 @@ import pytest
 from vaegan.config import dump_config
 from vaegan.storage.run_folder import Run
 
-from ..forked.client import Command, Forked
+from ..forked.client import Command, ForkServer
 from ..tiny import LOOP_OPTIONS, read_run_files, tiny
 
 LONG = ("train.steps=100000", "--output", "run")
 
 
 def start(work: Path, *words: str) -> subprocess.Popen[str]:
-    """A training that has begun."""
+    """Start a training, and return it once it has logged a step."""
     process = subprocess.Popen(
         [sys.executable, "-m", "vaegan", "train", "tiny.yaml", *words],
         cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -49,7 +49,7 @@ def test_a_signal_leaves_a_checkpoint_and_one_line(number, work):
     assert not run.finished
 
 
-@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks into a process as Linux lets one")
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux")
 def test_a_signal_while_torch_is_imported(work):
     process = subprocess.Popen(
         [sys.executable, "-m", "vaegan", "train", "tiny.yaml"], stderr=subprocess.PIPE, text=True
@@ -64,7 +64,7 @@ def test_a_signal_while_torch_is_imported(work):
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_ctrl_c_ends_also_an_import_that_takes_it_for_something_else(rank, tmp_path):
+def test_ctrl_c_ends_an_import_that_swallows_it(rank, tmp_path):
     (tmp_path / "swallowing.py").write_text(
         "import os, signal, time\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(5)\n"
         "except BaseException:\n    pass\n"
@@ -83,14 +83,14 @@ def test_ctrl_c_ends_also_an_import_that_takes_it_for_something_else(rank, tmp_p
 
 
 @pytest.fixture(scope="module")
-def stopped_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
-    """Trainings stopped in an evaluation, and in a step that takes a minute; each resumed."""
+def stopped_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Trainings that were stopped in an evaluation or in a step of a minute, and were resumed."""
     folder = tmp_path_factory.mktemp("stopped")
     steps = ("train.steps=8", "train.log_every=1", "train.evaluate_every=4", "evaluate.metrics=[psnr]")
     (folder / "config.yaml").write_text(dump_config(tiny("vaegan3", *LOOP_OPTIONS, *steps)))
     again = Command(["train", "config.yaml", "--resume"], "moment 0")
-    with Forked(folder) as forked:
-        forked.do(
+    with ForkServer(folder) as forked:
+        forked.run(
             {
                 "slow": [Command(["train", "config.yaml", "train.grace_seconds=1"], "slow SIGTERM@6"), again],
                 "stuck": [Command(["train", "config.yaml", "train.grace_seconds=1"], "stuck SIGTERM@6"), again],
@@ -102,36 +102,36 @@ def stopped_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fork
         yield forked
 
 
-def test_an_evaluation_is_put_off_to_the_resume(stopped_trainings):
-    stopped, resumed = stopped_trainings.ended("evaluation")
+def test_an_evaluation_is_postponed_to_the_resume(stopped_trainings):
+    stopped, resumed = stopped_trainings.get_results("evaluation")
     assert (stopped.code, stopped.out) == (130, "")
     assert stopped.err == "vaegan: evaluation: stopped at step 4; go on with --resume\n"
     assert resumed.code == 0
     evaluations = [place for place, moment in enumerate(resumed.moments) if moment.startswith("evaluation")]
-    assert evaluations[0] < resumed.moments.index("before gradients") < evaluations[-1]
-    assert resumed.moments.count("before gradients") == 4
+    assert evaluations[0] < resumed.moments.index("before compute_gradients") < evaluations[-1]
+    assert resumed.moments.count("before compute_gradients") == 4
 
 
 @pytest.mark.parametrize("how", ["slow", "stuck"])
 def test_a_step_longer_than_the_grace_time_is_given_up(stopped_trainings, how):
-    """Also where torch does not come back to Python, as when it waits for a process that is gone."""
-    stopped, resumed = stopped_trainings.ended(how)
+    """The grace time also ends a call of torch that does not return, as when it waits for a process that is gone."""
+    stopped, resumed = stopped_trainings.get_results(how)
     assert (stopped.code, stopped.out) == (130, "") and stopped.seconds < 30
     assert stopped.err == ("vaegan: train.grace_seconds: the 1 s after SIGTERM are over; go on with --resume\n")
     assert resumed.code == 0
-    assert resumed.moments.count("before gradients") == 4  # from the checkpoint of step 4
+    assert resumed.moments.count("before compute_gradients") == 4  # from the checkpoint of step 4
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_step(stopped_trainings):
-    stopped, resumed = stopped_trainings.ended("twice")
+    stopped, resumed = stopped_trainings.get_results("twice")
     assert (stopped.code, stopped.out, stopped.err) == (130, "", "vaegan: interrupted\n")
     assert stopped.seconds < 30
     assert resumed.code == 0
-    assert resumed.moments.count("before gradients") == 4
+    assert resumed.moments.count("before compute_gradients") == 4
 
 
 @pytest.mark.parametrize("name", ["evaluation", "slow", "twice"])
-def test_a_stopped_training_ends_as_if_nothing_had_happened(stopped_trainings, name):
+def test_a_stopped_training_ends_as_an_undisturbed_one(stopped_trainings, name):
     whole, found = read_run_files(stopped_trainings.folder / "whole"), read_run_files(stopped_trainings.folder / name)
     assert found.keys() == whole.keys()
     assert [path for path in found if found[path] != whole[path]] == []

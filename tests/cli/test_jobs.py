@@ -1,4 +1,4 @@
-"""A study whose runs are trained side by side, each by a process of its own."""
+"""A study whose runs are trained side by side, each in its own process."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import yaml
 from vaegan.config import dump_config
 from vaegan.storage.run_folder import Run
 
-from ..forked.client import environment
+from ..forked.client import make_environment
 from ..tiny import read_run_files, tiny
 
 WORDS = ("train.steps=6", "train.checkpoint_every=2", "evaluate.metrics=[psnr, sharpness]")
@@ -38,8 +38,8 @@ def start(folder: Path, output: str, *words: str, **environment: str) -> subproc
     )  # fmt: skip
 
 
-def begun(folder: Path, process: subprocess.Popen[str]) -> subprocess.Popen[str]:
-    """The process, once both runs of the first seed train."""
+def wait_for_trainings(folder: Path, process: subprocess.Popen[str]) -> subprocess.Popen[str]:
+    """Wait until both runs of the first seed have logged a step, and return the process."""
     histories = [folder / "out" / name / "seed_1" / "history.jsonl" for name in ("vae", "ae")]
     end = time.monotonic() + 120
     while not all(file.is_file() and file.stat().st_size for file in histories):
@@ -48,8 +48,10 @@ def begun(folder: Path, process: subprocess.Popen[str]) -> subprocess.Popen[str]
     return process
 
 
-def runs(folder: Path) -> dict[str, dict[str, bytes]]:
-    return {f"{name}/{seed}": read_run_files(folder / name / f"seed_{seed}") for name in ("vae", "ae") for seed in (1, 2)}
+def read_runs(folder: Path) -> dict[str, dict[str, bytes]]:
+    return {
+        f"{name}/{seed}": read_run_files(folder / name / f"seed_{seed}") for name in ("vae", "ae") for seed in (1, 2)
+    }
 
 
 def test_runs_side_by_side_are_those_of_one_process(study: Path) -> None:
@@ -61,14 +63,14 @@ def test_runs_side_by_side_are_those_of_one_process(study: Path) -> None:
             assert {line.partition(":")[0] for line in err.splitlines() if "trained 6 steps" in line} == {
                 f"{name}/seed_{seed}" for name in ("vae", "ae") for seed in (1, 2)
             }
-    assert runs(study / "apart") == runs(study / "together")
+    assert read_runs(study / "apart") == read_runs(study / "together")
     figures = [json.loads((study / name / "comparison.json").read_text())["effects"] for name in ("apart", "together")]
     assert figures[0] == figures[1]
 
 
-def test_a_stop_is_passed_on_and_gone_on_from(study: Path) -> None:
+def test_a_stop_is_passed_on_and_can_be_resumed_from(study: Path) -> None:
     endless = ("train.steps=100000", "train.log_every=1", "train.decay=constant")
-    process = begun(study, start(study, "out", "--jobs", "2", *endless))
+    process = wait_for_trainings(study, start(study, "out", "--jobs", "2", *endless))
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
@@ -80,9 +82,9 @@ def test_a_stop_is_passed_on_and_gone_on_from(study: Path) -> None:
 
 
 def test_a_killed_study_takes_its_trainings_with_it(study: Path) -> None:
-    """They stop as after SIGTERM, with a checkpoint."""
+    """The trainings stop as after SIGTERM, with a checkpoint."""
     endless = ("train.steps=100000", "train.log_every=1", "train.decay=constant")
-    process = begun(study, start(study, "out", "--jobs", "2", *endless))
+    process = wait_for_trainings(study, start(study, "out", "--jobs", "2", *endless))
     trainings = psutil.Process(process.pid).children()
     assert len(trainings) == 2
     process.kill()
@@ -93,7 +95,7 @@ def test_a_killed_study_takes_its_trainings_with_it(study: Path) -> None:
         assert Run(study / "out" / name / "seed_1").exported_step
 
 
-def test_a_failure_is_named_and_begins_nothing_else(study: Path) -> None:
+def test_after_a_failure_no_other_run_is_started(study: Path) -> None:
     (study / "out" / "vae").mkdir(parents=True)
     (study / "out" / "vae" / "seed_1").write_text("a file where a folder must be")
     process = start(study, "out", "--jobs", "2")
@@ -104,7 +106,7 @@ def test_a_failure_is_named_and_begins_nothing_else(study: Path) -> None:
     assert not (study / "out" / "ae" / "seed_2").exists()
 
 
-def test_a_launcher_and_jobs_are_too_much(study: Path) -> None:
+def test_jobs_under_a_launcher_are_refused(study: Path) -> None:
     process = start(study, "out", "--jobs", "2", RANK="0", WORLD_SIZE="2")
     assert process.communicate(timeout=60) == (
         "", "vaegan: --jobs: starts processes itself; leave out the launcher, or --jobs\n"
@@ -112,7 +114,7 @@ def test_a_launcher_and_jobs_are_too_much(study: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_study_that_is_stopped_while_it_judges_says_so(number: int, study: Path) -> None:
+def test_a_study_that_is_stopped_in_its_evaluation_says_so(number: int, study: Path) -> None:
     process = start(study, "out", "evaluate.metrics=[iwae]", "evaluate.importance_samples=1000000", "seeds=[1]")
     end = time.monotonic() + 120
     while not Run(study / "out" / "ae" / "seed_1").finished:
@@ -127,7 +129,7 @@ def test_a_study_that_is_stopped_while_it_judges_says_so(number: int, study: Pat
 def test_the_runs_of_a_study_are_not_the_one_run_of_a_sweep(study: Path) -> None:
     process = start(
         study, "out", "track.wandb=offline", "seeds=[1]", WANDB_RUN_ID="def", WANDB_SWEEP_ID="abc",
-        **{name: value for name, value in environment(study / "home").items() if name.startswith("WANDB_")},
+        **{name: value for name, value in make_environment(study / "home").items() if name.startswith("WANDB_")},
     )  # fmt: skip
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err

@@ -12,7 +12,7 @@ from vaegan.images import draw_image_grid, draw_pairs, to_float, to_uint8
 
 @pytest.fixture
 def conditional(work, vaegan):
-    """A finished run that knows the six kinds of shapes."""
+    """A finished conditional run of the six classes of shapes."""
     assert vaegan("train", "tiny.yaml", "model.labels=6", "--output", "cvae")[0] == 0
     return "cvae"
 
@@ -34,7 +34,7 @@ def test_a_class_is_drawn_by_number_and_by_name(conditional, vaegan):
     assert vaegan("evaluate", conditional, "--metrics", "psnr,sharpness")[0] == 0
 
 
-def test_images_of_files_are_of_the_class_that_is_said(conditional, work, vaegan):
+def test_images_of_files_have_the_given_class(conditional, work, vaegan):
     model = load(conditional)
     for number in range(2):
         Image.effect_noise((8, 8), 60 + 60 * number).convert("RGB").save(f"{number}.png")
@@ -49,10 +49,10 @@ def test_images_of_files_are_of_the_class_that_is_said(conditional, work, vaegan
     assert pixels("way.png") == draw_image_grid(to_uint8(ends), columns=2).tobytes()
 
 
-def test_labels_that_cannot_be(conditional, trained, work, vaegan):
+def test_invalid_labels(conditional, trained, work, vaegan):
     listed = "give 0 to 5, or by name: " + ", ".join(f"{number} ({name})" for number, name in enumerate(SHAPE_CLASSES))
     Image.new("RGB", (8, 8)).save("a.png")
-    for words, said in (
+    for words, message in (
         (("sample", conditional, "--label", "6"), f"--label 6: no class of cvae; {listed}"),
         (("sample", conditional, "--label", "-1"), f"--label -1: no class of cvae; {listed}"),
         (("sample", conditional, "--label", "dog"), f"--label dog: no class of cvae; {listed}"),
@@ -62,4 +62,4 @@ def test_labels_that_cannot_be(conditional, trained, work, vaegan):
         (("train", "tiny.yaml", "model.labels=5", "--output", "x"), "model.labels: 5, but the images of data.source"),
     ):
         code, out, err = vaegan(*words)
-        assert (code, out) == (2, "") and err.startswith(f"vaegan: {said}") and err.count("\n") == 1, err
+        assert (code, out) == (2, "") and err.startswith(f"vaegan: {message}") and err.count("\n") == 1, err

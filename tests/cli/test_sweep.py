@@ -11,10 +11,9 @@ import vaegan
 from vaegan.config import list_recipes
 from vaegan.storage.run_folder import Run
 
-from ..forked.client import environment
-from ..wandb_file import config as config_of
-from ..wandb_file import history, kinds, read_run
-from .sweeps import PROJECT, RUNS, SWEEP, TEAM, serving
+from ..forked.client import make_environment
+from ..wandb_file import read_config, read_history, read_run, select_kind
+from .sweeps import PROJECT, RUNS, SWEEP, TEAM, serve
 
 SWEEPS = sorted((Path(vaegan.__file__).parent / "configs" / "sweeps").glob("*.yaml"))
 SHORT = ("train.steps=4", "train.evaluate_every=2", "train.log_every=2", "track.wandb=offline")
@@ -27,7 +26,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
     command.parent.mkdir()
     command.write_text(f"#!{sys.executable}\nfrom vaegan.cli.main import main\nmain()\n")
     command.chmod(0o755)
-    kept = environment(tmp_path / "home")
+    kept = make_environment(tmp_path / "home")
     paths = [str(command.parent), str(Path(sys.executable).parent), kept["PATH"]]
     return {**kept, "PATH": ":".join(paths), "WANDB_API_KEY": "k" * 40, "NETRC": str(tmp_path / "netrc")}
 
@@ -44,7 +43,7 @@ def test_an_agent_trains_the_runs_of_a_shipped_sweep(sweep: Path, tmp_path: Path
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(tree))
     features = ["vaegan", "train-features", "digits", "train.steps=2", "track.wandb=disabled"]
     subprocess.run(features, cwd=tmp_path, env=environ, check=True, capture_output=True, timeout=300)
-    with serving() as server:
+    with serve() as server:
         environ["WANDB_BASE_URL"] = f"http://127.0.0.1:{server.server_port}"
         for words in (
             ("sweep", "--project", PROJECT, "--entity", TEAM, "sweep.yaml"),
@@ -59,12 +58,12 @@ def test_an_agent_trains_the_runs_of_a_shipped_sweep(sweep: Path, tmp_path: Path
         run = Run(tmp_path / "runs" / f"sweep-{SWEEP}" / name)
         assert run.finished, done.stderr
         records = read_run(run.path)
-        [opened] = kinds(records, "run")
+        [opened] = select_kind(records, "run")
         assert (opened.run_id, opened.sweep_id) == (name, SWEEP)
-        assert config_of(records)["model"] == run.config.model_dump(mode="json")["model"]
+        assert read_config(records)["model"] == run.config.model_dump(mode="json")["model"]
         for key, value in given.items():
             found = run.config
             for part in key.split("."):
                 found = getattr(found, part)
             assert found == value
-        assert tree["metric"]["name"] in set().union(*history(records))
+        assert tree["metric"]["name"] in set().union(*read_history(records))

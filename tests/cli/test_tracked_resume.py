@@ -1,4 +1,4 @@
-"""A training needs nothing of W&B, and what W&B has of one that was stopped and resumed is one whole series."""
+"""A training survives every fault of W&B, and a stopped and resumed one is one whole series in W&B."""
 
 import itertools
 import json
@@ -10,9 +10,9 @@ import pytest
 from vaegan.config import dump_config
 from vaegan.storage.run_folder import Run
 
-from ..forked.client import Command, Forked
-from ..tiny import flatten, load_newest, are_bit_identical, tiny
-from ..wandb_file import history, kinds, read_runs
+from ..forked.client import Command, ForkServer
+from ..tiny import are_bit_identical, flatten, load_newest, tiny
+from ..wandb_file import read_history, read_runs, select_kind
 
 CONFIGS = {
     "long": (
@@ -50,11 +50,11 @@ FAULTS: dict[str, tuple[Command, str]] = {
         OFFLINE.format(r"127\.0\.0\.1:9", "server"),
     ),
 }
-"""What goes wrong, and the one line that says so."""
+"""Faults, each with the one line about it."""
 
 
 @pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """All trainings, done."""
     folder = tmp_path_factory.mktemp("tracked")
     for name, words in CONFIGS.items():
@@ -68,13 +68,13 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
     jobs |= {fault: [command] for fault, (command, _) in FAULTS.items()}
     jobs["server"].insert(0, Command(["train", "short.yaml"], "SIGKILL@4"))  # before its first checkpoint
     jobs |= {config: [Command(["train", f"{config}.yaml", "track.wandb=disabled"])] for config in CONFIGS}
-    with Forked(folder) as forked:
-        forked.do(jobs)
+    with ForkServer(folder) as forked:
+        forked.run(jobs)
         yield forked
 
 
-def figures(entry: dict[str, object]) -> dict[str, float]:
-    """What an entry has beside pictures and what differs from run to run."""
+def get_scalars(entry: dict[str, object]) -> dict[str, float]:
+    """Return the scalars of an entry, without those that differ from run to run."""
     return {
         key: float(value)
         for key, value in entry.items()
@@ -82,23 +82,25 @@ def figures(entry: dict[str, object]) -> dict[str, float]:
     }
 
 
-def test_stopped_and_resumed_it_is_one_series(forked: Forked) -> None:
-    assert [each.code for each in forked.ended("stopped")] == [-9, -9, 130, 0]
-    assert [each.code for each in forked.ended("long")] == [0]
+def test_stopped_and_resumed_it_is_one_series(forked: ForkServer) -> None:
+    assert [each.code for each in forked.get_results("stopped")] == [-9, -9, 130, 0]
+    assert [each.code for each in forked.get_results("long")] == [0]
     run = Run(forked.folder / "stopped")
     assert run.history_file.read_bytes() == Run(forked.folder / "long").history_file.read_bytes()
 
     files = read_runs(run.path, torn=True)
-    assert [[exit.exit_code for exit in kinds(records, "exit")] for records in files] == [[], [], [1], [0]]
-    assert {each.run_id for records in files for each in kinds(records, "run")} == {load_newest(run.path).state["wandb"]}
+    assert [[exit.exit_code for exit in select_kind(records, "exit")] for records in files] == [[], [], [1], [0]]
+    assert {each.run_id for records in files for each in select_kind(records, "run")} == {
+        load_newest(run.path).state["wandb"]
+    }
     series: list[dict[int, dict[str, float]]] = []
     for records in files:
-        metrics = {metric.name or metric.glob_name: metric.step_metric for metric in kinds(records, "metric")}
+        metrics = {metric.name or metric.glob_name: metric.step_metric for metric in select_kind(records, "metric")}
         assert metrics == {"step": "", "*": "step"}
-        entries = history(records)
+        entries = read_history(records)
         steps = [entry["step"] for entry in entries]
         assert steps == [entry["_step"] for entry in entries] == sorted(set(steps))
-        series.append({entry["step"]: figures(entry) for entry in entries})
+        series.append({entry["step"]: get_scalars(entry) for entry in entries})
 
     assert max(series[0], default=0) <= 79  # W&B may have lost its end
     for one, other in itertools.combinations(series, 2):
@@ -109,12 +111,12 @@ def test_stopped_and_resumed_it_is_one_series(forked: Forked) -> None:
     assert [line["step"] for line in lines] == [*range(1, 41), 40, *range(41, 81), 80, *range(81, 101)]
     for line in lines:
         merged = {key: value for part in series for key, value in part.get(line["step"], {}).items()}
-        assert figures(line) and figures(line).items() <= merged.items()
+        assert get_scalars(line) and get_scalars(line).items() <= merged.items()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_of_tracking_costs_one_line_and_nothing_else(forked: Forked, fault: str) -> None:
-    (*_, ended), (whole,) = forked.ended(fault), forked.ended("short")
+def test_a_fault_of_tracking_costs_one_line_and_nothing_else(forked: ForkServer, fault: str) -> None:
+    (*_, ended), (whole,) = forked.get_results(fault), forked.get_results("short")
     assert (ended.code, whole.code, whole.err) == (0, 0, ""), ended.err
     assert ended.out == f"{fault}: trained 12 steps; evaluate it with `vaegan evaluate {fault}`\n"
     assert re.fullmatch(FAULTS[fault][1] + "\n", ended.err), ended.err
@@ -123,12 +125,12 @@ def test_a_fault_of_tracking_costs_one_line_and_nothing_else(forked: Forked, fau
     assert are_bit_identical(flatten(load_newest(run.path)), flatten(load_newest(undisturbed.path)))
 
 
-def test_what_cannot_be_sent_is_recorded_as_the_run_that_was_begun(forked: Forked) -> None:
+def test_what_cannot_be_sent_is_recorded_as_the_run_that_was_begun(forked: ForkServer) -> None:
     run = Run(forked.folder / "server")
-    assert [each.code for each in forked.ended("server")] == [-9, 0]
+    assert [each.code for each in forked.get_results("server")] == [-9, 0]
     begun = sorted(folder.name for folder in run.path.glob("wandb/offline-run-*"))
     assert [name.rpartition("-")[2] for name in begun] == [load_newest(run.path).state["wandb"]] * 2
     lines = [json.loads(line) for line in run.history_file.read_text().splitlines()]
-    recorded = {entry["step"]: figures(entry) for entry in history(read_runs(run.path, torn=True)[1])}
+    recorded = {entry["step"]: get_scalars(entry) for entry in read_history(read_runs(run.path, torn=True)[1])}
     assert recorded.keys() == {line["step"] for line in lines}
-    assert all(figures(line).items() <= recorded[line["step"]].items() for line in lines)
+    assert all(get_scalars(line).items() <= recorded[line["step"]].items() for line in lines)

@@ -11,10 +11,9 @@ from PIL import Image
 from vaegan.config import dump_config
 from vaegan.storage.run_folder import Run
 
-from ..forked.client import environment
+from ..forked.client import make_environment
 from ..tiny import tiny
-from ..wandb_file import config as config_of
-from ..wandb_file import history, kinds, read_run
+from ..wandb_file import read_config, read_history, read_run, select_kind
 
 
 @pytest.fixture(scope="module", params=["vaegan2", "vaegan3"])
@@ -24,7 +23,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     config = tiny(request.param, *words)
     (folder / "tiny.yaml").write_text(dump_config(config))
     command = [sys.executable, "-m", "vaegan", "train", "tiny.yaml", "evaluate.metrics=[psnr]", "--output", "run"]
-    home = environment(folder / "home")
+    home = make_environment(folder / "home")
     done = subprocess.run(command, cwd=folder, env=home, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "W&B" not in done.stderr, done.stderr
     return Run(folder / "run")
@@ -32,7 +31,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def test_every_scalar_of_the_history_is_in_the_file(run: Run) -> None:
     logged: dict[int, dict[str, object]] = {}
-    for entry in history(read_run(run.path)):
+    for entry in read_history(read_run(run.path)):
         logged.setdefault(entry["step"], {}).update(entry)
     lines = [json.loads(line) for line in run.history_file.read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 4, 4, 6]
@@ -50,7 +49,7 @@ def test_every_scalar_of_the_history_is_in_the_file(run: Run) -> None:
 def test_grids_and_confusion_matrices_are_pictures_in_the_file(run: Run) -> None:
     pictures = {
         (entry["step"], key): value["path"]
-        for entry in history(read_run(run.path))
+        for entry in read_history(read_run(run.path))
         for key, value in entry.items()
         if isinstance(value, dict)
     }
@@ -64,7 +63,7 @@ def test_grids_and_confusion_matrices_are_pictures_in_the_file(run: Run) -> None
 
 def test_the_config_and_the_final_weights_are_in_the_file(run: Run) -> None:
     records = read_run(run.path)
-    assert config_of(records) == run.config.model_dump(mode="json")
-    (artifact,) = kinds(records, "artifact")
+    assert read_config(records) == run.config.model_dump(mode="json")
+    (artifact,) = select_kind(records, "artifact")
     files = {entry.path: Path(entry.local_path) for entry in artifact.manifest.contents}
     assert files == {name: run.model_folder / name for name in ("model.safetensors", "config.json")}

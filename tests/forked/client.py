@@ -1,4 +1,4 @@
-"""Many commands as real processes that begin at once."""
+"""Many command lines as real processes, which a server forks, so that each starts at once."""
 
 import json
 import os
@@ -9,79 +9,78 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ONE_CORE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TORCH_CPP_LOG_LEVEL": "ERROR"}
-"""Where the same training is the same to the last bit."""
+"""Environment variables with which the same training gives the same bits."""
 
 
-def environment(home: Path) -> dict[str, str]:
-    """This process's variables for one to which W&B is new, and that keeps its files in a folder."""
+def make_environment(home: Path) -> dict[str, str]:
+    """Return this process's environment without W&B's variables, and with W&B's own files in the folder ``home``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     return kept | {f"WANDB_{name}_DIR": str(home) for name in ("CACHE", "CONFIG", "DATA")}
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command line, done by one process or by a company of them."""
+    """A command line, run by one process or by a group of them."""
 
     words: Sequence[str]
-    """What follows `vaegan`, but for `--output`."""
+    """Arguments after `vaegan`, without `--output`."""
     how: str = ""
-    """`moment N`: killed at the Nth of `moments.py` (0: at none); `what@when` of `disturbances.py`, or several with
-    semicolons between; or left alone."""
+    """`moment N`: killed at the Nth moment of `moments.py` (0: at none); `what@when`: a disturbance of
+    `disturbances.py`, or several, separated by semicolons; empty: undisturbed."""
     environment: dict[str, str] = field(default_factory=dict)
-    """Variables that it has beside this process's, without those of W&B."""
+    """Environment variables, added to those of this process except W&B's."""
     processes: int = 1
-    """How many do it, as if a launcher had started them."""
+    """Number of processes, as if a launcher had started them."""
     disturbed: int | None = None
-    """Rank of the only one that this happens to; None: to all of them."""
+    """Rank of the only process that is killed or disturbed; None: all of them."""
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What became of a process."""
+class ProcessResult:
+    """The exit code and the output of a process."""
 
     code: int
     """Exit code; negative: the signal that killed it."""
     seconds: float
-    """When it ended, after the command had begun."""
+    """Time from the start of the command to the end of the process."""
     out: str
     """Standard output."""
     err: str
     """Standard error."""
     moments: list[str]
-    """Those that came."""
+    """Names of the moments that it passed."""
 
 
-class Forked:
-    """Does commands in a folder, inside a ``with`` block."""
+class ForkServer:
+    """A server that runs commands in a folder, inside a ``with`` block."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.server = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("server.py"))],
-            cwd=folder, env={**environment(folder / "home"), "NETRC": str(folder / "home/netrc"), **ONE_CORE},
+            cwd=folder, env={**make_environment(folder / "home"), "NETRC": str(folder / "home/netrc"), **ONE_CORE},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def __enter__(self) -> "Forked":
+    def __enter__(self) -> "ForkServer":
         return self
 
     def __exit__(self, *error: object) -> None:
         self.server.communicate(timeout=300)
 
-    def do(self, jobs: dict[str, list[Command]]) -> None:
-        """Do jobs: with the output folder of its name the commands of each, one after the other."""
+    def run(self, jobs: dict[str, list[Command]]) -> None:
+        """Run the commands of each job one after another, with the job's name as their output folder."""
         assert self.server.stdin is not None and self.server.stdout is not None
         line = json.dumps({name: [asdict(command) for command in commands] for name, commands in jobs.items()})
         self.server.stdin.write(line + "\n")
         self.server.stdin.flush()
         assert self.server.stdout.readline() == "done\n"
 
-    def companies(self, name: str) -> list[list[Ended]]:
-        """What became of the processes of each command of a job."""
-        return [
-            [Ended(**each) for each in company] for company in json.loads((self.folder / f"{name}.json").read_text())
-        ]
+    def get_group_results(self, name: str) -> list[list[ProcessResult]]:
+        """Return the results of all processes of each command of a job, in order of rank."""
+        groups = json.loads((self.folder / f"{name}.json").read_text())
+        return [[ProcessResult(**result) for result in group] for group in groups]
 
-    def ended(self, name: str) -> list[Ended]:
-        """What became of the first process of each command."""
-        return [first for first, *_ in self.companies(name)]
+    def get_results(self, name: str) -> list[ProcessResult]:
+        """Return the result of rank 0 of each command of a job."""
+        return [main for main, *_ in self.get_group_results(name)]

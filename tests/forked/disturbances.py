@@ -1,4 +1,4 @@
-"""What happens to a training at a chosen time."""
+"""Disturbances of a training at a chosen time: signals, slow steps, lost files."""
 
 import ctypes
 import os
@@ -10,52 +10,53 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
+import safetensors.torch
 import torch
 from moments import watch_evaluations
 
 import vaegan.data
-import vaegan.io
 from vaegan.trainers import loop
 from vaegan.trainers.log.tracking import Tracker
 
-LONG = 60.0
-"""Seconds of a step that takes long."""
-WHILE = 4.0
+SLOW_STEP_SECONDS = 60.0
+"""Seconds of a slow step."""
+SLEEP_SECONDS = 4.0
 """Seconds of a sleep."""
-AGAIN = 1.2
-"""Seconds after which a signal is no echo any more."""
+REPEAT_SECONDS = 1.2
+"""Seconds until a signal is sent again, after which it no longer counts as an echo."""
 
 
 def disturb(what: str, when: str) -> None:
-    """Let this happen once in this process.
+    """Schedule a disturbance that occurs once in this process.
 
     Args:
-        what: A signal that it gets; `slow` and a signal (in a step that then takes long), `twice` and a signal
-            (likewise, and again), `stuck` and a signal (where nothing can interrupt it any more); `sleep`; `service`
-            (W&B's service is killed) or `folder` (W&B's folder is deleted); `lose` and a file, which is deleted, or
-            `spoil` and a file, which is cut off.
-        when: The steps before it; `reading`: before the images are read; `evaluation`: after the first round of one;
-            `step_XXXXXXXX`: when that checkpoint's first file is written; `finish`: before W&B's run is ended.
+        what: Name of a signal that the process gets; `slow` and a signal (in a step that then takes
+            `SLOW_STEP_SECONDS`), `twice` and a signal (likewise, and a second time), `stuck` and a signal (in a call
+            that nothing can interrupt); `sleep`; `service` (W&B's service is killed) or `folder` (W&B's folder is
+            deleted); `lose` and a file, which is deleted, or `spoil` and a file, which is truncated.
+        when: Number of steps before it; `reading`: before the images are read; `evaluation`: after the first round of
+            an evaluation; `step_XXXXXXXX`: when that checkpoint's first file is written; `finish`: before W&B's run is
+            finished.
     """
     opened, gradients, save, finish = (
         vaegan.data.open_data,
         loop.compute_gradients,
-        vaegan.io.save_file,
+        safetensors.torch.save_file,
         Tracker.finish,
     )
     left = [what]
 
     def now(moment: str) -> None:
         if moment == when and left:
-            _happen(left.pop())
+            _execute(left.pop())
 
     def disturbed_open(*args: Any, **options: Any) -> Any:
         now("reading")
         return opened(*args, **options)
 
-    def disturbed_gradients(config: Any, family: Any, state: Any, *rest: Any) -> Any:
+    def disturbed_gradients(step: Any, state: Any, *rest: Any) -> Any:
         now(str(state.step))
-        return gradients(config, family, state, *rest)
+        return gradients(step, state, *rest)
 
     def disturbed_save(tensors: Any, file: Path) -> None:
         save(tensors, file)
@@ -65,12 +66,12 @@ def disturb(what: str, when: str) -> None:
         now("finish")
         finish(tracker, *code)
 
-    vaegan.data.open_data, vaegan.io.save_file = disturbed_open, disturbed_save
+    vaegan.data.open_data, safetensors.torch.save_file = disturbed_open, disturbed_save
     loop.compute_gradients, Tracker.finish = disturbed_gradients, disturbed_finish  # type: ignore[method-assign]
     watch_evaluations(lambda done, total: now("evaluation"))
 
 
-def _happen(what: str) -> None:
+def _execute(what: str) -> None:
     if what == "folder":
         shutil.rmtree(Path(sys.argv[-1]) / "wandb")
     elif what == "service":
@@ -83,7 +84,7 @@ def _happen(what: str) -> None:
         file = Path(what.partition(" ")[2])
         file.write_bytes(file.read_bytes()[:100]) if what.startswith("spoil") else file.unlink()
     elif what == "sleep":
-        time.sleep(WHILE)
+        time.sleep(SLEEP_SECONDS)
     else:
         *ways, name = what.split()
         os.kill(os.getpid(), number := signal.Signals[name])
@@ -91,7 +92,7 @@ def _happen(what: str) -> None:
             mutex, lock = ctypes.create_string_buffer(64), ctypes.CDLL(None).pthread_mutex_lock
             lock(mutex), lock(mutex)
         if "twice" in ways:
-            Timer(AGAIN, os.kill, [os.getpid(), number]).start()
-        weights, end = torch.ones(1000, 1000), time.monotonic() + (LONG if ways else 0)
+            Timer(REPEAT_SECONDS, os.kill, [os.getpid(), number]).start()
+        weights, end = torch.ones(1000, 1000), time.monotonic() + (SLOW_STEP_SECONDS if ways else 0)
         while time.monotonic() < end:
             weights @ weights

@@ -1,6 +1,6 @@
 """The moments at which a training can be killed.
 
-One comes before each change of a file or folder, half-way through each writing of a file, before each sync, and before
+There is one before each change of a file or folder, half-way through each write of a file, before each sync, and before
 each part of a step and of an evaluation.
 """
 
@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 
-import vaegan.evaluate.classifier
-import vaegan.evaluate.model
-import vaegan.io
+import vaegan.evaluate.classifier_evaluation
+import vaegan.evaluate.model_evaluation
 from vaegan.networks import spectral_norm
 from vaegan.trainers import ema, loop
 from vaegan.trainers.log.history import History
@@ -24,21 +24,21 @@ CALLS: tuple[tuple[Any, str], ...] = (
     (os, "fsync"), (loop, "compute_gradients"), (torch.Tensor, "backward"), (torch.optim.Adam, "step"),
     (spectral_norm, "update_spectral_norm"), (ema, "update_ema"),
 )  # fmt: skip
-"""What is a moment beside the changes that Python itself tells of."""
+"""Functions before whose calls there is a moment, besides the changes that Python's audit events report."""
 WRITERS: tuple[tuple[Any, str, Callable[..., Path]], ...] = (
-    (vaegan.io, "save_file", lambda tensors, file: Path(file)),
+    (safetensors.torch, "save_file", lambda tensors, file: Path(file)),
     (History, "write", lambda history, *line: Path(history._file.name)),
 )
-"""What writes a file without Python opening it, or at its end; and which."""
+"""Functions that write a file which Python does not open, or append to one; and how to find its path."""
 
 
 class Moments:
-    """Names the moments of this process in a file as they come, and kills it at one of them.
+    """A log of the moments of this process, which kills it at one of them.
 
     Args:
-        folder: The run's.
-        names: The file.
-        last: Number of the moment that is the last, from 1; 0: none is.
+        folder: Run folder.
+        names: File to which the moments' names are written.
+        last: Number of the moment at which to kill, from 1; 0: none.
     """
 
     def __init__(self, folder: Path, names: Path, last: int) -> None:
@@ -46,24 +46,24 @@ class Moments:
         self.names = os.open(names, os.O_WRONLY)
         self.writing: tuple[Path, int] | None = None
         for owner, name in CALLS:
-            self.watch(owner, name)
+            self.wrap(owner, name)
         for owner, name, which in WRITERS:
-            self.watch(owner, name, which)
-        watch_evaluations(lambda done, total: self.come(f"evaluation: {done}/{total}"))
-        sys.addaudithook(self.hear)
+            self.wrap(owner, name, which)
+        watch_evaluations(lambda done, total: self.pass_moment(f"evaluation: {done}/{total}"))
+        sys.addaudithook(self.handle_audit_event)
 
-    def come(self, name: str, path: Path | None = None) -> None:
-        """One more moment, and before it the one when half was written of the file that has just been written."""
+    def pass_moment(self, name: str, path: Path | None = None) -> None:
+        """Pass a moment, and before it the one at which half of the file just written was on disk."""
         if self.writing is not None:
             (written, before), self.writing = self.writing, None
-            self.pass_by(
+            self.log_or_die(
                 f"half of writing: {self.relative(written)}",
                 lambda: os.truncate(written, (before + written.stat().st_size) // 2),
             )
-        self.pass_by(name if path is None else f"{name}: {self.relative(path)}")
+        self.log_or_die(name if path is None else f"{name}: {self.relative(path)}")
 
-    def pass_by(self, name: str, undo: Callable[[], None] = lambda: None) -> None:
-        """Note a moment; at the last one, undo what has been done too much, and die."""
+    def log_or_die(self, name: str, undo: Callable[[], None] = lambda: None) -> None:
+        """Log a moment; if it is the last one, call ``undo`` and kill this process."""
         os.write(self.names, f"{name}\n".encode())
         self.left -= 1
         if self.left == 0:
@@ -71,31 +71,31 @@ class Moments:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def relative(self, path: Path) -> str:
-        """A path in the run folder."""
+        """Return a path relative to the run folder."""
         return os.path.relpath(path, self.folder)
 
     def write(self, path: Path, before: int) -> None:
-        """A file is about to be written; so many bytes are kept of what it has."""
-        self.come("before writing", path)
+        """Pass the moment before a file is written, of which the first ``before`` bytes are kept."""
+        self.pass_moment("before writing", path)
         self.writing = path, before
 
-    def hear(self, event: str, args: tuple[Any, ...]) -> None:
-        """What Python is about to do: see its table of audit events."""
+    def handle_audit_event(self, event: str, args: tuple[Any, ...]) -> None:
+        """Pass a moment for an audit event of Python (see its table) that changes a file or folder."""
         if event == "open" and isinstance(args[0], str) and args[2] & (os.O_WRONLY | os.O_RDWR):
             path = Path(args[0]).absolute()
             if self.folder in path.parents and not args[2] & os.O_APPEND:
                 self.write(path, 0)
         elif event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
             in_an_open_folder = args[-1] != -1
-            self.come(f"before {event[3:]}", None if in_an_open_folder else Path(args[0]))
+            self.pass_moment(f"before {event[3:]}", None if in_an_open_folder else Path(args[0]))
 
     def watch(self, owner: Any, name: str, which: Callable[..., Path] | None = None) -> None:
-        """Let every call of a function be a moment, or the writing of a file."""
+        """Pass a moment before every call of a function, or the moments of the file that it writes."""
         original = getattr(owner, name)
 
         def watched(*args: Any, **options: Any) -> Any:
             if which is None:
-                self.come(f"before {name}")
+                self.pass_moment(f"before {name}")
             else:
                 path = which(*args).absolute()
                 self.write(path, path.stat().st_size if path.exists() else 0)
@@ -105,7 +105,7 @@ class Moments:
 
 
 def watch_evaluations(tell: Callable[[int, int], None]) -> None:
-    """Be told after every round of an evaluation how many images of how many are done."""
+    """Call ``tell`` with (images done, images in all) after every round of an evaluation."""
 
     def watch(module: Any, name: str) -> None:
         original = getattr(module, name)
@@ -119,5 +119,5 @@ def watch_evaluations(tell: Callable[[int, int], None]) -> None:
 
         setattr(module, name, watched)
 
-    watch(vaegan.evaluate.model, "evaluate_model")
-    watch(vaegan.evaluate.classifier, "evaluate_classifier")
+    watch(vaegan.evaluate.model_evaluation, "evaluate_model")
+    watch(vaegan.evaluate.classifier_evaluation, "evaluate_classifier")

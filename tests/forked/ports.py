@@ -1,10 +1,10 @@
-"""Where processes meet."""
+"""Network ports at which processes meet."""
 
 import socket
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
+def find_free_port() -> int:
+    """Return the number of a port that no process listens on."""
     with socket.socket() as listener:
         listener.bind(("localhost", 0))
         return int(listener.getsockname()[1])

@@ -1,9 +1,9 @@
-"""Runs the command line in processes that have imported everything when they begin.
+"""Run the command line in forks of this process, which has imported everything already.
 
-Each line of standard input is a JSON object of jobs by their names, which are done in the working folder, as many at a
-time as there are cores; a line is printed when all are done. A job is a list of commands, done one after the other with
-the output folder of its name, each by a company of processes; see `client.Command`. What has become of each process of
-each command is left in NAME.json; see `client.Ended`.
+Each line of standard input is a JSON object of jobs by their names, which are run in the working folder, as many at a
+time as there are cores; a line is printed when all are done. A job is a list of commands, run one after another with
+the job's name as the output folder, each by a group of processes; see `client.Command`. The result of each process of
+each command is written to NAME.json; see `client.ProcessResult`.
 """
 
 import atexit
@@ -19,23 +19,23 @@ from typing import Any, NoReturn
 import torch
 from disturbances import disturb
 from moments import Moments
-from ports import free_port
+from ports import find_free_port
 
 import vaegan.data
-import vaegan.evaluate.model
+import vaegan.evaluate.model_evaluation
 import vaegan.trainers  # noqa: F401 - as all of these
 from vaegan.cli.main import main
 from vaegan.distributed import count_cpu_cores
 
 torch.set_num_threads(1)
 
-PATIENCE = 120
-"""Seconds that a process may take."""
+TIMEOUT_SECONDS = 120
+"""Longest time of a process."""
 
 
-def be(name: str, words: list[str], environment: dict[str, str], how: str) -> NoReturn:
-    """Be a process of a command; NAME is where it leaves what it says."""
-    signal.alarm(PATIENCE)
+def run_command(name: str, words: list[str], environment: dict[str, str], how: str) -> NoReturn:
+    """Run the command line in this process and exit; its output goes to NAME.out and NAME.err."""
+    signal.alarm(TIMEOUT_SECONDS)
     for stream, ending in (sys.stdin, ""), (sys.stdout, "out"), (sys.stderr, "err"):
         path = f"{name}.{ending}" if ending else os.devnull
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), stream.fileno())
@@ -57,35 +57,36 @@ def be(name: str, words: list[str], environment: dict[str, str], how: str) -> No
         code = 1
     atexit._run_exitfuncs()
     sys.stdout.flush()
-    os._exit(code)  # the interpreter's own end takes a second where so much is imported
+    os._exit(code)  # the interpreter's normal exit takes a second, with so much imported
 
 
-def do(
+def run_group(
     name: str, words: list[str], how: str, environment: dict[str, str], processes: int, disturbed: int | None
 ) -> list[dict[str, Any]]:
-    """Do a command; how each of its processes ended, in order of rank."""
+    """Run a command in a group of processes, and return the result of each, in order of rank."""
     meeting = {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "MASTER_ADDR": "localhost"}
-    meeting |= {"MASTER_PORT": free_port(), "ACCELERATE_USE_CPU": "true"}
-    begun, ranks = time.monotonic(), {}
+    meeting |= {"MASTER_PORT": find_free_port(), "ACCELERATE_USE_CPU": "true"}
+    start, ranks = time.monotonic(), {}
     for rank in range(processes):
-        own = {**meeting, "RANK": rank, "LOCAL_RANK": rank} if processes > 1 else {}
-        given = {**{key: str(value) for key, value in own.items()}, **environment}
+        variables = {**meeting, "RANK": rank, "LOCAL_RANK": rank} if processes > 1 else {}
+        variables = {**{key: str(value) for key, value in variables.items()}, **environment}
         child = os.fork()
         if child == 0:
-            be(f"{name}.{rank}", [*words, "--output", name], given, how if disturbed in (None, rank) else "")
+            how = how if disturbed in (None, rank) else ""
+            run_command(f"{name}.{rank}", [*words, "--output", name], variables, how)
         ranks[child] = rank
-    ended: list[dict[str, Any]] = [{}] * processes
+    results: list[dict[str, Any]] = [{}] * processes
     while ranks:
         child, status = os.wait()
         rank = ranks.pop(child)
         out, err, moments = (Path(f"{name}.{rank}.{what}").read_text() for what in ("out", "err", "moments"))
-        code, seconds = os.waitstatus_to_exitcode(status), time.monotonic() - begun
-        ended[rank] = {"code": code, "seconds": seconds, "out": out, "err": err, "moments": moments.splitlines()}
-    return ended
+        code, seconds = os.waitstatus_to_exitcode(status), time.monotonic() - start
+        results[rank] = {"code": code, "seconds": seconds, "out": out, "err": err, "moments": moments.splitlines()}
+    return results
 
 
-def do_all(jobs: dict[str, list[dict[str, Any]]]) -> None:
-    """Do jobs, as many at a time as there are cores."""
+def run_jobs(jobs: dict[str, list[dict[str, Any]]]) -> None:
+    """Run jobs, as many at a time as there are cores."""
     running = 0
     for name, commands in jobs.items():
         if running == count_cpu_cores():
@@ -93,7 +94,7 @@ def do_all(jobs: dict[str, list[dict[str, Any]]]) -> None:
             running -= 1
         if os.fork() == 0:
             try:
-                Path(f"{name}.json").write_text(json.dumps([do(name, **command) for command in commands]))
+                Path(f"{name}.json").write_text(json.dumps([run_group(name, **command) for command in commands]))
             finally:
                 os._exit(0)
         running += 1
@@ -104,5 +105,5 @@ def do_all(jobs: dict[str, list[dict[str, Any]]]) -> None:
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        do_all(json.loads(line))
+        run_jobs(json.loads(line))
         print("done", flush=True)

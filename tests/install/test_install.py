@@ -39,7 +39,7 @@ print(json.dumps({
     "vaegan": vaegan.__file__,
     "trainers": spec("vaegan.trainers").origin,
     "evaluate": list(spec("vaegan.evaluate").submodule_search_locations),
-    "recipes": list(vaegan.config.recipes()),
+    "recipes": list(vaegan.config.list_recipes()),
     "other": spec("evaluate") and spec("evaluate").origin,
     "version": vaegan.__version__,
 }))
@@ -47,7 +47,7 @@ print(json.dumps({
 
 
 def run(*command: object, cwd: Path, path: str = "") -> str:
-    """Standard output of a command that must succeed, in an environment that no `PYTHON...` variable reaches."""
+    """Run a command, which must succeed, without any `PYTHON...` variable, and return its standard output."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     done = subprocess.run(
         [str(word) for word in command],
@@ -86,21 +86,21 @@ class Environment:
         self.pip("install", "--no-index", "--no-deps", "--no-build-isolation", *what)
 
     def call(self, *command: object, cwd: Path) -> str:
-        """Output of a command of the environment."""
+        """Run a command of the environment, and return its output."""
         return run(self.bin / str(command[0]), *command[1:], cwd=cwd, path=str(self.bin))
 
     def probe(self, cwd: Path) -> dict[str, object]:
-        """Where Python finds what, when it is started in a folder with that folder on `sys.path`."""
+        """Find out what Python imports from where, if it is started in a folder that is on `sys.path`."""
         return dict(json.loads(self.call("python", "-c", PROBE, cwd=cwd)))
 
     def files(self) -> set[str]:
-        """Every file of its site-packages and the names of its commands."""
+        """List the files of its site-packages and the names of its commands."""
         inside = (path.relative_to(self.root) for top in (self.site, self.bin) for path in top.rglob("*"))
         return {str(path) for path in inside if "__pycache__" not in path.parts}
 
 
 def copy_checkout(target: Path) -> Path:
-    """A copy of what an install reads, links as links; the checkout itself gets no build folders."""
+    """Copy what an install reads, links as links, so that the checkout itself gets no build folders."""
     target.mkdir()
     for name in FILES:
         shutil.copy2(ROOT / name, target)
@@ -109,8 +109,8 @@ def copy_checkout(target: Path) -> Path:
     return target
 
 
-def packed(checkout: Path) -> set[str]:
-    """Where a wheel must have each file of the four folders."""
+def list_packed_files(checkout: Path) -> set[str]:
+    """List the paths that the files of the four folders must have in a wheel."""
     return {
         f"{package}/{path.relative_to(checkout / folder).as_posix()}"
         for folder, package in FOLDERS.items()
@@ -166,25 +166,25 @@ def lent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def environment(tmp_path: Path, lent: Path) -> Environment:
     """A virtual environment with all but vaegan."""
-    made = Environment(tmp_path / "environment")
-    venv.create(made.root, symlinks=True)
-    (made.site / "lent.pth").write_text(f"{lent}\n", encoding="utf-8")
-    return made
+    environment = Environment(tmp_path / "environment")
+    venv.create(environment.root, symlinks=True)
+    (environment.site / "lent.pth").write_text(f"{lent}\n", encoding="utf-8")
+    return environment
 
 
 @pytest.fixture(params=["wheel", "editable"])
 def install(
     request: pytest.FixtureRequest, environment: Environment, wheels: Mapping[str, Path], tmp_path: Path
 ) -> tuple[Path, Path]:
-    """What to install, and the folder that vaegan must then be imported from."""
+    """A wheel or a checkout to install, and the folder that vaegan must then be imported from."""
     checkout = copy_checkout(tmp_path / "checkout")
     if request.param == "wheel":
         return wheels["checkout"], environment.site / "vaegan"
     return checkout, checkout / "vaegan"
 
 
-def arguments(what: Path) -> list[object]:
-    """A folder is installed as an editable checkout."""
+def get_install_arguments(what: Path) -> list[object]:
+    """Return the arguments that install a wheel, or a folder as an editable checkout."""
     return ["--editable", what] if what.is_dir() else [what]
 
 
@@ -196,7 +196,7 @@ def test_wheel_is_the_four_folders_and_nothing_else(wheels: Mapping[str, Path], 
         (licence,) = (name for name in wheel.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
         assert wheel.read(licence) == (ROOT / "LICENSE").read_bytes()
     assert len(names) == len(set(names))
-    assert set(names) == packed(checkout)
+    assert set(names) == list_packed_files(checkout)
     for name in ("vaegan/py.typed", "vaegan/configs/quickstart.yaml", "vaegan/configs/digits/vaegan3.yaml"):
         assert name in contents
     assert "vaegan/evaluate/__init__.py" not in contents
@@ -216,7 +216,7 @@ def test_installed(
     if beside:
         environment.install(request.getfixturevalue("hugging_face"))
     before = environment.files()
-    environment.install(*arguments(what))
+    environment.install(*get_install_arguments(what))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     checkout = tmp_path / "checkout"
@@ -228,31 +228,31 @@ def test_installed(
             assert name in listed
         # Started in the checkout, `python -m` and `-c` see its folders first, whatever is installed.
         source = checkout / "vaegan" if cwd == checkout else package
-        found = environment.probe(cwd)
-        assert found["vaegan"] == str(source / "__init__.py")
-        assert found["trainers"] == str(source / "trainers" / "__init__.py")
-        assert found["evaluate"] == [str(source / "evaluate")]
-        assert found["recipes"] == sorted(
+        origins = environment.probe(cwd)
+        assert origins["vaegan"] == str(source / "__init__.py")
+        assert origins["trainers"] == str(source / "trainers" / "__init__.py")
+        assert origins["evaluate"] == [str(source / "evaluate")]
+        assert origins["recipes"] == sorted(
             path.relative_to(ROOT / "configs").with_suffix("").as_posix()
             for path in (ROOT / "configs").rglob("*.yaml")
             if path.parent.name != "sweeps"
         )
-        assert found["other"] == (str(environment.site / "evaluate" / "__init__.py") if beside else None)
+        assert origins["other"] == (str(environment.site / "evaluate" / "__init__.py") if beside else None)
 
     environment.pip("uninstall", "--yes", "vaegan")
     assert environment.files() == before
     if beside:
-        assert_whole(environment.site, "evaluate")
+        check_unchanged(environment.site, "evaluate")
 
 
 def test_evaluate_installed_and_removed_after_vaegan(
     install: tuple[Path, Path], environment: Environment, hugging_face: Path, tmp_path: Path
 ) -> None:
     what, package = install
-    environment.install(*arguments(what))
+    environment.install(*get_install_arguments(what))
     before = environment.files()
     environment.install(hugging_face)
-    assert_whole(environment.site, "evaluate")
+    check_unchanged(environment.site, "evaluate")
     assert environment.probe(tmp_path)["evaluate"] == [str(package / "evaluate")]
     environment.pip("uninstall", "--yes", "evaluate")
     assert environment.files() == before
@@ -261,15 +261,15 @@ def test_evaluate_installed_and_removed_after_vaegan(
 
 def test_version_is_written_once(install: tuple[Path, Path], environment: Environment, tmp_path: Path) -> None:
     what, _ = install
-    environment.install(*arguments(what))
+    environment.install(*get_install_arguments(what))
     metadata = environment.call(
         "python", "-c", "import importlib.metadata as m; print(m.version('vaegan'))", cwd=tmp_path
     )
     assert metadata.strip() == environment.probe(tmp_path)["version"]
 
 
-def assert_whole(site: Path, name: str) -> None:
-    """Every file that a package brought is there as it was brought."""
+def check_unchanged(site: Path, name: str) -> None:
+    """Check that every file that a package installed is unchanged."""
     (record,) = site.glob(f"{name}-*.dist-info/RECORD")
     checked = 0
     with record.open(newline="", encoding="utf-8") as rows:

@@ -1,8 +1,8 @@
-"""Run commands one after another, and tell which files of the working folder each of them opens for reading.
+"""Run commands one after another, and list the files of the working folder that each of them opens for reading.
 
-argv[1]: the working folder; argv[2]: where it is copied to before each command; argv[3]: the commands as JSON, each
-with folders that are lost before it. Prints the lists of files as JSON. It is a process of its own because an audit
-hook cannot be removed; what is opened in Rust or C++ it does not see.
+argv[1]: the working folder; argv[2]: the folder of its copies, one made before each command; argv[3]: the commands as
+JSON, each with the folders that are deleted before it. Prints the lists of files as JSON. This is a separate process
+because an audit hook cannot be removed; it does not see files that Rust or C++ code opens.
 """
 
 import json
@@ -19,7 +19,7 @@ from vaegan.pretrained import WEIGHT_FILES
 
 
 def run(words: list[str]) -> None:
-    """One command, which must succeed."""
+    """Run a command, which must succeed."""
     sys.argv = ["vaegan", *words]
     with redirect_stdout(sys.stderr):
         try:
@@ -30,7 +30,7 @@ def run(words: list[str]) -> None:
 
 
 def record(work: Path, seen: set[str]) -> None:
-    """From now on, note the files below a folder that are opened for reading alone."""
+    """Add to ``seen``, from now on, the files below a folder that are opened for reading only."""
 
     def hook(event: str, details: tuple) -> None:
         if event != "open" or isinstance(details[0], int) or details[2] & os.O_ACCMODE != os.O_RDONLY:

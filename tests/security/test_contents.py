@@ -1,4 +1,4 @@
-"""Files of the right form and with the right checksums whose contents are another run's, or nobody's: one line."""
+"""Files of the right form and with the right checksums but wrong contents are refused with one line."""
 
 import json
 import resource
@@ -16,12 +16,13 @@ from vaegan import load
 from vaegan.data import open_data
 from vaegan.errors import UserError
 from vaegan.evaluate.result import EvaluationResult, write_result
-from vaegan.evaluate.run import load_cached_result, read_training_cost
-from vaegan.storage.runs import Run
+from vaegan.evaluate.result_cache import load_cached_result
+from vaegan.evaluate.training_cost import read_training_cost
+from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
 from ..tiny import tiny
-from .world import mend
+from .world import fix_checksums
 
 NAMES = ("autoencoder", "average", "discriminator", "discriminator.optimizer", "autoencoder.optimizer")
 
@@ -34,21 +35,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A finished run to spoil, in the folder `run`."""
+    """A copy of the finished run, in the folder `run`."""
     monkeypatch.chdir(tmp_path)
     return Path(shutil.copytree(finished, "run"))
 
 
 @pytest.fixture
 def cut_off(run: Path) -> Path:
-    """The checkpoint of its first step; the later one, and the model, are lost."""
+    """The checkpoint of the first step of a run whose later checkpoint and model are lost."""
     shutil.rmtree(run / "model")
     shutil.rmtree(run / "checkpoints" / "step_00000002")
     return run / "checkpoints" / "step_00000001"
 
 
-def one_line(answer: tuple[int, str, str]) -> str:
-    """The one line of a command that was not done."""
+def check_one_line(answer: tuple[int, str, str]) -> str:
+    """Check that a command failed with one line, and return the line."""
     code, _, err = answer
     assert code in (1, 2), answer
     assert err.startswith("vaegan: ") and err.count("\n") == 1 and len(err) < 700 and err[:-1].isprintable(), err
@@ -56,7 +57,7 @@ def one_line(answer: tuple[int, str, str]) -> str:
 
 
 def change(file: Path, how: Callable[[dict[str, Any]], object]) -> None:
-    """Change the mapping that a file of JSON or tensors holds, and put its checksum right."""
+    """Change the mapping in a file of JSON or tensors, and correct its checksum."""
     if file.suffix == ".json":
         found = json.loads(file.read_text())
         how(found)
@@ -66,11 +67,11 @@ def change(file: Path, how: Callable[[dict[str, Any]], object]) -> None:
         how(found)
         file.unlink()
         save_file(found, file)
-    mend(file)
+    fix_checksums(file)
 
 
-def other(make: Callable[[Tensor], Tensor]) -> Callable[[dict[str, Tensor]], None]:
-    """The first tensor is another."""
+def change_first(make: Callable[[Tensor], Tensor]) -> Callable[[dict[str, Tensor]], None]:
+    """Return a change of the first of named tensors."""
     return lambda tensors: tensors.update({min(tensors): make(tensors[min(tensors)])})
 
 
@@ -78,22 +79,22 @@ TENSORS: dict[str, Callable[[dict[str, Tensor]], object]] = {
     "none": dict.clear,
     "one is missing": lambda tensors: tensors.pop(min(tensors)),
     "one more": lambda tensors: tensors.update({"../../x": torch.zeros(2)}),
-    "another shape": other(lambda _: torch.zeros(3, 3)),
-    "no dimension": other(lambda _: torch.tensor(1.0).clone()),
-    "no element": other(lambda _: torch.zeros(0)),
-    "whole numbers": other(Tensor.long),
-    "complex numbers": other(lambda weight: weight.to(torch.complex64)),
+    "another shape": change_first(lambda _: torch.zeros(3, 3)),
+    "no dimension": change_first(lambda _: torch.tensor(1.0).clone()),
+    "no element": change_first(lambda _: torch.zeros(0)),
+    "whole numbers": change_first(Tensor.long),
+    "complex numbers": change_first(lambda weight: weight.to(torch.complex64)),
 }
 
 
 @pytest.mark.parametrize("how", TENSORS)
 def test_weights_that_are_not_those_of_the_model(how: str, run: Path, vaegan) -> None:
     change(run / "model" / "model.safetensors", TENSORS[how])
-    said = one_line(vaegan("sample", "run"))
-    assert "model.safetensors: not the weights of the model in config.json" in said
+    message = check_one_line(vaegan("sample", "run"))
+    assert "model.safetensors: not the weights of the model in config.json" in message
     with pytest.raises(UserError) as caught:
         load("run/model")  # carried away from its run
-    assert said == f"vaegan: {caught.value}\n"
+    assert message == f"vaegan: {caught.value}\n"
 
 
 @pytest.mark.parametrize("path", ["run", "run/model"])
@@ -122,7 +123,7 @@ SHAPES = [
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_description_of_other_images(shape: list[int], run: Path, vaegan) -> None:
     change(run / "model" / "config.json", lambda found: found.update(image_shape=shape))
-    assert "config.json" in one_line(vaegan("sample", "run"))
+    assert "config.json" in check_one_line(vaegan("sample", "run"))
 
 
 @pytest.mark.parametrize(
@@ -133,12 +134,12 @@ def test_a_config_of_another_model(change: tuple[str, str], run: Path, vaegan) -
     assert text.count(change[0]) == 1
     (run / "config.yaml").write_text(text.replace(*change))
     for words in (("sample", "run"), ("evaluate", "run")):
-        assert "config.json: not the model of run/config.yaml" in one_line(vaegan(*words))
+        assert "config.json: not the model of run/config.yaml" in check_one_line(vaegan(*words))
 
 
-def resumed(run: Path, vaegan) -> str:
-    """What is said where such a run is gone on with."""
-    return one_line(vaegan("train", "run/config.yaml", "--output", "run", "--resume"))
+def resume_and_fail(run: Path, vaegan) -> str:
+    """Resume a run, which must fail, and return its one line."""
+    return check_one_line(vaegan("train", "run/config.yaml", "--output", "run", "--resume"))
 
 
 STATES: dict[str, list[object]] = {
@@ -147,7 +148,7 @@ STATES: dict[str, list[object]] = {
     "meter": [..., 5, [], {"a": 5}, {"a": ["x", 1]}, {"a": [[[1], [1, 2]], 1]}, {"a": [1, "x"]}, {"a": [10**400, 1]}],
     "fingerprint": [...],
 }
-"""What is written over the state of a checkpoint; ...: it is left out."""
+"""Values that replace a key of a checkpoint's state; ...: the key is removed."""
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in STATES.items() for value in values])
@@ -157,7 +158,7 @@ def test_a_checkpoint_whose_state_is_none(key: str, value: object, cut_off: Path
         found["state"] |= {} if value is ... else {key: value}
 
     change(cut_off / "state.json", spoil)
-    assert cut_off.name in (said := resumed(cut_off, vaegan)) or "images" in said
+    assert cut_off.name in (message := resume_and_fail(cut_off, vaegan)) or "images" in message
 
 
 @pytest.mark.parametrize(
@@ -167,9 +168,9 @@ def test_a_checkpoint_whose_state_is_none(key: str, value: object, cut_off: Path
     + [(name, "another shape") for name in NAMES[1:4]],
 )
 def test_a_checkpoint_whose_tensors_are_anothers(name: str, how: str, cut_off: Path, vaegan) -> None:
-    """Optimizers may have none: so it is before the first update."""
+    """An optimizer may have no tensors, as before the first update."""
     change(cut_off / f"{name}.safetensors", TENSORS[how])
-    assert cut_off.name in resumed(cut_off, vaegan)
+    assert cut_off.name in resume_and_fail(cut_off, vaegan)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -177,20 +178,20 @@ def test_a_checkpoint_without_a_file(name: str, cut_off: Path, vaegan) -> None:
     (cut_off / f"{name}.safetensors").unlink()
     change(cut_off / "sha256.json", lambda found: found.pop(f"{name}.safetensors"))
     change(cut_off / "state.json", lambda found: found["files"].remove(name))
-    assert cut_off.name in resumed(cut_off, vaegan)
+    assert cut_off.name in resume_and_fail(cut_off, vaegan)
 
 
-FIGURES: list[dict[str, object]] = [
+INVALID_METRICS: list[dict[str, object]] = [
     {"metrics": []}, {"metrics": {"a": "x"}}, {"metrics": {"a": None}}, {"metrics": {"a": [1.0]}},
     {"metrics": {"a": float("nan")}}, {"metrics": {"a": float("inf")}}, {"metrics": ...}, {"curves": ...}, {"more": 1},
     {"curves": {"frequency": 1.0}}, {"curves": {"frequency": ["x"]}}, {"curves": []}, {"protocol": [["origin", 1]]},
     {"matrices": [[1]]}, {"matrices": {"seen": [[0.5]]}}, {"scores": "0" * 64}, {"scores": 1}, {"scores": ...},
 ]  # fmt: skip
-"""What is written over whole figures; ...: it is left out."""
+"""Values that replace keys of valid metrics; ...: the key is removed."""
 
 
 def test_cached_figures_that_are_none_are_measured_again(tmp_path: Path) -> None:
-    def known(over: dict[str, object]) -> bool:
+    def is_cached(over: dict[str, object]) -> bool:
         run = Run(tmp_path)
         scores = {"a": torch.ones(2, dtype=torch.float64)}
         write_result(EvaluationResult({"a": 1.5}, {"origin": {}}, {"frequency": [0.5]}, {"seen": [[1]]}, scores), run)
@@ -198,8 +199,8 @@ def test_cached_figures_that_are_none_are_measured_again(tmp_path: Path) -> None
         run.metrics_file.write_text(json.dumps({key: one for key, one in written.items() if one is not ...}))
         return load_cached_result(run, {}) is not None
 
-    assert known({})
-    assert [over for over in FIGURES if known(over)] == []
+    assert is_cached({})
+    assert [over for over in INVALID_METRICS if is_cached(over)] == []
 
 
 @pytest.mark.parametrize("key", ["seconds", "memory_bytes"])

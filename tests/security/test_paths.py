@@ -39,14 +39,14 @@ OUTSIDE = (
 FEW = ("train.steps=2", "train.checkpoint_every=1", "train.keep_checkpoints=1")
 
 
-def listed(folder: Path) -> dict[str, bytes | None]:
-    """Everything below a folder, and the contents of the files."""
+def read_tree(folder: Path) -> dict[str, bytes | None]:
+    """Return the paths of everything below a folder, with the contents of the files."""
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 @pytest.fixture
 def kept(work: Path) -> Path:
-    """A folder of somebody else's, with files of every name that is written, replaced or deleted."""
+    """A folder of another user, with files of every name that a training writes, replaces or deletes."""
     folder = work / "kept"
     for name in (
         "step_00000001/state.json",
@@ -65,11 +65,11 @@ def test_the_name_of_a_variant_is_that_of_a_folder_below_the_study(name: str, wo
     (work / "deep" / "deeper").mkdir(parents=True)
     study = {"title": "T", "variants": {name: {"recipe": "tiny.yaml"}}}
     Path("study.yaml").write_text(yaml.safe_dump(study))
-    before = listed(work)
+    before = read_tree(work)
     code, out, err = vaegan("compare", "study.yaml", "--output", "deep/deeper/study")
     assert (code, out) == (2, "") and err.count("\n") == 1 and err[:-1].isprintable()
     assert "variants." in err and "its name becomes a folder" in err
-    assert listed(work) == before
+    assert read_tree(work) == before
     with pytest.raises(ValueError, match="its name becomes a folder"):
         StudyConfig.model_validate(study)
 
@@ -80,7 +80,7 @@ def test_ordinary_names_of_variants(name: str) -> None:
 
 
 def test_a_recipe_is_no_way_to_a_file_outside(work: Path, vaegan) -> None:
-    """A path to a file is one, as on the command line; where there is none, only a shipped recipe has the name."""
+    """A recipe may be the path of a file, as on the command line; any other name must be that of a shipped recipe."""
     for name in ("digits/../../schema", "../config/schema", "digits/vae.yaml", "digits//vae", "digits/vae\0"):
         Path("study.yaml").write_text(yaml.safe_dump({"title": "T", "variants": {"a": {"recipe": name}}}))
         for words in (("train", name), ("compare", "study.yaml")):
@@ -88,7 +88,7 @@ def test_a_recipe_is_no_way_to_a_file_outside(work: Path, vaegan) -> None:
             assert code == 2 and "neither a file nor a shipped recipe" in err and err.count("\n") == 1
 
 
-@pytest.mark.usefixtures("alone")
+@pytest.mark.usefixtures("fresh_wandb")
 def test_names_for_tracking_lead_nowhere_outside(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b" / "run"
     (folder / "model").mkdir(parents=True)
@@ -98,7 +98,7 @@ def test_names_for_tracking_lead_nowhere_outside(tmp_path: Path) -> None:
                           ((f"track.project={up}",), None), ((), up), ((), "/x"), ((), ["x"])):  # fmt: skip
         said: list[str] = []
         tracker = Tracker.start(tiny("vae", "track.wandb=offline", *words), folder, run_id, said.append)
-        tracker.artifact(folder / "model", up)
+        tracker.log_artifact(folder / "model", up)
         tracker.finish()
         assert all("\n" not in line for line in said)
     new = {path for path in tmp_path.rglob("*")} - before
@@ -107,27 +107,29 @@ def test_names_for_tracking_lead_nowhere_outside(tmp_path: Path) -> None:
     assert {path for path in (tmp_path / "a").rglob("*") if folder not in path.parents} == {folder.parent, folder}
 
 
-def state(checkpoint: Path, **changes: object) -> None:
+def change_state(checkpoint: Path, **changes: object) -> None:
     """Change a checkpoint's state.json."""
     file = checkpoint / "state.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
-def checksums(checkpoint: Path, **more: str) -> None:
-    """Make a checkpoint's checksums right, with more of them."""
+def write_checksums(checkpoint: Path, **more: str) -> None:
+    """Write a checkpoint's right checksums, and more of them."""
     hashes = {file.name: hash_file(file) for file in checkpoint.iterdir() if file.name != "sha256.json"}
     (checkpoint / "sha256.json").write_text(json.dumps(hashes | more))
 
 
 FILES = ["autoencoder", "average", "autoencoder.optimizer"]
 NAMES: dict[str, Callable[[Path], object]] = {
-    "a file in the folder above": lambda folder: state(folder, files=[*FILES, "../../other"]),
-    "a file of an absolute path": lambda folder: state(folder, files=[*FILES, f"{folder.parent.parent}/other"]),
-    "one in the place of another": lambda folder: state(folder, files=[*FILES[:2], f"../{folder.name}/{FILES[2]}"]),
-    "no list": lambda folder: state(folder, files="average"),
-    "no names": lambda folder: state(folder, files=[["average"], 5]),
-    "another step": lambda folder: state(folder, step=7),
-    "no step": lambda folder: state(folder, step="../x"),
+    "a file in the folder above": lambda folder: change_state(folder, files=[*FILES, "../../other"]),
+    "a file of an absolute path": lambda folder: change_state(folder, files=[*FILES, f"{folder.parent.parent}/other"]),
+    "one in the place of another": lambda folder: change_state(
+        folder, files=[*FILES[:2], f"../{folder.name}/{FILES[2]}"]
+    ),
+    "no list": lambda folder: change_state(folder, files="average"),
+    "no names": lambda folder: change_state(folder, files=[["average"], 5]),
+    "another step": lambda folder: change_state(folder, step=7),
+    "no step": lambda folder: change_state(folder, step="../x"),
 }
 
 
@@ -137,7 +139,7 @@ def test_the_files_of_a_checkpoint_lie_in_it(how: str, work: Path, vaegan) -> No
     folder = work / "runs" / "tiny" / "checkpoints" / "step_00000002"
     shutil.copy(folder / "average.safetensors", folder.parent.parent / "other.safetensors")
     NAMES[how](folder)
-    checksums(folder)
+    write_checksums(folder)
     notes: list[str] = []
     checkpoint = load_newest_checkpoint(folder.parent, notes.append)
     assert checkpoint is not None and checkpoint.step == 1
@@ -151,7 +153,7 @@ def test_checksums_are_of_files_in_the_checkpoint(name: str, work: Path, vaegan)
     assert vaegan("train", "tiny.yaml", *FEW)[0] == 0
     folder = work / "runs" / "tiny" / "checkpoints" / "step_00000002"
     outside = folder / name if "\0" not in name else folder
-    checksums(folder, **{name: hash_file(outside) if outside.is_file() else ""})
+    write_checksums(folder, **{name: hash_file(outside) if outside.is_file() else ""})
     notes: list[str] = []
     assert load_newest_checkpoint(folder.parent, notes.append) is None
     assert len(notes) == 1 and notes[0].isprintable() and "in the checkpoint" in notes[0]
@@ -169,7 +171,7 @@ TARGETS = ("", "x.png", "nothing")
 
 @pytest.mark.parametrize("place", PLACES)
 def test_nothing_is_written_or_deleted_through_a_link(place: str, work: Path, kept: Path, vaegan) -> None:
-    before = listed(kept)
+    before = read_tree(kept)
     for target in TARGETS:
         shutil.rmtree(work / "runs", ignore_errors=True)
         link = work / "runs" / "tiny" / place
@@ -178,7 +180,7 @@ def test_nothing_is_written_or_deleted_through_a_link(place: str, work: Path, ke
         for words in (("train", "tiny.yaml", *FEW, "--resume"), ("evaluate", "runs/tiny"))[: 1 + ("metrics" in place)]:
             code, _, err = vaegan(*words)
             assert code in (0, 1, 2) and err.count("vaegan: ") == (code != 0), err
-        assert listed(kept) == before, target
+        assert read_tree(kept) == before, target
 
 
 def test_a_finished_run_is_rotated_without_following_links(work: Path, kept: Path, vaegan) -> None:
@@ -187,13 +189,13 @@ def test_a_finished_run_is_rotated_without_following_links(work: Path, kept: Pat
     old = work / "runs" / "tiny" / "checkpoints" / "step_00000001"
     shutil.move(old, kept / "moved")
     old.symlink_to(kept / "moved")
-    before = listed(kept)
+    before = read_tree(kept)
     assert vaegan("train", "tiny.yaml", *FEW, "--resume", "--extend")[0] == 0
     assert [path.name for path in old.parent.iterdir()] == ["step_00000002"]
-    assert listed(kept) == before
+    assert read_tree(kept) == before
 
 
-def member(name: str, **settings: object) -> tarfile.TarInfo:
+def make_member(name: str, **settings: object) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     for key, value in settings.items():
         setattr(info, key, value)
@@ -206,16 +208,16 @@ def test_nothing_of_a_wrong_archive_is_extracted(work: Path, vaegan, monkeypatch
     (work / "sets").mkdir()
     with tarfile.open("sets/cifar-10-python.tar.gz", "w:gz") as archive:
         for info in (
-            member("cifar-10-batches-py", type=tarfile.SYMTYPE, linkname=str(work)),
-            member("cifar-10-batches-py/written"), member("../written"), member(f"{work}/written"),
-            member("hard", type=tarfile.LNKTYPE, linkname="../tiny.yaml"),
+            make_member("cifar-10-batches-py", type=tarfile.SYMTYPE, linkname=str(work)),
+            make_member("cifar-10-batches-py/written"), make_member("../written"), make_member(f"{work}/written"),
+            make_member("hard", type=tarfile.LNKTYPE, linkname="../tiny.yaml"),
         ):  # fmt: skip
             archive.addfile(info, io.BytesIO())
-    before = listed(work)
+    before = read_tree(work)
     data = "data={source: cifar10, root: sets, image_size: 8, download: true}"
     code, out, err = vaegan("train", "tiny.yaml", "data.count=null", data)
     assert code == 1 and out == "" and "data.download: cifar10 could not be fetched" in err.splitlines()[-1]
-    after = listed(work)
+    after = read_tree(work)
     assert {name for name in after if after[name] != before.get(name)} <= {"sets/.download.lock"}
     assert before.keys() - after.keys() <= {"sets/cifar-10-python.tar.gz"}, "torchvision deletes what is not official"
 

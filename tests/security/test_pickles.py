@@ -1,6 +1,6 @@
-"""Every file that a command reads is exchanged for a malicious one: nothing of it is run, and one line names it.
+"""Every file that a command reads is exchanged for a malicious one: none of its code is run, and one line names it.
 
-Which files these are is not taken on trust: a process with an audit hook has listed what the commands open.
+The files are not a hand-written list: a process with an audit hook records what the commands open.
 """
 
 import io
@@ -19,8 +19,8 @@ import torch
 from vaegan.data import sources
 from vaegan.pretrained import WEIGHT_FILES
 
-from ..standins import accepting
-from .world import COMMANDS, FOLDERS, World, build, mend
+from ..standins import accept_file
+from .world import COMMANDS, FOLDERS, World, build_world, fix_checksums
 
 KINDS = {
     "config or study": r"\w+\.yaml",
@@ -43,31 +43,31 @@ KINDS = {
     "packed IDX": r"sets/FashionMNIST/raw/.+-ubyte\.gz",
     "CelebA's listing": r"sets/celeba/list_eval_partition\.txt",
 }
-"""What the paths of each kind of file are."""
+"""Pattern of the paths of each kind of file."""
 PICKLED = ("weights of LPIPS", "CIFAR-10 batch", "CIFAR-10 classes")
-"""The kinds that are pickles."""
-SECONDS = 20
-"""That a command may take."""
+"""Kinds of files that are pickles."""
+TIMEOUT_SECONDS = 20
+"""Longest time of a command."""
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build(tmp_path_factory.mktemp("world"))
+    return build_world(tmp_path_factory.mktemp("world"))
 
 
-def what(name: str) -> str:
-    """The one kind that a file is of."""
+def get_kind(name: str) -> str:
+    """Return the one kind of a file."""
     [kind] = [kind for kind, pattern in KINDS.items() if re.fullmatch(pattern, name)]
     return kind
 
 
 def test_every_file_that_is_read_is_of_a_kind_that_is_attacked(world: World) -> None:
     in_rust = {str(path.relative_to(world.work)) for path in (world.work / "runs").rglob("*.safetensors")}
-    assert {what(name) for names in [*world.opened, in_rust] for name in names} == KINDS.keys()
+    assert {get_kind(name) for names in [*world.opened, in_rust] for name in names} == KINDS.keys()
 
 
 class Trap:
-    """Makes a folder when it is unpickled."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = str(mark)
@@ -76,8 +76,8 @@ class Trap:
         return os.mkdir, (self.mark,)
 
 
-def malicious(mark: Path, suffix: str) -> dict[str, bytes]:
-    """Contents that make a folder if they are read carelessly."""
+def make_malicious_contents(mark: Path, suffix: str) -> dict[str, bytes]:
+    """Return contents that create the folder ``mark`` if they are read carelessly, by their names."""
     zipped, saved = io.BytesIO(), io.BytesIO()
     torch.save({"features.0.weight": Trap(mark)}, zipped)
     np.save(saved, np.array([Trap(mark)]), allow_pickle=True)
@@ -110,18 +110,18 @@ NO_FILE = {"a pipe": os.mkfifo, "a device": lambda file: file.symlink_to(os.devn
 
 
 def attacks(world: World, kind: str, everything: bool, mark: Path) -> Iterator[tuple[int, str, str]]:
-    """Command, file and what it is exchanged for.
+    """Iterate over attacks: the number of a command, a file that it reads, and the name of the contents put into it.
 
-    Without ``everything`` the first file of a kind is exchanged for the contents of `SOME`, or for all that is
-    harmful where pickles are read, and every other file for one of them in turn.
+    Without ``everything`` the first file of a kind gets the contents of `SOME`, and all malicious ones if it is a
+    pickle; every other file gets one of them in turn.
     """
     seen: set[tuple[str, str]] = set()
     for number, names in enumerate(world.opened):
         for name in names:
             case = COMMANDS[number][0][0], re.sub(r"\d+", "N", name)
-            if what(name) != kind or case in seen:
+            if get_kind(name) != kind or case in seen:
                 continue
-            harmful = malicious(mark, Path(name).suffix)
+            harmful = make_malicious_contents(mark, Path(name).suffix)
             contents = [*harmful, *DAMAGE, *NO_FILE]
             if not everything:
                 contents = [each for each in contents if each in SOME or (kind in PICKLED and each in harmful)]
@@ -130,22 +130,22 @@ def attacks(world: World, kind: str, everything: bool, mark: Path) -> Iterator[t
             yield from ((number, name, content) for content in contents)
 
 
-def problem(world: World, vaegan, number: int, name: str, content: str, mark: Path) -> str | None:
-    """What is wrong with a command's answer to a file that was exchanged; None: nothing."""
-    world.before(number)
-    sources._kept.clear()  # else a set whose files have the same names and sizes would not be read again
+def find_problem(world: World, vaegan, number: int, name: str, content: str, mark: Path) -> str | None:
+    """Return what is wrong with a command's answer to a file that was exchanged; None if nothing is."""
+    world.restore(number)
+    sources._data_cache.clear()  # else a set whose files have the same names and sizes would not be read again
     file = world.work / name
     file.unlink()
     if content in NO_FILE:
         NO_FILE[content](file)
     else:
-        file.write_bytes((malicious(mark, file.suffix) | DAMAGE)[content])
-        mend(file)
-    if WEIGHT_FILES["alex"].there:
-        WEIGHT_FILES["alex"] = accepting("alex", WEIGHT_FILES["alex"].path)
+        file.write_bytes((make_malicious_contents(mark, file.suffix) | DAMAGE)[content])
+        fix_checksums(file)
+    if WEIGHT_FILES["alex"].exists:
+        WEIGHT_FILES["alex"] = accept_file("alex", WEIGHT_FILES["alex"].path)
     given = file.read_bytes() if file.is_file() else None
     try:
-        with patience():
+        with time_limit():
             code, out, err = vaegan(*COMMANDS[number][0])
     except Exception as error:
         return f"{type(error).__name__}: {error}"
@@ -156,29 +156,32 @@ def problem(world: World, vaegan, number: int, name: str, content: str, mark: Pa
         answered = err.splitlines()[-1:] == named[-1:] and named[-1].startswith("vaegan: ")
     elif code == 0 and not named:
         written_anew = file.is_file() and file.read_bytes() != given
-        answered = written_anew or "finished already" in out or given == b"" or dispensable(name, content)
+        answered = written_anew or "finished already" in out or given == b"" or is_dispensable(name, content)
     else:
         answered = code == 0 and len(named) == 1
     return None if answered else f"exit code {code}: {err}"
 
 
-def dispensable(name: str, content: str) -> bool:
-    """Whether a command may go on as if there were no such file: it is a folder of images, or a cache that cannot be
-    written; or no file stands for the config of a classifier's run, of which the exported model alone is used."""
-    if name.startswith("runs/features/") and what(name) == "config of a run":
+def is_dispensable(name: str, content: str) -> bool:
+    """Return whether a command may continue as if there were no such file.
+
+    It may if the file is a folder in place of an image or a cache entry, or no regular file in place of the config of a
+    classifier's run, of which only the exported model is used.
+    """
+    if name.startswith("runs/features/") and get_kind(name) == "config of a run":
         return content in NO_FILE
-    return content == "a folder" and what(name) in ("image", "cached features")
+    return content == "a folder" and get_kind(name) in ("image", "cached features")
 
 
 @contextmanager
-def patience() -> Iterator[None]:
-    """An error in the place of a command that hangs."""
+def time_limit() -> Iterator[None]:
+    """Raise an error if the block takes longer than `TIMEOUT_SECONDS`."""
 
     def end(*_: object) -> None:
-        raise AssertionError(f"not done after {SECONDS} seconds")
+        raise AssertionError(f"not done after {TIMEOUT_SECONDS} seconds")
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.alarm(SECONDS)
+    signal.alarm(TIMEOUT_SECONDS)
     try:
         yield
     finally:
@@ -195,9 +198,9 @@ def test_no_code_is_run_and_one_line_names_the_file(kind, everything, world, vae
     monkeypatch.setitem(WEIGHT_FILES, "alex", WEIGHT_FILES["alex"])
     mark, problems = tmp_path / "mark", []
     for number, name, content in attacks(world, kind, everything, mark):
-        found = problem(world, vaegan, number, name, content, mark)
-        if found is not None:
-            problems.append(f"{' '.join(COMMANDS[number][0])}: {name}, {content}: {found}")
+        answer = find_problem(world, vaegan, number, name, content, mark)
+        if answer is not None:
+            problems.append(f"{' '.join(COMMANDS[number][0])}: {name}, {content}: {answer}")
     assert not problems, "\n".join(problems)
 
 
@@ -208,7 +211,7 @@ def test_what_an_old_torchvision_left_runs_no_code(work: Path, vaegan) -> None:
         for content in ("pickle 2", "torch.save"):
             file = work / "sets" / "MNIST" / "processed" / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(malicious(mark, "")[content])
+            file.write_bytes(make_malicious_contents(mark, "")[content])
     code, _, err = vaegan(
         "train", "tiny.yaml", "data={source: mnist, root: sets, image_size: 8, download: true, count: null}"
     )

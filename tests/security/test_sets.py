@@ -1,4 +1,4 @@
-"""Files of MNIST and CIFAR-10 that say what would crash, fill the memory or change something."""
+"""Files of MNIST and CIFAR-10 whose contents would crash Python, fill the memory or change an object."""
 
 import gzip
 import pickle
@@ -19,12 +19,12 @@ from vaegan.errors import UserError
 from ..standins import write_cifar, write_mnist
 
 
-def opened(source: Literal["mnist", "cifar10"], root: Path) -> Data:
+def open_set(source: Literal["mnist", "cifar10"], root: Path) -> Data:
     return open_data(DataConfig(source=source, root=root, image_size=32), lambda _: None)
 
 
 def test_tuples_inside_tuples_that_would_crash_python_are_refused(tmp_path: Path) -> None:
-    """As the key of a mapping they are hashed, which recurses in C: a million of them end the process."""
+    """A tuple that is the key of a mapping is hashed, which recurses in C: a million nested ones end the process."""
     (tmp_path / "batch").write_bytes(b"\x80\x02}K\x00" + b"\x85" * 200 + b"K\x01s.")
     with pytest.raises(UserError, match="more than 100 tuples"):
         read_cifar_batch(tmp_path / "batch")
@@ -34,7 +34,7 @@ def test_tuples_inside_tuples_that_would_crash_python_are_refused(tmp_path: Path
     "name", ["_codecs\nencode", "numpy\nndarray", "numpy\ndtype", "numpy.core.multiarray\n_reconstruct"]
 )
 def test_a_batch_changes_nothing_outside_of_it(tmp_path: Path, name: str) -> None:
-    """BUILD sets attributes of whatever lies on the stack, if that does not do it itself."""
+    """The pickle instruction BUILD sets attributes of any object on the stack that has no way of its own."""
     before = [dict(vars(each)) for each in ALLOWED_GLOBALS.values()]
     state = b"(N}X\x0c\x00\x00\x00__defaults__X\x01\x00\x00\x00z\x85st"
     (tmp_path / "batch").write_bytes(b"\x80\x02}K\x00c" + name.encode() + b"\n" + state + b"bs.")
@@ -43,20 +43,20 @@ def test_a_batch_changes_nothing_outside_of_it(tmp_path: Path, name: str) -> Non
     assert [dict(vars(each)) for each in ALLOWED_GLOBALS.values()] == before
 
 
-def twice(depth: int) -> list[object]:
-    """A short pickle of it becomes a text of more than 2^depth characters."""
-    return [] if depth == 0 else [below := twice(depth - 1), below]
+def nest_twice(depth: int) -> list[object]:
+    """Return a list with a short pickle but a text of more than 2^depth characters."""
+    return [] if depth == 0 else [below := nest_twice(depth - 1), below]
 
 
-@pytest.mark.parametrize("names", [5, "abcdefghij", ["a"] * 9, ["a"] * 9 + [b"b"], [twice(18)] * 10, [["a"] * 10]])
+@pytest.mark.parametrize("names", [5, "abcdefghij", ["a"] * 9, ["a"] * 9 + [b"b"], [nest_twice(18)] * 10, [["a"] * 10]])
 def test_names_of_classes_are_ten_words(tmp_path: Path, names: object) -> None:
     write_cifar(tmp_path / "cifar-10-batches-py")
     meta = tmp_path / "cifar-10-batches-py" / "batches.meta"
     meta.write_bytes(pickle.dumps({"label_names": names}, protocol=2))
     with pytest.raises(UserError, match=r"batches\.meta: no list `label_names` of 10 words in it"):
-        opened("cifar10", tmp_path)
+        open_set("cifar10", tmp_path)
     meta.write_bytes(pickle.dumps({}, protocol=2))
-    assert opened("cifar10", tmp_path).classes == tuple("0123456789")
+    assert open_set("cifar10", tmp_path).classes == tuple("0123456789")
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def test_sizes_in_a_header_are_not_trusted(tmp_path: Path, shape: tuple[int, ...
         gzip.compress(content) if packed else content
     )
     with within(2**23), pytest.raises(UserError, match=SHAPES[shape]) as caught:
-        opened("mnist", tmp_path)
+        open_set("mnist", tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -104,4 +104,4 @@ def test_what_is_packed_is_unpacked_no_further_than_its_header_says(tmp_path: Pa
     assert len(bomb) < 2**17
     (raw / "train-images-idx3-ubyte.gz").write_bytes(bomb)
     with within(2**23), pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz: damaged"):
-        opened("mnist", tmp_path)
+        open_set("mnist", tmp_path)

@@ -1,4 +1,4 @@
-"""A working folder with everything that the commands read, each set in its real format, and what they read of it."""
+"""A working folder with everything that the commands read, each data set in its real format, and what they read."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from ..standins import noise, write_backbone, write_celeba, write_cifar, write_mnist
+from ..standins import draw_noise, write_backbone, write_celeba, write_cifar, write_mnist
 
 RUN = {
     "model": {
@@ -26,7 +26,7 @@ RUN = {
 }  # fmt: skip
 SETS = {"folder": "images", "cifar10": "sets", "mnist": "sets", "fashion_mnist": "sets", "celeba": "sets"}
 FOLDERS = {"TORCH_HOME": "torch", "VAEGAN_CACHE": "cache"}
-"""Environment variables, and the folders that they name."""
+"""Environment variables and the folders that they name."""
 IMAGES = ("images/a/00.png", "images/b/01.png")
 
 NET = {
@@ -42,7 +42,7 @@ PRIOR = {
         "prior": {"autoencoder": "runs/vqvae"},
     },
 }
-"""A run over another."""
+"""Settings of two runs, of which the second reads the first."""
 
 COMMANDS: list[tuple[list[str], list[str]]] = [
     (["train-features", "net.yaml"], []),
@@ -62,32 +62,32 @@ COMMANDS: list[tuple[list[str], list[str]]] = [
     (["train", "pixelcnn.yaml"], []),
     (["sample", "runs/pixelcnn", "--label", "a"], []),
 ]
-"""What is run, one after another, and the folders that are lost before it."""
+"""Commands to run one after another, each with the folders that are deleted before it."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The working folder, and a copy of it as it was before each command."""
+    """The working folder, and a copy of it from before each command."""
 
     work: Path
     copies: Path
     opened: list[list[str]]
-    """Files that each command reads."""
+    """Names of the files that each command reads."""
 
-    def before(self, number: int) -> None:
-        """Put the folder back to what it was before a command, and go there."""
+    def restore(self, number: int) -> None:
+        """Restore the folder to its state before a command, and change to it."""
         shutil.rmtree(self.work)
         shutil.copytree(self.copies / str(number), self.work, copy_function=_copy)
         os.chdir(self.work)
 
 
-def build(folder: Path) -> World:
-    """Make it, and run every command in a process of its own."""
+def build_world(folder: Path) -> World:
+    """Build the working folder, and run every command in another process."""
     work, copies = folder / "work", folder / "copies"
     for number in range(12):
         image = work / "images" / "ab"[number % 2] / f"{number:02}.png"
         image.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(noise(8 + number, 9, 3)).save(image)
+        Image.fromarray(draw_noise(8 + number, 9, 3)).save(image)
     write_cifar(work / "sets" / "cifar-10-batches-py")
     write_mnist(work / "sets" / "MNIST" / "raw")
     write_mnist(work / "sets" / "FashionMNIST" / "raw", packed=True)
@@ -99,8 +99,8 @@ def build(folder: Path) -> World:
         config = {**RUN, "data": {"source": source, "root": str(work / root), "image_size": 8}}
         (work / f"{source}.yaml").write_text(yaml.safe_dump(config))
     for name, others in PRIOR.items():
-        (work / f"{name}.yaml").write_text(yaml.safe_dump({**RUN, "data": images_of(work), **others}))
-    net = {**NET, "data": images_of(work)}
+        (work / f"{name}.yaml").write_text(yaml.safe_dump({**RUN, "data": get_data_section(work), **others}))
+    net = {**NET, "data": get_data_section(work)}
     (work / "net.yaml").write_text(yaml.safe_dump(net))
     variants = {name: {"recipe": "folder.yaml", "set": {"model": {"beta": int(name[1])}}} for name in ("v1", "v2")}
     study = {"title": "T", "variants": variants, "shared": {"evaluate": {"metrics": ["psnr"]}}}
@@ -113,13 +113,13 @@ def build(folder: Path) -> World:
     return World(work, copies, json.loads(done.stdout))
 
 
-def images_of(work: Path) -> dict[str, object]:
-    """The `data` section of runs of the folder of images."""
+def get_data_section(work: Path) -> dict[str, object]:
+    """Return the `data` section of runs that train on the folder of images."""
     return {"source": "folder", "root": str(work / "images"), "image_size": 8}
 
 
-def mend(file: Path) -> None:
-    """Put right the checksums of a file that was exchanged, as whoever exchanged it would."""
+def fix_checksums(file: Path) -> None:
+    """Update the checksums of a file that was exchanged, as an attacker would."""
     if file.parent.name.startswith("step_") and file.name != "sha256.json":
         _set(file.with_name("sha256.json"), file.name, file)
     if file.name == "model.safetensors":
@@ -134,5 +134,5 @@ def _set(description: Path, key: str, file: Path) -> None:
 
 
 def _copy(source: str, target: str) -> None:
-    """The large file is linked: no command writes into it."""
+    """Copy a file; link the large one, which no command writes into."""
     (os.link if source.endswith(".pth") else shutil.copyfile)(source, target)

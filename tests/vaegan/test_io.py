@@ -1,11 +1,11 @@
-"""Files in which somebody else has had a hand."""
+"""Files that others may have tampered with, and the replacement of whole files and folders."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from vaegan.io import hash_file, open_regular_file, read_bytes, remove, write_text
+from vaegan.io import hash_file, open_regular_file, read_bytes, remove, replace_file, replace_folder, write_text
 
 
 @pytest.fixture
@@ -74,3 +74,33 @@ def test_text_is_not_written_through_a_link(tmp_path: Path, kept: Path) -> None:
     with pytest.raises(IsADirectoryError) as caught:
         write_text(kept.parent, "new")
     assert caught.value.filename == str(kept.parent) and kept.read_text() == "kept"
+
+
+@pytest.mark.parametrize("suffix", [".partial", ".123"])
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, kept: Path, suffix: str) -> None:
+    final = tmp_path / "file.png"
+    (tmp_path / f"file.png{suffix}").symlink_to(kept)
+    with replace_file(final, suffix) as partial:
+        assert partial == tmp_path / f"file.png{suffix}"
+        partial.write_text("new")
+        assert not final.exists()
+    with pytest.raises(UnicodeEncodeError), replace_file(final, suffix) as partial:
+        partial.write_text("half \xff", encoding="ascii")
+    assert final.read_text() == "new" and kept.read_text() == "kept"
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "file.png"]
+
+
+def test_replacing_puts_the_new_folder_in_the_place_of_the_old(tmp_path: Path) -> None:
+    final = tmp_path / "model"
+
+    def fill(text: str) -> None:
+        with replace_folder(final) as partial:
+            (partial / "file").write_text(text, encoding="ascii")
+
+    fill("old")
+    fill("new")
+    assert (final / "file").read_text() == "new"
+    with pytest.raises(UnicodeEncodeError):
+        fill("\xff")
+    assert (final / "file").read_text() == "new"
+    assert os.listdir(tmp_path) == ["model"]

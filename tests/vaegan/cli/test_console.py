@@ -1,4 +1,4 @@
-"""What is shown while work goes on: bars on a terminal, lines elsewhere, nothing on other ranks."""
+"""Progress: bars on a terminal, lines elsewhere, nothing on other ranks."""
 
 import fcntl
 import os
@@ -28,8 +28,8 @@ console.say("answer")
 """
 
 
-def on_a_terminal(columns: int, program: str) -> str:
-    """What a program writes to a terminal of so many columns."""
+def run_on_terminal(columns: int, program: str) -> str:
+    """Run a program on a terminal of so many columns, and return what it writes."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {**os.environ, "PYTHONPATH": str(Path(vaegan.cli.console.__file__).parents[2]), "TERM": "xterm"}
@@ -49,7 +49,7 @@ def on_a_terminal(columns: int, program: str) -> str:
 
 @pytest.mark.parametrize("columns", [40, 80])
 def test_a_bar_with_rate_and_time_left(columns):
-    raw = on_a_terminal(columns, WORK)
+    raw = run_on_terminal(columns, WORK)
     shown = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", raw)]
     bars = [line for line in shown if "Training" in line]
     assert bars and all(re.match(r"Training \[a\]", line) for line in bars)
@@ -62,7 +62,7 @@ def test_a_bar_with_rate_and_time_left(columns):
 
 
 def test_a_slow_first_step_shows_a_bar():
-    shown = on_a_terminal(80, WORK.split("for total")[0] + """
+    shown = run_on_terminal(80, WORK.split("for total")[0] + """
 with console.progress("Training", "images") as progress:
     progress(0, 3)
     time.sleep(1.2)
@@ -77,9 +77,9 @@ def test_lines_where_there_is_no_terminal(monkeypatch, capsys):
         for done in range(1001, 1601):  # a run that was resumed at step 1000
             now[0] += 0.125
             progress(done, 2000)
-    said = capsys.readouterr()
-    assert said.out == "" and "\x1b" not in said.err
-    assert said.err.splitlines() == [
+    output = capsys.readouterr()
+    assert output.out == "" and "\x1b" not in output.err
+    assert output.err.splitlines() == [
         "Training: 1,120/2,000, 512 images/s, 110 s left",
         "Training: 1,240/2,000, 512 images/s, 95 s left",
         "Training: 1,360/2,000, 512 images/s, 80 s left",
@@ -88,7 +88,7 @@ def test_lines_where_there_is_no_terminal(monkeypatch, capsys):
     ]
 
 
-def test_a_first_step_that_is_slow_says_what_is_known(monkeypatch, capsys):
+def test_a_slow_first_step_shows_no_rate_yet(monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr(vaegan.cli.console.time, "monotonic", lambda: now[0])
     with Console().progress("Training", "images") as progress:
@@ -101,7 +101,7 @@ def test_other_ranks_say_nothing(capfd):
     console = Console(shown=False)
     console.note("note")
     console.say("answer")
-    console.table(["figure", "run"], [["psnr", "1"]])
+    console.table(["metric", "run"], [["psnr", "1"]])
     with console.progress("Training", "images") as progress:
         progress(1, 2)
     assert capfd.readouterr() == ("", "")
@@ -111,21 +111,21 @@ def test_answers_and_notes_go_to_their_own_streams(capsys):
     console = Console()
     console.note("note")
     console.say("answer")
-    console.table(["figure", "a rather long run's name"], [["psnr [dB]", "20.5"]])
-    said = capsys.readouterr()
-    assert said.err == "note\n"
-    assert said.out.startswith("answer\n") and "psnr [dB]" in said.out and "20.5" in said.out
+    console.table(["metric", "a rather long run's name"], [["psnr [dB]", "20.5"]])
+    output = capsys.readouterr()
+    assert output.err == "note\n"
+    assert output.out.startswith("answer\n") and "psnr [dB]" in output.out and "20.5" in output.out
 
 
-def test_what_somebody_else_wrote_gives_no_commands_to_the_terminal(capsys) -> None:
+def test_text_from_outside_sends_no_escape_sequences_to_the_terminal(capsys) -> None:
     """Names of files and messages of libraries can hold escape sequences and line breaks."""
     console, evil = Console(), "a\x1b[2J\x9b31m\rb\u202ec\udcff"
     console.say(f"{evil}\nsecond line")
     console.note(f"{evil}\nno second line")
-    console.table(["figure", evil], [[evil, "1"]])
+    console.table(["metric", evil], [[evil, "1"]])
     with console.progress(evil, "images"):
         pass
-    said = capsys.readouterr()
-    assert said.err == "a\\x1b[2J\\x9b31m\\rb\\u202ec\\udcff\\nno second line\n"
-    assert said.out.splitlines()[:2] == ["a\\x1b[2J\\x9b31m\\rb\\u202ec\\udcff", "second line"]
-    assert all(line.isprintable() for line in said.out.splitlines())
+    output = capsys.readouterr()
+    assert output.err == "a\\x1b[2J\\x9b31m\\rb\\u202ec\\udcff\\nno second line\n"
+    assert output.out.splitlines()[:2] == ["a\\x1b[2J\\x9b31m\\rb\\u202ec\\udcff", "second line"]
+    assert all(line.isprintable() for line in output.out.splitlines())

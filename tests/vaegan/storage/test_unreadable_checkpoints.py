@@ -1,4 +1,4 @@
-"""A checkpoint that the disk cannot read at this moment is not taken for a damaged one."""
+"""A checkpoint that the disk cannot read at this moment does not count as damaged."""
 
 import errno
 import itertools
@@ -13,24 +13,24 @@ import vaegan.storage.checkpoints
 from vaegan.errors import FileFailure
 from vaegan.storage.checkpoints import save_checkpoint
 
-from ..saved import FILES, checkpoint, latest
+from .checkpoint_files import CHECKPOINT_FILES, load_with_notes, make_checkpoint
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", CHECKPOINT_FILES)
 def test_a_file_that_the_disk_cannot_read_is_not_damaged(tmp_path: Path, name: str) -> None:
-    save_checkpoint(tmp_path, checkpoint(1), keep=3)
-    file = save_checkpoint(tmp_path, checkpoint(2), keep=3) / name
+    save_checkpoint(tmp_path, make_checkpoint(1), keep=3)
+    file = save_checkpoint(tmp_path, make_checkpoint(2), keep=3) / name
     file.unlink()
     file.symlink_to("/proc/self/mem")  # a regular file whose first byte is no memory
     with pytest.raises(FileFailure) as failure:
-        latest(tmp_path)
+        load_with_notes(tmp_path)
     assert str(failure.value) == f"{file}: Input/output error; nothing was changed; try again when it can be read"
 
 
 def test_no_checkpoint_is_damaged_because_too_many_files_are_open(tmp_path: Path) -> None:
     for step in (1, 2):
-        save_checkpoint(tmp_path, checkpoint(step), keep=3)
-    latest(tmp_path)  # whatever is imported for it is imported now
+        save_checkpoint(tmp_path, make_checkpoint(step), keep=3)
+    load_with_notes(tmp_path)  # whatever is imported for it is imported now
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     held = [os.open(tmp_path, os.O_RDONLY)]
     failures: list[str] = []
@@ -41,7 +41,7 @@ def test_no_checkpoint_is_damaged_because_too_many_files_are_open(tmp_path: Path
                 held.append(os.dup(held[0]))
         while True:
             try:
-                loaded, notes = latest(tmp_path)
+                loaded, notes = load_with_notes(tmp_path)
                 break
             except FileFailure as failure:
                 failures.append(str(failure))
@@ -64,25 +64,25 @@ def test_no_checkpoint_is_damaged_because_too_many_files_are_open(tmp_path: Path
 def test_an_error_of_the_disk_is_no_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
-    """It comes with each call of a function in turn."""
+    """The error is raised by each call of a function in turn."""
     for step in (1, 2):
-        save_checkpoint(tmp_path, checkpoint(step), keep=3)
+        save_checkpoint(tmp_path, make_checkpoint(step), keep=3)
     owner = {"stat": Path, "load_file": vaegan.storage.checkpoints}.get(call, os)
     original, left = getattr(owner, call), 0
 
-    def failing(path, *args, **options):
+    def fail_once(path, *args, **options):
         nonlocal left
         left -= 1
         if left == 0:
             raise OSError(number, os.strerror(number), str(path))
         return original(path, *args, **options)
 
-    monkeypatch.setattr(owner, call, failing)
+    monkeypatch.setattr(owner, call, fail_once)
     failures: list[str] = []
     while True:
         left = len(failures) + 1
         try:
-            loaded, notes = latest(tmp_path)
+            loaded, notes = load_with_notes(tmp_path)
             break
         except FileFailure as failure:
             failures.append(str(failure))

@@ -1,4 +1,4 @@
-"""A checkpoint, and how it comes back."""
+"""A checkpoint of every kind of tensor and state, and how tests read it back."""
 
 from pathlib import Path
 
@@ -6,18 +6,20 @@ import torch
 
 from vaegan.storage.checkpoints import Checkpoint, load_newest_checkpoint
 
-FILES = ("network.safetensors", "network.optimizer.safetensors", "state.json", "sha256.json")
+CHECKPOINT_FILES = ("network.safetensors", "network.optimizer.safetensors", "state.json", "sha256.json")
+"""Names of the files of `make_checkpoint`."""
 
 
-def checkpoint(step: int) -> Checkpoint:
-    draw = torch.Generator().manual_seed(step)
-    weights = torch.randn(3, 4, 2, 2, generator=draw)
+def make_checkpoint(step: int) -> Checkpoint:
+    """Return a checkpoint whose contents depend on the step."""
+    generator = torch.Generator().manual_seed(step)
+    weights = torch.randn(3, 4, 2, 2, generator=generator)
     return Checkpoint(
         step,
         {
             "network": {
                 "a.weight": weights.to(memory_format=torch.channels_last),
-                "b": torch.randn(5, generator=draw, dtype=torch.float64),
+                "b": torch.randn(5, generator=generator, dtype=torch.float64),
                 "odd": torch.tensor([float("nan"), -0.0, float("inf"), 1e-45]),
             },
             "network.optimizer": {"a.weight/step": torch.tensor(float(step)), "a.weight/exp_avg": weights.mT},
@@ -27,6 +29,7 @@ def checkpoint(step: int) -> Checkpoint:
     )
 
 
-def latest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+def load_with_notes(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """Read the newest whole checkpoint, and return it with the notes about damaged ones."""
     notes: list[str] = []
     return load_newest_checkpoint(folder, notes.append), notes

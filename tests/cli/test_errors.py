@@ -1,4 +1,4 @@
-"""What is asked wrongly gets one line and exit code 2; what cannot be done gets one line and exit code 1."""
+"""Errors of the user end with one line and exit code 2; failures end with one line and exit code 1."""
 
 import shutil
 from collections.abc import Callable
@@ -12,23 +12,10 @@ from vaegan.errors import Failure
 CODES = "model: {family: vae, network: mlp, width: 8, latent_size: 2}"
 
 
-@pytest.fixture
-def refused(vaegan):
-    """Runs a command that must be refused, and gives its one line."""
+def make_failing_train(error: BaseException) -> Callable[..., None]:
+    """Return a training that raises an error."""
 
-    def run(*words: object, code: int = 2) -> str:
-        got, out, err = vaegan(*words)
-        assert (got, out) == (code, ""), err
-        assert err.startswith("vaegan: ") and err.count("\n") == 1, err
-        return err.removeprefix("vaegan: ").rstrip()
-
-    return run
-
-
-def fails(error: BaseException) -> Callable[..., None]:
-    """A training that ends like this."""
-
-    def train(*given: object, **options: object) -> None:
+    def train(*args: object, **options: object) -> None:
         raise error
 
     return train
@@ -39,12 +26,12 @@ def fails(error: BaseException) -> Callable[..., None]:
               ("sample", "run", "-n", "x"), ("interpolate", "run", "a.png"), ("reconstruct", "run"),
               ("interpolate", "run", "a.png", "b.png", "--steps", "1"), ("sample", "run", "--seed", "-1")],
 )  # fmt: skip
-def test_the_form_of_a_command(words, work, vaegan):
+def test_a_malformed_command_shows_its_usage(words, work, vaegan):
     code, out, err = vaegan(*words)
     assert code == 2 and out == "" and "Usage: vaegan" in err
 
 
-def test_configs_that_are_none(work, refused):
+def test_configs_that_cannot_be_read(work, refused):
     (work / "folder.yaml").mkdir()
     Path("binary.yaml").write_bytes(bytes(range(256)))
     assert "did you mean digits/vae?" in refused("train", "digits/vea")
@@ -57,14 +44,14 @@ def test_configs_that_are_none(work, refused):
     assert sorted(path.name for path in work.iterdir()) == ["binary.yaml", "folder.yaml", "tiny.yaml"]
 
 
-def test_images_that_are_not_there(work, refused):
+def test_missing_images(work, refused):
     folder = ["data={source: folder, image_size: 8, root: images}"]
     assert "no such folder" in refused("train", "tiny.yaml", *folder, "data.count=null")
     (work / "images").mkdir()
     assert "no image in it" in refused("train", "tiny.yaml", *folder, "data.count=null")
 
 
-def test_runs_that_are_none(trained, refused):
+def test_paths_without_a_run(trained, refused):
     for path in (".", "nowhere", "tiny.yaml"):
         assert (
             refused("sample", path)
@@ -78,14 +65,14 @@ def test_runs_that_are_none(trained, refused):
 
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 300, None])
-def test_models_that_are_damaged(damage, trained, refused):
+def test_damaged_models(damage, trained, refused):
     weights = trained / "model/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8] if damage is None else damage)
-    said = refused("sample", trained)
-    assert f"{weights.parent}: damaged" in said and weights.name in said and "--resume" in said
+    message = refused("sample", trained)
+    assert f"{weights.parent}: damaged" in message and weights.name in message and "--resume" in message
 
 
-def test_what_is_wrong_about_an_evaluation(trained, refused):
+def test_invalid_settings_of_an_evaluation(trained, refused):
     assert 'got "psn"; did you mean psnr?' in refused("evaluate", trained, "--metrics", "psn")
     assert "evaluate.metrics" in refused("evaluate", trained, "--metrics", "")
     assert 'evaluate.split: got "tset"; did you mean test?' in refused("evaluate", trained, "--split", "tset")
@@ -93,11 +80,11 @@ def test_what_is_wrong_about_an_evaluation(trained, refused):
     assert not (trained / "metrics.json").exists()
 
 
-def test_an_evaluation_without_a_figure_leaves_the_one_before(trained, vaegan, refused):
+def test_an_evaluation_without_a_metric_keeps_the_previous_one(trained, vaegan, refused):
     assert vaegan("evaluate", trained, "--metrics", "psnr")[0] == 0
     before = (trained / "metrics.json").read_bytes()
-    said = refused("evaluate", trained, "--metrics", "confusion")
-    assert said == f"evaluate.metrics: {trained} has no figure of confusion; name others"
+    message = refused("evaluate", trained, "--metrics", "confusion")
+    assert message == f"evaluate.metrics: confusion: cannot be measured of {trained}; name others"
     assert (trained / "metrics.json").read_bytes() == before
 
 
@@ -112,11 +99,11 @@ def test_an_autoencoder_has_no_prior(work, vaegan, refused):
     assert vaegan("evaluate", "ae")[0] == 0
 
 
-def test_densities_that_cannot_be(trained, vaegan, refused, work):
+def test_invalid_densities(trained, vaegan, refused, work):
     allowed = "allowed: gaussian | gmm | gmm:K, of K components"
-    for asked in ("", "gm", "gmm:", "gmm:0", "gmm:-1", "gmm:x", "gmm:10000", "gaussian:2", "kde"):
-        assert refused("sample", trained, "--density", asked).endswith(f'evaluate.density: got "{asked}"; {allowed}')
-        assert refused("evaluate", trained, "--density", asked).endswith(f'evaluate.density: got "{asked}"; {allowed}')
+    for name in ("", "gm", "gmm:", "gmm:0", "gmm:-1", "gmm:x", "gmm:10000", "gaussian:2", "kde"):
+        assert refused("sample", trained, "--density", name).endswith(f'evaluate.density: got "{name}"; {allowed}')
+        assert refused("evaluate", trained, "--density", name).endswith(f'evaluate.density: got "{name}"; {allowed}')
     few = "density: gmm:48: 48 training images are too few for 48; name fewer, as in gmm:2, or gaussian"
     assert refused("sample", trained, "--density", "gmm:48") == few
     assert refused("evaluate", trained, "--metrics", "sharpness", "--density", "gmm:48") == few
@@ -130,7 +117,7 @@ def test_densities_that_cannot_be(trained, vaegan, refused, work):
     assert grid in refused("evaluate", "vqvae", "--density", "gmm")
 
 
-def test_what_a_training_needs_beside_images_is_seen_to_before_they_are_read(work, trained, refused, monkeypatch):
+def test_inputs_of_the_training_step_are_checked_before_images_are_read(work, trained, refused, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(work / "none"))
     gone = "data={source: folder, image_size: 8, root: gone, count: null}"
     perceptual = ("model.family=vaegan", "model.perceptual=1")
@@ -141,14 +128,14 @@ def test_what_a_training_needs_beside_images_is_seen_to_before_they_are_read(wor
     )
     for words in (["--dry-run"], [gone]):
         assert "vgg16-397923af.pth: there is no such file" in refused("train", "tiny.yaml", *perceptual, *words)
-        said = refused("train", "prior.yaml", "prior.autoencoder=runs/tiny", *words)
-        assert said == 'prior.autoencoder: runs/tiny: the run of family "vae"; name that of a vqvae'
+        message = refused("train", "prior.yaml", "prior.autoencoder=runs/tiny", *words)
+        assert message == 'prior.autoencoder: runs/tiny: the run of family "vae"; name that of a vqvae'
     assert "vgg16-397923af.pth: there is no such file" in refused("compare", "study.yaml", gone, "--output", "study")
     assert not (work / "study").exists()
     assert refused("train", "prior.yaml", "prior.autoencoder=3").endswith("prior.autoencoder: got 3; allowed: path")
 
 
-def test_who_knows_classes_is_judged_by_the_same_in_the_same_order(work, vaegan, refused):
+def test_a_conditional_run_is_evaluated_on_the_same_classes_in_the_same_order(work, vaegan, refused):
     for name in ("bird", "cat"):
         (work / "images" / name).mkdir(parents=True)
         for number in range(12):
@@ -159,8 +146,10 @@ def test_who_knows_classes_is_judged_by_the_same_in_the_same_order(work, vaegan,
     assert vaegan("train", "tiny.yaml", folder, "model.labels=2", "--output", "run")[0] == 0
     assert vaegan("evaluate", "run", "--metrics", "psnr")[0] == 0
     (work / "images/cat").rename(work / "images/ant")
-    said = refused("evaluate", "run", "--metrics", "psnr")
-    assert said.startswith("run: knows the classes bird, cat, and the images of data.source are ant, bird; judge it by")
+    message = refused("evaluate", "run", "--metrics", "psnr")
+    assert message.startswith(
+        "run: knows the classes bird, cat, and the images of data.source are ant, bird; evaluate it on"
+    )
 
 
 def test_a_density_without_the_training_images(work, vaegan, refused):
@@ -171,13 +160,13 @@ def test_a_density_without_the_training_images(work, vaegan, refused):
     assert vaegan("train", "tiny.yaml", folder, "data.count=null", "--output", "run")[0] == 0
     assert vaegan("sample", "run", "--density", "gaussian")[0] == 0
     shutil.rmtree(work / "images")
-    said = refused("sample", "run", "--density", "gaussian")
-    assert said.startswith("--density gaussian: fitted to the images that run was trained on; data.root: ")
-    assert "no such folder" in said
+    message = refused("sample", "run", "--density", "gaussian")
+    assert message.startswith("--density gaussian: fitted to the images that run was trained on; data.root: ")
+    assert "no such folder" in message
     assert vaegan("sample", "run")[0] == 0, "the prior needs none"
 
 
-def test_pictures_that_cannot_be_read(trained, work, refused):
+def test_images_that_cannot_be_read(trained, work, refused):
     Path("broken.png").write_text("no picture")
     (work / "empty").mkdir()
     assert refused("reconstruct", trained, "broken.png") == "broken.png: not an image"
@@ -192,26 +181,26 @@ def test_pictures_that_cannot_be_read(trained, work, refused):
     [("x.foo", "let it end in .png or .jpg"), ("x", "let it end in .png"), ("folder.png", "a folder, not a file"),
      ("tiny.yaml/x.png", "tiny.yaml is a file, not a folder")],
 )  # fmt: skip
-def test_pictures_that_cannot_be_written(output, expected, work, refused):
+def test_images_that_cannot_be_written(output, expected, work, refused):
     (work / "folder.png").mkdir()
-    assert expected in refused("sample", "any", "-o", output)  # said before the run is looked at
+    assert expected in refused("sample", "any", "-o", output)  # before the run is read
     assert expected in refused("reconstruct", "any", "a.png", "-o", output)
     assert expected in refused("interpolate", "any", "a.png", "b.png", "-o", output)
 
 
-def test_folders_that_cannot_be_made(work, refused):
+def test_folders_that_cannot_be_created(work, refused):
     assert "tiny.yaml is a file" in refused("train", "tiny.yaml", "--output", "tiny.yaml")
     assert "tiny.yaml is a file" in refused("train", "tiny.yaml", "--output", "tiny.yaml/run")
     assert "tiny.yaml is a file" in refused("compare", "quickstart", "--output", "tiny.yaml")
     assert refused("train", "tiny.yaml", "--output", "/proc/run", code=1).startswith("/proc/run: ")
 
 
-def test_a_disk_that_is_full(trained, refused):
+def test_a_full_disk(trained, refused):
     Path("full.png").symlink_to("/dev/full")
     assert refused("sample", trained, "-o", "full.png", code=1) == "--output full.png: No space left on device"
 
 
-def test_failures_end_with_1_and_their_one_line(work, vaegan, refused, monkeypatch):
+def test_failures_end_with_one_line_and_exit_code_1(work, vaegan, refused, monkeypatch):
     for error, expected in (
         (Failure("step 3: loss not finite"), "step 3: loss not finite"),
         (PermissionError(13, "Permission denied", "runs"), "runs: Permission denied"),
@@ -221,21 +210,21 @@ def test_failures_end_with_1_and_their_one_line(work, vaegan, refused, monkeypat
             "CUDA out of memory. Tried; a smaller train.micro_batch_size",
         ),
     ):
-        monkeypatch.setattr("vaegan.trainers.train", fails(error))
+        monkeypatch.setattr("vaegan.trainers.train", make_failing_train(error))
         assert refused("train", "tiny.yaml", code=1).startswith(expected)
-    monkeypatch.setattr("vaegan.trainers.train", fails(KeyboardInterrupt()))
+    monkeypatch.setattr("vaegan.trainers.train", make_failing_train(KeyboardInterrupt()))
     code, _, err = vaegan("train", "tiny.yaml")
     assert (code, err) == (130, "vaegan: interrupted\n")
-    monkeypatch.setattr("vaegan.trainers.train", fails(RuntimeError("a bug")))
+    monkeypatch.setattr("vaegan.trainers.train", make_failing_train(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
         refused("train", "tiny.yaml")
 
 
-def test_other_ranks_leave_mistakes_to_the_first(work, vaegan, monkeypatch):
+def test_other_ranks_leave_messages_to_rank_0(work, vaegan, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     assert vaegan("train", "digits/vea") == (2, "", "")
     assert vaegan("train", "tiny.yaml", "--outputt", "x") == (2, "", "")
     assert vaegan("frob") == (2, "", "")
     assert vaegan("train", "tiny.yaml", "--dry-run") == (0, "", "")
-    monkeypatch.setattr("vaegan.trainers.train", fails(Failure("lost")))
+    monkeypatch.setattr("vaegan.trainers.train", make_failing_train(Failure("lost")))
     assert vaegan("train", "tiny.yaml") == (1, "", "[rank 1] vaegan: lost\n")

@@ -23,21 +23,8 @@ BRIEF = (*SMALL, "train.steps=3")
 
 
 @pytest.fixture
-def refused(vaegan):
-    """Runs a command that must be refused, and gives its one line."""
-
-    def run(*words: object) -> str:
-        code, out, err = vaegan(*words)
-        assert (code, out) == (2, ""), err
-        assert err.startswith("vaegan: ") and err.count("\n") == 1, err
-        return err.removeprefix("vaegan: ").rstrip()
-
-    return run
-
-
-@pytest.fixture
 def refused_after_notes(vaegan):
-    """As `refused`, where other lines come before."""
+    """Runs `vaegan WORDS`, which must be refused after notes, and returns its last line."""
 
     def run(*words: object) -> str:
         code, out, err = vaegan(*words)
@@ -54,8 +41,8 @@ def features(work, vaegan) -> Path:
     return work / "runs/features/digits"
 
 
-def folder_of(work: Path, *folders: str, count: int = 6) -> tuple[str, ...]:
-    """Words that train on images in these folders."""
+def write_images(work: Path, *folders: str, count: int = 6) -> tuple[str, ...]:
+    """Write images into folders, and return the arguments of a training on them."""
     noise = np.random.default_rng(0)
     for folder in folders:
         (work / "images" / folder).mkdir(parents=True, exist_ok=True)
@@ -71,19 +58,19 @@ def test_a_set_is_learnt_and_measured(work, vaegan):
     assert code == 0, err
     run = work / "runs/features/digits"
     written = json.loads((run / "metrics.json").read_text())
-    figures, protocol = written["metrics"], written["protocol"]
+    metrics, protocol = written["metrics"], written["protocol"]
     assert protocol.pop("origin")["weights"]
-    assert figures.keys() == {
+    assert metrics.keys() == {
         f"{split}/{name}" for split in ("test", "train") for name in ("accuracy", "cross_entropy")
     }
-    assert figures["test/accuracy"] > 0.7 and figures["train/accuracy"] > 0.7, "one in ten is chance"
+    assert metrics["test/accuracy"] > 0.7 and metrics["train/accuracy"] > 0.7, "one in ten is chance"
     assert [(key, one["split"], one["images"], one["seed"]) for key, one in protocol.items()] == [
         ("test", "test", 180, 0), ("train", "train", 1437, 0)
     ]  # fmt: skip
-    shares = [f"{figures[f'{split}/accuracy']:.1%}" for split in ("test", "train")]
+    accuracies = [f"{metrics[f'{split}/accuracy']:.1%}" for split in ("test", "train")]
     assert out == (
-        f"runs/features/digits: trained 100 steps; right about {shares[0]} of 180 test images and {shares[1]} of 1,437"
-        " train images\n"
+        f"runs/features/digits: trained 100 steps; right about {accuracies[0]} of 180 test images"
+        f" and {accuracies[1]} of 1,437 train images\n"
     )
     lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     validated = [line["validation/accuracy"] for line in lines if "validation/accuracy" in line]
@@ -122,7 +109,7 @@ def test_train_does_the_same_and_a_resume_measures_what_was_cut_off(features, va
     assert "longer: trained 5 steps; right about" in vaegan("train-features", "digits", *words)[1]
 
 
-def test_a_config_of_ones_own(work, vaegan):
+def test_a_config_file(work, vaegan):
     Path("mine.yaml").write_text(yaml.safe_dump({
         "model": {"family": "classifier", "width": 8, "classes": 6},
         "data": {"source": "shapes", "image_size": 16, "channels": 1, "count": 60},
@@ -137,7 +124,7 @@ def test_a_config_of_ones_own(work, vaegan):
 
 
 def test_folders_are_classes(work, vaegan):
-    words = folder_of(work, "cats", "dogs", "fish/cod")
+    words = write_images(work, "cats", "dogs", "fish/cod")
     code, _, err = vaegan("train-features", "folder64", *words)
     assert code == 2
     assert err == "vaegan: model.classes: 10, but the images of data.source have 3 classes; give model.classes=3\n"
@@ -152,7 +139,7 @@ def test_folders_are_classes(work, vaegan):
 
 
 def test_images_without_labels(work, refused):
-    words = folder_of(work, ".", "cats")
+    words = write_images(work, ".", "cats")
     for command in (("train-features", "folder64"), ("train", "folder64/features")):
         assert refused(*command, *words).startswith("data.source: these images have no labels to learn; ")
     for file in (work / "images").glob("*.png"):
@@ -163,9 +150,9 @@ def test_images_without_labels(work, refused):
     assert not (work / "runs").exists()
 
 
-def test_what_is_no_classifier_is_not_trained_as_one(work, refused):
-    said = "digits/vae: model.family=vae: no classifier; use `vaegan train digits/vae`"
-    assert refused("train-features", "digits/vae") == said
+def test_configs_of_other_families_are_refused(work, refused):
+    message = "digits/vae: model.family=vae: no classifier; use `vaegan train digits/vae`"
+    assert refused("train-features", "digits/vae") == message
     assert "tiny.yaml: model.family=vae: no classifier" in refused("train-features", "tiny.yaml")
     missing = "digts: neither a config file nor a set with a recipe for this; did you mean digits?; allowed: "
     assert refused("train-features", "digts") == missing + "cifar10 | digits | folder64 | shapes"
@@ -179,20 +166,20 @@ def test_what_is_no_classifier_is_not_trained_as_one(work, refused):
     assert not (work / "runs").exists()
 
 
-def test_what_only_an_autoencoder_can_do_is_refused(features, work, refused):
+def test_commands_for_autoencoders_refuse_a_classifier(features, work, refused):
     Image.new("RGB", (8, 8)).save("a.png")
     for words in (
         ("sample", features),
         ("reconstruct", features, "a.png"),
         ("interpolate", features, "a.png", "a.png"),
     ):
-        said = refused(*words, "-o", "x.png")
-        assert said == f"{features}: the run of a Classifier, no Autoencoder; `vaegan evaluate` measures it"
+        message = refused(*words, "-o", "x.png")
+        assert message == f"{features}: the run of a Classifier, no Autoencoder; `vaegan evaluate` measures it"
     assert not Path("x.png").exists()
     variants = {"vae": {"recipe": "tiny.yaml"}, "other": {"recipe": "digits/features"}}
     Path("study.yaml").write_text(yaml.safe_dump({"title": "Two", "variants": variants}))
-    said = "study.yaml: variants.other (digits/features): model.family=classifier: a study compares autoencoders"
-    assert refused("compare", "study.yaml") == said
+    message = "study.yaml: variants.other (digits/features): model.family=classifier: a study compares autoencoders"
+    assert refused("compare", "study.yaml") == message
 
 
 def test_a_classifier_has_no_metrics_to_choose(features, refused):
@@ -212,8 +199,8 @@ def test_a_study_finds_its_classifier_beside_itself_and_gives_it_the_classes_of_
     code, _, err = vaegan("compare", "studies/study.yaml", "evaluate.metrics=[sharpness, frechet]", "--output", "out")
     assert code == 0, err
     assert Run(work / "out/features/own").config.model.classes == 6
-    figures = json.loads((work / "out/comparison.json").read_text())["variants"]["v"]["figures"]
-    assert "sample/fd_own" in figures
+    metrics = json.loads((work / "out/comparison.json").read_text())["variants"]["v"]["figures"]
+    assert "sample/fd_own" in metrics
     page = (work / "out/report.html").read_text()
     assert "vaegan train-features features/own/config.yaml --output again/features/own" in page
     again = "train v/seed_0/config.yaml evaluate.features=features/own --output again/v/seed_0"
@@ -229,27 +216,27 @@ def test_a_study_finds_its_classifier_beside_itself_and_gives_it_the_classes_of_
 
 
 @pytest.mark.parametrize(
-    ("features", "said"),
+    ("features", "message"),
     [
         ("nope", "features: nope: neither a config file nor a set"),
         ("digits/vae", "features: digits/vae: model.family=vae: no classifier"),
         ("..yaml", "features: ..yaml: its name becomes a folder"),
     ],
 )
-def test_what_is_no_classifier_of_a_study_is_refused(features: str, said: str, work, refused):
+def test_what_is_no_classifier_of_a_study_is_refused(features: str, message: str, work, refused):
     own = {"model": {"family": "classifier", "classes": 3}, "data": {"source": "digits", "image_size": 8}}
     (work / "..yaml").write_text(yaml.safe_dump({**own, "train": {"steps": 1}}))
     study = {"title": "T", "variants": {"v": {"recipe": "tiny.yaml"}}, "features": features}
     (work / "study.yaml").write_text(yaml.safe_dump(study))
-    assert refused("compare", "study.yaml").startswith(f"study.yaml: {said}")
+    assert refused("compare", "study.yaml").startswith(f"study.yaml: {message}")
 
 
 def test_images_without_labels_have_no_classifier_in_a_study(work, refused_after_notes):
     study = {"title": "T", "variants": {"v": {"recipe": "tiny.yaml"}}, "features": "digits"}
     (work / "study.yaml").write_text(yaml.safe_dump(study))
-    folder_of(work, ".", count=20)
-    said = refused_after_notes("compare", "study.yaml", "data={source: folder, root: images, count: null}")
-    assert said.startswith("features: digits: data.source: these images have no labels")
+    write_images(work, ".", count=20)
+    message = refused_after_notes("compare", "study.yaml", "data={source: folder, root: images, count: null}")
+    assert message.startswith("features: digits: data.source: these images have no labels")
 
 
 @pytest.mark.long
