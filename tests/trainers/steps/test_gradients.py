@@ -43,6 +43,8 @@ def test_each_network_gets_the_gradient_of_its_equation(name: str, network: str)
     words = [*get_network_overrides(name, network), "data.channels=3"]
     if name.startswith("vae"):
         words += ["model.beta=1.5", f"model.likelihood={'laplace' if network == 'mlp' else 'gaussian'}"]
+    if name == "larsen":
+        words += ["model.beta=1.5"]
     config = tiny(name, *words)
     assert_gradients_of(config, build_networks(config), EXPECTED_TERMS[name])
 
@@ -158,6 +160,14 @@ def test_logged_terms_are_those_of_the_equation() -> None:
         networks["discriminator"](each).scores.log_softmax(1)[:, REAL] for each in (out.reconstruction, out.generated)
     ]
     assert scalars["loss/adversarial"] == pytest.approx(-torch.stack(fakes).mean().item())
+
+
+@pytest.mark.parametrize("name", ["vae", "vaegan3", "larsen"])
+def test_the_logged_divergence_has_neither_free_bits_nor_beta(name: str) -> None:
+    plain, config = tiny(name, "model.free_bits=0"), tiny(name, "model.free_bits=2", "model.beta=3")
+    batch = build_batch(plain)
+    logged = [run_step(each, build_networks(plain), batch)[1].scalars["loss/kl"] for each in (plain, config)]
+    assert torch.equal(*logged)
 
 
 def test_beta_warms_up_linearly_and_free_bits_are_not_warmed() -> None:
