@@ -30,7 +30,7 @@ class ControlRow:
 
     name: str
     variant: bool
-    """Whether it is a variant of the study."""
+    """True for a variant of the study, false for a control."""
     values: dict[str, float]
     """Value of each metric, whose key is without the kind of images; for a variant the mean over the seeds."""
     seen: frozenset[str]

@@ -17,8 +17,6 @@ WIDTH, HEIGHT = 420, 288
 """Size of a plot in units of its view box; one unit is matplotlib's point."""
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 32, 42
 """Margins around the axes in the same units."""
-TEXT_SIZE = 11
-"""Height of the text in the same units."""
 TICK_SPACING = {"x": 60, "y": 36}
 """Least distance of ticks along each axis in the same units."""
 TICK_STEPS = (1, 2, 2.5, 5, 10)
@@ -81,14 +79,14 @@ def new_plot(title: str, x_label: str, y_label: str, note: str = "", lane_width:
             axes.set_frame_on(False)
             axes.set_axisbelow(True)
             axes.grid(axis="y", color=COLOURS["line"], linewidth=1)
-            axes.tick_params("x", length=5, width=1, color=COLOURS["line"], labelsize=TEXT_SIZE)
-            axes.tick_params("y", length=0, pad=8, labelsize=TEXT_SIZE)
+            axes.tick_params("x", length=5, width=1, color=COLOURS["line"])
+            axes.tick_params("y", length=0, pad=8)
             for axis, length in ((axes.xaxis, width), (axes.yaxis, HEIGHT - TOP - BOTTOM)):
                 axis.set_major_locator(MaxNLocator(length // TICK_SPACING[axis.axis_name], steps=TICK_STEPS))
                 axis.set_major_formatter(ScalarFormatter(useOffset=False))
-        row[0].set_ylabel(y_label, rotation=0, ha="left", va="baseline", fontsize=TEXT_SIZE)
+        row[0].set_ylabel(y_label, rotation=0, ha="left", va="baseline")
         row[0].yaxis.set_label_coords(2 / WIDTH, 1 - (TOP - 16) / HEIGHT, figure.transFigure)
-        row[-1].set_xlabel(x_label, ha="right", va="baseline", fontsize=TEXT_SIZE)
+        row[-1].set_xlabel(x_label, ha="right", va="baseline")
         row[-1].xaxis.set_label_coords(1 - RIGHT / WIDTH, (BOTTOM - 37) / HEIGHT, figure.transFigure)
     return Plot(title, figure, note)
 

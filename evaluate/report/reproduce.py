@@ -91,7 +91,7 @@ def to_yaml(value: dict[str, Any]) -> str:
 
 
 def _list_overrides(evaluated: EvaluatedRun, folder: Path) -> list[str]:
-    """Return the settings by which the study evaluated a run where the run's own config differs, as ``key=value``."""
+    """Return ``key=value`` for each evaluation setting of the study that differs from the run's own config."""
     written = evaluated.run.config.evaluate.model_dump(mode="json")
     used = evaluated.config.evaluate.model_dump(mode="json")
     used["features"] = _get_relative_features(used["features"], folder)

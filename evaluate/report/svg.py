@@ -33,7 +33,7 @@ def matplotlib_defaults(salt: str) -> Iterator[None]:
     """
     from matplotlib import style
 
-    settings = {"svg.fonttype": "none", "svg.hashsalt": salt, "text.parse_math": False}
+    settings = {"font.size": 11, "svg.fonttype": "none", "svg.hashsalt": salt, "text.parse_math": False}
     with style.context(["default", settings]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # the browser's font draws the text
         yield
@@ -52,17 +52,16 @@ def render_svg(figure: "Figure", salt: str, attributes: Markup) -> Markup:
         line.set_gid(f"line-{index}")
     file = io.StringIO()
     with matplotlib_defaults(salt):
-        figure.savefig(
-            file, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        )
-    svg = re.sub(
-        r"<defs>\s*<style.*?</defs>", "", file.getvalue().partition("<svg")[2].partition(">")[2], flags=re.DOTALL
-    )
+        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=metadata)
+    _, _, svg = file.getvalue().partition("<svg")
+    _, _, svg = svg.partition(">")
+    svg = re.sub(r"<defs>\s*<style.*?</defs>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(?<=: )#ab00(..)", lambda match: f"var(--{VARIABLES[int(match[1], 16)]})", svg)
     svg = re.sub(r'(?<=<text style=")[^"]*(?=text-anchor: \w+)', "", svg)
     for index, line in enumerate(lines):
-        title = "" if str(line.get_label()).startswith("_child") else f"<title>{escape(line.get_label())}</title>"
-        svg = svg.replace(f'<g id="line-{index}">', f"<g>{title}")
-    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+        if not str(line.get_label()).startswith("_child"):  # matplotlib's label of a line without one
+            svg = svg.replace(f'<g id="line-{index}">', f"<g><title>{escape(line.get_label())}</title>")
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     size = "{:g} {:g}".format(*72 * figure.get_size_inches())
     return Markup(f'<svg viewBox="0 0 {size}" {attributes}>{svg}')  # noqa: S704  # matplotlib escapes its texts

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from statistics import fmean
 
 from vaegan.config import Config
@@ -16,12 +16,12 @@ from .plots import TICK_STEPS, Curve, Plot, draw_curves, new_plot
 MAX_CURVE_POINTS = 160
 """Points of a curve; more are averaged in groups."""
 ERROR, KL, ACCURACY = "Squared error", "Divergence from the prior", "Discriminator’s accuracy"
-Y_LABELS = {
-    ERROR: "mean over pixels and images, units of [−1, 1]",
-    KL: "bits per image",
-    ACCURACY: "balanced over real, reconstructed and generated",
+SCALARS = {
+    ERROR: ("reconstruction/mse", 1.0, "mean over pixels and images, units of [−1, 1]"),
+    KL: ("loss/kl", math.log(2), "bits per image"),
+    ACCURACY: ("discriminator/accuracy", 1.0, "balanced over real, reconstructed and generated"),
 }
-"""Vertical axis of each plot, in the order of the plots."""
+"""Title of each plot: key of the logged scalar, what it is divided by, and the label of the vertical axis."""
 
 
 def plot_training(comparison: Comparison, notify: Callable[[str], None]) -> list[Plot]:
@@ -36,7 +36,7 @@ def plot_training(comparison: Comparison, notify: Callable[[str], None]) -> list
         for evaluated in runs.values():
             for title, curve in read_curves(evaluated.run, evaluated.config, notify).items():
                 curves[title][name].append(thin(curve))
-    return [_plot(title, comparison.names, curves[title]) for title in Y_LABELS if title in curves]
+    return [_plot(title, comparison.names, curves[title]) for title in SCALARS if title in curves]
 
 
 def read_curves(run: Run, config: Config, notify: Callable[[str], None]) -> dict[str, list[tuple[float, float]]]:
@@ -57,9 +57,10 @@ def read_curves(run: Run, config: Config, notify: Callable[[str], None]) -> dict
         notify(f"{run.history_file}: not what a training writes; its curves are left out")
     for scalars, _ in lines:
         images_seen = float(scalars["step"] * config.train.batch_size)
-        for title, value in _select_values(scalars):
-            if math.isfinite(value) and (value > 0 or title != ERROR):
-                curves[title].append((images_seen, value))
+        for title, (key, unit, _) in SCALARS.items():
+            value = scalars.get(key)
+            if isinstance(value, float) and math.isfinite(value) and (value > 0 or title != ERROR):
+                curves[title].append((images_seen, value / unit))
     return dict(curves)
 
 
@@ -70,23 +71,12 @@ def thin(curve: Curve, max_points: int = MAX_CURVE_POINTS) -> Curve:
     return [(fmean(x for x, _ in group), fmean(y for _, y in group)) for group in groups]
 
 
-def _select_values(scalars: Mapping[str, object]) -> Iterator[tuple[str, float]]:
-    """Yield the title of the plot and the value of each scalar that is plotted."""
-    error, kl, accuracy = (scalars.get(key) for key in ("reconstruction/mse", "loss/kl", "discriminator/accuracy"))
-    if isinstance(error, float):
-        yield ERROR, error
-    if isinstance(kl, float):
-        yield KL, kl / math.log(2)
-    if isinstance(accuracy, float):
-        yield ACCURACY, accuracy
-
-
 def _plot(title: str, names: list[str], curves: Mapping[str, list[Curve]]) -> Plot:
     from matplotlib.ticker import EngFormatter, FormatStrFormatter, LogLocator, MaxNLocator
 
     points = [point for seeds in curves.values() for curve in seeds for point in curve]
     low, high = min(y for _, y in points), max(y for _, y in points)
-    plot = new_plot(title, "images seen", Y_LABELS[title])
+    plot = new_plot(title, "images seen", SCALARS[title][-1])
     axes = plot.axes
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlim(0, max(x for x, _ in points))
@@ -100,7 +90,8 @@ def _plot(title: str, names: list[str], curves: Mapping[str, list[Curve]]) -> Pl
     elif title == ACCURACY:
         axes.set_ylim(0, 1)
     else:
-        axes.set_ylim(min(0, low), max(0, high) + 0.04 * ((max(0, high) - min(0, low)) or 25))
-    for name in curves:
-        draw_curves(axes, names.index(name), name, curves[name])
+        low, high = min(0.0, low), max(0.0, high)
+        axes.set_ylim(low, high + 0.04 * (high - low or 25))
+    for name, seeds in curves.items():
+        draw_curves(axes, names.index(name), name, seeds)
     return plot

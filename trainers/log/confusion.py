@@ -51,15 +51,9 @@ def draw_confusion(matrix: "Tensor", true: Sequence[str], predicted: Sequence[st
     colours = np.rint(paper + fractions[..., None] * (full - paper)).astype(np.uint8)
     with style.context(["default", {"text.parse_math": False}]):
         figure, file = Figure(dpi=DPI), io.BytesIO()
-        widest = [max(_measure_width(figure, name) for name in names) for names in (true, predicted)]
-        cell = max(MIN_CELL_PIXELS, widest[1] + MARGIN_PIXELS)
-        left = SMALL_PIXELS + widest[0] + 3 * MARGIN_PIXELS
-        top = SMALL_PIXELS + NAME_PIXELS + 3 * MARGIN_PIXELS
-        width, height = cell * len(predicted), cell * len(true)
-        total_width, total_height = left + width + MARGIN_PIXELS, top + height + MARGIN_PIXELS
-        figure.set_size_inches(total_width / DPI, total_height / DPI)
-        bottom = MARGIN_PIXELS / total_height
-        axes = figure.add_axes((left / total_width, bottom, width / total_width, height / total_height))
+        cell = max(MIN_CELL_PIXELS, *(_measure_width(figure, name) + MARGIN_PIXELS for name in predicted))
+        figure.set_size_inches(cell * len(predicted) / DPI, cell * len(true) / DPI)
+        axes = figure.add_axes((0, 0, 1, 1))
         axes.imshow(colours, aspect="auto", interpolation="nearest")
         axes.spines[:].set_visible(False)
         axes.xaxis.tick_top()
@@ -78,7 +72,7 @@ def draw_confusion(matrix: "Tensor", true: Sequence[str], predicted: Sequence[st
             fraction = f"{fractions[i, j]:.1%}" if totals[i] else "-"
             axes.text(j, i, _format_count(count), fontsize=NAME_PIXELS, color=ink, ha="center", va="bottom")
             axes.text(j, i + 0.05, fraction, fontsize=SMALL_PIXELS, color=ink, ha="center", va="top")
-        figure.savefig(file, format="png")
+        figure.savefig(file, format="png", bbox_inches="tight", pad_inches=MARGIN_PIXELS / DPI)
     return Image.open(file).convert("RGB")
 
 

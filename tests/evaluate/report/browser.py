@@ -21,7 +21,7 @@ PATIENCE = 60.0
 
 
 class Page:
-    """One page, and everything that it said and asked for."""
+    """Drive one page, and keep everything that it said and asked for."""
 
     def __init__(self, write: int, read: int) -> None:
         self.write, self.read = write, read
@@ -53,13 +53,13 @@ class Page:
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 
-    def complaints(self) -> list[dict[str, Any]]:
-        """What the page printed to its console, and what the browser had against it."""
+    def list_problems(self) -> list[dict[str, Any]]:
+        """Return what the page printed to its console, and what the browser reported about it."""
         methods = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded", "Network.loadingFailed")
         return [event for event in self.events if event.get("method") in methods]
 
-    def requests(self) -> list[str]:
-        """Every address that was asked for."""
+    def list_requests(self) -> list[str]:
+        """Return every address that was asked for."""
         sent = [event for event in self.events if event.get("method") == "Network.requestWillBeSent"]
         return [event["params"]["request"]["url"] for event in sent]
 
@@ -77,7 +77,7 @@ class Page:
 
 @contextmanager
 def new_page(profile: Path) -> Iterator[Page]:
-    """An empty page of a browser that ends with the block."""
+    """Open an empty page of a browser that ends with the block."""
     to_browser, write = os.pipe()
     read, from_browser = os.pipe()
     # The browser reads commands from descriptor 3 and answers on descriptor 4.

@@ -1,16 +1,21 @@
 """Studies whose report has everything, with words that break a page which does not escape them."""
 
+import base64
+import io
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from vaegan.data import open_data
 from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.report.report import write_report
 from vaegan.evaluate.result import EvaluationResult
 
-from ..studies import configs, run_study
+from ..studies import make_configs, run_study
 
 HOSTILE = "</title></style></pre><script>alert('1')</script>\"' onload=x <img src=http:x>&lt;{{ title }}{% x %}<!--"
 NAMES = {"vae": 'a <b>vae</b> & "more"', "ae": "ae' onclick='x", "vaegan3": "<img src=http:x>"}
@@ -18,7 +23,7 @@ METRICS = "evaluate.metrics=[psnr, ssim, sharpness, elbo, gap, confusion]"
 
 
 class Outline(HTMLParser):
-    """Elements with their attributes and texts, in order."""
+    """Hold the elements of a page with their attributes and texts, in order."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -54,30 +59,37 @@ class Outline(HTMLParser):
         return [text for name, text in self.texts if name == tag]
 
 
-def plain_study(folder: Path) -> Comparison:
-    """Two seeds of three variants."""
-    variants = configs(f"track.tags=[{json.dumps(HOSTILE)}]", METRICS, "train.log_every=1")
+def run_plain_study(folder: Path) -> Comparison:
+    """Train, evaluate and compare two seeds of three variants."""
+    variants = make_configs(f"track.tags=[{json.dumps(HOSTILE)}]", METRICS, "train.log_every=1")
     return run_study(folder, variants, title=HOSTILE, command=f"vaegan compare '{HOSTILE}'")
 
 
-def reworded(comparison: Comparison, names: dict[str, str], word: str) -> Comparison:
-    """A comparison whose variants are called something else, and that has a word in every other place."""
+def rename(comparison: Comparison, names: dict[str, str], word: str) -> Comparison:
+    """Return a comparison with other names of variants, and with a word in every other place."""
 
-    def evaluation(given: EvaluationResult) -> EvaluationResult:
-        protocol = {**given.protocol, word: {word: [word]}, "origin": {**given.protocol["origin"], word: word}}
-        scores = {**given.scores, word: given.scores["reconstruction/psnr"]}
-        return replace(given, metrics={**given.metrics, word: 1.0}, protocol=protocol, scores=scores)
+    def add_word(result: EvaluationResult) -> EvaluationResult:
+        protocol = {**result.protocol, word: {word: [word]}, "origin": {**result.protocol["origin"], word: word}}
+        scores = {**result.scores, word: result.scores["reconstruction/psnr"]}
+        return replace(result, metrics={**result.metrics, word: 1.0}, protocol=protocol, scores=scores)
 
-    judged = {
-        names[name]: {seed: replace(run, evaluation=evaluation(run.evaluation)) for seed, run in runs.items()}
-        for name, runs in comparison.judged.items()
+    runs_by_name = {
+        names[name]: {seed: replace(run, evaluation=add_word(run.evaluation)) for seed, run in runs.items()}
+        for name, runs in comparison.runs.items()
     }
     controls = {**comparison.controls, word: comparison.controls["noisy"]}
     title = comparison.study.model_copy(update={"title": word})
-    return replace(comparison, study=title, judged=judged, controls=controls, command=f"vaegan compare '{word}'")
+    return replace(comparison, study=title, runs=runs_by_name, controls=controls, command=f"vaegan compare '{word}'")
 
 
-def report_of(comparison: Comparison, folder: Path) -> str:
-    """The page, written in a folder."""
+def write_page(comparison: Comparison, folder: Path) -> str:
+    """Write the report of a comparison into a folder and return the page."""
     write_report(comparison, open_data(comparison.first.config.data), folder / "report.html", print)
     return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def read_pixels(uri: str) -> np.ndarray:
+    """Return the pixels of a PNG inside a data URI."""
+    head, _, body = uri.partition(",")
+    assert head == "data:image/png;base64"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(body))))

@@ -11,17 +11,16 @@ import pytest
 
 from vaegan.config.models import ClassifierConfig
 from vaegan.data import open_data
+from vaegan.density_fitting import fit_density_to_images
 from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.report.report import SAMPLE_IMAGES
 from vaegan.images import to_uint8
 from vaegan.models import Classifier
-from vaegan.sampling import fit_density_to_images
 from vaegan.storage.loading import load
-from vaegan.storage.runs import Run
+from vaegan.storage.run_folder import Run
 
-from ..studies import configs, run_study
-from .reports import METRICS, Outline
-from .test_report import pixels
+from ..studies import make_configs, run_study
+from .reports import METRICS, Outline, read_pixels
 
 NAMED = "GMM of 3, fitted to 1,437 codes"
 
@@ -37,7 +36,9 @@ def study(folder: Path) -> Comparison:
     net.path.mkdir()
     net.export(Classifier(ClassifierConfig(width=8, classes=10), (1, 8, 8), 0).eval(), 1)
     metrics = METRICS.replace("psnr", "psnr, kid")
-    return run_study(folder, configs(metrics, f"evaluate.features={net.path}", "evaluate.density=gmm:3"), seeds=(5, 6))
+    return run_study(
+        folder, make_configs(metrics, f"evaluate.features={net.path}", "evaluate.density=gmm:3"), seeds=(5, 6)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,29 +63,29 @@ def test_the_page_never_speaks_of_samples_without_their_density(page: str) -> No
 
 def test_the_pictures_are_drawn_from_each_variants_own(study: Comparison, page: str) -> None:
     shown = {str(image["alt"]): str(image["src"]) for image in Outline(page).all("img")}
-    for name, runs in study.judged.items():
+    for name, runs in study.runs.items():
         run = runs[5]
         model, training = load(run.run.path), open_data(run.config.data).train
         density = fit_density_to_images("gmm:3", model, training, 5, run.config.evaluate.batch_size)
         expected = to_uint8(model.sample(SAMPLE_IMAGES, 5, density))
         for place in (0, SAMPLE_IMAGES - 1):
-            found = pixels(shown[f"sample {place + 1} of {name} ({NAMED})"])
-            assert np.array_equal(found, expected[place, 0].numpy())
+            pixels = read_pixels(shown[f"sample {place + 1} of {name} ({NAMED})"])
+            assert np.array_equal(pixels, expected[place, 0].numpy())
     assert sum(alt.startswith("sample ") for alt in shown) == 3 * SAMPLE_IMAGES
 
 
 def test_sentences_tables_and_commands_name_it(study: Comparison, folder: Path, page: str) -> None:
-    of_samples = [finding for finding in study.findings if finding.kind == "sample"]
-    assert {finding.variant for finding in of_samples} == {"ae", "vaegan3"}
-    for finding in study.findings:
-        said = f"Samples ({NAMED}) of " if finding.kind == "sample" else "Reconstructions of "
-        assert finding.headline.startswith(said + finding.variant)
-        assert f"{finding.sentence}." in study.sentences()
-    rows = [row[0] for row in study.table()[1]]
+    of_samples = [verdict for verdict in study.verdicts if verdict.kind == "sample"]
+    assert {verdict.variant for verdict in of_samples} == {"ae", "vaegan3"}
+    for verdict in study.verdicts:
+        said = f"Samples ({NAMED}) of " if verdict.kind == "sample" else "Reconstructions of "
+        assert verdict.headline.startswith(said + verdict.variant)
+        assert f"{verdict.sentence}." in study.list_sentences()
+    rows = [row[0] for row in study.build_table()[1]]
     assert f"Samples ({NAMED}): spectrum error ↓" in rows and "Reconstructions: spectrum error ↓" in rows
     assert f"Discriminator: accuracy ({NAMED})" in rows
-    runs = [judged.run for seeds in study.judged.values() for judged in seeds.values()]
-    assert {run.config.evaluate.density for run in runs} == {"gmm:3"}, "by which it is judged again"
+    runs = [evaluated.run for seeds in study.runs.values() for evaluated in seeds.values()]
+    assert {run.config.evaluate.density for run in runs} == {"gmm:3"}, "it is evaluated with it again"
     written = json.loads((folder / "comparison.json").read_text())
     assert {each["density"] for each in written["findings"]} == {NAMED}
     protocols = [run["protocol"] for each in written["variants"].values() for run in each["runs"].values()]
@@ -107,6 +108,6 @@ def test_the_csv_files_name_it_in_every_row_on_samples(study: Comparison, folder
 
 
 def test_without_one_the_tables_name_the_prior(tmp_path: Path) -> None:
-    run_study(tmp_path, configs(METRICS, names=("ae", "vae")), seeds=(5,))
+    run_study(tmp_path, make_configs(METRICS, names=("ae", "vae")), seeds=(5,))
     rows = list(csv.DictReader((tmp_path / "figures.csv").open(encoding="utf-8")))
     assert {row["samples_from"] for row in rows if row["figure"].startswith("sample/")} == {"N(0, I)"}

@@ -1,45 +1,28 @@
-import base64
-import io
 import re
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 import yaml
-from PIL import Image
 from torch import Tensor
 
 from vaegan import load
-from vaegan.data import Images, open_data
+from vaegan.data import open_data
 from vaegan.evaluate.comparing.comparison import Comparison
-from vaegan.evaluate.comparing.findings import estimate_effects
-from vaegan.evaluate.negative_controls import DistortedImages
-from vaegan.evaluate.report.image_sheets import STEPS, choose_amplification, draw_reconstructions, get_fine_detail
-from vaegan.evaluate.report.report import COLUMN_IMAGES, SAMPLE_IMAGES, build_confusions
+from vaegan.evaluate.comparing.verdicts import estimate_effects
+from vaegan.evaluate.report.image_sheets import (
+    INTERPOLATION_STEPS,
+    choose_amplification,
+    get_fine_detail,
+)
+from vaegan.evaluate.report.report import COLUMN_IMAGES, SAMPLE_IMAGES
 from vaegan.images import to_float, to_uint8
 
-from ..studies import configs, run_study
-from .reports import HOSTILE, NAMES, Outline, plain_study, report_of, reworded
+from ..studies import make_configs, run_study
+from .reports import HOSTILE, NAMES, Outline, read_pixels, rename, write_page
 
 LINKS = ("src", "href", "srcset", "data", "action", "formaction", "poster", "background", "xlink:href")
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    return plain_study(tmp_path_factory.mktemp("study"))
-
-
-@pytest.fixture(scope="module")
-def study(plain: Comparison) -> Comparison:
-    """The same with hostile words wherever a word can stand."""
-    return reworded(plain, NAMES, HOSTILE)
-
-
-@pytest.fixture(scope="module")
-def page(study: Comparison, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return report_of(study, tmp_path_factory.mktemp("report"))
 
 
 def test_nothing_is_asked_of_the_network(page: str) -> None:
@@ -60,14 +43,14 @@ def test_nothing_is_asked_of_the_network(page: str) -> None:
     }  # fmt: skip
 
 
-def test_every_word_is_escaped(study: Comparison, page: str) -> None:
+def test_every_word_is_escaped(hostile_study: Comparison, page: str) -> None:
     outline = Outline(page)
     assert outline.text("title")[0] == f"{HOSTILE} · vaegan comparison"
     assert outline.text("h1") == [HOSTILE]
     assert f"vaegan compare '{HOSTILE}'" in outline.text("pre")
     images = [str(image["alt"]) for image in outline.all("img")]
     for words in (outline.text("span"), outline.text("li"), outline.text("title"), outline.text("dt"), images):
-        assert all(any(name in text for text in words) for name in study.names)
+        assert all(any(name in text for text in words) for name in hostile_study.names)
     assert outline.text("th").count(HOSTILE) >= 3, "the name of a figure, in two tables, and that of a control"
     blocks = [yaml.safe_load(text) for text in outline.text("pre")[1:] if ": " in text]
     assert sum(block.get(HOSTILE) == {HOSTILE: [HOSTILE]} for block in blocks) == 1, "the common protocol"
@@ -76,12 +59,14 @@ def test_every_word_is_escaped(study: Comparison, page: str) -> None:
     assert sum(block.get("track", {}).get("tags") == [HOSTILE] for block in blocks) == len(NAMES), "configs"
 
 
-def test_no_word_makes_an_element_or_an_attribute(plain: Comparison, page: str, tmp_path: Path) -> None:
-    harmless = reworded(plain, {name: name for name in NAMES}, "word")
-    expected, found = Outline(report_of(harmless, tmp_path)), Outline(page)
-    assert [(tag, list(keys)) for tag, keys in found.elements] == [(tag, list(keys)) for tag, keys in expected.elements]
+def test_no_word_makes_an_element_or_an_attribute(study: Comparison, page: str, tmp_path: Path) -> None:
+    harmless = rename(study, {name: name for name in NAMES}, "word")
+    expected, hostile = Outline(write_page(harmless, tmp_path)), Outline(page)
+    assert [(tag, list(keys)) for tag, keys in hostile.elements] == [
+        (tag, list(keys)) for tag, keys in expected.elements
+    ]
     for key in ("class", "style", "id", "popovertarget", "type"):
-        assert [keys.get(key) for _, keys in found.elements] == [keys.get(key) for _, keys in expected.elements]
+        assert [keys.get(key) for _, keys in hostile.elements] == [keys.get(key) for _, keys in expected.elements]
 
 
 def test_a_reader_who_cannot_see_it_is_told_what_is_there(page: str) -> None:
@@ -94,7 +79,9 @@ def test_a_reader_who_cannot_see_it_is_told_what_is_there(page: str) -> None:
     assert all(svg.get("aria-label") or svg.get("aria-hidden") for svg in outline.all("svg"))
     buttons = [button for button in outline.all("button") if button["class"] == "enlarge"]
     assert (
-        len({button["aria-label"] for button in buttons}) == len(buttons) == COLUMN_IMAGES + SAMPLE_IMAGES + 3 * STEPS
+        len({button["aria-label"] for button in buttons})
+        == len(buttons)
+        == COLUMN_IMAGES + SAMPLE_IMAGES + 3 * INTERPOLATION_STEPS
     )
     levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
@@ -107,14 +94,14 @@ def test_a_reader_who_cannot_see_it_is_told_what_is_there(page: str) -> None:
     assert {button["popovertarget"] for button in outline.all("button")} <= set(ids)
 
 
-def test_the_images_are_the_models_own(study: Comparison, page: str) -> None:
-    images = {image["alt"]: pixels(str(image["src"])) for image in Outline(page).all("img")}
-    split = open_data(study.first.config.data).test
+def test_the_images_are_the_models_own(hostile_study: Comparison, page: str) -> None:
+    images = {image["alt"]: read_pixels(str(image["src"])) for image in Outline(page).all("img")}
+    split = open_data(hostile_study.first.config.data).test
     real = split[torch.arange(COLUMN_IMAGES) * len(split) // COLUMN_IMAGES]
     expected: dict[str, Tensor] = {}
     made = {}
-    for name in study.names:
-        model = load(study.judged[name][5].run.path)
+    for name in hostile_study.names:
+        model = load(hostile_study.runs[name][5].run.path)
         made[name] = to_uint8(model.reconstruct(to_float(real)))
         for i, image in enumerate(to_uint8(model.sample(SAMPLE_IMAGES, 5)) if name != NAMES["ae"] else []):
             expected[f"sample {i + 1} of {name}"] = image
@@ -129,7 +116,7 @@ def test_the_images_are_the_models_own(study: Comparison, page: str) -> None:
     assert f"times {times}." in page
     for i in range(COLUMN_IMAGES):
         expected[f"image {i + 1}, real"] = real[i]
-        for name in study.names:
+        for name in hostile_study.names:
             which = f"image {i + 1}, reconstructed by {name}"
             expected[which] = made[name][i]
             expected[f"difference from the real image: {which}"] = (distances[name][i] * times).clamp(0, 255).byte()
@@ -143,88 +130,53 @@ def test_the_images_are_the_models_own(study: Comparison, page: str) -> None:
     assert "it has no prior to draw from." in page
 
 
-def pixels(uri: str) -> np.ndarray:
-    head, _, body = uri.partition(",")
-    assert head == "data:image/png;base64"
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(body))))
-
-
-def test_small_differences_and_soft_detail_are_amplified_by_what_is_said() -> None:
-    real = torch.randint(60, 70, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
-    darker = DistortedImages(lambda images: images - 8 / 127.5, (1, 8, 8), Images(real, torch.arange(4), None, ()), 4)
-    found = draw_reconstructions({"darker": darker}, real, {"darker": None})
-    assert (found.difference, found.detail) == (16, 16)
-    shown = found.sheet.columns[2].tiles[1]
-    assert shown is not None
-    assert np.array_equal(pixels(shown.views["difference"]), np.full((8, 8), 16 * 8))
-    grain = 128 + 16 * get_fine_detail(real - 8)[2, 0]
-    assert np.array_equal(pixels(shown.views["detail"]), grain.round().clamp(0, 255).byte().numpy())
-
-
-def test_amplification_clips_almost_nothing() -> None:
-    values = torch.linspace(0, 30, 1000)
-    assert choose_amplification(values, 255) == 8
-    assert choose_amplification(-values, 255) == 8
-    assert choose_amplification(torch.cat([values, torch.full((5,), 255.0)]), 255) == 8, "half a per cent"
-    assert choose_amplification(torch.cat([values, torch.full((50,), 255.0)]), 255) == 1
-    assert choose_amplification(torch.zeros(4), 255) == 32
-
-
-def test_the_verdicts_are_the_comparisons(study: Comparison, page: str) -> None:
+def test_the_verdicts_are_the_comparisons(hostile_study: Comparison, page: str) -> None:
     outline = Outline(page)
-    assert study.findings
-    for finding in study.findings:
-        assert f"{finding.headline}." in outline.text("p")
-        assert set(finding.reasons) <= set(outline.text("li"))
-    assert study.pairs and {(each.variant, each.reference) for each in study.effects} == set(study.pairs)
-    _, first, second = study.names
-    between = estimate_effects(study.evaluations, [(second, first)])
+    assert hostile_study.verdicts
+    for verdict in hostile_study.verdicts:
+        assert f"{verdict.headline}." in outline.text("p")
+        assert set(verdict.reasons) <= set(outline.text("li"))
+    assert hostile_study.pairs and {(each.variant, each.reference) for each in hostile_study.effects} == set(
+        hostile_study.pairs
+    )
+    _, first, second = hostile_study.names
+    between = estimate_effects(hostile_study.evaluations, [(second, first)])
     assert between and {(each.variant, each.reference) for each in between} == {(second, first)}
-    for pair in study.pairs:
-        assert f"Price: {study.price(*pair)}." in outline.text("p")
-    assert any(text.startswith(study.condition()) for text in outline.text("p"))
+    for pair in hostile_study.pairs:
+        assert f"Cost: {hostile_study.describe_cost(*pair)}." in outline.text("p")
+    assert any(text.startswith(hostile_study.describe_condition()) for text in outline.text("p"))
 
 
-def test_the_tables_are_the_comparisons(study: Comparison, page: str) -> None:
+def test_the_tables_are_the_comparisons(hostile_study: Comparison, page: str) -> None:
     rows = [row for row in Outline(page).rows if len(row) > 1]
     shown = [row[1:] for row in rows]
-    for row in study.table()[1]:
+    for row in hostile_study.build_table()[1]:
         assert [cell.replace("-", "−") or "–" for cell in row[1:]] in shown
-    assert page.count(' class="best">') >= sum(len(row.best) for row in study.rows())
+    assert page.count(' class="best">') >= sum(len(row.best) for row in hostile_study.build_rows())
     of_effects = [row for row in rows if len(row) == 6 and row[5] in ("better", "worse", "open")]
-    assert len(of_effects) == len(study.effects)
-    for effect in study.effects:
+    assert len(of_effects) == len(hostile_study.effects)
+    for effect in hostile_study.effects:
         assert any(f"{float(row[1].replace('−', '-')):.1f}" == f"{effect.estimate.value:.1f}" for row in of_effects)
-    gap = study.controls["blurred"].metrics["reconstruction/laplacian_gap"]
+    gap = hostile_study.controls["blurred"].metrics["reconstruction/laplacian_gap"]
     assert any(f"{gap:.3f}" in row for row in rows if row[0] == "blurred")
 
 
-def test_a_confusion_matrix_adds_up_all_seeds(study: Comparison, page: str) -> None:
-    (found,) = build_confusions(study)
-    assert found.name == NAMES["vaegan3"]
-    runs = study.judged[found.name].values()
-    counts = sum(torch.tensor(run.evaluation.matrices["discriminator/confusion"]).double() for run in runs)
-    assert torch.allclose(torch.tensor(list(found.rows.values())).double(), counts / counts.sum(1, keepdim=True))
-    shown = [f"{100 * share:.0f} %" for share in found.rows["real"]]
-    assert ["real", *shown] in Outline(page).rows
-
-
-def test_the_exact_configs_and_protocols_are_there(study: Comparison, page: str) -> None:
+def test_the_exact_configs_and_protocols_are_there(hostile_study: Comparison, page: str) -> None:
     blocks = Outline(page).text("pre")
-    runs = [run for runs in study.judged.values() for run in runs.values()]
+    runs = [run for runs in hostile_study.runs.values() for run in runs.values()]
     for run in runs:
         assert any(str(run.evaluation.protocol["origin"]["weights"]) in block for block in blocks)
         assert any(f"{run.run.path.parent.name}/{run.run.path.name}/config.yaml" in block for block in blocks)
-    for name in study.names:
-        assert study.judged[name][5].run.config_file.read_text() in blocks
-    versions = study.first.evaluation.protocol["versions"]
+    for name in hostile_study.names:
+        assert hostile_study.runs[name][5].run.config_file.read_text() in blocks
+    versions = hostile_study.first.evaluation.protocol["versions"]
     assert all(f"{package} <b>{number}</b>" in page for package, number in versions.items())
 
 
 def test_a_study_that_has_next_to_nothing_has_a_report(tmp_path: Path) -> None:
-    variants = configs("evaluate.metrics=[psnr]", "data.test=0.0006", names=("ae",))
+    variants = make_configs("evaluate.metrics=[psnr]", "data.test=0.0006", names=("ae",))
     comparison = run_study(tmp_path / "study", variants, seeds=(5,))
-    page = report_of(comparison, tmp_path)
+    page = write_page(comparison, tmp_path)
     outline = Outline(page)
     assert "There is one variant, and nothing to compare it with." in outline.text("p")
     sections = [section["aria-labelledby"] for section in outline.all("section")]

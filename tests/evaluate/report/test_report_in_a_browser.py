@@ -3,15 +3,17 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
-from vaegan.evaluate.report.image_sheets import STEPS
+from vaegan.evaluate.report.image_sheets import INTERPOLATION_STEPS
 from vaegan.evaluate.report.report import COLUMN_IMAGES, SAMPLE_IMAGES
+from vaegan.evaluate.report.svg import VARIANT_STYLES
 
 from .browser import CHROMIUM, Page, new_page
-from .reports import HOSTILE, NAMES, plain_study, report_of, reworded
+from .reports import HOSTILE, NAMES
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
@@ -33,33 +35,39 @@ SHAPE = """JSON.stringify({
     .map(e => parseFloat(getComputedStyle(e).fontSize) * (e.closest('svg')?.getScreenCTM().a ?? 1))),
   soft: getComputedStyle(document.querySelector('.soft')).color,
 })"""  # noqa: E501
+PLOTS = """JSON.stringify([...document.querySelectorAll('svg[role=img]')].map(svg => {
+  const box = element => (r => [r.left, r.top, r.right, r.bottom])(element.getBoundingClientRect());
+  const drawn = title => title.parentNode.querySelector('use, path:not(defs *)');
+  const variants = [...svg.querySelectorAll('title')].map(drawn);
+  return {
+    label: svg.getAttribute('aria-label'),
+    box: box(svg),
+    texts: [...svg.querySelectorAll('text')].map(text => [text.textContent, ...box(text)]),
+    ink: [...new Set([...svg.querySelectorAll('text')].map(text => getComputedStyle(text).fill))],
+    variants: variants.map(e => [getComputedStyle(e).stroke, getComputedStyle(e).fill, ...box(e)]),
+    scale: svg.getScreenCTM().a,
+  };
+}))"""
 VISIBLE = "[...document.querySelectorAll('#{} img')].filter(i => i.checkVisibility()).map(i => i.alt)"
 OPEN = "[...document.querySelectorAll(':popover-open')].map(e => e.id)"
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    report_of(reworded(plain_study(tmp_path_factory.mktemp("study")), NAMES, HOSTILE), folder)
-    return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
-def opened(path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def browser_page(page_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with new_page(tmp_path_factory.mktemp("profile")) as browser:
-        browser.open(path)
+        browser.open(page_path)
         yield browser
 
 
 @pytest.fixture
-def page(opened: Page, path: Path) -> Iterator[Page]:
-    """The page on a desk, which has nothing to complain about and asks for nothing."""
-    show(opened, DESK, "light")
-    opened.evaluate("[...document.querySelectorAll(':popover-open')].forEach(e => e.hidePopover())")
-    opened.evaluate("document.getElementById('view-image').click(); document.activeElement.blur()")
-    yield opened
-    assert opened.complaints() == []
-    assert [url for url in opened.requests() if not url.startswith("data:")] == [path.as_uri()]
+def page(browser_page: Page, page_path: Path) -> Iterator[Page]:
+    """Show the page on a desk; it reports no problem and asks for nothing."""
+    show(browser_page, DESK, "light")
+    browser_page.evaluate("[...document.querySelectorAll(':popover-open')].forEach(e => e.hidePopover())")
+    browser_page.evaluate("document.getElementById('view-image').click(); document.activeElement.blur()")
+    yield browser_page
+    assert browser_page.list_problems() == []
+    assert [url for url in browser_page.list_requests() if not url.startswith("data:")] == [page_path.as_uri()]
 
 
 def show(page: Page, width: int, scheme: str) -> None:
@@ -70,7 +78,7 @@ def show(page: Page, width: int, scheme: str) -> None:
 
 
 def click(page: Page, selector: str) -> None:
-    """With a mouse, in the middle of an element."""
+    """Click with a mouse in the middle of an element."""
     page.evaluate(f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center'}})")
     place = f"(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector({json.dumps(selector)})"
     click_at(page, *page.evaluate(place + ".getBoundingClientRect())"))
@@ -95,6 +103,11 @@ def luminance(colour: str) -> float:
     return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
+def rgb(colour: str) -> str:
+    """`#rrggbb` as a computed style writes it."""
+    return "rgb({}, {}, {})".format(*bytes.fromhex(colour.strip().removeprefix("#")))
+
+
 def contrast(one: str, other: str) -> float:
     dark, light = sorted((luminance(one), luminance(other)))
     return (light + 0.05) / (dark + 0.05)
@@ -109,7 +122,7 @@ def test_it_is_shown(page: Page, scheme: str, width: int) -> None:
     assert shape["scripts"] == 0
     assert shape["complete"]
     assert shape["rendering"] == "pixelated"
-    assert len(shape["images"]) == COLUMN_IMAGES * 4 + SAMPLE_IMAGES * 2 + 3 * (2 + 3 * STEPS)
+    assert len(shape["images"]) == COLUMN_IMAGES * 4 + SAMPLE_IMAGES * 2 + 3 * (2 + 3 * INTERPOLATION_STEPS)
     assert all(natural == 8 and 48 <= shown == high for natural, shown, high in shape["images"])
     assert shape["wide"] == width
     assert shape["outside"] == []
@@ -118,6 +131,33 @@ def test_it_is_shown(page: Page, scheme: str, width: int) -> None:
     assert contrast(shape["ground"], shape["ink"]) > 7
     assert contrast(shape["ground"], shape["soft"]) > 4.5
     assert (luminance(shape["ground"]) < 0.1) == (scheme == "dark")
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_plots_take_the_schemes_colours_and_can_be_read(page: Page, scheme: str, width: int) -> None:
+    show(page, width, scheme)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    root = "getComputedStyle(document.documentElement).getPropertyValue"
+    palette = [rgb(page.evaluate(f"{root}('--c{index}')")) for index in range(VARIANT_STYLES)]
+    assert len(set(palette)) == VARIANT_STYLES
+    assert all(contrast(colour, ground) > 3 for colour in palette)
+    plots = json.loads(page.evaluate(PLOTS))
+    assert len(plots) == 7
+    for plot in plots:
+        assert all(contrast(ink, ground) > 4.5 for ink in plot["ink"])
+        for text, left, top, right, bottom in plot["texts"]:
+            assert 0 <= left < right <= width, (plot["label"], text)
+            assert plot["box"][1] - 1 <= top < bottom <= plot["box"][3] + 1, (plot["label"], text)
+        for (one, *first), (other, *second) in combinations(plot["texts"], 2):
+            apart = first[2] <= second[0] or second[2] <= first[0] or first[3] <= second[1] or second[3] <= first[1]
+            assert apart, (plot["label"], one, other)
+        assert plot["variants"]
+        for stroke, fill, left, top, right, bottom in plot["variants"]:
+            assert {stroke, fill} & set(palette[: len(NAMES)])
+            assert plot["box"][0] <= left + 1 and right <= plot["box"][2] + 10 * plot["scale"]
+            assert plot["box"][1] <= top + 1 and bottom <= plot["box"][3] + 1
+        assert len(plot["texts"]) >= 6
 
 
 def test_a_click_enlarges_a_column_and_another_closes_it(page: Page) -> None:
