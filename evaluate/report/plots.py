@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from .svg import COLOURS, VARIANT_STYLES, matplotlib_defaults, render_svg
+from vaegan.plotting import matplotlib_defaults
+
+from .svg import COLOURS, SVG_SETTINGS, VARIANT_STYLES, render_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,10 +67,10 @@ def new_plot(title: str, x_label: str, y_label: str, note: str = "", lane_width:
         note: Sentence below the plot.
         lane_width: Width of second axes to the right, with the vertical axis of the first ones; 0 for none.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, ScalarFormatter
+    with matplotlib_defaults(SVG_SETTINGS):
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-    with matplotlib_defaults(title):
         figure = Figure((WIDTH / 72, HEIGHT / 72), dpi=72)
         widths = [WIDTH - LEFT - RIGHT - lane_width, lane_width] if lane_width else [WIDTH - LEFT - RIGHT]
         margins = {"left": LEFT / WIDTH, "right": 1 - RIGHT / WIDTH, "bottom": BOTTOM / HEIGHT, "top": 1 - TOP / HEIGHT}
@@ -136,9 +138,9 @@ def draw_key(variant: int, mark: bool) -> Markup:
         variant: Index of the variant in the study.
         mark: Whether the mark is shown.
     """
-    from matplotlib.figure import Figure
+    with matplotlib_defaults(SVG_SETTINGS):
+        from matplotlib.figure import Figure
 
-    with matplotlib_defaults("key"):
         figure = Figure((32 / 72, 12 / 72), dpi=72)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 32), ylim=(0, 12))
         axes.set_axis_off()

@@ -6,12 +6,11 @@ light and the dark scheme. Texts stay texts, in the font and the colour that the
 
 import io
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
+
+from vaegan.plotting import matplotlib_defaults
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,21 +21,8 @@ VARIABLES = ("ink", "line", "ground", *(f"c{index}" for index in range(VARIANT_S
 """Names of the style sheet's colours; variants have c0 to c11."""
 COLOURS = {name: f"#ab00{index:02x}" for index, name in enumerate(VARIABLES)}
 """Stand-in for each colour of the style sheet."""
-
-
-@contextmanager
-def matplotlib_defaults(salt: str) -> Iterator[None]:
-    """Draw with matplotlib's own settings, whatever the user's `matplotlibrc` says.
-
-    Args:
-        salt: Text that makes the ids of the SVG unique in the page, and the same each time.
-    """
-    from matplotlib import style
-
-    settings = {"font.size": 11, "svg.fonttype": "none", "svg.hashsalt": salt, "text.parse_math": False}
-    with style.context(["default", settings]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # the browser's font draws the text
-        yield
+SVG_SETTINGS = {"font.size": 11, "svg.fonttype": "none"}
+"""Settings of matplotlib for all figures of the page; the height of text is in units of the view box."""
 
 
 def render_svg(figure: "Figure", salt: str, attributes: Markup) -> Markup:
@@ -44,20 +30,21 @@ def render_svg(figure: "Figure", salt: str, attributes: Markup) -> Markup:
 
     Args:
         figure: Drawn in `COLOURS`; the label of a line becomes its tooltip.
-        salt: Text that no other figure of the page has.
+        salt: Text that no other figure of the page has, which makes its ids unique and the same each time.
         attributes: Further attributes of the element.
     """
     lines = [line for axes in figure.axes for line in axes.lines]
     for index, line in enumerate(lines):
         line.set_gid(f"line-{index}")
     file = io.StringIO()
-    with matplotlib_defaults(salt):
+    with matplotlib_defaults({**SVG_SETTINGS, "svg.hashsalt": salt}):
         metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(file, format="svg", transparent=True, metadata=metadata)
     _, _, svg = file.getvalue().partition("<svg")
     _, _, svg = svg.partition(">")
     svg = re.sub(r"<defs>\s*<style.*?</defs>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"(?<=: )#ab00(..)", lambda match: f"var(--{VARIABLES[int(match[1], 16)]})", svg)
+    for name, colour in COLOURS.items():
+        svg = svg.replace(f": {colour}", f": var(--{name})")
     svg = re.sub(r'(?<=<text style=")[^"]*(?=text-anchor: \w+)', "", svg)
     for index, line in enumerate(lines):
         if not str(line.get_label()).startswith("_child"):  # matplotlib's label of a line without one

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
+
+from vaegan.plotting import matplotlib_defaults
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,18 +40,16 @@ def draw_confusion(matrix: "Tensor", true: Sequence[str], predicted: Sequence[st
     Raises:
         ValueError: The matrix has not one row and one column for each name.
     """
-    from matplotlib import style
-    from matplotlib.colors import to_rgb
-    from matplotlib.figure import Figure
-
     counts = matrix.double().cpu().numpy()
     if counts.shape != (len(true), len(predicted)):
         raise ValueError(f"{len(true)} x {len(predicted)} names for a matrix of shape {counts.shape}")
     totals = counts.sum(1, keepdims=True)
     fractions = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
-    paper, full = (255 * np.array(to_rgb(colour)) for colour in (PAPER, FULL))
+    paper, full = (np.array(ImageColor.getrgb(colour)) for colour in (PAPER, FULL))
     colours = np.rint(paper + fractions[..., None] * (full - paper)).astype(np.uint8)
-    with style.context(["default", {"text.parse_math": False}]):
+    with matplotlib_defaults({}):
+        from matplotlib.figure import Figure
+
         figure, file = Figure(dpi=DPI), io.BytesIO()
         cell = max(MIN_CELL_PIXELS, *(_measure_width(figure, name) + MARGIN_PIXELS for name in predicted))
         figure.set_size_inches(cell * len(predicted) / DPI, cell * len(true) / DPI)

@@ -50,7 +50,7 @@ def test_the_page_never_speaks_of_samples_without_their_density(page: str) -> No
     outline = Outline(page)
     assert f"Samples ({NAMED})" in outline.text("h2"), "the pictures"
     assert f"Samples ({NAMED})" in outline.text("figcaption"), "the spectrum"
-    assert [f"Samples ({NAMED})"] in outline.rows, "the figures"
+    assert [f"Samples ({NAMED})"] in outline.rows, "the metrics"
     assert f"Samples ({NAMED}): KID (net)" in [row[0] for row in outline.rows], "the differences"
     assert f"In the place of samples, beside the variants’ ({NAMED})" in [row[0] for row in outline.rows]
     assert f"accuracy ({NAMED})" in [row[0] for row in outline.rows]

@@ -51,7 +51,7 @@ def test_every_word_is_escaped(hostile_study: Comparison, page: str) -> None:
     images = [str(image["alt"]) for image in outline.all("img")]
     for words in (outline.text("span"), outline.text("li"), outline.text("title"), outline.text("dt"), images):
         assert all(any(name in text for text in words) for name in hostile_study.names)
-    assert outline.text("th").count(HOSTILE) >= 3, "the name of a figure, in two tables, and that of a control"
+    assert outline.text("th").count(HOSTILE) >= 3, "the name of a metric, in two tables, and that of a control"
     blocks = [yaml.safe_load(text) for text in outline.text("pre")[1:] if ": " in text]
     assert sum(block.get(HOSTILE) == {HOSTILE: [HOSTILE]} for block in blocks) == 1, "the common protocol"
     runs = 2 * len(NAMES)

@@ -9,13 +9,14 @@ import pytest
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from vaegan.evaluate.report.svg import COLOURS, matplotlib_defaults, render_svg
+from vaegan.evaluate.report.svg import COLOURS, render_svg
+from vaegan.plotting import matplotlib_defaults
 
 WORDS = "a <b> & \"c\" 'd' $e$ #ab0003"
 
 
 def draw(title: str = WORDS) -> Figure:
-    with matplotlib_defaults("salt"):
+    with matplotlib_defaults({}):
         figure = Figure((2, 1))
         axes = figure.subplots()
         axes.plot([0, 1], [1, 2], "o-", color=COLOURS["c3"], label=title, markeredgecolor=COLOURS["ground"])

@@ -33,10 +33,10 @@ def test_the_files_hold_every_number_of_the_comparison(hostile_study: Comparison
     names = (METRICS_TABLE, VERDICTS_TABLE, EFFECTS_TABLE, CONTROLS_TABLE, CONFUSION_TABLE)
     tables = {name: read((tmp_path / name).read_text(encoding="utf-8")) for name in names}
 
-    figures = {(row["variant"], int(row["seed"]), row["figure"]): float(row["value"]) for row in tables[METRICS_TABLE]}
+    metrics = {(row["variant"], int(row["seed"]), row["figure"]): float(row["value"]) for row in tables[METRICS_TABLE]}
     run_of = {(name, seed): run for name, runs in hostile_study.runs.items() for seed, run in runs.items()}
-    assert figures == {(*key, figure): value for key, run in run_of.items() for figure, value in run.metrics.items()}
-    assert len(tables[METRICS_TABLE]) == len(figures)
+    assert metrics == {(*key, metric): value for key, run in run_of.items() for metric, value in run.metrics.items()}
+    assert len(tables[METRICS_TABLE]) == len(metrics)
 
     effects = {(row["variant"], row["reference"], row["figure"]): row for row in tables[EFFECTS_TABLE]}
     assert len(effects) == len(hostile_study.effects) > 0
