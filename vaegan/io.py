@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAX_TEXT_FILE_BYTES = 2**24
 """Most bytes of a text file: a description, metrics, checksums."""
@@ -71,12 +72,14 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def save_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
+def save_tensors(tensors: "Mapping[str, Tensor]", file: Path) -> None:
     """Write named tensors as safetensors.
 
     Raises:
         OSError: The file cannot be written.
     """
+    from safetensors.torch import save_file  # which imports torch
+
     try:
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, file)
     except SafetensorError as error:

@@ -89,7 +89,7 @@ class Moments:
             in_an_open_folder = args[-1] != -1
             self.pass_moment(f"before {event[3:]}", None if in_an_open_folder else Path(args[0]))
 
-    def watch(self, owner: Any, name: str, which: Callable[..., Path] | None = None) -> None:
+    def wrap(self, owner: Any, name: str, which: Callable[..., Path] | None = None) -> None:
         """Pass a moment before every call of a function, or the moments of the file that it writes."""
         original = getattr(owner, name)
 
