@@ -7,17 +7,17 @@ from torchvision.utils import make_grid
 
 
 def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return uint8 pixels of any shape as ``dtype`` in [-1, 1]."""
+    """Convert uint8 pixels of any shape to ``dtype``, in [-1, 1]."""
     return images.to(dtype) / 127.5 - 1
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Return float pixels in [-1, 1] of any shape as uint8, rounded to nearest and clamped."""
+    """Convert float pixels in [-1, 1] of any shape to uint8, rounded to nearest and clamped."""
     return (images.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """Return an image, uint8, shape (C, H, W) with C = 1 or 3, as a PIL image."""
+    """Convert an image, uint8, shape (C, H, W) with C = 1 or 3, to a PIL image."""
     pixels = image.cpu().permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 

@@ -19,13 +19,13 @@ def test_seeds_are_a_function_of_seed_and_purpose_alone() -> None:
 
 def test_noise_is_the_same_in_another_process_whatever_was_drawn_before() -> None:
     torch.randn(17)
-    here = draw_normal((4, 3), 2**62, "posterior", 7)
+    noise = draw_normal((4, 3), 2**62, "posterior", 7)
     program = "from vaegan.randomness import draw_normal; print(draw_normal((4, 3), 2**62, 'posterior', 7).tolist())"
-    there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert here.tolist() == eval(there)
-    assert not torch.equal(here, draw_normal((4, 3), 2**62, "posterior", 8))
-    assert not torch.equal(here, draw_normal((4, 3), 2**62, "prior", 7))
-    assert torch.equal(here, torch.randn(4, 3, generator=make_generator(2**62, "posterior", 7)))
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert noise.tolist() == eval(printed)
+    assert not torch.equal(noise, draw_normal((4, 3), 2**62, "posterior", 8))
+    assert not torch.equal(noise, draw_normal((4, 3), 2**62, "prior", 7))
+    assert torch.equal(noise, torch.randn(4, 3, generator=make_generator(2**62, "posterior", 7)))
 
 
 def test_noise_is_standard_normal() -> None:
@@ -54,18 +54,18 @@ def test_each_pass_shows_every_image_once_in_a_new_order(count: int, batch: int)
         assert not torch.equal(draw_order(count, 0, count, seed=4), passes[0])
     steps = [draw_order(count, step * batch, (step + 1) * batch, 3) for step in range(6 * count // batch)]
     whole = torch.cat(steps)
-    assert torch.equal(whole, passes.flatten()[: len(whole)])  # whoever asks, and in whatever pieces
-    later = draw_order(count, 2 * count + 1, 4 * count, 3)  # a resume asks for the middle first
+    assert torch.equal(whole, passes.flatten()[: len(whole)])  # however the stream is divided
+    later = draw_order(count, 2 * count + 1, 4 * count, 3)  # a resume starts in the middle
     assert torch.equal(later, passes.flatten()[2 * count + 1 : 4 * count])
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4, 8])
 def test_the_ranks_slices_make_up_the_global_batch(processes: int) -> None:
-    batch, own = 8, 8 // processes
+    batch, size = 8, 8 // processes
     for step in (0, 3, 1000):
         first = step * batch
         whole, noise = draw_order(30, first, first + batch, 0), draw_normal((batch, 4), 0, "posterior", step)
-        shares = [slice(rank * own, (rank + 1) * own) for rank in range(processes)]
-        asked = [draw_order(30, first + share.start, first + share.stop, 0) for share in shares]
-        assert torch.equal(torch.cat(asked), whole)
-        assert torch.equal(torch.cat([draw_normal((batch, 4), 0, "posterior", step)[share] for share in shares]), noise)
+        slices = [slice(rank * size, (rank + 1) * size) for rank in range(processes)]
+        orders = [draw_order(30, first + part.start, first + part.stop, 0) for part in slices]
+        assert torch.equal(torch.cat(orders), whole)
+        assert torch.equal(torch.cat([draw_normal((batch, 4), 0, "posterior", step)[part] for part in slices]), noise)

@@ -59,7 +59,7 @@ class ELBOConfig(KLConfig):
     """Evidence lower bound as a term of the loss: KL divergence and likelihood (Kingma & Welling 2014, eq. 3)."""
 
     family: str
-    """Kind of model, of which each family says its own."""
+    """Kind of model; each family overrides it with its own name."""
     likelihood: Literal["gaussian", "laplace", "bernoulli"] = "gaussian"
     """Observation model p(x | z): `gaussian` is the squared, `laplace` the absolute error, `bernoulli` the
     cross-entropy of intensities in [0, 1], which is no distribution of 8-bit pixels and has no ELBO of them."""

@@ -41,7 +41,7 @@ def discriminator_loss(form: AdversarialLoss, scores: Sequence[Tensor]) -> Tenso
     if form == "relativistic":
         return relativistic_loss(real, fakes)
     term = cross_entropy_loss if form == "cross_entropy" else hinge_loss
-    terms = torch.stack([term(images, origin) for origin, images in enumerate(scores)])
+    terms = torch.stack([term(origin_scores, origin) for origin, origin_scores in enumerate(scores)])
     return terms.mean(0) if real.shape[1] == len(ORIGINS) else terms[REAL] + terms[1:].mean(0)
 
 
@@ -164,7 +164,7 @@ def ada_overfitting_heuristic(form: AdversarialLoss, scores: Sequence[Tensor]) -
         form: Form of the loss.
         scores: Scores of N real images, then of N fakes of each origin, each of shape (N, 1 to 3).
     """
-    real, *fakes = (realness(images) for images in scores)
+    real, *fakes = (realness(origin_scores) for origin_scores in scores)
     if form == "relativistic":
         return torch.stack([(real - fake).sign() for fake in fakes]).mean(0)
     return real.sign()

@@ -5,9 +5,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaegan.errors import UserError
-from vaegan.progress import ProgressCallback, ignore_progress
-
 from .autoencoder import VectorAutoencoder
 from .model import autocast
 from .posterior import Posterior, make_deterministic
@@ -28,27 +25,11 @@ class AE(VectorAutoencoder):
     grid_names = ("reconstruction",)
     code_parameters = 1
     has_prior = False
+    no_prior_message = "model.family=ae: it has no prior to sample from; fit a density to its codes with --density gmm"
 
     def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
         """Return the code of each image, with variance 0."""
         return make_deterministic(self.encoder(images).to(images.dtype))
-
-    def draw_prior_codes(
-        self,
-        start: int,
-        stop: int,
-        seed: int,
-        labels: Tensor | None = None,
-        progress: ProgressCallback = ignore_progress,
-    ) -> Tensor:
-        """Raise an error: an autoencoder has no prior.
-
-        Raises:
-            UserError: Always.
-        """
-        raise UserError(
-            "model.family=ae: it has no prior to sample from; fit a density to its codes with --density gmm"
-        )
 
     def forward(self, images: Tensor, autocast_dtype: torch.dtype | None = None) -> AEOutput:
         """Encode and decode images, for training.

@@ -10,7 +10,6 @@ from vaegan.errors import UserError
 from vaegan.networks.autoencoder import Decoder, Encoder
 from vaegan.networks.initialise import initialise
 from vaegan.progress import ProgressCallback, ignore_progress
-from vaegan.randomness import draw_normal
 
 from .density import Density
 from .model import Model
@@ -30,6 +29,8 @@ class Autoencoder(Model):
     """True if the family can be sampled without a density that is fitted to its codes."""
     prior_name: ClassVar[str] = "N(0, I)"
     """Name of the prior, if the family has one."""
+    no_prior_message: ClassVar[str]
+    """Message of the error that sampling from the prior raises, if the family has none."""
     networks_take_labels: ClassVar[bool] = True
     """True if encoder and decoder of a conditional model take the class, False if its prior alone does."""
 
@@ -131,13 +132,9 @@ class Autoencoder(Model):
         raise NotImplementedError
 
     def draw_prior_codes(
-        self,
-        start: int,
-        stop: int,
-        seed: int,
-        labels: Tensor | None = None,
+        self, start: int, stop: int, seed: int, labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """Draw the codes ``start`` to ``stop`` of the endless list of a seed from the prior, shape (n, d).
 
         Args:
@@ -150,11 +147,11 @@ class Autoencoder(Model):
         Raises:
             UserError: The family has no prior.
         """
-        raise NotImplementedError
+        raise UserError(self.no_prior_message)
 
 
 class VectorAutoencoder(Autoencoder):
-    """Base of a model whose code is one vector z, with the prior N(0, I).
+    """Base of a model whose code is one vector z.
 
     Args:
         config: The `model` section of a run's config.
@@ -177,20 +174,6 @@ class VectorAutoencoder(Autoencoder):
     def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         images: Tensor = self.decoder(codes, labels)
         return images
-
-    def draw_prior_codes(
-        self,
-        start: int,
-        stop: int,
-        seed: int,
-        labels: Tensor | None = None,
-        progress: ProgressCallback = ignore_progress,
-    ) -> Tensor:
-        """Draw the codes ``start`` to ``stop`` of the endless list of a seed from N(0, I), shape (n, d)."""
-        codes = torch.empty(max(0, stop - start), self.config.latent_size)
-        for row, index in enumerate(range(start, stop)):
-            codes[row] = draw_normal((self.config.latent_size,), seed, "codes", index)
-        return codes.to(next(self.parameters()))
 
 
 def repeat_labels(labels: Tensor | None, times: int) -> Tensor | None:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.config.models import ELBOConfig, GaussianConfig
+from vaegan.progress import ProgressCallback, ignore_progress
+from vaegan.randomness import draw_normal
 
 from .autoencoder import VectorAutoencoder
 from .posterior import Posterior
@@ -52,3 +54,13 @@ class GaussianAutoencoder(VectorAutoencoder):
         """Return q(z | x), or q(z | x, y), with the log-variance clamped to [-30, 20]."""
         mean, log_variance = self.encoder(images, labels).to(images.dtype).chunk(2, dim=1)
         return Posterior(mean, log_variance.clamp(-30, 20))
+
+    def draw_prior_codes(
+        self, start: int, stop: int, seed: int, labels: Tensor | None = None,
+        progress: ProgressCallback = ignore_progress,
+    ) -> Tensor:  # fmt: skip
+        """Draw the codes ``start`` to ``stop`` of the endless list of a seed from N(0, I), shape (n, d)."""
+        codes = torch.empty(max(0, stop - start), self.config.latent_size)
+        for row, index in enumerate(range(start, stop)):
+            codes[row] = draw_normal((self.config.latent_size,), seed, "codes", index)
+        return codes.to(next(self.parameters()))

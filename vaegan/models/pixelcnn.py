@@ -77,13 +77,9 @@ class PixelCNN(Autoencoder):
         return F.cross_entropy(logits, indices, reduction="none").flatten(1).sum(1)
 
     def draw_prior_codes(
-        self,
-        start: int,
-        stop: int,
-        seed: int,
-        labels: Tensor | None = None,
+        self, start: int, stop: int, seed: int, labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """Draw the codes ``start`` to ``stop`` of the endless list of a seed, shape (n, d), position by position."""
         side = self.autoencoder.side
         uniform = torch.empty(max(0, stop - start), side, side)

@@ -7,11 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaegan.config.models import VQVAEConfig
-from vaegan.errors import UserError
 from vaegan.losses.quantisation import find_nearest, straight_through
 from vaegan.networks import vqvae_grid
 from vaegan.networks.initialise import initialise
-from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.randomness import draw_normal
 
 from .autoencoder import Autoencoder
@@ -54,6 +52,10 @@ class VQVAE(Autoencoder):
     config: VQVAEConfig
     grid_names = ("reconstruction",)
     has_prior = False
+    no_prior_message = (
+        "model.family=vqvae: it has no prior of its own; train one over its codes with"
+        " `vaegan train .../pixelcnn prior.autoencoder=RUN`, and sample from that run"
+    )
     codebook: Tensor
     """Entries, shape (K, D)."""
     counts: Tensor
@@ -94,24 +96,6 @@ class VQVAE(Autoencoder):
     def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         vectors = codes.unflatten(1, (self.config.code_size, self.side, self.side))
         return torch.tanh(self.decoder(vectors).to(codes.dtype))
-
-    def draw_prior_codes(
-        self,
-        start: int,
-        stop: int,
-        seed: int,
-        labels: Tensor | None = None,
-        progress: ProgressCallback = ignore_progress,
-    ) -> Tensor:
-        """Raise an error: a VQ-VAE has no prior of its own.
-
-        Raises:
-            UserError: Always.
-        """
-        raise UserError(
-            "model.family=vqvae: it has no prior of its own; train one over its codes with"
-            " `vaegan train .../pixelcnn prior.autoencoder=RUN`, and sample from that run"
-        )
 
     def forward(self, images: Tensor, autocast_dtype: torch.dtype | None = None) -> VQVAEOutput:
         """Encode, quantise and decode, for training.

@@ -32,19 +32,16 @@ class Discriminator(nn.Module):
         config: The `model.discriminator` section of a run's config.
         image_shape: (C, S, S) of the images.
         score_count: Number of scores of each image.
-        classes: Number of classes, which the network uses as ``config.condition`` says; None: unconditional.
+        classes: Number of classes; None: unconditional. ``config.condition`` selects how the network uses the class.
 
     Raises:
         UserError: `model.discriminator.layer` is beyond the last layer.
     """
 
     def __init__(
-        self,
-        config: DiscriminatorConfig,
-        image_shape: tuple[int, int, int],
-        score_count: int,
+        self, config: DiscriminatorConfig, image_shape: tuple[int, int, int], score_count: int,
         classes: int | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         self.trunk = TRUNKS[config.network].Down(image_shape, config.width, config.depth, normalise=False)
         size = self.trunk.feature_size

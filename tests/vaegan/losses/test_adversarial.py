@@ -1,3 +1,5 @@
+"""The adversarial losses against their definitions, identities and finite differences."""
+
 import math
 
 import pytest
@@ -85,11 +87,11 @@ def test_the_margin_is_that_over_the_best_of_the_others() -> None:
 
 def test_lecam_holds_scores_to_past_ones_of_the_other_kind() -> None:
     real, fake = draw(6), draw(6, seed=1)
-    found = lecam_penalty(real, fake, torch.tensor(0.4), torch.tensor(-0.2))
-    torch.testing.assert_close(found, (real + 0.2) ** 2 + (fake - 0.4) ** 2)
+    result = lecam_penalty(real, fake, torch.tensor(0.4), torch.tensor(-0.2))
+    torch.testing.assert_close(result, (real + 0.2) ** 2 + (fake - 0.4) ** 2)
 
 
-def test_confidence_is_the_share_of_real_images_known_less_the_share_not() -> None:
+def test_the_ada_heuristic_is_the_sign_of_the_realness_of_real_images() -> None:
     scores = [torch.tensor([[1.0], [2.0], [-1.0]]), torch.tensor([[3.0], [0.0], [-2.0]]), torch.zeros(3, 1)]
     assert (
         ada_overfitting_heuristic("cross_entropy", scores).tolist()
@@ -131,9 +133,9 @@ def test_r1_of_a_quadratic_is_known() -> None:
     penalty = gradient_penalty(0.5 * ((rows @ matrix) * rows).sum(1), images)
     slope = rows @ (matrix + matrix.T) / 2
     torch.testing.assert_close(penalty, 0.5 * slope.square().sum(1))
-    (found,) = torch.autograd.grad(penalty.sum(), matrix)
+    (result,) = torch.autograd.grad(penalty.sum(), matrix)
     outer = slope.T @ rows
-    torch.testing.assert_close(found, (outer + outer.T) / 2)
+    torch.testing.assert_close(result, (outer + outer.T) / 2)
 
 
 def test_r1_equals_finite_differences() -> None:
@@ -165,7 +167,7 @@ def test_feature_distance_is_half_the_mean_square() -> None:
     torch.testing.assert_close(feature_distance(a, b), likelihood)
 
 
-def test_the_hinge_asks_for_a_margin_and_no_more() -> None:
+def test_the_hinge_loss_is_zero_beyond_the_margin() -> None:
     logits = torch.tensor([[2.0], [0.5], [-3.0]], requires_grad=True)
     assert hinge_loss(logits, REAL).tolist() == [0, 0.5, 4]
     assert hinge_loss(logits, GENERATED).tolist() == hinge_loss(logits, RECONSTRUCTED).tolist() == [3, 1.5, 0]
@@ -173,22 +175,22 @@ def test_the_hinge_asks_for_a_margin_and_no_more() -> None:
     assert slope[:, 0].tolist() == [0, -1, -1]
 
 
-def test_the_relativistic_game_knows_only_differences() -> None:
+def test_the_relativistic_loss_depends_on_differences_alone() -> None:
     real, reconstructed, generated = (draw(7, 2, seed=seed) for seed in range(3))
-    found = relativistic_loss(real, [reconstructed, generated])
+    result = relativistic_loss(real, [reconstructed, generated])
     pairs = ((real, reconstructed, 0), (real, generated, 0), (reconstructed, generated, 1))
     expected = sum(-torch.log(torch.sigmoid(a[:, k] - b[:, k])) for a, b, k in pairs) / 3
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)
     shifted = [each + torch.tensor([3.0, -5.0]) for each in (real, reconstructed, generated)]
-    torch.testing.assert_close(relativistic_loss(shifted[0], shifted[1:]), found, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(relativistic_loss(shifted[0], shifted[1:]), result, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(relativistic_loss(real, [real, real]), torch.full((7,), math.log(2)).double())
     mirrored = relativistic_loss(-real, [-reconstructed, -generated])
     logits = [(a[:, k] - b[:, k]) for a, b, k in pairs]
-    torch.testing.assert_close(mirrored - found, torch.stack(logits).mean(0), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(mirrored - result, torch.stack(logits).mean(0), rtol=1e-9, atol=1e-9)
 
 
 def test_scores_are_logits_of_the_three_classes() -> None:
-    """Whoever is real has the highest realness; of fakes p says which."""
+    """Real images have the largest r; of fakes p tells the origin."""
     scores = torch.tensor([[2.0, 0.3], [-1.0, 0.5], [-1.0, -0.5]])
     assert origin_logits(scores).argmax(1).tolist() == [REAL, RECONSTRUCTED, GENERATED]
     assert origin_logits(scores)[1].tolist() == [-1, 1.5, 0.5]

@@ -12,7 +12,7 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
 
 
 def noise_of(*uniform: float) -> Tensor:
-    """The draws that give these uniform numbers."""
+    """Return the noise that gives these uniform numbers."""
     return torch.special.ndtri(torch.tensor([uniform], dtype=torch.float64))
 
 

@@ -24,7 +24,7 @@ def draw_grids(count: int) -> Tensor:
 
 @pytest.mark.parametrize(("depth", "reach"), [(1, 1), (3, 1), (2, 2)])
 def test_a_position_depends_on_exactly_those_before_it_that_the_layers_reach(depth: int, reach: int) -> None:
-    """By the zero pattern of the Jacobian: of all logits by the embedding of each position."""
+    """Check the zero pattern of the Jacobian of all logits by the embedding of each position."""
     prior = build(depth, reach)
     embedding = prior.embedding(draw_grids(1)).detach()
 
