@@ -17,7 +17,7 @@ class MetricDescription:
     label: str
     """Name of the metric."""
     meaning: str
-    """One line for a reader who has not met the metric."""
+    """Explanation for a reader who has not met the metric, in one line."""
     better: Better | None = None
     """Better direction; None: neither."""
     ideal: float | None = None
@@ -25,7 +25,7 @@ class MetricDescription:
     write: Callable[[float], str] = "{:.3f}".format
     """Function that returns a value as text, with its unit where the label has none."""
     is_set_metric: bool = False
-    """Whether it is a metric of sets of images, with no value for a single one."""
+    """True for a metric of sets of images, which has no value for a single one."""
 
     @property
     def name(self) -> str:
@@ -50,7 +50,7 @@ def format_memory(size: float) -> str:
     return f"{size / 2**20:,.0f} MiB" if size < 2**30 else f"{size / 2**30:.2f} GiB"
 
 
-RECONSTRUCTION, SAMPLE, LIKELIHOOD, CODES, COST = "Reconstructions", "Samples", "Likelihood", "Codes", "Price"
+RECONSTRUCTION, SAMPLE, LIKELIHOOD, CODES, COST = "Reconstructions", "Samples", "Likelihood", "Codes", "Cost"
 
 _FOUR_DECIMALS = "{:.4f}".format
 

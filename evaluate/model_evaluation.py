@@ -61,37 +61,16 @@ def evaluate_model(
         Failure: The model's images are not finite, or an image cannot be read.
     """
     metrics = _prepare_metrics(model, split, config, seed, discriminator, notify)
-    source = Sampler(model).source
-    if config.density is not None:
-        assert training is not None, "a density is fitted to training images"
-        source = densities.describe_density(config.density, len(training))
-    needs_samples = source is not None and any(metric.uses_samples for metric in metrics.values())
-    pair_count = split.count(config)
-    sample_count = (config.samples or len(split.images)) if needs_samples else 0
-    protocol: dict[str, Any] = {
-        "split": split.name,
-        "reconstructions": pair_count,
-        "samples": sample_count,
-        "samples_from": source,
-        "density": None if config.density is None else densities.get_density_protocol(config.density),
-        **describe_images(split.images, model),
-        "pixels": "rounded and clamped to 8 bits",
-        "code": "posterior mean",
-        "labels": None if model.classes is None else f"the images' own; sample i: i modulo {model.classes}",
-        **describe_computation(model, seed, config.batch_size),
-        **{name: metric.get_protocol() for name, metric in metrics.items()},
-    }
+    protocol = _describe_protocol(model, split, config, seed, training, metrics)
     check_same_protocol(protocol)
-
-    fit_images = training if needs_samples and config.density is not None else None
-    fit_count = len(fit_images) if fit_images is not None else 0
+    pair_count, sample_count = protocol["reconstructions"], protocol["samples"]
+    density, fit_images = None, training if sample_count and config.density is not None else None
+    fit_count = len(fit_images or ())
     total = fit_count + pair_count + sample_count
     with evaluation_mode(model):
-        density = None
         if fit_images is not None and config.density is not None:
-            density = fit_density_to_images(
-                config.density, model, fit_images, seed, config.batch_size, nest_progress(progress, 0, fit_count, total)
-            )
+            nested = nest_progress(progress, 0, fit_count, total)
+            density = fit_density_to_images(config.density, model, fit_images, seed, config.batch_size, nested)
         sampler, indices = Sampler(model, seed, density), split.images.select_evenly(pair_count)
 
         def measure_pairs(batch: range) -> Sums:
@@ -128,14 +107,40 @@ def _prepare_metrics(
         "device": next(model.parameters()).device.type,
         "versions": get_versions(),
     }
-    metrics = run_on_all_ranks(
-        lambda: build_metrics(
-            config, model.trained_config, model.image_shape, seed, discriminator, real_images or None, notify
-        )
-    )
+    arguments = config, model.trained_config, model.image_shape, seed, discriminator, real_images or None, notify
+    metrics = run_on_all_ranks(lambda: build_metrics(*arguments))
     for metric in metrics.values():
         metric.prepare()
     return metrics
+
+
+def _describe_protocol(
+    model: Autoencoder,
+    split: ImageSplit,
+    config: EvaluateConfig,
+    seed: int,
+    training: Images | None,
+    metrics: Mapping[str, Metric],
+) -> dict[str, Any]:
+    """Return every choice that the result depends on, with the numbers of reconstructions and samples."""
+    source = Sampler(model).source
+    if config.density is not None:
+        assert training is not None, "a density is fitted to training images"
+        source = densities.describe_density(config.density, len(training))
+    needs_samples = source is not None and any(metric.uses_samples for metric in metrics.values())
+    return {
+        "split": split.name,
+        "reconstructions": split.count(config),
+        "samples": (config.samples or len(split.images)) if needs_samples else 0,
+        "samples_from": source,
+        "density": None if config.density is None else densities.get_density_protocol(config.density),
+        **describe_images(split.images, model),
+        "pixels": "rounded and clamped to 8 bits",
+        "code": "posterior mean",
+        "labels": None if model.classes is None else f"the images' own; sample i: i modulo {model.classes}",
+        **describe_computation(model, seed, config.batch_size),
+        **{name: metric.get_protocol() for name, metric in metrics.items()},
+    }
 
 
 def _collect_results(metrics: Mapping[str, Metric], sums: Sums, protocol: dict[str, Any]) -> EvaluationResult:

@@ -1,4 +1,4 @@
-"""What an evaluation has found, and the two files of a run that hold it."""
+"""The result of an evaluation, and the two files of a run folder that hold it."""
 
 import json
 from collections.abc import Mapping

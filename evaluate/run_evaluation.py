@@ -73,7 +73,9 @@ def evaluate_run(
         result = evaluate_on_data(model, config, data, run.config.seed, title, reporter, discriminator)
         if again and not result.metrics:
             names = ", ".join(config.metrics)
-            raise UserError(f"evaluate.metrics: {run.path} has no figure of {names}; name others", on_all_ranks=True)
+            raise UserError(
+                f"evaluate.metrics: {names}: cannot be measured of {run.path}; name others", on_all_ranks=True
+            )
         return result
 
     return load_or_evaluate(

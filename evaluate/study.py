@@ -59,8 +59,8 @@ def compare(
         command: Command line, for the record.
         features: Name and config of the classifier of `study.features`; its run is OUTPUT/features/<name>.
         start_publisher: Function that opens a run of a tracker for the comparison; None: it is not published.
-        train_ahead: Function that trains several runs, given by their folders, before ``train`` goes over them one by one;
-            None: ``train`` trains all.
+        train_ahead: Function that trains several runs, given by their folders, before ``train`` goes over them; None:
+            ``train`` trains them one after another.
 
     Returns:
         The comparison; None on processes of another rank.

@@ -1,1 +1,1 @@
-"""What may be said of one variant against another, and how sure that is."""
+"""The comparison of variants: differences with their confidence intervals, and verdicts on them."""

@@ -44,7 +44,7 @@ class SeedSpread:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One metric of every variant, as text."""
+    """A metric of every variant, as text."""
 
     metric: MetricDescription
     cells: dict[str, str]
@@ -143,13 +143,13 @@ class Comparison:
     def build_table(self) -> tuple[list[str], list[list[str]]]:
         """Return header and rows of plain text: a metric a row, a variant a column, real images last."""
         rows = [[f"{row.metric.group}: {row.metric.name}", *row.cells.values(), row.real] for row in self.build_rows()]
-        return ["figure", *self.names, "real"], rows
+        return ["metric", *self.names, "real"], rows
 
     def describe_cost(self, name: str, reference: str) -> str:
         """Return the training time of a variant as a multiple of that of another one, in words."""
         seconds, other = (self.get_spreads(variant).get("seconds") for variant in (name, reference))
         if seconds is None or other is None or seconds.seeds.keys() != other.seeds.keys():
-            return "a training time that nobody knows"
+            return "an unknown training time"
         addition = "" if self.configs[name].prior is None else ", beside that of its VQ-VAE"
         return f"{seconds.mean / other.mean:.1f} times the training time of {reference}{addition}"
 

@@ -1,4 +1,4 @@
-"""When one model may be called sharper than another, and how sure that is."""
+"""Evidence that the images of one model are sharper than those of another, and the answer that it permits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,14 @@ from ..result import EvaluationResult
 from .bootstrap import Estimate, Means, estimate, estimate_from_blocks, make_estimate_without_interval
 
 Kind = Literal["reconstruction", "sample"]
+"""Kind of images."""
 Answer = Literal[
     "sharper", "sharper in spectrum but noisier", "closer in spectrum only", "less sharp", "not distinguishable",
     "undecided",
 ]  # fmt: skip
-Evaluations = Mapping[int, EvaluationResult]
-"""Of one variant, by seed."""
+"""Answer to the question whether a variant's images are sharper than the reference's."""
+SeedResults = Mapping[int, EvaluationResult]
+"""Results of one variant, by seed."""
 
 SIGNIFICANCE_LEVEL = 0.05
 """Probability, corrected for the number of tests, below which a difference counts."""
@@ -25,136 +27,138 @@ SIGNIFICANCE_LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Evidence:
-    """How one variant differs from another in one kind of images: variant less reference."""
+    """The differences of a variant from the reference in one kind of images: variant less reference."""
 
     kind: Kind
     spectrum: Estimate
-    """Of the spectrum error: below 0 is closer to the real images'."""
+    """Difference of the spectrum error: below 0 is closer to the real images."""
     second: Estimate
-    """Of reconstructions, of their coherence with the real images beyond what noise of the same spectrum would leave:
-    above 0 is detail. Of samples, of the kurtosis gap: below 0 is closer to the real images'."""
+    """Difference of the reconstructions' coherence with the real images beyond what noise of the same spectrum would
+    leave: above 0 is detail. Of samples, difference of the kurtosis gap: below 0 is closer to the real images."""
     distance: Estimate | None = None
-    """Of samples, of their distance from the real images as a set: below 0 is closer. None: it was not measured."""
+    """Difference of the samples' distance from the real images as a set: below 0 is closer; None: not measured."""
     measure: str = ""
-    """The figure that this distance is."""
+    """Key of the metric that this distance is."""
 
     @property
     def tests(self) -> tuple[Estimate, Estimate]:
-        """What the answer has to be sure of."""
+        """The differences whose significance decides the answer."""
         return self.spectrum, self.second
 
 
 def decide(evidence: Evidence, probabilities: Sequence[float]) -> Answer:
-    """What may be said of the variant.
+    """Return the answer that the evidence permits.
 
     Reconstructions are sharper if their spectrum is closer to the real images' and they agree with them in detail
     better than noise of that spectrum would. Samples are sharper if spectrum and kurtosis are closer to the real
     images' and the distance of the sets has not risen. A filter that amplifies what the reference shows is therefore
-    sharper as long as it brings the spectrum closer, though it knows no more: no figure here can tell.
+    sharper as long as it brings the spectrum closer, though it adds no information: no metric here can tell.
 
     Args:
-        evidence: The differences.
-        probabilities: Of its `tests`, corrected for all tests of the study.
+        evidence: Differences of the variant from the reference.
+        probabilities: Probabilities of its `tests`, corrected for all tests of the study.
     """
-    sure = [probability < SIGNIFICANCE_LEVEL for probability in probabilities]
-    if not sure[0]:
+    significant = [probability < SIGNIFICANCE_LEVEL for probability in probabilities]
+    if not significant[0]:
         return "not distinguishable"
     if evidence.spectrum.value > 0:
         return "less sharp"
     if evidence.kind == "reconstruction":
-        return "sharper" if sure[1] and evidence.second.value > 0 else "sharper in spectrum but noisier"
-    if not sure[1] or evidence.second.value > 0:
+        return "sharper" if significant[1] and evidence.second.value > 0 else "sharper in spectrum but noisier"
+    if not significant[1] or evidence.second.value > 0:
         return "closer in spectrum only"
     if evidence.distance is None:
         return "undecided"
     return "sharper" if evidence.distance.value <= 0 else "closer in spectrum only"
 
 
-def compare_reconstructions(candidate: Evaluations, reference: Evaluations) -> Evidence:
-    """Of the same real images, seed by seed; both with the sharpness figures."""
+def compare_reconstructions(candidate: SeedResults, reference: SeedResults) -> Evidence:
+    """Compare reconstructions of the same real images, seed by seed; the results of both must have sharpness scores."""
     size = next(iter(candidate.values())).protocol["resolution"]
-    seeds = [
-        {"pairs/real": own.scores["sharpness/real"]}
-        | {f"pairs/{name}": each.scores["sharpness/reconstruction"] for name, each in _both(own, reference[seed])}
-        | {f"pairs/{name} cross": each.scores["sharpness/cross"] for name, each in _both(own, reference[seed])}
-        for seed, own in candidate.items()
-    ]
+    seeds = []
+    for seed, result in candidate.items():
+        values = {"pairs/real": result.scores["sharpness/real"]}
+        for name, each in (("candidate", result), ("reference", reference[seed])):
+            values[f"pairs/{name}"] = each.scores["sharpness/reconstruction"]
+            values[f"pairs/{name} cross"] = each.scores["sharpness/cross"]
+        seeds.append(values)
 
     def power(means: Means, name: str) -> Tensor:
         return compute_statistics(means[f"pairs/{name}"]).power
 
     def spectrum(means: Means) -> Tensor:
-        return _difference(lambda name: spectrum_error(power(means, "real"), power(means, name)))
+        return _subtract(lambda name: spectrum_error(power(means, "real"), power(means, name)))
 
     def detail(means: Means) -> Tensor:
-        real, own, other = (power(means, name) for name in ("real", "candidate", "reference"))
-        match = coherence(means["pairs/candidate cross"], real, own)
-        before = coherence(means["pairs/reference cross"], real, other)
-        return high_band_mean(match - degrade_by_noise(before, other, own), size)
+        real, ours, theirs = (power(means, name) for name in ("real", "candidate", "reference"))
+        match = coherence(means["pairs/candidate cross"], real, ours)
+        reference_match = coherence(means["pairs/reference cross"], real, theirs)
+        return high_band_mean(match - degrade_by_noise(reference_match, theirs, ours), size)
 
     return Evidence("reconstruction", estimate(seeds, spectrum), estimate(seeds, detail))
 
 
-def compare_samples(candidate: Evaluations, reference: Evaluations) -> Evidence:
-    """Of samples from the same codes, seed by seed; both with the sharpness figures."""
+def compare_samples(candidate: SeedResults, reference: SeedResults) -> Evidence:
+    """Compare samples from the same codes, seed by seed; the results of both must have sharpness scores."""
     seeds = [
-        {"pairs/real": own.scores["sharpness/real"]}
-        | {f"sample/{name}": each.scores["sharpness/sample"] for name, each in _both(own, reference[seed])}
-        for seed, own in candidate.items()
+        {
+            "pairs/real": result.scores["sharpness/real"],
+            "sample/candidate": result.scores["sharpness/sample"],
+            "sample/reference": reference[seed].scores["sharpness/sample"],
+        }
+        for seed, result in candidate.items()
     ]
 
-    def gap(figure: Callable[..., Tensor], means: Means) -> Tensor:
+    def subtract_gaps(compute_gap: Callable[..., Tensor], means: Means) -> Tensor:
         real = compute_statistics(means["pairs/real"])
-        return _difference(lambda name: figure(real, compute_statistics(means[f"sample/{name}"])))
+        return _subtract(lambda name: compute_gap(real, compute_statistics(means[f"sample/{name}"])))
 
     return Evidence(
         "sample",
-        estimate(seeds, lambda means: gap(lambda real, other: spectrum_error(real.power, other.power), means)),
-        estimate(seeds, lambda means: gap(kurtosis_gap, means)),
+        estimate(
+            seeds, lambda means: subtract_gaps(lambda real, other: spectrum_error(real.power, other.power), means)
+        ),
+        estimate(seeds, lambda means: subtract_gaps(kurtosis_gap, means)),
         *compare_sets(candidate, reference, "sample"),
     )
 
 
-def compare_sets(candidate: Evaluations, reference: Evaluations, kind: Kind) -> tuple[Estimate | None, str]:
-    """How much further off the candidate's images are, as a set, and by which figure.
+def compare_sets(candidate: SeedResults, reference: SeedResults, kind: Kind) -> tuple[Estimate | None, str]:
+    """Return how much further from the real images the candidate's are as a set, and the key of the metric.
 
-    By KID; where that was not measured by the Frechet distance, which tells nothing of how sure it is; None: neither.
+    The metric is KID, or else the Frechet distance, which has no interval; None: neither was measured.
     """
-    measured = set.intersection(*(set(each.metrics) for each in (*candidate.values(), *reference.values())))
-    names = sorted(measured, key=lambda key: (not key.startswith(f"{kind}/kid"), key))
-    found = [key for key in names if key.startswith((f"{kind}/kid", f"{kind}/fid", f"{kind}/fd_"))]
-    if not found:
+    measured = set.intersection(*(set(result.metrics) for result in (*candidate.values(), *reference.values())))
+    ordered = sorted(measured, key=lambda key: (not key.startswith(f"{kind}/kid"), key))
+    keys = [key for key in ordered if key.startswith((f"{kind}/kid", f"{kind}/fid", f"{kind}/fd_"))]
+    if not keys:
         return None, ""
-    return compare_set_metric(candidate, reference, found[0]), found[0]
+    return compare_set_metric(candidate, reference, keys[0]), keys[0]
 
 
-def compare_set_metric(candidate: Evaluations, reference: Evaluations, key: str) -> Estimate:
-    """How much higher a figure of sets is; without an interval where it is not known of blocks of images."""
-    pairs = [(own, reference[seed]) for seed, own in candidate.items()]
-    values = [own.metrics[key] - other.metrics[key] for own, other in pairs]
-    if not all(key in each.scores for pair in pairs for each in pair):
+def compare_set_metric(candidate: SeedResults, reference: SeedResults, key: str) -> Estimate:
+    """Estimate the difference of a metric of sets, without an interval where it is not known of blocks of images."""
+    pairs = [(result, reference[seed]) for seed, result in candidate.items()]
+    values = [result.metrics[key] - other.metrics[key] for result, other in pairs]
+    if not all(key in result.scores for pair in pairs for result in pair):
         return make_estimate_without_interval(torch.tensor(values, dtype=torch.float64))
-    return estimate_from_blocks(values, [own.scores[key] - other.scores[key] for own, other in pairs])
+    return estimate_from_blocks(values, [result.scores[key] - other.scores[key] for result, other in pairs])
 
 
 def degrade_by_noise(match: Tensor, power: Tensor, target: Tensor) -> Tensor:
-    """Coherence of each band once noise has raised the power of images to that of others.
+    """Return the coherence of each band after noise has raised the power of images to that of others.
 
     Noise that knows nothing of the real image adds to the power P of a band and nothing to its cross-spectrum, so that
     coh sqrt(P / (P + N)) with N = max(P_target - P, 0) is left of the coherence coh.
 
     Args:
         match: coh, shape (..., bands).
-        power: P, the same shape.
-        target: P_target, the same shape.
+        power: P, shape (..., bands).
+        target: P_target, shape (..., bands).
     """
     raised = torch.maximum(power, target)
     return match * torch.where(raised > 0, (power / raised).sqrt(), 1.0)
 
 
-def _both(candidate: EvaluationResult, reference: EvaluationResult) -> list[tuple[str, EvaluationResult]]:
-    return [("candidate", candidate), ("reference", reference)]
-
-
-def _difference(figure: Callable[[str], Tensor]) -> Tensor:
-    return figure("candidate") - figure("reference")
+def _subtract(compute: Callable[[str], Tensor]) -> Tensor:
+    return compute("candidate") - compute("reference")

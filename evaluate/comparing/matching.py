@@ -1,4 +1,4 @@
-"""What the variants of a study have in common, to differ in what they train and not in what they are given."""
+"""Matching of a study's variants, which must differ in what they train and not in what they are given."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,60 +9,61 @@ from vaegan.config.study_schema import MatchedQuantity
 from vaegan.errors import UserError
 
 MATCHED_SETTINGS: dict[MatchedQuantity, Callable[[Config], FlatSettings]] = {
-    "decoder": lambda config: _of_the_model(config, "network", "width", "depth"),
-    "latent_size": lambda config: _of_the_model(config, "latent_size"),
+    "decoder": lambda config: _get_vector_settings(config, "network", "width", "depth"),
+    "latent_size": lambda config: _get_vector_settings(config, "latent_size"),
     "images_seen": lambda config: {"train.steps * train.batch_size": config.train.steps * config.train.batch_size},
     "wall_clock": lambda config: {},
 }
-"""What has to be the same for all variants that have it where this is matched; `study.in_equal_time` makes the time the
-same."""
+"""Settings that must be the same for all variants that have them, by the quantity that is matched; the wall-clock time
+is matched by `study.match_wall_clock`."""
 
 
 def check_matched(configs: Mapping[str, Config], matched: tuple[MatchedQuantity, ...]) -> None:
-    """See that the variants have in common what the study says, and are trained and judged on the same images.
+    """Check that the variants have the matched quantities in common, and their images and their evaluation.
 
-    A grid of entries of a codebook is no code that the others could share, nor is its decoder.
+    A grid of entries of a codebook is no code that the other variants could share, nor is its decoder.
 
     Raises:
-        UserError: They do not, or are not.
+        UserError: Variants differ in their images, their evaluation, or a matched quantity.
     """
     (reference, first), *others = configs.items()
     for name, config in others:
-        if differing := describe_differences(_judged_by(first), _judged_by(config)):
-            alike = f"{reference} and {name} are not judged alike: {differing}"
-            raise UserError(f"{alike}; give them one value under `shared:`")
-    for part in matched:
-        settings = {name: own for name, config in configs.items() if (own := MATCHED_SETTINGS[part](config))}
-        for name, own in settings.items():
+        if differences := describe_differences(_get_evaluation_settings(first), _get_evaluation_settings(config)):
+            raise UserError(
+                f"{reference} and {name} are not evaluated alike: {differences}; give them one value under `shared:`"
+            )
+    for quantity in matched:
+        settings = {name: values for name, config in configs.items() if (values := MATCHED_SETTINGS[quantity](config))}
+        for name, values in settings.items():
             reference = next(iter(settings))
-            if differing := describe_differences(settings[reference], own):
+            if differences := describe_differences(settings[reference], values):
                 raise UserError(
-                    f"{reference} and {name} are not matched: {differing}; give them one value under `shared:`,"
-                    f" or leave {part} out of `matched:`, and the report says so"
+                    f"{reference} and {name} are not matched: {differences}; give them one value under `shared:`,"
+                    f" or leave {quantity} out of `matched:`, and the report says so"
                 )
 
 
 def describe_unmatched(configs: Mapping[str, Config]) -> dict[str, str]:
-    """In what the variants differ from the first one that could have been matched; those that do not are left out."""
-    reference, found = next(iter(configs.values())), {}
+    """Return the differences of variants from the first one in what could be matched, by the variant's name."""
+    reference, unmatched = next(iter(configs.values())), {}
     for name, config in configs.items():
-        pairs = [(part(reference), part(config)) for part in MATCHED_SETTINGS.values()]
+        pairs = [(get_settings(reference), get_settings(config)) for get_settings in MATCHED_SETTINGS.values()]
         texts = [describe_differences(*pair) for pair in pairs if all(pair)]
-        if _code(config) != _code(reference):
-            texts.insert(0, f"its code is {_code(config)}, with a decoder of its own")
+        if _describe_code(config) != _describe_code(reference):
+            texts.insert(0, f"its code is {_describe_code(config)}, with a decoder of its own")
         if text := "; ".join(filter(None, texts)):
-            found[name] = text
-    return found
+            unmatched[name] = text
+    return unmatched
 
 
-def _code(config: Config) -> str:
+def _describe_code(config: Config) -> str:
     return "one vector" if isinstance(config.model, VectorConfig) else "a grid of entries of a codebook"
 
 
-def _judged_by(config: Config) -> FlatSettings:
+def _get_evaluation_settings(config: Config) -> FlatSettings:
     return flatten({section: getattr(config, section).model_dump(mode="json") for section in ("data", "evaluate")})
 
 
-def _of_the_model(config: Config, *keys: str) -> FlatSettings:
-    """Settings of a model whose code is one vector; of others none."""
+def _get_vector_settings(config: Config, *keys: str) -> FlatSettings:
+    """Return settings of a model whose code is one vector; of other models none."""
     return {f"model.{key}": getattr(config.model, key) for key in keys if isinstance(config.model, VectorConfig)}

@@ -1,18 +1,26 @@
-"""What may be said of the variants of a study against one another."""
+"""Verdicts on pairs of a study's variants, and the effects that they differ by."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..metric_descriptions import describe_metric, format_sample_source
-from ..result import EvaluationResult
 from .bootstrap import MIN_SEEDS, Estimate, compute_effect_size, correct_holm, estimate
-from .evidence import Answer, Evidence, Kind, compare_reconstructions, compare_samples, compare_set_metric, decide
+from .evidence import (
+    Answer,
+    Evidence,
+    Kind,
+    SeedResults,
+    compare_reconstructions,
+    compare_samples,
+    compare_set_metric,
+    decide,
+)
 
-Evaluations = Mapping[str, Mapping[int, EvaluationResult]]
-"""Of each variant, by seed."""
+VariantResults = Mapping[str, SeedResults]
+"""Results of variants by name, then by seed."""
 Pair = tuple[str, str]
-"""A variant, and the one that it is compared with."""
+"""Name of a variant, and that of the reference that it is compared with."""
 
 PHRASES: dict[Answer, str] = {
     "sharper": "are sharper than",
@@ -22,6 +30,7 @@ PHRASES: dict[Answer, str] = {
     "not distinguishable": "are not distinguishable in sharpness from",
     "undecided": "may or may not be sharper than",
 }
+"""Verb of the sentence of each answer."""
 
 
 @dataclass(frozen=True)
@@ -34,33 +43,33 @@ class Verdict:
     answer: Answer
     evidence: Evidence
     corrected: tuple[float, ...]
-    """Probabilities of the evidence's tests, corrected for all of the study's."""
+    """Probabilities of the evidence's tests, corrected for all tests of the study."""
     seeds: tuple[int, ...]
     density: str | None
-    """As of `EvaluationResult`."""
+    """Density that samples were drawn from, in words; None: they were drawn from the prior."""
 
     @property
     def images(self) -> str:
-        """What is compared: ``reconstructions``, or ``samples`` with the density that they were drawn from."""
+        """The compared images: ``reconstructions``, or ``samples`` with the density that they were drawn from."""
         return f"{self.kind}s{format_sample_source(self.kind, self.density)}"
 
     @property
     def headline(self) -> str:
         """The verdict, one sentence without its full stop."""
         conditional = len(self.seeds) < MIN_SEEDS or self.answer == "not distinguishable"
-        where = f" at {describe_seeds(self.seeds)}" if conditional else ""
+        condition = f" at {describe_seeds(self.seeds)}" if conditional else ""
         images = self.images[0].upper() + self.images[1:]
-        return f"{images} of {self.variant} {PHRASES[self.answer]} those of {self.reference}{where}"
+        return f"{images} of {self.variant} {PHRASES[self.answer]} those of {self.reference}{condition}"
 
     @property
     def reasons(self) -> list[str]:
-        """The differences behind it."""
+        """The differences that the verdict is based on, with their intervals and probabilities."""
         second = {
             "reconstruction": "coherence beyond that of noise of the same spectrum",
             "sample": "kurtosis gap",
         }[self.kind]
-        named = zip(("spectrum error", second), self.evidence.tests, self.corrected, strict=True)
-        reasons = [f"{name} {format_difference(test)}, {format_probability(p)}" for name, test, p in named]
+        tests = zip(("spectrum error", second), self.evidence.tests, self.corrected, strict=True)
+        reasons = [f"{name} {format_difference(test)}, {format_probability(p)}" for name, test, p in tests]
         if self.kind == "sample":
             distance, name = self.evidence.distance, describe_metric(self.evidence.measure).label
             reasons.append(
@@ -70,49 +79,51 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """Both in one line."""
+        """The headline and the reasons in one line, without a full stop."""
         return f"{self.headline}: {'; '.join(self.reasons)}"
 
 
 @dataclass(frozen=True)
 class Effect:
-    """How much higher a figure of a variant's images is than that of the reference's."""
+    """The difference of a metric between a variant's images and the reference's."""
 
     variant: str
     reference: str
     key: str
-    """The figure."""
+    """Key of the metric."""
     estimate: Estimate
+    """Variant less reference."""
     corrected: float
-    """Its probability, corrected for all effects of the study."""
+    """Probability of the estimate, corrected for all effects of the study."""
     size: float | None
-    """Cohen's d of the paired images; None: the figure is one of sets."""
+    """Cohen's d of the paired images; None: it is a metric of sets."""
 
 
-def find_verdicts(evaluations: Evaluations, pairs: Sequence[Pair]) -> list[Verdict]:
-    """The verdicts on pairs of variants, of the kinds of images whose sharpness both were measured by."""
-    found = [(pair, evidence) for pair in pairs for evidence in _evidence(*(evaluations[name] for name in pair))]
-    corrected = iter(correct_holm([test.p for _, evidence in found for test in evidence.tests]))
-    findings = []
-    for (name, reference), evidence in found:
-        own = tuple(next(corrected) for _ in evidence.tests)
-        seeds, density = tuple(evaluations[name]), next(iter(evaluations[name].values())).density
-        findings.append(Verdict(name, reference, evidence.kind, decide(evidence, own), evidence, own, seeds, density))
-    return findings
+def find_verdicts(results: VariantResults, pairs: Sequence[Pair]) -> list[Verdict]:
+    """Return the verdicts on pairs of variants, for the kinds of images whose sharpness was measured of both."""
+    comparisons = [(pair, evidence) for pair in pairs for evidence in _collect_evidence(*(results[n] for n in pair))]
+    probabilities = iter(correct_holm([test.p for _, evidence in comparisons for test in evidence.tests]))
+    verdicts = []
+    for (name, reference), evidence in comparisons:
+        corrected = tuple(next(probabilities) for _ in evidence.tests)
+        seeds, density = tuple(results[name]), next(iter(results[name].values())).density
+        answer = decide(evidence, corrected)
+        verdicts.append(Verdict(name, reference, evidence.kind, answer, evidence, corrected, seeds, density))
+    return verdicts
 
 
-def estimate_effects(evaluations: Evaluations, pairs: Sequence[Pair]) -> list[Effect]:
-    """How pairs of variants differ in each figure of single images, and in KID."""
-    found = [(pair, *each) for pair in pairs for each in _effects(*(evaluations[name] for name in pair))]
-    corrected = correct_holm([difference.p for _, _, difference, _ in found])
+def estimate_effects(results: VariantResults, pairs: Sequence[Pair]) -> list[Effect]:
+    """Estimate the difference of pairs of variants in each metric of single images, and in KID."""
+    effects = [(pair, *effect) for pair in pairs for effect in _estimate_effects(*(results[name] for name in pair))]
+    corrected = correct_holm([difference.p for _, _, difference, _ in effects])
     return [
         Effect(*pair, key, difference, p, size)
-        for (pair, key, difference, size), p in zip(found, corrected, strict=True)
+        for (pair, key, difference, size), p in zip(effects, corrected, strict=True)
     ]
 
 
 def describe_condition(seeds: Sequence[int]) -> str:
-    """How far the verdicts of a study reach."""
+    """Return the sentence on how many seeds the verdicts of a study are conditional on."""
     if len(seeds) == 1:
         return f"One seed: every verdict is conditional on seed {seeds[0]}, and another seed may change it."
     few = ", which are few: every verdict is conditional on them" if len(seeds) < MIN_SEEDS else ""
@@ -120,39 +131,42 @@ def describe_condition(seeds: Sequence[int]) -> str:
 
 
 def describe_seeds(seeds: Sequence[int]) -> str:
-    """What the verdicts are conditional on."""
+    """Return the seeds that a verdict is conditional on, in words."""
     return "this seed" if len(seeds) == 1 else f"these {len(seeds)} seeds"
 
 
-def format_difference(found: Estimate, digits: int = 3) -> str:
-    """A difference and its interval as text."""
-    value, low, high = (f"{each:+.{digits}f}".replace("-", "−") for each in (found.value, found.low, found.high))
-    return f"{value} (95 %: {low} to {high})" if math.isfinite(found.error) else f"{value} (no interval)"
+def format_difference(difference: Estimate, digits: int = 3) -> str:
+    """Return a difference and its interval as text, with that many decimals."""
+    values = (difference.value, difference.low, difference.high)
+    value, low, high = (f"{number:+.{digits}f}".replace("-", "−") for number in values)
+    return f"{value} (95 %: {low} to {high})" if math.isfinite(difference.error) else f"{value} (no interval)"
 
 
 def format_probability(p: float) -> str:
-    """A corrected probability as text."""
+    """Return a corrected probability as text."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def _evidence(
-    candidate: Mapping[int, EvaluationResult], reference: Mapping[int, EvaluationResult]
-) -> Iterator[Evidence]:
-    measured = set.intersection(*(set(each.scores) for each in (*candidate.values(), *reference.values())))
+def _collect_evidence(candidate: SeedResults, reference: SeedResults) -> Iterator[Evidence]:
+    measured = _get_common_scores(candidate, reference)
     if "sharpness/reconstruction" in measured:
         yield compare_reconstructions(candidate, reference)
     if "sharpness/sample" in measured:
         yield compare_samples(candidate, reference)
 
 
-def _effects(
-    candidate: Mapping[int, EvaluationResult], reference: Mapping[int, EvaluationResult]
-) -> Iterator[tuple[str, Estimate, float | None]]:
-    measured = set.intersection(*(set(each.scores) for each in (*candidate.values(), *reference.values())))
+def _estimate_effects(candidate: SeedResults, reference: SeedResults) -> Iterator[tuple[str, Estimate, float | None]]:
+    measured = _get_common_scores(candidate, reference)
     for key in sorted(key for key in measured if not key.startswith("sharpness/")):
         if describe_metric(key).is_set_metric:
             yield key, compare_set_metric(candidate, reference, key), None
         else:
-            differences = [own.scores[key] - reference[seed].scores[key] for seed, own in candidate.items()]
-            found = estimate([{"pairs/x": each[:, None]} for each in differences], lambda means: means["pairs/x"][:, 0])
-            yield key, found, compute_effect_size(differences)
+            differences = [result.scores[key] - reference[seed].scores[key] for seed, result in candidate.items()]
+            seeds = [{"pairs/x": values[:, None]} for values in differences]
+            difference = estimate(seeds, lambda means: means["pairs/x"][:, 0])
+            yield key, difference, compute_effect_size(differences)
+
+
+def _get_common_scores(candidate: SeedResults, reference: SeedResults) -> set[str]:
+    """Return the names of the scores that every run of both variants has."""
+    return set.intersection(*(set(result.scores) for result in (*candidate.values(), *reference.values())))

@@ -1,1 +1,1 @@
-"""The metrics: each takes from the images what it needs, batch by batch, and ends with figures."""
+"""The metrics: each measures the images batch by batch, and computes its result from sums over all of them."""

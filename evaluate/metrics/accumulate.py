@@ -1,4 +1,4 @@
-"""What metrics take from the images, put together over batches and processes."""
+"""Accumulation of what metrics measure, over batches and then over processes."""
 
 from collections.abc import Callable
 from functools import reduce
@@ -13,42 +13,42 @@ from vaegan.distributed import broadcast_from_main, gather_to_main
 T = TypeVar("T")
 
 Sums = dict[str, Any]
-"""By name: numbers and float64 tensors, which are added; lists, which are joined; and more sums."""
+"""Accumulated values by name: numbers and float64 tensors, which are added; lists, which are joined; further sums."""
 
 
 Rows = list[tuple[int, Tensor]]
-"""What each image has to say, in parts that carry the place of their first image."""
+"""Values of single images in parts, each with the index of its first image."""
 
 
 def make_rows(start: int, values: Tensor) -> Rows:
-    """Values of consecutive images, shape (N, ...), from the place ``start``; kept on the CPU."""
+    """Return the values of consecutive images from index ``start``, shape (N, ...), as rows on the CPU."""
     return [(start, values.cpu())]
 
 
-def concatenate_in_order(parts: Rows) -> Tensor:
-    """The values of all images in the order of their places, shape (N, ...)."""
-    return torch.cat([values for _, values in sorted(parts, key=itemgetter(0))])
+def concatenate_in_order(rows: Rows) -> Tensor:
+    """Return the values of all images in the order of their indices, shape (N, ...)."""
+    return torch.cat([values for _, values in sorted(rows, key=itemgetter(0))])
 
 
-def add_sums(sums: Sums, more: Sums) -> Sums:
-    """Both together, name by name; what only one of them has is taken as it is."""
-    return sums | {name: _plus(sums[name], value) if name in sums else value for name, value in more.items()}
+def add_sums(sums: Sums, other: Sums) -> Sums:
+    """Return the totals of two sums, name by name; a name that only one of them has is kept."""
+    return sums | {name: _add(sums[name], value) if name in sums else value for name, value in other.items()}
 
 
-def reduce_on_main(sums: Sums, conclude: Callable[[Sums], T]) -> T:
-    """What the first process makes of the sums of all, added in order of rank and on the CPU; all of them get it.
+def reduce_on_main(sums: Sums, compute: Callable[[Sums], T]) -> T:
+    """Return to all processes what the main one computes from the totals, which it adds on the CPU in order of rank.
 
-    It alone holds what all images have to say, and works on it once.
+    The main process alone holds the values of all images, and computes once.
     """
-    everybody = gather_to_main(_on_cpu(sums))
-    return broadcast_from_main(lambda: conclude(reduce(add_sums, everybody, {})))
+    gathered = gather_to_main(_to_cpu(sums))
+    return broadcast_from_main(lambda: compute(reduce(add_sums, gathered, {})))
 
 
-def _plus(one: Any, other: Any) -> Any:
-    return add_sums(one, other) if isinstance(one, dict) else one + other
+def _add(value: Any, other: Any) -> Any:
+    return add_sums(value, other) if isinstance(value, dict) else value + other
 
 
-def _on_cpu(value: Any) -> Any:
+def _to_cpu(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _on_cpu(each) for name, each in value.items()}
+        return {name: _to_cpu(item) for name, item in value.items()}
     return value.cpu() if isinstance(value, Tensor) else value

@@ -1,4 +1,4 @@
-"""How far the codes of real images are, as a set, from the prior."""
+"""Distance of the aggregate posterior, the distribution of the codes of real images, from the prior."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from .accumulate import Sums, concatenate_in_order, make_rows
 from .metric import ImagePairs, Metric, MetricResult
 
 MAX_KERNEL_CODES = 2048
-"""Codes that the kernel is taken of, at even distances, since it grows with their square."""
+"""Largest number of codes that the kernel is computed of, at even distances, since its cost grows with their square."""
 
 
 class AggregatePosterior(Metric):
@@ -26,19 +26,19 @@ class AggregatePosterior(Metric):
         self.seed = seed
 
     def get_protocol(self) -> dict[str, Any]:
-        """The kernel."""
+        """Return the kernel and the numbers of codes."""
         return {"kernel": "inverse multiquadric", "most": MAX_KERNEL_CODES, "posterior_samples": 1}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
-        """A draw of each image's posterior."""
+        """Return one draw of each image's posterior."""
         return {"codes": make_rows(pairs.start, pairs.codes)}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """Without unit; nothing where there is one image."""
+        """Return MMD^2 and Frechet distance, without unit; nothing if there is one image only."""
         codes = concatenate_in_order(sums["codes"])
         if len(codes) < 2:
             return MetricResult({})
-        some = codes[:: -(-len(codes) // MAX_KERNEL_CODES)]
-        prior = draw_normal((len(some), some.shape[1]), self.seed, "gap")
+        subset = codes[:: -(-len(codes) // MAX_KERNEL_CODES)]
+        prior_codes = draw_normal((len(subset), subset.shape[1]), self.seed, "gap")
         frechet = frechet_standard_normal(codes).item()
-        return MetricResult({"gap/mmd2": mmd_imq(some, prior).item(), "gap/frechet": frechet})
+        return MetricResult({"gap/mmd2": mmd_imq(subset, prior_codes).item(), "gap/frechet": frechet})

@@ -1,4 +1,4 @@
-"""The metrics that a config names."""
+"""Construction of the metrics that a config names."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -30,85 +30,92 @@ from .pixels import MSSSIM, PSNR, SSIM
 from .sharpness import Sharpness
 
 SET_METRICS = {"frechet", "kid", "prdc"}
-"""The metrics that share the features of a network."""
+"""Metrics of sets of images, which share the features of a network."""
 
 
 def build_metrics(
-    config: EvaluateConfig, described: Section, shape: tuple[int, int, int], seed: int,
-    discriminator: nn.Module | None, real: Mapping[str, Any] | None, notify: Callable[[str], None],
-) -> dict[str, Metric]:  # fmt: skip
-    """The metrics that the config names, without those that a family cannot have; as `evaluate`.
+    config: EvaluateConfig,
+    model_config: Section,
+    image_shape: tuple[int, int, int],
+    seed: int,
+    discriminator: nn.Module | None,
+    real_images: Mapping[str, Any] | None,
+    notify: Callable[[str], None],
+) -> dict[str, Metric]:
+    """Return the metrics that a config names, by name, without those that the model's family cannot have.
 
     Args:
-        config: Which they are.
-        described: The `model` section of the run; of a trained model, as `Model.trained_config`.
-        shape: (C, S, S) of its images.
-        seed: As of `evaluate`.
-        discriminator: As of `evaluate`.
-        real: What the real images are a function of; None: their features are made each time.
-        notify: As of `evaluate`.
+        config: Names of the metrics.
+        model_config: The `model` section of the run; of a trained model, `Model.trained_config`.
+        image_shape: (C, S, S) of the images.
+        seed: Root of samples and posterior noise.
+        discriminator: Discriminator of the same run; None: there is none.
+        real_images: Everything that the real images are a function of, for the cache of their features; None: these are
+            computed each time.
+        notify: Called with one-line notices.
 
     Raises:
-        UserError: A file of weights or a network of features is missing or damaged, or is for other images; or as
-            `check_lpips_networks_differ`.
+        UserError: A file of weights or a network of features is missing or damaged, a network of features is for other
+            images, or LPIPS would be measured by the network that `model.perceptual` trains in.
     """
-    check_lpips_networks_differ(config, described)
-    size, values = shape[-1], math.prod(shape)
-    made: dict[str, Metric] = {}
+    check_lpips_networks_differ(config, model_config)
+    size, values = image_shape[-1], math.prod(image_shape)
+    metrics: dict[str, Metric] = {}
     for name in dict.fromkeys(config.metrics):
-        match name, described:
+        match name, model_config:
             case "psnr", _:
-                made[name] = PSNR()
+                metrics[name] = PSNR()
             case "ssim", _:
-                made[name] = SSIM(size)
+                metrics[name] = SSIM(size)
             case "ms_ssim", _:
-                made[name] = MSSSIM(size)
+                metrics[name] = MSSSIM(size)
             case "lpips", _:
-                made[name] = LPIPS("alex", size, notify)
+                metrics[name] = LPIPS("alex", size, notify)
             case "lpips_vgg", _:
-                made[name] = LPIPS("vgg", size, notify)
+                metrics[name] = LPIPS("vgg", size, notify)
             case "lpips_squeeze", _:
-                made[name] = LPIPS("squeeze", size, notify)
+                metrics[name] = LPIPS("squeeze", size, notify)
             case "sharpness", _:
-                made[name] = Sharpness(size)
+                metrics[name] = Sharpness(size)
             case "elbo", ELBOConfig(likelihood="gaussian" | "laplace"):
-                made[name] = ELBOMetric(described, values)
+                metrics[name] = ELBOMetric(model_config, values)
             case "elbo", GaussianConfig():
-                made[name] = RateMetric()
+                metrics[name] = RateMetric()
             case "iwae", ELBOConfig(likelihood="gaussian" | "laplace"):
-                made[name] = ImportanceWeightedMetric(described, values, config.importance_samples)
+                metrics[name] = ImportanceWeightedMetric(model_config, values, config.importance_samples)
             case "gap", GaussianConfig():
-                made[name] = AggregatePosterior(seed)
+                metrics[name] = AggregatePosterior(seed)
             case "codebook", VQVAEConfig(codes=entries) | PixelCNNConfig(autoencoder=VQVAEConfig(codes=entries)):
-                made[name] = Codebook(entries)
+                metrics[name] = Codebook(entries)
             case "confusion", _ if discriminator is not None:
-                classes = described.labels if isinstance(described, ConditionalConfig) else None
-                made[name] = Confusion(discriminator, classes)
-    if wanted := SET_METRICS & set(config.metrics):
-        made["features"] = FeatureMetrics(build_extractor(config.features, shape), wanted, real)
-    return made
+                classes = model_config.labels if isinstance(model_config, ConditionalConfig) else None
+                metrics[name] = Confusion(discriminator, classes)
+    if set_metrics := SET_METRICS & set(config.metrics):
+        metrics["features"] = FeatureMetrics(build_extractor(config.features, image_shape), set_metrics, real_images)
+    return metrics
 
 
 def check_metrics(config: Config) -> None:
-    """See that a run's metrics can be had; before it is trained, say.
+    """Check that the metrics of a run can be measured, also before it is trained.
 
     Raises:
-        UserError: As `build_metrics`.
+        UserError: A file of weights or a network of features is missing or damaged, a network of features is for other
+            images, or LPIPS would be measured by the network that `model.perceptual` trains in.
     """
     build_metrics(config.evaluate, config.model, config.data.image_shape, config.seed, None, None, lambda _: None)
 
 
-def check_lpips_networks_differ(config: EvaluateConfig, described: Section) -> None:
-    """See that reconstructions are not judged by the network that they were trained in.
+def check_lpips_networks_differ(config: EvaluateConfig, model_config: Section) -> None:
+    """Check that LPIPS is not measured by the network that the model was trained in.
 
     Args:
-        config: By what they are.
-        described: The `model` section of the run.
+        config: Names of the metrics.
+        model_config: The `model` section of the run.
 
     Raises:
-        UserError: They are.
+        UserError: `evaluate.metrics` names LPIPS of the network of `model.perceptual_network`.
     """
-    match described:
+    match model_config:
         case VAEGANConfig(perceptual=weight, perceptual_network=network) if weight:
             if (name := f"lpips_{network}") in config.metrics:
                 raise UserError(
@@ -118,5 +125,5 @@ def check_lpips_networks_differ(config: EvaluateConfig, described: Section) -> N
 
 
 def get_feature_network(config: EvaluateConfig) -> str | None:
-    """The network in whose features sets of images are compared, as `evaluate.features` has it; None: they are not."""
+    """Return the network in whose features sets of images are compared; None: no metric of sets is measured."""
     return config.features if SET_METRICS & set(config.metrics) else None

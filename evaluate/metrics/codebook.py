@@ -1,4 +1,4 @@
-"""How a codebook is used, and what a grid of its entries costs."""
+"""Usage of a codebook, and the rate of a grid of its entries."""
 
 import math
 from typing import Any
@@ -14,24 +14,24 @@ from .metric import ImagePairs, Metric, MetricResult
 
 
 class Codebook(Metric):
-    """Perplexity and usage of the entries over all places of all images, and the bits of an image's code.
+    """Perplexity and usage of the entries over all positions of all images, and the rate, the bits of an image's code.
 
-    The rate is that of the prior: of the uniform one the same for each image, of a PixelCNN its surprise. It is what
-    the code of an image costs, as the divergence from the prior is of a VAE's.
+    The rate is the negative log-likelihood of the code under the prior: the uniform prior, for which it is the same for
+    each image, or a PixelCNN. It is the cost of an image's code, as the divergence from the prior is for a VAE.
 
     Args:
-        entries: K.
+        entries: K, the number of entries.
     """
 
     def __init__(self, entries: int) -> None:
         self.entries = entries
 
     def get_protocol(self) -> dict[str, Any]:
-        """The codebook."""
+        """Return the number of entries."""
         return {"entries": self.entries}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
-        """How often each entry stands for a place, and the bits of each image's code."""
+        """Return how often each entry is used, and the bits of each image's code."""
         model = pairs.model
         assert isinstance(model, VQVAE | PixelCNN)
         indices = model.encode_indices(pairs.real)
@@ -42,7 +42,7 @@ class Codebook(Metric):
         return {"counts": counts.double(), "bits": make_rows(pairs.start, nats / math.log(2))}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """Perplexity from 1 to K, share of the entries that are used, bits per image."""
+        """Return the perplexity, from 1 to K, the fraction of the entries that are used, and the bits per image."""
         bits = concatenate_in_order(sums["bits"])
-        figures = {"codebook/perplexity": perplexity(sums["counts"]), "codebook/usage": usage(sums["counts"])}
-        return MetricResult(figures | {"rate": bits.mean().item()})
+        metrics = {"codebook/perplexity": perplexity(sums["counts"]), "codebook/usage": usage(sums["counts"])}
+        return MetricResult(metrics | {"rate": bits.mean().item()})

@@ -1,4 +1,4 @@
-"""What a trained discriminator still tells apart."""
+"""Confusion matrix of a trained discriminator."""
 
 from typing import Any
 
@@ -13,45 +13,46 @@ from .metric import ImagePairs, Metric, MetricResult
 
 
 class Confusion(Metric):
-    """How often real, reconstructed and generated images are taken for what, by the discriminator of the same run.
+    """Confusion matrix of the discriminator of the same run, of real, reconstructed and generated images.
 
-    It judges the averaged model, which it was not trained against.
+    The images are those of the averaged model, which the discriminator was not trained against.
 
     Args:
-        network: The discriminator, in evaluation mode.
-        classes: Of images; samples come as of `Autoencoder.sample`. None: the model is unconditional.
+        discriminator: Discriminator, in evaluation mode.
+        classes: Number of classes of a conditional model, whose sample i is of class i modulo ``classes``; None: the
+            model is unconditional.
     """
 
     uses_samples = True
 
-    def __init__(self, network: nn.Module, classes: int | None) -> None:
-        self.network, self.classes = network, classes
+    def __init__(self, discriminator: nn.Module, classes: int | None) -> None:
+        self.discriminator, self.classes = discriminator, classes
 
     def get_protocol(self) -> dict[str, Any]:
-        """What is what in the matrix."""
+        """Return the rows of the matrix, and which weights are used."""
         return {"rows": list(ORIGINS), "discriminator": "as trained, not averaged", "model": "averaged"}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
-        """Of both."""
+        """Return the predicted classes of real images and reconstructions, as counts."""
         return {
-            "real": self._counts(pairs.real, pairs.labels),
-            "reconstructed": self._counts(pairs.reconstruction, pairs.labels),
+            "real": self._count(pairs.real, pairs.labels),
+            "reconstructed": self._count(pairs.reconstruction, pairs.labels),
         }
 
     def measure_samples(self, images: Tensor, start: int) -> Sums:
-        """Of the samples."""
-        labels = (
-            None if self.classes is None else cycle_labels(start, start + len(images), self.classes).to(images.device)
-        )
-        return {"generated": self._counts(images, labels)}
+        """Return the predicted classes of samples, as counts."""
+        labels = None
+        if self.classes is not None:
+            labels = cycle_labels(start, start + len(images), self.classes).to(images.device)
+        return {"generated": self._count(images, labels)}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """The matrix, images in it; and the share that is right, balanced over the rows."""
+        """Return the matrix of counts, and the accuracy, balanced over the rows."""
         counts = [sums[name].cpu() for name in ORIGINS]
-        matrix = [each.tolist() for each in counts]
+        matrix = [row.tolist() for row in counts]
         accuracy = balanced_accuracy(torch.stack(counts).double())
         return MetricResult({"discriminator/accuracy": accuracy}, matrices={"discriminator/confusion": matrix})
 
-    def _counts(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        self.network.to(images)
-        return count_predictions(self.network(images, labels=labels).scores)
+    def _count(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        self.discriminator.to(images)
+        return count_predictions(self.discriminator(images, labels=labels).scores)

@@ -1,4 +1,4 @@
-"""Features of real images that are kept from one evaluation to the next, since they do not depend on the model."""
+"""Cache of the features of real images, which do not depend on the model."""
 
 import json
 import os
@@ -15,38 +15,37 @@ from torch import Tensor
 from vaegan.io import read_bytes, replace_file, save_tensors
 
 CACHE_VARIABLE = "VAEGAN_CACHE"
-"""Environment variable that names another folder than ~/.cache/vaegan."""
+"""Environment variable with the folder of the cache, in place of ~/.cache/vaegan."""
 MAX_REFERENCE_FILE_BYTES = 2**34
-"""Bytes of a file."""
+"""Largest size of a cached file that is read."""
 
 Reference = dict[str, Tensor]
-"""Of a set of images: the `rows` of their features, or the `moments` of these."""
+"""Features of a set of images by name: their `rows`, or the sums of `frechet.compute_moments`."""
 
 
-def get_reference_file(made_of: Mapping[str, Any]) -> Path:
-    """Where the features of real images lie.
+def get_reference_file(origin: Mapping[str, Any]) -> Path:
+    """Return the cached file of the features of real images.
 
     Args:
-        made_of: Everything that they are a function of.
+        origin: Everything that the features are a function of.
     """
-    name = sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-    return (
-        Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "vaegan") / "features" / f"{name}.safetensors"
-    )
+    name = sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
+    cache = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "vaegan")
+    return cache / "features" / f"{name}.safetensors"
 
 
 def load_reference(file: Path, names: Sequence[str]) -> Reference | None:
-    """What `save_reference` kept under these names; None: nothing, or what is no such thing."""
+    """Return the tensors that `save_reference` wrote; None: the file is missing or damaged."""
     try:
-        found = load(read_bytes(file, MAX_REFERENCE_FILE_BYTES))
+        reference = load(read_bytes(file, MAX_REFERENCE_FILE_BYTES))
     except (OSError, SafetensorError):
         return None
-    whole = all(values.is_floating_point() and bool(values.isfinite().all()) for values in found.values())
-    return found if whole and found.keys() == set(names) else None
+    valid = all(values.is_floating_point() and bool(values.isfinite().all()) for values in reference.values())
+    return reference if valid and reference.keys() == set(names) else None
 
 
 def save_reference(file: Path, reference: Reference) -> None:
-    """Keep features for a later evaluation; where they cannot be written it makes them again."""
+    """Write features for later evaluations, which compute them again if the file cannot be written."""
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(file, f".{os.getpid()}") as partial:  # other processes may write the same file

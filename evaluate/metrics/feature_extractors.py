@@ -21,23 +21,23 @@ from vaegan.text import get_reason
 from ..result import read_result
 
 INCEPTION = "inception"
-"""What `evaluate.features` calls the network of the FID."""
+"""Value of `evaluate.features` for the network of the FID."""
 
 
 class Extractor(Protocol):
-    """A network that gives the features of an image."""
+    """A network that computes the features of images."""
 
     weights: str
-    """What tells its weights from others: hexadecimal digits of a hash."""
+    """Hash of its weights, hexadecimal."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images as a file of 8 bits holds them, (N, C, S, S) in [-1, 1] => float32 (N, d)."""
+        """Return the features, float32 (N, d), of images (N, C, S, S) in [-1, 1] that are rounded to 8 bits."""
 
     def get_protocol(self) -> dict[str, Any]:
-        """The network and what it is shown."""
+        """Return the network and how images are given to it."""
 
     def get_metric_name(self, name: str) -> str:
-        """What a figure is called in its features."""
+        """Return the name of a metric in these features."""
 
 
 class InceptionExtractor:
@@ -46,7 +46,7 @@ class InceptionExtractor:
     Grey is repeated to three channels; images are enlarged to 299 pixels as TensorFlow 1 did it, without antialiasing.
 
     Raises:
-        UserError: The package or the file of weights is not there, or is another one.
+        UserError: The package torch-fidelity or the file of weights is missing, or the file holds other weights.
     """
 
     weights = WEIGHT_FILES[INCEPTION].sha256[:8]
@@ -69,14 +69,14 @@ class InceptionExtractor:
             raise UserError(f"{file.path}: not the weights that are published at {file.url}") from None
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Features (N, 2048)."""
+        """Return the features, float32 (N, 2048), of images (N, C, S, S) in [-1, 1] that are rounded to 8 bits."""
         self.network.to(images.device)
         with full_precision(images.device):
             features: Tensor = self.network(to_uint8(images).expand(-1, 3, -1, -1))[0]
         return features
 
     def get_protocol(self) -> dict[str, Any]:
-        """The network and what it is shown."""
+        """Return the network and how images are given to it."""
         return {
             "network": "inception-2015-12-05",
             "package": f"torch-fidelity {version('torch-fidelity')}",
@@ -87,41 +87,43 @@ class InceptionExtractor:
         }
 
     def get_metric_name(self, name: str) -> str:
-        """Fid, kid, precision and so on, as the papers call them."""
+        """Return the name that the papers use: fid, kid, precision and so on."""
         return "fid" if name == "fd" else name
 
 
 class ClassifierExtractor:
-    """The network of a run of `vaegan train-features`; its figures bear the name of the run's folder.
+    """The network of a run of `vaegan train-features`; the names of its metrics end in that of the run's folder.
 
     Args:
         path: The run's folder.
-        image_shape: (C, S, S) of the images that it shall see.
+        image_shape: (C, S, S) of the images that it is applied to.
 
     Raises:
-        UserError: There is no such network there, or it is for other images.
+        UserError: The folder holds no such network, or the network is for other images.
     """
 
     def __init__(self, path: Path, image_shape: tuple[int, int, int]) -> None:
         try:
             self.network: Classifier = load_classifier(path)
-        except UserError as mistake:
-            raise UserError(f"evaluate.features: {mistake}") from None
+        except UserError as error:
+            raise UserError(f"evaluate.features: {error}") from None
         if self.network.image_shape != image_shape:
-            own, other = ("x".join(map(str, shape)) for shape in (self.network.image_shape, image_shape))
-            raise UserError(f"evaluate.features: {path} is for images of {own}, not {other}; train one on these images")
+            expected, given = ("x".join(map(str, shape)) for shape in (self.network.image_shape, image_shape))
+            raise UserError(
+                f"evaluate.features: {path} is for images of {expected}, not {given}; train one on these images"
+            )
         self.name = path.resolve().name
         self.weights = hash_weights(self.network)
         self.accuracy = read_accuracy(Run(path))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Features (N, d)."""
+        """Return the features, float32 (N, d), of images (N, C, S, S) in [-1, 1]."""
         self.network.to(images.device)
         with full_precision(images.device):
             return self.network.features(images.float())
 
     def get_protocol(self) -> dict[str, Any]:
-        """The network and what it is shown."""
+        """Return the network and how images are given to it."""
         return {
             "network": f"classifier {self.name}",
             "accuracy": self.accuracy,
@@ -132,15 +134,15 @@ class ClassifierExtractor:
         }
 
     def get_metric_name(self, name: str) -> str:
-        """fd_<name>, kid_<name> and so on."""
+        """Return the name with that of the run's folder: fd_<name>, kid_<name> and so on."""
         return f"{name}_{self.name}"
 
 
 def read_accuracy(run: Run) -> dict[str, float] | None:
-    """How often a classifier was right, by split, as its run's `metrics.json` says; None: it was not measured.
+    """Return the accuracy of a classifier by split, from its run's `metrics.json`; None: it was not evaluated.
 
     Raises:
-        UserError: The file, or the one with the scores, is damaged.
+        UserError: `metrics.json` or `scores.safetensors` is damaged.
     """
     try:
         metrics = read_result(run).metrics
@@ -155,5 +157,5 @@ def read_accuracy(run: Run) -> dict[str, float] | None:
 
 
 def build_extractor(name: str, image_shape: tuple[int, int, int]) -> Extractor:
-    """The network that `evaluate.features` names."""
+    """Return the network that `evaluate.features` names, for images of a shape (C, S, S)."""
     return InceptionExtractor() if name == INCEPTION else ClassifierExtractor(Path(name), image_shape)

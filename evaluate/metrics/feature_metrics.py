@@ -1,7 +1,8 @@
-"""Figures of whole sets of images, in the features of a network: Frechet distance, KID, precision and recall."""
+"""Metrics of whole sets of images in the features of a network: Frechet distance, KID, precision and recall."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,35 +20,37 @@ from .precision_recall import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR, compute_ov
 
 
 class FeatureMetrics(Metric):
-    """How far reconstructions and samples are from the real images, as sets; the features are made once for all.
+    """Distances of reconstructions and of samples, as sets, from the real images, in features computed once for all.
 
     Of the Frechet distance alone only sums are kept; the others need every image's features.
 
     Args:
-        extractor: The network.
-        wanted: Which of `frechet`, `compute_kid` and `prdc`.
-        images: What the real images are a function of, and their number, for those that are measured again; None:
-            they are not.
+        extractor: Network of the features.
+        names: Metrics to compute, of `frechet`, `kid` and `prdc`.
+        real_images: Everything that the real images are a function of, for the cache of their features; None: these are
+            computed each time.
     """
 
     uses_samples = True
 
-    def __init__(self, extractor: Extractor, wanted: set[str], images: Mapping[str, Any] | None) -> None:
-        self.extractor, self.wanted = extractor, wanted
-        self.rows = bool(wanted - {"frechet"})
-        self.file = get_reference_file({**images, **extractor.get_protocol(), "rows": self.rows}) if images else None
+    def __init__(self, extractor: Extractor, names: set[str], real_images: Mapping[str, Any] | None) -> None:
+        self.extractor, self.names = extractor, names
+        self.keeps_rows = bool(names - {"frechet"})
+        self.file: Path | None = None
+        if real_images:
+            self.file = get_reference_file({**real_images, **extractor.get_protocol(), "rows": self.keeps_rows})
         self.reference: Reference | None = None
         self.device = torch.device("cpu")
 
     def prepare(self) -> None:
-        """Look for the features of the real images; where one process has none, all make them."""
-        found = load_reference(self.file, ("rows",) if self.rows else MOMENTS) if self.file else None
-        if all(all_gather_object(found is not None)):
-            self.reference = found
+        """Load the cached features of the real images; where a process has none, all processes compute them."""
+        cached = load_reference(self.file, ("rows",) if self.keeps_rows else MOMENTS) if self.file else None
+        if all(all_gather_object(cached is not None)):
+            self.reference = cached
 
     def get_protocol(self) -> dict[str, Any]:
-        """The network, and how the figures are made."""
-        own = {
+        """Return the protocol of the network and of each metric."""
+        protocols = {
             "frechet": {"covariance": "unbiased", "sums": "float64"},
             "kid": {
                 "kernel": "(x'y / d + 1)^3",
@@ -56,49 +59,50 @@ class FeatureMetrics(Metric):
             },
             "prdc": {"neighbour": PRECISION_NEIGHBOUR, "neighbour_of_density": DENSITY_NEIGHBOUR},
         }
-        return self.extractor.get_protocol() | {name: own[name] for name in sorted(self.wanted)}
+        return self.extractor.get_protocol() | {name: protocols[name] for name in sorted(self.names)}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
-        """Of both, or of the reconstructions where the real images are known."""
+        """Return the features, or their sums, of reconstructions, and of real images unless these are cached."""
         self.device = pairs.real.device
-        made = {"reconstruction": self.extractor(pairs.reconstruction)}
+        features = {"reconstruction": self.extractor(pairs.reconstruction)}
         if self.reference is None:
-            made["real"] = self.extractor(pairs.real)
-        return {name: self._of(features, pairs.start) for name, features in made.items()}
+            features["real"] = self.extractor(pairs.real)
+        return {name: self._make_sums(values, pairs.start) for name, values in features.items()}
 
     def measure_samples(self, images: Tensor, start: int) -> Sums:
-        """Of the samples."""
-        return {"sample": self._of(self.extractor(images), start)}
+        """Return the features, or their sums, of samples."""
+        return {"sample": self._make_sums(self.extractor(images), start)}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """Figures named after the network; what needs more images than there are is left out."""
-        found = {name: self._put_together(each) for name, each in sums.items()}
-        real = self.reference or found.pop("real")
+        """Return the metrics, named after the network, without those that need more images than there are."""
+        sets = {name: self._make_reference(values) for name, values in sums.items()}
+        real = self.reference or sets.pop("real")
         if self.reference is None and self.file is not None:
             save_reference(self.file, real)
         result = MetricResult({})
-        for name, other in found.items():
-            figures, scores = self._compare(real, other)
-            result.metrics |= {f"{name}/{self.extractor.get_metric_name(key)}": value for key, value in figures.items()}
+        for name, other in sets.items():
+            metrics, scores = self._compare(real, other)
+            result.metrics |= {f"{name}/{self.extractor.get_metric_name(key)}": value for key, value in metrics.items()}
             result.scores |= {f"{name}/{self.extractor.get_metric_name(key)}": values for key, values in scores.items()}
         return result
 
-    def _of(self, features: Tensor, start: int) -> Sums:
-        return {"rows": make_rows(start, features)} if self.rows else compute_moments(features)
+    def _make_sums(self, features: Tensor, start: int) -> Sums:
+        return {"rows": make_rows(start, features)} if self.keeps_rows else compute_moments(features)
 
-    def _put_together(self, sums: Sums) -> Reference:
-        return {"rows": concatenate_in_order(sums["rows"])} if self.rows else sums
+    def _make_reference(self, sums: Sums) -> Reference:
+        return {"rows": concatenate_in_order(sums["rows"])} if self.keeps_rows else sums
 
     def _compare(self, real: Reference, other: Reference) -> tuple[dict[str, float], dict[str, Tensor]]:
-        figures: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         scores: dict[str, Tensor] = {}
         real, other = ({name: values.to(self.device) for name, values in each.items()} for each in (real, other))
-        if "frechet" in self.wanted:
-            sums = (compute_moments(each["rows"]) if self.rows else each for each in (real, other))
-            figures["fd"] = frechet(*(fit_gaussian(each) for each in sums))
-        if "kid" in self.wanted and min(len(each["rows"]) for each in (real, other)) > 1:
-            figures["kid"] = compute_kid(real["rows"], other["rows"])
+        count = min(len(real["rows"]), len(other["rows"])) if self.keeps_rows else 0
+        if "frechet" in self.names:
+            sums = (compute_moments(each["rows"]) if self.keeps_rows else each for each in (real, other))
+            metrics["fd"] = frechet(*(fit_gaussian(each) for each in sums))
+        if "kid" in self.names and count > 1:
+            metrics["kid"] = compute_kid(real["rows"], other["rows"])
             scores["kid"] = compute_block_values(real["rows"], other["rows"])
-        if "prdc" in self.wanted and min(len(each["rows"]) for each in (real, other)) > DENSITY_NEIGHBOUR:
-            figures |= asdict(compute_overlap(real["rows"], other["rows"]))
-        return figures, scores
+        if "prdc" in self.names and count > DENSITY_NEIGHBOUR:
+            metrics |= asdict(compute_overlap(real["rows"], other["rows"]))
+        return metrics, scores

@@ -18,7 +18,7 @@ HALF_LEVEL = 1 / 255
 
 
 def gaussian_log_interval(lower: Tensor, upper: Tensor) -> Tensor:
-    """log(Phi(upper) - Phi(lower)) of the standard normal distribution, without cancellation in the tails.
+    """Compute log(Phi(upper) - Phi(lower)) of the standard normal distribution, without cancellation in the tails.
 
     An interval to the right of 0 is mirrored to the left, where log Phi is precise; then
     log Phi(upper) + log(1 - exp(log Phi(lower) - log Phi(upper))).
@@ -30,29 +30,36 @@ def gaussian_log_interval(lower: Tensor, upper: Tensor) -> Tensor:
     Returns:
         Nats, the same shape.
     """
-    lower, upper = _mirrored(lower, upper)
+    lower, upper = _mirror(lower, upper)
     top: Tensor = torch.special.log_ndtr(upper)
     below: Tensor = torch.special.log_ndtr(lower) - top
     return top + (-below.expm1()).log()
 
 
 def laplace_log_interval(lower: Tensor, upper: Tensor) -> Tensor:
-    """As `gaussian_log_interval`, of the Laplace distribution with scale 1.
+    """Compute log(F(upper) - F(lower)) of the Laplace distribution function F with scale 1, without cancellation.
 
     Left of 0 the probability is (e^upper - e^lower) / 2; around 0 it is 1 - (e^lower + e^-upper) / 2.
+
+    Args:
+        lower: float64 of any shape; may be -inf.
+        upper: The same shape, larger; may be inf.
+
+    Returns:
+        Nats, the same shape.
     """
-    lower, upper = _mirrored(lower, upper)
+    lower, upper = _mirror(lower, upper)
     left = upper - math.log(2) + (-(lower - upper).expm1()).log()
     around = (-0.5 * (lower.expm1() + (-upper).expm1())).log()
     return torch.where(upper <= 0, left, around)
 
 
 LOG_INTERVAL = {"gaussian": gaussian_log_interval, "laplace": laplace_log_interval}
-"""The function of each `model.get_likelihood_protocol`."""
+"""Function of each `model.likelihood`."""
 
 
 def log_probability(pixels: Tensor, mean: Tensor, likelihood: str, scale: float) -> Tensor:
-    """Logarithm of P(pixel) of 8-bit pixels: the mass that p(x | z) puts on the interval that rounds to each.
+    """Compute log P(pixel) of 8-bit pixels: the mass that p(x | z) puts on the interval that rounds to each.
 
     The intervals of 0 and 255 are open outwards, so that the 256 probabilities add up to 1
     (Salimans et al. 2017, section 2.1, for another distribution).
@@ -76,15 +83,15 @@ class RateMetric(Metric):
     """Mean over the images of KL(q(z | x) || N(0, I)) / log 2, where p(x | z) is no distribution of 8-bit images."""
 
     def get_protocol(self) -> dict[str, Any]:
-        """That there is no likelihood."""
+        """Return that there is no likelihood."""
         return {"likelihood": None}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
-        """The images' own divergences."""
+        """Return the divergence of each image's posterior from the prior."""
         return {"divergence": make_rows(pairs.start, compute_divergence(pairs.posterior))}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """Bits of an image's code."""
+        """Return the mean bits of an image's code."""
         return MetricResult({"rate": concatenate_in_order(sums["divergence"]).mean().item() / math.log(2)})
 
 
@@ -95,7 +102,7 @@ class ELBOMetric(RateMetric):
     bits/dim = -ELBO / (values per image * log 2).
 
     Args:
-        config: Of the model, with the scale that it has learned.
+        config: Config of the model, with the scale that it has learned.
         values: C S S, pixels of an image times its channels.
     """
 
@@ -104,21 +111,21 @@ class ELBOMetric(RateMetric):
         self.values = values
 
     def get_protocol(self) -> dict[str, Any]:
-        """The likelihood."""
+        """Return the likelihood."""
         return {**get_likelihood_protocol(self.config), "posterior_samples": 1}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
-        """The images' own bounds, by what the decoder says of a sample of their codes, and divergences."""
+        """Return the bound of each image, from one draw of its posterior, and its divergence."""
         config = self.config
         log_likelihood = log_probability(pairs.pixels, pairs.likelihood_mean, config.likelihood, config.scale)
         bounds = log_likelihood.flatten(1).sum(1) - compute_divergence(pairs.posterior)
         return {**super().measure_pairs(pairs), "values": make_rows(pairs.start, bounds)}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """Nats per image, bits per value of an 8-bit image, and bits of its code."""
-        found = make_bound_result("elbo", "bits_per_dim", concatenate_in_order(sums["values"]), self.values)
-        found.metrics |= super().compute_result(sums).metrics
-        return found
+        """Return the nats per image, the bits per value of an 8-bit image, and the bits of its code."""
+        result = make_bound_result("elbo", "bits_per_dim", concatenate_in_order(sums["values"]), self.values)
+        result.metrics |= super().compute_result(sums).metrics
+        return result
 
 
 class ImportanceWeightedMetric(Metric):
@@ -127,9 +134,9 @@ class ImportanceWeightedMetric(Metric):
     A bound that is no lower than the `ELBOMetric` and rises to log P(x) with K (Burda et al. 2016, eq. 8).
 
     Args:
-        config: Of the model, with the scale that it has learned.
+        config: Config of the model, with the scale that it has learned.
         values: C S S, pixels of an image times its channels.
-        draws: K.
+        draws: K, draws of each image's posterior.
     """
 
     def __init__(self, config: ELBOConfig, values: int, draws: int) -> None:
@@ -138,16 +145,16 @@ class ImportanceWeightedMetric(Metric):
         self.draws = draws
 
     def get_protocol(self) -> dict[str, Any]:
-        """The likelihood, and K."""
+        """Return the likelihood and K."""
         return {**get_likelihood_protocol(self.config), "posterior_samples": self.draws}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
-        """The images' own bounds; the noise of a draw is a function of the seed, the image's place and k."""
+        """Return the bound of each image; the noise of a draw is a function of the seed, the image's index and k."""
         logs = torch.stack([self._log_weight(pairs, draw) for draw in range(self.draws)])
         return {"values": make_rows(pairs.start, logs.logsumexp(0) - math.log(self.draws))}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """Nats per image, and bits per value of an 8-bit image."""
+        """Return the nats per image and the bits per value of an 8-bit image."""
         return make_bound_result("iwae", "iwae_bits_per_dim", concatenate_in_order(sums["values"]), self.values)
 
     def _log_weight(self, pairs: ImagePairs, draw: int) -> Tensor:
@@ -162,22 +169,22 @@ class ImportanceWeightedMetric(Metric):
 
 
 def get_likelihood_protocol(config: ELBOConfig) -> dict[str, Any]:
-    """What p(x | z) is, for a protocol."""
-    given = {"likelihood": f"{config.likelihood}, discretised to 256 levels", "scale": config.scale}
-    return given | ({"learned_scale": True} if config.learned_scale else {})
+    """Return the protocol of p(x | z)."""
+    protocol = {"likelihood": f"{config.likelihood}, discretised to 256 levels", "scale": config.scale}
+    return protocol | ({"learned_scale": True} if config.learned_scale else {})
 
 
 def compute_divergence(posterior: Posterior) -> Tensor:
-    """KL(q(z | x) || N(0, I)) of each image, nats, float64, shape (N,)."""
+    """Compute KL(q(z | x) || N(0, I)) of each image, in nats, float64, shape (N,)."""
     return kl_standard_normal(posterior.mean.double(), posterior.log_variance.double()).sum(1)
 
 
 def make_bound_result(name: str, bits: str, values: Tensor, size: int) -> MetricResult:
-    """The mean of the images' bounds in nats (N,), and as bits for each of an image's ``size`` values."""
+    """Return the mean of the images' bounds (N,), in nats and as bits for each of an image's ``size`` values."""
     mean = values.mean().item()
     return MetricResult({name: mean, bits: -mean / (size * math.log(2))}, scores={name: values})
 
 
-def _mirrored(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+def _mirror(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
     right = lower > 0
     return torch.where(right, -upper, lower), torch.where(right, -lower, upper)

@@ -1,4 +1,4 @@
-"""LPIPS of reconstructions."""
+"""LPIPS of reconstructions, a distance in the features of a network."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,13 +20,13 @@ from .metric import ImagePairs, PerImage
 class LPIPS(PerImage):
     """Mean of the images' `lpips_distance`: lpips_alex, lpips_vgg, lpips_squeeze; without unit, at least 0.
 
-    Without AlexNet's weights random ones stand in for them, and the figure is called lpips_random. For the other
+    Without AlexNet's weights random ones stand in for them, and the metric is called lpips_random. For the other
     networks there is no stand-in.
 
     Args:
-        backbone: The network.
+        backbone: Network of the features.
         size: S, side of the images in pixels.
-        notify: Told, in one line, what is used instead of missing weights.
+        notify: Called with one line on what is used instead of missing weights.
 
     Raises:
         UserError: The file of weights is damaged or missing.
@@ -45,7 +45,7 @@ class LPIPS(PerImage):
             )
 
     def get_protocol(self) -> dict[str, Any]:
-        """The network and what it is shown."""
+        """Return the network and how images are given to it."""
         return {
             "network": self.backbone if self.trained else f"{self.backbone}, random and uncalibrated",
             "weights": self.hash,
@@ -55,6 +55,6 @@ class LPIPS(PerImage):
         }
 
     def measure(self, pairs: ImagePairs) -> Tensor:
-        """`lpips_distance`."""
+        """Compute `lpips_distance` of each pair, shape (N,)."""
         self.network.to(pairs.real.device)
         return lpips_distance(self.network, pairs.real, pairs.reconstruction)

@@ -1,4 +1,4 @@
-"""What a metric is: it sees every image of an evaluation once, and its figures are a function of sums."""
+"""The base of the metrics: each sees every image of an evaluation once, and its result is a function of sums."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,14 +16,14 @@ from .accumulate import Sums, concatenate_in_order, make_rows
 
 
 class ImagePairs:
-    """Consecutive real images of an evaluation and what the model makes of them, each made when first asked for.
+    """Consecutive real images of an evaluation and their reconstructions, each computed when first used.
 
     Reconstructions are what an image file would hold: clamped and rounded to 8 bits.
 
     Args:
-        model: In evaluation mode.
-        pixels: The real images, uint8 of shape (B, C, S, S).
-        start: Place of the first one among the evaluated images.
+        model: Model in evaluation mode.
+        pixels: Real images, uint8, shape (B, C, S, S).
+        start: Index of the first one among the evaluated images.
         seed: Root of the posterior noise.
         labels: Classes of the images, int64, shape (B,), where the model is conditional.
     """
@@ -37,22 +37,22 @@ class ImagePairs:
 
     @cached_property
     def real(self) -> Tensor:
-        """Shape (B, C, S, S) in [-1, 1], of the model's device and dtype."""
+        """Real images, shape (B, C, S, S) in [-1, 1], of the model's device and dtype."""
         return to_float(self.pixels, next(self.model.parameters()).dtype)
 
     @cached_property
     def posterior(self) -> Posterior:
-        """Of the B codes."""
+        """Posterior of the B codes."""
         return self.model.encode(self.real, self.labels)
 
     @cached_property
     def reconstruction(self) -> Tensor:
-        """The decoded posterior means, as `real`."""
+        """Decoded posterior means, shape (B, C, S, S) in [-1, 1], of the model's device and dtype."""
         return round_to_8_bits(self.decode(self.posterior.mean))
 
     @cached_property
     def likelihood_mean(self) -> Tensor:
-        """The decoder's output, neither clamped nor rounded, for `codes`, as `real`."""
+        """Decoded `codes`, neither clamped nor rounded, shape (B, C, S, S), of the model's device and dtype."""
         return self.decode(self.codes)
 
     @cached_property
@@ -61,87 +61,87 @@ class ImagePairs:
         return self.posterior.sample(self.draw_noise("evaluate posterior").to(self.posterior.mean))
 
     def decode(self, codes: Tensor) -> Tensor:
-        """What the decoder makes of codes (B, d) of these images, neither clamped nor rounded, as `real`."""
+        """Return the decoder's output for codes (B, d) of these images, neither clamped nor rounded, (B, C, S, S)."""
         return check_finite(self.model.decode(codes, self.labels))
 
     def draw_noise(self, *purpose: str | int) -> Tensor:
-        """Standard normal on the CPU, shape (B, d); that of an image is a function of seed, purpose and its place."""
+        """Draw standard normal noise, shape (B, d), on the CPU; an image's is a function of seed, purpose and index."""
         shape = (self.posterior.mean.shape[1],)
-        places = range(self.start, self.start + len(self.pixels))
-        return torch.stack([draw_normal(shape, self.seed, *purpose, place) for place in places])
+        indices = range(self.start, self.start + len(self.pixels))
+        return torch.stack([draw_normal(shape, self.seed, *purpose, index) for index in indices])
 
 
 @dataclass
 class MetricResult:
-    """What a metric has to say in the end."""
+    """The values of one metric for all images."""
 
     metrics: dict[str, float]
-    """Figures by name, all finite."""
+    """Values by key, all finite."""
     curves: dict[str, list[float]] = field(default_factory=dict)
-    """Figures per radial frequency band."""
+    """Values per radial frequency band."""
     matrices: dict[str, list[list[int]]] = field(default_factory=dict)
     """Counts."""
     scores: dict[str, Tensor] = field(default_factory=dict)
-    """What each image has to say, float64, shape (N,) or (N, k), in the order of the images."""
+    """Values of single images, float64, shape (N,) or (N, k), in the order of the images."""
 
 
 class Metric:
-    """Base of the metrics; each overrides what it looks at.
+    """Base of the metrics; each overrides the methods for the images that it looks at.
 
-    It keeps nothing of the images itself: what each batch gives is added up, over the batches of a process and then
-    over the processes. What single images have to say is kept as `make_rows`, which are put in order in the end.
+    A metric keeps nothing of the images itself: what it measures of each batch is added up, over the batches of a
+    process and then over the processes. Values of single images are kept as `Rows`, which are put in order at the end.
     """
 
     uses_samples: ClassVar[bool] = False
-    """Whether samples must be drawn for it."""
+    """True if samples must be drawn for the metric."""
 
     def get_protocol(self) -> dict[str, Any]:
-        """Its own choices."""
+        """Return the choices of the metric."""
         raise NotImplementedError
 
     def prepare(self) -> None:
-        """What all processes do together before the first image."""
+        """Prepare for the first image; all processes call this together."""
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
-        """What some real images and their reconstructions add; tensors may lie on the model's device."""
+        """Return what real images and their reconstructions add to the sums; tensors may be on the model's device."""
         return {}
 
     def measure_samples(self, images: Tensor, start: int) -> Sums:
-        """What images from the prior add, as `pairs`.
+        """Return what samples add to the sums; tensors may be on the model's device.
 
         Args:
-            images: Rounded to 8 bits, shape (B, C, S, S) in [-1, 1].
-            start: Place of the first one among the samples of the evaluation.
+            images: Samples rounded to 8 bits, shape (B, C, S, S) in [-1, 1].
+            start: Index of the first one among the samples of the evaluation.
         """
         return {}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """The figures of all images, whose ``sums`` are on the CPU; the first process alone asks for them."""
+        """Return the result from the sums of all images, which are on the CPU; the main process alone calls this."""
         raise NotImplementedError
 
 
 class PerImage(Metric):
-    """Base of the metrics that are the mean of one figure of each image and its reconstruction."""
+    """Base of the metrics that are the mean of a value of each image and its reconstruction."""
 
     key: str
-    """Name of the figure."""
+    """Key of the metric."""
 
     def measure(self, pairs: ImagePairs) -> Tensor:
-        """The figure of each pair, shape (N,)."""
+        """Return the value of each pair, shape (N,)."""
         raise NotImplementedError
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
-        """The images' own figures."""
+        """Return the value of each pair."""
         return {"values": make_rows(pairs.start, self.measure(pairs).double())}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """Their mean."""
+        """Return the mean of the values."""
         values = concatenate_in_order(sums["values"])
         return MetricResult({self.key: values.mean().item()}, scores={self.key: values})
 
 
 def round_to_8_bits(images: Tensor) -> Tensor:
-    """Images of any shape in [-1, 1] as a file of 8 bits per value would hold them, in the same dtype.
+    """Round images of any shape in [-1, 1] to what a file of 8 bits per value would hold, in the same dtype.
 
     Raises:
         Failure: A value is not finite.
@@ -150,7 +150,7 @@ def round_to_8_bits(images: Tensor) -> Tensor:
 
 
 def check_finite(images: Tensor) -> Tensor:
-    """The decoder's images as they are.
+    """Check that the decoder's images are finite, and return them.
 
     Raises:
         Failure: A value is not finite.

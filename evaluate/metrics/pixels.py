@@ -1,4 +1,4 @@
-"""Figures of the pixels of an image and its reconstruction: PSNR, SSIM and MS-SSIM."""
+"""Metrics of the pixels of an image and its reconstruction: PSNR, SSIM and MS-SSIM."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio, structural_si
 from .metric import ImagePairs, PerImage
 
 RANGE = 2.0
-"""From the darkest pixel, -1, to the brightest, 1."""
+"""Difference of the brightest pixel, 1, and the darkest one, -1."""
 
 ROUNDING_VARIANCE = (RANGE / 255) ** 2 / 12
 """Variance of the rounding of a pixel to 8 bits: what no 8-bit image can be trusted below."""
@@ -27,7 +27,7 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def psnr(images: Tensor, reconstruction: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio, 10 log10(range^2 / mean squared error), at most `PSNR_LIMIT`.
+    """Compute the peak signal-to-noise ratio, 10 log10(range^2 / mean squared error), at most `PSNR_LIMIT`.
 
     Args:
         images: Shape (N, C, S, S) in [-1, 1].
@@ -43,17 +43,17 @@ def psnr(images: Tensor, reconstruction: Tensor) -> Tensor:
 
 
 def ssim_sigma(size: int) -> float:
-    """Standard deviation in pixels of the Gaussian window: 1.5 as in the paper, less on images under 16 pixels."""
+    """Return the window's standard deviation in pixels: 1.5 as in the paper, less on images under 16 pixels."""
     return min(SIGMA, SIGMA * size / 16)
 
 
 def ssim_window(sigma: float) -> int:
-    """Side in pixels of the window, which torchmetrics derives from `ssim_sigma`: 11, and 7 at 8 pixels."""
+    """Return the side in pixels of the window, which torchmetrics derives from `ssim_sigma`: 11, and 7 at 8 pixels."""
     return 2 * int(3.5 * sigma + 0.5) + 1
 
 
 def ssim(images: Tensor, reconstruction: Tensor, sigma: float | None = None) -> Tensor:
-    """Structural similarity (Wang et al. 2004, eq. 13) with K1 = 0.01 and K2 = 0.03.
+    """Compute the structural similarity (Wang et al. 2004, eq. 13) with K1 = 0.01 and K2 = 0.03.
 
     Mean over the channels and over the windows that lie wholly inside the image, as in the paper.
 
@@ -79,7 +79,7 @@ def ssim(images: Tensor, reconstruction: Tensor, sigma: float | None = None) -> 
 
 
 def ms_ssim_weights(size: int) -> list[float]:
-    """The exponent of each scale, finest first: those of the paper as long as the window fits, of sum 1.
+    """Return the exponents of the scales, finest first: those of the paper as long as the window fits, of sum 1.
 
     Five scales from 176 pixels on, two at 32, one under 22.
     """
@@ -90,12 +90,12 @@ def ms_ssim_weights(size: int) -> list[float]:
 
 
 def ms_ssim_sigma(size: int) -> float:
-    """Standard deviation of the window at all scales: the paper's where its window fits the coarsest one."""
+    """Return the standard deviation of the window at all scales: the paper's where its window fits the coarsest one."""
     return SIGMA if size >= ssim_window(SIGMA) else ssim_sigma(size)
 
 
 def ms_ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
-    """Multi-scale structural similarity (Wang et al. 2003, eq. 7), with fewer scales on images under 176 pixels.
+    """Compute the multi-scale structural similarity (Wang et al. 2003, eq. 7), with fewer scales under 176 pixels.
 
     The product over the scales of the mean of contrast times structure, and at the coarsest of `ssim`, each to its
     exponent of `ms_ssim_weights`; below 0 a factor counts as 0.
@@ -126,11 +126,11 @@ class PSNR(PerImage):
     key = "reconstruction/psnr"
 
     def get_protocol(self) -> dict[str, Any]:
-        """The cap."""
+        """Return the upper limit, in decibel."""
         return {"limit": PSNR_LIMIT}
 
     def measure(self, pairs: ImagePairs) -> Tensor:
-        """`psnr`."""
+        """Compute `psnr` of each pair, decibel, shape (N,)."""
         return psnr(pairs.real, pairs.reconstruction)
 
 
@@ -147,12 +147,12 @@ class SSIM(PerImage):
         self.size = size
 
     def get_protocol(self) -> dict[str, Any]:
-        """The window."""
+        """Return the window."""
         sigma = ssim_sigma(self.size)
         return {"window": ssim_window(sigma), "sigma": sigma}
 
     def measure(self, pairs: ImagePairs) -> Tensor:
-        """`ssim`."""
+        """Compute `ssim` of each pair, shape (N,)."""
         return ssim(pairs.real, pairs.reconstruction)
 
 
@@ -169,10 +169,10 @@ class MSSSIM(PerImage):
         self.size = size
 
     def get_protocol(self) -> dict[str, Any]:
-        """The scales, of which the paper has five."""
+        """Return the scales, of which the paper has five, and the window."""
         sigma, weights = ms_ssim_sigma(self.size), ms_ssim_weights(self.size)
         return {"scales": len(weights), "weights": weights, "window": ssim_window(sigma), "sigma": sigma}
 
     def measure(self, pairs: ImagePairs) -> Tensor:
-        """`ms_ssim`."""
+        """Compute `ms_ssim` of each pair, shape (N,)."""
         return ms_ssim(pairs.real, pairs.reconstruction)

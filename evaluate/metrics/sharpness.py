@@ -2,7 +2,7 @@
 
 Notation: X is an image channel of S x S pixels in [-1, 1], b a radial frequency band, q the variance of the
 rounding of a pixel to 8 bits. The rounding is the floor of every ratio: adding q to both sides keeps flat
-images finite and differences that no 8-bit image can show out of the figures.
+images finite and keeps differences that no 8-bit image can show out of the metrics.
 """
 
 import math
@@ -17,20 +17,20 @@ from .metric import ImagePairs, Metric, MetricResult
 from .pixels import ROUNDING_VARIANCE
 
 HIGH_FREQUENCY_CYCLES_PER_PIXEL = 0.25
-"""Cycles per pixel (half of Nyquist) from which a band counts as high."""
+"""Lowest frequency of a high band in cycles per pixel, half of Nyquist."""
 
 LAPLACIAN_GAIN = 20.0
-"""Sum of the squared weights of the Laplacian: what it makes of the variance of white noise."""
+"""Sum of the squared weights of the Laplacian, by which it multiplies the variance of white noise."""
 
 GRADIENT_GAIN = 2.0
-"""The same of the difference of two neighbours."""
+"""Sum of the squared weights of the difference of two neighbours."""
 
 EMPTY_BAND_FRACTION = 1e-6
-"""Share of the rounding's power below which a band holds nothing but the arithmetic's own error."""
+"""Fraction of the rounding's power below which a band holds nothing but the error of the arithmetic."""
 
 
 def band_index(size: int) -> Tensor:
-    """The radial band of each coefficient of `spectrum`: round(S sqrt(fx^2 + fy^2)), in rings one frequency wide.
+    """Return the radial band of each coefficient of `spectrum`: round(S sqrt(fx^2 + fy^2)), rings one frequency wide.
 
     Band 0 is the mean; S/2 is Nyquist along an axis; the last, round(S / sqrt 2), is the corner, where a
     checkerboard lies.
@@ -44,12 +44,12 @@ def band_index(size: int) -> Tensor:
 
 
 def band_frequencies(size: int) -> list[float]:
-    """Centre of the bands 1, 2, ... in cycles per pixel; up to 0.71, the corner."""
+    """Return the centre of the bands 1, 2, ... in cycles per pixel; up to 0.71, the corner."""
     return [band / size for band in range(1, int(band_index(size).max()) + 1)]
 
 
 def spectrum(images: Tensor) -> Tensor:
-    """Discrete Fourier transform of each channel under a Hann window, w(i) = sin^2(pi (i + 1/2) / S) on each axis.
+    """Compute the Fourier transform of each channel under a Hann window, w(i) = sin^2(pi (i + 1/2) / S) on each axis.
 
     Without a window the jump between opposite edges spreads the low frequencies of a smooth image over all
     bands, which hides blur and feigns coherence. The channel's mean under the window is taken off first. The
@@ -63,8 +63,8 @@ def spectrum(images: Tensor) -> Tensor:
     """
     images = images.double()
     size = images.shape[-1]
-    places = torch.arange(size, dtype=torch.float64, device=images.device)
-    axis = torch.sin(math.pi * (places + 0.5) / size).square()
+    pixels = torch.arange(size, dtype=torch.float64, device=images.device)
+    axis = torch.sin(math.pi * (pixels + 0.5) / size).square()
     window = axis[:, None] * axis[None, :]
     mean = (images * window).sum((-2, -1), keepdim=True) / window.sum()
     transform: Tensor = torch.fft.fft2((images - mean) * window)
@@ -72,7 +72,7 @@ def spectrum(images: Tensor) -> Tensor:
 
 
 def band_means(values: Tensor) -> Tensor:
-    """Mean over channels and each band's coefficients.
+    """Compute the mean over channels and each band's coefficients.
 
     Args:
         values: Shape (N, C, S, S), of `spectrum`'s layout.
@@ -87,7 +87,7 @@ def band_means(values: Tensor) -> Tensor:
 
 
 def laplacian(images: Tensor) -> Tensor:
-    """Sum of the four neighbours less four times the pixel, where all four exist: (N, C, S - 2, S - 2)."""
+    """Compute the sum of the four neighbours less four times the pixel, where all four exist: (N, C, S - 2, S - 2)."""
     middle = images[..., 1:-1, 1:-1]
     vertical = images[..., :-2, 1:-1] + images[..., 2:, 1:-1]
     horizontal = images[..., 1:-1, :-2] + images[..., 1:-1, 2:]
@@ -95,21 +95,21 @@ def laplacian(images: Tensor) -> Tensor:
 
 
 def gradients(images: Tensor) -> Tensor:
-    """Differences of horizontal and of vertical neighbours, shape (N, values)."""
+    """Compute the differences of horizontal and of vertical neighbours, shape (N, values)."""
     return torch.cat([images.diff(dim=-1).flatten(1), images.diff(dim=-2).flatten(1)], dim=1)
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a set of images is like; all figures are over the whole set, not means of the images' own.
+    """Statistics of sets of images, each over a whole set and not a mean of the images' own.
 
-    Any number of sets at once: each figure has the shape (...), the power (..., bands).
+    Each has a shape (...) for any number of sets, the power a shape (..., bands).
     """
 
     laplacian_variance: Tensor
-    """Of all values of `laplacian`."""
+    """Variance of all values of `laplacian`."""
     gradient_variance: Tensor
-    """Of all values of `gradients`."""
+    """Variance of all values of `gradients`."""
     gradient_fourth_moment: Tensor
     """Mean fourth power of the gradients' distance from their mean."""
     power: Tensor
@@ -117,7 +117,7 @@ class Statistics:
 
 
 def compute_image_moments(images: Tensor, transform: Tensor) -> Tensor:
-    """What each image adds to the statistics of a set: their mean over the images is what `compute_statistics` needs.
+    """Compute the moments of each image, whose mean over the images gives the statistics of a set.
 
     Args:
         images: Shape (N, C, S, S).
@@ -129,12 +129,12 @@ def compute_image_moments(images: Tensor, transform: Tensor) -> Tensor:
     """
     curvature, slope = laplacian(images.double()).flatten(1), gradients(images.double())
     powers = [curvature, curvature.square(), *(slope.pow(power) for power in range(1, 5))]
-    means = torch.stack([each.mean(1) for each in powers], dim=1)
+    means = torch.stack([values.mean(1) for values in powers], dim=1)
     return torch.cat([means, band_means(transform.abs().square())], dim=1)
 
 
 def compute_statistics(means: Tensor) -> Statistics:
-    """Of sets of images of which the mean `compute_image_moments` are given, shape (..., 6 + bands)."""
+    """Compute the statistics of sets of images from their mean `compute_image_moments`, shape (..., 6 + bands)."""
     curvature, curvature_square, mean, square, cube, fourth = means[..., :6].unbind(-1)
     return Statistics(
         laplacian_variance=(curvature_square - curvature**2).clamp_min(0),
@@ -145,7 +145,7 @@ def compute_statistics(means: Tensor) -> Statistics:
 
 
 def laplacian_gap(real: Statistics, other: Statistics) -> Tensor:
-    """|log((v' + 20 q) / (v + 20 q))| for the variances v, v' of the Laplacian; 0 is as sharp as the real images.
+    """Compute |log((v' + 20 q) / (v + 20 q))| for the variances v, v' of the Laplacian; 0 is as sharp as real images.
 
     The variance alone (Pech-Pacheco et al. 2000) grows with noise; its distance from the real images' does not
     take noise for sharpness.
@@ -155,7 +155,7 @@ def laplacian_gap(real: Statistics, other: Statistics) -> Tensor:
 
 
 def kurtosis(statistics: Statistics) -> Tensor:
-    """Kurtosis of the gradients of images to which the rounding is added as Gaussian noise of variance f = 2 q.
+    """Compute the kurtosis of gradients to which the rounding is added as Gaussian noise of variance f = 2 q.
 
     (m4 + 6 f m2 + 3 f^2) / (m2 + f)^2; 3 for Gaussian noise and for flat images, large for clean edges.
     """
@@ -165,12 +165,12 @@ def kurtosis(statistics: Statistics) -> Tensor:
 
 
 def kurtosis_gap(real: Statistics, other: Statistics) -> Tensor:
-    """|log(k' / k)| for the `kurtosis` k, k' of the gradients; 0 is edges as sparse as the real images'."""
+    """Compute |log(k' / k)| for the `kurtosis` k, k' of the gradients; 0 is edges as sparse as the real images'."""
     return (kurtosis(other) / kurtosis(real)).log().abs()
 
 
 def log_power_error(real: Tensor, other: Tensor) -> Tensor:
-    """log((P' + q) / (P + q)) of each band's power, shape (..., bands).
+    """Compute log((P' + q) / (P + q)) of each band's power, shape (..., bands).
 
     Below 0 detail is missing (blur), above 0 there is too much.
     """
@@ -178,12 +178,12 @@ def log_power_error(real: Tensor, other: Tensor) -> Tensor:
 
 
 def spectrum_error(real: Tensor, other: Tensor) -> Tensor:
-    """Root mean square of `log_power_error` over all bands, corners included (log-spectral distance, in nats)."""
+    """Compute the log-spectral distance in nats: the root mean square of `log_power_error` over all bands."""
     return log_power_error(real, other).square().mean(-1).sqrt()
 
 
 def coherence(cross: Tensor, real: Tensor, other: Tensor) -> Tensor:
-    """Share of a band that is the right detail at the right place: Re <F* F'> / sqrt(<|F|^2> <|F'|^2>).
+    """Compute the fraction of a band that is the right detail at the right place: Re <F* F'> / sqrt(<|F|^2> <|F'|^2>).
 
     The means run over the images, channels and coefficients of a band. Noise, however much, adds nothing to the
     numerator; a gain, however large, leaves the quotient as it is.
@@ -197,17 +197,17 @@ def coherence(cross: Tensor, real: Tensor, other: Tensor) -> Tensor:
         From -1 to 1, the same shape; a band that is empty (flat) in both is 1, in one alone 0.
     """
     empty = EMPTY_BAND_FRACTION * ROUNDING_VARIANCE
-    void, void_other = real < empty, other < empty
+    is_empty, other_is_empty = real < empty, other < empty
     quotient = cross / (real * other).sqrt()
-    return torch.where(void | void_other, (void & void_other).to(cross), quotient)
+    return torch.where(is_empty | other_is_empty, (is_empty & other_is_empty).to(cross), quotient)
 
 
 def high_band_mean(values: Tensor, size: int) -> Tensor:
-    """Mean of the bands from `HIGH_FREQUENCY_CYCLES_PER_PIXEL` to the corner of images of ``size`` pixels, each band alike.
+    """Compute the mean of the bands from `HIGH_FREQUENCY_CYCLES_PER_PIXEL` to the corner, each with the same weight.
 
     Args:
         values: Shape (..., bands).
-        size: S.
+        size: S, side of the images in pixels.
 
     Returns:
         Shape (...).
@@ -217,7 +217,7 @@ def high_band_mean(values: Tensor, size: int) -> Tensor:
 
 
 def compute_distances(real: Statistics, other: Statistics) -> dict[str, Tensor]:
-    """The figures by which a set of images is judged, each 0 where it is like the real ones."""
+    """Compute the sharpness metrics of a set of images, by name; each is 0 where the set is like the real one."""
     return {
         "laplacian_gap": laplacian_gap(real, other),
         "spectrum_error": spectrum_error(real.power, other.power),
@@ -238,25 +238,25 @@ class Sharpness(Metric):
         self.size = size
 
     def get_protocol(self) -> dict[str, Any]:
-        """The same for all images."""
+        """Return the choices of this module."""
         return PROTOCOL
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
-        """Moments of both, and their cross-spectrum."""
+        """Return the moments of real images and reconstructions, and the cross-spectrum of each pair."""
         real, reconstruction = spectrum(pairs.real), spectrum(pairs.reconstruction)
-        found = {
+        moments = {
             "real": compute_image_moments(pairs.real, real),
             "reconstruction": compute_image_moments(pairs.reconstruction, reconstruction),
             "cross": band_means((real.conj() * reconstruction).real),
         }
-        return {name: make_rows(pairs.start, values) for name, values in found.items()}
+        return {name: make_rows(pairs.start, values) for name, values in moments.items()}
 
     def measure_samples(self, images: Tensor, start: int) -> Sums:
-        """Moments."""
+        """Return the moments of samples."""
         return {"sample": make_rows(start, compute_image_moments(images, spectrum(images)))}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """Distances from the real images, and the curves behind them."""
+        """Return the distances from the real images, and the spectra behind them."""
         scores = {name: concatenate_in_order(parts) for name, parts in sums.items()}
         means = {name: values.mean(0) for name, values in scores.items()}
         real = compute_statistics(means["real"])
@@ -264,14 +264,13 @@ class Sharpness(Metric):
         metrics: dict[str, float] = {}
         for name in [name for name in ("reconstruction", "sample") if name in means]:
             other = compute_statistics(means[name])
-            metrics |= {f"{name}/{figure}": value.item() for figure, value in compute_distances(real, other).items()}
+            metrics |= {f"{name}/{metric}": value.item() for metric, value in compute_distances(real, other).items()}
             curves[f"power/{name}"] = other.power.tolist()
             curves[f"spectrum_error/{name}"] = log_power_error(real.power, other.power).tolist()
         match = coherence(means["cross"], real.power, compute_statistics(means["reconstruction"]).power)
         metrics["reconstruction/coherence"] = high_band_mean(match, self.size).item()
         curves["coherence/reconstruction"] = match.tolist()
-        kept = {f"sharpness/{name}": values for name, values in scores.items()}
-        return MetricResult(metrics, curves, scores=kept)
+        return MetricResult(metrics, curves, scores={f"sharpness/{name}": values for name, values in scores.items()})
 
 
 PROTOCOL = {
@@ -281,4 +280,4 @@ PROTOCOL = {
     "floor": "variance of rounding to 8 bits",
     "logarithm": "natural",
 }
-"""The choices of this file, as recorded beside its figures."""
+"""Protocol of the metrics of this module."""

@@ -1,4 +1,4 @@
-"""The figures of a classifier, against the same from its logits in NumPy."""
+"""The metrics of a classifier, against the same from its logits in NumPy."""
 
 import math
 from typing import Any
@@ -34,7 +34,7 @@ def model(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     return load_classifier(train(config, tmp_path_factory.mktemp("run"), data).path)
 
 
-def measured(model: Classifier, images: Images, **settings: Any) -> EvaluationResult:
+def evaluate(model: Classifier, images: Images, **settings: Any) -> EvaluationResult:
     return evaluate_classifier(model, ImageSplit("test", images), EvaluateConfig(**settings), seed=3)
 
 
@@ -49,8 +49,8 @@ def by_hand(model: Classifier, images: Images, chosen: NDArray[np.int64]) -> dic
     }
 
 
-def test_figures_and_protocol(model: Classifier, data: Data) -> None:
-    found = measured(model, data.test, batch_size=50)
+def test_metrics_and_protocol(model: Classifier, data: Data) -> None:
+    found = evaluate(model, data.test, batch_size=50)
     expected = by_hand(model, data.test, np.arange(len(data.test)))
     assert found.metrics == pytest.approx(expected, rel=1e-6) and 0.15 < expected["accuracy"] < 1
     protocol = {
@@ -62,26 +62,26 @@ def test_figures_and_protocol(model: Classifier, data: Data) -> None:
 
 
 def test_fewer_images_are_taken_at_even_distances(model: Classifier, data: Data) -> None:
-    found = measured(model, data.test, samples=45)
+    found = evaluate(model, data.test, samples=45)
     assert found.metrics == pytest.approx(by_hand(model, data.test, np.arange(0, 180, 4)), rel=1e-6)
     assert (found.protocol["images"], found.protocol["of"]) == (45, 180)
 
 
 def test_the_batch_size_changes_nothing_but_rounding(model: Classifier, data: Data) -> None:
-    small, large = (measured(model, data.test, batch_size=size).metrics for size in (7, 180))
+    small, large = (evaluate(model, data.test, batch_size=size).metrics for size in (7, 180))
     assert small == pytest.approx(large, rel=1e-6)
 
 
 def test_a_guess_is_worth_a_guess(data: Data) -> None:
-    """Logits that are all the same: the first class is taken, at the price of log 10 nats."""
+    """Logits that are all the same: the first class is taken, at the cost of log 10 nats."""
     model = build_model(tiny("classifier").model, (1, 8, 8), 0)
     torch.nn.init.zeros_(model.head.weight)
-    found = measured(model, data.train).metrics
+    found = evaluate(model, data.train).metrics
     assert found["cross_entropy"] == pytest.approx(math.log(10), rel=1e-12)
     assert found["accuracy"] == (data.train.labels == 0).double().mean().item()
 
 
-def test_both_splits_are_judged_and_the_progress_is_one(model: Classifier, data: Data) -> None:
+def test_both_splits_are_evaluated_and_the_progress_is_one(model: Classifier, data: Data) -> None:
     told: list[tuple[int, int]] = []
     config = EvaluateConfig(split="validation", batch_size=500)
     found = evaluate_classifier_splits(model, data, config, seed=3, progress=lambda *step: told.append(step))
@@ -98,8 +98,8 @@ def test_both_splits_are_judged_and_the_progress_is_one(model: Classifier, data:
 
 
 def test_the_mode_is_left_as_it_was(model: Classifier, data: Data) -> None:
-    assert measured(model.train(), data.test).metrics == measured(model.eval(), data.test).metrics
-    measured(model.train(), data.test, samples=1)
+    assert evaluate(model.train(), data.test).metrics == evaluate(model.eval(), data.test).metrics
+    evaluate(model.train(), data.test, samples=1)
     assert model.training
 
 
@@ -107,12 +107,12 @@ def test_answers_that_are_not_finite_are_a_failure(data: Data) -> None:
     model = build_model(tiny("classifier").model, (1, 8, 8), 0)
     torch.nn.init.constant_(model.head.bias, torch.nan)
     with pytest.raises(Failure, match="not finite"):
-        measured(model, data.test)
+        evaluate(model, data.test)
 
 
-def test_images_without_the_labels_it_knows_are_a_mistake(model: Classifier, data: Data) -> None:
+def test_images_without_the_labels_it_knows_are_a_user_error(model: Classifier, data: Data) -> None:
     test = data.test
     with pytest.raises(UserError, match=r"^data\.source: these images have no labels"):
-        measured(model, Images(test.store, test.indices, None, ()))
+        evaluate(model, Images(test.store, test.indices, None, ()))
     with pytest.raises(UserError, match=r"^model\.classes: 10, but the images of data\.source have 11 classes; "):
-        measured(model, Images(test.store, test.indices, test.labels, (*test.classes, "ten")))
+        evaluate(model, Images(test.store, test.indices, test.labels, (*test.classes, "ten")))

@@ -1,4 +1,4 @@
-"""A conditional model is judged with the images' own labels, and its samples with the classes in turn."""
+"""A conditional model is evaluated with the images' own labels, and its samples with the classes in turn."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,12 @@ from vaegan.errors import UserError
 from vaegan.evaluate.metrics.metric import round_to_8_bits
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.one_pass import ImageSplit
-from vaegan.evaluate.report.image_sheets import INTERPOLATION_STEPS, draw_interpolations, draw_reconstructions, to_data_uris
+from vaegan.evaluate.report.image_sheets import (
+    INTERPOLATION_STEPS,
+    draw_interpolations,
+    draw_reconstructions,
+    to_data_uris,
+)
 from vaegan.evaluate.result import EvaluationResult
 from vaegan.images import draw_image_grid, to_float, to_uint8
 from vaegan.losses.adversarial import count_predictions
@@ -28,21 +33,21 @@ METRICS = ("psnr", "elbo", "iwae", "gap")
 
 
 def split(labels: Tensor | None = None) -> Images:
-    """The images of a split, of the classes in turn if no others are given."""
+    """Return the images of a split, of the classes in turn if no others are given."""
     pixels = torch.randint(0, 256, (COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
     own = torch.arange(COUNT) % CLASSES if labels is None else labels
     return Images(pixels, torch.arange(COUNT), own, ("a", "b", "c"))
 
 
-def conditional() -> VAE:
+def build_conditional() -> VAE:
     config = VAEConfig(network="mlp", width=8, latent_size=4, labels=CLASSES)
     model = VAE(config, (1, 8, 8), 0).double()
     nn.init.normal_(model.encoder.head.weight, std=0.3, generator=torch.Generator().manual_seed(1))
     return model.requires_grad_(False)
 
 
-def folded(model: VAE, label: int) -> VAE:
-    """The unconditional model that is the same function for one class: what the class adds becomes a bias."""
+def fold_class(model: VAE, label: int) -> VAE:
+    """Return the unconditional model that is the same function for one class: what the class adds becomes a bias."""
     plain = VAE(model.config.model_copy(update={"labels": None}), (1, 8, 8), 0).double().requires_grad_(False)
     weights = model.state_dict()
     plane = weights.pop("encoder.plane.weight")[label]
@@ -55,19 +60,19 @@ def folded(model: VAE, label: int) -> VAE:
     return plain
 
 
-def judged(model: nn.Module, images: Images, *metrics: str, **others: object) -> EvaluationResult:
+def evaluate(model: nn.Module, images: Images, *metrics: str, **others: object) -> EvaluationResult:
     config = EvaluateConfig(metrics=metrics, batch_size=5, importance_samples=3)
     return evaluate_model(model, ImageSplit("test", images), config, seed=3, **others)
 
 
-def test_images_of_one_class_are_judged_as_by_the_model_of_that_class() -> None:
-    model = conditional()
-    found = [judged(model, split(torch.full((COUNT,), label)), *METRICS) for label in range(CLASSES)]
+def test_images_of_one_class_are_evaluated_as_by_the_model_of_that_class() -> None:
+    model = build_conditional()
+    found = [evaluate(model, split(torch.full((COUNT,), label)), *METRICS) for label in range(CLASSES)]
     for label, one in enumerate(found):
-        expected = judged(folded(model, label), split(), *METRICS)
+        expected = evaluate(fold_class(model, label), split(), *METRICS)
         assert one.metrics == pytest.approx(expected.metrics, rel=1e-9)
         assert one.protocol["labels"] and expected.protocol["labels"] is None
-    mixed = judged(model, split(), *METRICS)
+    mixed = evaluate(model, split(), *METRICS)
     for name in ("reconstruction/psnr", "elbo", "iwae"):
         scores = torch.stack([one.scores[name] for one in found])
         assert len({each.item() for each in scores[:, 0]}) == CLASSES
@@ -91,7 +96,7 @@ def test_a_discriminator_is_asked_with_the_classes(condition: str) -> None:
             (round_to_8_bits(model.sample(COUNT, 3, labels=turns)), turns),
         )
     ]
-    found = judged(model, images, "confusion", discriminator=network).matrices["discriminator/confusion"]
+    found = evaluate(model, images, "confusion", discriminator=network).matrices["discriminator/confusion"]
     assert found == [count_predictions(each).tolist() for each in rows]
 
 
@@ -102,14 +107,14 @@ def test_the_codes_of_a_conditional_prior_cost_what_it_says_of_their_class() -> 
     images = split()
     indices = model.encode_indices(to_float(images.store))
     own = model.prior_nll(indices, images.labels).mean().item() / np.log(2)
-    assert judged(model, images, "codebook").metrics["rate"] == pytest.approx(own, rel=1e-6)
+    assert evaluate(model, images, "codebook").metrics["rate"] == pytest.approx(own, rel=1e-6)
     assert own != pytest.approx(model.prior_nll(indices, 0).mean().item() / np.log(2), rel=1e-3)
 
 
 def test_a_density_is_fitted_to_codes_of_the_images_own_classes() -> None:
-    model = conditional()
+    model = build_conditional()
     one = fit_density_to_images("gaussian", model, split(torch.full((COUNT,), 2)), 3, 5)
-    torch.testing.assert_close(one.means, fit_density_to_images("gaussian", folded(model, 2), split(), 3, 5).means)
+    torch.testing.assert_close(one.means, fit_density_to_images("gaussian", fold_class(model, 2), split(), 3, 5).means)
     mixed = fit_density_to_images("gaussian", model, split(), 3, 5).means
     for label in range(CLASSES):
         assert not torch.allclose(
@@ -121,11 +126,11 @@ def test_a_density_is_fitted_to_codes_of_the_images_own_classes() -> None:
 def test_images_without_these_labels_are_refused(labels: tuple[Tensor | None, tuple[str, ...]]) -> None:
     images = Images(split().store, split().indices, *labels)
     with pytest.raises(UserError, match=r"give model\.labels=2$|have no labels"):
-        judged(conditional(), images, "psnr")
+        evaluate(build_conditional(), images, "psnr")
 
 
 def test_pictures_show_each_image_in_its_class_and_a_way_in_that_of_its_first() -> None:
-    model, images = conditional(), split()
+    model, images = build_conditional(), split()
     real, labels = images.store[:4], images.labels[:4]
     made = to_uint8(model.reconstruct(to_float(real, torch.float64), labels))
     sheet = draw_reconstructions({"a": model}, real, {"a": labels}).sheet

@@ -1,9 +1,6 @@
 import math
-import resource
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,22 +13,21 @@ from vaegan.errors import Failure, UserError
 from vaegan.evaluate.metrics.metric import round_to_8_bits
 from vaegan.evaluate.metrics.sharpness import compute_image_moments, compute_statistics, spectrum
 from vaegan.evaluate.model_evaluation import evaluate_model
-from vaegan.evaluate.result import EvaluationResult, read_result, write_result
+from vaegan.evaluate.result import EvaluationResult
 from vaegan.images import to_float
 from vaegan.models import Autoencoder, build_model
 from vaegan.progress import ProgressCallback, ignore_progress
-from vaegan.storage.run_folder import Run
 
 from .distortions import evaluate, to_images, to_split
 
 SIZES = {"width": 8, "latent_size": 6}
 
 
-def built(config: AEConfig, pixels: Tensor) -> Autoencoder:
+def build(config: AEConfig, pixels: Tensor) -> Autoencoder:
     return build_model(config, tuple(pixels.shape[1:]), 0)
 
 
-def measured(
+def evaluate_pixels(
     model: Autoencoder, pixels: Tensor, seed: int = 0, training: Tensor | None = None, **settings: object
 ) -> EvaluationResult:
     config, images = EvaluateConfig(**settings), None if training is None else to_images(training)
@@ -39,8 +35,8 @@ def measured(
 
 
 @pytest.mark.parametrize("config", [VAEConfig(**SIZES), VAEGANConfig(**SIZES)])
-def test_every_figure_and_choice_is_there(config: VAEConfig, photos: Tensor) -> None:
-    evaluation = measured(built(config, photos), photos[:20])
+def test_every_metric_and_choice_is_there(config: VAEConfig, photos: Tensor) -> None:
+    evaluation = evaluate_pixels(build(config, photos), photos[:20])
     gaps = ("laplacian_gap", "spectrum_error", "kurtosis_gap")
     paired = ("psnr", "ssim", "lpips_random", "coherence", *gaps)
     names = {f"reconstruction/{name}" for name in paired} | {f"sample/{name}" for name in gaps}
@@ -54,15 +50,15 @@ def test_every_figure_and_choice_is_there(config: VAEConfig, photos: Tensor) -> 
 
 
 def test_an_autoencoder_has_neither_samples_nor_a_bound(digits: Tensor) -> None:
-    evaluation = measured(built(AEConfig(**SIZES), digits), digits[:20])
+    evaluation = evaluate_pixels(build(AEConfig(**SIZES), digits), digits[:20])
     assert (evaluation.protocol["samples"], evaluation.protocol["samples_from"]) == (0, None)
     assert not [name for name in evaluation.metrics if not name.startswith("reconstruction/")]
     assert "power/sample" not in evaluation.curves
 
 
 def test_the_batch_size_changes_nothing_but_rounding(digits: Tensor) -> None:
-    model = built(VAEConfig(**SIZES), digits).double()
-    small, large = (measured(model, digits[:50], batch_size=size) for size in (7, 50))
+    model = build(VAEConfig(**SIZES), digits).double()
+    small, large = (evaluate_pixels(model, digits[:50], batch_size=size) for size in (7, 50))
     assert small.metrics == {
         name: pytest.approx(value, rel=1e-4 if "lpips" in name else 1e-9) for name, value in large.metrics.items()
     }
@@ -70,15 +66,15 @@ def test_the_batch_size_changes_nothing_but_rounding(digits: Tensor) -> None:
 
 
 def test_samples_are_the_models_own_of_that_seed(digits: Tensor) -> None:
-    model = built(VAEConfig(**SIZES), digits)
-    evaluation = measured(model, digits[:20], seed=5, samples=45, batch_size=16, metrics=("sharpness",))
+    model = build(VAEConfig(**SIZES), digits)
+    evaluation = evaluate_pixels(model, digits[:20], seed=5, samples=45, batch_size=16, metrics=("sharpness",))
     with torch.no_grad():
         images = round_to_8_bits(model.sample(45, seed=5))
     power = compute_statistics(compute_image_moments(images, spectrum(images)).mean(0)).power
     assert evaluation.curves["power/sample"] == pytest.approx(power.tolist(), rel=1e-3)
     assert evaluation.protocol["samples"] == 45
     assert evaluation.protocol["reconstructions"] == 20
-    assert evaluation.metrics != measured(model, digits[:20], seed=6, samples=45, metrics=("sharpness",)).metrics
+    assert evaluation.metrics != evaluate_pixels(model, digits[:20], seed=6, samples=45, metrics=("sharpness",)).metrics
 
 
 @pytest.mark.parametrize("config", [AEConfig(**SIZES), VAEConfig(**SIZES)])
@@ -89,9 +85,9 @@ def test_samples_are_the_models_own_of_that_seed(digits: Tensor) -> None:
 def test_samples_come_from_a_density_where_that_is_asked_for(
     config: AEConfig, asked: str, named: str, digits: Tensor
 ) -> None:
-    model, settings = built(config, digits), EvaluateConfig(density=asked)
+    model, settings = build(config, digits), EvaluateConfig(density=asked)
     assert settings.density is not None
-    evaluation = measured(
+    evaluation = evaluate_pixels(
         model, digits[:20], 5, digits[100:], samples=45, batch_size=16, metrics=("psnr", "sharpness"), density=asked
     )
     density = fit_density_to_images(settings.density, model, to_images(digits[100:]), 5, 16)
@@ -106,33 +102,34 @@ def test_samples_come_from_a_density_where_that_is_asked_for(
 
 
 def test_nothing_is_fitted_that_no_metric_needs(digits: Tensor) -> None:
-    few = measured(built(AEConfig(**SIZES), digits), digits[:9], training=digits[:1], metrics=("psnr",), density="gmm")
+    model = build(AEConfig(**SIZES), digits)
+    few = evaluate_pixels(model, digits[:9], training=digits[:1], metrics=("psnr",), density="gmm")
     assert few.protocol["samples"] == 0
     with pytest.raises(UserError, match="1 training images are too few"):
-        measured(built(AEConfig(**SIZES), digits), digits[:9], training=digits[:1], density="gmm")
+        evaluate_pixels(model, digits[:9], training=digits[:1], density="gmm")
 
 
 def test_the_progress_counts_what_is_fitted_to(digits: Tensor) -> None:
     told: list[tuple[int, int]] = []
     settings = EvaluateConfig(metrics=("sharpness",), batch_size=8, density="gaussian")
     evaluate_model(
-        built(AEConfig(**SIZES), digits), to_split(digits[:12]), settings, seed=0,
+        build(AEConfig(**SIZES), digits), to_split(digits[:12]), settings, seed=0,
         training=to_images(digits[:20]), progress=lambda *step: told.append(step),
     )  # fmt: skip
     assert told == [(done, 44) for done in (8, 16, 20, 28, 32, 40, 44)]
 
 
 def test_a_part_of_the_split_is_taken_at_even_distances(digits: Tensor) -> None:
-    model = built(VAEConfig(**SIZES), digits)
+    model = build(VAEConfig(**SIZES), digits)
     metrics = ("psnr", "ssim")
-    part = measured(model, digits[:40], samples=10, metrics=metrics)
-    by_hand = measured(model, digits[:40:4], metrics=metrics)
+    part = evaluate_pixels(model, digits[:40], samples=10, metrics=metrics)
+    by_hand = evaluate_pixels(model, digits[:40:4], metrics=metrics)
     assert part.metrics == by_hand.metrics
     assert (part.protocol["reconstructions"], part.protocol["of"]) == (10, 40)
 
 
 def test_nothing_is_drawn_that_no_metric_needs(digits: Tensor) -> None:
-    class NoSamples(type(built(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
+    class NoSamples(type(build(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
         def draw_prior_codes(
             self,
             start: int,
@@ -144,13 +141,13 @@ def test_nothing_is_drawn_that_no_metric_needs(digits: Tensor) -> None:
             raise AssertionError("samples were drawn")
 
     model = NoSamples(VAEConfig(**SIZES), (1, 8, 8), 0)
-    assert set(measured(model, digits[:9], metrics=("psnr", "elbo")).metrics) == {
+    assert set(evaluate_pixels(model, digits[:9], metrics=("psnr", "elbo")).metrics) == {
         "reconstruction/psnr", "elbo", "bits_per_dim", "rate"
     }  # fmt: skip
 
 
 def test_the_model_is_left_as_it_came_and_the_progress_is_told(digits: Tensor) -> None:
-    model = built(VAEConfig(**SIZES), digits).train()
+    model = build(VAEConfig(**SIZES), digits).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     told: list[tuple[int, int]] = []
     settings = EvaluateConfig(metrics=("sharpness",), batch_size=8)
@@ -161,14 +158,14 @@ def test_the_model_is_left_as_it_came_and_the_progress_is_told(digits: Tensor) -
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_tf32_is_off_while_a_model_is_judged(digits: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tf32_is_off_while_a_model_is_evaluated(digits: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     def autocast_dtype() -> tuple[bool, bool, str]:
         backends = torch.backends
         return backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32, torch.get_float32_matmul_precision()
 
     seen = set()
 
-    class Watched(type(built(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
+    class Watched(type(build(VAEConfig(**SIZES), digits))):  # type: ignore[misc]
         def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
             seen.add(autocast_dtype())
             return super()._decode(codes, labels)
@@ -179,7 +176,7 @@ def test_tf32_is_off_while_a_model_is_judged(digits: Tensor, monkeypatch: pytest
     torch.set_float32_matmul_precision("high")
     try:
         given = autocast_dtype()
-        measured(model, digits[:9])
+        evaluate_pixels(model, digits[:9])
         assert autocast_dtype() == given == (True, True, "high")
         with pytest.raises(Failure, match="not finite"):
             evaluate(digits[:4], lambda images: images * math.nan, "psnr")
@@ -187,7 +184,7 @@ def test_tf32_is_off_while_a_model_is_judged(digits: Tensor, monkeypatch: pytest
     finally:
         torch.set_float32_matmul_precision(before)
     assert seen == {(False, False, "highest")}
-    assert measured(model.double(), digits[:9], metrics=("psnr",)).protocol["arithmetic"] == "float64"
+    assert evaluate_pixels(model.double(), digits[:9], metrics=("psnr",)).protocol["arithmetic"] == "float64"
 
 
 def test_images_that_are_not_finite_are_a_failure(digits: Tensor) -> None:
@@ -200,60 +197,6 @@ def test_reconstructions_are_rounded_as_a_file_would(digits: Tensor) -> None:
     images = to_float(digits[:3]) + 0.3 / 127.5
     assert torch.equal(round_to_8_bits(images), to_float(digits[:3]))
     assert round_to_8_bits(torch.tensor([-3.0, 3.0], dtype=torch.float64)).tolist() == [-1, 1]
-
-
-def run_with_old_figures(folder: Path) -> Run:
-    folder.mkdir(exist_ok=True)
-    run = Run(folder)
-    write_result(EvaluationResult({"elbo": 1.0}, {}, scores={"elbo": torch.tensor([1.0], dtype=torch.float64)}), run)
-    return run
-
-
-def test_what_is_written_is_read_back_and_replaces_the_old_files(tmp_path: Path, digits: Tensor) -> None:
-    run = run_with_old_figures(tmp_path)
-    evaluation = measured(built(VAEConfig(**SIZES), digits), digits[:8])
-    write_result(evaluation, run)
-    found = read_result(run)
-    assert replace(found, scores={}) == replace(evaluation, scores={})
-    assert found.scores.keys() == evaluation.scores.keys()
-    assert all(torch.equal(found.scores[name], values) for name, values in evaluation.scores.items())
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["metrics.json", "scores.safetensors"]
-
-
-def test_a_number_that_json_has_not_leaves_the_old_files(tmp_path: Path) -> None:
-    run = run_with_old_figures(tmp_path)
-    with pytest.raises(ValueError, match="JSON"):
-        write_result(EvaluationResult({"elbo": math.inf}, {}), run)
-    assert read_result(run).metrics == {"elbo": 1.0}
-
-
-def test_figures_of_another_evaluation_are_not_read(tmp_path: Path) -> None:
-    run, other = run_with_old_figures(tmp_path / "one"), run_with_old_figures(tmp_path / "other")
-    write_result(EvaluationResult({}, {}, scores={"psnr": torch.ones(3, dtype=torch.float64)}), other)
-    other.scores_file.replace(run.scores_file)
-    with pytest.raises(ValueError, match=r"scores\.safetensors does not match its checksum"):
-        read_result(run)
-
-
-@pytest.mark.parametrize("values", [torch.ones(3), torch.tensor([math.nan], dtype=torch.float64)])
-def test_scores_that_are_no_numbers_are_not_read(tmp_path: Path, values: Tensor) -> None:
-    write_result(EvaluationResult({}, {}, scores={"psnr": values}), Run(tmp_path))
-    with pytest.raises(ValueError, match="not finite numbers of double precision"):
-        read_result(Run(tmp_path))
-
-
-def test_a_full_disk_leaves_the_old_files_and_is_told_of_with_its_name(tmp_path: Path) -> None:
-    run = run_with_old_figures(tmp_path)
-    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300, most))
-    try:
-        with pytest.raises(OSError, match="File too large") as error:
-            write_result(EvaluationResult({"elbo": 1.0}, {"a": "b" * 300}, scores=read_result(run).scores), run)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    assert error.value.filename == str(run.metrics_file)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["metrics.json", "scores.safetensors"]
-    assert read_result(run).metrics == {"elbo": 1.0}
 
 
 def test_lpips_is_imported_only_when_it_is_used() -> None:

@@ -1,4 +1,4 @@
-"""Real images with defects: each is seen by a sharpness figure, and none passes for sharper than the real ones."""
+"""Real images with defects: each is seen by a sharpness metric, and none passes for sharper than the real ones."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ DEFECTS = [name for name in NEGATIVE_CONTROLS if name != REAL]
 
 @pytest.fixture(scope="module")
 def controls(sets: dict[str, Tensor]) -> dict[str, dict[str, EvaluationResult]]:
-    """Of half the images of each set; the other half are the samples."""
+    """Evaluate half the images of each set; the other half are the samples."""
     found: dict[str, dict[str, EvaluationResult]] = {}
     for name, pixels in sets.items():
         real, others = to_images(pixels[::2]), to_images(pixels[1::2])
@@ -59,11 +59,11 @@ def test_too_few_other_images_are_no_floor_and_it_is_said(photos: Tensor, tmp_pa
 
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("defect", DEFECTS)
-def test_each_defect_is_seen_by_a_sharpness_figure(name: str, defect: str, controls) -> None:
+def test_each_defect_is_seen_by_a_sharpness_metric(name: str, defect: str, controls) -> None:
     floor, found = controls[name][REAL].metrics, controls[name][defect].metrics
-    figures = ("spectrum_error", "laplacian_gap", "kurtosis_gap")
-    assert any(found[f"sample/{figure}"] > 2 * floor[f"sample/{figure}"] for figure in figures)
-    assert any(found[f"reconstruction/{figure}"] > 0.1 for figure in figures)
+    names = ("spectrum_error", "laplacian_gap", "kurtosis_gap")
+    assert any(found[f"sample/{name}"] > 2 * floor[f"sample/{name}"] for name in names)
+    assert any(found[f"reconstruction/{name}"] > 0.1 for name in names)
 
 
 @pytest.mark.parametrize("name", SETS)

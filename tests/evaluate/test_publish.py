@@ -1,4 +1,4 @@
-"""What W&B's file holds of a study."""
+"""The contents of W&B's file of a published study."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,7 @@ from vaegan.storage.run_folder import Run
 from vaegan.trainers.log.tracking import Tracker
 
 from ..trainers.conftest import fresh_wandb
-from ..wandb_file import config as config_of
-from ..wandb_file import read_run
+from ..wandb_file import read_config, read_run
 from .studies import make_configs, run_study
 
 __all__ = ["fresh_wandb"]
@@ -53,7 +52,7 @@ def test_a_study_is_a_run_with_tables_images_and_files(words: tuple[str, ...], s
     for variant, *pictures in images["data"]:
         kinds = [picture and picture["_type"] for picture in pictures]
         assert kinds == ["image-file", "image-file", None if variant == "ae" and not words else "image-file"]
-    assert config_of(records)["track"]["group"] == "Tiny"
+    assert read_config(records)["track"]["group"] == "Tiny"
     (kept,) = [artifact for artifact in artifacts if artifact.type == "comparison"]
     assert {entry.path for entry in kept.manifest.contents} == {
         "report.html", "comparison.json", "figures.csv", "findings.csv", "effects.csv", "controls.csv",

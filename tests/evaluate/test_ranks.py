@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> Comparison:
-    """A study that one process trained and judged; its runs are left, and nothing that was made of them."""
+    """Run a study that one process trained and evaluated; its runs are left, and nothing that was made of them."""
     variants = make_configs("evaluate.density=gmm:2", names=("ae", "vae"))
     comparison = run_study(folder / "study", variants, seeds=(worker.SEED,))
     for made in ("comparison.json", "report.html", "*/*/metrics.json", "controls/*/*"):
@@ -40,47 +40,47 @@ def alone(folder: Path) -> Comparison:
 
 @pytest.fixture(scope="module")
 def found(folder: Path, alone: Comparison) -> list[dict[str, Any]]:
-    """What each of three processes found."""
+    """Return what each of three processes found."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, worker.__file__, str(folder)]
-    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=4 * worker.PATIENCE)
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=4 * worker.TIMEOUT_SECONDS)
     assert ended.returncode == 0, ended.stderr[-6000:]
     return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(3)]
 
 
-def close(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """The same figures but for the rounding of sums, of the very same protocol."""
+def approximate(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return the same metrics but for the rounding of sums, of the very same protocol."""
     curves = {name: pytest.approx(curve, rel=1e-8) for name, curve in evaluation["curves"].items()}
     return {**evaluation, "metrics": pytest.approx(evaluation["metrics"], rel=1e-8), "curves": curves}
 
 
 def test_any_number_of_processes_is_one(found: list[dict[str, Any]]) -> None:
-    expected = worker.all_cases()
+    expected = worker.evaluate_all_cases()
     assert len(expected) == 12
     for world in worker.WORLDS:
         first, *others = [each[str(world)] for each in found[:world]]
         assert all(other == first for other in others), "each process has the same bits"
-        assert first == {case: close(evaluation) for case, evaluation in expected.items()}
+        assert first == {case: approximate(evaluation) for case, evaluation in expected.items()}
     for each in found:
         assert each["1"]["vae float32 29"] == expected["vae float32 29"], "launched with others, but not met"
 
 
 def test_sets_of_images_are_measured_alike(found: list[dict[str, Any]]) -> None:
-    expected = worker.of_sets()
+    expected = worker.evaluate_sets()
     assert {name.partition("/")[2] for each in expected.values() for name in each["metrics"]} == {
         "fd", "kid", "precision", "recall", "density", "coverage"
     }  # fmt: skip
     for each in found:
-        assert each["sets"] == {metrics: close(evaluation) for metrics, evaluation in expected.items()}
+        assert each["sets"] == {metrics: approximate(evaluation) for metrics, evaluation in expected.items()}
 
 
 def test_a_density_is_the_same_whoever_fits_it(found: list[dict[str, Any]]) -> None:
-    expected = worker.of_densities()
+    expected = worker.evaluate_densities()
     for each in found:
         assert each["densities"] == found[0]["densities"], "each process has the same bits"
         for asked, evaluation in expected.items():
             scores = {name: pytest.approx(values, rel=1e-8) for name, values in evaluation["scores"].items()}
-            assert each["densities"][asked] == close(evaluation) | {"scores": scores}
+            assert each["densities"][asked] == approximate(evaluation) | {"scores": scores}
         kind, words, _ = each["few"]
         assert (kind, words[:46]) == ("UserError", "density: gmm:3: 3 training images are too few ")
 
@@ -110,12 +110,12 @@ def test_processes_that_were_asked_for_different_things_are_told(found: list[dic
         assert words.startswith("process 1 would not measure what process 0 does: seed: 0 -> 1;") and "\n" not in words
 
 
-def test_a_study_is_judged_by_all_and_written_by_the_first(
+def test_a_study_is_evaluated_by_all_processes_and_written_by_the_main_one(
     found: list[dict[str, Any]], folder: Path, alone: Comparison
 ) -> None:
     expected = json.loads(json.dumps(alone.to_record()))
     for each in found:
-        assert [judged for _, judged in each["study"]] == [2 + len(NEGATIVE_CONTROLS), 0], "what is known is used again"
+        assert [count for _, count in each["study"]] == [2 + len(NEGATIVE_CONTROLS), 0], "what is known is used again"
     for (anew, _), (again, _) in [each["study"] for each in found[1:]]:
         assert anew is again is None
     anew, again = (record for record, _ in found[0]["study"])

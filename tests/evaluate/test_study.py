@@ -46,7 +46,7 @@ def record(folder: Path) -> dict:
     return json.loads((folder / "comparison.json").read_text())
 
 
-def never(config: Config, folder: Path, data: Data, resume: bool) -> Run:
+def train_never(config: Config, folder: Path, data: Data, resume: bool) -> Run:
     raise AssertionError(f"{folder} is trained again")
 
 
@@ -61,7 +61,7 @@ def test_every_variant_is_trained_for_every_seed(finished: tuple[Path, Compariso
             assert (run.config.track.group, run.config.track.name) == ("Tiny", f"{name}-seed_{seed}")
 
 
-def test_the_record_holds_the_figures_of_the_runs(finished: tuple[Path, Comparison]) -> None:
+def test_the_record_holds_the_metrics_of_the_runs(finished: tuple[Path, Comparison]) -> None:
     folder, comparison = finished
     written = record(folder)
     assert written["pairs"] == [["ae", "vae"], ["vaegan3", "vae"]]
@@ -84,7 +84,7 @@ def test_the_record_holds_the_figures_of_the_runs(finished: tuple[Path, Comparis
             assert variant["runs"][str(seed)]["protocol"] == measured[str(seed)]["protocol"]
         assert variant["parameters"] == estimate_size(make_configs()[name]).parameters
     assert "sample/spectrum_error" not in written["variants"]["ae"]["figures"]
-    found = {(finding["variant"], finding["kind"]) for finding in written["findings"]}
+    found = {(verdict["variant"], verdict["kind"]) for verdict in written["findings"]}
     assert found == {("ae", "reconstruction"), ("vaegan3", "reconstruction"), ("vaegan3", "sample")}
     assert {effect["variant"] for effect in written["effects"]} == {"ae", "vaegan3"}
     assert written["controls"] == {
@@ -93,10 +93,10 @@ def test_the_record_holds_the_figures_of_the_runs(finished: tuple[Path, Comparis
     assert written["sentences"] == comparison.list_sentences()
 
 
-def test_the_table_holds_every_figure(finished: tuple[Path, Comparison]) -> None:
+def test_the_table_holds_every_metric(finished: tuple[Path, Comparison]) -> None:
     _, comparison = finished
     header, rows = comparison.build_table()
-    assert header == ["figure", "vae", "ae", "vaegan3", "real"]
+    assert header == ["metric", "vae", "ae", "vaegan3", "real"]
     assert all(len(row) == len(header) for row in rows)
     table = {row[0]: row[1:] for row in rows}
     psnr = [comparison.get_spreads(name)["reconstruction/psnr"] for name in comparison.names]
@@ -113,7 +113,7 @@ def test_what_is_finished_is_left_alone(copied: Path) -> None:
     before = state()
     assert len(before) > 30
     figures = {name: variant["figures"] for name, variant in record(copied)["variants"].items()}
-    run_study(copied, make_configs("track.project=renamed"), train_run=never)
+    run_study(copied, make_configs("track.project=renamed"), train_run=train_never)
     assert state() == before
     assert {name: variant["figures"] for name, variant in record(copied)["variants"].items()} == figures
 
@@ -127,40 +127,40 @@ class Stopping(Console):
 
 
 def test_what_is_cut_off_is_resumed(finished: tuple[Path, Comparison], tmp_path: Path) -> None:
-    def stopping(config: Config, folder: Path, data: Data, resume: bool) -> Run:
+    def train_and_stop(config: Config, folder: Path, data: Data, resume: bool) -> Run:
         console = Stopping() if folder == tmp_path / "ae" / "seed_5" else None
         return train(config, folder, data, reporter=console, resume=resume)
 
     with pytest.raises(Interrupted):
-        run_study(tmp_path, make_configs(), train_run=stopping)
+        run_study(tmp_path, make_configs(), train_run=train_and_stop)
     assert Run(tmp_path / "vae" / "seed_5").finished
     assert Run(tmp_path / "ae" / "seed_5").exported_step == 3
     assert not (tmp_path / "vae" / "seed_6").exists()
 
     trained = []
 
-    def counting(config: Config, folder: Path, data: Data, resume: bool) -> Run:
+    def train_and_count(config: Config, folder: Path, data: Data, resume: bool) -> Run:
         trained.append(str(folder.relative_to(tmp_path)))
         return train(config, folder, data, resume=resume)
 
-    comparison = run_study(tmp_path, make_configs(), train_run=counting)
+    comparison = run_study(tmp_path, make_configs(), train_run=train_and_count)
     assert trained == ["ae/seed_5", "vaegan3/seed_5", "vae/seed_6", "ae/seed_6", "vaegan3/seed_6"]
     resumed, whole = (load_newest(folder / "ae" / "seed_5") for folder in (tmp_path, finished[0]))
     assert are_bit_identical(tensors(resumed), tensors(whole))
     for name in comparison.names:
-        for seed, judged in comparison.runs[name].items():
-            assert judged.evaluation.metrics == finished[1].runs[name][seed].evaluation.metrics
+        for seed, run in comparison.runs[name].items():
+            assert run.evaluation.metrics == finished[1].runs[name][seed].evaluation.metrics
 
 
 def test_another_run_in_the_folder_is_refused(copied: Path) -> None:
     with pytest.raises(UserError, match=r"train\.learning_rate: 0\.001 -> 0\.01"):
-        run_study(copied, make_configs("train.learning_rate=0.01"), train_run=never)
+        run_study(copied, make_configs("train.learning_rate=0.01"), train_run=train_never)
     shutil.rmtree(copied / "vae" / "seed_5" / "model")
     with pytest.raises(UserError, match="learning_rate"):
         run_study(copied, make_configs("train.learning_rate=0.01"))
     shutil.rmtree(copied / "vae")  # what would be trained first
     with pytest.raises(UserError, match=r"ae/seed_5: holds another run: train\.learning_rate"):
-        run_study(copied, make_configs("train.learning_rate=0.01"), train_run=never)
+        run_study(copied, make_configs("train.learning_rate=0.01"), train_run=train_never)
 
 
 def test_a_run_of_other_images_is_refused(copied: Path) -> None:
@@ -173,12 +173,12 @@ def test_a_run_of_other_images_is_refused(copied: Path) -> None:
             run = Run(copied / name / f"seed_{seed}")
             run.write_config(run.config.model_copy(update={"data": other[name].data}))
     with pytest.raises(UserError, match="other images"):
-        run_study(copied, other, train_run=never)
+        run_study(copied, other, train_run=train_never)
 
 
 def test_a_seed_counts_once(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="seeds: 5 given twice"):
-        run_study(tmp_path, make_configs(), seeds=(5, 6, 5), train_run=never)
+        run_study(tmp_path, make_configs(), seeds=(5, 6, 5), train_run=train_never)
 
 
 @pytest.mark.parametrize(
@@ -190,48 +190,48 @@ def test_a_seed_counts_once(tmp_path: Path) -> None:
         ("evaluate.metrics=[psnr, lpips_vgg]", "vgg16"),
     ],
 )
-def test_what_cannot_be_judged_is_not_trained(override: str, said: str, tmp_path: Path, monkeypatch) -> None:
+def test_what_cannot_be_evaluated_is_not_trained(override: str, said: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     with pytest.raises(UserError, match=said):
-        run_study(tmp_path / "study", make_configs(override), train_run=never)
+        run_study(tmp_path / "study", make_configs(override), train_run=train_never)
 
 
-def test_a_run_that_nobody_timed_has_no_price(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_nobody_timed_has_no_cost(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copied / "vae" / "seed_5" / "timing.jsonl").unlink()
-    comparison = run_study(copied, make_configs(), train_run=never)
+    comparison = run_study(copied, make_configs(), train_run=train_never)
     assert "seconds" not in comparison.runs["vae"][5].metrics
     assert str(copied / "vae" / "seed_5" / "timing.jsonl") in capsys.readouterr().err
     (copied / "vae" / "seed_6" / "timing.jsonl").unlink()
-    comparison = run_study(copied, make_configs(), train_run=never)
-    assert "ae took a training time that nobody knows." in comparison.list_sentences()
-    assert "a training time that nobody knows" in (copied / "report.html").read_text()
+    comparison = run_study(copied, make_configs(), train_run=train_never)
+    assert "ae took an unknown training time." in comparison.list_sentences()
+    assert "an unknown training time" in (copied / "report.html").read_text()
 
 
 def test_other_settings_of_the_evaluation_need_no_training(copied: Path) -> None:
-    comparison = run_study(copied, make_configs("evaluate.samples=30"), train_run=never)
-    assert {judged.evaluation.protocol["samples"] for judged in comparison.runs["vae"].values()} == {30}
+    comparison = run_study(copied, make_configs("evaluate.samples=30"), train_run=train_never)
+    assert {run.evaluation.protocol["samples"] for run in comparison.runs["vae"].values()} == {30}
 
 
-def test_figures_of_another_density_are_not_believed(finished: tuple[Path, Comparison], copied: Path) -> None:
+def test_metrics_of_another_density_are_not_reused(finished: tuple[Path, Comparison], copied: Path) -> None:
     controls = {file: file.stat().st_mtime_ns for file in (copied / "controls").rglob("*.json")}
     for asked, said in (("gaussian", "Gaussian"), ("gmm:3", "GMM of 3"), ("null", None)):
-        comparison = run_study(copied, make_configs(f"evaluate.density={asked}"), train_run=never)
+        comparison = run_study(copied, make_configs(f"evaluate.density={asked}"), train_run=train_never)
         named = said and f"{said}, fitted to 1,437 codes"
         assert comparison.density == named
         for name, runs in comparison.runs.items():
             prior = None if name == "ae" else "N(0, I)"
-            for seed, judged in runs.items():
-                assert judged.evaluation.protocol["samples_from"] == (named or prior)
+            for seed, run in runs.items():
+                assert run.evaluation.protocol["samples_from"] == (named or prior)
                 before = finished[1].runs[name][seed].evaluation.metrics
-                changed = {key for key, value in judged.evaluation.metrics.items() if before.get(key) != value}
-                assert changed == {key for key in judged.evaluation.metrics if named and key.startswith("sample/")}
-        samples = [finding for finding in comparison.verdicts if finding.kind == "sample"]
-        assert {finding.variant for finding in samples} == ({"ae", "vaegan3"} if named else {"vaegan3"})
+                changed = {key for key, value in run.evaluation.metrics.items() if before.get(key) != value}
+                assert changed == {key for key in run.evaluation.metrics if named and key.startswith("sample/")}
+        samples = [verdict for verdict in comparison.verdicts if verdict.kind == "sample"]
+        assert {verdict.variant for verdict in samples} == ({"ae", "vaegan3"} if named else {"vaegan3"})
     assert {file: file.stat().st_mtime_ns for file in controls} == controls, "real images have none"
 
 
 @pytest.mark.parametrize("damage", ["weights", "versions", "device", "torn", "other"])
-def test_other_figures_are_not_believed(damage: str, finished: tuple[Path, Comparison], copied: Path) -> None:
+def test_other_metrics_are_not_reused(damage: str, finished: tuple[Path, Comparison], copied: Path) -> None:
     run = Run(copied / "vae" / "seed_5")
     measured = json.loads(run.metrics_file.read_text())
     measured["metrics"]["reconstruction/psnr"] = 99.0
@@ -244,7 +244,7 @@ def test_other_figures_are_not_believed(damage: str, finished: tuple[Path, Compa
         origin["device"] = "another"
     text = json.dumps(measured if damage != "other" else {"psnr": 99.0})
     run.metrics_file.write_text(text[:-20] if damage == "torn" else text)
-    comparison = run_study(copied, make_configs(), train_run=never)
+    comparison = run_study(copied, make_configs(), train_run=train_never)
     expected = finished[1].runs["vae"][5].evaluation
     assert comparison.runs["vae"][5].evaluation.metrics == expected.metrics
     assert json.loads(run.metrics_file.read_text())["metrics"] == expected.metrics
@@ -256,18 +256,18 @@ def test_weights_of_lpips_that_arrive_later_are_used(
     asked = make_configs("evaluate.metrics=[lpips]", "evaluate.samples=3")
     torch_home = stand_in("alex").parents[2]
     monkeypatch.setenv("TORCH_HOME", "nowhere")
-    without = run_study(copied, asked, train_run=never).first.evaluation
+    without = run_study(copied, asked, train_run=train_never).first.evaluation
     assert capsys.readouterr().err.count("lpips: random features") == 1, "for all six runs"
     monkeypatch.setenv("TORCH_HOME", str(torch_home))
-    trained = run_study(copied, asked, train_run=never).first.evaluation
+    trained = run_study(copied, asked, train_run=train_never).first.evaluation
     assert (*without.metrics, *trained.metrics) == ("reconstruction/lpips_random", "reconstruction/lpips_alex")
     assert trained.protocol["origin"]["trained_lpips"] is True
     state = Run(copied / "vae" / "seed_5").metrics_file.stat().st_mtime_ns
-    run_study(copied, asked, train_run=never)
+    run_study(copied, asked, train_run=train_never)
     assert Run(copied / "vae" / "seed_5").metrics_file.stat().st_mtime_ns == state
 
 
-def test_a_silent_study_is_judged_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_silent_study_is_evaluated_like_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     variants = make_configs(names=("ae",))
     comparison = compare(make_study(variants, seeds=(5,)), variants, tmp_path, train_one, Console(shown=False))
     assert comparison is not None
@@ -275,16 +275,16 @@ def test_a_silent_study_is_judged_like_any_other(tmp_path: Path, capsys: pytest.
     assert capsys.readouterr() == ("", "")
 
 
-def test_real_images_are_judged_in_the_place_of_a_model_once(copied: Path, finished: tuple[Path, Comparison]) -> None:
+def test_negative_controls_are_evaluated_once(copied: Path, finished: tuple[Path, Comparison]) -> None:
     controls = finished[1].controls
     assert set(controls) == set(NEGATIVE_CONTROLS)
     assert {each.protocol["reconstructions"] for each in controls.values()} == {40}
-    figures = {key for key in finished[1].first.evaluation.metrics if not key.startswith(("elbo", "bits", "rate"))}
-    assert {frozenset(each.metrics) for each in controls.values()} == {frozenset(figures)}
+    metrics = {key for key in finished[1].first.evaluation.metrics if not key.startswith(("elbo", "bits", "rate"))}
+    assert {frozenset(each.metrics) for each in controls.values()} == {frozenset(metrics)}
     files = sorted((copied / "controls").rglob("*.json"))
     assert len(files) == len(NEGATIVE_CONTROLS)
     before = [file.stat().st_mtime_ns for file in files]
-    again = run_study(copied, make_configs(), train_run=never).controls
+    again = run_study(copied, make_configs(), train_run=train_never).controls
     assert [file.stat().st_mtime_ns for file in files] == before
     assert {name: each.metrics for name, each in again.items()} == {
         name: each.metrics for name, each in controls.items()
@@ -310,5 +310,5 @@ def test_what_has_no_interval_is_written_all_the_same(tmp_path: Path) -> None:
     net.export(Classifier(ClassifierConfig(width=8, classes=10), (1, 8, 8), 0).eval(), 1)
     words = (f"evaluate.features={net.path}", "evaluate.metrics=[sharpness, kid]", "evaluate.samples=30")
     run_study(tmp_path / "study", make_configs(*words, names=("vae", "vaegan3")), seeds=(5,))
-    findings = record(tmp_path / "study")["findings"]
-    assert findings[1]["evidence"]["distance"]["low"] is None and findings[1]["evidence"]["distance"]["p"] == 1
+    verdicts = record(tmp_path / "study")["findings"]
+    assert verdicts[1]["evidence"]["distance"]["low"] is None and verdicts[1]["evidence"]["distance"]["p"] == 1

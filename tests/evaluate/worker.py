@@ -39,7 +39,8 @@ from vaegan.distributed import (
 )
 from vaegan.errors import Failure, UserError
 from vaegan.evaluate import result_cache, run_evaluation, study
-from vaegan.evaluate.metrics import build, lpips
+from vaegan.evaluate.metrics import build as metric_building
+from vaegan.evaluate.metrics import lpips
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.one_pass import ImageSplit
 from vaegan.models import Autoencoder, build_model
@@ -52,13 +53,13 @@ BATCH = 4
 SAMPLES = {29: 31, 5: 7}
 """Samples for each number of images; no number of processes divides any of them, and 5 images are too few for three."""
 WORLDS = (2, 3)
-PATIENCE = 100.0
+TIMEOUT_SECONDS = 100.0
 SEED = 5
-"""Of the study's runs."""
+"""Seed of the study's runs."""
 
 
 class Cut(Exception):
-    """What a callback may raise."""
+    """An error that a callback raises."""
 
 
 class Pixels:
@@ -83,11 +84,11 @@ network = cache(lpips.build_random_lpips_network)
 """Made once, since that takes longer than all the rest."""
 
 
-def built(family: str, dtype: str) -> Autoencoder:
+def build(family: str, dtype: str) -> Autoencoder:
     return build_model(FAMILIES[family](width=8, latent_size=4), (1, 8, 8), 0).to(DTYPES[dtype])
 
 
-def evaluated(
+def evaluate(
     model: Autoencoder, count: int, progress: ProgressCallback = ignore_progress, seed: int = 3,
     training: Images | None = None, **settings: Any,
 ) -> dict:  # fmt: skip
@@ -102,22 +103,22 @@ def evaluated(
     return asdict(replace(evaluation, scores={})) | {"scores": scores}
 
 
-def all_cases() -> dict[str, dict]:
+def evaluate_all_cases() -> dict[str, dict]:
     return {
-        f"{family} {dtype} {count}": evaluated(built(family, dtype), count)
+        f"{family} {dtype} {count}": evaluate(build(family, dtype), count)
         for family in FAMILIES
         for dtype in DTYPES
         for count in SAMPLES
     }
 
 
-def of_densities() -> dict[str, dict]:
-    """Samples from densities, and what these densities are."""
+def evaluate_densities() -> dict[str, dict]:
+    """Evaluate samples from densities, and return the results with the densities."""
     found = {}
     for family, asked in (("ae", "gaussian"), ("vae", "gmm:3")):
-        model, count = built(family, "float64"), 29
+        model, count = build(family, "float64"), 29
         images = Images(digits()[100 : 100 + count], torch.arange(count), None, ())
-        found[asked] = evaluated(model, count, training=images, metrics=("sharpness",), density=asked)
+        found[asked] = evaluate(model, count, training=images, metrics=("sharpness",), density=asked)
         density = fit_density_to_images(asked, model, images, 3, BATCH)
         found[asked]["scores"] |= {
             name: getattr(density, name).flatten().tolist() for name in ("weights", "means", "roots")
@@ -126,26 +127,26 @@ def of_densities() -> dict[str, dict]:
     return found
 
 
-def of_sets() -> dict[str, dict]:
-    """What is measured of sets of 29 images: from sums alone, and from every image's features."""
-    with patch.object(build, "build_extractor", lambda *_: Pixels()):
+def evaluate_sets() -> dict[str, dict]:
+    """Evaluate sets of 29 images: from sums alone, and from every image's features."""
+    with patch.object(metric_building, "build_extractor", lambda *_: Pixels()):
         return {
-            " ".join(metrics): evaluated(built("vae", "float64"), 29, metrics=metrics)
+            " ".join(metrics): evaluate(build("vae", "float64"), 29, metrics=metrics)
             for metrics in (("frechet",), ("frechet", "kid", "prdc"))
         }
 
 
-def told() -> list[list[tuple[int, int]]]:
-    """What every process is told of the progress, exchanged by the callback itself."""
+def collect_progress() -> list[list[tuple[int, int]]]:
+    """Return the progress that every process is told of, exchanged by the callback itself."""
     everybody = []
-    evaluated(
-        built("vae", "float32"), 29, lambda *step: everybody.append(all_gather_object(step)), metrics=("sharpness",)
+    evaluate(
+        build("vae", "float32"), 29, lambda *step: everybody.append(all_gather_object(step)), metrics=("sharpness",)
     )
     return everybody
 
 
-def cut() -> int:
-    """Rounds until a callback ends the evaluation."""
+def count_rounds_until_cut() -> int:
+    """Count the rounds until a callback ends the evaluation."""
     steps = []
 
     def progress(done: int, total: int) -> None:
@@ -153,16 +154,16 @@ def cut() -> int:
         if len(steps) == 2:
             raise Cut
 
-    model = built("vae", "float32").train()
+    model = build("vae", "float32").train()
     try:
-        evaluated(model, 29, progress, metrics=("psnr",))
+        evaluate(model, 29, progress, metrics=("psnr",))
     except Cut:
         return len(steps) if model.training else 0
     return 0
 
 
-def refused(evaluation: Callable[[], object]) -> tuple[str, str, float]:
-    """How it ended, and after how many seconds."""
+def time_refusal(evaluation: Callable[[], object]) -> tuple[str, str, float]:
+    """Return how an evaluation ended, and after how many seconds."""
     begun = time.monotonic()
     try:
         evaluation()
@@ -171,39 +172,39 @@ def refused(evaluation: Callable[[], object]) -> tuple[str, str, float]:
     return "nothing", "", 0.0
 
 
-def broken() -> Autoencoder:
-    """A model of which the second batch of samples, and no other, has pixels that are not finite."""
-    model = built("vae", "float32")
+def build_broken() -> Autoencoder:
+    """Build a model of which the second batch of samples, and no other, has pixels that are not finite."""
+    model = build("vae", "float32")
     whole = model.draw_prior_codes
     model.draw_prior_codes = lambda start, *rest: whole(start, *rest) * (torch.nan if start == BATCH else 1)
     return model
 
 
-def compared(folder: Path) -> tuple[dict | None, int]:
-    """The record of a study whose runs are trained, and how many of them were judged anew."""
+def compare_in_study(folder: Path) -> tuple[dict | None, int]:
+    """Return the record of a study whose runs are trained, and how many of them were evaluated anew."""
     configs = {file.stem: load_config(file) for file in sorted((folder / "configs").iterdir())}
     described = StudyConfig(title="Tiny", variants={name: Variant(recipe=name) for name in configs}, seeds=(SEED,))
-    judged = Mock(wraps=evaluate_model)
+    evaluations = Mock(wraps=evaluate_model)
     with ExitStack() as stack:
-        stack.enter_context(patch.object(run_evaluation, "evaluate_model", judged))
+        stack.enter_context(patch.object(run_evaluation, "evaluate_model", evaluations))
         for module, names in MAIN_ONLY.items() if get_rank() else ():
             for name in names:
                 stack.enter_context(patch.object(module, name, side_effect=AssertionError("not the first")))
         comparison = study.compare(described, configs, folder / "study", Mock(), Console(shown=False))
-    return comparison and comparison.to_record(), judged.call_count
+    return comparison and comparison.to_record(), evaluations.call_count
 
 
 MAIN_ONLY = {
     result_cache: ("read_result", "write_result"),
     study: ("write_comparison", "write_report"),
 }
-"""What the first process of a study does alone."""
+"""Functions that only the main process of a study calls."""
 
 
 def main(folder: Path) -> dict[str, Any]:
-    """Everything that this process found, by the number of processes."""
+    """Return everything that this process found, by the number of processes."""
     assert get_world_size() == 3 and not is_initialized() and get_group_rank_and_size() == (0, 1)
-    found: dict[str, Any] = {"1": {"vae float32 29": evaluated(built("vae", "float32"), 29)}}
+    found: dict[str, Any] = {"1": {"vae float32 29": evaluate(build("vae", "float32"), 29)}}
     for world in WORLDS:
         if get_rank() >= world:
             continue
@@ -212,20 +213,20 @@ def main(folder: Path) -> dict[str, Any]:
         )
         assert all_gather_object(get_group_rank_and_size()) == [(number, world) for number in range(world)]
         assert broadcast_from_main(get_rank) == 0
-        found[str(world)] = all_cases()
+        found[str(world)] = evaluate_all_cases()
         if world < get_world_size():
             distributed.destroy_process_group()
-    found["densities"] = of_densities()
-    found["sets"], found["told"], found["cut"] = of_sets(), told(), cut()
+    found["densities"] = evaluate_densities()
+    found["sets"], found["told"], found["cut"] = evaluate_sets(), collect_progress(), count_rounds_until_cut()
     few = Images(digits()[:3], torch.arange(3), None, ())
-    found["few"] = refused(lambda: fit_density_to_images("gmm:3", built("ae", "float32"), few, 3, BATCH))
-    found["broken"] = refused(lambda: evaluated(broken(), 29, metrics=("sharpness",)))
-    found["unlike"] = refused(lambda: evaluated(built("ae", "float32"), 29, seed=get_rank(), metrics=("psnr",)))
-    found["study"] = [compared(folder) for _ in range(2)]
+    found["few"] = time_refusal(lambda: fit_density_to_images("gmm:3", build("ae", "float32"), few, 3, BATCH))
+    found["broken"] = time_refusal(lambda: evaluate(build_broken(), 29, metrics=("sharpness",)))
+    found["unlike"] = time_refusal(lambda: evaluate(build("ae", "float32"), 29, seed=get_rank(), metrics=("psnr",)))
+    found["study"] = [compare_in_study(folder) for _ in range(2)]
     return found
 
 
-def launched(number: int, folder: Path) -> None:
+def run_rank(number: int, folder: Path) -> None:
     """Be one of the processes, as a launcher would start it."""
     os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number)}
     (folder / f"rank{number}.json").write_text(json.dumps(main(folder)))
@@ -236,10 +237,10 @@ if __name__ == "__main__":
     os.environ |= {"WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "ACCELERATE_USE_CPU": "true"}
     network()
     fork = get_context("fork")
-    processes = [fork.Process(target=launched, args=(number, Path(sys.argv[1]))) for number in range(3)]
+    processes = [fork.Process(target=run_rank, args=(number, Path(sys.argv[1]))) for number in range(3)]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(PATIENCE)
+        process.join(TIMEOUT_SECONDS)
         process.kill()
     sys.exit(any(process.exitcode for process in processes))

@@ -23,7 +23,7 @@ def difference(means: Means) -> Tensor:
     return means["pairs/x"][:, 0]
 
 
-def study(number: int, seeds: int, images: int, of_seed: float, of_image: float) -> list[dict[str, Tensor]]:
+def draw_study(number: int, seeds: int, images: int, of_seed: float, of_image: float) -> list[dict[str, Tensor]]:
     """Paired differences whose mean is `EFFECT`, with something of each seed and each image, and 1 of each pair."""
     draw = torch.Generator().manual_seed(number)
     shared = of_image * torch.randn(images, 1, generator=draw)
@@ -38,11 +38,11 @@ def study(number: int, seeds: int, images: int, of_seed: float, of_image: float)
     ]
 
 
-def covered(seeds: int, images: int, of_seed: float, of_image: float) -> float:
-    """How often the interval holds the effect: of the seeds at hand if they are few, else of all seeds."""
+def measure_coverage(seeds: int, images: int, of_seed: float, of_image: float) -> float:
+    """Return how often the interval holds the effect: of the seeds at hand if they are few, else of all seeds."""
     inside = 0
     for number in range(STUDIES):
-        rows = study(number, seeds, images, of_seed, of_image)
+        rows = draw_study(number, seeds, images, of_seed, of_image)
         found = estimate(rows, difference)
         inside += found.low <= EFFECT <= found.high
     return inside / STUDIES
@@ -61,13 +61,13 @@ def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_interval_holds_the_effect_as_often_as_it_says(
     seeds: int, images: int, of_seed: float, of_image: float
 ) -> None:
-    assert 0.92 <= covered(seeds, images, of_seed, of_image) <= 0.98
+    assert 0.92 <= measure_coverage(seeds, images, of_seed, of_image) <= 0.98
 
 
 def test_where_there_is_no_effect_it_is_found_as_rarely_as_the_level_says() -> None:
     found = []
     for number in range(STUDIES):
-        rows = [{"pairs/x": each["pairs/x"] - EFFECT} for each in study(number, 3, 60, 0.0, 0.5)]
+        rows = [{"pairs/x": each["pairs/x"] - EFFECT} for each in draw_study(number, 3, 60, 0.0, 0.5)]
         found.append(estimate(rows, difference).p < 0.05)
     assert 0.02 <= sum(found) / STUDIES <= 0.08
 
@@ -81,7 +81,7 @@ def test_few_seeds_say_nothing_of_others() -> None:
 
 def test_it_is_the_textbooks_for_a_mean_of_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "RESAMPLES", 20_000)
-    (rows,) = study(0, 1, 100, 0.0, 0.0)
+    (rows,) = draw_study(0, 1, 100, 0.0, 0.0)
     found, x = estimate([rows], difference), rows["pairs/x"][:, 0].double()
     expected = scipy.stats.ttest_1samp(x.numpy(), 0)
     interval = expected.confidence_interval()
@@ -99,7 +99,7 @@ def test_one_image_tells_nothing_of_others(seeds: int) -> None:
 def test_few_images_are_not_sure() -> None:
     inside = [
         found.low <= EFFECT <= found.high
-        for found in (estimate(study(number, 1, 8, 0.0, 0.0), difference) for number in range(STUDIES))
+        for found in (estimate(draw_study(number, 1, 8, 0.0, 0.0), difference) for number in range(STUDIES))
     ]
     assert 0.91 <= sum(inside) / STUDIES <= 0.98
 
@@ -115,7 +115,7 @@ def test_the_same_resample_meets_all_that_is_said_of_the_same_images() -> None:
 
 
 def test_the_answer_is_always_the_same_however_much_is_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = study(0, 6, 50, 0.5, 0.5)
+    rows = draw_study(0, 6, 50, 0.5, 0.5)
     whole = estimate(rows, difference)
     assert estimate(rows, difference) == whole
     monkeypatch.setattr(bootstrap, "MAX_WEIGHTS", 50 * 70)
@@ -144,7 +144,7 @@ def test_the_interval_of_blocks_holds_the_effect_as_often_as_it_says(
     """The real images of a block are the same for all seeds, so that what they do to a difference does not average."""
     inside = 0
     for number in range(STUDIES):
-        rows = [each["pairs/x"][:, 0] for each in study(number, seeds, 10, of_seed, of_block)]
+        rows = [each["pairs/x"][:, 0] for each in draw_study(number, seeds, 10, of_seed, of_block)]
         found = estimate_from_blocks([row.mean().item() for row in rows], rows)
         inside += found.low <= EFFECT <= found.high
     assert 0.92 <= inside / STUDIES <= 0.98

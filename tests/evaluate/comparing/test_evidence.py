@@ -23,11 +23,11 @@ SETS = ["digits", "small photos", "photos"]
 
 
 def soft(images: Tensor) -> Tensor:
-    """What a plain VAE does."""
+    """Blur images as a plain VAE does."""
     return blur(images, 0.8)
 
 
-def filled(missing: list[float], seed: int = 0) -> Distortion:
+def add_missing_power(missing: list[float], seed: int = 0) -> Distortion:
     """Soft images and noise that has the missing power of each band: the noise that a spectrum cannot tell."""
 
     def distort(images: Tensor) -> Tensor:
@@ -39,14 +39,16 @@ def filled(missing: list[float], seed: int = 0) -> Distortion:
     return distort
 
 
-def evidence_of(candidate: EvaluationResult, reference: EvaluationResult, kind: str = "reconstruction") -> Evidence:
+def collect_evidence(
+    candidate: EvaluationResult, reference: EvaluationResult, kind: str = "reconstruction"
+) -> Evidence:
     compare = {"reconstruction": compare_reconstructions, "sample": compare_samples}[kind]
     return compare({0: candidate}, {0: reference})
 
 
-def answer_to(candidate: EvaluationResult, reference: EvaluationResult, kind: str = "reconstruction") -> str:
-    """The answer where no other tests are made."""
-    evidence = evidence_of(candidate, reference, kind)
+def decide_on(candidate: EvaluationResult, reference: EvaluationResult, kind: str = "reconstruction") -> str:
+    """Return the answer where no other tests are made."""
+    evidence = collect_evidence(candidate, reference, kind)
     return decide(evidence, correct_holm([test.p for test in evidence.tests]))
 
 
@@ -58,13 +60,13 @@ def baselines(sets: dict[str, Tensor]) -> dict[str, EvaluationResult]:
 @pytest.mark.parametrize("name", SETS)
 def test_less_blur_is_sharper(name: str, sets: dict[str, Tensor], baselines: dict[str, EvaluationResult]) -> None:
     for distort in (lambda images: images, lambda images: blur(images, 0.5), lambda images: add_noise(images, 0.02)):
-        assert answer_to(evaluate(sets[name], distort), baselines[name]) == "sharper"
+        assert decide_on(evaluate(sets[name], distort), baselines[name]) == "sharper"
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_more_blur_is_less_sharp(name: str, sets: dict[str, Tensor], baselines: dict[str, EvaluationResult]) -> None:
     blurred = evaluate(sets[name], lambda images: blur(images, 1.0))
-    assert answer_to(blurred, baselines[name]) == answer_to(blurred, baselines[name], "sample") == "less sharp"
+    assert decide_on(blurred, baselines[name]) == decide_on(blurred, baselines[name], "sample") == "less sharp"
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -72,9 +74,9 @@ def test_the_same_is_not_distinguishable(
     name: str, sets: dict[str, Tensor], baselines: dict[str, EvaluationResult]
 ) -> None:
     again = evaluate(sets[name], soft)
-    assert answer_to(again, baselines[name]) == answer_to(again, baselines[name], "sample") == "not distinguishable"
+    assert decide_on(again, baselines[name]) == decide_on(again, baselines[name], "sample") == "not distinguishable"
     spoilt = evaluate(sets[name], lambda images: add_noise(soft(images), 1e-4))
-    assert answer_to(spoilt, baselines[name]) == "not distinguishable"
+    assert decide_on(spoilt, baselines[name]) == "not distinguishable"
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -85,9 +87,9 @@ def test_noise_of_the_missing_spectrum_is_noisier(
     baseline = baselines[name]
     curves = baseline.curves
     missing = [a - b for a, b in zip(curves["power/real"], curves["power/reconstruction"], strict=True)]
-    candidate = evaluate(sets[name], filled(missing, seed))
+    candidate = evaluate(sets[name], add_missing_power(missing, seed))
     assert candidate.metrics["reconstruction/spectrum_error"] < 0.5 * baseline.metrics["reconstruction/spectrum_error"]
-    assert answer_to(candidate, baseline) == "sharper in spectrum but noisier"
+    assert decide_on(candidate, baseline) == "sharper in spectrum but noisier"
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -104,8 +106,8 @@ def test_no_negative_control_is_sharper(
     }
     for control, distort in controls.items():
         candidate = evaluate(sets[name], distort)
-        assert answer_to(candidate, baselines[name]) != "sharper", control
-        assert answer_to(candidate, baselines[name], "sample") != "sharper", control
+        assert decide_on(candidate, baselines[name]) != "sharper", control
+        assert decide_on(candidate, baselines[name], "sample") != "sharper", control
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -116,31 +118,31 @@ def test_sharpening_is_sharper_only_as_far_as_it_restores(name: str, sets: dict[
     baseline = evaluate(sets[name], slightly_soft)
     too_much = evaluate(sets[name], lambda images: oversharpen(slightly_soft(images), 3.0))
     assert too_much.metrics["reconstruction/laplacian_gap"] > baseline.metrics["reconstruction/laplacian_gap"]
-    assert answer_to(too_much, baseline) == "less sharp"
+    assert decide_on(too_much, baseline) == "less sharp"
     softer = evaluate(sets[name], lambda images: blur(images, 0.5))
     enough = evaluate(sets[name], lambda images: oversharpen(blur(images, 0.5), 1.0))
-    assert answer_to(enough, softer) == "sharper"
+    assert decide_on(enough, softer) == "sharper"
 
 
-def test_the_evidence_is_what_the_figures_say(photos: Tensor) -> None:
+def test_the_evidence_is_what_the_metrics_say(photos: Tensor) -> None:
     reference, candidate = (
         evaluate(photos, soft),
         evaluate(photos, lambda images: blur(images, 0.5)),
     )
-    evidence = evidence_of(candidate, reference)
+    evidence = collect_evidence(candidate, reference)
     for estimate, key in ((evidence.spectrum, "spectrum_error"),):
         expected = candidate.metrics[f"reconstruction/{key}"] - reference.metrics[f"reconstruction/{key}"]
         assert estimate.value == pytest.approx(expected, abs=1e-9)
         assert estimate.low < expected < estimate.high < 0
     noisier = evaluate(photos, lambda images: add_noise(soft(images), 0.1))
-    detail = evidence_of(noisier, reference).second
+    detail = collect_evidence(noisier, reference).second
     assert abs(detail.value) < 0.02  # what noise really does
-    samples = evidence_of(candidate, reference, "sample")
+    samples = collect_evidence(candidate, reference, "sample")
     expected = candidate.metrics["sample/kurtosis_gap"] - reference.metrics["sample/kurtosis_gap"]
     assert samples.second.value == pytest.approx(expected, abs=1e-9)
 
 
-def test_noise_leaves_the_coherence_that_is_foretold() -> None:
+def test_noise_leaves_the_predicted_coherence() -> None:
     match, power = torch.tensor([0.8, 0.8, 0.0]), torch.tensor([1.0, 4.0, 0.0])
     assert degrade_by_noise(match, power, torch.tensor([4.0, 1.0, 0.0])).tolist() == pytest.approx([0.4, 0.8, 0.0])
 
@@ -159,10 +161,10 @@ def test_samples_are_not_called_sharper_without_a_distance_between_the_sets(phot
         evaluate(photos, lambda images: add_noise(soft(images), 0.3)),
         evaluate(photos, lambda images: images),
     )
-    assert answer_to(close, baseline, "sample") == "undecided"
-    assert answer_to(with_kid(close, 0.1), with_kid(baseline, 0.2), "sample") == "sharper"
-    assert answer_to(with_kid(close, 0.3), with_kid(baseline, 0.2), "sample") == "closer in spectrum only"
-    assert answer_to(with_kid(close, 0.1), baseline, "sample") == "undecided"
+    assert decide_on(close, baseline, "sample") == "undecided"
+    assert decide_on(with_kid(close, 0.1), with_kid(baseline, 0.2), "sample") == "sharper"
+    assert decide_on(with_kid(close, 0.3), with_kid(baseline, 0.2), "sample") == "closer in spectrum only"
+    assert decide_on(with_kid(close, 0.1), baseline, "sample") == "undecided"
 
 
 def test_the_frechet_distance_stands_in_for_kid(photos: Tensor) -> None:
@@ -170,11 +172,11 @@ def test_the_frechet_distance_stands_in_for_kid(photos: Tensor) -> None:
         evaluate(photos, lambda images: add_noise(soft(images), 0.3)),
         evaluate(photos, lambda images: images),
     )
-    assert answer_to(with_frechet(close, 1.0), with_frechet(baseline, 2.0), "sample") == "sharper"
-    assert answer_to(with_frechet(close, 3.0), with_frechet(baseline, 2.0), "sample") == "closer in spectrum only"
-    evidence = evidence_of(with_frechet(close, 1.0), with_frechet(baseline, 2.0), "sample")
+    assert decide_on(with_frechet(close, 1.0), with_frechet(baseline, 2.0), "sample") == "sharper"
+    assert decide_on(with_frechet(close, 3.0), with_frechet(baseline, 2.0), "sample") == "closer in spectrum only"
+    evidence = collect_evidence(with_frechet(close, 1.0), with_frechet(baseline, 2.0), "sample")
     assert evidence.measure == "sample/fd_x" and evidence.distance is not None and evidence.distance.value == -1
-    both = evidence_of(*(with_kid(with_frechet(each, 1.0), 0.1) for each in (close, baseline)), "sample")
+    both = collect_evidence(*(with_kid(with_frechet(each, 1.0), 0.1) for each in (close, baseline)), "sample")
     assert both.measure == "sample/kid_x"
 
 
@@ -205,7 +207,7 @@ def test_with_no_difference_the_answer_is_as_often_as_the_level_says(digits: Ten
         one, other = (
             evaluate(pixels, lambda images, s=s: add_noise(soft(images), 0.05, s)) for s in (2 * seed, 2 * seed + 1)
         )
-        answers.append(answer_to(one, other))
+        answers.append(decide_on(one, other))
     assert answers.count("not distinguishable") >= 53
 
 

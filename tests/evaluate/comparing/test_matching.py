@@ -1,4 +1,4 @@
-"""What the variants of a study have in common, and what is said where they have not."""
+"""The quantities that the variants of a study have in common, and the message where they differ."""
 
 import json
 import shutil
@@ -22,11 +22,13 @@ from vaegan.storage.run_folder import Run
 from ..studies import make_configs, make_study, run_study, train_one
 
 
-def never(config: Config, folder: Path, data: Data, resume: bool) -> Run:
+def train_never(config: Config, folder: Path, data: Data, resume: bool) -> Run:
     raise AssertionError(f"{folder} is trained")
 
 
-def matching(output: Path, variants: dict[str, Config], *matched: MatchedQuantity, train_run=train_one) -> Comparison:
+def run_matched_study(
+    output: Path, variants: dict[str, Config], *matched: MatchedQuantity, train_run=train_one
+) -> Comparison:
     study = make_study(variants, seeds=(5,)).model_copy(update={"matched": matched})
     found = compare(study, variants, output, train_run, Console())
     assert found is not None
@@ -47,8 +49,8 @@ def matching(output: Path, variants: dict[str, Config], *matched: MatchedQuantit
 )
 def test_variants_that_are_not_matched_are_refused(override: str, said: str, tmp_path: Path) -> None:
     variants = make_configs() | {"vaegan3": make_configs(override)["vaegan3"]}
-    with pytest.raises(UserError, match=r"vae and vaegan3 are not (matched|judged alike)") as caught:
-        run_study(tmp_path, variants, train_run=never)
+    with pytest.raises(UserError, match=r"vae and vaegan3 are not (matched|evaluated alike)") as caught:
+        run_study(tmp_path, variants, train_run=train_never)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not any(tmp_path.iterdir())
@@ -70,7 +72,7 @@ def test_a_grid_of_codes_is_matched_in_what_it_has_and_said_to_have_another_deco
     with pytest.raises(UserError, match=r"^vqvae and ae are not matched: train\.steps \* train\.batch_size: 16 -> 8"):
         check_matched(variants | {"ae": make_configs("train.steps=1", names=("ae",))["ae"]}, ("images_seen",))
 
-    found = matching(tmp_path, variants, "decoder", "latent_size", "images_seen")
+    found = run_matched_study(tmp_path, variants, "decoder", "latent_size", "images_seen")
     assert f"vae is not matched with vqvae: {said}." in found.list_sentences()
     page = (tmp_path / "report.html").read_text()
     assert "<b>4</b> latent dimensions, one decoder" in page
@@ -81,7 +83,7 @@ def test_a_grid_of_codes_is_matched_in_what_it_has_and_said_to_have_another_deco
 
 def test_a_study_of_grids_alone_has_no_vectors_to_match(tmp_path: Path) -> None:
     variants = make_configs("train.steps=1", "train.checkpoint_every=1", names=("vqvae", "pixelcnn"))
-    assert describe_unmatched(variants) == {} and matching(tmp_path, variants, "decoder", "latent_size").names
+    assert describe_unmatched(variants) == {} and run_matched_study(tmp_path, variants, "decoder", "latent_size").names
     assert "latent dimensions" not in (tmp_path / "report.html").read_text()
 
 
@@ -89,8 +91,8 @@ def test_what_is_not_to_be_matched_is_said(tmp_path: Path) -> None:
     variants = make_configs("train.steps=2", names=("vae", "ae"))
     variants["ae"] = make_configs("train.steps=4", "model.width=16", names=("ae",))["ae"]
     with pytest.raises(UserError, match="leave images_seen out of `matched:`"):
-        matching(tmp_path, variants, "latent_size", "images_seen", train_run=never)
-    found = matching(tmp_path, variants, "latent_size")
+        run_matched_study(tmp_path, variants, "latent_size", "images_seen", train_run=train_never)
+    found = run_matched_study(tmp_path, variants, "latent_size")
     said = "ae is not matched with vae: model.width: 8 -> 16; train.steps * train.batch_size: 16 -> 32"
     assert found.unmatched == [said] and f"{said}." in found.list_sentences()
     page = (tmp_path / "report.html").read_text()
@@ -100,20 +102,20 @@ def test_what_is_not_to_be_matched_is_said(tmp_path: Path) -> None:
 
 def test_a_variant_of_half_the_speed_has_half_the_steps(tmp_path: Path) -> None:
     variants = make_configs("train.steps=8", "train.sample_every=2", names=("vae", "vaegan3"))
-    matching(tmp_path / "measured", variants, "decoder", "latent_size", "wall_clock")
+    run_matched_study(tmp_path / "measured", variants, "decoder", "latent_size", "wall_clock")
     shutil.copytree(tmp_path / "measured" / "wall_clock", tmp_path / "known" / "wall_clock")
     for name, seconds in (("vae", 1.0), ("vaegan3", 2.0)):
         timing = Run(tmp_path / "known" / "wall_clock" / name).timing_file
         lines = [json.loads(line) for line in timing.read_text().splitlines()]
         known = [{**line, "seconds": seconds * (9 if line["step"] == 10 else 10)} for line in lines]
         timing.write_text("".join(f"{json.dumps(line)}\n" for line in known))
-    found = matching(tmp_path / "known", variants, "decoder", "latent_size", "wall_clock")
+    found = run_matched_study(tmp_path / "known", variants, "decoder", "latent_size", "wall_clock")
     assert {name: config.train.steps for name, config in found.configs.items()} == {"vae": 8, "vaegan3": 4}
 
 
 def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path: Path) -> None:
     variants = make_configs("train.steps=8", "train.sample_every=2", names=("vae", "vaegan3"))
-    found = matching(tmp_path, variants, "decoder", "latent_size", "wall_clock")
+    found = run_matched_study(tmp_path, variants, "decoder", "latent_size", "wall_clock")
     probes = {name: Run(tmp_path / "wall_clock" / name) for name in variants}
     seconds = {name: measure_step_seconds(probe.timing_file) for name, probe in probes.items()}
     wanted = {"vae": 8, "vaegan3": max(1, round(8 * seconds["vae"] / seconds["vaegan3"]))}
@@ -126,7 +128,7 @@ def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path:
     assert found.images_seen == {name: 8 * steps for name, steps in wanted.items()}
     assert len(found.unmatched) == 1 and "time to train in" in (tmp_path / "report.html").read_text()
 
-    again = matching(tmp_path, variants, "decoder", "latent_size", "wall_clock", train_run=never)
+    again = run_matched_study(tmp_path, variants, "decoder", "latent_size", "wall_clock", train_run=train_never)
     assert again.configs == found.configs
 
 

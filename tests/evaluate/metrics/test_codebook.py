@@ -1,4 +1,4 @@
-"""How a codebook is used, and what its codes cost."""
+"""Usage of a codebook, and what its codes cost."""
 
 import math
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_a_codebook_is_counted_over_all_places_of_all_images(digits: Tensor) -> 
     assert found.protocol["samples"] == 0
 
 
-def test_a_priors_rate_is_its_surprise(prior: PixelCNN, digits: Tensor) -> None:
+def test_a_priors_rate_is_its_negative_log_likelihood(prior: PixelCNN, digits: Tensor) -> None:
     found = evaluate_model(prior, to_split(digits[:50]), CONFIG, seed=0)
     with torch.no_grad():
         indices = prior.encode_indices(to_float(digits[:50]))

@@ -1,4 +1,4 @@
-"""Sets of images in a network's features: the networks, and the figures that an evaluation makes with them."""
+"""Sets of images in a network's features: the networks, and the metrics that an evaluation computes with them."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -35,7 +35,7 @@ NAMES = ("kid", "precision", "recall", "density", "coverage")
 
 @pytest.fixture
 def trained(tmp_path: Path) -> Path:
-    """The run of a classifier of digits, with figures."""
+    """Return the run of a classifier of digits, with metrics."""
     run = Run(tmp_path / "runs" / "net")
     run.path.mkdir(parents=True)
     run.export(Classifier(ClassifierConfig(width=8, classes=10), (1, 8, 8), 3).eval(), 1)
@@ -43,7 +43,7 @@ def trained(tmp_path: Path) -> Path:
     return run.path
 
 
-def features_of(path: Path, images: Tensor) -> Tensor:
+def extract_features(path: Path, images: Tensor) -> Tensor:
     with torch.no_grad():
         return build_extractor(str(path), tuple(images.shape[1:]))(images)
 
@@ -115,7 +115,7 @@ def test_what_inception_wants_is_said_in_one_line(stand_in, monkeypatch, tmp_pat
 
 
 @pytest.mark.parametrize("wanted", [("frechet",), ("frechet", "kid", "prdc"), ("kid",)])
-def test_the_figures_are_those_of_the_features(wanted: tuple[str, ...], trained: Path, digits: Tensor) -> None:
+def test_the_metrics_are_those_of_the_features(wanted: tuple[str, ...], trained: Path, digits: Tensor) -> None:
     pixels = digits[:60]
 
     def soft(images: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ def test_the_figures_are_those_of_the_features(wanted: tuple[str, ...], trained:
 
     evaluation = evaluate(pixels, soft, *wanted, features=str(trained))
     images = to_float(pixels)
-    real, fake = (features_of(trained, each) for each in (images, to_float(to_uint8(soft(images)))))
+    real, fake = (extract_features(trained, each) for each in (images, to_float(to_uint8(soft(images)))))
     expected = {}
     if "frechet" in wanted:
         expected["fd_net"] = frechet(fit_gaussian(compute_moments(real)), fit_gaussian(compute_moments(fake)))
@@ -159,7 +159,7 @@ def test_worse_images_are_further_away(trained: Path, digits: Tensor) -> None:
     assert found[0]["sample/precision_net"] == 1 > found[2]["sample/precision_net"]
 
 
-def evaluated(trained: Path, pixels: Tensor, metric: str, fingerprint: str | None) -> dict[str, float]:
+def evaluate_blurred(trained: Path, pixels: Tensor, metric: str, fingerprint: str | None) -> dict[str, float]:
     model = DistortingModel(pixels, lambda images: blur(images, 0.5), -10.0)
     settings = EvaluateConfig(metrics=(metric,), features=str(trained), batch_size=20)
     return evaluate_model(model, to_split(pixels, fingerprint), settings, seed=0).metrics
@@ -174,21 +174,23 @@ def test_features_of_real_images_are_made_once(metric, trained, digits, tmp_path
         return whole(self, images)
 
     monkeypatch.setattr(feature_extractors.ClassifierExtractor, "__call__", watched)
-    expected = evaluated(trained, digits[:50], metric, None)
+    expected = evaluate_blurred(trained, digits[:50], metric, None)
     assert sum(seen) == 150 and not (tmp_path / "cache").exists()
     for fingerprint, images in (("a", 150), ("a", 100), ("b", 150), ("b", 100)):
         seen.clear()
-        assert evaluated(trained, digits[:50], metric, fingerprint) == expected
+        assert evaluate_blurred(trained, digits[:50], metric, fingerprint) == expected
         assert sum(seen) == images
     for file in (tmp_path / "cache" / "features").iterdir():
         file.write_bytes(file.read_bytes()[:-3])  # torn
     seen.clear()
-    assert evaluated(trained, digits[:50], metric, "a") == expected and sum(seen) == 150
+    assert evaluate_blurred(trained, digits[:50], metric, "a") == expected and sum(seen) == 150
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing(trained: Path, digits: Tensor, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a folder must be")
-    assert evaluated(trained, digits[:20], "frechet", "a") == evaluated(trained, digits[:20], "frechet", None)
+    assert evaluate_blurred(trained, digits[:20], "frechet", "a") == evaluate_blurred(
+        trained, digits[:20], "frechet", None
+    )
 
 
 def test_a_network_of_other_images_is_refused(trained: Path, photos: Tensor, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def distance(one: Tensor, other: Tensor) -> float:
     return frechet(fit_gaussian(compute_moments(one)), fit_gaussian(compute_moments(other)))
 
 
-class Given(torch.nn.Module):
+class FixedFeatures(torch.nn.Module):
     """Features in the place of images, as torchmetrics takes a network."""
 
     num_features = 64
@@ -44,8 +44,8 @@ def test_it_is_that_of_the_reference_packages(size: int) -> None:
     theirs = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
     seitzers = calculate_frechet_distance(*(each[name] for each in statistics for name in ("mu", "sigma")))
     assert found == pytest.approx(theirs, rel=1e-6) and found == pytest.approx(seitzers, rel=1e-6)
-    if size == Given.num_features:
-        metric = FrechetInceptionDistance(feature=Given(), input_img_size=(1, 8, 8), normalize=True)
+    if size == FixedFeatures.num_features:
+        metric = FrechetInceptionDistance(feature=FixedFeatures(), input_img_size=(1, 8, 8), normalize=True)
         metric.set_dtype(torch.float64)
         metric.update(one.double().unflatten(1, (1, 8, 8)), real=True)
         metric.update(other.double().unflatten(1, (1, 8, 8)), real=False)
@@ -92,7 +92,7 @@ def test_what_sets_have_in_common_only_in_part_is_not_lost_to_rounding() -> None
 
 
 def by_singular_values(one: Tensor, other: Tensor) -> float:
-    """The distance by the features themselves, without a covariance."""
+    """Compute the distance from the features themselves, without a covariance."""
     centred = [((each - each.mean(0)).double() / math.sqrt(len(each) - 1)) for each in (one.double(), other.double())]
     shared = np.linalg.svd((centred[0] @ centred[1].mT).numpy(), compute_uv=False).sum()
     means = (one.double().mean(0) - other.double().mean(0)).square().sum().item()

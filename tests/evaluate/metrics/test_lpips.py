@@ -23,7 +23,7 @@ from vaegan.losses.perceptual import (
 from vaegan.pretrained import WEIGHT_FILES
 from vaegan.randomness import seed_global_generator
 
-from ...standins import accepting
+from ...standins import accept_file
 from ...tiny import tiny
 from ..distortions import add_noise, blur, evaluate
 
@@ -46,8 +46,8 @@ def package(net: str = "alex", **settings: object) -> torch.nn.Module:
         return lpips.LPIPS(net=net, verbose=False, pnet_rand=True, **settings)
 
 
-def prepared(images: Tensor) -> Tensor:
-    """As a user of the package would by hand."""
+def prepare(images: Tensor) -> Tensor:
+    """Prepare images as a user of the package would by hand."""
     colour = images.float() if images.shape[1] == 3 else torch.cat([images.float()] * 3, 1)
     return colour if colour.shape[-1] >= 64 else F.interpolate(colour, size=64, mode="bilinear")
 
@@ -59,7 +59,7 @@ def test_random_backbone_is_the_packages_own_result(sets: dict[str, Tensor]) -> 
         images = to_float(pixels[:20], torch.float64)
         other = add_noise(blur(images, 0.7), 0.1)
         with torch.no_grad():
-            expected = reference(prepared(images), prepared(other)).flatten()
+            expected = reference(prepare(images), prepare(other)).flatten()
         assert torch.allclose(lpips_distance(build_random_lpips_network(), images, other), expected, rtol=0, atol=1e-6)
         assert expected.min() > 1e-3
 
@@ -90,7 +90,7 @@ def test_trained_backbone_is_the_packages_own_result(net: str, stand_in: Callabl
     evaluation = evaluate(pixels, lambda images: blur(images, 1.0), METRICS[net])
     rounded = to_float(((blur(to_float(pixels), 1.0) + 1) * 127.5).round().to(torch.uint8))
     with torch.no_grad():
-        expected = reference(prepared(to_float(pixels)), prepared(rounded)).flatten()
+        expected = reference(prepare(to_float(pixels)), prepare(rounded)).flatten()
     assert evaluation.metrics == {f"reconstruction/lpips_{net}": pytest.approx(expected.mean().item(), abs=1e-6)}
     scores = evaluation.scores[f"reconstruction/lpips_{net}"]
     assert torch.allclose(scores, expected.double(), rtol=0, atol=1e-6) and expected.max() > 1e-3
@@ -116,7 +116,7 @@ def test_black_images_have_finite_gradients(net: str, stand_in: Callable[[str], 
     assert images.grad.isfinite().all() and images.grad.abs().max() > 0
 
 
-def test_without_weights_the_figure_is_named_random_and_the_notice_says_where_they_go(photos: Tensor) -> None:
+def test_without_weights_the_metric_is_named_random_and_the_notice_says_where_they_go(photos: Tensor) -> None:
     notices: list[str] = []
     metric = LPIPS("alex", 32, notices.append)
     assert metric.key == "reconstruction/lpips_random"
@@ -159,7 +159,7 @@ def test_no_code_of_a_file_is_run_even_if_its_hash_is_right(
         path.write_bytes(pickle.dumps(Bomb(mark), protocol=2))
     else:
         torch.save({"features.0.weight": torch.zeros(3)}, path)
-    monkeypatch.setitem(WEIGHT_FILES, "alex", accepting("alex", path))
+    monkeypatch.setitem(WEIGHT_FILES, "alex", accept_file("alex", path))
     with pytest.raises(UserError, match=r"not (a file of weights|the weights that are published)") as error:
         load_lpips_network("alex")
     assert str(path) in str(error.value) and not mark.exists()
@@ -175,19 +175,19 @@ def test_the_random_backbone_is_always_the_same_and_takes_no_randomness() -> Non
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_who_is_judged_by_a_network_was_not_trained_in_it() -> None:
-    trained_in, judged_by = get_training_lpips_network("random", torch.device("cpu")), build_random_lpips_network()
-    pairs = zip(trained_in.parameters(), judged_by.parameters(), strict=True)
+def test_a_model_is_not_evaluated_by_the_network_that_it_was_trained_in() -> None:
+    trained_in, evaluated_by = get_training_lpips_network("random", torch.device("cpu")), build_random_lpips_network()
+    pairs = zip(trained_in.parameters(), evaluated_by.parameters(), strict=True)
     assert not any(torch.equal(one, other) for one, other in pairs if one.dim() > 1)
     for network, metric in (("vgg", "lpips_vgg"), ("squeeze", "lpips_squeeze")):
         config = tiny("vaegan3", "model.perceptual=1", f"model.perceptual_network={network}")
         for asked in ("lpips_vgg", "lpips_squeeze", "lpips"):
-            judged = config.model_copy(update={"evaluate": EvaluateConfig(metrics=("psnr", asked))})
+            config_with_lpips = config.model_copy(update={"evaluate": EvaluateConfig(metrics=("psnr", asked))})
             if asked == metric:
                 with pytest.raises(UserError, match=rf"^evaluate\.metrics: {metric}: model\.perceptual"):
-                    check_metrics(judged)
+                    check_metrics(config_with_lpips)
             else:
-                check_lpips_networks_differ(judged.evaluate, judged.model)
+                check_lpips_networks_differ(config_with_lpips.evaluate, config_with_lpips.model)
     check_lpips_networks_differ(EvaluateConfig(metrics=("lpips_vgg",)), tiny("vaegan3").model)
 
 

@@ -21,7 +21,7 @@ from vaegan.randomness import draw_normal
 from ..distortions import add_noise, blur, evaluate
 
 
-def test_identical_images_have_the_best_finite_figures(sets: dict[str, Tensor]) -> None:
+def test_identical_images_have_the_best_finite_values(sets: dict[str, Tensor]) -> None:
     for pixels in sets.values():
         metrics = evaluate(pixels, lambda images: images, "psnr", "ssim").metrics
         assert metrics["reconstruction/psnr"] == pytest.approx(PSNR_LIMIT)
@@ -36,7 +36,7 @@ def test_psnr_is_that_of_8_bit_levels_and_the_mean_over_images() -> None:
     assert metrics["reconstruction/psnr"] == pytest.approx(sum(expected) / 2, rel=1e-6)
 
 
-def test_no_figure_tells_images_apart_that_one_file_would_hold(photos: Tensor) -> None:
+def test_no_metric_tells_images_apart_that_one_file_would_hold(photos: Tensor) -> None:
     close = evaluate(photos, lambda images: images + 0.49 / 127.5, "psnr").metrics
     outside = evaluate(photos, lambda images: torch.where(images == images.amax(), 1.5, images), "psnr").metrics
     assert close["reconstruction/psnr"] == pytest.approx(PSNR_LIMIT)

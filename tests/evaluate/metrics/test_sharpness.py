@@ -23,7 +23,7 @@ from vaegan.randomness import draw_normal
 
 from ..distortions import Distortion, add_checkerboard, add_noise, blur, evaluate, oversharpen
 
-FIGURES = ("laplacian_gap", "spectrum_error", "kurtosis_gap")
+METRICS = ("laplacian_gap", "spectrum_error", "kurtosis_gap")
 
 
 def statistics_of(images: Tensor, batch: int = 1000) -> Statistics:
@@ -37,13 +37,13 @@ def test_identical_images_have_no_gap_and_full_coherence(sets: dict[str, Tensor]
         evaluation = evaluate(pixels, lambda images: images)
         metrics = dict(evaluation.metrics)
         assert metrics.pop("reconstruction/coherence") == pytest.approx(1, abs=1e-9)
-        assert set(metrics) == {f"{kind}/{name}" for kind in ("reconstruction", "sample") for name in FIGURES}
+        assert set(metrics) == {f"{kind}/{name}" for kind in ("reconstruction", "sample") for name in METRICS}
         assert list(metrics.values()) == pytest.approx([0] * 6, abs=1e-9)
         bands = len(evaluation.curves["frequency"])
         assert {len(curve) for curve in evaluation.curves.values()} == {bands}
 
 
-def test_flat_images_have_finite_figures(photos: Tensor) -> None:
+def test_flat_images_have_finite_metrics(photos: Tensor) -> None:
     gone = evaluate(photos, torch.zeros_like).metrics
     assert all(math.isfinite(value) for value in gone.values())
     assert gone["reconstruction/coherence"] == 0
@@ -147,10 +147,10 @@ def test_each_negative_control_is_caught(name: str, control: str, sets: dict[str
     honest = evaluate(reference, lambda _: to_float(others)).metrics  # other real images: what chance alone does
     distort = controls(2 if name == "digits" else 1)[control]
     found = evaluate(reference, distort).metrics
-    caught = {figure for figure in FIGURES if found[f"reconstruction/{figure}"] > 3 * honest[f"sample/{figure}"]}
+    caught = {metric for metric in METRICS if found[f"reconstruction/{metric}"] > 3 * honest[f"sample/{metric}"]}
     assert caught, (found, honest)
     as_samples = evaluate(reference, lambda _: distort(to_float(others))).metrics
-    caught = {figure for figure in FIGURES if as_samples[f"sample/{figure}"] > 2 * honest[f"sample/{figure}"]}
+    caught = {metric for metric in METRICS if as_samples[f"sample/{metric}"] > 2 * honest[f"sample/{metric}"]}
     assert caught, (as_samples, honest)
 
 
@@ -171,7 +171,7 @@ def test_gaps_are_distances_whether_there_is_too_little_or_too_much(photos: Tens
         metrics = evaluate(photos, distort).metrics
         for kind in ("reconstruction", "sample"):
             assert metrics[f"{kind}/laplacian_gap"] > 1
-            assert all(metrics[f"{kind}/{figure}"] >= 0 for figure in FIGURES)
+            assert all(metrics[f"{kind}/{metric}"] >= 0 for metric in METRICS)
 
 
 def test_noise_does_not_make_blurred_images_coherent(photos: Tensor) -> None:
