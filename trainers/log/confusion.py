@@ -46,34 +46,40 @@ def draw_confusion(matrix: "Tensor", true: Sequence[str], predicted: Sequence[st
     totals = counts.sum(1, keepdims=True)
     fractions = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     paper, full = (np.array(ImageColor.getrgb(colour)) for colour in (PAPER, FULL))
-    colours = np.rint(paper + fractions[..., None] * (full - paper)).astype(np.uint8)
+    colours = np.rint(paper + fractions[..., None] * (full - paper)) / 255
     with matplotlib_defaults({}):
         from matplotlib.figure import Figure
 
         figure, file = Figure(dpi=DPI), io.BytesIO()
-        cell = max(MIN_CELL_PIXELS, *(_measure_width(figure, name) + MARGIN_PIXELS for name in predicted))
-        figure.set_size_inches(cell * len(predicted) / DPI, cell * len(true) / DPI)
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.imshow(colours, aspect="auto", interpolation="nearest")
-        axes.spines[:].set_visible(False)
+        row_names, column_names = (max(_measure_width(figure, name) for name in names) for names in (true, predicted))
+        cell = max(MIN_CELL_PIXELS, column_names + MARGIN_PIXELS)
+        size = (
+            cell * len(predicted) + row_names + SMALL_PIXELS + 4 * MARGIN_PIXELS,
+            cell * len(true) + NAME_PIXELS + SMALL_PIXELS + 4 * MARGIN_PIXELS,
+        )
+        figure.set_size_inches(size[0] / DPI, size[1] / DPI)
+        figure.subplots_adjust(
+            left=1 - (MARGIN_PIXELS + cell * len(predicted)) / size[0], right=1 - MARGIN_PIXELS / size[0],
+            bottom=MARGIN_PIXELS / size[1], top=(MARGIN_PIXELS + cell * len(true)) / size[1],
+        )  # fmt: skip
+        axes = figure.subplots()
+        axes.pcolormesh(colours, edgecolors=GRID, linewidth=1, clip_on=False)
+        axes.invert_yaxis()
+        axes.set_frame_on(False)
         axes.xaxis.tick_top()
         axes.xaxis.set_label_position("top")
-        axes.set_xticks(range(len(predicted)), predicted)
-        axes.set_yticks(range(len(true)), true)
+        axes.set_xticks(np.arange(len(predicted)) + 0.5, predicted)
+        axes.set_yticks(np.arange(len(true)) + 0.5, true)
         axes.tick_params(length=0, pad=MARGIN_PIXELS, labelsize=NAME_PIXELS, labelcolor=INK)
         axes.set_xlabel("predicted", fontsize=SMALL_PIXELS, labelpad=MARGIN_PIXELS, color=INK)
         axes.set_ylabel("true", fontsize=SMALL_PIXELS, labelpad=MARGIN_PIXELS, color=INK)
-        for edge in range(len(true) + 1):
-            axes.axhline(edge - 0.5, color=GRID, linewidth=1, clip_on=False)
-        for edge in range(len(predicted) + 1):
-            axes.axvline(edge - 0.5, color=GRID, linewidth=1, clip_on=False)
         for (i, j), count in np.ndenumerate(counts):
             ink = PAPER if fractions[i, j] > 0.5 else INK
             fraction = f"{fractions[i, j]:.1%}" if totals[i] else "-"
-            axes.text(j, i, _format_count(count), fontsize=NAME_PIXELS, color=ink, ha="center", va="bottom")
-            axes.text(j, i + 0.05, fraction, fontsize=SMALL_PIXELS, color=ink, ha="center", va="top")
-        figure.savefig(file, format="png", bbox_inches="tight", pad_inches=MARGIN_PIXELS / DPI)
-    return Image.open(file).convert("RGB")
+            axes.text(j + 0.5, i + 0.5, _format_count(count), size=NAME_PIXELS, color=ink, ha="center", va="bottom")
+            axes.text(j + 0.5, i + 0.55, fraction, size=SMALL_PIXELS, color=ink, ha="center", va="top")
+        figure.savefig(file, format="rgba")
+    return Image.frombytes("RGBA", size, file.getvalue()).convert("RGB")
 
 
 def _measure_width(figure: "Figure", name: str) -> int:
