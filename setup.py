@@ -1,4 +1,7 @@
-"""How the three code folders become one installed package; pyproject.toml holds the settings of the tools."""
+"""Install the code folders vaegan/, trainers/, evaluate/ and configs/ as one package, `vaegan`.
+
+The settings of development tools are in pyproject.toml.
+"""
 
 import re
 from pathlib import Path
@@ -8,20 +11,20 @@ from setuptools import setup
 HERE = Path(__file__).parent
 
 
-def version() -> str:
-    """The version in ``vaegan/__init__.py``, read as text: importing it would need torch before torch is installed."""
+def read_version() -> str:
+    """Read the version in ``vaegan/__init__.py`` as text: the package cannot be imported before it is installed."""
     text = (HERE / "vaegan" / "__init__.py").read_text(encoding="utf-8")
-    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
-    if found is None:
+    match = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    if match is None:
         raise RuntimeError('vaegan/__init__.py: no line __version__ = "..."')
-    return found[1]
+    return match[1]
 
 
-# The folders trainers/, evaluate/ and configs/ stand at the root of the checkout and are installed inside vaegan: a
-# top-level package called `evaluate` would overwrite, or be shadowed by, Hugging Face's `evaluate`. For the same reason
-# evaluate/ has no __init__.py: it is a namespace package, and where the checkout is on sys.path, a regular package of
-# the same name still goes before it. The links vaegan/trainers, vaegan/evaluate and vaegan/configs serve editors, mypy
-# and runs without an install; nothing is packed through them.
+# The folders trainers/, evaluate/ and configs/ lie at the root of the checkout but are installed inside vaegan: a
+# top-level package called `evaluate` would overwrite Hugging Face's `evaluate`, or be shadowed by it. For the same
+# reason evaluate/ has no __init__.py: it is a namespace package, so that Hugging Face's regular package is preferred
+# even if the checkout is on sys.path. The links vaegan/trainers, vaegan/evaluate and vaegan/configs are for editors,
+# mypy and runs without an install; nothing is packed through them.
 PACKAGE_DIR = {
     "vaegan": "vaegan",
     "vaegan.cli": "vaegan/cli",
@@ -64,13 +67,13 @@ REQUIRES = [
     "scipy>=1.11",
     "torch>=2.6",
     "torchmetrics>=1.5",
-    "torchvision>=0.21",  # the release that goes with torch 2.6
+    "torchvision>=0.21",  # the release for torch 2.6
     "wandb>=0.31",
 ]
 
-CELEBA = ["gdown>=5"]  # with which torchvision fetches it from Google Drive
+CELEBA = ["gdown>=5"]  # torchvision downloads CelebA from Google Drive with it
 
-FID = ["torch-fidelity>=0.3"]  # the Inception network
+FID = ["torch-fidelity>=0.3"]  # has the Inception network
 
 TEST = [
     *FID,
@@ -95,7 +98,7 @@ DEV = [
 
 setup(
     name="vaegan",
-    version=version(),
+    version=read_version(),
     description="Train, measure and compare autoencoder generators: AE, VAE, two-way and three-way VAE-GAN",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
