@@ -132,14 +132,6 @@ def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path:
     assert again.configs == found.configs
 
 
-def test_a_speed_that_was_not_measured_is_not_guessed(tmp_path: Path) -> None:
-    line = {"step": 1, "seconds": 1.0, "memory_bytes": 1.0}
-    for lines in ([line], [line, line], [line, {**line, "step": 50, "seconds": 0.0}]):
-        (tmp_path / "timing.jsonl").write_text("\n".join(map(json.dumps, lines)))
-        with pytest.raises(UserError, match="remove the run's folder, and it is timed again"):
-            measure_step_seconds(tmp_path / "timing.jsonl")
-
-
 def test_a_budget_is_one_thing_and_a_studys_own_folders_are_no_variants() -> None:
     tree = {"title": "T", "variants": {"vae": {"recipe": "digits/vae"}}}
     with pytest.raises(ValueError, match="leave out one of the two"):

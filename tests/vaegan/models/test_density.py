@@ -5,12 +5,8 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from vaegan.errors import Failure, UserError
-from vaegan.models import build_model
 from vaegan.models.density import Density, fit_density
-from vaegan.models.sampler import Sampler
 from vaegan.randomness import derive_seed
-
-from ...tiny import tiny
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 MANY = 4000
@@ -100,14 +96,6 @@ def test_a_code_is_its_own_whatever_the_count() -> None:
     np.random.seed(1)
     assert torch.equal(density.draw_codes(0, 40, 5), whole)
     assert len({tuple(code) for seed in (5, 6) for code in density.draw_codes(0, 40, seed).tolist()}) == 80
-
-
-def test_where_the_density_is_the_prior_its_codes_are_the_priors() -> None:
-    model = build_model(tiny("vae").model, (1, 8, 8), 0)
-    unit = Density("gaussian", 9, torch.ones(1).double(), torch.zeros(1, 4).double(), torch.eye(4).double()[None])
-    assert torch.equal(Sampler(model, 8, unit).draw_codes(3, 30), model.draw_prior_codes(3, 30, 8))
-    assert torch.equal(model.sample(9, 8, unit), model.sample(9, 8))
-    assert Sampler(model.double(), 8, unit).draw_codes(0, 2).dtype == torch.float64
 
 
 def test_the_fit_is_a_function_of_codes_and_seed() -> None:
