@@ -1,4 +1,4 @@
-"""How a model is trained: one loop, and one file per family with its step."""
+"""The training of a model: one loop, and one file per family with its step."""
 
 from .loop import train
 

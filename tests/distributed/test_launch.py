@@ -17,7 +17,7 @@ from vaegan.data import open_data
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
-from ..forked.ports import free_port
+from ..forked.ports import find_free_port
 from ..tiny import LOOP_OPTIONS, find_largest_difference, flatten, load_newest, tiny
 from .launched import TORCHRUN, VAEGAN, Launch
 
@@ -91,7 +91,7 @@ def test_torchrun(work: Path, alone: Run) -> None:
 
 
 def test_two_machines_that_meet(work: Path, alone: Run) -> None:
-    meeting = ("--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={free_port()}")
+    meeting = ("--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={find_free_port()}")
     machines = [Launch(work, *TORCHRUN, *meeting, f"--node_rank={rank}", "-m", "vaegan", *TRAIN) for rank in range(2)]
     ends = [machine.ended() for machine in machines]
     assert [code for code, *_ in ends] == [0, 0], ends
@@ -104,7 +104,7 @@ def test_two_machines_that_meet(work: Path, alone: Run) -> None:
 def test_accelerate_through_mpirun(work: Path, alone: Run) -> None:
     (work / "hosts").write_text("localhost slots=2\n")
     accelerate = Path(sys.executable).with_name("accelerate")
-    machine = ("--num_machines=1", "--main_process_ip=127.0.0.1", f"--main_process_port={free_port()}")
+    machine = ("--num_machines=1", "--main_process_ip=127.0.0.1", f"--main_process_port={find_free_port()}")
     launch = Launch(
         work, str(accelerate), "launch", "--cpu", "--num_processes=2", "--mpirun_hostfile=hosts", *machine,
         "-m", "vaegan", *TRAIN, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
@@ -186,7 +186,7 @@ def test_a_killed_process_ends_the_launch(work: Path, rank: int) -> None:
 
 @pytest.mark.long
 def test_a_lost_machine_ends_the_other(work: Path) -> None:
-    meeting = ("--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={free_port()}")
+    meeting = ("--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={find_free_port()}")
     words = ("-m", "vaegan", *TRAIN, *ENDLESS)
     machines = [Launch(work, *TORCHRUN, *meeting, f"--node_rank={rank}", *words) for rank in range(2)]
     wait_for_checkpoint(machines[0].begun())

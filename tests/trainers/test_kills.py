@@ -7,7 +7,7 @@ import pytest
 from vaegan.config import dump_config
 from vaegan.config.schema import Config
 
-from ..forked.client import Command, Forked
+from ..forked.client import Command, ForkServer
 from ..tiny import ADVERSARIES, CONDITIONAL_OPTIONS, FAMILIES, LOOP_OPTIONS, read_run_files, tiny
 
 STEPS = 8
@@ -34,7 +34,7 @@ class KilledTrainings:
     "70-3" is killed at its 70th moment, and its resume at the 3rd; "0" is not killed.
     """
 
-    def __init__(self, forked: Forked, family: str) -> None:
+    def __init__(self, forked: ForkServer, family: str) -> None:
         self.forked, self.family, self.done = forked, family, set[str]()
         self.folder = forked.folder / family
         self.folder.mkdir()
@@ -52,12 +52,12 @@ class KilledTrainings:
             f"{self.family}/{name}": [Command(words, f"moment {number}") for number in [*name.split("-"), 0]]
             for name in new
         }
-        self.forked.do(jobs)
+        self.forked.run(jobs)
         self.done |= set(new)
 
     def get_moments(self, name: str) -> list[list[str]]:
         """Return the moments of each process of a training, of which all but the last were killed."""
-        ended = self.forked.ended(f"{self.family}/{name}")
+        ended = self.forked.get_results(f"{self.family}/{name}")
         assert [process.code for process in ended] == [
             *(0 if number == "0" else -9 for number in name.split("-")),
             0,
@@ -82,13 +82,13 @@ class KilledTrainings:
 
 
 @pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
-    with Forked(tmp_path_factory.mktemp("killed")) as forked:
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    with ForkServer(tmp_path_factory.mktemp("killed")) as forked:
         yield forked
 
 
 @pytest.fixture(scope="module")
-def killed(forked: Forked, request: pytest.FixtureRequest) -> KilledTrainings:
+def killed(forked: ForkServer, request: pytest.FixtureRequest) -> KilledTrainings:
     return KilledTrainings(forked, request.param)
 
 

@@ -15,7 +15,7 @@ from vaegan.trainers.accelerator import make_accelerator
 from vaegan.trainers.state import build_state, restore
 from vaegan.trainers.steps import build_step
 
-from ..forked.client import Command, Forked
+from ..forked.client import Command, ForkServer
 from ..tiny import (
     FAMILIES,
     FAMILY_OPTIONS,
@@ -43,7 +43,7 @@ STOPS = {
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """The training of each family, whole and stopped in several ways by real signals to real processes."""
     folder = tmp_path_factory.mktemp("stopped")
     steps = ("train.steps=9", "train.log_every=3", "train.checkpoint_every=4")
@@ -51,8 +51,8 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
         (folder / f"{name}.yaml").write_text(
             dump_config(tiny(name, *LOOP_OPTIONS, *FAMILY_OPTIONS.get(name, ()), *steps))
         )
-    with Forked(folder) as forked:
-        forked.do(
+    with ForkServer(folder) as forked:
+        forked.run(
             {
                 f"{name}-{how}": [Command(["train", f"{name}.yaml", "--resume"], signal) for signal in [*signals, ""]]
                 for name in FAMILIES
@@ -64,8 +64,8 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
 
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("how", STOPS)
-def test_a_stopped_and_resumed_training_ends_as_if_nothing_had_happened(stopped: Forked, name: str, how: str) -> None:
-    *ends, resumed = stopped.ended(f"{name}-{how}")
+def test_a_stopped_and_resumed_training_ends_like_a_whole_one(stopped: ForkServer, name: str, how: str) -> None:
+    *ends, resumed = stopped.get_results(f"{name}-{how}")
     run = f"{name}-{how}"
     for end, disturbance in zip(ends, STOPS[how], strict=True):
         signal, _, step = disturbance.partition("@")

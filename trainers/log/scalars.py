@@ -34,7 +34,7 @@ def compute_scalars(
     """
     values: dict[str, Any] = meter.compute()
     values |= {f"gradient/{name}": norm for name, norm in norms.items()}
-    values |= {f"learning_rate/{name}": rate.param_groups[0]["lr"] for name, rate in state.optimizers.items()}
+    values |= {f"learning_rate/{name}": optimizer.param_groups[0]["lr"] for name, optimizer in state.optimizers.items()}
     values |= {"updates": float(state.updates)}
     if codes is not None and len(codes) > 1:
         values |= _compare_with_prior(codes[:MAX_AGGREGATE_POSTERIOR_CODES].cpu(), config.seed, state.step)

@@ -16,8 +16,7 @@ from vaegan.trainers.log import tracking
 from vaegan.trainers.log.confusion import draw_confusion
 from vaegan.trainers.log.tracking import Tracker
 
-from ...wandb_file import config as config_of
-from ...wandb_file import history, kinds, read_records, read_run, read_runs
+from ...wandb_file import read_config, read_history, read_records, read_run, read_runs, select_kind
 from ..conftest import tracker_command, tracking_config
 
 pytestmark = pytest.mark.usefixtures("fresh_wandb")
@@ -46,7 +45,7 @@ def test_the_offline_file_holds_scalars_images_config_and_model(run_folder, note
     assert notes == []
 
     records = read_run(run_folder)
-    first, second, third = history(records)
+    first, second, third = read_history(records)
     assert first["loss/kl"] == 0.1 + 0.2
     assert (first["_step"], first["step"]) == (0, 0)
     assert (second["_step"], second["step"]) == (50, 50)
@@ -67,22 +66,22 @@ def test_the_offline_file_holds_scalars_images_config_and_model(run_folder, note
     )
     assert len(shown) == 3
 
-    assert config_of(records) == config.model_dump(mode="json")
-    (run,) = kinds(records, "run")
+    assert read_config(records) == config.model_dump(mode="json")
+    (run,) = select_kind(records, "run")
     assert (run.project, run.entity, run.run_group, run.display_name) == ("faces", "lab", "study one", "digits-vae")
     assert list(run.tags) == ["a", "b"]
     assert run.run_id == tracker.run_id
-    metrics = {metric.name or metric.glob_name: metric.step_metric for metric in kinds(records, "metric")}
+    metrics = {metric.name or metric.glob_name: metric.step_metric for metric in select_kind(records, "metric")}
     assert metrics == {"step": "", "*": "step"}
 
-    (artifact,) = kinds(records, "artifact")
+    (artifact,) = select_kind(records, "artifact")
     assert (artifact.type, artifact.name) == ("model", "digits-vae-g-n")
     entries = {entry.path: entry.local_path for entry in artifact.manifest.contents}
     assert entries == {name: str(model / name) for name in ("weights.safetensors", "config.json")}
-    assert [exit.exit_code for exit in kinds(records, "exit")] == [0]
+    assert [exit.exit_code for exit in select_kind(records, "exit")] == [0]
     assert not list((run_folder.parent / "home").rglob("*.safetensors"))  # no copy in the user's home
-    assert not kinds(records, "output_raw")
-    assert not kinds(records, "output")
+    assert not select_kind(records, "output_raw")
+    assert not select_kind(records, "output")
 
 
 def test_a_resume_goes_on_in_the_same_run_at_its_own_steps(run_folder, notes) -> None:
@@ -97,11 +96,11 @@ def test_a_resume_goes_on_in_the_same_run_at_its_own_steps(run_folder, notes) ->
     assert notes == []
     assert second.run_id == first.run_id
     before, after = read_runs(run_folder)
-    assert [(entry["_step"], entry["loss"]) for entry in history(before)] == [(10, 1.0), (20, 0.5)]
-    assert [(entry["_step"], entry["loss"]) for entry in history(after)] == [(20, 0.5), (30, 0.25)]
-    assert {run.run_id for records in (before, after) for run in kinds(records, "run")} == {first.run_id}
-    assert {run.display_name for records in (before, after) for run in kinds(records, "run")} == {"mine"}
-    assert kinds(before, "exit")[0].exit_code == 1
+    assert [(entry["_step"], entry["loss"]) for entry in read_history(before)] == [(10, 1.0), (20, 0.5)]
+    assert [(entry["_step"], entry["loss"]) for entry in read_history(after)] == [(20, 0.5), (30, 0.25)]
+    assert {run.run_id for records in (before, after) for run in select_kind(records, "run")} == {first.run_id}
+    assert {run.display_name for records in (before, after) for run in select_kind(records, "run")} == {"mine"}
+    assert select_kind(before, "exit")[0].exit_code == 1
 
 
 def test_two_runs_at_a_time_are_two_runs(tmp_path, notes) -> None:
@@ -112,8 +111,8 @@ def test_two_runs_at_a_time_are_two_runs(tmp_path, notes) -> None:
     for tracker, name in zip(trackers, "ab", strict=True):
         tracker.log(1, {name: 1.0})
         tracker.finish()
-    assert [[name in entry for entry in history(read_run(tmp_path / name))] for name in "ab"] == [[True], [True]]
-    assert len(history(read_run(tmp_path / "a"))) == 1
+    assert [[name in entry for entry in read_history(read_run(tmp_path / name))] for name in "ab"] == [[True], [True]]
+    assert len(read_history(read_run(tmp_path / "a"))) == 1
     assert notes == []
 
 
@@ -153,7 +152,7 @@ def test_online_without_an_account_records_offline_and_neither_asks_nor_chatters
     (line,) = shown.decode().splitlines()
     assert line.startswith("W&B: recording offline, nobody is logged in")
     assert f"wandb sync {run_folder}/wandb/offline-run-*" in line
-    assert [entry["a"] for entry in history(read_run(run_folder))] == [1.0]
+    assert [entry["a"] for entry in read_history(read_run(run_folder))] == [1.0]
 
 
 @pytest.mark.parametrize("where", ["environment", "netrc"])
@@ -173,7 +172,7 @@ def test_a_server_that_is_not_there_means_offline(run_folder, notes, monkeypatch
     (line,) = notes
     assert "recording offline" in line
     assert "127.0.0.1:9" in line  # it did try, so the key was found
-    assert [entry["a"] for entry in history(read_run(run_folder))] == [1.0]
+    assert [entry["a"] for entry in read_history(read_run(run_folder))] == [1.0]
 
 
 @pytest.mark.parametrize(("name", "value"), [("WANDB_API_KEY", "short"), ("WANDB_MODE", "offline")])
@@ -194,7 +193,7 @@ def test_the_reader_joins_pieces_and_sees_a_wrong_byte(run_folder, notes) -> Non
     for step in range(4):
         tracker.log(step, {"curve": curve[step:], "a": step})
     tracker.finish()
-    assert [entry["curve"] for entry in history(read_run(run_folder))] == [curve[step:] for step in range(4)]
+    assert [entry["curve"] for entry in read_history(read_run(run_folder))] == [curve[step:] for step in range(4)]
     (path,) = run_folder.glob("wandb/offline-run-*/*.wandb")
     assert path.stat().st_size > 10 * 32768
     data = path.read_bytes()

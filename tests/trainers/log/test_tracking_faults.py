@@ -14,7 +14,7 @@ from PIL import Image
 
 from vaegan.trainers.log.tracking import Tracker
 
-from ...wandb_file import history, read_run
+from ...wandb_file import read_history, read_run
 from ..conftest import tracker_command, tracking_config
 
 pytestmark = pytest.mark.usefixtures("fresh_wandb")
@@ -55,7 +55,7 @@ def check_works_again(run_folder) -> None:
     tracker.log(1, {"a": 1.0})
     tracker.finish()
     assert notes == []
-    assert len(history(read_run(later))) == 1
+    assert len(read_history(read_run(later))) == 1
 
 
 @pytest.mark.parametrize("method", ["log", "log_images", "log_confusion", "log_artifact", "finish"])
@@ -117,7 +117,7 @@ def test_pictures_that_cannot_be_written_end_tracking_only(run_folder, notes) ->
     (files / "media").write_text("a file where a run_folder must be")
     tracker.log_images(2, {"x": Image.new("L", (2, 2))})
     check_off(tracker, run_folder, notes, tracker.run_id)
-    assert [entry["a"] for entry in history(read_run(run_folder))] == [1.0]  # what came before is kept
+    assert [entry["a"] for entry in read_history(read_run(run_folder))] == [1.0]  # what came before is kept
     check_works_again(run_folder)
 
 
