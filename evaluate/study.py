@@ -180,7 +180,7 @@ def match_wall_clock(
         lambda: {name: measure_step_seconds(Run(folder).timing_file) for name, folder in folders.items()}
     )
     reference, first = next(iter(configs.items()))
-    steps = {name: max(1, round(first.train.steps * seconds[reference] / own)) for name, own in seconds.items()}
+    steps = {name: max(1, round(first.train.steps * seconds[reference] / value)) for name, value in seconds.items()}
     return {
         name: config.model_copy(update={"train": config.train.model_copy(update={"steps": steps[name]})})
         for name, config in configs.items()

@@ -78,9 +78,9 @@ def compare_reconstructions(candidate: SeedResults, reference: SeedResults) -> E
     seeds = []
     for seed, result in candidate.items():
         values = {"pairs/real": result.scores["sharpness/real"]}
-        for name, each in (("candidate", result), ("reference", reference[seed])):
-            values[f"pairs/{name}"] = each.scores["sharpness/reconstruction"]
-            values[f"pairs/{name} cross"] = each.scores["sharpness/cross"]
+        for name, scores in (("candidate", result.scores), ("reference", reference[seed].scores)):
+            values[f"pairs/{name}"] = scores["sharpness/reconstruction"]
+            values[f"pairs/{name} cross"] = scores["sharpness/cross"]
         seeds.append(values)
 
     def power(means: Means, name: str) -> Tensor:

@@ -95,14 +95,15 @@ class FeatureMetrics(Metric):
     def _compare(self, real: Reference, other: Reference) -> tuple[dict[str, float], dict[str, Tensor]]:
         metrics: dict[str, float] = {}
         scores: dict[str, Tensor] = {}
-        real, other = ({name: values.to(self.device) for name, values in each.items()} for each in (real, other))
-        count = min(len(real["rows"]), len(other["rows"])) if self.keeps_rows else 0
+        sets = [{name: values.to(self.device) for name, values in features.items()} for features in (real, other)]
+        rows = [features["rows"] for features in sets] if self.keeps_rows else []
+        count = min(map(len, rows), default=0)
         if "frechet" in self.names:
-            sums = (compute_moments(each["rows"]) if self.keeps_rows else each for each in (real, other))
-            metrics["fd"] = frechet(*(fit_gaussian(each) for each in sums))
+            moments = [compute_moments(features) for features in rows] or sets
+            metrics["fd"] = frechet(*map(fit_gaussian, moments))
         if "kid" in self.names and count > 1:
-            metrics["kid"] = compute_kid(real["rows"], other["rows"])
-            scores["kid"] = compute_block_values(real["rows"], other["rows"])
+            metrics["kid"] = compute_kid(*rows)
+            scores["kid"] = compute_block_values(*rows)
         if "prdc" in self.names and count > DENSITY_NEIGHBOUR:
-            metrics |= asdict(compute_overlap(real["rows"], other["rows"]))
+            metrics |= asdict(compute_overlap(*rows))
         return metrics, scores

@@ -24,7 +24,8 @@ def test_precision_is_full_inside_and_restored_after_an_error(
         set_tf32(True)
         with torch.autocast("cpu"):
             assert get_settings() == (True, False, "high", True)
-            pytest.raises(KeyError, fail)
+            with pytest.raises(KeyError):
+                fail()
             assert get_settings() == (True, False, "high", True)
         set_tf32(False)
         assert get_settings() == (False, False, "highest", False)
