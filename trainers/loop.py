@@ -73,52 +73,46 @@ def train(
         report_lost_ranks("go on with --resume"),
         lock_run(folder),
         Interrupts(config.train.grace_seconds, accelerator.device, reporter) as interrupts,
-        Recorder(
-            config,
-            run,
-            data,
-            find_resume_checkpoint(config, run, data, reporter, resume, extend),
-            accelerator,
-            reporter,
-            evaluator,
-            interrupts,
-        ) as recorder,
     ):
-        state = build_state(config, training_step, accelerator)
-        if recorder.checkpoint is not None:
-            restore(state, recorder.checkpoint, accelerator)
-            recorder.catch_up(state)
-        else:
-            training_step.init_from_data(state.networks, data)
-            state.average.load_state_dict(state.model.state_dict())
-        stream = iterate_batches(
-            data.train, config.data, config.seed, config.train.batch_size, batch_slice,
-            config.train.micro_batch_size, accelerator.device, state.step, config.train.steps,
-        )  # fmt: skip
-        title = f"Training {config.track.name or folder.name}"
-        with closing(stream), reporter.progress(title, "images", config.train.batch_size) as progress:
-            progress(state.step, config.train.steps)
-            for micro_batches, failure in iterate_with_failures(stream):
-                if interrupts.should_stop(failed=failure is not None):
-                    recorder.faults.stop(state, failure)
-                set_learning_rates(config.train, state)
-                meter, codes, sums = compute_gradients(training_step, state, micro_batches, batch_slice, accelerator)
-                norms = clip_gradients(config.train, state)
-                if all(map(math.isfinite, norms.values())):
-                    apply_update(training_step, state, meter, sums.reduce(accelerator))
-                else:
-                    culprits = find_non_finite(norms, meter, accelerator)
-                    recorder.faults.skip_update(state, culprits)
-                    recorder.log_skip(state, culprits)
-                    norms, codes = {}, None
-                for optimizer in state.optimizers.values():
-                    optimizer.zero_grad(set_to_none=True)
-                state.step += 1
+        checkpoint = find_resume_checkpoint(config, run, data, reporter, resume, extend)
+        with Recorder(config, run, data, checkpoint, accelerator, reporter, evaluator, interrupts) as recorder:
+            state = build_state(config, training_step, accelerator)
+            if checkpoint is not None:
+                restore(state, checkpoint, accelerator)
+                recorder.catch_up(state)
+            else:
+                training_step.init_from_data(state.networks, data)
+                state.average.load_state_dict(state.model.state_dict())
+            stream = iterate_batches(
+                data.train, config.data, config.seed, config.train.batch_size, batch_slice,
+                config.train.micro_batch_size, accelerator.device, state.step, config.train.steps,
+            )  # fmt: skip
+            title = f"Training {config.track.name or folder.name}"
+            with closing(stream), reporter.progress(title, "images", config.train.batch_size) as progress:
                 progress(state.step, config.train.steps)
-                recorder.after_step(state, norms, codes)
-        recorder.finish(state)
-        if interrupts.should_stop():
-            raise Interrupted(f"{folder}: finished, then stopped")
+                for micro_batches, failure in iterate_with_failures(stream):
+                    if interrupts.should_stop(failed=failure is not None):
+                        recorder.faults.stop(state, failure)
+                    set_learning_rates(config.train, state)
+                    meter, codes, sums = compute_gradients(
+                        training_step, state, micro_batches, batch_slice, accelerator
+                    )
+                    norms = clip_gradients(config.train, state)
+                    if all(map(math.isfinite, norms.values())):
+                        apply_update(training_step, state, meter, sums.reduce(accelerator))
+                    else:
+                        culprits = find_non_finite(norms, meter, accelerator)
+                        recorder.faults.skip_update(state, culprits)
+                        recorder.log_skip(state, culprits)
+                        norms, codes = {}, None
+                    for optimizer in state.optimizers.values():
+                        optimizer.zero_grad(set_to_none=True)
+                    state.step += 1
+                    progress(state.step, config.train.steps)
+                    recorder.after_step(state, norms, codes)
+            recorder.finish(state)
+            if interrupts.should_stop():
+                raise Interrupted(f"{folder}: finished, then stopped")
     return run
 
 

@@ -42,13 +42,13 @@ def run_command(name: str, words: list[str], environment: dict[str, str], how: s
     Path(f"{name}.moments").write_text("")
     os.environ.update(environment)
     sys.argv = ["vaegan", *words]
-    if how.startswith("moment "):
-        Moments(Path(words[-1]).absolute(), Path(f"{name}.moments"), int(how.split()[1]))
-    else:
-        for disturbance in how.split(";") if how else ():
-            disturb(*disturbance.split("@"))
     code = 0
     try:
+        if how.startswith("moment "):
+            Moments(Path(words[-1]).absolute(), Path(f"{name}.moments"), int(how.split()[1]))
+        else:
+            for disturbance in how.split(";") if how else ():
+                disturb(*disturbance.split("@"))
         main()
     except SystemExit as end:
         code = int(end.code or 0)

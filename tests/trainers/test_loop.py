@@ -13,10 +13,8 @@ from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 from vaegan.trainers.accelerator import make_accelerator
 from vaegan.trainers.loop import clip_gradients
-from vaegan.trainers.meter import Meter
 from vaegan.trainers.state import build_state
 from vaegan.trainers.steps import build_step
-from vaegan.trainers.steps.base import StepOutput
 
 from ..tiny import ADVERSARIES, FAMILIES, are_bit_identical, flatten, get_network_names, load_newest, tiny
 
@@ -114,27 +112,6 @@ def test_lines_are_means_over_their_interval(tmp_path: Path, data: Data) -> None
         assert means[key] == middle[-1][key]  # of the step itself
 
 
-def test_a_meter_goes_on_exactly_where_it_was() -> None:
-    accelerator = make_accelerator(tiny("vae").train)
-
-    def reports(start: int, stop: int, meter: Meter) -> Meter:
-        for step in range(start, stop):
-            scalars = {"loss": torch.tensor(0.1 * step)} | ({"lazy": torch.tensor(1.0 + step)} if step % 2 else {})
-            meter.add(StepOutput(scalars, {"counts": torch.tensor([step, 1])}), 0.5)
-            meter.add(StepOutput({"loss": torch.tensor(0.3 * step)}, {"counts": torch.tensor([0, 1])}), 0.5)
-        return meter
-
-    whole = reports(0, 7, Meter()).reduce(accelerator)
-    resumed = Meter()
-    resumed.load_state_dict(
-        json.loads(json.dumps(reports(0, 3, Meter()).reduce(accelerator).state_dict())), accelerator
-    )
-    assert reports(3, 7, resumed).reduce(accelerator).compute() == whole.compute()
-    assert whole.compute()["loss"] == pytest.approx(0.2 * 3)
-    assert whole.compute()["counts"] == [21.0, 14.0]
-    assert Meter().reduce(accelerator).compute() == {}
-
-
 def test_clipping_bounds_the_norm_of_each_network_and_reports_it_unclipped() -> None:
     config, accelerator = tiny("vaegan3", "train.clip_norm=0.5"), make_accelerator(tiny("vae").train)
     state = build_state(config, build_step(config), accelerator)
@@ -148,7 +125,7 @@ def test_clipping_bounds_the_norm_of_each_network_and_reports_it_unclipped() -> 
     assert (gradients[1] == 1e-5).all()
 
 
-def test_a_step_is_steered_by_the_steps_before(tmp_path: Path, data: Data) -> None:
+def test_a_step_uses_the_adaptive_state_of_the_steps_before(tmp_path: Path, data: Data) -> None:
     config = tiny("vaegan3", "model.adversarial.adaptive=[3,3]", "train.log_every=1", "train.steps=3")
     weights = [line["weight/adversarial"] for line in history(train(config, tmp_path / "run", data))]
     assert weights == pytest.approx([0.7, 2.1, 2.1])

@@ -1,4 +1,4 @@
-"""The game of discriminator and autoencoder: every form of it and every option, step by step."""
+"""The adversarial training of discriminator and autoencoder: every form of the loss and every option."""
 
 import dataclasses
 import math
@@ -22,14 +22,14 @@ def test_the_perceptual_term_is_what_the_package_gives() -> None:
     words = ("model.perceptual=3", "model.perceptual_network=random")
     networks, batch = build_networks(tiny("vaegan3"), torch.float32), build_batch(tiny("vaegan3"), 1, torch.float32)
     without, _ = run_step(tiny("vaegan3"), networks, batch)
-    found, report = run_step(tiny("vaegan3", *words), networks, batch)
+    found, output = run_step(tiny("vaegan3", *words), networks, batch)
     out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.noise["prior"])
     shown = [
         nn.functional.interpolate(each.repeat(1, 3, 1, 1), size=(64, 64), mode="bilinear")
         for each in (batch.images, out.reconstruction)
     ]
     term = build_random_lpips_network("training")(*shown).mean()
-    assert report.scalars["loss/perceptual"].item() == pytest.approx(term.item(), rel=1e-5)
+    assert output.scalars["loss/perceptual"].item() == pytest.approx(term.item(), rel=1e-5)
     assert torch.equal(torch.stack([each.sum() for each in found["discriminator"]]),
                        torch.stack([each.sum() for each in without["discriminator"]]))  # fmt: skip
     for part in ("encoder", "decoder"):
@@ -47,7 +47,7 @@ def test_a_missing_network_is_named_before_the_first_step(tmp_path, monkeypatch)
     assert not (tmp_path / "run").exists()
 
 
-GAMES = [
+LOSSES = [
     (name, f"model.adversarial.loss={loss}")
     for name in ("vaegan2", "vaegan3", "ganvae")
     for loss in ("cross_entropy", "hinge", "relativistic")
@@ -59,15 +59,15 @@ SWITCHES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "game"), GAMES)
+@pytest.mark.parametrize(("name", "loss"), LOSSES)
 @pytest.mark.parametrize("option", ["", *SWITCHES])
 @pytest.mark.parametrize("step", [0, 1])
-def test_every_game_with_every_option_has_the_gradient_of_its_equation(
-    name: str, game: str, option: str, step: int
+def test_every_adversarial_loss_with_every_option_has_the_gradient_of_its_equation(
+    name: str, loss: str, option: str, step: int
 ) -> None:
     if name == "ganvae" and option.startswith(("model.adversarial.adaptive", "model.discriminator.layer")):
         return  # it has nothing to reconstruct
-    config = tiny(name, game, "model.adversarial.penalty_every=2", *filter(None, [option]))
+    config = tiny(name, loss, "model.adversarial.penalty_every=2", *filter(None, [option]))
     networks, batch = build_networks(config), build_batch(config, step)
     found, _ = run_step(config, networks, batch)
     for part, terms in compute_oracle(config, networks, batch).items():
@@ -81,23 +81,23 @@ def test_steps_between_two_penalties_have_none(name: str) -> None:
     networks = build_networks(config)
     for step, penalised in ((1, False), (2, True), (3, False)):
         batch = build_batch(config, step)
-        found, report = run_step(config, networks, batch)
-        assert ("loss/r1" in report.scalars) == penalised
+        found, output = run_step(config, networks, batch)
+        assert ("loss/r1" in output.scalars) == penalised
         terms = compute_oracle(config, networks, batch)["discriminator"]
         assert ("r1" in terms) == penalised
         whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
         assert norm([a - b for a, b in zip(found["discriminator"], whole, strict=True)]) < 1e-10 * norm(whole)
 
 
-def test_the_two_fakes_of_the_two_way_game_share_one_weight_and_the_three_classes_are_balanced() -> None:
+def test_the_two_fakes_of_the_two_way_loss_share_one_weight_and_the_three_classes_are_balanced() -> None:
     for name, expected in (("vaegan2", 2 * math.log(2)), ("vaegan3", math.log(3))):
         config = tiny(name)
         networks = build_networks(config)
         nn.init.zeros_(networks["discriminator"].head.weight)
         nn.init.zeros_(networks["discriminator"].head.bias)  # knows nothing
-        _, report = run_step(config, networks, build_batch(config))
-        assert report.scalars["loss/discriminator"].item() == pytest.approx(expected, abs=1e-12)
-        confusion = report.counts["discriminator/confusion"]
+        _, output = run_step(config, networks, build_batch(config))
+        assert output.scalars["loss/discriminator"].item() == pytest.approx(expected, abs=1e-12)
+        confusion = output.counts["discriminator/confusion"]
         assert confusion.sum(1).tolist() == [6, 6, 6]
 
 
@@ -119,7 +119,7 @@ def test_the_penalty_is_float32_under_bfloat16() -> None:
         assert all(loss.dtype == torch.float32 for loss in losses)
 
 
-def test_what_is_steered_moves_the_right_way() -> None:
+def test_the_adaptive_state_moves_the_right_way() -> None:
     """ADA's strength rises where real images are known too surely; averages and the factor follow their sums."""
     words = ("augment_target=0.6", "augment=0.5", "augment_images=100", "lecam=1", "adaptive=[0.2,5]")
     config = tiny("vaegan3", *(f"model.adversarial.{word}" for word in words))  # 8 images a step
@@ -148,15 +148,15 @@ def test_what_is_steered_moves_the_right_way() -> None:
 def test_the_adaptive_factor_weighs_the_two_gradients_at_the_last_layer() -> None:
     config = tiny("vaegan3", "model.adversarial.adaptive=[0.001,1000]")
     networks, batch = build_networks(config), build_batch(config, 1)
-    _, report = run_step(config, networks, batch)
+    _, output = run_step(config, networks, batch)
     terms = compute_oracle(config, networks, batch)["decoder"]
     *_, last = (index for index, (name, _) in enumerate(networks["autoencoder"].decoder.named_parameters())
                 if name == "trunk.out.weight")  # fmt: skip
-    weight = 0.7 * 0.4  # as `build_batch` steers it
+    weight = 0.7 * 0.4  # as `build_batch` sets it
     for name, parts, share in (
         ("reconstruction", ("reconstruction", "similarity"), 1),
         ("adversarial", ("fooling with reconstructions", "fooling with generated"), weight),
     ):
         expected = sum(terms[part][last] for part in parts) / share
-        torch.testing.assert_close(report.sums[name] / len(batch.images), expected, rtol=1e-9, atol=1e-12)
-    assert report.scalars["weight/adversarial"].item() == pytest.approx(weight)
+        torch.testing.assert_close(output.sums[name] / len(batch.images), expected, rtol=1e-9, atol=1e-12)
+    assert output.scalars["weight/adversarial"].item() == pytest.approx(weight)

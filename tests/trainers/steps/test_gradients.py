@@ -89,7 +89,7 @@ def test_a_learned_scale_starts_as_the_fixed_one(name: str) -> None:
     fixed, learned = tiny(name), tiny(name, "model.learned_scale=true")
     batch = build_batch(fixed)
     both = [run_step(config, build_networks(config), batch) for config in (fixed, learned)]
-    scalars = [report.scalars for _, report in both]
+    scalars = [output.scalars for _, output in both]
     assert scalars[1].keys() == scalars[0].keys() | {"scale"}
     assert scalars[1]["scale"].item() == pytest.approx(0.5)
     assert all(scalars[1][key].item() == pytest.approx(value.item(), rel=1e-6) for key, value in scalars[0].items())
@@ -102,10 +102,10 @@ def test_the_bernoulli_gradient_is_whole_where_the_decoder_is_saturated() -> Non
     config = tiny("vae", "model.likelihood=bernoulli")
     networks, batch = build_networks(config, torch.float32), build_batch(config, dtype=torch.float32)
     nn.init.constant_(networks["autoencoder"].decoder.trunk.out.bias, 50.0)
-    found, report = run_step(config, networks, batch)
+    found, output = run_step(config, networks, batch)
     assert (networks["autoencoder"].reconstruct(batch.images) == 1).all()
     assert all(each.isfinite().all() for gradients in found.values() for each in gradients)
-    assert all(value.isfinite() for value in report.scalars.values())
+    assert all(value.isfinite() for value in output.scalars.values())
     assert norm(found["encoder"]) > 0
     assert found["decoder"][-1].item() == pytest.approx(2 * (1 - (batch.images + 1) / 2).mean().item(), rel=1e-5)
 
@@ -196,8 +196,8 @@ def test_a_bfloat16_step_gives_float32_terms_and_nearly_the_same_gradient(name: 
     networks = build_networks(config, torch.float32)
     fine = build_batch(config, 1, torch.float32, count=16)
     expected, _ = run_step(config, networks, fine)
-    found, report = run_step(config, networks, dataclasses.replace(fine, autocast_dtype=torch.bfloat16))
-    assert all(value.dtype == torch.float32 for value in report.scalars.values())
+    found, output = run_step(config, networks, dataclasses.replace(fine, autocast_dtype=torch.bfloat16))
+    assert all(value.dtype == torch.float32 for value in output.scalars.values())
     for part, gradients in expected.items():
         difference = norm([a - b for a, b in zip(found[part], gradients, strict=True)])
         assert 0 < difference < 0.1 * norm(gradients), part
