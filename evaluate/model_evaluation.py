@@ -1,6 +1,7 @@
 """Evaluation of an autoencoder: one pass over real images and samples that feeds every metric."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from .metrics.accumulate import Sums, reduce_on_main
 from .metrics.build import build_metrics
 from .metrics.metric import ImagePairs, Metric, round_to_8_bits
 from .one_pass import ImageSplit, evaluation_mode, pass_over_images
-from .protocol import check_same_protocol, describe_computation, describe_images, get_versions
+from .protocol import check_same_protocol, describe_computation, describe_images
 from .result import EvaluationResult
 
 
@@ -60,7 +61,11 @@ def evaluate_model(
             a conditional model, or the density cannot be fitted.
         Failure: The model's images are not finite, or an image cannot be read.
     """
-    metrics = _prepare_metrics(model, split, config, seed, discriminator, notify)
+    real_images = split.describe_origin(config, next(model.parameters()).device)
+    build = partial(build_metrics, config, model.trained_config, model.image_shape, seed, discriminator)
+    metrics = run_on_all_ranks(lambda: build(real_images, notify))
+    for metric in metrics.values():
+        metric.prepare()
     protocol = _describe_protocol(model, split, config, seed, training, metrics)
     check_same_protocol(protocol)
     pair_count, sample_count = protocol["reconstructions"], protocol["samples"]
@@ -90,38 +95,10 @@ def evaluate_model(
     return reduce_on_main(sums, lambda sums: _collect_results(metrics, sums, protocol))
 
 
-def _prepare_metrics(
-    model: Autoencoder,
-    split: ImageSplit,
-    config: EvaluateConfig,
-    seed: int,
-    discriminator: nn.Module | None,
-    notify: Callable[[str], None],
-) -> dict[str, Metric]:
-    """Return the metrics that the config names, ready for the first image."""
-    real_images = split.fingerprint and {
-        "data": split.fingerprint,
-        "split": split.name,
-        "count": split.count(config),
-        "batch_size": config.batch_size,
-        "device": next(model.parameters()).device.type,
-        "versions": get_versions(),
-    }
-    arguments = config, model.trained_config, model.image_shape, seed, discriminator, real_images or None, notify
-    metrics = run_on_all_ranks(lambda: build_metrics(*arguments))
-    for metric in metrics.values():
-        metric.prepare()
-    return metrics
-
-
 def _describe_protocol(
-    model: Autoencoder,
-    split: ImageSplit,
-    config: EvaluateConfig,
-    seed: int,
-    training: Images | None,
+    model: Autoencoder, split: ImageSplit, config: EvaluateConfig, seed: int, training: Images | None,
     metrics: Mapping[str, Metric],
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Return every choice that the result depends on, with the numbers of reconstructions and samples."""
     source = Sampler(model).source
     if config.density is not None:

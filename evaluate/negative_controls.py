@@ -90,8 +90,7 @@ class DistortedImages(Autoencoder):
 
     def __init__(self, defect: Defect, image_shape: tuple[int, int, int], other_images: Images, count: int) -> None:
         super().__init__(AutoencoderConfig(), image_shape)
-        self.defect = defect
-        self.other_images, self.count = other_images, count
+        self.defect, self.other_images, self.count = defect, other_images, count
         self.has_prior = len(other_images) >= count
         self.placeholder = nn.Parameter(torch.zeros(()), requires_grad=False)  # has the device and dtype of all images
 
@@ -104,13 +103,9 @@ class DistortedImages(Autoencoder):
         return codes.reshape(-1, *self.image_shape)
 
     def draw_prior_codes(
-        self,
-        start: int,
-        stop: int,
-        seed: int,
-        labels: Tensor | None = None,
+        self, start: int, stop: int, seed: int, labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """Return the pixels of other real images with the defect, taken at even distances, shape (n, C S S)."""
         indices = self.other_images.select_evenly(self.count)[start:stop]
         return self.defect(to_float(self.other_images[indices]).to(self.placeholder)).flatten(1)

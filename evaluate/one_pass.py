@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from vaegan.precision import full_precision
 from vaegan.progress import ProgressCallback, ignore_progress
 
 from .metrics.accumulate import Sums, add_sums
+from .protocol import get_versions
 
 Stage = tuple[int, Callable[[range], Sums]]
 """Number of images, and the function that returns what those of a range of indices add to the sums."""
@@ -35,6 +37,15 @@ class ImageSplit:
     def count(self, config: EvaluateConfig) -> int:
         """Return how many images are evaluated: at most ``config.samples``, taken at even distances."""
         return min(len(self.images), config.samples or len(self.images))
+
+    def describe_origin(self, config: EvaluateConfig, device: torch.device) -> dict[str, Any] | None:
+        """Return everything that the evaluated images and their batches are a function of; None: no fingerprint."""
+        if not self.fingerprint:
+            return None
+        return {
+            "data": self.fingerprint, "split": self.name, "count": self.count(config),
+            "batch_size": config.batch_size, "device": device.type, "versions": get_versions(),
+        }  # fmt: skip
 
 
 def pass_over_images(stages: Sequence[Stage], batch_size: int, progress: ProgressCallback = ignore_progress) -> Sums:

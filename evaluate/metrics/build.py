@@ -34,14 +34,9 @@ SET_METRICS = {"frechet", "kid", "prdc"}
 
 
 def build_metrics(
-    config: EvaluateConfig,
-    model_config: Section,
-    image_shape: tuple[int, int, int],
-    seed: int,
-    discriminator: nn.Module | None,
-    real_images: Mapping[str, Any] | None,
-    notify: Callable[[str], None],
-) -> dict[str, Metric]:
+    config: EvaluateConfig, model_config: Section, image_shape: tuple[int, int, int], seed: int,
+    discriminator: nn.Module | None, real_images: Mapping[str, Any] | None, notify: Callable[[str], None],
+) -> dict[str, Metric]:  # fmt: skip
     """Return the metrics that a config names, by name, without those that the model's family cannot have.
 
     Args:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,9 +35,8 @@ class FeatureMetrics(Metric):
     def __init__(self, extractor: Extractor, names: set[str], real_images: Mapping[str, Any] | None) -> None:
         self.extractor, self.names = extractor, names
         self.keeps_rows = bool(names - {"frechet"})
-        self.file: Path | None = None
-        if real_images:
-            self.file = get_reference_file({**real_images, **extractor.get_protocol(), "rows": self.keeps_rows})
+        origin = {**(real_images or {}), **extractor.get_protocol(), "rows": self.keeps_rows}
+        self.file = get_reference_file(origin) if real_images else None
         self.reference: Reference | None = None
         self.device = torch.device("cpu")
 

@@ -35,13 +35,9 @@ class DistortingModel(VAE):
         return codes.unflatten(1, self.image_shape)
 
     def draw_prior_codes(
-        self,
-        start: int,
-        stop: int,
-        seed: int,
-        labels: Tensor | None = None,
+        self, start: int, stop: int, seed: int, labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         return self.distort(self.real[start:stop]).flatten(1)
 
 
