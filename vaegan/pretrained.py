@@ -71,31 +71,31 @@ class WeightFile:
             raise Failure(f"{self.url}: could not be fetched ({to_one_line(error)}); put it at {self.path}") from error
 
 
-TORCHVISION = "https://download.pytorch.org/models/"
-FIDELITY = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+TORCHVISION_URL = "https://download.pytorch.org/models/"
+TORCH_FIDELITY_URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
 
 WEIGHT_FILES = {
     "alex": WeightFile(
         use="lpips",
-        url=f"{TORCHVISION}alexnet-owt-7be5be79.pth",
+        url=f"{TORCHVISION_URL}alexnet-owt-7be5be79.pth",
         size=244_408_911,
         sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
     ),
     "vgg": WeightFile(
         use="lpips_vgg, model.perceptual",
-        url=f"{TORCHVISION}vgg16-397923af.pth",
+        url=f"{TORCHVISION_URL}vgg16-397923af.pth",
         size=553_433_881,
         sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
     ),
     "squeeze": WeightFile(
         use="lpips_squeeze, model.perceptual",
-        url=f"{TORCHVISION}squeezenet1_1-b8a52dc0.pth",
+        url=f"{TORCHVISION_URL}squeezenet1_1-b8a52dc0.pth",
         size=4_958_839,
         sha256="b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
     ),
     "inception": WeightFile(
         use="frechet, kid, prdc",
-        url=f"{FIDELITY}weights-inception-2015-12-05-6726825d.pth",
+        url=f"{TORCH_FIDELITY_URL}weights-inception-2015-12-05-6726825d.pth",
         size=95_628_359,
         sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
     ),
