@@ -129,7 +129,7 @@ def test_inputs_of_the_training_step_are_checked_before_images_are_read(work, tr
     for words in (["--dry-run"], [gone]):
         assert "vgg16-397923af.pth: there is no such file" in refused("train", "tiny.yaml", *perceptual, *words)
         message = refused("train", "prior.yaml", "prior.autoencoder=runs/tiny", *words)
-        assert message == 'prior.autoencoder: runs/tiny: the run of family "vae"; name that of a vqvae'
+        assert message == 'prior.autoencoder: runs/tiny/config.yaml: model.family is "vae"; name the run of a vqvae'
     assert "vgg16-397923af.pth: there is no such file" in refused("compare", "study.yaml", gone, "--output", "study")
     assert not (work / "study").exists()
     assert refused("train", "prior.yaml", "prior.autoencoder=3").endswith("prior.autoencoder: got 3; allowed: path")

@@ -226,7 +226,7 @@ def add_autoencoder_config(tree: Tree) -> Tree:
     family = autoencoder.get("family") if isinstance(autoencoder, Mapping) else None
     if family != "vqvae":
         raise UserError(
-            f"prior.autoencoder: {shorten(run)}: the run of family {format_value(family)}; name that of a vqvae"
+            f"prior.autoencoder: {shorten(file)}: model.family is {format_value(family)}; name the run of a vqvae"
         )
     return merge(tree, {"model": {"autoencoder": autoencoder}})
 
