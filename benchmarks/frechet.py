@@ -20,8 +20,8 @@ from torch_fidelity.metric_fid import fid_statistics_to_metric
 from torchmetrics.image.fid import _compute_fid
 
 from vaegan.cli.console import Console
-from vaegan.evaluate.metrics.accumulate import Sums
 from vaegan.evaluate.metrics.frechet import compute_moments, fit_gaussian, frechet
+from vaegan.evaluate.metrics.metric import Sums
 from vaegan.randomness import draw_normal
 
 Moments = tuple[Tensor, Tensor]

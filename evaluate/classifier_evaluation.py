@@ -12,7 +12,7 @@ from vaegan.images import to_float
 from vaegan.models import Classifier
 from vaegan.progress import ProgressCallback, ignore_progress, nest_progress
 
-from .metrics.accumulate import Sums, concatenate_in_order, make_rows, reduce_on_main
+from .metrics.metric import Sums, concatenate_in_order, make_rows, reduce_on_main
 from .one_pass import ImageSplit, evaluation_mode, pass_over_images
 from .protocol import check_same_protocol, describe_computation, describe_images
 from .result import EvaluationResult

@@ -1,5 +1,6 @@
 """Descriptions of metrics for tables and reports: name, meaning, better direction, and how a value is written."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -52,7 +53,7 @@ def format_memory(size: float) -> str:
 
 RECONSTRUCTION, SAMPLE, LIKELIHOOD, CODES, COST = "Reconstructions", "Samples", "Likelihood", "Codes", "Cost"
 
-_FOUR_DECIMALS = "{:.4f}".format
+_TWO_DECIMALS, _FOUR_DECIMALS = "{:.2f}".format, "{:.4f}".format
 
 _SPECTRUM = "Distance of the power at each frequency from the real images’, in nats; blur and noise both raise it."
 _LAPLACIAN = "Distance of the overall strength of edges from the real images’."
@@ -88,11 +89,15 @@ _MEMORY = (
 _PARAMETERS = "Those of a discriminator, or of the VQ-VAE under a prior, included."
 
 
+def _describe_lpips(network: str, meaning: str = _LPIPS) -> MetricDescription:
+    return MetricDescription(RECONSTRUCTION, f"LPIPS ({network})", meaning, "lower", 0.0, _FOUR_DECIMALS)
+
+
 def _describe_set_metrics(group: str) -> dict[str, MetricDescription]:
     """Return the metrics in the features of a network; the keys of other networks than the FID's end in their name."""
     name = {RECONSTRUCTION: "reconstruction", SAMPLE: "sample"}[group]
     return {
-        f"{name}/fid": MetricDescription(group, "FID", _FRECHET, "lower", write="{:.2f}".format, is_set_metric=True),
+        f"{name}/fid": MetricDescription(group, "FID", _FRECHET, "lower", write=_TWO_DECIMALS, is_set_metric=True),
         f"{name}/fd": MetricDescription(group, "Fréchet distance", _FRECHET, "lower", is_set_metric=True),
         f"{name}/kid": MetricDescription(group, "KID", _KID[name], "lower", write="{:.5f}".format, is_set_metric=True),
         f"{name}/precision": MetricDescription(group, "precision", _PRECISION, "higher", is_set_metric=True),
@@ -107,21 +112,13 @@ METRIC_DESCRIPTIONS: dict[str, MetricDescription] = {
     "reconstruction/coherence": MetricDescription(RECONSTRUCTION, "coherence", _COHERENCE, "higher", 1.0),
     "reconstruction/laplacian_gap": MetricDescription(RECONSTRUCTION, "Laplacian gap", _LAPLACIAN, "lower", 0.0),
     "reconstruction/kurtosis_gap": MetricDescription(RECONSTRUCTION, "kurtosis gap", _KURTOSIS, "lower", 0.0),
-    "reconstruction/psnr": MetricDescription(
-        RECONSTRUCTION, "PSNR, dB", _PSNR, "higher", float("inf"), "{:.2f}".format
-    ),
+    "reconstruction/psnr": MetricDescription(RECONSTRUCTION, "PSNR, dB", _PSNR, "higher", math.inf, _TWO_DECIMALS),
     "reconstruction/ssim": MetricDescription(RECONSTRUCTION, "SSIM", _SSIM, "higher", 1.0),
     "reconstruction/ms_ssim": MetricDescription(RECONSTRUCTION, "MS-SSIM", _MS_SSIM, "higher", 1.0),
-    "reconstruction/lpips_alex": MetricDescription(
-        RECONSTRUCTION, "LPIPS (AlexNet)", _LPIPS, "lower", 0.0, _FOUR_DECIMALS
-    ),
-    "reconstruction/lpips_vgg": MetricDescription(RECONSTRUCTION, "LPIPS (VGG)", _LPIPS, "lower", 0.0, _FOUR_DECIMALS),
-    "reconstruction/lpips_squeeze": MetricDescription(
-        RECONSTRUCTION, "LPIPS (SqueezeNet)", _LPIPS, "lower", 0.0, _FOUR_DECIMALS
-    ),
-    "reconstruction/lpips_random": MetricDescription(
-        RECONSTRUCTION, "LPIPS (random)", _UNTRAINED, "lower", 0.0, _FOUR_DECIMALS
-    ),
+    "reconstruction/lpips_alex": _describe_lpips("AlexNet"),
+    "reconstruction/lpips_vgg": _describe_lpips("VGG"),
+    "reconstruction/lpips_squeeze": _describe_lpips("SqueezeNet"),
+    "reconstruction/lpips_random": _describe_lpips("random", _UNTRAINED),
     **_describe_set_metrics(RECONSTRUCTION),
     "sample/spectrum_error": MetricDescription(SAMPLE, "spectrum error", _SPECTRUM, "lower"),
     "sample/laplacian_gap": MetricDescription(SAMPLE, "Laplacian gap", _LAPLACIAN, "lower"),

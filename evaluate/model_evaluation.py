@@ -11,18 +11,23 @@ from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Images
 from vaegan.data.sources import warn_on_stderr
 from vaegan.density_fitting import fit_density_to_images
-from vaegan.distributed import run_on_all_ranks
+from vaegan.distributed import get_rank, run_on_all_ranks
 from vaegan.models import Autoencoder
 from vaegan.models import density as densities
 from vaegan.models.sampler import Sampler
 from vaegan.progress import ProgressCallback, ignore_progress, nest_progress
 
-from .metrics.accumulate import Sums, reduce_on_main
 from .metrics.build import build_metrics
-from .metrics.metric import ImagePairs, Metric, round_to_8_bits
+from .metrics.metric import ImagePairs, Metric, Sums, reduce_on_main, round_to_8_bits
 from .one_pass import ImageSplit, evaluation_mode, pass_over_images
 from .protocol import check_same_protocol, describe_computation, describe_images
 from .result import EvaluationResult
+
+
+def warn_on_main(message: str) -> None:
+    """Print a one-line warning to standard error, on the main process alone."""
+    if get_rank() == 0:
+        warn_on_stderr(message)
 
 
 @torch.no_grad()
@@ -35,7 +40,7 @@ def evaluate_model(
     training: Images | None = None,
     discriminator: nn.Module | None = None,
     progress: ProgressCallback = ignore_progress,
-    notify: Callable[[str], None] = warn_on_stderr,
+    notify: Callable[[str], None] = warn_on_main,
 ) -> EvaluationResult:
     """Evaluate a model by its reconstructions of a split and its samples from the prior, or from ``config.density``.
 
@@ -92,7 +97,15 @@ def evaluate_model(
             [(pair_count, measure_pairs), (sample_count, measure_samples)], config.batch_size,
             nest_progress(progress, fit_count, pair_count + sample_count, total),
         )  # fmt: skip
-    return reduce_on_main(sums, lambda sums: _collect_results(metrics, sums, protocol))
+
+    def compute_result(sums: Sums) -> EvaluationResult:
+        collected = EvaluationResult({}, protocol)
+        for name, metric in metrics.items():
+            for kind, values in vars(metric.compute_result(sums[name])).items():
+                getattr(collected, kind).update(values)
+        return collected
+
+    return reduce_on_main(sums, compute_result)
 
 
 def _describe_protocol(
@@ -116,17 +129,5 @@ def _describe_protocol(
         "code": "posterior mean",
         "labels": None if model.classes is None else f"the images' own; sample i: i modulo {model.classes}",
         **describe_computation(model, seed, config.batch_size),
-        **{name: metric.get_protocol() for name, metric in metrics.items()},
+        **{name: metric.protocol for name, metric in metrics.items()},
     }
-
-
-def _collect_results(metrics: Mapping[str, Metric], sums: Sums, protocol: dict[str, Any]) -> EvaluationResult:
-    """Return the result of all metrics from the sums of all processes."""
-    collected = EvaluationResult({}, protocol)
-    for name, metric in metrics.items():
-        result = metric.compute_result(sums[name])
-        collected.metrics.update(result.metrics)
-        collected.curves.update(result.curves)
-        collected.matrices.update(result.matrices)
-        collected.scores.update(result.scores)
-    return collected

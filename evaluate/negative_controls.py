@@ -4,6 +4,7 @@ A metric that can be trusted must see each defect, and none may count as sharper
 """
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -41,9 +42,9 @@ SHARPENING_AMOUNT = 1.5
 """Factor of the unsharp mask: how much of what the blur takes away is added."""
 
 
-def blur(images: Tensor) -> Tensor:
-    """Blur images (N, C, S, S) by a Gaussian of `BLUR_SIGMA_PIXELS`."""
-    blurred: Tensor = gaussian_blur(images, [7, 7], [BLUR_SIGMA_PIXELS, BLUR_SIGMA_PIXELS])
+def blur(images: Tensor, sigma: float = BLUR_SIGMA_PIXELS) -> Tensor:
+    """Blur images (N, C, S, S) by a Gaussian of a standard deviation in pixels."""
+    blurred: Tensor = gaussian_blur(images, [7, 7], [sigma, sigma])
     return blurred
 
 
@@ -139,10 +140,7 @@ def evaluate_negative_controls(
     results = {}
     for name, defect in NEGATIVE_CONTROLS.items():
         model = DistortedImages(defect, (channels, size, size), other_images, count).to(get_device())
-
-        def evaluate(name: str = name, model: Autoencoder = model) -> EvaluationResult:
-            return evaluate_on_data(model, config, data, 0, f"Measuring {name}", reporter)
-
+        evaluate = partial(evaluate_on_data, model, config, data, 0, f"Measuring {name}", reporter)
         run = Run(folder / name.replace(" ", "_"))
         results[name] = load_or_evaluate(run, lambda: describe_origin(config, data, None), evaluate)
     return results

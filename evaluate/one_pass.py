@@ -15,7 +15,7 @@ from vaegan.distributed import deal_batches, run_on_all_ranks
 from vaegan.precision import full_precision
 from vaegan.progress import ProgressCallback, ignore_progress
 
-from .metrics.accumulate import Sums, add_sums
+from .metrics.metric import Sums, add_sums
 from .protocol import get_versions
 
 Stage = tuple[int, Callable[[range], Sums]]

@@ -85,14 +85,7 @@ def write_result(result: EvaluationResult, run: Run) -> None:
     """
     with replace_file(run.scores_file) as partial:
         save_tensors(result.scores, partial)
-        contents = {
-            "metrics": result.metrics,
-            "protocol": result.protocol,
-            "curves": result.curves,
-            "matrices": result.matrices,
-            "scores": hash_file(partial),
-        }
-        text = json.dumps(contents, indent=2, allow_nan=False)
+        text = json.dumps({**vars(result), "scores": hash_file(partial)}, indent=2, allow_nan=False)
     write_text(run.metrics_file, text)
 
 

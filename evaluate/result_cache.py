@@ -22,10 +22,7 @@ from .result import EvaluationResult, read_result, write_result
 
 
 def load_or_evaluate(
-    run: Run,
-    describe: Callable[[], dict[str, Any]],
-    evaluate: Callable[[], EvaluationResult],
-    again: bool = False,
+    run: Run, describe: Callable[[], dict[str, Any]], evaluate: Callable[[], EvaluationResult], again: bool = False
 ) -> EvaluationResult:
     """Return the result that lies in a folder, or else a new one, which is then written there.
 

@@ -18,11 +18,13 @@ from vaegan.storage.run_folder import Run
 
 from .comparing.comparison import Comparison
 from .comparing.matching import check_matched
-from .metrics.build import check_lpips_networks_differ, check_metrics
+from .metrics.build import check_metrics
+from .metrics.lpips import check_lpips_networks_differ
 from .negative_controls import evaluate_negative_controls
 from .one_pass import get_device
 from .publish import StartPublisher, publish
 from .report.report import write_report
+from .result import EvaluatedRun
 from .run_evaluation import check_images, evaluate_finished_run, evaluate_run, refit_density
 from .training_cost import measure_step_seconds
 
@@ -85,12 +87,8 @@ def compare(
 
     check_images(next(iter(configs.values())), data)
     if features is not None:
-        classifier = train_classifier(*features, output, data, train, reporter)
-        update = {"features": str(classifier.path)}
-        configs = {
-            name: config.model_copy(update={"evaluate": config.evaluate.model_copy(update=update)})
-            for name, config in configs.items()
-        }
+        network = {"features": str(train_classifier(*features, output, data, train, reporter).path)}
+        configs = {name: _override(config, evaluate=network) for name, config in configs.items()}
     first = next(iter(configs.values()))
     for config in configs.values():
         check_lpips_networks_differ(config.evaluate, config.model)
@@ -98,17 +96,13 @@ def compare(
     configs = match_wall_clock(study, configs, output, train_runs)
     planned = plan_runs(study, configs, output)
     train_runs(planned)
-    evaluated = {
-        name: {
-            seed: evaluate_finished_run(Run(folder), planned[folder], data, reporter)
-            for seed in study.seeds
-            for folder in [get_run_folder(output, name, seed)]
-        }
-        for name in configs
-    }
+
+    def evaluate(folder: Path) -> EvaluatedRun:
+        return evaluate_finished_run(Run(folder), planned[folder], data, reporter)
+
+    evaluated = {name: {seed: evaluate(get_run_folder(output, name, seed)) for seed in study.seeds} for name in configs}
     controls = evaluate_negative_controls(output / "controls", first.evaluate, data, reporter)
-    fitted = {name: refit_density(runs[study.seeds[0]], data, reporter) for name, runs in evaluated.items()}
-    densities = {name: density for name, density in fitted.items() if density is not None}
+    densities = {name: refit_density(runs[study.seeds[0]], data, reporter) for name, runs in evaluated.items()}
 
     def write() -> Comparison:
         comparison = Comparison(study, evaluated, controls, command, densities)
@@ -147,15 +141,12 @@ def get_seed_config(config: Config, study: StudyConfig, output: Path, name: str,
     prior, autoencoder = config.prior, study.variants[name].prior
     if autoencoder is not None:
         prior = PriorConfig(autoencoder=get_run_folder(output, autoencoder, seed))
-    track = config.track.model_copy(update={"group": config.track.group or study.title, "name": f"{name}-seed_{seed}"})
-    return config.model_copy(update={"seed": seed, "track": track, "prior": prior})
+    track = {"group": config.track.group or study.title, "name": f"{name}-seed_{seed}"}
+    return _override(config, track=track).model_copy(update={"seed": seed, "prior": prior})
 
 
 def match_wall_clock(
-    study: StudyConfig,
-    configs: Mapping[str, Config],
-    output: Path,
-    train_runs: Callable[[Mapping[Path, Config]], None],
+    study: StudyConfig, configs: Mapping[str, Config], output: Path, train_runs: Callable[[Mapping[Path, Config]], None]
 ) -> dict[str, Config]:
     """Return the configs with as many steps as take the time of the first variant, if the study matches `wall_clock`.
 
@@ -181,10 +172,7 @@ def match_wall_clock(
     )
     reference, first = next(iter(configs.items()))
     steps = {name: max(1, round(first.train.steps * seconds[reference] / value)) for name, value in seconds.items()}
-    return {
-        name: config.model_copy(update={"train": config.train.model_copy(update={"steps": steps[name]})})
-        for name, config in configs.items()
-    }
+    return {name: _override(config, train={"steps": steps[name]}) for name, config in configs.items()}
 
 
 def train_classifier(name: str, config: Config, output: Path, data: Data, train: Train, reporter: Reporter) -> Run:
@@ -193,8 +181,7 @@ def train_classifier(name: str, config: Config, output: Path, data: Data, train:
     Raises:
         UserError: The images have no labels, or the folder holds another run.
     """
-    model = config.model.model_copy(update={"classes": max(2, len(data.classes))})
-    config, folder = config.model_copy(update={"model": model}), output / "features" / name
+    config, folder = _override(config, model={"classes": max(2, len(data.classes))}), output / "features" / name
     try:
         run_on_all_ranks(lambda: check_run_folders({folder: config}))
         run = train_run(config, folder, data, train, reporter)
@@ -243,10 +230,11 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
 def _make_timed_config(config: Config) -> Config:
     """Return the config of a short training that does nothing but steps."""
     nothing_else = dict.fromkeys(("sample_every", "evaluate_every", "checkpoint_every"))
-    update = {"steps": TIMED_STEPS, "log_every": TIMED_STEPS // TIMED_PARTS, **nothing_else}
-    return config.model_copy(
-        update={
-            "train": config.train.model_copy(update=update),
-            "track": config.track.model_copy(update={"wandb": "disabled"}),
-        }
-    )
+    train = {"steps": TIMED_STEPS, "log_every": TIMED_STEPS // TIMED_PARTS, **nothing_else}
+    return _override(config, train=train, track={"wandb": "disabled"})
+
+
+def _override(config: Config, **sections: Mapping[str, object]) -> Config:
+    """Return a config with other values of some settings, which are given by section."""
+    update = {name: getattr(config, name).model_copy(update=settings) for name, settings in sections.items()}
+    return config.model_copy(update=update)

@@ -15,8 +15,9 @@ from vaegan.storage.loading import load
 from ..metric_descriptions import MetricDescription, describe_metric, sort_metrics
 from ..negative_controls import REAL
 from ..result import EvaluatedRun, EvaluationResult
+from .bootstrap import MIN_SEEDS
 from .matching import describe_unmatched
-from .verdicts import Effect, Pair, Verdict, describe_condition, estimate_effects, find_verdicts
+from .verdicts import Effect, Pair, Verdict, estimate_effects, find_verdicts
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class Comparison:
     """Results of real images in the place of a model, untouched (`negative_controls.REAL`) and with defects."""
     command: str | None
     """Command line; None: the study was called from Python."""
-    densities: Mapping[str, Density] = field(default_factory=dict)
-    """Density that the samples of each variant's first seed are drawn from; empty: they are drawn from the prior."""
+    densities: Mapping[str, Density | None] = field(default_factory=dict)
+    """Density that the samples of each variant's first seed are drawn from; without one they are of the prior."""
 
     @property
     def names(self) -> list[str]:
@@ -155,7 +156,11 @@ class Comparison:
 
     def describe_condition(self) -> str:
         """Return the sentence on how many seeds the verdicts are conditional on."""
-        return describe_condition(self.study.seeds)
+        seeds = self.study.seeds
+        if len(seeds) == 1:
+            return f"One seed: every verdict is conditional on seed {seeds[0]}, and another seed may change it."
+        few = ", which are few: every verdict is conditional on them" if len(seeds) < MIN_SEEDS else ""
+        return f"{len(seeds)} seeds{few}."
 
     def list_sentences(self) -> list[str]:
         """Return the verdicts, the costs, what is not matched, and the condition, a sentence each."""
@@ -191,19 +196,15 @@ class Comparison:
                 key: {"mean": spread.mean, "standard_deviation": spread.deviation, "seeds": spread.seeds}
                 for key, spread in self.get_spreads(name).items()
             },
-            "runs": {
-                seed: {"folder": str(run.run.path), "protocol": run.evaluation.protocol} for seed, run in runs.items()
-            },
+            "runs": {seed: {"folder": str(r.run.path), "protocol": r.evaluation.protocol} for seed, r in runs.items()},
         }
 
     def _build_row(self, key: str, spreads: Mapping[str, Mapping[str, SeedSpread]]) -> TableRow:
         metric = describe_metric(key, self.density)
         means = {name: metrics[key].mean for name, metrics in spreads.items() if key in metrics}
         cells = {name: spreads[name][key].format(metric) if name in means else "" for name in self.names}
-        best: frozenset[str] = frozenset()
-        if metric.better and len(means) > 1:
-            top = (max if metric.better == "higher" else min)(means.values())
-            best = frozenset(name for name, mean in means.items() if mean == top)
+        top = (max if metric.better == "higher" else min)(means.values()) if metric.better and len(means) > 1 else None
+        best = frozenset(name for name, mean in means.items() if mean == top)
         real = self.controls[REAL].metrics.get(key, metric.ideal) if REAL in self.controls else metric.ideal
         return TableRow(metric, cells, best, "" if real is None else metric.format(real).replace("inf", "∞"))
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ..metrics.sharpness import coherence, compute_statistics, high_band_mean, kurtosis_gap, spectrum_error
+from ..metrics.sharpness import coherence, compute_distances, compute_statistics, high_band_mean, spectrum_error
 from ..result import EvaluationResult
 from .bootstrap import Estimate, Means, estimate, estimate_from_blocks, make_estimate_without_interval
 
@@ -72,6 +73,13 @@ def decide(evidence: Evidence, probabilities: Sequence[float]) -> Answer:
     return "sharper" if evidence.distance.value <= 0 else "closer in spectrum only"
 
 
+def collect_evidence(candidate: SeedResults, reference: SeedResults) -> list[Evidence]:
+    """Return the evidence on each kind of images whose sharpness was measured in every run of both variants."""
+    comparisons = {"sharpness/reconstruction": compare_reconstructions, "sharpness/sample": compare_samples}
+    measured = get_common(candidate, reference, "scores")
+    return [compare(candidate, reference) for name, compare in comparisons.items() if name in measured]
+
+
 def compare_reconstructions(candidate: SeedResults, reference: SeedResults) -> Evidence:
     """Compare reconstructions of the same real images, seed by seed; the results of both must have sharpness scores."""
     size = next(iter(candidate.values())).protocol["resolution"]
@@ -109,31 +117,23 @@ def compare_samples(candidate: SeedResults, reference: SeedResults) -> Evidence:
         for seed, result in candidate.items()
     ]
 
-    def subtract_gaps(compute_gap: Callable[..., Tensor], means: Means) -> Tensor:
+    def subtract(metric: str, means: Means) -> Tensor:
         real = compute_statistics(means["pairs/real"])
-        return _subtract(lambda name: compute_gap(real, compute_statistics(means[f"sample/{name}"])))
+        return _subtract(lambda name: compute_distances(real, compute_statistics(means[f"sample/{name}"]))[metric])
 
-    return Evidence(
-        "sample",
-        estimate(
-            seeds, lambda means: subtract_gaps(lambda real, other: spectrum_error(real.power, other.power), means)
-        ),
-        estimate(seeds, lambda means: subtract_gaps(kurtosis_gap, means)),
-        *compare_sets(candidate, reference, "sample"),
-    )
+    spectrum, kurtosis = (estimate(seeds, partial(subtract, key)) for key in ("spectrum_error", "kurtosis_gap"))
+    return Evidence("sample", spectrum, kurtosis, *compare_sets(candidate, reference))
 
 
-def compare_sets(candidate: SeedResults, reference: SeedResults, kind: Kind) -> tuple[Estimate | None, str]:
-    """Return how much further from the real images the candidate's are as a set, and the key of the metric.
+def compare_sets(candidate: SeedResults, reference: SeedResults) -> tuple[Estimate | None, str]:
+    """Return how much further from the real images the candidate's samples are as a set, and the key of the metric.
 
     The metric is KID, or else the Frechet distance, which has no interval; None: neither was measured.
     """
-    measured = set.intersection(*(set(result.metrics) for result in (*candidate.values(), *reference.values())))
-    ordered = sorted(measured, key=lambda key: (not key.startswith(f"{kind}/kid"), key))
-    keys = [key for key in ordered if key.startswith((f"{kind}/kid", f"{kind}/fid", f"{kind}/fd_"))]
-    if not keys:
-        return None, ""
-    return compare_set_metric(candidate, reference, keys[0]), keys[0]
+    measured = get_common(candidate, reference, "metrics")
+    names = ("sample/kid", "sample/fd_", "sample/fid")
+    key = next((key for name in names for key in measured if key.startswith(name)), None)
+    return (compare_set_metric(candidate, reference, key), key) if key else (None, "")
 
 
 def compare_set_metric(candidate: SeedResults, reference: SeedResults, key: str) -> Estimate:
@@ -143,6 +143,12 @@ def compare_set_metric(candidate: SeedResults, reference: SeedResults, key: str)
     if not all(key in result.scores for pair in pairs for result in pair):
         return make_estimate_without_interval(torch.tensor(values, dtype=torch.float64))
     return estimate_from_blocks(values, [result.scores[key] - other.scores[key] for result, other in pairs])
+
+
+def get_common(candidate: SeedResults, reference: SeedResults, field: Literal["metrics", "scores"]) -> list[str]:
+    """Return the names of the metrics, or of the scores, that every run of both variants has, sorted."""
+    results = (*candidate.values(), *reference.values())
+    return sorted(set.intersection(*(set(getattr(result, field)) for result in results)))
 
 
 def degrade_by_noise(match: Tensor, power: Tensor, target: Tensor) -> Tensor:

@@ -6,16 +6,7 @@ from dataclasses import dataclass
 
 from ..metric_descriptions import describe_metric, format_sample_source
 from .bootstrap import MIN_SEEDS, Estimate, compute_effect_size, correct_holm, estimate
-from .evidence import (
-    Answer,
-    Evidence,
-    Kind,
-    SeedResults,
-    compare_reconstructions,
-    compare_samples,
-    compare_set_metric,
-    decide,
-)
+from .evidence import Answer, Evidence, Kind, SeedResults, collect_evidence, compare_set_metric, decide, get_common
 
 VariantResults = Mapping[str, SeedResults]
 """Results of variants by name, then by seed."""
@@ -57,20 +48,19 @@ class Verdict:
     def headline(self) -> str:
         """The verdict, one sentence without its full stop."""
         conditional = len(self.seeds) < MIN_SEEDS or self.answer == "not distinguishable"
-        condition = f" at {describe_seeds(self.seeds)}" if conditional else ""
+        seeds = "this seed" if len(self.seeds) == 1 else f"these {len(self.seeds)} seeds"
+        condition = f" at {seeds}" if conditional else ""
         images = self.images[0].upper() + self.images[1:]
         return f"{images} of {self.variant} {PHRASES[self.answer]} those of {self.reference}{condition}"
 
     @property
     def reasons(self) -> list[str]:
         """The differences that the verdict is based on, with their intervals and probabilities."""
-        second = {
-            "reconstruction": "coherence beyond that of noise of the same spectrum",
-            "sample": "kurtosis gap",
-        }[self.kind]
-        tests = zip(("spectrum error", second), self.evidence.tests, self.corrected, strict=True)
+        is_sample = self.kind == "sample"
+        names = "spectrum error", "kurtosis gap" if is_sample else "coherence beyond that of noise of the same spectrum"
+        tests = zip(names, self.evidence.tests, self.corrected, strict=True)
         reasons = [f"{name} {format_difference(test)}, {format_probability(p)}" for name, test, p in tests]
-        if self.kind == "sample":
+        if is_sample:
             distance, name = self.evidence.distance, describe_metric(self.evidence.measure).label
             reasons.append(
                 f"{name} {format_difference(distance, 5)}" if distance else "no distance of the sets was measured"
@@ -101,7 +91,7 @@ class Effect:
 
 def find_verdicts(results: VariantResults, pairs: Sequence[Pair]) -> list[Verdict]:
     """Return the verdicts on pairs of variants, for the kinds of images whose sharpness was measured of both."""
-    comparisons = [(pair, evidence) for pair in pairs for evidence in _collect_evidence(*(results[n] for n in pair))]
+    comparisons = [(pair, evidence) for pair in pairs for evidence in collect_evidence(*(results[n] for n in pair))]
     probabilities = iter(correct_holm([test.p for _, evidence in comparisons for test in evidence.tests]))
     verdicts = []
     for (name, reference), evidence in comparisons:
@@ -122,19 +112,6 @@ def estimate_effects(results: VariantResults, pairs: Sequence[Pair]) -> list[Eff
     ]
 
 
-def describe_condition(seeds: Sequence[int]) -> str:
-    """Return the sentence on how many seeds the verdicts of a study are conditional on."""
-    if len(seeds) == 1:
-        return f"One seed: every verdict is conditional on seed {seeds[0]}, and another seed may change it."
-    few = ", which are few: every verdict is conditional on them" if len(seeds) < MIN_SEEDS else ""
-    return f"{len(seeds)} seeds{few}."
-
-
-def describe_seeds(seeds: Sequence[int]) -> str:
-    """Return the seeds that a verdict is conditional on, in words."""
-    return "this seed" if len(seeds) == 1 else f"these {len(seeds)} seeds"
-
-
 def format_difference(difference: Estimate, digits: int = 3) -> str:
     """Return a difference and its interval as text, with that many decimals."""
     values = (difference.value, difference.low, difference.high)
@@ -147,17 +124,10 @@ def format_probability(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def _collect_evidence(candidate: SeedResults, reference: SeedResults) -> Iterator[Evidence]:
-    measured = _get_common_scores(candidate, reference)
-    if "sharpness/reconstruction" in measured:
-        yield compare_reconstructions(candidate, reference)
-    if "sharpness/sample" in measured:
-        yield compare_samples(candidate, reference)
-
-
 def _estimate_effects(candidate: SeedResults, reference: SeedResults) -> Iterator[tuple[str, Estimate, float | None]]:
-    measured = _get_common_scores(candidate, reference)
-    for key in sorted(key for key in measured if not key.startswith("sharpness/")):
+    for key in get_common(candidate, reference, "scores"):
+        if key.startswith("sharpness/"):
+            continue
         if describe_metric(key).is_set_metric:
             yield key, compare_set_metric(candidate, reference, key), None
         else:
@@ -165,8 +135,3 @@ def _estimate_effects(candidate: SeedResults, reference: SeedResults) -> Iterato
             seeds = [{"pairs/x": values[:, None]} for values in differences]
             difference = estimate(seeds, lambda means: means["pairs/x"][:, 0])
             yield key, difference, compute_effect_size(differences)
-
-
-def _get_common_scores(candidate: SeedResults, reference: SeedResults) -> set[str]:
-    """Return the names of the scores that every run of both variants has."""
-    return set.intersection(*(set(result.scores) for result in (*candidate.values(), *reference.values())))

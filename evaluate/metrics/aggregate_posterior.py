@@ -1,12 +1,9 @@
 """Distance of the aggregate posterior, the distribution of the codes of real images, from the prior."""
 
-from typing import Any
-
 from vaegan.losses.aggregate_posterior import frechet_standard_normal, mmd_imq
 from vaegan.randomness import draw_normal
 
-from .accumulate import Sums, concatenate_in_order, make_rows
-from .metric import ImagePairs, Metric, MetricResult
+from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
 
 MAX_KERNEL_CODES = 2048
 """Largest number of codes that the kernel is computed of, at even distances, since its cost grows with their square."""
@@ -24,10 +21,7 @@ class AggregatePosterior(Metric):
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the kernel and the numbers of codes."""
-        return {"kernel": "inverse multiquadric", "most": MAX_KERNEL_CODES, "posterior_samples": 1}
+        self.protocol = {"kernel": "inverse multiquadric", "most": MAX_KERNEL_CODES, "posterior_samples": 1}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return one draw of each image's posterior."""

@@ -6,17 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from vaegan.config.models import (
-    ConditionalConfig,
-    ELBOConfig,
-    GaussianConfig,
-    PixelCNNConfig,
-    VAEGANConfig,
-    VQVAEConfig,
-)
+from vaegan.config.models import ConditionalConfig, ELBOConfig, GaussianConfig, PixelCNNConfig, VQVAEConfig
 from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.config.section import Section
-from vaegan.errors import UserError
 
 from .aggregate_posterior import AggregatePosterior
 from .codebook import Codebook
@@ -24,9 +16,9 @@ from .confusion import Confusion
 from .feature_extractors import build_extractor
 from .feature_metrics import FeatureMetrics
 from .likelihood import ELBOMetric, ImportanceWeightedMetric, RateMetric
-from .lpips import LPIPS
-from .metric import Metric
-from .pixels import MSSSIM, PSNR, SSIM
+from .lpips import LPIPS_BACKBONES, build_lpips, check_lpips_networks_differ
+from .metric import Metric, PerImage
+from .pixels import PSNR_LIMIT, describe_ms_ssim, describe_ssim, ms_ssim, psnr, ssim
 from .sharpness import Sharpness
 
 SET_METRICS = {"frechet", "kid", "prdc"}
@@ -59,17 +51,13 @@ def build_metrics(
     for name in dict.fromkeys(config.metrics):
         match name, model_config:
             case "psnr", _:
-                metrics[name] = PSNR()
+                metrics[name] = PerImage("reconstruction/psnr", psnr, {"limit": PSNR_LIMIT})
             case "ssim", _:
-                metrics[name] = SSIM(size)
+                metrics[name] = PerImage("reconstruction/ssim", ssim, describe_ssim(size))
             case "ms_ssim", _:
-                metrics[name] = MSSSIM(size)
-            case "lpips", _:
-                metrics[name] = LPIPS("alex", size, notify)
-            case "lpips_vgg", _:
-                metrics[name] = LPIPS("vgg", size, notify)
-            case "lpips_squeeze", _:
-                metrics[name] = LPIPS("squeeze", size, notify)
+                metrics[name] = PerImage("reconstruction/ms_ssim", ms_ssim, describe_ms_ssim(size))
+            case "lpips" | "lpips_vgg" | "lpips_squeeze", _:
+                metrics[name] = build_lpips(LPIPS_BACKBONES[name], size, notify)
             case "sharpness", _:
                 metrics[name] = Sharpness(size)
             case "elbo", ELBOConfig(likelihood="gaussian" | "laplace"):
@@ -98,25 +86,6 @@ def check_metrics(config: Config) -> None:
             images, or LPIPS would be measured by the network that `model.perceptual` trains in.
     """
     build_metrics(config.evaluate, config.model, config.data.image_shape, config.seed, None, None, lambda _: None)
-
-
-def check_lpips_networks_differ(config: EvaluateConfig, model_config: Section) -> None:
-    """Check that LPIPS is not measured by the network that the model was trained in.
-
-    Args:
-        config: Names of the metrics.
-        model_config: The `model` section of the run.
-
-    Raises:
-        UserError: `evaluate.metrics` names LPIPS of the network of `model.perceptual_network`.
-    """
-    match model_config:
-        case VAEGANConfig(perceptual=weight, perceptual_network=network) if weight:
-            if (name := f"lpips_{network}") in config.metrics:
-                raise UserError(
-                    f"evaluate.metrics: {name}: model.perceptual trains in that network;"
-                    " leave one of them out, or take another network"
-                )
 
 
 def get_feature_network(config: EvaluateConfig) -> str | None:

@@ -1,7 +1,6 @@
 """Usage of a codebook, and the rate of a grid of its entries."""
 
 import math
-from typing import Any
 
 import torch
 
@@ -9,8 +8,7 @@ from vaegan.losses.quantisation import perplexity, usage
 from vaegan.models.pixelcnn import PixelCNN
 from vaegan.models.vqvae import VQVAE
 
-from .accumulate import Sums, concatenate_in_order, make_rows
-from .metric import ImagePairs, Metric, MetricResult
+from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
 
 
 class Codebook(Metric):
@@ -25,10 +23,7 @@ class Codebook(Metric):
 
     def __init__(self, entries: int) -> None:
         self.entries = entries
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the number of entries."""
-        return {"entries": self.entries}
+        self.protocol = {"entries": entries}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return how often each entry is used, and the bits of each image's code."""

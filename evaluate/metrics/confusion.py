@@ -1,15 +1,12 @@
 """Confusion matrix of a trained discriminator."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from vaegan.losses.adversarial import ORIGINS, balanced_accuracy, count_predictions
 from vaegan.models.sampler import cycle_labels
 
-from .accumulate import Sums
-from .metric import ImagePairs, Metric, MetricResult
+from .metric import ImagePairs, Metric, MetricResult, Sums
 
 
 class Confusion(Metric):
@@ -27,10 +24,7 @@ class Confusion(Metric):
 
     def __init__(self, discriminator: nn.Module, classes: int | None) -> None:
         self.discriminator, self.classes = discriminator, classes
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the rows of the matrix, and which weights are used."""
-        return {"rows": list(ORIGINS), "discriminator": "as trained, not averaged", "model": "averaged"}
+        self.protocol = {"rows": list(ORIGINS), "discriminator": "as trained, not averaged", "model": "averaged"}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return the predicted classes of real images and reconstructions, as counts."""

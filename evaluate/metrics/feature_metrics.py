@@ -9,13 +9,23 @@ from torch import Tensor
 
 from vaegan.distributed import all_gather_object
 
-from .accumulate import Sums, concatenate_in_order, make_rows
 from .feature_cache import Reference, get_reference_file, load_reference, save_reference
 from .feature_extractors import Extractor
 from .frechet import MOMENTS, compute_moments, fit_gaussian, frechet
 from .kid import MAX_BLOCKS, MAX_FEATURES, MIN_BLOCK_FEATURES, compute_block_values, compute_kid
-from .metric import ImagePairs, Metric, MetricResult
+from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
 from .precision_recall import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR, compute_overlap
+
+PROTOCOLS = {
+    "frechet": {"covariance": "unbiased", "sums": "float64"},
+    "kid": {
+        "kernel": "(x'y / d + 1)^3",
+        "estimate": f"unbiased, all pairs of up to {MAX_FEATURES} features",
+        "interval": f"from at most {MAX_BLOCKS} disjoint blocks of at least {MIN_BLOCK_FEATURES}",
+    },
+    "prdc": {"neighbour": PRECISION_NEIGHBOUR, "neighbour_of_density": DENSITY_NEIGHBOUR},
+}
+"""Protocol of each metric of sets of images, beside that of the network."""
 
 
 class FeatureMetrics(Metric):
@@ -34,6 +44,7 @@ class FeatureMetrics(Metric):
 
     def __init__(self, extractor: Extractor, names: set[str], real_images: Mapping[str, Any] | None) -> None:
         self.extractor, self.names = extractor, names
+        self.protocol = extractor.get_protocol() | {name: PROTOCOLS[name] for name in sorted(names)}
         self.keeps_rows = bool(names - {"frechet"})
         origin = {**(real_images or {}), **extractor.get_protocol(), "rows": self.keeps_rows}
         self.file = get_reference_file(origin) if real_images else None
@@ -45,19 +56,6 @@ class FeatureMetrics(Metric):
         cached = load_reference(self.file, ("rows",) if self.keeps_rows else MOMENTS) if self.file else None
         if all(all_gather_object(cached is not None)):
             self.reference = cached
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the protocol of the network and of each metric."""
-        protocols = {
-            "frechet": {"covariance": "unbiased", "sums": "float64"},
-            "kid": {
-                "kernel": "(x'y / d + 1)^3",
-                "estimate": f"unbiased, all pairs of up to {MAX_FEATURES} features",
-                "interval": f"from at most {MAX_BLOCKS} disjoint blocks of at least {MIN_BLOCK_FEATURES}",
-            },
-            "prdc": {"neighbour": PRECISION_NEIGHBOUR, "neighbour_of_density": DENSITY_NEIGHBOUR},
-        }
-        return self.extractor.get_protocol() | {name: protocols[name] for name in sorted(self.names)}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return the features, or their sums, of reconstructions, and of real images unless these are cached."""

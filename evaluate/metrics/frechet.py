@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .accumulate import Sums
+from .metric import Sums
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from vaegan.config.models import ELBOConfig
 from vaegan.losses.elbo import kl_standard_normal
 from vaegan.models import Posterior
 
-from .accumulate import Sums, concatenate_in_order, make_rows
-from .metric import ImagePairs, Metric, MetricResult
+from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
 
 HALF_LEVEL = 1 / 255
 """Half the distance of two neighbouring 8-bit levels in [-1, 1]."""
@@ -82,9 +81,8 @@ def log_probability(pixels: Tensor, mean: Tensor, likelihood: str, scale: float)
 class RateMetric(Metric):
     """Mean over the images of KL(q(z | x) || N(0, I)) / log 2, where p(x | z) is no distribution of 8-bit images."""
 
-    def get_protocol(self) -> dict[str, Any]:
-        """Return that there is no likelihood."""
-        return {"likelihood": None}
+    def __init__(self) -> None:
+        self.protocol: dict[str, Any] = {"likelihood": None}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return the divergence of each image's posterior from the prior."""
@@ -107,12 +105,8 @@ class ELBOMetric(RateMetric):
     """
 
     def __init__(self, config: ELBOConfig, values: int) -> None:
-        self.config = config
-        self.values = values
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the likelihood."""
-        return {**get_likelihood_protocol(self.config), "posterior_samples": 1}
+        self.config, self.values = config, values
+        self.protocol = {**get_likelihood_protocol(config), "posterior_samples": 1}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return the bound of each image, from one draw of its posterior, and its divergence."""
@@ -140,13 +134,8 @@ class ImportanceWeightedMetric(Metric):
     """
 
     def __init__(self, config: ELBOConfig, values: int, draws: int) -> None:
-        self.config = config
-        self.values = values
-        self.draws = draws
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the likelihood and K."""
-        return {**get_likelihood_protocol(self.config), "posterior_samples": self.draws}
+        self.config, self.values, self.draws = config, values, draws
+        self.protocol = {**get_likelihood_protocol(config), "posterior_samples": draws}
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return the bound of each image; the noise of a draw is a function of the seed, the image's index and k."""

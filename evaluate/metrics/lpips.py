@@ -1,24 +1,23 @@
 """LPIPS of reconstructions, a distance in the features of a network."""
 
 from collections.abc import Callable
-from typing import Any
 
-from torch import Tensor
-
-from vaegan.losses.perceptual import (
-    MIN_SIDE_PIXELS,
-    Backbone,
-    build_random_lpips_network,
-    load_lpips_network,
-    lpips_distance,
-)
+from vaegan.config.models import VAEGANConfig
+from vaegan.config.schema import EvaluateConfig
+from vaegan.config.section import Section
+from vaegan.errors import UserError
+from vaegan.losses import perceptual
+from vaegan.losses.perceptual import MIN_SIDE_PIXELS, Backbone
 from vaegan.pretrained import WEIGHT_FILES, hash_weights
 
-from .metric import ImagePairs, PerImage
+from .metric import PerImage
+
+LPIPS_BACKBONES: dict[str, Backbone] = {"lpips": "alex", "lpips_vgg": "vgg", "lpips_squeeze": "squeeze"}
+"""Network of each name of `evaluate.metrics`."""
 
 
-class LPIPS(PerImage):
-    """Mean of the images' `lpips_distance`: lpips_alex, lpips_vgg, lpips_squeeze; without unit, at least 0.
+def build_lpips(backbone: Backbone, size: int, notify: Callable[[str], None]) -> PerImage:
+    """Return the mean of the images' `lpips_distance`: lpips_alex, lpips_vgg, lpips_squeeze; without unit, at least 0.
 
     Without AlexNet's weights random ones stand in for them, and the metric is called lpips_random. For the other
     networks there is no stand-in.
@@ -31,30 +30,42 @@ class LPIPS(PerImage):
     Raises:
         UserError: The file of weights is damaged or missing.
     """
+    file = WEIGHT_FILES[backbone]
+    trained = file.exists or backbone != "alex"
+    if not trained:
+        notify(
+            f"lpips: random features, reported as lpips_random; for real ones put {file.url} at {file.path}, as"
+            " `vaegan weights --fetch` does"
+        )
+    network = perceptual.load_lpips_network(backbone) if trained else perceptual.build_random_lpips_network()
+    protocol = {
+        "network": backbone if trained else f"{backbone}, random and uncalibrated",
+        "weights": hash_weights(network),
+        "dtype": "float32",
+        "resolution": max(size, MIN_SIDE_PIXELS),
+        "resize": "bilinear" if size < MIN_SIDE_PIXELS else None,
+    }
+    return PerImage(
+        f"reconstruction/lpips_{backbone if trained else 'random'}",
+        lambda images, reconstruction: perceptual.lpips_distance(network.to(images.device), images, reconstruction),
+        protocol,
+    )
 
-    def __init__(self, backbone: Backbone, size: int, notify: Callable[[str], None]) -> None:
-        self.size, self.backbone, file = size, backbone, WEIGHT_FILES[backbone]
-        self.trained = file.exists or backbone != "alex"
-        self.network = load_lpips_network(backbone) if self.trained else build_random_lpips_network()
-        self.key = f"reconstruction/lpips_{backbone if self.trained else 'random'}"
-        self.hash = hash_weights(self.network)
-        if not self.trained:
-            notify(
-                f"lpips: random features, reported as lpips_random; for real ones put {file.url} at {file.path}, as"
-                " `vaegan weights --fetch` does"
-            )
 
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the network and how images are given to it."""
-        return {
-            "network": self.backbone if self.trained else f"{self.backbone}, random and uncalibrated",
-            "weights": self.hash,
-            "dtype": "float32",
-            "resolution": max(self.size, MIN_SIDE_PIXELS),
-            "resize": "bilinear" if self.size < MIN_SIDE_PIXELS else None,
-        }
+def check_lpips_networks_differ(config: EvaluateConfig, model_config: Section) -> None:
+    """Check that LPIPS is not measured by the network that the model was trained in.
 
-    def measure(self, pairs: ImagePairs) -> Tensor:
-        """Compute `lpips_distance` of each pair, shape (N,)."""
-        self.network.to(pairs.real.device)
-        return lpips_distance(self.network, pairs.real, pairs.reconstruction)
+    Args:
+        config: Names of the metrics.
+        model_config: The `model` section of the run.
+
+    Raises:
+        UserError: `evaluate.metrics` names LPIPS of the network of `model.perceptual_network`.
+    """
+    match model_config:
+        case VAEGANConfig(perceptual=weight, perceptual_network=network) if weight:
+            if (name := f"lpips_{network}") in config.metrics:
+                raise UserError(
+                    f"evaluate.metrics: {name}: model.perceptual trains in that network;"
+                    " leave one of them out, or take another network"
+                )

@@ -1,18 +1,26 @@
 """The base of the metrics: each sees every image of an evaluation once, and its result is a function of sums."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, ClassVar
+from functools import cached_property, reduce
+from operator import itemgetter
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
+from vaegan.distributed import broadcast_from_main, gather_to_main
 from vaegan.errors import Failure
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder, Posterior
 from vaegan.randomness import draw_normal
 
-from .accumulate import Sums, concatenate_in_order, make_rows
+T = TypeVar("T")
+
+Sums = dict[str, Any]
+"""Accumulated values by name: numbers and float64 tensors, which are added; lists, which are joined; further sums."""
+Rows = list[tuple[int, Tensor]]
+"""Values of single images in parts, each with the index of its first image."""
 
 
 class ImagePairs:
@@ -94,10 +102,8 @@ class Metric:
 
     uses_samples: ClassVar[bool] = False
     """True if samples must be drawn for the metric."""
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the choices of the metric."""
-        raise NotImplementedError
+    protocol: dict[str, Any]
+    """Choices of the metric."""
 
     def prepare(self) -> None:
         """Prepare for the first image; all processes call this together."""
@@ -121,18 +127,21 @@ class Metric:
 
 
 class PerImage(Metric):
-    """Base of the metrics that are the mean of a value of each image and its reconstruction."""
+    """Mean of a value of each image and its reconstruction.
 
-    key: str
-    """Key of the metric."""
+    Args:
+        key: Key of the metric.
+        compute: Function of images and their reconstructions, shape (N, C, S, S) in [-1, 1], which returns the value of
+            each pair, shape (N,).
+        protocol: Choices of the metric.
+    """
 
-    def measure(self, pairs: ImagePairs) -> Tensor:
-        """Return the value of each pair, shape (N,)."""
-        raise NotImplementedError
+    def __init__(self, key: str, compute: Callable[[Tensor, Tensor], Tensor], protocol: dict[str, Any]) -> None:
+        self.key, self.compute, self.protocol = key, compute, protocol
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return the value of each pair."""
-        return {"values": make_rows(pairs.start, self.measure(pairs).double())}
+        return {"values": make_rows(pairs.start, self.compute(pairs.real, pairs.reconstruction).double())}
 
     def compute_result(self, sums: Sums) -> MetricResult:
         """Return the mean of the values."""
@@ -158,3 +167,37 @@ def check_finite(images: Tensor) -> Tensor:
     if not images.isfinite().all():
         raise Failure("the model makes pixels that are not finite; evaluate a run whose training did not diverge")
     return images
+
+
+def make_rows(start: int, values: Tensor) -> Rows:
+    """Return the values of consecutive images from index ``start``, shape (N, ...), as rows on the CPU."""
+    return [(start, values.cpu())]
+
+
+def concatenate_in_order(rows: Rows) -> Tensor:
+    """Return the values of all images in the order of their indices, shape (N, ...)."""
+    return torch.cat([values for _, values in sorted(rows, key=itemgetter(0))])
+
+
+def add_sums(sums: Sums, other: Sums) -> Sums:
+    """Return the totals of two sums, name by name; a name that only one of them has is kept."""
+    return sums | {name: _add(sums[name], value) if name in sums else value for name, value in other.items()}
+
+
+def reduce_on_main(sums: Sums, compute: Callable[[Sums], T]) -> T:
+    """Return to all processes what the main one computes from the totals, which it adds on the CPU in order of rank.
+
+    The main process alone holds the values of all images, and computes once.
+    """
+    gathered = gather_to_main(_to_cpu(sums))
+    return broadcast_from_main(lambda: compute(reduce(add_sums, gathered, {})))
+
+
+def _add(value: Any, other: Any) -> Any:
+    return add_sums(value, other) if isinstance(value, dict) else value + other
+
+
+def _to_cpu(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _to_cpu(item) for name, item in value.items()}
+    return value.cpu() if isinstance(value, Tensor) else value

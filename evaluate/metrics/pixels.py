@@ -8,8 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from .metric import ImagePairs, PerImage
-
 RANGE = 2.0
 """Difference of the brightest pixel, 1, and the darkest one, -1."""
 
@@ -120,59 +118,13 @@ def ms_ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
     return product * ssim(images, reconstruction, sigma).clamp_min(0) ** weights[-1]
 
 
-class PSNR(PerImage):
-    """Mean of the images' `psnr`, decibel."""
-
-    key = "reconstruction/psnr"
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the upper limit, in decibel."""
-        return {"limit": PSNR_LIMIT}
-
-    def measure(self, pairs: ImagePairs) -> Tensor:
-        """Compute `psnr` of each pair, decibel, shape (N,)."""
-        return psnr(pairs.real, pairs.reconstruction)
+def describe_ssim(size: int) -> dict[str, Any]:
+    """Return the protocol of `ssim` of images of side S in pixels: the window."""
+    sigma = ssim_sigma(size)
+    return {"window": ssim_window(sigma), "sigma": sigma}
 
 
-class SSIM(PerImage):
-    """Mean of the images' `ssim`, without unit, at most 1.
-
-    Args:
-        size: S, side of the images in pixels.
-    """
-
-    key = "reconstruction/ssim"
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the window."""
-        sigma = ssim_sigma(self.size)
-        return {"window": ssim_window(sigma), "sigma": sigma}
-
-    def measure(self, pairs: ImagePairs) -> Tensor:
-        """Compute `ssim` of each pair, shape (N,)."""
-        return ssim(pairs.real, pairs.reconstruction)
-
-
-class MSSSIM(PerImage):
-    """Mean of the images' `ms_ssim`, without unit, from 0 to 1.
-
-    Args:
-        size: S, side of the images in pixels.
-    """
-
-    key = "reconstruction/ms_ssim"
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the scales, of which the paper has five, and the window."""
-        sigma, weights = ms_ssim_sigma(self.size), ms_ssim_weights(self.size)
-        return {"scales": len(weights), "weights": weights, "window": ssim_window(sigma), "sigma": sigma}
-
-    def measure(self, pairs: ImagePairs) -> Tensor:
-        """Compute `ms_ssim` of each pair, shape (N,)."""
-        return ms_ssim(pairs.real, pairs.reconstruction)
+def describe_ms_ssim(size: int) -> dict[str, Any]:
+    """Return the protocol of `ms_ssim` of images of side S in pixels: the scales, five in the paper, and the window."""
+    sigma, weights = ms_ssim_sigma(size), ms_ssim_weights(size)
+    return {"scales": len(weights), "weights": weights, "window": ssim_window(sigma), "sigma": sigma}

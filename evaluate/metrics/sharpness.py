@@ -7,13 +7,11 @@ images finite and keeps differences that no 8-bit image can show out of the metr
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from .accumulate import Sums, concatenate_in_order, make_rows
-from .metric import ImagePairs, Metric, MetricResult
+from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
 from .pixels import ROUNDING_VARIANCE
 
 HIGH_FREQUENCY_CYCLES_PER_PIXEL = 0.25
@@ -236,10 +234,13 @@ class Sharpness(Metric):
 
     def __init__(self, size: int) -> None:
         self.size = size
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the choices of this module."""
-        return PROTOCOL
+        self.protocol = {
+            "window": "hann",
+            "bands": "rings of 1 / size cycles per pixel, corners included",
+            "high_frequency": HIGH_FREQUENCY_CYCLES_PER_PIXEL,
+            "floor": "variance of rounding to 8 bits",
+            "logarithm": "natural",
+        }
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return the moments of real images and reconstructions, and the cross-spectrum of each pair."""
@@ -271,13 +272,3 @@ class Sharpness(Metric):
         metrics["reconstruction/coherence"] = high_band_mean(match, self.size).item()
         curves["coherence/reconstruction"] = match.tolist()
         return MetricResult(metrics, curves, scores={f"sharpness/{name}": values for name, values in scores.items()})
-
-
-PROTOCOL = {
-    "window": "hann",
-    "bands": "rings of 1 / size cycles per pixel, corners included",
-    "high_frequency": HIGH_FREQUENCY_CYCLES_PER_PIXEL,
-    "floor": "variance of rounding to 8 bits",
-    "logarithm": "natural",
-}
-"""Protocol of the metrics of this module."""

@@ -16,10 +16,10 @@ from ..negative_controls import REAL
 from ..result import EvaluationResult
 
 KINDS: tuple[Kind, Kind] = ("reconstruction", "sample")
-SHARPNESS_METRICS = ("spectrum_error", "laplacian_gap", "kurtosis_gap")
-"""Metrics that a defect has to raise, in the order of the table."""
 COHERENCE = "coherence"
-"""Metric of reconstructions that a defect has to lower."""
+"""Metric of reconstructions that a defect has to lower; it has to raise the others."""
+CONTROL_METRICS = ("spectrum_error", COHERENCE, "laplacian_gap", "kurtosis_gap")
+"""Metrics in the order of the table; samples have no coherence."""
 MIN_INCREASE = 0.02
 """Increase that the whole 95 % interval of a metric has to exceed to count as having detected a defect."""
 
@@ -77,9 +77,8 @@ def estimate_increase(control: EvaluationResult, untouched: EvaluationResult, ki
     images = kind if kind == "reconstruction" else "pairs"
     rows = {f"{images}/real": control.scores["sharpness/real"]}
     rows |= {f"{kind}/{name}": result.scores[f"sharpness/{kind}"] for name, result in both.items()}
-    metrics: tuple[str, ...] = SHARPNESS_METRICS
-    if kind == "reconstruction":
-        metrics = (*SHARPNESS_METRICS, COHERENCE)
+    metrics = [metric for metric in CONTROL_METRICS if metric != COHERENCE or kind == "reconstruction"]
+    if COHERENCE in metrics:
         rows |= {f"{kind}/{name} cross": result.scores["sharpness/cross"] for name, result in both.items()}
 
     def compute_increase(metric: str, means: Means) -> Tensor:
@@ -119,10 +118,9 @@ def _build_row(
     name: str, variant: bool, results: Sequence[EvaluationResult], kind: Kind, seen: frozenset[str] = frozenset(),
     answer: Answer | None = None,
 ) -> ControlRow:  # fmt: skip
-    metrics = (SHARPNESS_METRICS[0], COHERENCE, *SHARPNESS_METRICS[1:])
     values = {
         metric: sum(result.metrics[f"{kind}/{metric}"] for result in results) / len(results)
-        for metric in metrics
+        for metric in CONTROL_METRICS
         if f"{kind}/{metric}" in results[0].metrics
     }
     ratio = sum(compute_laplacian_ratio(result, kind) for result in results) / len(results)

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -10,13 +10,13 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 from vaegan.images import to_float, to_pil, to_uint8
 from vaegan.models import Autoencoder
 from vaegan.models.sampler import Sampler
 
 from ..metric_descriptions import format_sample_source
+from ..negative_controls import blur
 
 IMAGE, DIFFERENCE, DETAIL = "image", "difference", "detail"
 """Views of a reconstruction."""
@@ -90,30 +90,16 @@ def draw_reconstructions(models: Mapping[str, Autoencoder], real: Tensor, labels
     details = {name: get_fine_detail(images) for name, images in {"": real, **reconstructed}.items()}
     difference_factor = choose_amplification(torch.cat(list(differences.values())), 255)
     detail_factor = choose_amplification(details[""], 127)
-    views = {
-        name: {
-            IMAGE: to_data_uris(images),
-            **(
-                {DIFFERENCE: to_data_uris((difference_factor * differences[name]).clamp(0, 255).byte())} if name else {}
-            ),
-            DETAIL: to_data_uris((128 + detail_factor * details[name]).round().clamp(0, 255).byte()),
-        }
-        for name, images in {"": real, **reconstructed}.items()
-    }
-    columns = [
-        Column(
-            f"Image {index + 1}",
-            [
-                Tile(
-                    f"image {index + 1}, {f'reconstructed by {name}' if name else 'real'}",
-                    {view: uris[index] for view, uris in uris_by_view.items()},
-                )
-                for name, uris_by_view in views.items()
-            ],
-        )
-        for index in range(len(real))
-    ]
-    return Reconstructions(Sheet(list(views), columns), difference_factor, detail_factor)
+    rows = {}
+    for name, images in {"": real, **reconstructed}.items():
+        views = {IMAGE: images}
+        if name:
+            views[DIFFERENCE] = (difference_factor * differences[name]).clamp(0, 255).byte()
+        views[DETAIL] = (128 + detail_factor * details[name]).round().clamp(0, 255).byte()
+        origin = f"reconstructed by {name}" if name else "real"
+        rows[name] = _make_tiles([f"image {index + 1}, {origin}" for index in range(len(real))], views)
+    sheet = _make_sheet([f"Image {index + 1}" for index in range(len(real))], rows)
+    return Reconstructions(sheet, difference_factor, detail_factor)
 
 
 def draw_samples(samplers: Mapping[str, Sampler], count: int) -> Sheet:
@@ -123,20 +109,13 @@ def draw_samples(samplers: Mapping[str, Sampler], count: int) -> Sheet:
         samplers: Sampler of each variant; the samples of a column are of the same noise and the same class.
         count: Number of images of each variant.
     """
-    drawable = {name: sampler for name, sampler in samplers.items() if sampler.source is not None}
-    uris = {name: to_data_uris(to_uint8(sampler.draw(0, count))) for name, sampler in drawable.items()}
-    sources = {
-        name: format_sample_source("sample", sampler.source if sampler.density else None)
-        for name, sampler in drawable.items()
-    }
-    columns = [
-        Column(
-            f"Code {index + 1}",
-            [Tile(f"sample {index + 1} of {name}{sources[name]}", {IMAGE: uris[name][index]}) for name in drawable],
-        )
-        for index in range(count)
-    ]
-    return Sheet(list(drawable), columns if drawable else [])
+    rows = {}
+    for name, sampler in samplers.items():
+        if sampler.source is not None:
+            source = format_sample_source("sample", sampler.source if sampler.density else None)
+            descriptions = [f"sample {index + 1} of {name}{source}" for index in range(count)]
+            rows[name] = _make_tiles(descriptions, {IMAGE: to_uint8(sampler.draw(0, count))})
+    return _make_sheet([f"Code {index + 1}" for index in range(count)], rows)
 
 
 def draw_interpolations(models: Mapping[str, Autoencoder], real: Tensor, labels: Labels) -> list[Sheet]:
@@ -156,34 +135,26 @@ def draw_interpolations(models: Mapping[str, Autoencoder], real: Tensor, labels:
     weights = torch.linspace(0, 1, INTERPOLATION_STEPS).tolist()
     sheets = []
     for start, end in list(pairwise(range(len(real))))[::2][:INTERPOLATION_PAIRS]:
-        first, last = to_data_uris(real[[start, end]])
-        originals = {0: (start, first), INTERPOLATION_STEPS - 1: (end, last)}
-        uris = {}
+        way = f"of the way from image {start + 1} to image {end + 1}"
+        titles = [f"{100 * weight:.0f} % {way}" for weight in weights]
+        first, last = _make_tiles(
+            [f"image {index + 1}, real, an end of the row" for index in (start, end)], {IMAGE: real[[start, end]]}
+        )
+        rows: dict[str, list[Tile | None]] = {"": [first, *[None] * (INTERPOLATION_STEPS - 2), last]}
         for name, model in models.items():
             classes = labels[name]
             classes = None if classes is None else classes[[start, end]]
             codes = model.encode(_to_input(model, real[[start, end]]), classes).mean
             line = torch.stack([torch.lerp(codes[0], codes[1], weight) for weight in weights])
-            uris[name] = to_data_uris(to_uint8(model.decode(line, None if classes is None else int(classes[0]))))
-        columns = []
-        for step in range(INTERPOLATION_STEPS):
-            percent = 100 * step / (INTERPOLATION_STEPS - 1)
-            title = f"{percent:.0f} % of the way from image {start + 1} to image {end + 1}"
-            tiles: list[Tile | None] = [None]
-            if step in originals:
-                index, uri = originals[step]
-                tiles = [Tile(f"image {index + 1}, real, an end of the row", {IMAGE: uri})]
-            tiles += [Tile(f"{title}, by {name}", {IMAGE: uris[name][step]}) for name in models]
-            columns.append(Column(title, tiles))
-        sheets.append(Sheet(["", *models], columns))
+            images = to_uint8(model.decode(line, None if classes is None else int(classes[0])))
+            rows[name] = [*_make_tiles([f"{title}, by {name}" for title in titles], {IMAGE: images})]
+        sheets.append(_make_sheet(titles, rows))
     return sheets
 
 
 def get_fine_detail(images: Tensor) -> Tensor:
     """Return images less their blur by `DETAIL_SIGMA_PIXELS`, uint8 => float, shape (N, C, S, S), in levels of 255."""
-    images = images.float()
-    blurred: Tensor = gaussian_blur(images, [7, 7], [DETAIL_SIGMA_PIXELS, DETAIL_SIGMA_PIXELS])
-    return images - blurred
+    return images.float() - blur(images.float(), DETAIL_SIGMA_PIXELS)
 
 
 def choose_amplification(values: Tensor, limit: float) -> int:
@@ -209,3 +180,15 @@ def to_data_uris(images: Tensor) -> list[str]:
 
 def _to_input(model: Autoencoder, real: Tensor) -> Tensor:
     return to_float(real).to(next(model.parameters()))
+
+
+def _make_tiles(descriptions: Sequence[str], views: Mapping[str, Tensor]) -> list[Tile]:
+    """Return a tile for each description; each view of it is an image of uint8, shape (N, C, S, S)."""
+    uris = {view: to_data_uris(images) for view, images in views.items()}
+    return [Tile(text, {view: uris[view][index] for view in uris}) for index, text in enumerate(descriptions)]
+
+
+def _make_sheet(titles: Sequence[str], rows: Mapping[str, Sequence[Tile | None]]) -> Sheet:
+    """Return a sheet from its rows by their names and the titles of its columns."""
+    columns = zip(*rows.values(), strict=True)
+    return Sheet(list(rows), [Column(title, list(tiles)) for title, tiles in zip(titles, columns, strict=False)])

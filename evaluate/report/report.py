@@ -10,26 +10,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 import vaegan
 from vaegan.config import Config, dump_config
 from vaegan.config.models import GANVAEConfig, VAEGANConfig, VectorConfig
-from vaegan.config.study_schema import MatchedQuantity
 from vaegan.data import Data
 from vaegan.io import write_text
 
 from ..comparing.comparison import Comparison
-from ..comparing.verdicts import Pair, Verdict
-from ..metric_descriptions import ARROWS, MetricDescription, describe_metric, format_sample_source
+from ..metric_descriptions import ARROWS, describe_metric, format_sample_source
 from ..negative_controls import BLUR_SIGMA_PIXELS, CHECKERBOARD_AMPLITUDE, NOISE_DEVIATION, REAL, SHARPENING_AMOUNT
-from .control_rows import COHERENCE, MIN_INCREASE, SHARPNESS_METRICS, build_control_rows
+from . import reproduce
+from .control_rows import CONTROL_METRICS, MIN_INCREASE, build_control_rows
 from .image_sheets import DETAIL_SIGMA_PIXELS, VIEWS, draw_interpolations, draw_reconstructions, draw_samples
 from .plots import draw_key
-from .reproduce import (
-    format_control_protocols,
-    format_own_protocols,
-    get_classifier_command,
-    get_common_protocol,
-    get_versions,
-    list_commands,
-    to_yaml,
-)
 from .rows import build_confusions, build_cost_bars, build_effect_rows
 from .spectrum_plot import plot_spectra
 from .tables import write_tables
@@ -40,8 +30,6 @@ COLUMN_IMAGES = 12
 """Number of real images, and of images in each row of reconstructions."""
 SAMPLE_IMAGES = 2 * COLUMN_IMAGES
 """Number of samples of each variant."""
-VERDICT_CLASSES = {"sharper": "yes", "less sharp": "no"}
-"""CSS class of an answer; other answers are open."""
 DEFECTS = {
     "blurred": f"Gaussian blur of {BLUR_SIGMA_PIXELS:g} pixels",
     "noisy": f"white noise of {NOISE_DEVIATION:g}",
@@ -49,14 +37,6 @@ DEFECTS = {
     "over-sharpened": f"unsharp mask of {SHARPENING_AMOUNT:g}",
 }
 """Defect of the images of each control, in units of [-1, 1]."""
-
-MATCHED: dict[MatchedQuantity, str] = {
-    "decoder": "decoder with the same initial weights",
-    "latent_size": "latent size",
-    "images_seen": "number of images seen",
-    "wall_clock": "time to train in, as far as the speed of its first steps tells",
-}
-"""Each quantity that variants have in common, as part of a sentence."""
 
 
 def write_report(comparison: Comparison, data: Data, path: Path, notify: Callable[[str], None]) -> None:
@@ -76,16 +56,16 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
     real = split[indices]
     labels = {name: split.get_labels(indices, model.classes) for name, model in models.items()}
     controls = build_control_rows(comparison)
-    page = _make_environment().get_template("page.html.j2").render(
+    templates = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(
+        loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("page.html.j2").render(
         comparison=comparison,
         names=comparison.names,
-        matched=[MATCHED[quantity] for quantity in comparison.study.matched] + ["images in the same order"],
         latent_size=_get_latent_size(comparison),
         grids=[name for name, config in comparison.configs.items() if not isinstance(config.model, VectorConfig)],
         config=comparison.first.config,
-        evaluated_images=comparison.first.evaluation.protocol["reconstructions"],
-        verdicts=_group_by_pair(comparison),
-        verdict_classes=VERDICT_CLASSES,
         reconstructions=draw_reconstructions(models, real, labels),
         views=VIEWS,
         detail_sigma=DETAIL_SIGMA_PIXELS,
@@ -96,7 +76,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         arrows=ARROWS,
         effect_rows=build_effect_rows(comparison),
         controls=controls,
-        control_metrics=_describe_control_metrics(),
+        control_metrics={name: describe_metric(f"reconstruction/{name}") for name in CONTROL_METRICS},
         min_increase=MIN_INCREASE,
         untouched=REAL,
         defects=DEFECTS,
@@ -108,33 +88,16 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         draw_key=draw_key,
         cost_bars=build_cost_bars(comparison),
         csv_uris={name: _to_csv_uri(text) for name, text in write_tables(comparison, controls, path.parent).items()},
-        commands={name: list_commands(comparison, name, path.parent) for name in comparison.names},
-        versions=get_versions(comparison),
-        common_protocol=to_yaml(get_common_protocol(comparison)),
-        control_protocols=format_control_protocols(comparison),
-        classifier_command=get_classifier_command(comparison, path.parent),
+        commands={name: reproduce.list_commands(comparison, name, path.parent) for name in comparison.names},
+        versions=reproduce.get_versions(comparison),
+        common_protocol=reproduce.to_yaml(reproduce.get_common_protocol(comparison)),
+        control_protocols=reproduce.format_control_protocols(comparison),
+        classifier_command=reproduce.get_classifier_command(comparison, path.parent),
         configs={name: dump_config(comparison.runs[name][seed].config) for name in comparison.names},
-        own_protocols={name: format_own_protocols(comparison, name) for name in comparison.names},
+        own_protocols={name: reproduce.format_own_protocols(comparison, name) for name in comparison.names},
         version=vaegan.__version__,
     )  # fmt: skip
     write_text(path, page)
-
-
-def _make_environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _group_by_pair(comparison: Comparison) -> dict[Pair, list[Verdict]]:
-    verdicts: dict[Pair, list[Verdict]] = {pair: [] for pair in comparison.pairs}
-    for verdict in comparison.verdicts:
-        verdicts[verdict.variant, verdict.reference].append(verdict)
-    return verdicts
 
 
 def _is_relativistic(config: Config) -> bool:
@@ -146,11 +109,6 @@ def _get_latent_size(comparison: Comparison) -> int | None:
     models = [config.model for config in comparison.configs.values()]
     sizes = [model.latent_size for model in models if isinstance(model, VectorConfig)]
     return sizes[0] if sizes and "latent_size" in comparison.study.matched else None
-
-
-def _describe_control_metrics() -> dict[str, MetricDescription]:
-    names = (SHARPNESS_METRICS[0], COHERENCE, *SHARPNESS_METRICS[1:])
-    return {name: describe_metric(f"reconstruction/{name}") for name in names}
 
 
 def _to_csv_uri(text: str) -> str:

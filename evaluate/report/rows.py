@@ -11,13 +11,7 @@ from ..comparing.bootstrap import Estimate
 from ..comparing.comparison import Comparison
 from ..comparing.evidence import SIGNIFICANCE_LEVEL
 from ..comparing.verdicts import Effect, Pair, format_difference, format_probability
-from ..metric_descriptions import (
-    MetricDescription,
-    describe_metric,
-    format_duration,
-    format_memory,
-    sort_metrics,
-)
+from ..metric_descriptions import MetricDescription, describe_metric, sort_metrics
 
 
 @dataclass(frozen=True)
@@ -56,13 +50,11 @@ class ConfusionTable:
 
 def build_cost_bars(comparison: Comparison) -> dict[str, list[CostBar]]:
     """Return training time, memory and number of parameters of each variant, mean over the seeds, by their label."""
-    formats = {"seconds": format_duration, "memory_bytes": format_memory, "parameters": "{:,.0f}".format}
-    bars = {}
-    for key, write in formats.items():
-        spreads = {name: comparison.get_spreads(name) for name in comparison.names}
+    spreads, bars = {name: comparison.get_spreads(name) for name in comparison.names}, {}
+    for metric, key in ((describe_metric(key), key) for key in ("seconds", "memory_bytes", "parameters")):
         means = {name: spread[key].mean for name, spread in spreads.items() if key in spread}
         highest = max(means.values(), default=0.0) or 1.0
-        bars[describe_metric(key).label] = [CostBar(name, mean / highest, write(mean)) for name, mean in means.items()]
+        bars[metric.label] = [CostBar(name, mean / highest, metric.write(mean)) for name, mean in means.items()]
     return bars
 
 

@@ -11,7 +11,6 @@ from vaegan.losses.adversarial import CONFUSION_COLUMNS, GENERATED, ORIGINS
 
 from ..comparing.bootstrap import Estimate
 from ..comparing.comparison import Comparison
-from ..comparing.verdicts import Verdict
 from ..metric_descriptions import describe_metric
 from ..result import EvaluationResult
 from .control_rows import ControlRows
@@ -31,26 +30,15 @@ def build_tables(comparison: Comparison, controls: ControlRows) -> dict[str, str
         comparison: The study.
         controls: Rows of the negative controls, for each kind of images.
     """
-    interval = ("low", "high", "p", "corrected_p")
-    return {
-        METRICS_TABLE: _format_csv(
-            ("variant", "seed", "figure", "value", "samples_from"), _iterate_metrics(comparison)
-        ),
-        VERDICTS_TABLE: _format_csv(
-            ("variant", "reference", "images", "seeds", "answer", "headline", "figure", "difference", *interval),
-            (row for verdict in comparison.verdicts for row in _iterate_tests(verdict)),
-        ),
-        EFFECTS_TABLE: _format_csv(
-            ("variant", "reference", "figure", "difference", *interval, "cohens_d", "samples_from"),
-            _iterate_effects(comparison),
-        ),
-        CONTROLS_TABLE: _format_csv(
-            ("control", "figure", "value", "seen", "answer"), _iterate_controls(comparison, controls)
-        ),
-        CONFUSION_TABLE: _format_csv(
-            ("variant", "seed", "images", "taken_for", "count", "samples_from"), _iterate_confusions(comparison)
-        ),
+    values = "difference low high p corrected_p"
+    tables = {
+        METRICS_TABLE: ("variant seed figure value samples_from", _iterate_metrics(comparison)),
+        VERDICTS_TABLE: (f"variant reference images seeds answer headline figure {values}", _iterate_tests(comparison)),
+        EFFECTS_TABLE: (f"variant reference figure {values} cohens_d samples_from", _iterate_effects(comparison)),
+        CONTROLS_TABLE: ("control figure value seen answer", _iterate_controls(comparison, controls)),
+        CONFUSION_TABLE: ("variant seed images taken_for count samples_from", _iterate_confusions(comparison)),
     }
+    return {name: _format_csv(header.split(), rows) for name, (header, rows) in tables.items()}
 
 
 def write_tables(comparison: Comparison, controls: ControlRows, folder: Path) -> dict[str, str]:
@@ -74,20 +62,15 @@ def _iterate_metrics(comparison: Comparison) -> Iterator[Sequence[Cell]]:
                 yield name, seed, key, value, _get_sample_source(key, comparison.runs[name][seed].evaluation)
 
 
-def _iterate_tests(verdict: Verdict) -> Iterator[Sequence[Cell]]:
-    second = {"reconstruction": "coherence beyond noise of the same spectrum", "sample": "kurtosis gap"}[verdict.kind]
-    tests: list[tuple[str, Estimate | None, float | None]] = [
-        ("spectrum error", verdict.evidence.spectrum, verdict.corrected[0]),
-        (second, verdict.evidence.second, verdict.corrected[1]),
-        (describe_metric(verdict.evidence.measure).label, verdict.evidence.distance, None),
-    ]
-    seeds = " ".join(map(str, verdict.seeds))
-    for name, estimate, corrected in tests:
-        if estimate is not None:
-            yield (
-                verdict.variant, verdict.reference, verdict.images, seeds, verdict.answer, verdict.headline, name,
-                *_list_numbers(estimate), corrected,
-            )  # fmt: skip
+def _iterate_tests(comparison: Comparison) -> Iterator[Sequence[Cell]]:
+    seconds = {"reconstruction": "coherence beyond noise of the same spectrum", "sample": "kurtosis gap"}
+    for verdict in comparison.verdicts:
+        evidence, seeds = verdict.evidence, " ".join(map(str, verdict.seeds))
+        start = verdict.variant, verdict.reference, verdict.images, seeds, verdict.answer, verdict.headline
+        yield *start, "spectrum error", *_list_numbers(evidence.spectrum), verdict.corrected[0]
+        yield *start, seconds[verdict.kind], *_list_numbers(evidence.second), verdict.corrected[1]
+        if evidence.distance is not None:
+            yield *start, describe_metric(evidence.measure).label, *_list_numbers(evidence.distance), None
 
 
 def _iterate_effects(comparison: Comparison) -> Iterator[Sequence[Cell]]:

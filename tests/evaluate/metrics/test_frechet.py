@@ -10,8 +10,8 @@ from torch import Tensor
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from vaegan.evaluate.metrics.accumulate import add_sums
 from vaegan.evaluate.metrics.frechet import compute_moments, fit_gaussian, frechet
+from vaegan.evaluate.metrics.metric import add_sums
 from vaegan.randomness import draw_normal
 
 

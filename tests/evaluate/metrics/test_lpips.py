@@ -11,8 +11,8 @@ from torch import Tensor
 
 from vaegan.config.schema import EvaluateConfig
 from vaegan.errors import UserError
-from vaegan.evaluate.metrics.build import check_lpips_networks_differ, check_metrics
-from vaegan.evaluate.metrics.lpips import LPIPS
+from vaegan.evaluate.metrics.build import check_metrics
+from vaegan.evaluate.metrics.lpips import build_lpips, check_lpips_networks_differ
 from vaegan.images import to_float
 from vaegan.losses.perceptual import (
     build_random_lpips_network,
@@ -118,7 +118,7 @@ def test_black_images_have_finite_gradients(net: str, stand_in: Callable[[str], 
 
 def test_without_weights_the_metric_is_named_random_and_the_notice_says_where_they_go(photos: Tensor) -> None:
     notices: list[str] = []
-    metric = LPIPS("alex", 32, notices.append)
+    metric = build_lpips("alex", 32, notices.append)
     assert metric.key == "reconstruction/lpips_random"
     (notice,) = notices
     assert str(WEIGHT_FILES["alex"].path) in notice and WEIGHT_FILES["alex"].url in notice
@@ -145,7 +145,7 @@ def test_a_damaged_file_is_refused_before_it_is_opened(monkeypatch: pytest.Monke
     path.write_bytes(b"no weights")
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("opened"))
     with pytest.raises(UserError, match="damaged or another file") as error:
-        LPIPS("alex", 32, lambda _: None)
+        build_lpips("alex", 32, lambda _: None)
     assert str(path) in str(error.value) and WEIGHT_FILES["alex"].sha256 in str(error.value)
 
 
