@@ -32,7 +32,7 @@ from vaegan.trainers import ema, train
 from vaegan.trainers.loop import clip_gradients
 from vaegan.trainers.state import build_state
 from vaegan.trainers.steps import build_step
-from vaegan.trainers.steps.base import Batch
+from vaegan.trainers.steps.base import StepInput
 
 WARM_UP = 10
 """Steps before the clock starts."""
@@ -130,7 +130,7 @@ def parts(config: Config, data: Data, accelerator: Accelerator) -> dict[str, flo
         ema.update_ema(state.average, state.model, 0.999, 0)
 
     images, labels = next(stream)[0]
-    batch = Batch(to_float(images), labels, noise(), 0, 0, None)
+    batch = StepInput(to_float(images), labels, noise(), 0, 0, None)
     output = step.accumulate_gradients(state.networks, batch, lambda loss: None)
     work: dict[str, Callable[[], object]] = {
         "next batch in its order": lambda: next(stream),

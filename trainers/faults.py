@@ -81,9 +81,8 @@ class FaultPolicy:
             Failure: A weight is not finite.
         """
         if not state.is_finite():
-            raise Failure(
-                f"step {state.step}: the weights are no longer finite; {self._describe_kept()}", on_all_ranks=True
-            )
+            problem = f"step {state.step}: the weights are no longer finite"
+            raise Failure(f"{problem}; {self._describe_kept()}", on_all_ranks=True)
 
     def write(self, name: str, step: int, work: Callable[[], None], required: bool = False) -> bool:
         """Have the main process write something while the others wait, and return whether it was written.

@@ -30,7 +30,7 @@ from .resume import find_resume_checkpoint
 from .run_lock import lock_run
 from .state import State, build_state, restore
 from .steps import build_step
-from .steps.base import Batch, StepOutput, TrainingStep
+from .steps.base import StepInput, TrainingStep
 
 
 def train(
@@ -153,7 +153,7 @@ def compute_gradients(
     autocast_dtype = get_autocast_dtype(config.train)
     for index, (pixels, labels) in enumerate(micro_batches):
         images, slices = to_float(pixels, dtype), {purpose: chunks[index] for purpose, chunks in noise.items()}
-        batch = Batch(images, labels, slices, state.step, start, autocast_dtype, adaptive_state)
+        batch = StepInput(images, labels, slices, state.step, start, autocast_dtype, adaptive_state)
         start += len(images)
         with ExitStack() as stack:
             if index < len(micro_batches) - 1:
@@ -164,7 +164,7 @@ def compute_gradients(
             )
         meter.add(output, len(images) / config.train.batch_size)
         codes += [output.codes] if output.codes is not None else []
-        sums.add(StepOutput({}, output.sums), 0.0)
+        sums.add_counts(output.sums)
     return meter, torch.cat(codes) if codes else None, sums
 
 

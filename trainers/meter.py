@@ -31,7 +31,11 @@ class Meter:
         """
         for key, value in output.scalars.items():
             self._add(key, value.double() * fraction, fraction)
-        for key, value in output.counts.items():
+        self.add_counts(output.counts)
+
+    def add_counts(self, counts: Mapping[str, Tensor]) -> None:
+        """Add sums over the images of one micro-batch."""
+        for key, value in counts.items():
             self._add(key, value.double(), 0.0)
 
     def merge(self, other: "Meter") -> None:
@@ -39,8 +43,8 @@ class Meter:
         for key, value in other.sums.items():
             self._add(key, value, other.weights[key])
 
-    def clear(self) -> None:
-        """Forget all sums."""
+    def reset(self) -> None:
+        """Remove all sums."""
         self.sums.clear()
         self.weights.clear()
 

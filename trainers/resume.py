@@ -42,16 +42,12 @@ def find_resume_checkpoint(
         checkpoint, damaged = find_newest_checkpoint(run.checkpoints)
         if checkpoint is None and damaged:
             reasons = to_one_line(", ".join(f"{path.name}: {reason}" for path, reason in damaged.items()))
-            raise UserError(
-                f"{run.checkpoints}: no whole checkpoint is left ({reasons}); restore one, or remove the folder"
-                " `checkpoints` to begin again"
-            )
+            mend = "restore one, or remove the folder `checkpoints` to begin again"
+            raise UserError(f"{run.checkpoints}: no whole checkpoint is left ({reasons}); {mend}")
         if checkpoint is not None and checkpoint.state.get("fingerprint") != data.fingerprint:
             raise UserError(f"{run.path}: the images are no longer those that the run was started with")
         if checkpoint is not None and checkpoint.step > config.train.steps:
-            raise UserError(
-                f"train.steps: {config.train.steps} are fewer than the {checkpoint.step} that {run.path} has"
-            )
+            raise UserError(f"train.steps: {config.train.steps} are fewer than the {checkpoint.step} of {run.path}")
         return checkpoint, damaged
 
     def set_damaged_aside() -> None:
@@ -61,11 +57,8 @@ def find_resume_checkpoint(
 
     checkpoint, damaged = run_on_all_ranks(find)
     if len(set(all_gather_object((checkpoint.step if checkpoint else 0, data.fingerprint)))) > 1:
-        raise UserError(
-            f"{run.path}: the processes see different checkpoints or images; keep both on a disk that all machines"
-            " share",
-            on_all_ranks=True,
-        )
+        problem = "the processes see different checkpoints or images; keep both on a disk that all machines share"
+        raise UserError(f"{run.path}: {problem}", on_all_ranks=True)
     run_on_main(set_damaged_aside)
     return checkpoint
 

@@ -118,10 +118,8 @@ def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> N
     try:
         meter = _check_and_load_meter(state, checkpoint, accelerator)
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        name = f"checkpoints/step_{checkpoint.step:08d}"
-        raise UserError(
-            f"{name}: not a checkpoint of this run ({to_one_line(error)}); delete it, then resume"
-        ) from error
+        problem = f"not a checkpoint of this run ({to_one_line(error)}); delete it, then resume"
+        raise UserError(f"checkpoints/step_{checkpoint.step:08d}: {problem}") from error
     for name, network in state.networks.items():
         network.load_state_dict(checkpoint.tensors[name])
         _load_named_moments(network, state.optimizers[name], checkpoint.tensors[f"{name}.optimizer"])
@@ -144,9 +142,8 @@ def _check_and_load_meter(state: State, checkpoint: Checkpoint, accelerator: Acc
             for key, parameter in get_trained_parameters(network)
             for moment in OPTIMIZER_STATE_KEYS[type(state.optimizers[name])]
         }
-        found = checkpoint.tensors[f"{name}.optimizer"]
-        if found:  # there are none before the first update
-            check_state_dict(found, moments)
+        if saved := checkpoint.tensors[f"{name}.optimizer"]:  # there are none before the first update
+            check_state_dict(saved, moments)
     for count in (checkpoint.state["updates"], checkpoint.state["skipped"]):
         if type(count) is not int or not 0 <= count <= checkpoint.step:
             raise ValueError(f"{format_value(count)} updates in {checkpoint.step} steps")
@@ -164,12 +161,9 @@ def _get_named_moments(network: nn.Module, optimizer: torch.optim.Optimizer) -> 
 
 
 def _load_named_moments(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    parameters = {name: (index, parameter) for index, (name, parameter) in enumerate(get_trained_parameters(network))}
-    moments: dict[int, dict[str, Tensor]] = {}
+    parameters = dict(get_trained_parameters(network))
     for key, value in tensors.items():
         name, moment = key.rsplit("/", 1)
-        index, parameter = parameters[name]
         if moment != "step":  # laid out in memory as Adam lays it out, as the parameter
-            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-        moments.setdefault(index, {})[moment] = value
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+            value = torch.empty_like(parameters[name], requires_grad=False).copy_(value)
+        optimizer.state[parameters[name]][moment] = value

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ..forked.ports import free_port
+from ..forked.ports import find_free_port
 
 SIZE = 4
 """Processes that are kept."""
@@ -46,7 +46,7 @@ class Pool:
             self.change.wait_for(lambda: len(self.free) >= world)
             company = [self.free.pop() for _ in range(world)]
         try:
-            port = free_port()
+            port = find_free_port()
             for rank, process in enumerate(company):
                 environment = {
                     "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world,

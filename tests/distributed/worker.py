@@ -32,7 +32,7 @@ from vaegan.trainers import loop, train
 from vaegan.trainers.log.recorder import Recorder
 from vaegan.trainers.state import State, to_checkpoint
 from vaegan.trainers.steps import build_step
-from vaegan.trainers.steps.base import Backward, Batch, Networks, StepOutput, TrainingStep
+from vaegan.trainers.steps.base import Backward, Networks, StepInput, StepOutput, TrainingStep
 
 
 def training(
@@ -76,7 +76,7 @@ def training(
         step = build_step(config)
         healthy = step.accumulate_gradients
 
-        def accumulate_poisoned_gradients(networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+        def accumulate_poisoned_gradients(networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
             if not (poison and batch.step in range(poison["from"], poison["to"]) and get_rank() == poison["rank"]):
                 return healthy(networks, batch, backward)
             output = healthy(networks, batch, lambda loss: backward(loss * math.nan))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from vaegan.io import read_json_lines, write_text
 
@@ -31,15 +31,16 @@ class History:
     """
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
-        lines = [] if resume_step is None else _read_lines(path, resume_step)
-        self.resumed_lines = [line for line, _ in lines]
-        write_text(path, "".join(text for _, text in lines))
+        lines = read_json_lines(path) if resume_step is not None and path.exists() else []
+        kept = [(line, text.decode() + "\n") for line, text in lines if line["step"] <= resume_step]
+        self.resumed_lines = [line for line, _ in kept]
+        write_text(path, "".join(text for _, text in kept))
         self._file = path.open("ab", buffering=0)
         self._unwritten = b""
 
-    def get_resumed_keys(self, step: int) -> set[str]:
-        """Return the keys of a step's lines that were in the log when it was opened."""
-        return {key for line in self.resumed_lines if line["step"] == step for key in line}
+    def has_resumed(self, step: int, prefix: str) -> bool:
+        """Return whether the log held a value of a step with this prefix of its name when it was opened."""
+        return any(key.startswith(prefix) for line in self.resumed_lines if line["step"] == step for key in line)
 
     def write(self, step: int, values: Mapping[str, LogValue]) -> None:
         """Append one line: ``step``, then the values, every float exact and NaN or infinite ones as null.
@@ -80,12 +81,6 @@ class History:
 def select_scalars(values: Mapping[str, LogValue]) -> dict[str, float]:
     """Select the values that are single floats."""
     return {key: value for key, value in values.items() if isinstance(value, float)}
-
-
-def _read_lines(path: Path, last_step: int) -> list[tuple[dict[str, Any], str]]:
-    """Read the whole lines of steps up to and with ``last_step``: their values, and their text with its line end."""
-    lines = read_json_lines(path) if path.exists() else []
-    return [(line, text.decode() + "\n") for line, text in lines if line["step"] <= last_step]
 
 
 def _to_json(value: LogValue) -> LogValue:

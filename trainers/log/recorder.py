@@ -112,9 +112,7 @@ class Recorder:
         """Draw the grids and evaluate, if the run was stopped before it could at the step that it resumes from."""
         if not broadcast_from_main(lambda: grids.are_written(self.run.samples, state.step, state.average)):
             self._draw_grids(state)
-        if not broadcast_from_main(
-            lambda: any(key.startswith(VALIDATION_PREFIX) for key in self.history.get_resumed_keys(state.step))
-        ):
+        if not broadcast_from_main(lambda: self.history.has_resumed(state.step, VALIDATION_PREFIX)):
             self._evaluate(state)
 
     def after_step(self, state: State, norms: Mapping[str, float], codes: Tensor | None) -> None:
@@ -194,7 +192,7 @@ class Recorder:
 
     def _log(self, state: State, norms: Mapping[str, float], codes: Tensor | None) -> None:
         meter = state.meter.reduce(self.accelerator)
-        state.meter.clear()
+        state.meter.reset()
         codes = self.accelerator.gather(codes) if codes is not None else None
 
         def write() -> None:
@@ -211,9 +209,8 @@ class Recorder:
 
     def _log_timing(self, step: int) -> None:
         now, device = time.monotonic(), self.accelerator.device
-        on_gpu = device.type == "cuda"
-        memory = torch.cuda.max_memory_allocated(device) if on_gpu else psutil.Process().memory_info().rss
-        seconds = now - self.timed_at
+        seconds, cpu_bytes = now - self.timed_at, psutil.Process().memory_info().rss
+        memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else cpu_bytes
         values = {
             "seconds": seconds,
             "images_per_second": (step - self.timed_step) * self.config.train.batch_size / seconds,

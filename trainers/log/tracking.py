@@ -5,14 +5,15 @@ Whatever goes wrong here is reported in one line, and the training goes on; ``hi
 
 import contextlib
 import re
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
 from vaegan.config.schema import Config
+from vaegan.text import to_one_line
 
 from .confusion import draw_confusion
 from .history import LogValue
@@ -58,14 +59,13 @@ class Tracker:
                 new one.
             notify: Takes one line for the user.
         """
-        if config.track.wandb == "disabled":
-            return cls(None, run_id, notify)
-        try:
-            run = _open(config, run_folder, run_id, notify)
-        except Exception as error:
-            notify(f"W&B: tracking is off, the run could not be opened ({_describe(error)}); the training goes on")
-            return cls(None, run_id, notify)
-        return cls(run, run.id, notify)
+        if config.track.wandb != "disabled":
+            try:
+                run = _open(config, run_folder, run_id, notify)
+                return cls(run, run.id, notify)
+            except Exception as error:
+                notify(f"W&B: tracking is off, the run could not be opened ({_describe(error)}); the training goes on")
+        return cls(None, run_id, notify)
 
     def log(self, step: int, values: Mapping[str, LogValue]) -> None:
         """Log values of a step."""
@@ -79,13 +79,12 @@ class Tracker:
         self, step: int, name: str, matrix: "Tensor", true: Sequence[str], predicted: Sequence[str]
     ) -> None:
         """Log a confusion matrix, shape (true classes, predicted classes), as a picture."""
-        self._attempt(
-            "logging images", lambda run: _log_images(run, step, {name: draw_confusion(matrix, true, predicted)})
-        )
+        draw = partial(draw_confusion, matrix, true, predicted)
+        self._attempt("logging images", lambda run: _log_images(run, step, {name: draw()}))
 
     def log_artifact(self, folder: Path, name: str) -> None:
         """Log the files of a folder, which must not change afterwards, as a model artifact."""
-        self._attempt("keeping the model", lambda run: _log_artifact(run, folder, name))
+        self._attempt("keeping the model", lambda run: _log_artifact(run, "model", name, [folder]))
 
     def log_table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> None:
         """Log a table, with the images in it as PNG."""
@@ -93,7 +92,7 @@ class Tracker:
 
     def log_files(self, files: Sequence[Path], name: str) -> None:
         """Log files, which must not change afterwards, as a comparison artifact."""
-        self._attempt("keeping files", lambda run: _log_files(run, files, name))
+        self._attempt("keeping files", lambda run: _log_artifact(run, "comparison", name, files))
 
     def finish(self, exit_code: int = 0) -> None:
         """End the run, as failed unless ``exit_code`` is 0; nothing is tracked afterwards."""
@@ -117,12 +116,8 @@ def _open(config: Config, run_folder: Path, run_id: str | None, notify: Callable
     track, run_id = config.track, run_id or _find_newest_run_id(run_folder)
     silent = wandb.Settings(silent=True)
     wandb.setup(silent)  # before the login, which would say that it found a key
-    settings = wandb.Settings(
-        silent=True,
-        console="off",  # the terminal belongs to the progress bar
-        init_timeout=INIT_SECONDS,
-        finish_timeout=FINISH_SECONDS,
-        finish_timeout_raises=True,
+    settings = wandb.Settings(  # the terminal belongs to the progress bar
+        silent=True, console="off", init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS, finish_timeout_raises=True
     )
 
     def init(mode: Literal["online", "offline"]) -> "wandb.Run":
@@ -175,20 +170,15 @@ def _log_images(run: "wandb.Run", step: int, images: Mapping[str, Image.Image]) 
     run.log({**media, "step": step}, step=step)
 
 
-def _log_artifact(run: "wandb.Run", folder: Path, name: str) -> None:
+def _log_artifact(run: "wandb.Run", kind: str, name: str, paths: Sequence[Path]) -> None:
     import wandb
 
-    artifact = wandb.Artifact(_to_artifact_name(name), type="model")
-    artifact.add_dir(str(folder.absolute()), policy="immutable")  # uploaded from where it lies, not from a copy
-    run.log_artifact(artifact)
-
-
-def _log_files(run: "wandb.Run", files: Sequence[Path], name: str) -> None:
-    import wandb
-
-    artifact = wandb.Artifact(_to_artifact_name(name), type="comparison")
-    for file in files:
-        artifact.add_file(str(file.absolute()))
+    artifact = wandb.Artifact(re.sub(r"[^A-Za-z0-9_.-]", "-", name), type=kind)  # W&B allows no other characters
+    for path in paths:
+        if path.is_file():
+            artifact.add_file(str(path.absolute()))
+        else:
+            artifact.add_dir(str(path.absolute()), policy="immutable")  # uploaded from where it lies, not from a copy
     run.log_artifact(artifact)
 
 
@@ -199,11 +189,6 @@ def _log_table(run: "wandb.Run", name: str, header: Sequence[str], rows: Sequenc
         return wandb.Image(value, file_type="png") if isinstance(value, Image.Image) else value
 
     run.log({name: wandb.Table(columns=list(header), data=[[to_cell(value) for value in row] for row in rows])})
-
-
-def _to_artifact_name(name: str) -> str:
-    """Replace the characters that W&B does not allow in the name of an artifact."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", name)
 
 
 def _finish(run: "wandb.Run", exit_code: int) -> None:
@@ -229,4 +214,4 @@ def _stop_service() -> None:
 
 
 def _describe(error: Exception) -> str:
-    return textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" ...")
+    return to_one_line(f"{type(error).__name__}: {error}")

@@ -8,20 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaegan.config.models import AdversarialLossConfig, GANVAEConfig, VAEGANConfig
-from vaegan.losses.adversarial import (
-    REAL,
-    ada_overfitting_heuristic,
-    count_predictions,
-    discriminator_loss,
-    gradient_penalty,
-    lecam_penalty,
-    realness,
-)
+from vaegan.losses import adversarial as losses
 from vaegan.losses.augmentation import DRAWS_PER_IMAGE, augment
 from vaegan.models.autoencoder import repeat_labels
 from vaegan.networks.discriminator import DiscriminatorOutput
 
-from .base import CONFUSION_KEY, Batch, Networks, StepOutput, Term, TrainingStep, log_terms, sum_terms
+from .base import CONFUSION_KEY, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 FamilyConfig = TypeVar("FamilyConfig", VAEGANConfig, GANVAEConfig)
 
@@ -73,25 +65,25 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
         """Adapt the augmentation probability (Karras et al. 2020, section 3.1) and LeCam's averages, in place."""
         config, batch_size = self.loss_config, self.config.train.batch_size
         if config.augment_target is not None:
-            direction = (totals["confidence"] / batch_size - config.augment_target).sign()
+            direction = (totals["ada_heuristic"] / batch_size - config.augment_target).sign()
             adaptive_state["augment"].add_(direction * batch_size / config.augment_images).clamp_(0, 1)
         if config.lecam:
             for name in ("real", "fake"):
-                adaptive_state[name].lerp_(totals[name] / batch_size, 1 - LECAM_DECAY)
+                adaptive_state[name].lerp_(totals[f"lecam_{name}"] / batch_size, 1 - LECAM_DECAY)
 
     def compute_discriminator_loss(
-        self, discriminator: nn.Module, batch: Batch, fakes: Sequence[Tensor]
+        self, discriminator: nn.Module, batch: StepInput, fakes: Sequence[Tensor]
     ) -> DiscriminatorLoss:
         """Compute what the discriminator minimises: adversarial loss, auxiliary loss, R1, R2 and LeCam's penalty.
 
         Penalties are of `realness`; with two relativistic scores (r, p) that is r, and p has none. R1 and R2 are lazy
         and weighted by the steps between them. An auxiliary head adds its cross-entropy on real images, and on fakes
-        the mean over their kinds.
+        the mean over their origins.
 
         Args:
-            discriminator: Called once, with the images of all kinds.
+            discriminator: Called once, with the images of all origins.
             batch: The N real images.
-            fakes: Detached images, shape (N, C, S, S), of each kind.
+            fakes: Detached images, shape (N, C, S, S), of each fake origin.
         """
         config, count, has_penalty = self.loss_config, len(batch.images), self.has_penalty(batch.step)
         images = torch.cat([batch.images, *fakes]).requires_grad_(has_penalty)
@@ -99,44 +91,47 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
         output = discriminator(self.augment_images(batch, images), self.get_autocast_dtype(batch), labels)
         scores = output.scores.split(count)
 
-        terms = {"discriminator": Term(discriminator_loss(config.loss, scores).mean())}
+        terms = {"discriminator": Term(losses.discriminator_loss(config.loss, scores).mean())}
         if output.class_logits is not None:
             nll_real, *nll_fakes = auxiliary_nll(output, batch)
             terms["auxiliary"] = Term((nll_real + torch.stack(nll_fakes).mean(0)).mean())
-        all_realness = realness(output.scores)
+        all_realness = losses.realness(output.scores)
         real, *fake = all_realness.split(count)
         if has_penalty:
-            penalty_real, *penalty_fakes = gradient_penalty(all_realness, images).split(count)
+            penalty_real, *penalty_fakes = losses.gradient_penalty(all_realness, images).split(count)
             if config.r1:
                 terms["r1"] = Term(penalty_real.mean(), config.r1 * config.penalty_every)
             if config.r2:
                 terms["r2"] = Term(torch.stack(penalty_fakes).mean(), config.r2 * config.penalty_every)
         if config.lecam:
             averages = batch.adaptive_state["real"], batch.adaptive_state["fake"]
-            penalties = torch.stack([lecam_penalty(real, scores_of_kind, *averages) for scores_of_kind in fake])
+            penalties = torch.stack([losses.lecam_penalty(real, values, *averages) for values in fake])
             terms["lecam"] = Term(penalties.mean(), config.lecam)
 
-        scalars, sums = log_terms(terms), {}
+        scalars, sums, detached = log_terms(terms), {}, output.scores.detach().split(count)
         if config.augment_target is not None:
-            heuristic = ada_overfitting_heuristic(config.loss, [scores_of_kind.detach() for scores_of_kind in scores])
-            sums["confidence"] = heuristic.double().sum()
+            heuristic = losses.ada_overfitting_heuristic(config.loss, detached)
+            sums["ada_heuristic"] = heuristic.double().sum()
             scalars["discriminator/augmentation"] = batch.adaptive_state["augment"]
         if config.lecam:
-            sums |= {"real": real.detach().double().sum(), "fake": torch.stack(fake).detach().double().mean(0).sum()}
-        counts = {CONFUSION_KEY: torch.stack([count_predictions(scores_of_kind.detach()) for scores_of_kind in scores])}
-        real_output = DiscriminatorOutput(scores[REAL].detach(), output.features[:count].detach())
+            sums |= {
+                "lecam_real": real.detach().double().sum(),
+                "lecam_fake": torch.stack(fake).detach().double().mean(0).sum(),
+            }
+        counts = {CONFUSION_KEY: torch.stack([losses.count_predictions(logits) for logits in detached])}
+        real_output = DiscriminatorOutput(detached[losses.REAL], output.features[:count].detach())
         return DiscriminatorLoss(sum_terms(terms), real_output, StepOutput(scalars, counts, sums=sums))
 
     def has_penalty(self, step: int) -> bool:
         """Return whether a step has a gradient penalty."""
         return bool(self.loss_config.r1 or self.loss_config.r2) and step % self.loss_config.penalty_every == 0
 
-    def get_autocast_dtype(self, batch: Batch) -> torch.dtype | None:
+    def get_autocast_dtype(self, batch: StepInput) -> torch.dtype | None:
         """Return the discriminator's autocast type; None in all its forwards of a step with a penalty."""
         return None if self.has_penalty(batch.step) else batch.autocast_dtype
 
-    def augment_images(self, batch: Batch, images: Tensor) -> Tensor:
-        """Augment images (k N, C, S, S) of k kinds as the discriminator sees them; position i is alike in all kinds."""
+    def augment_images(self, batch: StepInput, images: Tensor) -> Tensor:
+        """Augment images (k N, C, S, S) of k origins for the discriminator; position i gets the same draw in each."""
         if not self.augments:
             return images
         noise = batch.noise["augmentation"].repeat(len(images) // len(batch.images), 1)
@@ -147,21 +142,21 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
         return min(1.0, max(0, step + 1 - self.loss_config.warmup_steps) / max(1, self.loss_config.ramp_steps))
 
 
-def auxiliary_nll(output: DiscriminatorOutput, batch: Batch) -> Tensor:
+def auxiliary_nll(output: DiscriminatorOutput, batch: StepInput) -> Tensor:
     """Compute -log p(y | image) of the auxiliary head (Odena et al. 2017, eq. 3), 0 without one.
 
-    Images of every kind have the class of the real image in their position.
+    Images of every origin have the class of the real image in their position.
 
     Args:
-        output: Discriminator output of N images of each of k kinds.
+        output: Discriminator output of N images of each of k origins.
         batch: The N real images.
 
     Returns:
         Nats, shape (k, N).
     """
     count = len(batch.images)
-    kinds = len(output.scores) // count
+    origins = len(output.scores) // count
     if output.class_logits is None:
-        return output.scores.new_zeros(kinds, count)
+        return output.scores.new_zeros(origins, count)
     assert batch.labels is not None
-    return F.cross_entropy(output.class_logits, batch.labels.repeat(kinds), reduction="none").view(kinds, count)
+    return F.cross_entropy(output.class_logits, batch.labels.repeat(origins), reduction="none").view(origins, count)

@@ -2,7 +2,7 @@
 
 from vaegan.config.models import AEConfig
 
-from .base import Backward, Batch, Networks, StepOutput, Term, TrainingStep, log_terms, sum_terms
+from .base import Backward, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 
 class AEStep(TrainingStep[AEConfig]):
@@ -12,7 +12,7 @@ class AEStep(TrainingStep[AEConfig]):
         """Return the shape of the noise that a denoising autoencoder's images get."""
         return {"denoising": self.config.data.image_shape} if self.model_config.denoising else {}
 
-    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+    def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Reconstruct the images, from noisy ones if the autoencoder is a denoising one."""
         inputs = batch.images
         if self.model_config.denoising:

@@ -25,13 +25,13 @@ Backward = Callable[[Tensor], None]
 ModelSection = TypeVar("ModelSection", bound=Section)
 
 CONFUSION_KEY = "discriminator/confusion"
-"""Name of the confusion counts: a row of predicted classes for each kind of images."""
+"""Name of the confusion counts, a row of predictions for each origin of images."""
 CODEBOOK_COUNTS_KEY = "codebook/counts"
 """Name of the counts of the codebook's entries."""
 
 
 @dataclass(frozen=True)
-class Batch:
+class StepInput:
     """One micro-batch: images of this process, and the noise of their positions in the global batch."""
 
     images: Tensor
@@ -57,11 +57,11 @@ class StepOutput:
     scalars: Mapping[str, Tensor]
     """Means over the images, to be averaged over micro-batches and processes."""
     counts: Mapping[str, Tensor] = field(default_factory=dict)
-    """Sums over the images, to be added up."""
+    """Counts over the images, which are logged as their sum."""
     codes: Tensor | None = None
     """One posterior sample of each image, shape (N, d); None if the family has no prior to compare them with."""
     sums: Mapping[str, Tensor] = field(default_factory=dict)
-    """Sums over the images, float64, from which `TrainingStep.after_update` adapts its state."""
+    """Sums over the images, float64, which are not logged; `TrainingStep.after_update` gets their totals."""
 
 
 class Term(NamedTuple):
@@ -76,7 +76,8 @@ class Term(NamedTuple):
 
     def mean(self) -> "Term":
         """Return the term of the weighted mean over the images, a scalar, which logs the same."""
-        return Term((self.weight * self.value / self.divisor).mean(), logged=self.logged)
+        logged = self.value if self.logged is True else self.logged
+        return Term((self.weight * self.value / self.divisor).mean(), logged=logged)
 
 
 def sum_terms(terms: Mapping[str, Term]) -> Tensor:
@@ -144,7 +145,7 @@ class TrainingStep(Generic[ModelSection]):
         """Return the initial values, float64 scalars, that later steps adapt."""
         return {}
 
-    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+    def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Add the gradient of one micro-batch to the parameters of every network, and return what is to be logged.
 
         Args:

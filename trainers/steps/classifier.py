@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from vaegan.config.models import ClassifierConfig
 from vaegan.data import Data
 
-from .base import Backward, Batch, Networks, StepOutput, Term, TrainingStep, log_terms, sum_terms
+from .base import Backward, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 
 class ClassifierStep(TrainingStep[ClassifierConfig]):
@@ -21,7 +21,7 @@ class ClassifierStep(TrainingStep[ClassifierConfig]):
         """
         data.train.require_labels("model.classes", self.model_config.classes)
 
-    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+    def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Classify the images."""
         assert batch.labels is not None
         logits = networks["classifier"](batch.images, batch.autocast_dtype)

@@ -5,7 +5,7 @@ from vaegan.losses.adversarial import generator_loss
 from vaegan.losses.elbo import code_nll
 
 from .adversarial import AdversarialStep, auxiliary_nll
-from .base import Backward, Batch, Networks, StepOutput, Term, freeze, log_terms, sum_terms
+from .base import Backward, Networks, StepInput, StepOutput, Term, freeze, log_terms, sum_terms
 
 
 class GANVAEStep(AdversarialStep[GANVAEConfig]):
@@ -13,7 +13,7 @@ class GANVAEStep(AdversarialStep[GANVAEConfig]):
 
     code_noise = ("prior",)
 
-    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+    def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Generate images and encode them; backpropagate the discriminator's loss, then the autoencoder's."""
         config, discriminator, codes = self.model_config, networks["discriminator"], batch.noise["prior"]
         out = networks["autoencoder"](codes, batch.autocast_dtype, batch.labels)

@@ -3,7 +3,7 @@
 The discriminator maximises L_GAN = log D(x) + log(1 - D(x')) + log(1 - D(G(z_p))), the decoder minimises
 gamma L_llike + L_GAN and the encoder L_prior + L_llike. (The algorithm's lines, in which the discriminator descends
 L_GAN and the decoder gamma L_llike - L_GAN, call the discriminator's loss so, which is -L_GAN of eq. 8.) An auxiliary
-classifier joins L_GAN: the discriminator's loss has -log p(y | .) of the three kinds of images, the decoder's that of
+classifier joins L_GAN: the discriminator's loss has -log p(y | .) of the images of all origins, the decoder's that of
 the two fakes.
 """
 
@@ -17,8 +17,8 @@ from .adversarial import auxiliary_nll
 from .base import (
     CONFUSION_KEY,
     Backward,
-    Batch,
     Networks,
+    StepInput,
     StepOutput,
     Term,
     TrainingStep,
@@ -34,7 +34,7 @@ class LarsenStep(TrainingStep[LarsenConfig]):
 
     code_noise = ("posterior", "prior")
 
-    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+    def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Run the autoencoder once; backpropagate the discriminator's loss, then decoder's and encoder's at once."""
         config, discriminator, count = self.model_config, networks["discriminator"], len(batch.images)
         noise = batch.noise["posterior"], batch.noise["prior"]
@@ -44,7 +44,7 @@ class LarsenStep(TrainingStep[LarsenConfig]):
         images = torch.cat([batch.images, out.reconstruction.detach(), out.generated.detach()])
         output = discriminator(images, batch.autocast_dtype, labels)
         scores, real_features = output.scores.split(count), output.features[:count].detach()
-        losses = torch.stack([cross_entropy_loss(kind, origin) for origin, kind in enumerate(scores)])
+        losses = torch.stack([cross_entropy_loss(logits, origin) for origin, logits in enumerate(scores)])
         discriminator_terms = {"discriminator": Term(losses.sum(0).mean())}
         if output.class_logits is not None:
             discriminator_terms["auxiliary"] = Term(auxiliary_nll(output, batch).sum(0).mean())
@@ -66,5 +66,5 @@ class LarsenStep(TrainingStep[LarsenConfig]):
 
         scalars = {**log_terms(terms), **log_terms(discriminator_terms)}
         scalars["reconstruction/mse"] = (batch.images - out.reconstruction.detach()).square().mean()
-        counts = torch.stack([count_predictions(kind.detach()) for kind in scores])
+        counts = torch.stack([count_predictions(logits.detach()) for logits in scores])
         return StepOutput(scalars, {CONFUSION_KEY: counts}, out.codes.detach())

@@ -12,7 +12,7 @@ from vaegan.models.vqvae import VQVAE
 from vaegan.storage.loading import load
 from vaegan.storage.run_folder import Run
 
-from .base import Backward, Batch, Networks, StepOutput, Term, TrainingStep, log_terms, sum_terms
+from .base import Backward, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 
 class PixelCNNStep(TrainingStep[PixelCNNConfig]):
@@ -34,7 +34,7 @@ class PixelCNNStep(TrainingStep[PixelCNNConfig]):
         assert isinstance(network, PixelCNN)
         network.autoencoder.load_state_dict(run_on_all_ranks(lambda: load_autoencoder(self.config)).state_dict())
 
-    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+    def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Encode the images and predict their codes."""
         out = networks[self.model_name](batch.images, batch.autocast_dtype, batch.labels)
         nll = F.cross_entropy(out.logits, out.indices, reduction="none").flatten(1).mean(1)

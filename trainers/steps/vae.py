@@ -8,7 +8,7 @@ from vaegan.models import Posterior
 from vaegan.models.vae import VAEOutput
 from vaegan.models.vaegan import VAEGANOutput
 
-from .base import Backward, Batch, Networks, StepOutput, Term, TrainingStep, log_terms, sum_terms
+from .base import Backward, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 
 class VAEStep(TrainingStep[VAEConfig]):
@@ -16,7 +16,7 @@ class VAEStep(TrainingStep[VAEConfig]):
 
     code_noise = ("posterior",)
 
-    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+    def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Encode, sample and decode the images."""
         out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.autocast_dtype, batch.labels)
         terms = get_negative_elbo_terms(self.model_config, batch, out)
@@ -24,7 +24,7 @@ class VAEStep(TrainingStep[VAEConfig]):
         return StepOutput(log_negative_elbo(terms, batch, out), codes=out.codes.detach())
 
 
-def get_negative_elbo_terms(config: ELBOConfig, batch: Batch, out: VAEOutput | VAEGANOutput) -> dict[str, Term]:
+def get_negative_elbo_terms(config: ELBOConfig, batch: StepInput, out: VAEOutput | VAEGANOutput) -> dict[str, Term]:
     """Return the terms of the negative ELBO, in nats per image, each of shape (N,)."""
     return {
         "reconstruction": Term(compute_nll(config, batch.images, out)),
@@ -47,7 +47,7 @@ def get_kl_term(config: KLConfig, step: int, posterior: Posterior) -> Term:
     return Term(apply_free_bits(kl, config.free_bits).sum(1), beta, logged=kl.sum(1))
 
 
-def log_negative_elbo(terms: dict[str, Term], batch: Batch, out: VAEOutput | VAEGANOutput) -> dict[str, Tensor]:
+def log_negative_elbo(terms: dict[str, Term], batch: StepInput, out: VAEOutput | VAEGANOutput) -> dict[str, Tensor]:
     """Return the scalars that every VAE logs.
 
     Returns:

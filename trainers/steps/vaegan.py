@@ -20,11 +20,11 @@ from vaegan.models.vaegan import VAEGANOutput
 from vaegan.networks.discriminator import DiscriminatorOutput
 
 from .adversarial import AdversarialStep, auxiliary_nll
-from .base import Backward, Batch, Networks, StepOutput, Term, freeze, log_terms, sum_terms
+from .base import Backward, Networks, StepInput, StepOutput, Term, freeze, log_terms, sum_terms
 from .vae import get_negative_elbo_terms, log_negative_elbo
 
-MIN_GRADIENT_NORM = 1e-6
-"""Added to the denominator of the adaptive weight (Esser et al. 2021, eq. 7)."""
+ADAPTIVE_WEIGHT_EPSILON = 1e-6
+"""Summand of the denominator of the adaptive weight (Esser et al. 2021, eq. 7)."""
 
 
 class VAEGANStep(AdversarialStep[VAEGANConfig]):
@@ -56,7 +56,7 @@ class VAEGANStep(AdversarialStep[VAEGANConfig]):
         adaptive = {"adaptive": torch.ones((), dtype=torch.float64)} if is_adaptive else {}
         return super().init_adaptive_state() | adaptive
 
-    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+    def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Run the autoencoder once; backpropagate the discriminator's loss, then the autoencoder's."""
         config, autoencoder, discriminator = self.model_config, networks["autoencoder"], networks["discriminator"]
         noise = batch.noise["posterior"], batch.noise["prior"]
@@ -91,13 +91,13 @@ class VAEGANStep(AdversarialStep[VAEGANConfig]):
         scalars = {**log_negative_elbo(elbo_terms, batch, out), **log_terms(terms), **discriminator_output.scalars}
         if config.adversarial.adaptive is not None:
             scalars["weight/adversarial"] = torch.as_tensor(weight)
-        sums = {name: gradient * len(batch.images) for name, gradient in gradients.items()}
+        sums = {f"gradient/{name}": gradient * len(batch.images) for name, gradient in gradients.items()}
         return StepOutput(
             scalars, discriminator_output.counts, out.codes.detach(), {**discriminator_output.sums, **sums}
         )
 
     def compute_generator_terms(
-        self, discriminator: nn.Module, batch: Batch, out: VAEGANOutput, real: DiscriminatorOutput
+        self, discriminator: nn.Module, batch: StepInput, out: VAEGANOutput, real: DiscriminatorOutput
     ) -> tuple[Tensor, Tensor]:
         """Compute the adversarial term and the learned similarity, scalars with a graph to the autoencoder.
 
@@ -113,19 +113,20 @@ class VAEGANStep(AdversarialStep[VAEGANConfig]):
         inputs = self.augment_images(batch, torch.cat(images))
         labels = repeat_labels(batch.labels, len(images))
         output = discriminator(inputs, self.get_autocast_dtype(batch), labels)
-        reconstructed, generated, *shielded = output.scores.split(len(batch.images))
-        scores = real.scores, *(shielded or [reconstructed]), generated
-        adversarial = generator_loss(self.loss_config.loss, scores) + auxiliary_nll(output, batch)[-2:].mean(0)
+        reconstructed, generated, *detached = output.scores.split(len(batch.images))
+        scores = real.scores, *(detached or [reconstructed]), generated
+        nll = auxiliary_nll(output, batch)[-2:].mean(0)  # of the two fakes in the adversarial term
+        adversarial = generator_loss(self.loss_config.loss, scores) + nll
         similarity = feature_distance(real.features, output.features[: len(batch.images)])
         return adversarial.mean(), similarity.mean()
 
     def compute_last_layer_gradients(
         self, autoencoder: nn.Module, reconstruction: Tensor, adversarial: Tensor
     ) -> dict[str, Tensor]:
-        """Compute the gradient of both losses at the decoder's last weight, float64; {} if no weight adapts."""
+        """Return the gradient of each loss at the decoder's last layer, float64, by loss; {} without `adaptive`."""
         if self.model_config.adversarial.adaptive is None:
             return {}
-        *_, weight = (
+        *_, weight = (  # trunks call their last layer `out`
             parameter
             for name, parameter in autoencoder.named_parameters()
             if ".out." in name and name.endswith("weight")
@@ -145,7 +146,9 @@ class VAEGANStep(AdversarialStep[VAEGANConfig]):
         """
         super().after_update(networks, adaptive_state, totals)
         if self.model_config.adversarial.adaptive is not None:
-            norms = (totals[name].norm() / self.config.train.batch_size for name in ("reconstruction", "adversarial"))
-            reconstruction, adversarial = norms
-            factor = reconstruction / (adversarial + MIN_GRADIENT_NORM)
+            batch_size = self.config.train.batch_size
+            reconstruction, adversarial = (
+                totals[f"gradient/{name}"].norm() / batch_size for name in ("reconstruction", "adversarial")
+            )
+            factor = reconstruction / (adversarial + ADAPTIVE_WEIGHT_EPSILON)
             adaptive_state["adaptive"].copy_(factor.clamp(*self.model_config.adversarial.adaptive))

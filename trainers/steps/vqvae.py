@@ -13,7 +13,17 @@ from vaegan.losses.quantisation import commitment_distance, compute_centres, tal
 from vaegan.models.vqvae import VQVAE
 from vaegan.randomness import derive_seed, make_generator
 
-from .base import CODEBOOK_COUNTS_KEY, Backward, Batch, Networks, StepOutput, Term, TrainingStep, log_terms, sum_terms
+from .base import (
+    CODEBOOK_COUNTS_KEY,
+    Backward,
+    Networks,
+    StepInput,
+    StepOutput,
+    Term,
+    TrainingStep,
+    log_terms,
+    sum_terms,
+)
 
 KMEANS_VECTORS_PER_ENTRY = 32
 """Encoder vectors per codebook entry that k-means is run on."""
@@ -52,7 +62,7 @@ class VQVAEStep(TrainingStep[VQVAEConfig]):
             if config.codebook == "ema":
                 network.sums.copy_(centres * network.counts[:, None].cpu())
 
-    def accumulate_gradients(self, networks: Networks, batch: Batch, backward: Backward) -> StepOutput:
+    def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Encode, quantise and decode the images."""
         config = self.model_config
         out = networks["autoencoder"](batch.images, batch.autocast_dtype)
@@ -76,7 +86,7 @@ class VQVAEStep(TrainingStep[VQVAEConfig]):
         scalars = {**log_terms(terms), "reconstruction/mse": mse.detach().mean()}
         return StepOutput(scalars, {CODEBOOK_COUNTS_KEY: counts}, sums=totals)
 
-    def select_revival_candidates(self, batch: Batch, vectors: Tensor) -> Tensor:
+    def select_revival_candidates(self, batch: StepInput, vectors: Tensor) -> Tensor:
         """Select a random vector of the global batch for each entry; rows of other micro-batches are 0.
 
         Args:

@@ -11,17 +11,17 @@ from torch import Tensor, nn
 
 from vaegan.config.schema import Config
 from vaegan.losses.augmentation import augment
-from vaegan.trainers.steps.base import Batch
+from vaegan.trainers.steps.base import StepInput
 
 Terms = dict[str, Tensor]
 Networks = Mapping[str, nn.Module]
 
 
-def one_hot(batch: Batch, classes: int) -> Tensor:
+def one_hot(batch: StepInput, classes: int) -> Tensor:
     return torch.eye(classes, dtype=batch.images.dtype)[batch.labels]
 
 
-def get_posterior(networks: Networks, batch: Batch, images: Tensor) -> tuple[Tensor, Tensor]:
+def get_posterior(networks: Networks, batch: StepInput, images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance; of a conditional model the image comes with the plane of its class."""
     encoder = networks["autoencoder"].encoder
     if encoder.plane is not None:
@@ -32,7 +32,7 @@ def get_posterior(networks: Networks, batch: Batch, images: Tensor) -> tuple[Ten
     return mean, torch.exp(log_variance)
 
 
-def decode(networks: Networks, batch: Batch, codes: Tensor) -> Tensor:
+def decode(networks: Networks, batch: StepInput, codes: Tensor) -> Tensor:
     """Of a conditional model, the code comes with a 1 in the place of its class."""
     decoder = networks["autoencoder"].decoder
     if decoder.classes is not None:
@@ -40,19 +40,19 @@ def decode(networks: Networks, batch: Batch, codes: Tensor) -> Tensor:
     return torch.tanh(decoder.trunk(codes))
 
 
-def compute_divergence(config: Config, networks: Networks, batch: Batch) -> Tensor:
+def compute_divergence(config: Config, networks: Networks, batch: StepInput) -> Tensor:
     """KL(N(mean, variance) || N(0, 1)) with free nats, its sum over images and dimensions."""
     mean, variance = get_posterior(networks, batch, batch.images)
     kl = (mean**2 + variance - torch.log(variance) - 1) / 2
     return torch.where(kl > config.model.free_bits, kl, torch.full_like(kl, config.model.free_bits)).sum()
 
 
-def sample_posterior(networks: Networks, batch: Batch) -> Tensor:
+def sample_posterior(networks: Networks, batch: StepInput) -> Tensor:
     mean, variance = get_posterior(networks, batch, batch.images)
     return mean + torch.sqrt(variance) * batch.noise["posterior"]
 
 
-def get_negative_elbo_terms(config: Config, networks: Networks, batch: Batch) -> Terms:
+def get_negative_elbo_terms(config: Config, networks: Networks, batch: StepInput) -> Terms:
     """-log N(x; G(z), s^2), -log Laplace(x; G(z), s) or the cross-entropy of (x + 1) / 2 and (G(z) + 1) / 2, and the
     divergence, of each value of an image."""
     model, x = config.model, batch.images
@@ -73,7 +73,7 @@ def get_negative_elbo_terms(config: Config, networks: Networks, batch: Batch) ->
     }
 
 
-def compute_cycle_nll(networks: Networks, batch: Batch) -> Tensor:
+def compute_cycle_nll(networks: Networks, batch: StepInput) -> Tensor:
     """-log N(z; E(G(z))), of each value of an image."""
     mean, variance = get_posterior(networks, batch, decode(networks, batch, batch.noise["prior"]))
     nll = (batch.noise["prior"] - mean) ** 2 / (2 * variance) + torch.log(2 * math.pi * variance) / 2
@@ -83,7 +83,7 @@ def compute_cycle_nll(networks: Networks, batch: Batch) -> Tensor:
 class DiscriminatorOracle:
     """Discriminator outputs, written with its layers, for the images of a batch or others in their positions."""
 
-    def __init__(self, networks: Networks, batch: Batch) -> None:
+    def __init__(self, networks: Networks, batch: StepInput) -> None:
         self.network, self.batch = networks["discriminator"], batch
 
     def last(self, images: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ class DiscriminatorOracle:
 class AdversarialOracle:
     """Terms of the discriminator and of the generator, each a mean over the N images."""
 
-    def __init__(self, config: Config, networks: Networks, batch: Batch) -> None:
+    def __init__(self, config: Config, networks: Networks, batch: StepInput) -> None:
         self.discriminator, self.batch = DiscriminatorOracle(networks, batch), batch
         self.adversarial = config.model.adversarial
         self.scores_per_image = self.discriminator.network.head.out_features
@@ -226,7 +226,7 @@ class AdversarialOracle:
         return config.weight * min(ramp, 1.0) * self.batch.adaptive_state.get("adaptive", 1.0)
 
 
-def vaegan(config: Config, networks: Networks, batch: Batch, terms: Terms) -> dict[str, Terms]:
+def vaegan(config: Config, networks: Networks, batch: StepInput, terms: Terms) -> dict[str, Terms]:
     oracle, model = AdversarialOracle(config, networks, batch), config.model
     reconstruction = decode(networks, batch, sample_posterior(networks, batch))
     generated = decode(networks, batch, batch.noise["prior"])
@@ -243,7 +243,7 @@ def vaegan(config: Config, networks: Networks, batch: Batch, terms: Terms) -> di
     }
 
 
-def larsen(config: Config, networks: Networks, batch: Batch, _: Terms) -> dict[str, Terms]:
+def larsen(config: Config, networks: Networks, batch: StepInput, _: Terms) -> dict[str, Terms]:
     """Algorithm 1, the sign of the decoder's L_GAN from section 2.2; sums over an image, means over the images."""
     model, x, count = config.model, batch.images, len(batch.images)
     reconstruction = decode(networks, batch, sample_posterior(networks, batch))
@@ -281,7 +281,7 @@ def larsen(config: Config, networks: Networks, batch: Batch, _: Terms) -> dict[s
     }
 
 
-def ganvae(config: Config, networks: Networks, batch: Batch, _: Terms) -> dict[str, Terms]:
+def ganvae(config: Config, networks: Networks, batch: StepInput, _: Terms) -> dict[str, Terms]:
     oracle = AdversarialOracle(config, networks, batch)
     kinds = {"real": batch.images, "generated": decode(networks, batch, batch.noise["prior"])}
     found = {"cycle": config.model.cycle * compute_cycle_nll(networks, batch)}
@@ -293,6 +293,6 @@ def ganvae(config: Config, networks: Networks, batch: Batch, _: Terms) -> dict[s
     }
 
 
-ADVERSARIAL_TERMS: dict[str, Callable[[Config, Networks, Batch, Terms], dict[str, Terms]]] = {
+ADVERSARIAL_TERMS: dict[str, Callable[[Config, Networks, StepInput, Terms], dict[str, Terms]]] = {
     "vaegan": vaegan, "larsen": larsen, "ganvae": ganvae
 }  # fmt: skip

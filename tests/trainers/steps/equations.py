@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vaegan.config.schema import Config
 from vaegan.trainers.steps import build_step
-from vaegan.trainers.steps.base import Batch, StepOutput
+from vaegan.trainers.steps.base import StepInput, StepOutput
 
 from .adversarial_equations import ADVERSARIAL_TERMS, get_negative_elbo_terms
 
@@ -28,7 +28,7 @@ def build_networks(config: Config, dtype: torch.dtype = torch.float64) -> dict[s
     return networks
 
 
-def build_batch(config: Config, step: int = 0, dtype: torch.dtype = torch.float64, count: int = 6) -> Batch:
+def build_batch(config: Config, step: int = 0, dtype: torch.dtype = torch.float64, count: int = 6) -> StepInput:
     def draw(*shape: int) -> Tensor:
         return torch.randn(count, *shape, generator=source, dtype=torch.float64).to(dtype)
 
@@ -39,10 +39,10 @@ def build_batch(config: Config, step: int = 0, dtype: torch.dtype = torch.float6
     values = {"adaptive": 0.4, "augment": 0.6, "real": 0.3, "fake": -0.2}
     state = {name: torch.tensor(values[name], dtype=dtype) for name in training_step.init_adaptive_state()}
     labels = torch.arange(count) * 7 % 10
-    return Batch(images, labels, noise, step, 0, None, state)
+    return StepInput(images, labels, noise, step, 0, None, state)
 
 
-def run_step(config: Config, networks: dict[str, nn.Module], batch: Batch) -> tuple[Gradients, StepOutput]:
+def run_step(config: Config, networks: dict[str, nn.Module], batch: StepInput) -> tuple[Gradients, StepOutput]:
     """The gradients that the training step leaves in the parts of the model and in the discriminator."""
     for network in networks.values():
         network.zero_grad()
@@ -60,7 +60,9 @@ def get_parts(networks: dict[str, nn.Module]) -> dict[str, list[nn.Parameter]]:
     return {name: each for name, each in (own | found).items() if each}
 
 
-def compute_oracle(config: Config, networks: dict[str, nn.Module], batch: Batch) -> dict[str, dict[str, list[Tensor]]]:
+def compute_oracle(
+    config: Config, networks: dict[str, nn.Module], batch: StepInput
+) -> dict[str, dict[str, list[Tensor]]]:
     """Gradient of each term of each network's equation: network, term, one tensor for each parameter."""
     model, x = config.model, batch.images
     parameters = get_parts(networks)

@@ -124,24 +124,26 @@ def test_the_adaptive_state_moves_the_right_way() -> None:
     words = ("augment_target=0.6", "augment=0.5", "augment_images=100", "lecam=1", "adaptive=[0.2,5]")
     config = tiny("vaegan3", *(f"model.adversarial.{word}" for word in words))  # 8 images a step
     step = build_step(config)
-    gradients = {"reconstruction": torch.tensor([3.0, 4.0]), "adversarial": torch.tensor([0.0, 2.0])}
+    gradients = {"gradient/reconstruction": torch.tensor([3.0, 4.0]), "gradient/adversarial": torch.tensor([0.0, 2.0])}
 
     def moved(**sums: float) -> dict[str, float]:
         state = step.init_adaptive_state()
-        totals = {"confidence": 0.0, "real": 0.0, "fake": 0.0} | sums
+        totals = {"ada_heuristic": 0.0, "lecam_real": 0.0, "lecam_fake": 0.0} | sums
         step.after_update({}, state, gradients | {key: torch.tensor(value).double() for key, value in totals.items()})
         return {key: value.item() for key, value in state.items()}
 
     assert {key: value.item() for key, value in step.init_adaptive_state().items()} == {
         "augment": 0.5, "real": 0, "fake": 0, "adaptive": 1
     }  # fmt: skip
-    assert moved(confidence=8.0)["augment"] == pytest.approx(0.58)
-    assert moved(confidence=4.0)["augment"] == pytest.approx(0.42)
-    assert moved(real=16.0)["real"] == pytest.approx(0.02) and moved(fake=-80.0)["fake"] == pytest.approx(-0.1)
+    assert moved(ada_heuristic=8.0)["augment"] == pytest.approx(0.58)
+    assert moved(ada_heuristic=4.0)["augment"] == pytest.approx(0.42)
+    assert moved(lecam_real=16.0)["real"] == pytest.approx(0.02) and moved(lecam_fake=-80.0)["fake"] == pytest.approx(
+        -0.1
+    )
     assert moved()["adaptive"] == pytest.approx(2.5, rel=1e-4)
-    gradients["adversarial"] = torch.tensor([0.0, 1e-9])
+    gradients["gradient/adversarial"] = torch.tensor([0.0, 1e-9])
     assert moved()["adaptive"] == 5
-    gradients["adversarial"] = torch.tensor([0.0, 1e9])
+    gradients["gradient/adversarial"] = torch.tensor([0.0, 1e9])
     assert moved()["adaptive"] == pytest.approx(0.2)
 
 
@@ -158,5 +160,5 @@ def test_the_adaptive_factor_weighs_the_two_gradients_at_the_last_layer() -> Non
         ("adversarial", ("fooling with reconstructions", "fooling with generated"), weight),
     ):
         expected = sum(terms[part][last] for part in parts) / share
-        torch.testing.assert_close(output.sums[name] / len(batch.images), expected, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(output.sums[f"gradient/{name}"] / len(batch.images), expected, rtol=1e-9, atol=1e-12)
     assert output.scalars["weight/adversarial"].item() == pytest.approx(weight)

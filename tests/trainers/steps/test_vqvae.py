@@ -13,7 +13,7 @@ from vaegan.data import Data, open_data
 from vaegan.images import to_float
 from vaegan.models.vqvae import VQVAE
 from vaegan.trainers.steps import build_step
-from vaegan.trainers.steps.base import Batch
+from vaegan.trainers.steps.base import StepInput
 
 from ...tiny import tiny
 from .equations import build_batch
@@ -65,7 +65,7 @@ def test_without_kmeans_the_first_codebook_is_random() -> None:
     assert 0.3 < found.square().sum(1).mean() < 3
 
 
-def after_steps(config: Config, batch: Batch, count: int) -> tuple[VQVAE, list[Tensor]]:
+def after_steps(config: Config, batch: StepInput, count: int) -> tuple[VQVAE, list[Tensor]]:
     """A codebook one of whose entries is far from everything, after some steps of one batch; and it after each."""
     step = build_step(config)
     networks = step.build_networks()
