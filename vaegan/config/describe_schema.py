@@ -123,22 +123,18 @@ def _format_families(families: dict[str, SchemaNode], key: str) -> Iterator[str]
 def _wrap_paragraph(text: str, indent: str) -> list[str]:
     """Wrap text into lines of `LINE_CHARACTERS` characters; with a line break as indent, after an empty line."""
     space = indent.strip("\n")
-    hanging = space + "  " * indent.isspace()
-    lines = textwrap.wrap(
-        text, LINE_CHARACTERS, initial_indent=space, subsequent_indent=hanging, break_on_hyphens=False
-    )
+    later = space + "  " * indent.isspace()
+    lines = textwrap.wrap(text, LINE_CHARACTERS, initial_indent=space, subsequent_indent=later, break_on_hyphens=False)
     return ["", *lines] if "\n" in indent else lines
 
 
 def _resolve_references(node: Any, definitions: SchemaNode) -> Any:
     match node:
-        case {"$ref": str(reference), **others}:
+        case {"$ref": str(reference), **others} | {"anyOf": [{"$ref": str(reference)}, {"type": "null"}], **others}:
             return {**_resolve_references(definitions[reference.rpartition("/")[2]], definitions), **others}
         case {"oneOf": choices, "discriminator": {"mapping": mapping}}:  # the mapping is in alphabetical order
             tags = {reference: tag for tag, reference in mapping.items()}
             return {"families": {tags[choice["$ref"]]: _resolve_references(choice, definitions) for choice in choices}}
-        case {"anyOf": [{"$ref": str(reference)}, {"type": "null"}], **others}:  # an optional section
-            return {**_resolve_references(definitions[reference.rpartition("/")[2]], definitions), **others}
         case dict():
             return {key: _resolve_references(value, definitions) for key, value in node.items() if key != "$defs"}
         case list():

@@ -103,10 +103,9 @@ def find_config(name: str, folder: Path | None = None) -> Path:
     """
     recipes = list_recipes()
     for path in (Path(name), recipes.get(name), folder and folder / name):
-        if path and "\0" not in name and path.is_file():
+        if path and path.is_file():
             return path
-    is_folder = "\0" not in name and Path(name).is_dir()
-    problem = "a folder, not a config file" if is_folder else "neither a file nor a shipped recipe"
+    problem = "a folder, not a config file" if Path(name).is_dir() else "neither a file nor a shipped recipe"
     raise UserError(f"{shorten(name)}: {problem}{suggest_nearest(name, recipes)}; `vaegan configs` lists the recipes")
 
 

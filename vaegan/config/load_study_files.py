@@ -111,13 +111,12 @@ def load_study_classifier_config(name: str | Path, study: StudyConfig, variant: 
     try:
         classifier, config = load_classifier_config(study.features, folder=find_config(str(name)).parent)
     except UserError as error:
-        raise UserError(
-            f"{name}: features: {error}; a classifier that is trained already is named by evaluate.features"
-        ) from None
+        hint = "a classifier that is trained already is named by evaluate.features"
+        raise UserError(f"{name}: features: {error}; {hint}") from None
     folder = Path(classifier).stem
     if not FOLDER_NAME_PATTERN.fullmatch(folder):
-        where = f"{name}: features: {shorten(classifier)}"
-        raise UserError(f"{where}: its name becomes a folder; use letters, digits, '-' and '_'")
+        hint = "its name becomes a folder; use letters, digits, '-' and '_'"
+        raise UserError(f"{name}: features: {shorten(classifier)}: {hint}")
     track = variant.track.model_copy(update={"group": variant.track.group or study.title, "name": f"features-{folder}"})
     return folder, config.model_copy(update={"data": variant.data, "track": track})
 

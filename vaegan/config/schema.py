@@ -82,12 +82,10 @@ class DataConfig(Section):
         if self.source != "folder" and self.strict:
             raise ValueError("data.strict: only folder takes it; leave it out")
         if self.source in ("digits", "folder", *SYNTHETIC_SOURCES) and self.download:
-            raise ValueError(
-                "data.download: only mnist, fashion_mnist, cifar10 and celeba can be fetched; leave it out"
-            )
+            raise ValueError("data.download: only mnist, fashion_mnist, cifar10 and celeba are fetched; leave it out")
         if self.source not in SYNTHETIC_SOURCES and self.count is not None:
             raise ValueError(
-                f"data.count: only {' and '.join(SYNTHETIC_SOURCES)} have a chosen number of images; leave it out"
+                f"data.count: only {' and '.join(SYNTHETIC_SOURCES)} take a number of images; leave it out"
             )
         if self.validation + self.test >= 1:
             raise ValueError("data.validation: with data.test it leaves no image to train on; keep their sum below 1")
@@ -147,10 +145,9 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "TrainConfig":
-        if self.micro_batch_size is not None and self.batch_size % self.micro_batch_size:
-            raise ValueError(
-                f"train.micro_batch_size: {self.micro_batch_size} does not divide train.batch_size={self.batch_size}"
-            )
+        size = self.micro_batch_size
+        if size is not None and self.batch_size % size:
+            raise ValueError(f"train.micro_batch_size: {size} does not divide train.batch_size={self.batch_size}")
         return self
 
 

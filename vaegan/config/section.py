@@ -24,9 +24,8 @@ DEFAULT_MIXTURE_COMPONENTS = 10
 def _check_density_name(text: str) -> str:
     """Check for ``gaussian`` or ``gmm:K``; ``gmm`` alone stands for `DEFAULT_MIXTURE_COMPONENTS` components."""
     if not re.fullmatch(r"gaussian|gmm(:[1-9][0-9]{0,3})?", text):
-        raise ValueError(
-            f"evaluate.density: got {format_value(text)}; allowed: gaussian | gmm | gmm:K, of K components"
-        )
+        given = format_value(text)
+        raise ValueError(f"evaluate.density: got {given}; allowed: gaussian | gmm | gmm:K, of K components")
     return f"gmm:{DEFAULT_MIXTURE_COMPONENTS}" if text == "gmm" else text
 
 

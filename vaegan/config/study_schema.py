@@ -53,32 +53,19 @@ class StudyConfig(Section):
     """Settings of every variant, nested as in a config; `key.sub=value` on the command line is added to them."""
 
     @model_validator(mode="after")
-    def _check_budget(self) -> "StudyConfig":
+    def _check_consistency(self) -> "StudyConfig":
         if {"images_seen", "wall_clock"} <= set(self.matched):
             raise ValueError("matched: images_seen and wall_clock: leave out one of the two")
-        return self
-
-    @model_validator(mode="after")
-    def _check_repetitions(self) -> "StudyConfig":
         for key, values in (("seeds", self.seeds), ("matched", self.matched), ("references", self.references)):
             for value in values:
                 if values.count(value) > 1:
                     raise ValueError(f"{key}: {value} given twice; list each once")
-        return self
-
-    @model_validator(mode="after")
-    def _check_references(self) -> "StudyConfig":
         *earlier, _ = self.variants
         for name in self.references:
             if name not in earlier:
                 allowed = " | ".join(earlier) or "none, since there is one variant"
-                raise ValueError(
-                    f"references: got {shorten(name)}; allowed, since a variant must come after it: {allowed}"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _check_variant_names(self) -> "StudyConfig":
+                hint = f"allowed, since a variant must come after it: {allowed}"
+                raise ValueError(f"references: got {shorten(name)}; {hint}")
         for name in self.variants:
             if not FOLDER_NAME_PATTERN.fullmatch(name):
                 raise ValueError(

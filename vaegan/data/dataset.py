@@ -1,7 +1,7 @@
 """Image sets: readers that decode single images, the splits, and the images of a split."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -30,18 +30,18 @@ class ImageReader(Protocol):
         """
 
     def check(self, index: int) -> None:
-        """Check image ``index`` without decoding it.
+        """Check image ``index`` without decoding it; by default it cannot be broken.
 
         Raises:
             UnreadableImageError: Its file can be seen to be broken.
         """
+        return
 
     def compute_digest(self) -> bytes:
         """Return a digest that identifies the images of the source."""
 
 
-@dataclass(frozen=True)
-class SplitIndices:
+class SplitIndices(NamedTuple):
     """Indices of the source's images in each split, int64."""
 
     train: Tensor

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import accumulate
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from .dataset import Source, SplitIndices, UInt8Image
+from .dataset import ImageReader, Source, SplitIndices, UInt8Image
 from .image_file import fit_to_square
 
 TEST_COLUMNS, VALIDATION_COLUMNS = (128, 224), (384, 480)
@@ -16,7 +17,7 @@ TEST_COLUMNS, VALIDATION_COLUMNS = (128, 224), (384, 480)
 
 
 @dataclass(frozen=True)
-class ArrayReader:
+class ArrayReader(ImageReader):
     """Images of one array, resized on access."""
 
     pixels: NDArray[np.uint8]
@@ -36,9 +37,6 @@ class ArrayReader:
             image = np.pad(image, [(self.pad, self.pad)] * 2 + [(0, 0)] * (image.ndim - 2))
         return fit_to_square(Image.fromarray(image), self.size, self.channels)
 
-    def check(self, index: int) -> None:
-        """Do nothing: an array has no broken images."""
-
     def compute_digest(self) -> bytes:
         """Return a digest of the raw pixels."""
         return blake2b(np.ascontiguousarray(self.pixels).data).digest()
@@ -50,15 +48,12 @@ def open_digits(size: int, channels: int) -> Source:
 
     images, labels = load_digits(return_X_y=True)
     pixels = np.rint(images.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-    return Source(
-        reader=ArrayReader(pixels, size, channels),
-        classes=tuple(str(digit) for digit in range(10)),
-        labels=torch.from_numpy(labels.astype(np.int64)),
-    )
+    classes = tuple(map(str, range(10)))
+    return Source(ArrayReader(pixels, size, channels), classes, torch.from_numpy(labels.astype(np.int64)))
 
 
 @dataclass(frozen=True)
-class CropReader:
+class CropReader(ImageReader):
     """Random crops of photographs; image ``index`` is a function of ``index`` and its split.
 
     A held-out split has the columns `TEST_COLUMNS` or `VALIDATION_COLUMNS` of every photograph to itself, so that no
@@ -70,13 +65,11 @@ class CropReader:
     """The photographs, RGB, each of shape (H, W, 3)."""
     size: int
     channels: int
-    starts: tuple[int, int, int]
-    """Index of the first image of the train, the validation and the test split."""
-    count: int
-    """Number of images."""
+    stops: tuple[int, ...]
+    """Index after the last image of the train, the validation and the test split."""
 
     def __len__(self) -> int:
-        return self.count
+        return self.stops[-1]
 
     def __call__(self, index: int) -> UInt8Image:
         """Decode image ``index`` into uint8 pixels, shape (C, S, S)."""
@@ -96,15 +89,12 @@ class CropReader:
 
     def _get_columns(self, index: int, width: int) -> list[tuple[int, int]]:
         """Return the ranges of columns, each (start, stop), that belong to an image's split."""
-        _, validation, test = self.starts
-        if index >= validation:
-            return [VALIDATION_COLUMNS if index < test else TEST_COLUMNS]
-        reserved = [TEST_COLUMNS] * (self.count > test) + [VALIDATION_COLUMNS] * (test > validation)
+        train, validation, test = self.stops
+        if index >= train:
+            return [VALIDATION_COLUMNS if index < validation else TEST_COLUMNS]
+        reserved = [TEST_COLUMNS] * (test > validation) + [VALIDATION_COLUMNS] * (validation > train)
         edges = [0, *(edge for columns in reserved for edge in columns), width]
         return list(zip(edges[::2], edges[1::2], strict=True))
-
-    def check(self, index: int) -> None:
-        """Do nothing: a crop cannot be broken."""
 
     def compute_digest(self) -> bytes:
         """Return a digest of the photographs."""
@@ -116,16 +106,10 @@ def open_photos(size: int, channels: int, splits: SplitIndices) -> Source:
     from sklearn.datasets import load_sample_images
 
     sample = load_sample_images()
-    validation = len(splits.train)
-    test = validation + len(splits.validation)
-    count = test + len(splits.test)
     photographs = tuple(np.asarray(image, dtype=np.uint8) for image in sample.images)
-    return Source(
-        reader=CropReader(photographs, size, channels, (0, validation, test), count),
-        classes=tuple(str(name).replace("\\", "/").rsplit("/", 1)[-1].split(".")[0] for name in sample.filenames),
-        labels=torch.arange(count) % len(photographs),
-        splits=splits,
-    )
+    classes = tuple(str(name).replace("\\", "/").rsplit("/", 1)[-1].split(".")[0] for name in sample.filenames)
+    reader = CropReader(photographs, size, channels, tuple(accumulate(map(len, splits))))
+    return Source(reader, classes, torch.arange(len(reader)) % len(photographs), splits)
 
 
 def draw_uniforms(source: str, index: int) -> NDArray[np.float64]:

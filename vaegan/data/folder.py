@@ -1,7 +1,6 @@
 """The source `folder`: a tree of image files."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -10,17 +9,15 @@ import torch
 
 from vaegan.errors import UserError
 
-from .dataset import Source, UInt8Image
+from .dataset import ImageReader, Source, UInt8Image
 from .image_file import check_image, read_image
 
-IMAGE_SUFFIXES = frozenset(
-    ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
-)
+IMAGE_SUFFIXES = ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
 """Suffixes, in lower case, of image files; other files in the tree are ignored."""
 
 
 @dataclass(frozen=True)
-class FileReader:
+class FileReader(ImageReader):
     """Image files, decoded and resized on access."""
 
     root: Path
@@ -46,10 +43,8 @@ class FileReader:
 
     def compute_digest(self) -> bytes:
         """Return a digest of the files' names and sizes."""
-        digest = blake2b()
-        for name in self.names:
-            digest.update(os.fsencode(f"{name}\0{_get_file_size(os.path.join(self.root, name))}\0"))
-        return digest.digest()
+        sizes = (f"{name}\0{_get_file_size(os.path.join(self.root, name))}\0" for name in self.names)
+        return blake2b(b"".join(map(os.fsencode, sizes))).digest()
 
 
 def open_folder(root: Path, size: int, channels: int) -> Source:
@@ -65,13 +60,12 @@ def open_folder(root: Path, size: int, channels: int) -> Source:
         names = find_images(root)
     except UserError as error:
         raise UserError(f"data.root: {error}") from error
-    parents = [name.rpartition("/")[0] for name in names]
+    reader, parents = FileReader(root, names, size, channels), [name.rpartition("/")[0] for name in names]
+    if "" in parents:
+        return Source(reader)
     classes = tuple(sorted(set(parents)))
-    if "" in classes:
-        return Source(FileReader(root, names, size, channels))
     numbers = {name: number for number, name in enumerate(classes)}
-    labels = torch.tensor([numbers[parent] for parent in parents])
-    return Source(FileReader(root, names, size, channels), classes, labels)
+    return Source(reader, classes, torch.tensor([numbers[parent] for parent in parents]))
 
 
 def find_images(root: Path) -> tuple[str, ...]:
@@ -103,7 +97,8 @@ def find_images(root: Path) -> tuple[str, ...]:
                 names.append(name)
         links.sort(reverse=True)
     if not names:
-        raise UserError(f"{root}: no image in it; files ending in {_join_words(IMAGE_SUFFIXES)} are taken for images")
+        *suffixes, last = IMAGE_SUFFIXES
+        raise UserError(f"{root}: no image in it; files ending in {', '.join(suffixes)} or {last} are taken for images")
     return tuple(sorted(names))
 
 
@@ -120,8 +115,3 @@ def _list_entries(root: Path, name: str) -> list[os.DirEntry[str]]:
             return [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise UserError(f"{os.path.join(root, name)}: {(error.strerror or str(error)).lower()}") from error
-
-
-def _join_words(suffixes: frozenset[str]) -> str:
-    words: Sequence[str] = sorted(suffixes)
-    return f"{', '.join(words[:-1])} or {words[-1]}"

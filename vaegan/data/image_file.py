@@ -72,12 +72,7 @@ def fit_to_square(image: Image.Image, size: int, channels: int) -> NDArray[np.ui
         ValueError: The pixels have no known range (floats, 32-bit integers).
     """
     image = _convert_to_8_bits(image).convert("L" if channels == 1 else "RGB")
-    width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    box = (left, top, left + side, top + side)
-    if (width, height) != (size, size):
-        image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     pixels = np.asarray(image).reshape(size, size, channels)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 

@@ -60,13 +60,12 @@ def open_mnist(
     for images, labels in ((train, train_labels), (test, test_labels)):
         if images.ndim != 3 or images.shape[1:] != train.shape[1:] or labels.shape != images.shape[:1]:
             raise UserError(f"data.root: {raw}: images {images.shape} and labels {labels.shape} do not belong together")
-    pixels, labels = np.concatenate([train, test]), np.concatenate([train_labels, test_labels])
-    return Source(
-        reader=ArrayReader(pixels, size, channels, pad=2),
-        classes=tuple(FASHION_CLASSES if source == "fashion_mnist" else map(str, range(10))),
-        labels=_make_label_tensor(labels, raw),
-        test_indices=torch.arange(len(train), len(pixels)),
-    )
+    reader = ArrayReader(np.concatenate([train, test]), size, channels, pad=2)
+    all_labels = torch.from_numpy(np.concatenate([train_labels, test_labels])).long()
+    if (all_labels >= 10).any():
+        raise UserError(f"data.root: {raw}: a label outside 0 to 9")
+    classes = tuple(FASHION_CLASSES if source == "fashion_mnist" else map(str, range(10)))
+    return Source(reader, classes, all_labels, test_indices=torch.arange(len(train), len(reader)))
 
 
 def open_cifar10(root: Path, size: int, channels: int, download: bool, notify: Callable[[str], None]) -> Source:
@@ -89,14 +88,10 @@ def open_cifar10(root: Path, size: int, channels: int, download: bool, notify: C
     changed = [file.name for file in files if _compute_md5(file) != CIFAR_BATCHES[file.name]]
     if changed:
         notify(f"data.root: {folder}: not the official CIFAR-10 (MD5 of {', '.join(changed)} differs)")
-    pixels, labels = zip(*(_read_cifar_images(file) for file in files), strict=True)
-    count = sum(map(len, pixels))
-    return Source(
-        reader=ArrayReader(np.concatenate(pixels), size, channels),
-        classes=_read_cifar_classes(folder / "batches.meta"),
-        labels=_make_label_tensor(np.concatenate(labels), folder),
-        test_indices=torch.arange(count - len(pixels[-1]), count),
-    )
+    pixels, labels = zip(*map(_read_cifar_images, files), strict=True)
+    reader, classes = ArrayReader(np.concatenate(pixels), size, channels), _read_cifar_classes(folder / "batches.meta")
+    test_indices = torch.arange(len(reader) - len(pixels[-1]), len(reader))
+    return Source(reader, classes, torch.from_numpy(np.concatenate(labels)), test_indices=test_indices)
 
 
 def open_celeba(root: Path, size: int, channels: int, download: bool) -> Source:
@@ -119,20 +114,17 @@ def open_celeba(root: Path, size: int, channels: int, download: bool) -> Source:
         CelebA(str(root), download=True)
 
     require_files("celeba", root, [listing, images], fetch if download else None)
-    names, numbers = [], []
+    names, split = [], []
     for line, text in enumerate(read_bytes(listing).decode(errors="replace").splitlines(), start=1):
         name, _, number = text.strip().partition(" ")
         if number.strip() not in ("0", "1", "2") or name in (".", "..") or set(name) & set("/\\\0"):
             raise UserError(f"data.root: {listing}: line {line} is not a file name and a split 0, 1 or 2")
         names.append(name)
-        numbers.append(int(number))
+        split.append(int(number))
     if not names:
         raise UserError(f"data.root: {listing}: no file name in it")
-    split = torch.tensor(numbers)
-    return Source(
-        reader=FileReader(images, tuple(names), size, channels),
-        splits=SplitIndices(*((split == number).nonzero().flatten() for number in range(3))),
-    )
+    splits = SplitIndices(*((torch.tensor(split) == number).nonzero().flatten() for number in range(3)))
+    return Source(FileReader(images, tuple(names), size, channels), splits=splits)
 
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:
@@ -171,12 +163,6 @@ def _read_cifar_classes(path: Path) -> tuple[str, ...]:
     if not isinstance(names, list) or len(names) != 10 or not all(isinstance(name, str) for name in names):
         raise UserError(f"data.root: {path}: no list `label_names` of 10 words in it")
     return tuple(names)
-
-
-def _make_label_tensor(labels: NDArray[np.integer], path: Path) -> torch.Tensor:
-    if len(labels) and not 0 <= labels.min() <= labels.max() < 10:
-        raise UserError(f"data.root: {path}: a label outside 0 to 9")
-    return torch.from_numpy(labels.astype(np.int64))
 
 
 def _compute_md5(path: Path) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .dataset import Source, SplitIndices, UInt8Image
+from .dataset import ImageReader, Source, SplitIndices, UInt8Image
 from .embedded import draw_uniforms
 
 FloatImage = NDArray[np.float64]
@@ -23,7 +23,7 @@ DRAWING_VERSION = b"shapes 1"
 
 
 @dataclass(frozen=True)
-class ShapeReader:
+class ShapeReader(ImageReader):
     """Images of one shape each, on a linear gradient between two colours."""
 
     size: int
@@ -60,11 +60,7 @@ class ShapeReader:
         cos, sin = math.cos(2 * math.pi * turn), math.sin(2 * math.pi * turn)
         x, y = cos * x + sin * y, cos * y - sin * x
         distance = _signed_distance(SHAPE_CLASSES[index % len(SHAPE_CLASSES)], x, y, radius)
-        coverage: FloatImage = np.clip(0.5 - distance * self.size / 2, 0, 1)
-        return coverage
-
-    def check(self, index: int) -> None:
-        """Do nothing: a drawing cannot be broken."""
+        return np.clip(0.5 - distance * self.size / 2, 0, 1)
 
     def compute_digest(self) -> bytes:
         """Return the version of the drawing."""
@@ -73,13 +69,9 @@ class ShapeReader:
 
 def open_shapes(size: int, channels: int, splits: SplitIndices) -> Source:
     """Open drawn shapes, whose classes take turns."""
-    count = len(splits.train) + len(splits.validation) + len(splits.test)
-    return Source(
-        reader=ShapeReader(size, channels, count),
-        classes=SHAPE_CLASSES,
-        labels=torch.arange(count) % len(SHAPE_CLASSES),
-        splits=splits,
-    )
+    count = sum(map(len, splits))
+    labels = torch.arange(count) % len(SHAPE_CLASSES)
+    return Source(ShapeReader(size, channels, count), SHAPE_CLASSES, labels, splits)
 
 
 @lru_cache(maxsize=2)
@@ -131,5 +123,4 @@ def _star_distance(x: FloatImage, y: FloatImage, points: int, radius: float, wai
     length = np.hypot(x, y)
     across, up = waist * math.cos(half) - 1, waist * math.sin(half)
     norm = math.hypot(across, up)
-    distance: FloatImage = ((length * np.cos(angle) - radius) * up - length * np.sin(angle) * across) / norm
-    return distance
+    return ((length * np.cos(angle) - radius) * up - length * np.sin(angle) * across) / norm

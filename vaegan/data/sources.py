@@ -70,10 +70,9 @@ def _open_source(config: DataConfig, notify: Notify) -> Source:
     match config.source:
         case "digits":
             return open_digits(size, channels)
-        case "photos":
-            return open_photos(size, channels, _split_independent_images(config))
-        case "shapes":
-            return open_shapes(size, channels, _split_independent_images(config))
+        case "photos" | "shapes":
+            splits = split_consecutively(config.count or 10_000, config.validation, config.test)
+            return (open_photos if config.source == "photos" else open_shapes)(size, channels, splits)
         case "folder":
             return open_folder(root, size, channels)
         case "mnist" | "fashion_mnist":
@@ -82,10 +81,6 @@ def _open_source(config: DataConfig, notify: Notify) -> Source:
             return open_cifar10(root, size, channels, config.download, notify)
         case "celeba":
             return open_celeba(root, size, channels, config.download)
-
-
-def _split_independent_images(config: DataConfig) -> SplitIndices:
-    return split_consecutively(config.count or 10_000, config.validation, config.test)
 
 
 def _read_and_split(source: Source, config: DataConfig, notify: Notify, progress: ProgressCallback) -> Data:
@@ -104,7 +99,7 @@ def _read_and_split(source: Source, config: DataConfig, notify: Notify, progress
         raise UserError(f"data.root: {config.root}: none of the {count} files can be used as an image")
     splits = {
         name: Images(store, indices, None if source.labels is None else source.labels[indices], source.classes)
-        for name, indices in vars(_split_source(source, config, usable)).items()
+        for name, indices in _split_source(source, config, usable)._asdict().items()
     }
     for name, fraction in (("train", 1), ("validation", config.validation), ("test", config.test)):
         if not len(splits[name]) and fraction > 0:
@@ -116,13 +111,11 @@ def _read_and_split(source: Source, config: DataConfig, notify: Notify, progress
 def _split_source(source: Source, config: DataConfig, usable: Tensor) -> SplitIndices:
     """Return the splits as indices of the source, without its broken images."""
     if source.splits is not None:
-        return SplitIndices(*(indices[usable[indices]] for indices in vars(source.splits).values()))
-    numbers = usable.nonzero().flatten()
-    test_indices = None
-    if source.test_indices is not None:
-        test_indices = torch.isin(numbers, source.test_indices).nonzero().flatten()
-    drawn = draw_splits(len(numbers), config.validation, config.test, test_indices)
-    return SplitIndices(numbers[drawn.train], numbers[drawn.validation], numbers[drawn.test])
+        return SplitIndices(*(indices[usable[indices]] for indices in source.splits))
+    numbers, official = usable.nonzero().flatten(), source.test_indices
+    test_indices = None if official is None else torch.isin(numbers, official).nonzero().flatten()
+    splits = draw_splits(len(numbers), config.validation, config.test, test_indices)
+    return SplitIndices(*(numbers[indices] for indices in splits))
 
 
 def _report_broken_images(broken: BrokenImages, config: DataConfig, notify: Notify) -> None:

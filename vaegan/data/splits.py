@@ -20,9 +20,7 @@ def count_images_per_split(count: int, validation: float, test: float) -> tuple[
     Raises:
         UserError: No image would be left to train on.
     """
-    validation_count, test_count = (
-        max(1, round(count * fraction)) if fraction > 0 else 0 for fraction in (validation, test)
-    )
+    validation_count, test_count = (max(1, round(count * part)) if part > 0 else 0 for part in (validation, test))
     train_count = count - validation_count - test_count
     if train_count < 1:
         raise UserError(

@@ -4,10 +4,11 @@ import atexit
 import signal
 import threading
 import warnings
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import tee
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
@@ -69,45 +70,30 @@ def iterate_batches(
         Failure: An image can no longer be read, or a decoding process has died.
         UserError: The set does not fit on the device.
     """
-    step_indices = _StepIndices(len(images), seed, batch_size, batch_slice, start, stop)
+    steps = range(start, stop)
+    step_indices, read_indices = tee(_draw_step_indices(len(images), seed, batch_size, batch_slice, steps))
     if _is_kept_on_device(device, images, config):
-        batches = _iterate_from_device(images, step_indices, device)
+        batches = _iterate_from_device(images, read_indices, device)
     elif images.in_memory or config.workers == 0:
-        batches = (_copy_to_device(images[indices], device) for indices in step_indices)
+        batches = (_copy_to_device(images[indices], device) for indices in read_indices)
     else:
-        batches = _iterate_from_workers(images, step_indices, config.workers, device)
-    for step, indices, batch in zip(range(start, stop), step_indices, batches, strict=True):
+        batches = _iterate_from_workers(images, read_indices, config.workers, device)
+    for step, indices, batch in zip(steps, step_indices, batches, strict=True):
         if config.horizontal_flip:
             mirrored = torch.rand(batch_size, generator=make_generator(seed, "flip", step))[batch_slice] < 0.5
             batch = torch.where(mirrored.to(device)[:, None, None, None], batch.flip(-1), batch)
-        labels = None if images.labels is None else _copy_to_device(images.labels[indices], device)
-        yield _split_into_micro_batches(batch, labels, micro_batch_size or len(batch))
+        chunks = batch.split(micro_batch_size or len(batch))
+        if images.labels is None:
+            yield [MicroBatch(chunk, None) for chunk in chunks]
+        else:
+            labels = _copy_to_device(images.labels[indices], device).split(len(chunks[0]))
+            yield list(map(MicroBatch, chunks, labels))
 
 
-def _split_into_micro_batches(images: Tensor, labels: Tensor | None, size: int) -> list[MicroBatch]:
-    chunks = images.split(size)
-    label_chunks = [None] * len(chunks) if labels is None else labels.split(size)
-    return [MicroBatch(*pair) for pair in zip(chunks, label_chunks, strict=True)]
-
-
-@dataclass(frozen=True)
-class _StepIndices:
-    """Indices of a process's images at each step, int64, shape (length of ``batch_slice``,)."""
-
-    count: int
-    seed: int
-    batch_size: int
-    batch_slice: slice
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for step in range(self.start, self.stop):
-            first = step * self.batch_size
-            yield draw_order(self.count, first, first + self.batch_size, self.seed)[self.batch_slice]
+def _draw_step_indices(count: int, seed: int, batch_size: int, batch_slice: slice, steps: range) -> Iterator[Tensor]:
+    """Draw the indices of a process's images at each step, int64, shape (length of ``batch_slice``,)."""
+    for step in steps:
+        yield draw_order(count, step * batch_size, (step + 1) * batch_size, seed)[batch_slice]
 
 
 def _is_kept_on_device(device: torch.device, images: Images, config: DataConfig) -> bool:
@@ -116,13 +102,12 @@ def _is_kept_on_device(device: torch.device, images: Images, config: DataConfig)
     return config.cache == "device" or (config.cache == "auto" and images.nbytes <= MAX_DEVICE_BYTES)
 
 
-def _iterate_from_device(images: Images, step_indices: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+def _iterate_from_device(images: Images, step_indices: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
     try:
         pixels = images.copy_to(device)
     except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"data.cache: device: {images.nbytes / 2**30:.1f} GiB of images do not fit on {device}; use memory or auto"
-        ) from error
+        problem = f"{images.nbytes / 2**30:.1f} GiB of images do not fit on {device}"
+        raise UserError(f"data.cache: device: {problem}; use memory or auto") from error
     for indices in step_indices:
         yield pixels[indices.to(device)]
 
@@ -147,10 +132,10 @@ class _WorkerDataset(Dataset[Tensor | Failure]):
 
 
 def _iterate_from_workers(
-    images: Images, step_indices: _StepIndices, workers: int, device: torch.device
+    images: Images, step_indices: Iterator[Tensor], workers: int, device: torch.device
 ) -> Iterator[Tensor]:
     """Yield the batches in the order of the steps, decoded ahead by worker processes."""
-    with _block_stop_signals(), _restore_sigchld_handler(), warnings.catch_warnings():
+    with _isolate_signals(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the user decides whether to have more processes than cores
         loader = DataLoader(
             _WorkerDataset(images),
@@ -174,9 +159,8 @@ def _iterate_from_workers(
                 return
             except RuntimeError as error:
                 reason = str(error).splitlines()[0]
-                raise Failure(
-                    f"data.workers: a decoding process died ({reason}); resume, perhaps with 0 of them"
-                ) from error
+                message = f"data.workers: a decoding process died ({reason}); resume, perhaps with 0 of them"
+                raise Failure(message) from error
             if isinstance(batch, Failure):
                 raise batch
             yield _copy_to_device(batch, device)
@@ -193,33 +177,17 @@ def _kill(processes: set[BaseProcess]) -> None:
 
 
 @contextmanager
-def _restore_sigchld_handler() -> Iterator[None]:
-    """Restore the handler of SIGCHLD afterwards.
+def _isolate_signals() -> Iterator[None]:
+    """Block SIGINT and SIGTERM, also in the processes started inside, and restore the handler of SIGCHLD afterwards.
 
-    The loader's own handler raises in the middle of a step when a decoding process dies. Without it, the loader raises
-    when it waits for the next batch.
+    Ctrl-C and job schedulers signal every process, but the training process alone decides what to do. The loader's own
+    handler of SIGCHLD raises in the middle of a step when a decoding process dies; without it, the loader raises when
+    it waits for the next batch. Windows has neither.
     """
-    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+    with ExitStack() as stack:
+        if hasattr(signal, "pthread_sigmask"):
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+            stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, blocked)
+        if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():
+            stack.callback(signal.signal, signal.SIGCHLD, signal.getsignal(signal.SIGCHLD))
         yield
-        return
-    before = signal.getsignal(signal.SIGCHLD)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGCHLD, before)
-
-
-@contextmanager
-def _block_stop_signals() -> Iterator[None]:
-    """Block SIGINT and SIGTERM, also in the processes that are started inside, which inherit it.
-
-    Ctrl-C and job schedulers signal every process, but the training process alone decides what to do.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from .autoencoder import VectorAutoencoder
-from .model import autocast
 from .posterior import Posterior, make_deterministic
 
 
@@ -38,7 +37,7 @@ class AE(VectorAutoencoder):
             images: Shape (N, C, S, S) in [-1, 1].
             autocast_dtype: Autocast type (bfloat16); None: no autocast.
         """
-        with autocast(images, autocast_dtype):
+        with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, None)
             reconstruction = self._decode(posterior.mean, None).to(images.dtype)
         return AEOutput(posterior, reconstruction)

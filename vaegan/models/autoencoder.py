@@ -165,9 +165,8 @@ class VectorAutoencoder(Autoencoder):
 
     def __init__(self, config: VectorConfig, image_shape: tuple[int, int, int], seed: int) -> None:
         super().__init__(config, image_shape)
-        shape = (config.network, image_shape, config.width, config.depth)
-        self.encoder = Encoder(*shape, outputs=self.code_parameters * config.latent_size, classes=self.classes)
-        self.decoder = Decoder(*shape, latent_size=config.latent_size, classes=self.classes)
+        self.encoder = Encoder(config, image_shape, self.code_parameters * config.latent_size, self.classes)
+        self.decoder = Decoder(config, image_shape, self.classes)
         initialise(self.encoder, seed, "encoder")
         initialise(self.decoder, seed, "decoder")
 

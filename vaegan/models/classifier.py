@@ -8,7 +8,7 @@ from vaegan.networks import resnet
 from vaegan.networks.initialise import initialise
 from vaegan.networks.sizes import count_levels, get_channels
 
-from .model import Model, autocast
+from .model import Model
 
 
 class Classifier(Model):
@@ -44,7 +44,7 @@ class Classifier(Model):
             images: Shape (N, C, S, S) in [-1, 1].
             autocast_dtype: Autocast type (bfloat16) of the features; None: no autocast.
         """
-        with autocast(images, autocast_dtype):
+        with self.autocast(images, autocast_dtype):
             features = self.features(images)
         logits: Tensor = self.head(features.to(images.dtype))
         return logits

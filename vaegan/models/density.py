@@ -80,20 +80,12 @@ def get_density_protocol(spec: str) -> dict[str, Any]:
     Args:
         spec: `gaussian` or `gmm:K`.
     """
-    common = {
-        "asked": spec,
-        "codes": "one draw of the posterior of each training image, unmirrored",
-        "covariance": "full, maximum likelihood",
-    }
+    codes = "one draw of the posterior of each training image, unmirrored"
+    protocol = {"asked": spec, "codes": codes, "covariance": "full, maximum likelihood"}
     if spec == GAUSSIAN:
-        return common
-    return {
-        **common,
-        "added_to_diagonal": COVARIANCE_REGULARISATION,
-        "start": "k-means",
-        "tolerance": EM_TOLERANCE_NATS,
-        "most_rounds": MAX_EM_ITERATIONS,
-    }
+        return protocol
+    em = {"start": "k-means", "tolerance": EM_TOLERANCE_NATS, "most_rounds": MAX_EM_ITERATIONS}
+    return {**protocol, "added_to_diagonal": COVARIANCE_REGULARISATION, **em}
 
 
 def check_enough_codes(spec: str, code_count: int) -> None:
@@ -155,14 +147,11 @@ def _fit_mixture(spec: str, codes: Tensor, seed: int) -> tuple[Tensor, Tensor, T
             warnings.simplefilter("ignore")  # convergence is checked below
             mixture.fit(codes.numpy())
     except ValueError as error:
-        raise UserError(
-            f"density: {spec}: cannot be fitted to these codes ({to_one_line(error, 80)}); {remedy}"
-        ) from None
+        reason = to_one_line(error, 80)
+        raise UserError(f"density: {spec}: cannot be fitted to these codes ({reason}); {remedy}") from None
     if not mixture.converged_:
         raise UserError(f"density: {spec}: EM has not converged in {MAX_EM_ITERATIONS:,} iterations; {remedy}")
-    weights, means, covariances = (
-        torch.from_numpy(values) for values in (mixture.weights_, mixture.means_, mixture.covariances_)
-    )
+    weights, means, covariances = map(torch.from_numpy, (mixture.weights_, mixture.means_, mixture.covariances_))
     return weights, means, covariances
 
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from .gaussian import GaussianAutoencoder
-from .model import autocast
 from .posterior import Posterior
 
 
@@ -35,6 +34,6 @@ class GANVAE(GaussianAutoencoder):
             autocast_dtype: Autocast type (bfloat16); None: no autocast.
             labels: Class of each generated image, int64, shape (N,); ignored by an unconditional model.
         """
-        with autocast(prior_noise, autocast_dtype):
+        with self.autocast(prior_noise, autocast_dtype):
             generated = self._decode(prior_noise, labels).to(prior_noise.dtype)
             return GANVAEOutput(generated, self._encode(generated, labels))

@@ -9,7 +9,6 @@ from vaegan.config.models import LarsenConfig
 
 from .autoencoder import repeat_labels
 from .gaussian import GaussianAutoencoder
-from .model import autocast
 from .posterior import Posterior
 
 
@@ -58,7 +57,7 @@ class Larsen(GaussianAutoencoder):
             labels: Class of each image and of the generated image of the same index, int64, shape (N,); ignored by an
                 unconditional model.
         """
-        with autocast(images, autocast_dtype):
+        with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
             scaled = _ScaleGradient.apply(codes, 1 / self.config.gamma)

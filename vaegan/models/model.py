@@ -40,15 +40,15 @@ class Model(nn.Module):
         """The config with trained values in place of the settings that they start from."""
         return self.config
 
+    @staticmethod
+    def autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:
+        """Return the autocast context of a training forward on the images' device.
 
-def autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:
-    """Return the autocast context of a training forward on the images' device.
-
-    Args:
-        images: Images or codes that the forward starts from.
-        dtype: Autocast type (bfloat16); None: no autocast, the arithmetic is in the type of the weights.
-    """
-    return torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None)
+        Args:
+            images: Images or codes that the forward starts from.
+            dtype: Autocast type (bfloat16); None: no autocast, the arithmetic is in the type of the weights.
+        """
+        return torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None)
 
 
 def count_parameters(network: nn.Module) -> dict[str, int]:

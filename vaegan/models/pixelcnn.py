@@ -13,7 +13,6 @@ from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.randomness import make_generator
 
 from .autoencoder import Autoencoder, Labels
-from .model import autocast
 from .posterior import Posterior
 from .vqvae import VQVAE
 
@@ -99,6 +98,6 @@ class PixelCNN(Autoencoder):
         """
         with torch.no_grad():
             indices = self.encode_indices(images)
-        with autocast(images, autocast_dtype):
+        with self.autocast(images, autocast_dtype):
             logits = self.prior(indices, labels)
         return PixelCNNOutput(indices, logits.to(images.dtype))

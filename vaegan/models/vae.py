@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from .gaussian import GaussianAutoencoder
-from .model import autocast
 from .posterior import Posterior
 
 
@@ -43,7 +42,7 @@ class VAE(GaussianAutoencoder):
             autocast_dtype: Autocast type (bfloat16); None: no autocast.
             labels: Class of each image, int64, shape (N,); ignored by an unconditional model.
         """
-        with autocast(images, autocast_dtype):
+        with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
             pre_tanh = self.decoder.pre_tanh(codes, labels).to(images.dtype)

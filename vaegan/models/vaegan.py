@@ -9,7 +9,6 @@ from vaegan.config.models import VAEGANConfig
 
 from .autoencoder import repeat_labels
 from .gaussian import GaussianAutoencoder
-from .model import autocast
 from .posterior import Posterior
 
 
@@ -67,7 +66,7 @@ class VAEGAN(GaussianAutoencoder):
                 unconditional model.
         """
         count = len(images)
-        with autocast(images, autocast_dtype):
+        with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
             detached = [codes.detach()] if self.config.discriminator.classes == "two" else []
@@ -75,13 +74,5 @@ class VAEGAN(GaussianAutoencoder):
             pre_tanh = self.decoder.pre_tanh(decoded, repeat_labels(labels, len(decoded) // count)).to(images.dtype)
             reconstruction, generated, *without_encoder = pre_tanh.tanh().split(count)
             cycle = self._encode(generated, labels) if self.config.cycle else None
-        return VAEGANOutput(
-            posterior,
-            codes,
-            reconstruction,
-            pre_tanh[:count],
-            self.get_learned_scale(),
-            without_encoder[0] if without_encoder else reconstruction,
-            generated,
-            cycle,
-        )
+        scale, adversarial = self.get_learned_scale(), without_encoder[0] if without_encoder else reconstruction
+        return VAEGANOutput(posterior, codes, reconstruction, pre_tanh[:count], scale, adversarial, generated, cycle)

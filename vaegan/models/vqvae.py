@@ -13,7 +13,6 @@ from vaegan.networks.initialise import initialise
 from vaegan.randomness import draw_normal
 
 from .autoencoder import Autoencoder
-from .model import autocast
 from .posterior import Posterior, make_deterministic
 
 
@@ -105,12 +104,12 @@ class VQVAE(Autoencoder):
             autocast_dtype: Autocast type (bfloat16) of encoder and decoder; None: no autocast. Distances are computed
                 in the type of the images.
         """
-        with autocast(images, autocast_dtype):
+        with self.autocast(images, autocast_dtype):
             vectors = self._encode_vectors(images)
         indices = self._find_nearest(vectors)
         entries = self._look_up(indices)
         quantised = straight_through(vectors, entries)
-        with autocast(images, autocast_dtype):
+        with self.autocast(images, autocast_dtype):
             reconstruction = self._decode(quantised.flatten(1), None).to(images.dtype)
         return VQVAEOutput(vectors, indices, entries, reconstruction, self.variance)
 

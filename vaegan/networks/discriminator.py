@@ -46,7 +46,7 @@ class Discriminator(nn.Module):
         self.trunk = TRUNKS[config.network].Down(image_shape, config.width, config.depth, normalise=False)
         size = self.trunk.feature_size
         self.head = nn.Linear(size, score_count)
-        condition = config.condition if classes else "none"
+        condition = config.condition
         self.projection = nn.Linear(size, classes, bias=False) if classes and condition == "projection" else None
         self.auxiliary = nn.Linear(size, classes) if classes and condition == "auxiliary" else None
         layers = len(self.trunk.stages)

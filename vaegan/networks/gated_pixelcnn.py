@@ -150,5 +150,4 @@ def choose_entries(logits: Tensor, uniform: Tensor) -> Tensor:
         uniform: Numbers in [0, 1), shape (N,).
     """
     exceeds = logits.double().softmax(1).cumsum(1) > uniform[:, None].to(logits.device, torch.float64)
-    entries: Tensor = torch.where(exceeds.any(1), exceeds.int().argmax(1), logits.shape[1] - 1)
-    return entries
+    return torch.where(exceeds.any(1), exceeds.int().argmax(1), logits.shape[1] - 1)

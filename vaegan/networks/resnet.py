@@ -55,9 +55,8 @@ class Down(nn.Module):
             outputs = get_channels(width, level)
             shrink = [nn.AvgPool2d(2)] if level else []
             first = Block(get_channels(width, max(level - 1, 0)), outputs, normalise)
-            self.stages.append(
-                nn.Sequential(*shrink, first, *(Block(outputs, outputs, normalise) for _ in range(depth - 1)))
-            )
+            rest = [Block(outputs, outputs, normalise) for _ in range(depth - 1)]
+            self.stages.append(nn.Sequential(*shrink, first, *rest))
         self.leave = nn.Sequential(*_build_activation(outputs, normalise))
         self.feature_size = outputs * base * base
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vaegan.config.schema import DataConfig
 from vaegan.data import Data, MicroBatch, find_images, iterate_batches, open_data
-from vaegan.data.stream import _iterate_from_device, _StepIndices, _WorkerDataset
+from vaegan.data.stream import _draw_step_indices, _iterate_from_device, _WorkerDataset
 from vaegan.errors import Failure
 from vaegan.randomness import draw_order
 
@@ -194,7 +194,7 @@ def test_a_stream_that_is_still_referenced_at_exit_delays_nothing(folder: Path) 
 
 def test_a_set_held_on_the_device_gives_the_same_bits() -> None:
     images = open_data(make_config()).train
-    step_indices = _StepIndices(len(images), 5, 12, slice(3, 9), 2, 6)
+    step_indices = list(_draw_step_indices(len(images), 5, 12, slice(3, 9), range(2, 6)))
     assert len(step_indices) == 4
-    for indices, batch in zip(step_indices, _iterate_from_device(images, step_indices, CPU), strict=True):
+    for indices, batch in zip(step_indices, _iterate_from_device(images, iter(step_indices), CPU), strict=True):
         assert torch.equal(batch, images[indices]) and len(batch) == 6
