@@ -1,46 +1,39 @@
 """Errors that the command line shows as one line and an exit code, never as a traceback."""
 
 
-class UserError(ValueError):
+class _OneLineError(BaseException):
+    """An error whose message is one line.
+
+    Args:
+        message: The line.
+        on_all_ranks: Whether every process of a launch raises the same error, so that rank 0 alone prints it.
+    """
+
+    def __init__(self, message: str, on_all_ranks: bool = False) -> None:
+        super().__init__(message)
+        self.on_all_ranks = on_all_ranks
+
+
+class UserError(_OneLineError, ValueError):
     """A request that cannot be met as it stands: a key, a file or an option is wrong (exit code 2).
 
-    Args:
-        message: One line that names the key, file or option and says what to do.
-        on_all_ranks: Whether every process of a launch raises the same error, so that rank 0 alone prints it.
+    The message names the key, file or option and says what to do.
     """
 
-    def __init__(self, message: str, on_all_ranks: bool = False) -> None:
-        super().__init__(message)
-        self.on_all_ranks = on_all_ranks
 
-
-class Failure(RuntimeError):
+class Failure(_OneLineError, RuntimeError):
     """A sound request that could not be carried out, for example because a loss became NaN (exit code 1).
 
-    Args:
-        message: One line that says what happened and what is left, for example the last checkpoint.
-        on_all_ranks: Whether every process of a launch raises the same error, so that rank 0 alone prints it.
+    The message says what happened and what is left, for example the last checkpoint.
     """
-
-    def __init__(self, message: str, on_all_ranks: bool = False) -> None:
-        super().__init__(message)
-        self.on_all_ranks = on_all_ranks
 
 
 class FileFailure(Failure):
     """A file that the operating system cannot read or write, for example on a full disk."""
 
 
-class Interrupted(BaseException):
-    """A training that was told to stop, and wrote a checkpoint first (exit code 130).
+class Interrupted(_OneLineError):
+    """A training that was told to stop, and wrote a checkpoint first (exit code 130); the message says how to continue.
 
     Like KeyboardInterrupt it is no Exception, so that a general error handler does not swallow it.
-
-    Args:
-        message: One line that says how to continue.
-        on_all_ranks: Whether every process of a launch raises the same error, so that rank 0 alone prints it.
     """
-
-    def __init__(self, message: str, on_all_ranks: bool = False) -> None:
-        super().__init__(message)
-        self.on_all_ranks = on_all_ranks

@@ -1,8 +1,8 @@
 """Grids of images: fixed real images with their reconstructions, and samples of fixed codes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from PIL import Image
@@ -11,27 +11,10 @@ from torch import Tensor
 from vaegan.data import Data, Images
 from vaegan.images import draw_image_grid, draw_pairs, to_float
 from vaegan.io import replace_file
-from vaegan.models import Autoencoder, Model
+from vaegan.models import Model
 
 GRID_IMAGES = 32
 """Number of images in a grid."""
-
-
-def draw_reconstructions(model: Autoencoder, real: Tensor, labels: Tensor | None, seed: int) -> Image.Image:
-    """Draw real images above their reconstructions."""
-    parameter = next(model.parameters())
-    real = real.to(parameter.device)
-    return draw_pairs(real, model.reconstruct(to_float(real, parameter.dtype), labels))
-
-
-def draw_samples(model: Autoencoder, real: Tensor, labels: Tensor | None, seed: int) -> Image.Image:
-    """Draw images from the prior, those of a conditional model with its classes in turn."""
-    return draw_image_grid(model.sample(GRID_IMAGES, seed), columns=8)
-
-
-DrawGrid: TypeAlias = Callable[[Any, Tensor, Tensor | None, int], Image.Image]
-GRIDS: Mapping[str, DrawGrid] = {"reconstruction": draw_reconstructions, "sample": draw_samples}
-"""Function that draws each of the grids named by a `Model`."""
 
 
 def select_fixed_images(data: Data) -> tuple[Images, Tensor]:
@@ -41,8 +24,11 @@ def select_fixed_images(data: Data) -> tuple[Images, Tensor]:
 
 
 @torch.no_grad()
-def draw_grids(model: Model, real: Tensor, labels: Tensor | None, seed: int) -> dict[str, Image.Image]:
-    """Draw the grids of a model and return them by name.
+def draw_grids(model: Any, real: Tensor, labels: Tensor | None, seed: int) -> dict[str, Image.Image]:
+    """Draw the grids that a model names, and return them by name.
+
+    They are `reconstruction`, real images above their reconstructions, and `sample`, images from the prior, those of a
+    conditional model with its classes in turn.
 
     Args:
         model: The averaged model.
@@ -50,7 +36,14 @@ def draw_grids(model: Model, real: Tensor, labels: Tensor | None, seed: int) -> 
         labels: Their classes, int64, shape (N,); None unless the model is conditional.
         seed: Seed of the samples' codes.
     """
-    return {name: GRIDS[name](model, real, labels, seed) for name in model.grid_names}
+    grids = {}
+    if "reconstruction" in model.grid_names:
+        parameter = next(model.parameters())
+        real = real.to(parameter.device)
+        grids["reconstruction"] = draw_pairs(real, model.reconstruct(to_float(real, parameter.dtype), labels))
+    if "sample" in model.grid_names:
+        grids["sample"] = draw_image_grid(model.sample(GRID_IMAGES, seed), columns=8)
+    return grids
 
 
 def write_grids(grids: Mapping[str, Image.Image], folder: Path, step: int) -> None:

@@ -14,7 +14,7 @@ from vaegan.randomness import draw_normal
 
 from ..meter import Meter
 from ..state import State
-from ..steps.base import CODEBOOK_COUNTS_KEY, CONFUSION_KEY
+from ..steps.base import CODEBOOK_KEY, CONFUSION_KEY
 
 MAX_AGGREGATE_POSTERIOR_CODES = 2048
 """Most codes that the aggregate posterior is compared with the prior by; the kernel of the MMD grows with N²."""
@@ -38,8 +38,8 @@ def compute_scalars(
     values |= {"updates": float(state.updates)}
     if codes is not None and len(codes) > 1:
         values |= _compare_with_prior(codes[:MAX_AGGREGATE_POSTERIOR_CODES].cpu(), config.seed, state.step)
-    if CODEBOOK_COUNTS_KEY in values:
-        counts = torch.tensor(values.pop(CODEBOOK_COUNTS_KEY), dtype=torch.float64)
+    if CODEBOOK_KEY in values:
+        counts = torch.tensor(values.pop(CODEBOOK_KEY), dtype=torch.float64)
         values |= {"codebook/perplexity": perplexity(counts), "codebook/usage": usage(counts)}
     if CONFUSION_KEY in values:
         values["discriminator/accuracy"] = balanced_accuracy(torch.tensor(values[CONFUSION_KEY], dtype=torch.float64))

@@ -118,9 +118,8 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
                 "lecam_real": real.detach().double().sum(),
                 "lecam_fake": torch.stack(fake).detach().double().mean(0).sum(),
             }
-        counts = {CONFUSION_KEY: torch.stack([losses.count_predictions(logits) for logits in detached])}
         real_output = DiscriminatorOutput(detached[losses.REAL], output.features[:count].detach())
-        return DiscriminatorLoss(sum_terms(terms), real_output, StepOutput(scalars, counts, sums=sums))
+        return DiscriminatorLoss(sum_terms(terms), real_output, StepOutput(scalars, count_confusion(scores), sums=sums))
 
     def has_penalty(self, step: int) -> bool:
         """Return whether a step has a gradient penalty."""
@@ -140,6 +139,11 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
     def get_ramp(self, step: int) -> float:
         """Return the factor of the adversarial term's weight: 0 in the warm-up, then a linear ramp up to 1."""
         return min(1.0, max(0, step + 1 - self.loss_config.warmup_steps) / max(1, self.loss_config.ramp_steps))
+
+
+def count_confusion(scores: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Count the predicted classes of images of each origin, under the key by which they are logged."""
+    return {CONFUSION_KEY: torch.stack([losses.count_predictions(logits.detach()) for logits in scores])}
 
 
 def auxiliary_nll(output: DiscriminatorOutput, batch: StepInput) -> Tensor:

@@ -26,7 +26,7 @@ ModelSection = TypeVar("ModelSection", bound=Section)
 
 CONFUSION_KEY = "discriminator/confusion"
 """Name of the confusion counts, a row of predictions for each origin of images."""
-CODEBOOK_COUNTS_KEY = "codebook/counts"
+CODEBOOK_KEY = "codebook/counts"
 """Name of the counts of the codebook's entries."""
 
 

@@ -10,22 +10,11 @@ the two fakes.
 import torch
 
 from vaegan.config.models import LarsenConfig
-from vaegan.losses.adversarial import GENERATED, RECONSTRUCTED, count_predictions, cross_entropy_loss, feature_distance
+from vaegan.losses.adversarial import GENERATED, RECONSTRUCTED, cross_entropy_loss, feature_distance
 from vaegan.models.autoencoder import repeat_labels
 
-from .adversarial import auxiliary_nll
-from .base import (
-    CONFUSION_KEY,
-    Backward,
-    Networks,
-    StepInput,
-    StepOutput,
-    Term,
-    TrainingStep,
-    freeze,
-    log_terms,
-    sum_terms,
-)
+from .adversarial import auxiliary_nll, count_confusion
+from .base import Backward, Networks, StepInput, StepOutput, Term, TrainingStep, freeze, log_terms, sum_terms
 from .vae import get_kl_term
 
 
@@ -66,5 +55,4 @@ class LarsenStep(TrainingStep[LarsenConfig]):
 
         scalars = {**log_terms(terms), **log_terms(discriminator_terms)}
         scalars["reconstruction/mse"] = (batch.images - out.reconstruction.detach()).square().mean()
-        counts = torch.stack([count_predictions(logits.detach()) for logits in scores])
-        return StepOutput(scalars, {CONFUSION_KEY: counts}, out.codes.detach())
+        return StepOutput(scalars, count_confusion(scores), out.codes.detach())

@@ -13,17 +13,7 @@ from vaegan.losses.quantisation import commitment_distance, compute_centres, tal
 from vaegan.models.vqvae import VQVAE
 from vaegan.randomness import derive_seed, make_generator
 
-from .base import (
-    CODEBOOK_COUNTS_KEY,
-    Backward,
-    Networks,
-    StepInput,
-    StepOutput,
-    Term,
-    TrainingStep,
-    log_terms,
-    sum_terms,
-)
+from .base import CODEBOOK_KEY, Backward, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 KMEANS_VECTORS_PER_ENTRY = 32
 """Encoder vectors per codebook entry that k-means is run on."""
@@ -84,7 +74,7 @@ class VQVAEStep(TrainingStep[VQVAEConfig]):
         if config.revive_below:
             totals["candidates"] = self.select_revival_candidates(batch, vectors)
         scalars = {**log_terms(terms), "reconstruction/mse": mse.detach().mean()}
-        return StepOutput(scalars, {CODEBOOK_COUNTS_KEY: counts}, sums=totals)
+        return StepOutput(scalars, {CODEBOOK_KEY: counts}, sums=totals)
 
     def select_revival_candidates(self, batch: StepInput, vectors: Tensor) -> Tensor:
         """Select a random vector of the global batch for each entry; rows of other micro-batches are 0.

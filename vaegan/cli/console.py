@@ -88,20 +88,15 @@ class _Speed:
         self.unit, self.per_step = unit, per_step
         self.first: tuple[int, float] | None = None
 
-    def get_steps_per_second(self, done: int) -> float:
+    def measure(self, done: int) -> float:
         """Return the steps per second; 0 if they are not known yet."""
         self.first = self.first or (done, time.monotonic())
         steps, seconds = done - self.first[0], time.monotonic() - self.first[1]
         return steps / seconds if steps > 0 and seconds > 0 else 0.0
 
     def format_rate(self, done: int) -> str:
-        speed = self.get_steps_per_second(done) * self.per_step
-        return f"{speed:,.{0 if speed >= 10 else 1}f} {self.unit}/s" if speed else ""
-
-    def get_seconds_left(self, done: int, total: int) -> float:
-        """Return the seconds until all is done; 0 if they are not known yet."""
-        speed = self.get_steps_per_second(done)
-        return (total - done) / speed if speed else 0.0
+        rate = self.measure(done) * self.per_step
+        return f"{rate:,.{0 if rate >= 10 else 1}f} {self.unit}/s" if rate else ""
 
 
 @contextmanager
@@ -141,10 +136,10 @@ def _print_lines(title: str, unit: str, per_step: int) -> ProgressCallback:
     def update(done: int, total: int) -> None:
         nonlocal printed
         words = [f"{title}: {done:,}/{total:,}", speed.format_rate(done)]
-        left = speed.get_seconds_left(done, total)
         if time.monotonic() - printed >= SECONDS_BETWEEN_LINES:
             printed = time.monotonic()
-            words += [f"{left:,.0f} s left"] if left else []
+            if done < total and (steps_per_second := speed.measure(done)):
+                words.append(f"{(total - done) / steps_per_second:,.0f} s left")
             print(", ".join(filter(None, words)), file=sys.stderr, flush=True)
 
     return update

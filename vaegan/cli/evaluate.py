@@ -60,13 +60,12 @@ def evaluate_run_folder(folder: Path, config: "Config", console: Console) -> "Ev
     """
     from vaegan.evaluate.one_pass import get_device
     from vaegan.evaluate.run_evaluation import check_images, evaluate_run
-    from vaegan.storage.loading import load, load_classifier
+    from vaegan.storage.loading import load_model
     from vaegan.storage.run_folder import Run
 
     from .inputs import load_run_model, open_images
 
-    load_kind: Any = load_classifier if config.model.family == "classifier" else load
-    model = run_on_all_ranks(lambda: load_run_model(folder, load_kind, console)).to(get_device())
+    model: Any = run_on_all_ranks(lambda: load_run_model(folder, load_model, console)).to(get_device())
     data = open_images(config, console)
     check_images(config, data, "--split")
     return evaluate_run(Run(folder), model, config.evaluate, data, console, again=True)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from traceback import walk_stack
 from types import FrameType
 from typing import NoReturn
 
@@ -48,8 +49,8 @@ def exit_with_one_line() -> Iterator[None]:
             error.show()
         sys.exit(2)
     except UserError as error:
-        on_all_ranks = error.on_all_ranks or not is_initialized()  # ranks that have not joined yet all raise the same
-        _print_and_exit(str(error), 2, on_all_ranks)
+        # Ranks that have not joined yet all raise the same.
+        _print_and_exit(str(error), 2, error.on_all_ranks or not is_initialized())
     except Interrupted as interrupt:
         for number in (signal.SIGINT, signal.SIGTERM):  # launchers repeat them, and exiting takes a second
             signal.signal(number, signal.SIG_IGN)
@@ -77,12 +78,10 @@ def exit_with_one_line() -> Iterator[None]:
 
 def _raise_interrupt(number: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt; inside an import, which may mistake it for another error, exit at once."""
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            _end_terminal_line()
-            _print_message("interrupted", on_all_ranks=True)
-            os._exit(130)
-        frame = frame.f_back
+    if any(caller.f_code.co_filename.startswith("<frozen importlib") for caller, _ in walk_stack(frame)):
+        _end_terminal_line()
+        _print_message("interrupted", on_all_ranks=True)
+        os._exit(130)
     raise KeyboardInterrupt
 
 

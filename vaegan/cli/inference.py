@@ -39,14 +39,12 @@ def sample(run: Path, number: int, seed: int, density: str | None, label: str | 
     import torch
 
     from vaegan.images import draw_image_grid
-    from vaegan.models.sampler import Sampler
-    from vaegan.storage.loading import load
+    from vaegan.models.autoencoder import Sampler
 
     from .image_files import run_in_batches, write_image
 
     console = Console()
-    model = load_run_model(run, load, console)
-    class_number = _get_class_number(run, label, model)
+    model, class_number = _load_model_and_class(run, label, console)
     sampler = Sampler(model, seed, None if density is None else _fit_density(run, density, model, console))
 
     def draw(indices: torch.Tensor, progress: ProgressCallback) -> torch.Tensor:
@@ -68,18 +66,14 @@ def sample(run: Path, number: int, seed: int, density: str | None, label: str | 
 def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: Path) -> None:
     """Show images, each above what RUN makes of it; a conditional RUN is told their class by --label."""
     from vaegan.images import draw_pairs
-    from vaegan.storage.loading import load
 
     from .image_files import read_images, run_in_batches, write_image
 
     console = Console()
-    model = load_run_model(run, load, console)
-    class_number = _get_class_number(run, label, model, required=model.networks_take_labels)
+    model, class_number = _load_model_and_class(run, label, console, of_images=True)
     real = read_images(paths, model, MAX_PICTURE_IMAGES)
-    reconstructions = run_in_batches(
-        "Reconstructing", real, lambda images, _: model.reconstruct(images, class_number), console
-    )
-    write_image(draw_pairs(real, reconstructions, columns=min(8, len(real))), output, console)
+    images = run_in_batches("Reconstructing", real, lambda batch, _: model.reconstruct(batch, class_number), console)
+    write_image(draw_pairs(real, images, columns=min(8, len(real))), output, console)
 
 
 @click.command(short_help="Show the way from one image to another.")
@@ -97,13 +91,11 @@ def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, outp
     import torch
 
     from vaegan.images import draw_image_grid
-    from vaegan.storage.loading import load
 
     from .image_files import read_images, run_in_batches, write_image
 
     console = Console()
-    model = load_run_model(run, load, console)
-    class_number = _get_class_number(run, label, model, required=model.networks_take_labels)
+    model, class_number = _load_model_and_class(run, label, console, of_images=True)
     start, end = model.encode(read_images([a, b], model, max_images=2), class_number).mean
     codes = torch.stack([torch.lerp(start, end, weight) for weight in torch.linspace(0, 1, steps).to(start)])
     images = run_in_batches("Drawing", codes, lambda batch, _: model.decode(batch, class_number), console)
@@ -132,36 +124,37 @@ def _fit_density(run: Path, density: str, model: "Autoencoder", console: Console
         )
 
 
-def _get_class_number(run: Path, label: str | None, model: "Autoencoder", required: bool = False) -> int | None:
-    """Return the number of the class that --label names; None if the option is not given.
+def _load_model_and_class(
+    run: Path, label: str | None, console: Console, of_images: bool = False
+) -> "tuple[Autoencoder, int | None]":
+    """Load the model of a run, and find the number of the class that --label names; None if the option is not given.
 
     Args:
-        run: Run folder, for messages and the names of its classes.
+        run: Run folder.
         label: Name of a class, or its number if no class has that name.
-        model: The run's model.
-        required: Whether a conditional model needs the class.
+        console: Takes a note if the run is not finished.
+        of_images: Whether it is the class of given images, which the networks of a conditional model may need.
 
     Raises:
-        UserError: There is no such class, the model is unconditional, or it needs a class and none is given.
+        UserError: There is no such model or class, the model is unconditional, or it needs a class and none is given.
     """
-    from vaegan.storage.loading import load_class_names
+    from vaegan.storage.loading import load, load_class_names
     from vaegan.text import to_one_line
 
+    model = load_run_model(run, load, console)
+    if label is None and (model.classes is None or not (of_images and model.networks_take_labels)):
+        return model, None
     if model.classes is None:
-        if label is not None:
-            raise UserError(f"--label {label}: {run} is unconditional; leave it out, or use a run with model.labels")
-        return None
+        raise UserError(f"--label {label}: {run} is unconditional; leave it out, or use a run with model.labels")
     names = load_class_names(run)
     if label in names:
-        return names.index(label)
+        return model, names.index(label)
     if label is not None and label.isascii() and label.isdecimal() and int(label) < model.classes:
-        return int(label)
-    if label is None and not required:
-        return None
-    named = [f"{number} ({name})" for number, name in enumerate(names) if name != str(number)]
-    allowed = f"0 to {model.classes - 1}" + (
-        f", or by name: {to_one_line(', '.join(named), MAX_CLASS_LIST_CHARACTERS)}" if named else ""
-    )
+        return model, int(label)
+    named = ", ".join(f"{number} ({name})" for number, name in enumerate(names) if name != str(number))
+    allowed = f"0 to {model.classes - 1}"
+    if named:
+        allowed += f", or by name: {to_one_line(named, MAX_CLASS_LIST_CHARACTERS)}"
     if label is None:
         raise UserError(f"--label: {run} is conditional, and the images come without labels; give {allowed}")
     raise UserError(f"--label {label}: no class of {run}; give {allowed}")

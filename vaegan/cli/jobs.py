@@ -55,7 +55,7 @@ class Jobs:
             Failure: A run has failed; those started before it were trained to their ends.
             Interrupted: A signal stopped the trainings, and they have written checkpoints.
         """
-        previous = handle_stop_signals(self._forward_signal)
+        previous_handlers = handle_stop_signals(self._forward_signal)
         try:
             with tempfile.TemporaryDirectory() as configs, ThreadPoolExecutor(self.jobs) as threads:
                 trainings = []
@@ -70,7 +70,7 @@ class Jobs:
                 for training in trainings:
                     training.result()
         finally:
-            for number, handler in previous.items():
+            for number, handler in previous_handlers.items():
                 signal.signal(number, handler)
         if self.stopped:
             raise Interrupted(f"{self.study}: stopped; the same command goes on")

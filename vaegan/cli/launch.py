@@ -14,13 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import psutil
 
-from vaegan.distributed import (
-    SIGNAL_ECHO_SECONDS,
-    count_cpu_cores,
-    describe_error,
-    get_world_size,
-    init_process_group,
-)
+from vaegan.distributed import SIGNAL_ECHO_SECONDS, count_cpu_cores, describe_error, get_world_size, init_process_group
 
 from .console import Console
 

@@ -1,5 +1,7 @@
 """The commands that train a run: `train` and `train-features`."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from .options import PATH, add_training_options, check_folder_path, get_default_
 if TYPE_CHECKING:
     from vaegan.config import Config
     from vaegan.data import Data
+    from vaegan.evaluate.result import EvaluationResult
     from vaegan.storage.run_folder import Run
 
 
@@ -23,13 +26,7 @@ if TYPE_CHECKING:
 @click.option("--output", type=PATH, callback=check_folder_path, help="Run folder.  [default: runs/NAME]")
 @add_training_options
 def train(
-    config: str,
-    overrides: tuple[str, ...],
-    output: Path | None,
-    resume: bool,
-    extend: bool,
-    processes: int,
-    dry_run: bool,
+    config: str, overrides: tuple[str, ...], output: Path | None, processes: int, dry_run: bool, **mode: bool
 ) -> None:
     """Train CONFIG: a YAML file, or a shipped recipe such as cifar10/vaegan3."""
     from vaegan.config import load_config
@@ -42,10 +39,10 @@ def train(
     if dry_run:
         _show_dry_run(resolved, processes, console)
         return
-    if not (finished := _is_finished(folder, resolved, resume, extend)):
+    if not (finished := _is_finished(folder, resolved, **mode)):
         join_processes(processes, [resolved], console)
         check_step_inputs(resolved)
-        train_run(resolved, folder, open_images(resolved, console), console, resume=resume, extend=extend)
+        train_run(resolved, folder, open_images(resolved, console), console, **mode)
     console.say(f"{folder}: {_describe_training(resolved, finished)}; evaluate it with `vaegan evaluate {folder}`")
 
 
@@ -54,13 +51,7 @@ def train(
 @click.option("--output", type=PATH, callback=check_folder_path, help="Run folder.  [default: runs/features/NAME]")
 @add_training_options
 def train_features(
-    data: str,
-    overrides: tuple[str, ...],
-    output: Path | None,
-    resume: bool,
-    extend: bool,
-    processes: int,
-    dry_run: bool,
+    data: str, overrides: tuple[str, ...], output: Path | None, processes: int, dry_run: bool, **mode: bool
 ) -> None:
     """Train a classifier on DATA: digits, shapes, cifar10, folder64, or a YAML file of family classifier.
 
@@ -78,19 +69,16 @@ def train_features(
     if dry_run:
         _show_dry_run(resolved, processes, console)
         return
-    finished = _is_finished(folder, resolved, resume, extend)
+    finished = _is_finished(folder, resolved, **mode)
     join_processes(processes, [resolved], console)
     images = open_images(resolved, console)
     check_images(resolved, images)
     if not finished:
-        train_run(resolved, folder, images, console, resume=resume, extend=extend)
+        train_run(resolved, folder, images, console, **mode)
     result = evaluate_run_folder(folder, resolved, console)
-    accuracies = {
-        key.removesuffix("/accuracy"): value for key, value in result.metrics.items() if key.endswith("/accuracy")
-    }
     answers = [
-        f"{accuracy:.1%} of {result.protocol[split]['images']:,} {split} images"
-        for split, accuracy in accuracies.items()
+        f"{result.metrics[f'{split}/accuracy']:.1%} of {result.protocol[split]['images']:,} {split} images"
+        for split in dict.fromkeys((resolved.evaluate.split, "train"))
     ]
     console.say(f"{folder}: {_describe_training(resolved, finished)}; right about {' and '.join(answers)}")
 
@@ -130,19 +118,16 @@ def train_run(
     from vaegan.evaluate.one_pass import ImageSplit
     from vaegan.trainers import train
 
-    is_classifier = config.model.family == "classifier"
+    evaluate: Callable[..., EvaluationResult] = evaluate_classifier
+    if config.model.family != "classifier":
+        evaluate = partial(evaluate_model, training=data.train, notify=console.note_once)
+        if config.train.evaluate_every is not None:
+            run_on_all_ranks(lambda: check_metrics(config))
 
     def validate(model: Any, images: "Data", progress: ProgressCallback) -> dict[str, float]:
         split = ImageSplit("validation", images.validation)
-        if is_classifier:
-            return evaluate_classifier(model, split, config.evaluate, seed=config.seed, progress=progress).metrics
-        return evaluate_model(
-            model, split, config.evaluate, seed=config.seed, training=images.train, progress=progress,
-            notify=console.note_once,
-        ).metrics  # fmt: skip
+        return evaluate(model, split, config.evaluate, seed=config.seed, progress=progress).metrics
 
-    if config.train.evaluate_every is not None and not is_classifier:
-        run_on_all_ranks(lambda: check_metrics(config))
     return train(config, folder, data, validate, console, resume=resume, extend=extend)
 
 

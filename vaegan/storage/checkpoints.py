@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -24,6 +24,7 @@ from vaegan.errors import FileFailure
 from vaegan.io import MAX_TEXT_FILE_BYTES, hash_file, read_bytes, remove, replace_folder, save_tensors
 from vaegan.text import get_reason, shorten, to_one_line
 
+T = TypeVar("T")
 Tensors = Mapping[str, Tensor]
 
 DAMAGED_SUFFIX = ".damaged"
@@ -140,7 +141,7 @@ def _load_checkpoint(path: Path) -> Checkpoint:
         ValueError: The checkpoint is damaged.
         FileFailure: The disk cannot be read.
     """
-    hashes, state = _read_json(path / "sha256.json"), _read_json(path / "state.json")
+    hashes, state = _read(path / "sha256.json", _load_json), _read(path / "state.json", _load_json)
     if not isinstance(hashes, dict) or "state.json" not in hashes:
         raise ValueError("sha256.json is not what was written")
     with _report_disk_errors(path):
@@ -148,14 +149,13 @@ def _load_checkpoint(path: Path) -> Checkpoint:
     if missing:
         raise ValueError(f"sha256.json: there is no {shorten(min(missing))} in the checkpoint")
     for name, expected in hashes.items():
-        with _report_damage(path / name):
-            if hash_file(path / name) != expected:
-                raise ValueError("does not match its checksum")
+        if _read(path / name, hash_file) != expected:
+            raise ValueError(f"{shorten(name)}: does not match its checksum")
     match state:
         case {"step": int(step), "files": [*names], "state": dict(rest)} if path.name == _get_name(step):
             files = {str(name): f"{name}.safetensors" for name in names}
             if {"state.json", *files.values()} == hashes.keys():
-                return Checkpoint(step, {name: _read_tensors(path / file) for name, file in files.items()}, rest)
+                return Checkpoint(step, {name: _read(path / file, load_file) for name, file in files.items()}, rest)
     raise ValueError("state.json is not what was written")
 
 
@@ -163,31 +163,24 @@ def _get_name(step: int) -> str:
     return f"step_{step:08d}"
 
 
-def _read_json(file: Path) -> Any:
-    with _report_damage(file):
-        if file.stat().st_size > MAX_TEXT_FILE_BYTES:
-            raise ValueError(f"more than {MAX_TEXT_FILE_BYTES:,} bytes")
-        return json.loads(read_bytes(file))
+def _load_json(file: Path) -> Any:
+    if file.stat().st_size > MAX_TEXT_FILE_BYTES:
+        raise ValueError(f"more than {MAX_TEXT_FILE_BYTES:,} bytes")
+    return json.loads(read_bytes(file))
 
 
-def _read_tensors(file: Path) -> Tensors:
-    with _report_damage(file):
-        return load_file(file)
-
-
-@contextmanager
-def _report_damage(file: Path) -> Iterator[None]:
-    """Name the file of a checkpoint in the errors of a block that reads it.
+def _read(file: Path, load: Callable[[Path], T]) -> T:
+    """Read a file of a checkpoint with ``load``.
 
     Raises:
-        ValueError: The file does not exist, or the block finds it damaged.
+        ValueError: The file does not exist, or ``load`` finds it damaged; the message names the file.
         FileFailure: The disk cannot be read.
     """
     with _report_disk_errors(file):
         try:
             if not _is_file(file):
                 raise ValueError("there is no such file")
-            yield
+            return load(file)
         except (ValueError, RecursionError, SafetensorError) as error:
             raise ValueError(f"{file.name}: {to_one_line(error)}") from None
 

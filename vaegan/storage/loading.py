@@ -76,9 +76,8 @@ def load_model(path: str | Path) -> Model:
             expected = build_model(description.model, description.image_shape, seed=0).state_dict()
         check_state_dict(weights, expected, (torch.float32, torch.float64))
     except (SafetensorError, ValueError) as error:
-        raise UserError(
-            f"{folder / WEIGHTS_FILE}: not the weights of the model in {DESCRIPTION_FILE} ({to_one_line(error)})"
-        ) from None
+        problem = f"not the weights of the model in {DESCRIPTION_FILE} ({to_one_line(error)})"
+        raise UserError(f"{folder / WEIGHTS_FILE}: {problem}") from None
     model = build_model(description.model, description.image_shape, seed=0)
     *_, weight = weights.values()
     model.to(weight.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload] # as in training: same bits

@@ -1,6 +1,5 @@
 """The folder of a training run: the paths in it, its config, and the model that is exported into it."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -23,52 +22,27 @@ NOT_A_RUN = "{}: not a run folder (it has no config.yaml); give the --output of 
 """Message about a path that is no run folder."""
 
 
-@dataclass(frozen=True)
 class Run:
-    """The folder of one training run."""
+    """The folder of one training run.
 
-    path: Path
-    """Path of the folder."""
+    Attributes:
+        path: Path of the folder.
+        config_file: File of the resolved config.
+        history_file: File of every logged scalar that config and seed determine, one JSON object a line.
+        timing_file: File of rates, memory and dates, which differ from run to run, one JSON object a line.
+        checkpoints: Folder of the checkpoints.
+        samples: Folder of the image grids drawn during training.
+        model_folder: Folder of the exported model: averaged weights and `config.json`.
+        metrics_file: File of the last evaluation's metrics and their protocol.
+        scores_file: File of the last evaluation's scores of single images.
+    """
 
-    @property
-    def config_file(self) -> Path:
-        """File of the resolved config."""
-        return self.path / "config.yaml"
-
-    @property
-    def history_file(self) -> Path:
-        """File of every logged scalar that config and seed determine, one JSON object a line."""
-        return self.path / "history.jsonl"
-
-    @property
-    def timing_file(self) -> Path:
-        """File of rates, memory and dates, which differ from run to run, one JSON object a line."""
-        return self.path / "timing.jsonl"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints."""
-        return self.path / "checkpoints"
-
-    @property
-    def samples(self) -> Path:
-        """Folder of the image grids drawn during training."""
-        return self.path / "samples"
-
-    @property
-    def model_folder(self) -> Path:
-        """Folder of the exported model: averaged weights and `config.json`."""
-        return self.path / "model"
-
-    @property
-    def metrics_file(self) -> Path:
-        """File of the last evaluation's metrics and their protocol."""
-        return self.path / "metrics.json"
-
-    @property
-    def scores_file(self) -> Path:
-        """File of the last evaluation's scores of single images."""
-        return self.path / "scores.safetensors"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.yaml"
+        self.history_file, self.timing_file = path / "history.jsonl", path / "timing.jsonl"
+        self.checkpoints, self.samples, self.model_folder = path / "checkpoints", path / "samples", path / "model"
+        self.metrics_file, self.scores_file = path / "metrics.json", path / "scores.safetensors"
 
     @property
     def exists(self) -> bool:
@@ -147,13 +121,9 @@ class ExportedModel(Section):
     """Names of the classes of a conditional model, in order."""
 
     @model_validator(mode="after")
-    def _check_square(self) -> "ExportedModel":
+    def _check_shape_and_class_names(self) -> "ExportedModel":
         if self.image_shape[1] != self.image_shape[2]:
             raise ValueError("image_shape: not square")
-        return self
-
-    @model_validator(mode="after")
-    def _check_class_names(self) -> "ExportedModel":
         labels = self.model.labels if isinstance(self.model, ConditionalConfig) else None
         if self.classes and len(self.classes) != labels:
             raise ValueError(f"classes: {len(self.classes)} names, and the model knows {labels or 'no'} classes")
@@ -172,11 +142,9 @@ def read_description(folder: Path) -> ExportedModel:
     """
     if not folder.is_dir():
         run = folder.parent
-        raise UserError(
-            f"{run}: the run has no model yet; finish it with `vaegan train ... --resume`"
-            if Run(run).exists
-            else NOT_A_RUN.format(run)
-        )
+        if not Run(run).exists:
+            raise UserError(NOT_A_RUN.format(run))
+        raise UserError(f"{run}: the run has no model yet; finish it with `vaegan train ... --resume`")
     try:
         description = ExportedModel.model_validate_json(read_bytes(folder / DESCRIPTION_FILE))
         if hash_file(folder / WEIGHTS_FILE) == description.sha256:
