@@ -90,10 +90,10 @@ def evaluate_classifier_splits(
         Failure: A logit is not finite, or an image cannot be read.
     """
     splits = [ImageSplit(name, getattr(data, name)) for name in dict.fromkeys((config.split, "train"))]
-    counts = [split.count(config) for split in splits]
-    both = EvaluationResult({}, {})
-    for place, (split, count) in enumerate(zip(splits, counts, strict=True)):
-        nested = nest_progress(progress, sum(counts[:place]), count, sum(counts))
+    both, before, total = EvaluationResult({}, {}), 0, sum(split.count(config) for split in splits)
+    for split in splits:
+        nested = nest_progress(progress, before, split.count(config), total)
+        before += split.count(config)
         result = evaluate_classifier(model, split, config, seed=seed, progress=nested)
         both.metrics.update({f"{split.name}/{name}": value for name, value in result.metrics.items()})
         both.scores.update({f"{split.name}/{name}": values for name, values in result.scores.items()})

@@ -93,9 +93,8 @@ def _describe_lpips(network: str, meaning: str = _LPIPS) -> MetricDescription:
     return MetricDescription(RECONSTRUCTION, f"LPIPS ({network})", meaning, "lower", 0.0, _FOUR_DECIMALS)
 
 
-def _describe_set_metrics(group: str) -> dict[str, MetricDescription]:
+def _describe_set_metrics(name: str, group: str) -> dict[str, MetricDescription]:
     """Return the metrics in the features of a network; the keys of other networks than the FID's end in their name."""
-    name = {RECONSTRUCTION: "reconstruction", SAMPLE: "sample"}[group]
     return {
         f"{name}/fid": MetricDescription(group, "FID", _FRECHET, "lower", write=_TWO_DECIMALS, is_set_metric=True),
         f"{name}/fd": MetricDescription(group, "Fréchet distance", _FRECHET, "lower", is_set_metric=True),
@@ -119,11 +118,11 @@ METRIC_DESCRIPTIONS: dict[str, MetricDescription] = {
     "reconstruction/lpips_vgg": _describe_lpips("VGG"),
     "reconstruction/lpips_squeeze": _describe_lpips("SqueezeNet"),
     "reconstruction/lpips_random": _describe_lpips("random", _UNTRAINED),
-    **_describe_set_metrics(RECONSTRUCTION),
+    **_describe_set_metrics("reconstruction", RECONSTRUCTION),
     "sample/spectrum_error": MetricDescription(SAMPLE, "spectrum error", _SPECTRUM, "lower"),
     "sample/laplacian_gap": MetricDescription(SAMPLE, "Laplacian gap", _LAPLACIAN, "lower"),
     "sample/kurtosis_gap": MetricDescription(SAMPLE, "kurtosis gap", _KURTOSIS, "lower"),
-    **_describe_set_metrics(SAMPLE),
+    **_describe_set_metrics("sample", SAMPLE),
     "elbo": MetricDescription(LIKELIHOOD, "ELBO, nats", _ELBO, "higher", None, "{:,.1f}".format),
     "bits_per_dim": MetricDescription(LIKELIHOOD, "bits/dim", _BITS, "lower"),
     "rate": MetricDescription(LIKELIHOOD, "rate, bits per image", _RATE, None, None, "{:,.1f}".format),
@@ -149,7 +148,7 @@ def describe_metric(key: str, density: str | None = None) -> MetricDescription:
         density: Density that samples were drawn from, in words, which is then named with every metric of them; None:
             they were drawn from the prior.
     """
-    if (base := _strip_network(key)) not in METRIC_DESCRIPTIONS:
+    if (base := strip_network(key)) not in METRIC_DESCRIPTIONS:
         return MetricDescription("Others", key + format_sample_source(key, density), "", None, None, "{:.4g}".format)
     network, metric = key[len(base) + 1 :], METRIC_DESCRIPTIONS[base]
     label, group = f"{metric.label} ({network})" if network else metric.label, metric.group
@@ -166,10 +165,10 @@ def format_sample_source(key: str, density: str | None) -> str:
 def sort_metrics(keys: set[str]) -> list[str]:
     """Return the keys of metrics in the order of tables."""
     order = {key: place for place, key in enumerate(METRIC_DESCRIPTIONS)}
-    return sorted(keys, key=lambda key: (order.get(_strip_network(key), len(order)), key))
+    return sorted(keys, key=lambda key: (order.get(strip_network(key), len(order)), key))
 
 
-def _strip_network(key: str) -> str:
+def strip_network(key: str) -> str:
     """Return the key of a metric without the name of the network that follows it."""
     if key in METRIC_DESCRIPTIONS:
         return key

@@ -14,7 +14,7 @@ from vaegan.density_fitting import fit_density_to_images
 from vaegan.distributed import get_rank, run_on_all_ranks
 from vaegan.models import Autoencoder
 from vaegan.models import density as densities
-from vaegan.models.sampler import Sampler
+from vaegan.models.autoencoder import Sampler
 from vaegan.progress import ProgressCallback, ignore_progress, nest_progress
 
 from .metrics.build import build_metrics

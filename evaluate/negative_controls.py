@@ -23,9 +23,8 @@ from vaegan.randomness import draw_normal
 from vaegan.storage.run_folder import Run
 
 from .one_pass import get_device
-from .result import EvaluationResult
-from .result_cache import describe_origin, load_or_evaluate
-from .run_evaluation import evaluate_on_data
+from .result import EvaluationResult, load_or_evaluate
+from .run_evaluation import describe_origin, evaluate_on_data
 
 Defect = Callable[[Tensor], Tensor]
 """Function that returns images (N, C, S, S) in [-1, 1] with a defect."""

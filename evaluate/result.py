@@ -1,7 +1,7 @@
-"""The result of an evaluation, and the two files of a run folder that hold it."""
+"""The result of an evaluation, the two files of a run folder that hold it, and its reuse."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from vaegan.config import Config
+from vaegan.distributed import broadcast_from_main, run_on_main
 from vaegan.io import hash_file, read_bytes, replace_file, save_tensors, write_text
 from vaegan.storage.run_folder import Run
 
@@ -109,3 +110,44 @@ def read_result(run: Run) -> EvaluationResult:
     if any(values.dtype != torch.float64 or not values.isfinite().all() for values in scores.values()):
         raise ValueError(f"{run.scores_file.name}: not finite numbers of double precision")
     return EvaluationResult(contents.metrics, contents.protocol, contents.curves, contents.matrices, scores)
+
+
+def load_or_evaluate(
+    run: Run, describe: Callable[[], dict[str, Any]], evaluate: Callable[[], EvaluationResult], again: bool = False
+) -> EvaluationResult:
+    """Return the result that lies in a folder, or else a new one, which is then written there.
+
+    All processes do this together.
+
+    Args:
+        run: Folder of the result.
+        describe: Returns the origin: everything that the result is a function of.
+        evaluate: Computes the result.
+        again: Whether to compute it whatever lies in the folder.
+    """
+
+    def look_up() -> tuple[dict[str, Any], EvaluationResult | None]:
+        origin = describe()
+        return origin, None if again else load_cached_result(run, origin)
+
+    origin, cached = broadcast_from_main(look_up)
+    if cached is not None:
+        return cached
+    result = evaluate()
+    result.protocol["origin"] = origin
+
+    def write() -> None:
+        run.path.mkdir(parents=True, exist_ok=True)
+        write_result(result, run)
+
+    run_on_main(write)
+    return result
+
+
+def load_cached_result(run: Run, origin: Mapping[str, Any]) -> EvaluationResult | None:
+    """Return the result that lies in a run's folder; None: there is none, or it is of another origin."""
+    try:
+        result = read_result(run)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    return result if result.protocol.get("origin") == origin else None

@@ -1,7 +1,11 @@
 """Evaluation of runs: of the exported model in a run's folder, on the images that the run's config names."""
 
+from pathlib import Path
+from typing import Any
+
 from torch import nn
 
+import vaegan
 from vaegan.config import Config
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Data
@@ -11,16 +15,19 @@ from vaegan.errors import UserError
 from vaegan.io import hash_file
 from vaegan.models import Autoencoder, Classifier
 from vaegan.models.density import Density, check_enough_codes
+from vaegan.pretrained import WEIGHT_FILES
 from vaegan.progress import Reporter
 from vaegan.storage.loading import load, load_class_names, load_discriminator
 from vaegan.storage.run_folder import WEIGHTS_FILE, Run
-from vaegan.text import to_one_line
+from vaegan.text import get_reason, to_one_line
 
 from .classifier_evaluation import evaluate_classifier_splits
+from .metrics.build import get_feature_network
+from .metrics.feature_extractors import INCEPTION
 from .model_evaluation import evaluate_model
 from .one_pass import ImageSplit, evaluation_mode, get_device
-from .result import EvaluatedRun, EvaluationResult
-from .result_cache import describe_origin, load_or_evaluate
+from .protocol import get_versions
+from .result import EvaluatedRun, EvaluationResult, load_or_evaluate
 from .training_cost import count_run_parameters, read_training_cost
 
 
@@ -149,3 +156,40 @@ def check_classes(run: Run, model: Autoencoder, data: Data) -> None:
             " evaluate it on those that it was trained on",
             on_all_ranks=True,
         )
+
+
+def describe_origin(config: EvaluateConfig, data: Data, weights: str | None) -> dict[str, Any]:
+    """Return everything that the result of a model is a function of.
+
+    Args:
+        config: Settings of the evaluation.
+        data: Images.
+        weights: Hash of the model's weights; None: the model has none.
+    """
+    return {
+        "weights": weights,
+        "data": data.fingerprint,
+        "settings": config.model_dump(mode="json", exclude={"features"}),
+        "trained_lpips": "lpips" in config.metrics and WEIGHT_FILES["alex"].exists,
+        "features": hash_feature_network(config),
+        "versions": {"vaegan": vaegan.__version__, **get_versions()},
+        "device": get_device(),
+    }
+
+
+def hash_feature_network(config: EvaluateConfig) -> str | None:
+    """Return what identifies the network of `evaluate.features`; None: no metric uses one.
+
+    Raises:
+        UserError: `evaluate.features` is not the folder of a finished classifier.
+    """
+    network = get_feature_network(config)
+    if network is None or network == INCEPTION:
+        return network
+    try:
+        return hash_file(Run(Path(network)).model_folder / WEIGHTS_FILE)
+    except OSError as error:
+        raise UserError(
+            f"evaluate.features: {network}: no run of `vaegan train-features` ({WEIGHTS_FILE}: {get_reason(error)});"
+            " name one, as with --features"
+        ) from None

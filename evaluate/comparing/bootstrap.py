@@ -157,9 +157,8 @@ def _resample(seeds: Sequence[Mapping[str, Tensor]], statistic: Statistic) -> It
 def _draw_weights(resamples: int, count: int, *purpose: str | int) -> Tensor:
     """Return the fraction of ``count`` draws that each of ``count`` images has: float64, shape (resamples, count)."""
     indices = torch.randint(count, (resamples, count), generator=make_generator(0, "bootstrap", *purpose))
-    return torch.zeros(resamples, count, dtype=torch.float64).scatter_add_(
-        1, indices, torch.full(indices.shape, 1 / count, dtype=torch.float64)
-    )
+    fractions = torch.full(indices.shape, 1 / count, dtype=torch.float64)
+    return torch.zeros_like(fractions).scatter_add_(1, indices, fractions)
 
 
 def _make_estimate(value: float, error: float, distribution: "stats.rv_frozen") -> Estimate:

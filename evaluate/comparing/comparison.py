@@ -5,11 +5,11 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from vaegan.config import Config, StudyConfig
+from vaegan.models.autoencoder import Sampler
 from vaegan.models.density import Density
-from vaegan.models.sampler import Sampler
 from vaegan.storage.loading import load
 
 from ..metric_descriptions import MetricDescription, describe_metric, sort_metrics
@@ -43,8 +43,7 @@ class SeedSpread:
         return metric.format(self.mean) + spread
 
 
-@dataclass(frozen=True)
-class TableRow:
+class TableRow(NamedTuple):
     """A metric of every variant, as text."""
 
     metric: MetricDescription

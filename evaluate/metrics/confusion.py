@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.losses.adversarial import ORIGINS, balanced_accuracy, count_predictions
-from vaegan.models.sampler import cycle_labels
+from vaegan.models.autoencoder import cycle_labels
 
 from .metric import ImagePairs, Metric, MetricResult, Sums
 

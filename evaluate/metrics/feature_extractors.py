@@ -27,14 +27,11 @@ INCEPTION = "inception"
 class Extractor(Protocol):
     """A network that computes the features of images."""
 
-    weights: str
-    """Hash of its weights, hexadecimal."""
+    protocol: dict[str, Any]
+    """The network and how images are given to it."""
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the features, float32 (N, d), of images (N, C, S, S) in [-1, 1] that are rounded to 8 bits."""
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the network and how images are given to it."""
 
     def get_metric_name(self, name: str) -> str:
         """Return the name of a metric in these features."""
@@ -48,8 +45,6 @@ class InceptionExtractor:
     Raises:
         UserError: The package torch-fidelity or the file of weights is missing, or the file holds other weights.
     """
-
-    weights = WEIGHT_FILES[INCEPTION].sha256[:8]
 
     def __init__(self) -> None:
         instead = f"evaluate.features: {INCEPTION} needs {{}}, or use a network of `vaegan train-features` instead"
@@ -67,6 +62,14 @@ class InceptionExtractor:
             self.network = FeatureExtractorInceptionV3(INCEPTION, ["2048"], feature_extractor_weights_path=ours)
         except RuntimeError:
             raise UserError(f"{file.path}: not the weights that are published at {file.url}") from None
+        self.protocol = {
+            "network": "inception-2015-12-05",
+            "package": f"torch-fidelity {version('torch-fidelity')}",
+            "weights": file.sha256[:8],
+            "dtype": "float32",
+            "resolution": 299,
+            "resize": "bilinear, as TensorFlow 1, without antialiasing",
+        }
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the features, float32 (N, 2048), of images (N, C, S, S) in [-1, 1] that are rounded to 8 bits."""
@@ -74,17 +77,6 @@ class InceptionExtractor:
         with full_precision(images.device):
             features: Tensor = self.network(to_uint8(images).expand(-1, 3, -1, -1))[0]
         return features
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the network and how images are given to it."""
-        return {
-            "network": "inception-2015-12-05",
-            "package": f"torch-fidelity {version('torch-fidelity')}",
-            "weights": self.weights,
-            "dtype": "float32",
-            "resolution": 299,
-            "resize": "bilinear, as TensorFlow 1, without antialiasing",
-        }
 
     def get_metric_name(self, name: str) -> str:
         """Return the name that the papers use: fid, kid, precision and so on."""
@@ -113,25 +105,20 @@ class ClassifierExtractor:
                 f"evaluate.features: {path} is for images of {expected}, not {given}; train one on these images"
             )
         self.name = path.resolve().name
-        self.weights = hash_weights(self.network)
-        self.accuracy = read_accuracy(Run(path))
+        self.protocol = {
+            "network": f"classifier {self.name}",
+            "accuracy": read_accuracy(Run(path)),
+            "weights": hash_weights(self.network),
+            "dtype": "float32",
+            "resolution": image_shape[1],
+            "resize": None,
+        }
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the features, float32 (N, d), of images (N, C, S, S) in [-1, 1]."""
         self.network.to(images.device)
         with full_precision(images.device):
             return self.network.features(images.float())
-
-    def get_protocol(self) -> dict[str, Any]:
-        """Return the network and how images are given to it."""
-        return {
-            "network": f"classifier {self.name}",
-            "accuracy": self.accuracy,
-            "weights": self.weights,
-            "dtype": "float32",
-            "resolution": self.network.image_shape[1],
-            "resize": None,
-        }
 
     def get_metric_name(self, name: str) -> str:
         """Return the name with that of the run's folder: fd_<name>, kid_<name> and so on."""

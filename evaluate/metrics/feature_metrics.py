@@ -1,20 +1,35 @@
 """Metrics of whole sets of images in the features of a network: Frechet distance, KID, precision and recall."""
 
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor
 
 from vaegan.distributed import all_gather_object
+from vaegan.io import read_bytes, replace_file, save_tensors
 
-from .feature_cache import Reference, get_reference_file, load_reference, save_reference
 from .feature_extractors import Extractor
 from .frechet import MOMENTS, compute_moments, fit_gaussian, frechet
 from .kid import MAX_BLOCKS, MAX_FEATURES, MIN_BLOCK_FEATURES, compute_block_values, compute_kid
 from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
 from .precision_recall import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR, compute_overlap
+
+CACHE_VARIABLE = "VAEGAN_CACHE"
+"""Environment variable with the folder of the cache, in place of ~/.cache/vaegan."""
+MAX_REFERENCE_FILE_BYTES = 2**34
+"""Largest size of a cached file that is read."""
+
+Reference = dict[str, Tensor]
+"""Features of a set of images by name: their `rows`, or the sums of `frechet.compute_moments`."""
 
 PROTOCOLS = {
     "frechet": {"covariance": "unbiased", "sums": "float64"},
@@ -44,9 +59,9 @@ class FeatureMetrics(Metric):
 
     def __init__(self, extractor: Extractor, names: set[str], real_images: Mapping[str, Any] | None) -> None:
         self.extractor, self.names = extractor, names
-        self.protocol = extractor.get_protocol() | {name: PROTOCOLS[name] for name in sorted(names)}
+        self.protocol = extractor.protocol | {name: PROTOCOLS[name] for name in sorted(names)}
         self.keeps_rows = bool(names - {"frechet"})
-        origin = {**(real_images or {}), **extractor.get_protocol(), "rows": self.keeps_rows}
+        origin = {**(real_images or {}), **extractor.protocol, "rows": self.keeps_rows}
         self.file = get_reference_file(origin) if real_images else None
         self.reference: Reference | None = None
         self.device = torch.device("cpu")
@@ -103,3 +118,32 @@ class FeatureMetrics(Metric):
         if "prdc" in self.names and count > DENSITY_NEIGHBOUR:
             metrics |= asdict(compute_overlap(*rows))
         return metrics, scores
+
+
+def get_reference_file(origin: Mapping[str, Any]) -> Path:
+    """Return the cached file of the features of real images.
+
+    Args:
+        origin: Everything that the features are a function of.
+    """
+    name = sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
+    cache = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "vaegan")
+    return cache / "features" / f"{name}.safetensors"
+
+
+def load_reference(file: Path, names: Sequence[str]) -> Reference | None:
+    """Return the tensors that `save_reference` wrote; None: the file is missing or damaged."""
+    try:
+        reference = load(read_bytes(file, MAX_REFERENCE_FILE_BYTES))
+    except (OSError, SafetensorError):
+        return None
+    valid = all(values.is_floating_point() and bool(values.isfinite().all()) for values in reference.values())
+    return reference if valid and reference.keys() == set(names) else None
+
+
+def save_reference(file: Path, reference: Reference) -> None:
+    """Write features for later evaluations, which compute them again if the file cannot be written."""
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replace_file(file, f".{os.getpid()}") as partial:  # other processes may write the same file
+            save_tensors(reference, partial)

@@ -37,9 +37,7 @@ class ImagePairs:
     """
 
     def __init__(self, model: Autoencoder, pixels: Tensor, start: int, seed: int, labels: Tensor | None = None) -> None:
-        self.model = model
-        self.start = start
-        self.seed = seed
+        self.model, self.start, self.seed = model, start, seed
         self.pixels = pixels.to(next(model.parameters()).device)
         self.labels = None if labels is None else labels.to(self.pixels.device)
 

@@ -1,8 +1,8 @@
 """Sharpness metrics of real images with a known defect, and of the variants beside them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -24,8 +24,7 @@ MIN_INCREASE = 0.02
 """Increase that the whole 95 % interval of a metric has to exceed to count as having detected a defect."""
 
 
-@dataclass(frozen=True)
-class ControlRow:
+class ControlRow(NamedTuple):
     """Metrics of one defect, or of one variant."""
 
     name: str

@@ -3,9 +3,8 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from vaegan.images import to_float, to_pil, to_uint8
 from vaegan.models import Autoencoder
-from vaegan.models.sampler import Sampler
+from vaegan.models.autoencoder import Sampler
 
 from ..metric_descriptions import format_sample_source
 from ..negative_controls import blur
@@ -35,8 +34,7 @@ Labels: TypeAlias = Mapping[str, Tensor | None]
 """Classes of real images for each variant, int64, shape (N,); None for an unconditional model."""
 
 
-@dataclass(frozen=True)
-class Tile:
+class Tile(NamedTuple):
     """Hold one image of a sheet."""
 
     description: str
@@ -45,8 +43,7 @@ class Tile:
     """Data URI of each view."""
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """Hold the images of all rows that share an original, a code or a point of an interpolation."""
 
     title: str
@@ -55,8 +52,7 @@ class Column:
     """Image of each row; None where the row has none."""
 
 
-@dataclass(frozen=True)
-class Sheet:
+class Sheet(NamedTuple):
     """Hold rows and columns of images."""
 
     rows: list[str]
@@ -64,8 +60,7 @@ class Sheet:
     columns: list[Column]
 
 
-@dataclass(frozen=True)
-class Reconstructions:
+class Reconstructions(NamedTuple):
     """Hold real images and the reconstructions of each variant."""
 
     sheet: Sheet

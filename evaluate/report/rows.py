@@ -1,7 +1,7 @@
 """Rows of the page's tables of effects, costs and confusion matrices."""
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -14,8 +14,7 @@ from ..comparing.verdicts import Effect, Pair, format_difference, format_probabi
 from ..metric_descriptions import MetricDescription, describe_metric, sort_metrics
 
 
-@dataclass(frozen=True)
-class CostBar:
+class CostBar(NamedTuple):
     """Cost of one variant."""
 
     name: str
@@ -24,8 +23,7 @@ class CostBar:
     text: str
 
 
-@dataclass(frozen=True)
-class EffectRow:
+class EffectRow(NamedTuple):
     """Difference of a variant from a reference in one metric, as text."""
 
     metric: MetricDescription
@@ -37,8 +35,7 @@ class EffectRow:
     """`better`, `worse`, or empty: the difference may be chance, or neither direction is better."""
 
 
-@dataclass(frozen=True)
-class ConfusionTable:
+class ConfusionTable(NamedTuple):
     """Confusion matrix of a variant's discriminator, all seeds together."""
 
     name: str
@@ -51,7 +48,8 @@ class ConfusionTable:
 def build_cost_bars(comparison: Comparison) -> dict[str, list[CostBar]]:
     """Return training time, memory and number of parameters of each variant, mean over the seeds, by their label."""
     spreads, bars = {name: comparison.get_spreads(name) for name in comparison.names}, {}
-    for metric, key in ((describe_metric(key), key) for key in ("seconds", "memory_bytes", "parameters")):
+    for key in ("seconds", "memory_bytes", "parameters"):
+        metric = describe_metric(key)
         means = {name: spread[key].mean for name, spread in spreads.items() if key in spread}
         highest = max(means.values(), default=0.0) or 1.0
         bars[metric.label] = [CostBar(name, mean / highest, metric.write(mean)) for name, mean in means.items()]

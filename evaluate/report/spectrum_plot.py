@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from ..comparing.comparison import Comparison
 from ..metric_descriptions import format_sample_source
-from .plots import Curve, Plot, draw_curves, new_plot
-from .svg import COLOURS
+from .plots import COLOURS, Curve, Plot, draw_curves, new_plot
 
 CORNER = math.sqrt(0.5)
 """Highest frequency of a square grid, in cycles per pixel."""
@@ -31,9 +30,8 @@ def plot_spectra(comparison: Comparison) -> list[Plot]:
             for name, results in comparison.evaluations.items()
         }
         if any(variants.values()):
-            plots.append(
-                plot_spectrum(f"{kind.capitalize()}s{format_sample_source(kind, comparison.density)}", variants)
-            )
+            title = f"{kind.capitalize()}s{format_sample_source(kind, comparison.density)}"
+            plots.append(plot_spectrum(title, variants))
     return plots
 
 
@@ -57,9 +55,8 @@ def plot_spectrum(title: str, variants: Mapping[str, Sequence[Curve]]) -> Plot:
     axes.set_ylim(low, high)
     axes.set_xticks([*FREQUENCY_TICKS, CORNER], [*(f"{tick:g}" for tick in FREQUENCY_TICKS), "corner"])
     axes.get_xticklabels()[-1].set_horizontalalignment("right")
-    axes.set_yticks(
-        [exponent * math.log(base) for exponent in exponents], [_format_power(base, exponent) for exponent in exponents]
-    )
+    labels = [_format_power(base, exponent) for exponent in exponents]
+    axes.set_yticks([exponent * math.log(base) for exponent in exponents], labels)
     axes.axhline(0, color=COLOURS["ink"], linewidth=1.25)
     for index, (name, curves) in enumerate(variants.items()):
         draw_curves(axes, index, name, [[(min(x, CORNER), y) for x, y in curve] for curve in curves])

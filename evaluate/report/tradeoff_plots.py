@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from ..comparing.comparison import Comparison
-from ..metric_descriptions import describe_metric
-from .plots import Plot, draw_mark, new_plot
-from .svg import COLOURS
+from ..metric_descriptions import describe_metric, strip_network
+from .plots import COLOURS, Plot, draw_mark, new_plot
 
 RATE = "rate"
 DISTORTIONS = ("reconstruction/psnr", "reconstruction/ssim", "reconstruction/ms_ssim")
@@ -26,7 +25,7 @@ def plot_tradeoffs(comparison: Comparison) -> list[Plot]:
     keys = [set.intersection(*(set(run.metrics) for run in runs.values())) for runs in comparison.runs.values()]
     shared = set.intersection(*keys)
     distortion = next((key for key in DISTORTIONS if key in shared), None)
-    perception = next((key for name in PERCEPTIONS for key in sorted(shared) if _is_named(key, name)), None)
+    perception = next((key for name in PERCEPTIONS for key in sorted(shared) if strip_network(key) == name), None)
     perception = perception or (PERCEPTION_FALLBACK if PERCEPTION_FALLBACK in shared else None)
     plots = []
     if distortion and any(RATE in measured for measured in keys):
@@ -34,10 +33,6 @@ def plot_tradeoffs(comparison: Comparison) -> list[Plot]:
     if distortion and perception:
         plots.append(_plot(comparison, "Distortion and perception", distortion, perception))
     return plots
-
-
-def _is_named(key: str, name: str) -> bool:
-    return key == name or key.startswith(f"{name}_")
 
 
 def _plot(comparison: Comparison, title: str, x_key: str, y_key: str) -> Plot:

@@ -56,6 +56,16 @@ def test_an_autoencoder_has_neither_samples_nor_a_bound(digits: Tensor) -> None:
     assert "power/sample" not in evaluation.curves
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_notice_is_printed_by_the_main_process_alone(
+    rank: int, digits: Tensor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", str(rank))
+    model = build(VAEConfig(**SIZES), digits)
+    evaluate_model(model, to_split(digits[:4]), EvaluateConfig(metrics=("lpips",)), seed=0)
+    assert capsys.readouterr().err.count("reported as lpips_random") == (rank == 0)
+
+
 def test_the_batch_size_changes_nothing_but_rounding(digits: Tensor) -> None:
     model = build(VAEConfig(**SIZES), digits).double()
     small, large = (evaluate_pixels(model, digits[:50], batch_size=size) for size in (7, 50))

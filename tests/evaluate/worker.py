@@ -38,13 +38,13 @@ from vaegan.distributed import (
     is_initialized,
 )
 from vaegan.errors import Failure, UserError
-from vaegan.evaluate import result_cache, run_evaluation, study
+from vaegan.evaluate import result, run_evaluation, study
 from vaegan.evaluate.metrics import build as metric_building
-from vaegan.evaluate.metrics import lpips
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.one_pass import ImageSplit
+from vaegan.losses import perceptual
 from vaegan.models import Autoencoder, build_model
-from vaegan.models.sampler import Sampler
+from vaegan.models.autoencoder import Sampler
 from vaegan.progress import ProgressCallback, ignore_progress
 
 FAMILIES = {"ae": AEConfig, "vae": VAEConfig, "vaegan": VAEGANConfig}
@@ -65,11 +65,11 @@ class Cut(Exception):
 class Pixels:
     """Features that are pixels, whatever the batch they are in."""
 
+    def __init__(self) -> None:
+        self.protocol = {"network": "pixels"}
+
     def __call__(self, images: Tensor) -> Tensor:
         return images.flatten(1)[:, 20:28].float()
-
-    def get_protocol(self) -> dict[str, Any]:
-        return {"network": "pixels"}
 
     def get_metric_name(self, name: str) -> str:
         return name
@@ -80,7 +80,7 @@ def digits() -> Tensor:
     return torch.from_numpy(load_digits().images * 255 / 16).round().to(torch.uint8)[:, None]
 
 
-network = cache(lpips.build_random_lpips_network)
+network = cache(perceptual.build_random_lpips_network)
 """Made once, since that takes longer than all the rest."""
 
 
@@ -94,7 +94,7 @@ def evaluate(
 ) -> dict:  # fmt: skip
     images = Images(digits()[:count], torch.arange(count), None, ())
     config = EvaluateConfig(batch_size=BATCH, samples=SAMPLES[count], **settings)
-    with patch.object(lpips, "build_random_lpips_network", network):
+    with patch.object(perceptual, "build_random_lpips_network", network):
         evaluation = evaluate_model(
             model, ImageSplit("test", images), config, seed=seed, training=training, progress=progress,
             notify=lambda _: None,
@@ -195,7 +195,7 @@ def compare_in_study(folder: Path) -> tuple[dict | None, int]:
 
 
 MAIN_ONLY = {
-    result_cache: ("read_result", "write_result"),
+    result: ("read_result", "write_result"),
     study: ("write_comparison", "write_report"),
 }
 """Functions that only the main process of a study calls."""

@@ -16,7 +16,7 @@ from vaegan import load
 from vaegan.data import open_data
 from vaegan.errors import UserError
 from vaegan.evaluate.result import EvaluationResult, write_result
-from vaegan.evaluate.result_cache import load_cached_result
+from vaegan.evaluate.result import load_cached_result
 from vaegan.evaluate.training_cost import read_training_cost
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from vaegan.evaluate.report.image_sheets import INTERPOLATION_STEPS
+from vaegan.evaluate.report.plots import VARIANT_STYLES
 from vaegan.evaluate.report.report import COLUMN_IMAGES, SAMPLE_IMAGES
-from vaegan.evaluate.report.svg import VARIANT_STYLES
 
 from .browser import CHROMIUM, Page, new_page
 from .reports import HOSTILE, NAMES
