@@ -28,15 +28,11 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     """
     launched = _get_launched_precision()
     if launched not in LAUNCHED_PRECISIONS:
-        raise UserError(
-            f"--mixed_precision={launched}: not supported (one scaler cannot serve two networks); use bf16 or no",
-            on_all_ranks=True,
-        )
+        problem = "not supported (one scaler cannot serve two networks); use bf16 or no"
+        raise UserError(f"--mixed_precision={launched}: {problem}", on_all_ranks=True)
     if LAUNCHED_PRECISIONS[launched] and config.precision not in (None, LAUNCHED_PRECISIONS[launched]):
-        raise UserError(
-            f"train.precision: {config.precision} here, but {launched} was given to `accelerate launch`; leave one out",
-            on_all_ranks=True,
-        )
+        problem = f"{config.precision} here, but {launched} was given to `accelerate launch`; leave one out"
+        raise UserError(f"train.precision: {problem}", on_all_ranks=True)
     set_tf32(config.precision == "tf32")
     # torch warns about dimensions of one element, whose stride means nothing.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")

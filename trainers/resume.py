@@ -70,10 +70,9 @@ def _check_same_run(config: Config, run: Run, resume: bool, extend: bool) -> Non
     before, now = get_history_settings(started), get_history_settings(config)
     longer = {"train.steps": config.train.steps} if started.train.steps < config.train.steps else {}
     if extend and longer and config.train.decay != "constant":
-        raise UserError(
-            f"--extend: under train.decay={config.train.decay} the learning rates depend on train.steps, so that a"
-            " longer run is another one from its first step; choose another --output"
-        )
+        problem = f"under train.decay={config.train.decay} the learning rates depend on train.steps"
+        mend = "so that a longer run is another one from its first step; choose another --output"
+        raise UserError(f"--extend: {problem}, {mend}")
     extended = before | longer
     if changes := describe_differences(extended if extend else before, now):
         only_longer = extended == now and config.train.decay == "constant"

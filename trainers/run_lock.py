@@ -45,7 +45,6 @@ def _lock(folder: Path) -> int | None:
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             os.close(descriptor)
-            raise UserError(
-                f"{folder}: another training works in it at this moment; end that one, or choose another --output"
-            ) from None
+            problem = "another training works in it at this moment; end that one, or choose another --output"
+            raise UserError(f"{folder}: {problem}") from None
     return descriptor

@@ -104,7 +104,11 @@ def to_checkpoint(state: State, meter: Meter, extra: Mapping[str, Any]) -> Check
     if state.adaptive_state:
         tensors[ADAPTIVE_STATE_FILE] = state.adaptive_state
     for name, optimizer in state.optimizers.items():
-        tensors[f"{name}.optimizer"] = _get_named_moments(state.networks[name], optimizer)
+        tensors[f"{name}.optimizer"] = {
+            f"{key}/{moment}": value
+            for key, parameter in get_trained_parameters(state.networks[name])
+            for moment, value in optimizer.state[parameter].items()
+        }
     counts = {"updates": state.updates, "skipped": state.skipped}
     return Checkpoint(state.step, tensors, {**extra, **counts, "meter": meter.state_dict()})
 
@@ -150,14 +154,6 @@ def _check_and_load_meter(state: State, checkpoint: Checkpoint, accelerator: Acc
     meter = Meter()
     meter.load_state_dict(checkpoint.state["meter"], accelerator)
     return meter
-
-
-def _get_named_moments(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    return {
-        f"{name}/{key}": value
-        for name, parameter in get_trained_parameters(network)
-        for key, value in optimizer.state[parameter].items()
-    }
 
 
 def _load_named_moments(network: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

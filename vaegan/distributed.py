@@ -52,17 +52,14 @@ def init_process_group() -> None:
 
     local_size, gpus = _read_int(("LOCAL_WORLD_SIZE",), 1), torch.cuda.device_count()
     if gpus and local_size > gpus:
-        raise UserError(
-            f"LOCAL_WORLD_SIZE: {local_size} processes on a machine of {gpus} GPUs; start no more than one for each"
-        )
+        problem = f"{local_size} processes on a machine of {gpus} GPUs; start no more than one for each"
+        raise UserError(f"LOCAL_WORLD_SIZE: {problem}")
     # Without an accelerator, Accelerate 1.15 joins processes only if it is told to use the CPU.
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=COLLECTIVE_TIMEOUT)
     if state.num_processes != get_world_size():
-        raise UserError(
-            f"WORLD_SIZE: {get_world_size()} processes were launched, but Accelerate joins {state.num_processes} of"
-            f" them on {state.device.type}; launch one, or set ACCELERATE_USE_CPU=true",
-            on_all_ranks=True,
-        )
+        joined = f"Accelerate joins {state.num_processes} of them on {state.device.type}"
+        problem = f"{get_world_size()} processes were launched, but {joined}"
+        raise UserError(f"WORLD_SIZE: {problem}; launch one, or set ACCELERATE_USE_CPU=true", on_all_ranks=True)
 
 
 def destroy_process_group() -> None:

@@ -66,10 +66,8 @@ def load_autoencoder(config: Config) -> VQVAE:
     if (data.source, data.root, data.count) == (other.source, other.root, other.count):
         for key in ("validation", "test"):
             if (share := getattr(data, key)) != (other_share := getattr(other, key)):
-                raise UserError(
-                    f"prior.autoencoder: {path}: was trained with data.{key}={other_share:g}, not {share:g}, and may"
-                    " have seen what is held out here; give both the same"
-                )
+                problem = f"was trained with data.{key}={other_share:g}, not {share:g}, and may have seen"
+                raise UserError(f"prior.autoencoder: {path}: {problem} what is held out here; give both the same")
     if model.config != getattr(config.model, "autoencoder", None):
         raise UserError(f"prior.autoencoder: {path}: another VQ-VAE than model.autoencoder says")
     return model
