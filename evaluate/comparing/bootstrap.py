@@ -55,9 +55,8 @@ def estimate(seeds: Sequence[Mapping[str, Tensor]], statistic: Statistic) -> Est
             ``/`` belong to the same images, which are resampled together.
         statistic: Function of the means of these values.
     """
-    values = torch.cat(
-        [statistic({name: rows.double().mean(0)[None] for name, rows in seed.items()}) for seed in seeds]
-    )
+    means = [{name: rows.double().mean(0)[None] for name, rows in seed.items()} for seed in seeds]
+    values = torch.cat([statistic(seed_means) for seed_means in means])
     images = min(len(rows) for rows in seeds[0].values())
     if images < 2:
         return make_estimate_without_interval(values)
@@ -146,12 +145,10 @@ def _resample(seeds: Sequence[Mapping[str, Tensor]], statistic: Statistic) -> It
     for start in range(0, RESAMPLES, size):
         part = min(size, RESAMPLES - start)
         weights = {kind: _draw_weights(part, count, f"images {kind}", start) for kind, count in counts.items()}
-        yield torch.stack(
-            [
-                statistic({name: weights[name.partition("/")[0]] @ rows.double() for name, rows in seed.items()})
-                for seed in seeds
-            ]
-        )
+        means = [
+            {name: weights[name.partition("/")[0]] @ rows.double() for name, rows in seed.items()} for seed in seeds
+        ]
+        yield torch.stack([statistic(seed_means) for seed_means in means])
 
 
 def _draw_weights(resamples: int, count: int, *purpose: str | int) -> Tensor:

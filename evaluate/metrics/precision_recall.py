@@ -58,12 +58,9 @@ def compute_overlap(real: Tensor, other: Tensor) -> Overlap:
 
 def compute_radii(features: Tensor, neighbours: tuple[int, ...]) -> list[Tensor]:
     """Compute the distance of each feature (N, d) from its k-th nearest other one, float64 (N,), for each k given."""
-    nearest = torch.cat(
-        [
-            _compute_distances(features[rows], features).topk(max(neighbours) + 1, largest=False).values
-            for rows in _split_rows(features, features)
-        ]
-    )
+    count, batches = max(neighbours) + 1, _split_rows(features, features)
+    parts = [_compute_distances(features[rows], features).topk(count, largest=False).values for rows in batches]
+    nearest = torch.cat(parts)
     return [nearest[:, k] for k in neighbours]  # the first one is the feature itself
 
 
