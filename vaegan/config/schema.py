@@ -84,9 +84,7 @@ class DataConfig(Section):
         if self.source in ("digits", "folder", *SYNTHETIC_SOURCES) and self.download:
             raise ValueError("data.download: only mnist, fashion_mnist, cifar10 and celeba are fetched; leave it out")
         if self.source not in SYNTHETIC_SOURCES and self.count is not None:
-            raise ValueError(
-                f"data.count: only {' and '.join(SYNTHETIC_SOURCES)} take a number of images; leave it out"
-            )
+            raise ValueError(f"data.count: only {' and '.join(SYNTHETIC_SOURCES)} take it; leave it out")
         if self.validation + self.test >= 1:
             raise ValueError("data.validation: with data.test it leaves no image to train on; keep their sum below 1")
         return self

@@ -1,11 +1,13 @@
-"""Opening of the image set that the `data` section of a config names, with its splits."""
+"""Opening of the image set that the `data` section of a config names: decoding it in threads, and its splits."""
 
 import math
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,9 +17,9 @@ from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback, ignore_progress
 
 from .dataset import Data, ImageReader, Images, Source, SplitIndices
-from .decode import BrokenImages, decode_all, find_broken_images
 from .embedded import open_digits, open_photos
 from .folder import FileReader, open_folder
+from .image_file import UnreadableImageError, silence_pillow
 from .official import open_celeba, open_cifar10, open_mnist
 from .shapes import open_shapes
 from .splits import draw_splits, split_consecutively
@@ -26,6 +28,11 @@ MAX_MEMORY_BYTES = 4 * 2**30
 """Largest size of the pixels that `data.cache: auto` holds in memory."""
 MAX_NAMED_FILES = 20
 """Broken files that a warning names; it counts the others."""
+CHUNK_IMAGES = 128
+"""Images of one task of a thread, and between two calls of the progress callback."""
+
+BrokenImages = dict[int, UnreadableImageError]
+"""Index and error of each image that cannot be used."""
 
 Notify = Callable[[str], None]
 """A function that is called with one-line warnings."""
@@ -89,9 +96,9 @@ def _read_and_split(source: Source, config: DataConfig, notify: Notify, progress
     threads = count_cpu_cores() if isinstance(source.reader, FileReader) or config.image_size >= 64 else 1
     size = count * math.prod(config.image_shape)
     if config.cache != "none" and (config.cache != "auto" or size <= MAX_MEMORY_BYTES):
-        store, broken = decode_all(source.reader, config.image_shape, threads, progress)
+        store, broken = _decode_all(source.reader, config.image_shape, threads, progress)
     else:
-        broken = find_broken_images(source.reader, threads, progress)
+        broken = _visit_images(count, source.reader.check, threads, progress)
     usable = torch.ones(count, dtype=torch.bool)
     usable[list(broken)] = False
     _report_broken_images(broken, config, notify)
@@ -106,6 +113,50 @@ def _read_and_split(source: Source, config: DataConfig, notify: Notify, progress
             raise UserError(f"data.source: {config.source}: the {name} split is empty")
     fingerprint = _compute_fingerprint(source, config, store, usable)
     return Data(**splits, classes=source.classes, fingerprint=fingerprint)
+
+
+def _decode_all(
+    reader: ImageReader, shape: tuple[int, int, int], threads: int, progress: ProgressCallback
+) -> tuple[Tensor, BrokenImages]:
+    """Decode every image.
+
+    Args:
+        reader: The images.
+        shape: Shape (C, S, S) of each image.
+        threads: Number of threads. Numpy's operations on small arrays are fastest in one.
+        progress: Called with the number of images done and their total.
+
+    Returns:
+        The pixels of all images, uint8, shape (N, C, S, S), undefined for broken ones; and the broken images.
+    """
+    pixels = np.empty((len(reader), *shape), dtype=np.uint8)
+
+    def decode(index: int) -> None:
+        pixels[index] = reader(index)
+
+    broken = _visit_images(len(reader), decode, threads, progress)
+    return torch.from_numpy(pixels), broken
+
+
+def _visit_images(count: int, action: Callable[[int], None], threads: int, progress: ProgressCallback) -> BrokenImages:
+    def visit_chunk(start: int) -> BrokenImages:
+        broken = {}
+        for index in range(start, min(start + CHUNK_IMAGES, count)):
+            try:
+                action(index)
+            except UnreadableImageError as error:
+                broken[index] = error
+        return broken
+
+    broken_images: BrokenImages = {}
+    with silence_pillow(), ThreadPoolExecutor(threads) as pool:
+        try:
+            for number, broken in enumerate(pool.map(visit_chunk, range(0, count, CHUNK_IMAGES)), start=1):
+                broken_images |= broken
+                progress(min(number * CHUNK_IMAGES, count), count)
+        finally:  # on Ctrl-C, for example, the chunks that have not begun are dropped
+            pool.shutdown(wait=False, cancel_futures=True)
+    return broken_images
 
 
 def _split_source(source: Source, config: DataConfig, usable: Tensor) -> SplitIndices:

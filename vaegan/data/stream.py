@@ -72,7 +72,8 @@ def iterate_batches(
     """
     steps = range(start, stop)
     step_indices, read_indices = tee(_draw_step_indices(len(images), seed, batch_size, batch_slice, steps))
-    if _is_kept_on_device(device, images, config):
+    fits = config.cache == "device" or (config.cache == "auto" and images.nbytes <= MAX_DEVICE_BYTES)
+    if device.type != "cpu" and images.in_memory and fits:
         batches = _iterate_from_device(images, read_indices, device)
     elif images.in_memory or config.workers == 0:
         batches = (_copy_to_device(images[indices], device) for indices in read_indices)
@@ -94,12 +95,6 @@ def _draw_step_indices(count: int, seed: int, batch_size: int, batch_slice: slic
     """Draw the indices of a process's images at each step, int64, shape (length of ``batch_slice``,)."""
     for step in steps:
         yield draw_order(count, step * batch_size, (step + 1) * batch_size, seed)[batch_slice]
-
-
-def _is_kept_on_device(device: torch.device, images: Images, config: DataConfig) -> bool:
-    if device.type == "cpu" or not images.in_memory:
-        return False
-    return config.cache == "device" or (config.cache == "auto" and images.nbytes <= MAX_DEVICE_BYTES)
 
 
 def _iterate_from_device(images: Images, step_indices: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:

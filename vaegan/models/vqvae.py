@@ -67,10 +67,8 @@ class VQVAE(Autoencoder):
     def __init__(self, config: VQVAEConfig, image_shape: tuple[int, int, int], seed: int) -> None:
         super().__init__(config, image_shape)
         self.side = image_shape[1] // 4
-        self.encoder = vqvae_grid.build_grid_encoder(config, image_shape[0])
-        self.decoder = vqvae_grid.build_grid_decoder(config, image_shape[0])
-        initialise(self.encoder, seed, "encoder")
-        initialise(self.decoder, seed, "decoder")
+        self.encoder = initialise(vqvae_grid.build_grid_encoder(config, image_shape[0]), seed, "encoder")
+        self.decoder = initialise(vqvae_grid.build_grid_decoder(config, image_shape[0]), seed, "decoder")
         entries = draw_normal((config.codes, config.code_size), seed, "initialise", "codebook") / config.code_size**0.5
         if config.codebook == "gradient":
             self.codebook = nn.Parameter(entries)

@@ -17,22 +17,22 @@ class Encoder(nn.Module):
     Args:
         config: The `model` section of a run's config.
         image_shape: (C, S, S) of the images.
-        outputs: Number of outputs of each image.
+        code_parameters: Number of outputs for each latent dimension.
         classes: Number of classes; None: unconditional.
     """
 
     def __init__(
-        self, config: VectorConfig, image_shape: tuple[int, int, int], outputs: int, classes: int | None
+        self, config: VectorConfig, image_shape: tuple[int, int, int], code_parameters: int, classes: int | None
     ) -> None:
         super().__init__()
         channels, side, _ = image_shape
         input_shape = (channels if classes is None else channels + 1, side, side)
         self.trunk = TRUNKS[config.network].Down(input_shape, config.width, config.depth, normalise=True)
-        self.head = nn.Linear(self.trunk.feature_size, outputs)
+        self.head = nn.Linear(self.trunk.feature_size, code_parameters * config.latent_size)
         self.plane = None if classes is None else nn.Embedding(classes, side * side)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the outputs of images, shape (N, outputs).
+        """Return the parameters of the posteriors of images, shape (N, code_parameters d).
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].

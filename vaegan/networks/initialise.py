@@ -1,14 +1,19 @@
 """Initial weights as a function of a seed and a network's name."""
 
+from typing import TypeVar
+
 from torch import nn
 
 from vaegan.randomness import seed_global_generator
 
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
-def initialise(network: nn.Module, seed: int, name: str) -> None:
-    """Draw the weights as a function of ``seed`` and the network's ``name`` alone (He et al. 2015, torch's fan-in).
 
-    Networks of the same shape and name start from the same weights in every family. Biases start at 0.
+def initialise(network: NetworkT, seed: int, name: str) -> NetworkT:
+    """Draw the weights of a network as a function of ``seed`` and ``name`` alone (He et al. 2015), and return it.
+
+    Networks of the same shape and name start from the same weights in every family. Biases start at 0; the fan-in is
+    torch's.
     """
     with seed_global_generator(seed, "initialise", name):
         for layer in network.modules():
@@ -18,3 +23,4 @@ def initialise(network: nn.Module, seed: int, name: str) -> None:
                     nn.init.zeros_(layer.bias)
             elif isinstance(layer, nn.Embedding):
                 nn.init.normal_(layer.weight)
+    return network

@@ -10,7 +10,7 @@ from vaegan.cli.console import Console
 from vaegan.cli.image_files import BATCH_IMAGES, run_in_batches
 from vaegan.images import to_uint8
 from vaegan.models import build_model
-from vaegan.models.sampler import Sampler
+from vaegan.models.autoencoder import Sampler
 from vaegan.progress import ProgressCallback
 
 from ...tiny import tiny

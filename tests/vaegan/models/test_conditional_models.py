@@ -6,7 +6,7 @@ from torch import Tensor
 
 from vaegan.errors import UserError
 from vaegan.models import Autoencoder
-from vaegan.models.sampler import Sampler
+from vaegan.models.autoencoder import Sampler
 
 from ...tiny import AUTOENCODERS, CONDITIONAL_OPTIONS, NETWORKS, get_network_overrides
 from .build import build

@@ -26,10 +26,10 @@ def are_close(one: Density, other: Density, **close: float) -> bool:
 
 
 def test_the_gaussian_has_the_mean_and_the_covariance_of_the_codes() -> None:
-    given = draw_clusters().numpy()
-    density = fit_density("gaussian", torch.from_numpy(given), 0)
-    np.testing.assert_allclose(density.means[0], given.mean(0), rtol=1e-13)
-    np.testing.assert_allclose(density.covariances[0], np.cov(given, rowvar=False, bias=True), rtol=1e-12)
+    codes = draw_clusters().numpy()
+    density = fit_density("gaussian", torch.from_numpy(codes), 0)
+    np.testing.assert_allclose(density.means[0], codes.mean(0), rtol=1e-13)
+    np.testing.assert_allclose(density.covariances[0], np.cov(codes, rowvar=False, bias=True), rtol=1e-12)
     assert density.weights.tolist() == [1] and density.means.dtype == torch.float64
     assert str(density) == "Gaussian, fitted to 500 codes"
     assert are_close(fit_density("gaussian", draw_clusters().float(), 0), density, rtol=1e-6), (
@@ -112,8 +112,8 @@ def test_the_fit_is_a_function_of_codes_and_seed() -> None:
 @pytest.mark.parametrize("spec", ["gaussian", "gmm:2"])
 def test_directions_without_variance_stay_so(spec: str) -> None:
     codes = draw_clusters()
-    given = torch.cat([codes, codes[:, :1] - codes[:, 1:2], torch.full((500, 1), 7.0).double()], dim=1)
-    drawn = fit_density(spec, given, 0).draw_codes(0, 200, 0)
+    codes = torch.cat([codes, codes[:, :1] - codes[:, 1:2], torch.full((500, 1), 7.0).double()], dim=1)
+    drawn = fit_density(spec, codes, 0).draw_codes(0, 200, 0)
     torch.testing.assert_close(drawn[:, 3], drawn[:, 0] - drawn[:, 1], rtol=0, atol=0.01)
     torch.testing.assert_close(drawn[:, 4], torch.full((200,), 7.0).double(), rtol=0, atol=0.01)
 
@@ -124,17 +124,17 @@ def test_codes_of_one_dimension() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "given", "said"),
+    ("spec", "codes", "message"),
     [
         ("gmm:10", draw_clusters(10), "density: gmm:10: 10 training images are too few for 10; name fewer"),
         ("gaussian", draw_clusters(1), "density: gaussian: 1 training images are too few"),
         ("gmm:3", draw_clusters()[:, :1].expand(-1, 3) * 1e12, "density: gmm:3: cannot be fitted to these codes"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_fitted_is_a_user_error_of_one_line(spec: str, given: Tensor, said: str) -> None:
+def test_what_cannot_be_fitted_is_a_user_error_of_one_line(spec: str, codes: Tensor, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        fit_density(spec, given, 0)
-    assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
+        fit_density(spec, codes, 0)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
 
 
 def test_a_mixture_that_finds_no_end_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,8 @@ import torch
 
 from vaegan.errors import UserError
 from vaegan.models import build_model
+from vaegan.models.autoencoder import Sampler
 from vaegan.models.density import Density
-from vaegan.models.sampler import Sampler
 
 from ...tiny import tiny
 
