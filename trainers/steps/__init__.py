@@ -15,7 +15,7 @@ from .vae import VAEStep
 from .vaegan import VAEGANStep
 from .vqvae import VQVAEStep
 
-STEPS: Mapping[str, type[TrainingStep[Any]]] = {
+STEP_CLASSES: Mapping[str, type[TrainingStep[Any]]] = {
     "ae": AEStep,
     "vae": VAEStep,
     "vqvae": VQVAEStep,
@@ -30,4 +30,4 @@ STEPS: Mapping[str, type[TrainingStep[Any]]] = {
 
 def build_step(config: Config) -> TrainingStep[Any]:
     """Build the training step of a run."""
-    return STEPS[config.model.family](config, config.model)
+    return STEP_CLASSES[config.model.family](config, config.model)

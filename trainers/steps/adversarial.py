@@ -1,4 +1,4 @@
-"""What the adversarial families share: the discriminator's loss, and what it adapts."""
+"""The discriminator's side of an adversarial training step, which VAE-GAN and GAN-VAE share."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar

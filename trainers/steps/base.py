@@ -1,4 +1,4 @@
-"""What a family adds to the training loop: a `TrainingStep`, which computes gradients and returns what is logged."""
+"""The interface of a training step, which is what a family adds to the loop: gradients, and what is logged."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext

@@ -19,7 +19,7 @@ class GANVAEStep(AdversarialStep[GANVAEConfig]):
         out = networks["autoencoder"](codes, batch.autocast_dtype, batch.labels)
 
         fakes = [out.generated.detach()]
-        loss, real, discriminator_output = self.compute_discriminator_loss(discriminator, batch, fakes)
+        loss, real, step_output = self.compute_discriminator_loss(discriminator, batch, fakes)
         backward(loss)
 
         with freeze(discriminator):
@@ -34,5 +34,5 @@ class GANVAEStep(AdversarialStep[GANVAEConfig]):
             }
             backward(sum_terms(terms))
 
-        scalars = {**log_terms(terms), **discriminator_output.scalars}
-        return StepOutput(scalars, discriminator_output.counts, sums=discriminator_output.sums)
+        scalars = {**log_terms(terms), **step_output.scalars}
+        return StepOutput(scalars, step_output.counts, sums=step_output.sums)

@@ -63,7 +63,7 @@ class VAEGANStep(AdversarialStep[VAEGANConfig]):
         out = autoencoder(batch.images, *noise, batch.autocast_dtype, batch.labels)
 
         fakes = out.reconstruction.detach(), out.generated.detach()
-        loss, real, discriminator_output = self.compute_discriminator_loss(discriminator, batch, fakes)
+        loss, real, step_output = self.compute_discriminator_loss(discriminator, batch, fakes)
         backward(loss)
 
         pixels = batch.images[0].numel()
@@ -88,13 +88,11 @@ class VAEGANStep(AdversarialStep[VAEGANConfig]):
                 terms["cycle"] = Term(cycle_nll, config.cycle, pixels)
             backward(sum_terms(terms))
 
-        scalars = {**log_negative_elbo(elbo_terms, batch, out), **log_terms(terms), **discriminator_output.scalars}
+        scalars = {**log_negative_elbo(elbo_terms, batch, out), **log_terms(terms), **step_output.scalars}
         if config.adversarial.adaptive is not None:
             scalars["weight/adversarial"] = torch.as_tensor(weight)
         sums = {f"gradient/{name}": gradient * len(batch.images) for name, gradient in gradients.items()}
-        return StepOutput(
-            scalars, discriminator_output.counts, out.codes.detach(), {**discriminator_output.sums, **sums}
-        )
+        return StepOutput(scalars, step_output.counts, out.codes.detach(), {**step_output.sums, **sums})
 
     def compute_generator_terms(
         self, discriminator: nn.Module, batch: StepInput, out: VAEGANOutput, real: DiscriminatorOutput
