@@ -1,6 +1,8 @@
-"""What the processes of a training say to each other in each step, counted where DistributedDataParallel says it.
+"""Count the bytes and messages that the processes of a training exchange in each step.
 
-torchrun --nproc_per_node 2 benchmarks/communication.py shapes/vaegan3 --steps 8 --micro-batches 2
+Gradients are counted in a communication hook of DistributedDataParallel, other sums at `all_reduce`.
+
+    torchrun --nproc_per_node 2 benchmarks/communication.py shapes/vaegan3 --steps 8 --micro-batches 2
 """
 
 import argparse
@@ -24,46 +26,45 @@ from vaegan.trainers import loop, train
 
 @dataclass
 class Traffic:
-    """What is said, in order.
-
-    Each event is (optimizer step from 0, what, bytes): a network's name for a bucket of its gradient, ``forward`` for
-    the beginning of a micro-batch, or the name of another collective operation.
-    """
+    """The messages of one process and the sizes of its networks."""
 
     events: list[tuple[int, str, int]] = field(default_factory=list)
+    """(optimizer step from 0, name, bytes) in order. The name is that of a network for a bucket of its gradient,
+    ``forward`` for the beginning of a micro-batch, or that of another collective operation."""
     parameters: dict[str, int] = field(default_factory=dict)
     """Bytes of each network's parameters."""
-    step: Callable[[], int] = lambda: -1
+    get_step: Callable[[], int] = lambda: -1
+    """Returns the optimizer step of the training, -1 before its state exists."""
 
-    def say(self, what: str, size: int = 0) -> None:
-        """Take down an event."""
-        self.events.append((self.step(), what, size))
+    def record(self, name: str, size: int = 0) -> None:
+        """Append an event of ``size`` bytes."""
+        self.events.append((self.get_step(), name, size))
 
 
-def counted(config: Config, folder: Path) -> Traffic:
-    """Train a config in this launch, and listen."""
+def count_traffic(config: Config, folder: Path) -> Traffic:
+    """Train a config with the processes of this launch, and return the traffic of this process."""
     traffic = Traffic()
     build_state, build_step, all_reduce = loop.build_state, loop.build_step, distributed.all_reduce
 
-    def listening(*arguments: Any) -> Any:
+    def build_traced_state(*arguments: Any) -> Any:
         state = build_state(*arguments)
-        traffic.step = lambda: state.step
+        traffic.get_step = lambda: state.step
         for name, network in state.prepared.items():
-            traffic.parameters[name] = sum(each.nbytes for each in state.parameters[name])
+            traffic.parameters[name] = sum(parameter.nbytes for parameter in state.parameters[name])
             if isinstance(network, DistributedDataParallel):
-                network.register_comm_hook(name, heard)
+                network.register_comm_hook(name, reduce_bucket)
         return state
 
-    def heard(name: str, bucket: distributed.GradBucket) -> torch.futures.Future[Tensor]:
-        traffic.say(name, bucket.buffer().nbytes)
-        distributed.all_reduce = all_reduce  # which the hook calls itself
+    def reduce_bucket(name: str, bucket: distributed.GradBucket) -> torch.futures.Future[Tensor]:
+        traffic.record(name, bucket.buffer().nbytes)
+        distributed.all_reduce = all_reduce  # the hook itself calls it
         try:
             return allreduce_hook(None, bucket)
         finally:
-            distributed.all_reduce = reduced
+            distributed.all_reduce = reduce_sums
 
-    def reduced(tensor: Tensor, *arguments: Any, **options: Any) -> Any:
-        traffic.say("all_reduce", tensor.nbytes)
+    def reduce_sums(tensor: Tensor, *arguments: Any, **options: Any) -> Any:
+        traffic.record("all_reduce", tensor.nbytes)
         return all_reduce(tensor, *arguments, **options)
 
     def build_traced_step(config: Config) -> Any:
@@ -71,13 +72,13 @@ def counted(config: Config, folder: Path) -> Traffic:
         accumulate_gradients = step.accumulate_gradients
 
         def accumulate_traced_gradients(*arguments: Any) -> Any:
-            traffic.say("forward")
+            traffic.record("forward")
             return accumulate_gradients(*arguments)
 
         step.accumulate_gradients = accumulate_traced_gradients  # type: ignore[method-assign]
         return step
 
-    loop.build_state, loop.build_step, distributed.all_reduce = listening, build_traced_step, reduced
+    loop.build_state, loop.build_step, distributed.all_reduce = build_traced_state, build_traced_step, reduce_sums
     try:
         train(config, folder, open_data(config.data))
     finally:
@@ -85,39 +86,44 @@ def counted(config: Config, folder: Path) -> Traffic:
     return traffic
 
 
-def table(traffic: Traffic, steps: int) -> tuple[list[str], list[list[str]]]:
-    """What was said per step, but for the first and the last one, which are logged: header and rows."""
+def build_table(traffic: Traffic, steps: int) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows of a table of the bytes and messages per step.
+
+    The steps at the beginning and the end, which are logged, are left out.
+    """
     rows = []
-    said = [event for event in traffic.events if 2 <= event[0] < steps]
+    events = [event for event in traffic.events if 2 <= event[0] < steps]
     for name in [*traffic.parameters, "all_reduce"]:
-        own = [size for _, what, size in said if what == name]
-        held = traffic.parameters.get(name)
+        sizes = [size for _, event_name, size in events if event_name == name]
+        parameter_bytes = traffic.parameters.get(name)
         rows.append(
             [
-                name if held else "flags and sums",
-                f"{held:,}" if held else "-",
-                f"{sum(own) / (steps - 2):,.0f}",
-                f"{len(own) / (steps - 2):.1f}",
+                name if parameter_bytes else "flags and sums",
+                f"{parameter_bytes:,}" if parameter_bytes else "-",
+                f"{sum(sizes) / (steps - 2):,.0f}",
+                f"{len(sizes) / (steps - 2):.1f}",
             ]
         )
-    return ["what", "parameters, bytes", "reduced, bytes a step", "messages a step"], rows
+    return ["", "parameters, bytes", "reduced, bytes a step", "messages a step"], rows
 
 
 def main() -> None:
-    """Train and print."""
+    """Train, and print the table on the main process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe")
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--micro-batches", type=int, default=1)
-    asked = parser.parse_intermixed_args()
-    config = load_config(asked.recipe, [*asked.overrides, f"train.steps={asked.steps}", "track.wandb=disabled"])
-    micro = config.train.batch_size // get_world_size() // asked.micro_batches
+    arguments = parser.parse_intermixed_args()
+    config = load_config(
+        arguments.recipe, [*arguments.overrides, f"train.steps={arguments.steps}", "track.wandb=disabled"]
+    )
+    micro = config.train.batch_size // get_world_size() // arguments.micro_batches
     config = config.model_copy(update={"train": config.train.model_copy(update={"micro_batch_size": micro})})
     init_process_group()
     with tempfile.TemporaryDirectory() as folder:
-        traffic = counted(config, Path(folder) / "run")
-    header, rows = table(traffic, asked.steps)
+        traffic = count_traffic(config, Path(folder) / "run")
+    header, rows = build_table(traffic, arguments.steps)
     run_on_main(lambda: Console().table(header, rows))
 
 

@@ -12,12 +12,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).parents[1]
+CHECKOUT = Path(__file__).parents[1]
+"""The checkout of this file."""
 RECIPES = ("ae", "vae", "vqvae", "pixelcnn", "vaegan2", "vaegan3", "relativistic", "larsen", "ganvae", "features")
-"""Every recipe of the digits; pixelcnn comes after the VQ-VAE whose codes it learns."""
+"""Recipes of the digits; pixelcnn comes after the VQ-VAE whose codes it learns."""
 OVERRIDES = ("train.steps=200", "train.log_every=10", "train.checkpoint_every=100", "track.wandb=disabled")
+"""Settings with which every recipe is trained."""
 FILES = ("history.jsonl", "model/*.safetensors", "checkpoints/*/*", "samples/*.png")
-"""Files of a run that are functions of its config."""
+"""Patterns of the files of a run that are functions of its config."""
 
 
 def train(checkout: Path, recipe: str, runs: Path) -> None:
@@ -43,13 +45,17 @@ def main() -> None:
     arguments, differing = parser.parse_args(), False
     with tempfile.TemporaryDirectory() as folder:
         for recipe in arguments.recipes:
-            runs = {checkout: Path(folder) / name for name, checkout in (("here", HERE), ("there", arguments.other))}
+            runs = {
+                checkout: Path(folder) / name for name, checkout in (("this", CHECKOUT), ("other", arguments.other))
+            }
             for checkout, path in runs.items():
                 train(checkout.resolve(), recipe, path)
-            here, there = (read_files(path / recipe) for path in runs.values())
-            names = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
+            files, other_files = (read_files(path / recipe) for path in runs.values())
+            names = sorted(
+                name for name in files.keys() | other_files.keys() if files.get(name) != other_files.get(name)
+            )
             verdict = f"{', '.join(names)} differ" if names else "the same bits"
-            print(f"{recipe}: {len(here)} files, {verdict}", flush=True)
+            print(f"{recipe}: {len(files)} files, {verdict}", flush=True)
             differing = differing or bool(names)
     sys.exit(differing)
 

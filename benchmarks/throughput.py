@@ -1,11 +1,12 @@
-"""Images per second of the training loop beside a bare hand-written loop over the same networks and data.
+"""Measure images per second of the training loop and of a bare hand-written loop over the same networks and data.
 
     python benchmarks/throughput.py digits/vaegan3 --steps 100 --rounds 5
 
-Both loops run in turns inside one process, so that only their ratio is to be read. The bare loop is what a
-script for one device and the three-way game alone would be: same losses, same optimizers, noise from
-torch.randn, no averaging of weights, no gradient norms, no log, no resume. The parts of the difference are
-then timed one by one on the same networks.
+Both loops take turns inside one process, so only the ratio of their speeds is meaningful. The bare loop is a script for
+one device and the three-way adversarial loss alone: same losses, same optimizers, noise from torch.randn, no averaging
+of weights, no gradient norms, no log, no resume. What the training loop does besides is then timed, one operation after
+another, on the same networks.
+
 Recorded results: benchmarks/README.md.
 """
 
@@ -34,36 +35,36 @@ from vaegan.trainers.state import build_state
 from vaegan.trainers.steps import build_step
 from vaegan.trainers.steps.base import StepInput
 
-WARM_UP = 10
-"""Steps before the clock starts."""
+WARM_UP_STEPS = 10
+"""Optimizer steps before the clock starts."""
 
 
 class Clock(Console):
-    """Notes when each step ended."""
+    """A `Reporter` that records the time at which each step ended."""
 
     def __init__(self) -> None:
         super().__init__(shown=True)
         self.times: list[float] = []
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     @contextmanager
     def progress(self, what: str, unit: str, per_step: int = 1) -> Iterator[ProgressCallback]:
-        """Take the time instead of showing it."""
+        """Record the times of the updates."""
         yield lambda done, total: self.times.append(time.perf_counter())
 
 
-def ours(config: Config, data: Data) -> float:
-    """Seconds of the steps after the warm-up in `vaegan.trainers.train`."""
+def time_training(config: Config, data: Data) -> float:
+    """Return the seconds of the steps after the warm-up in `vaegan.trainers.train`."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         train(config, Path(folder) / "run", data, reporter=clock)
-    return clock.times[-1] - clock.times[WARM_UP - 1]
+    return clock.times[-1] - clock.times[WARM_UP_STEPS - 1]
 
 
-def bare(config: Config, data: Data, device: torch.device) -> float:
-    """Seconds of as many steps of the bare loop."""
+def time_bare_loop(config: Config, data: Data, device: torch.device) -> float:
+    """Return the seconds of the steps after the warm-up in the bare loop."""
     networks = {
         name: network.to(device, memory_format=torch.channels_last)
         for name, network in build_step(config).build_networks().items()
@@ -76,7 +77,7 @@ def bare(config: Config, data: Data, device: torch.device) -> float:
     autoencoder, discriminator = networks["autoencoder"], networks["discriminator"]
     model, values = config.model, pixels[0].numel()
     for step in range(config.train.steps):
-        if step == WARM_UP:
+        if step == WARM_UP_STEPS:
             _synchronise(device)
             start = time.perf_counter()
         images = pixels[torch.randint(len(pixels), (count,), device=device)].float() / 127.5 - 1
@@ -86,7 +87,7 @@ def bare(config: Config, data: Data, device: torch.device) -> float:
 
         penalised = step % model.adversarial.penalty_every == 0
         images.requires_grad_(penalised)
-        logits, features = discriminator(torch.cat([images, fakes.detach()]))
+        logits, features, _ = discriminator(torch.cat([images, fakes.detach()]))
         loss = F.cross_entropy(logits, torch.arange(3, device=device).repeat_interleave(count))
         if penalised:
             odds = logits[:count, 0] - logits[:count, 1:].logsumexp(1)
@@ -98,9 +99,9 @@ def bare(config: Config, data: Data, device: torch.device) -> float:
         images = images.detach()
         error = (images - fakes[:count]).square().sum() / (2 * model.scale**2)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
-        logits, own = discriminator(fakes)
+        logits, fake_features, _ = discriminator(fakes)
         adversarial = F.cross_entropy(logits, torch.zeros(2 * count, dtype=torch.long, device=device))
-        similarity = 0.5 * F.mse_loss(own[:count], features[:count].detach())
+        similarity = 0.5 * F.mse_loss(fake_features[:count], features[:count].detach())
         loss = (error + model.beta * divergence) / (count * values)
         loss = loss + model.adversarial.similarity * similarity + model.adversarial.weight * adversarial
         loss.backward()
@@ -112,8 +113,8 @@ def bare(config: Config, data: Data, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def parts(config: Config, data: Data, accelerator: Accelerator) -> dict[str, float]:
-    """Milliseconds of what our loop does besides, each alone."""
+def time_overhead(config: Config, data: Data, accelerator: Accelerator) -> dict[str, float]:
+    """Return the milliseconds of each operation that only the training loop has, by name."""
     step = build_step(config)
     state = build_state(config, step, accelerator)
     size, device = config.train.batch_size, accelerator.device
@@ -122,32 +123,32 @@ def parts(config: Config, data: Data, accelerator: Accelerator) -> dict[str, flo
         for parameter in network.parameters():
             parameter.grad = torch.zeros_like(parameter)
 
-    def noise() -> dict[str, torch.Tensor]:
+    def draw_noise() -> dict[str, torch.Tensor]:
         shapes = step.get_noise_shapes().items()
         return {purpose: draw_normal((size, *shape), 0, purpose, 0).to(device) for purpose, shape in shapes}
 
-    def average() -> None:
+    def update_average() -> None:
         ema.update_ema(state.average, state.model, 0.999, 0)
 
     images, labels = next(stream)[0]
-    batch = StepInput(to_float(images), labels, noise(), 0, 0, None)
+    batch = StepInput(to_float(images), labels, draw_noise(), 0, 0, None)
     output = step.accumulate_gradients(state.networks, batch, lambda loss: None)
-    work: dict[str, Callable[[], object]] = {
+    operations: dict[str, Callable[[], object]] = {
         "next batch in its order": lambda: next(stream),
-        "stateless noise": noise,
+        "stateless noise": draw_noise,
         "gradient norms and the NaN check": lambda: clip_gradients(config.train, state),
-        "averaged weights": average,
+        "averaged weights": update_average,
         "sums for the log": lambda: state.meter.add(output, 1.0),
     }
-    return {name: timed(function, device) for name, function in work.items()}
+    return {name: time_calls(operation, device) for name, operation in operations.items()}
 
 
-def timed(work: Callable[[], object], device: torch.device, repeats: int = 50) -> float:
-    """Milliseconds of one call, the median of many."""
+def time_calls(operation: Callable[[], object], device: torch.device, repeats: int = 50) -> float:
+    """Return the median milliseconds of a call."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
-        work()
+        operation()
         _synchronise(device)
         seconds.append(time.perf_counter() - start)
     return 1000 * statistics.median(seconds)
@@ -159,14 +160,14 @@ def _synchronise(device: torch.device) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Time both loops in turns, then the overhead, and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    overrides = [*arguments.overrides, f"train.steps={arguments.steps + WARM_UP}", "track.wandb=disabled"]
+    overrides = [*arguments.overrides, f"train.steps={arguments.steps + WARM_UP_STEPS}", "track.wandb=disabled"]
     config = load_config(arguments.config, overrides)
     if not isinstance(config.model, VAEGANConfig) or config.model.discriminator.classes != "three":
         parser.error(f"{arguments.config}: the bare loop is that of the three-way VAE-GAN; name such a config")
@@ -174,14 +175,15 @@ def main() -> None:
     images = arguments.steps * config.train.batch_size
     ratios = []
     for number in range(arguments.rounds):
-        theirs, own = bare(config, data, accelerator.device), ours(config, data)
-        ratios.append(theirs / own)
-        speeds = f"bare {images / theirs:,.0f}, ours {images / own:,.0f} images/s"
+        bare_seconds, seconds = time_bare_loop(config, data, accelerator.device), time_training(config, data)
+        ratios.append(bare_seconds / seconds)
+        speeds = f"bare {images / bare_seconds:,.0f}, vaegan {images / seconds:,.0f} images/s"
         print(f"round {number + 1}: {speeds}, ratio {ratios[-1]:.3f}")
-    step = 1000 * own / arguments.steps
+    step_milliseconds = 1000 * seconds / arguments.steps
     print(f"median ratio {statistics.median(ratios):.3f} on {accelerator.device}, {torch.get_num_threads()} threads")
-    for name, milliseconds in parts(config, data, accelerator).items():
-        print(f"  {name}: {milliseconds:.2f} ms of a step's {step:.1f} ms ({milliseconds / step:.1%})")
+    for name, milliseconds in time_overhead(config, data, accelerator).items():
+        fraction = milliseconds / step_milliseconds
+        print(f"  {name}: {milliseconds:.2f} ms of a step's {step_milliseconds:.1f} ms ({fraction:.1%})")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def vaegan(monkeypatch, capsys):
 
 
 @pytest.fixture
-def refused(vaegan):
+def get_error(vaegan):
     """Runs `vaegan WORDS`, which must fail with an exit code, and returns its one line of standard error."""
 
     def run(*words: object, code: int = 2) -> str:

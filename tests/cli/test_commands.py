@@ -64,82 +64,6 @@ def test_python_m_vaegan():
     assert re.fullmatch(r"vaegan, version \S+\n", done.stdout)
 
 
-def test_dry_run_shows_config_sizes_and_trains_nothing(work, vaegan):
-    code, out, err = vaegan("train", "tiny.yaml", "model.family=vaegan", "model.latent_size=3", "--dry-run")
-    assert (code, err) == (0, "")
-    shown, sizes = re.split(r"\n\n\s+(?=network +parameters)", out)
-    config = load_config("tiny.yaml", ["model.family=vaegan", "model.latent_size=3"])
-    assert yaml.safe_load(shown) == config.model_dump(mode="json")
-    numbers = {name: int(number.replace(",", "")) for name, number in re.findall(r"(\w+) +([\d,]+) *\n", sizes)}
-    assert numbers.keys() == {"encoder", "decoder", "discriminator", "all"}
-    assert numbers["all"] == numbers["encoder"] + numbers["decoder"] + numbers["discriminator"]
-    assert "weights" in sizes and "MiB" in sizes and "optimizer state" in sizes and "nothing was trained" in sizes
-    assert not (work / "runs").exists()
-
-
-def test_train_then_train_again(work, vaegan):
-    code, out, _ = vaegan("train", "tiny.yaml", "train.steps=3")
-    assert code == 0 and "trained 3 steps; evaluate it with `vaegan evaluate runs/tiny`" in out
-    code, _, err = vaegan("train", "tiny.yaml", "train.steps=3")
-    assert code == 2 and "--resume" in err and "--output" in err
-    weights = (work / "runs/tiny/model/model.safetensors").stat()
-    code, out, _ = vaegan("train", "tiny.yaml", "train.steps=3", "--resume")
-    assert code == 0 and "finished already, with 3 steps" in out
-    assert (work / "runs/tiny/model/model.safetensors").stat() == weights, "nothing is written again"
-    code, _, err = vaegan("train", "tiny.yaml", "train.steps=5", "model.beta=2", "--resume")
-    assert code == 2 and len(err.splitlines()) == 1
-    assert "steps: 3" in err and "5" in err and "beta: 1.0" in err and "2.0" in err
-
-
-def test_extend_makes_a_run_longer(work, vaegan):
-    assert vaegan("train", "tiny.yaml")[0] == 0
-    code, _, err = vaegan("train", "tiny.yaml", "train.steps=9", "--resume")
-    assert code == 2 and "(train.steps: 4 -> 9); --extend lets it train longer" in err and len(err.splitlines()) == 1
-    code, _, err = vaegan("train", "tiny.yaml", "train.steps=9", "--extend")
-    assert code == 2 and "--extend" in err and "--resume" in err and len(err.splitlines()) == 1
-    code, _, err = vaegan("train", "tiny.yaml", "train.steps=9", "model.beta=2", "--resume", "--extend")
-    assert code == 2 and "(model.beta: 1.0 -> 2.0)" in err
-    code, out, _ = vaegan("train", "tiny.yaml", "train.steps=9", "--resume", "--extend")
-    assert code == 0 and "runs/tiny: trained 9 steps" in out
-    assert vaegan("train", "tiny.yaml", "train.steps=9", "--output", "straight")[0] == 0
-    model = "model/model.safetensors"
-    assert (work / "runs/tiny" / model).read_bytes() == (work / "straight" / model).read_bytes()
-    assert load_config(work / "runs/tiny/config.yaml").train.steps == 9
-    code, _, err = vaegan("train", "tiny.yaml", "train.steps=5", "--resume", "--extend")
-    assert code == 2 and "train.steps: 9 -> 5" in err and len(err.splitlines()) == 1
-
-
-def test_a_run_with_a_learning_rate_decay_is_not_made_longer(work, vaegan):
-    assert vaegan("train", "tiny.yaml", "train.decay=cosine")[0] == 0
-    code, _, err = vaegan("train", "tiny.yaml", "train.decay=cosine", "train.steps=9", "--resume", "--extend")
-    assert code == 2 and "train.decay=cosine" in err and len(err.splitlines()) == 1
-
-
-def test_an_evaluation_on_the_way_stays_the_same(work, vaegan):
-    words = ("train", "tiny.yaml", "train.evaluate_every=2", "--resume")
-    assert vaegan(*words, "train.steps=4")[0] == 0
-    code, _, err = vaegan(*words, "train.steps=9", "--extend", "evaluate.metrics=[ssim]")
-    assert code == 2 and 'evaluate.metrics: ["psnr", "elbo"] -> ["ssim"]' in err and len(err.splitlines()) == 1
-    assert vaegan(*words, "train.steps=9", "--extend")[0] == 0
-
-
-def test_a_resume_may_change_settings_without_effect_on_training(work, vaegan):
-    assert vaegan("train", "tiny.yaml")[0] == 0
-    code, out, _ = vaegan("train", "tiny.yaml", "train.nan=skip", "evaluate.samples=3", "track.name=x", "--resume")
-    assert code == 0 and "finished already, with 4 steps" in out
-
-
-def test_resume_of_an_empty_folder_starts_a_run(work, vaegan):
-    assert vaegan("train", "tiny.yaml", "--resume", "--output", "elsewhere/run")[0] == 0
-    assert load_config(work / "elsewhere/run/config.yaml") == load_config("tiny.yaml")
-
-
-def test_the_run_of_a_recipe_is_named_after_it(work, vaegan):
-    small = ["model.width=8", "train.steps=1", "train.batch_size=4", "track.wandb=disabled"]
-    assert vaegan("train", "digits/ae", *small)[0] == 0
-    assert (work / "runs/digits-ae/model/config.json").is_file()
-
-
 def test_evaluate_writes_metrics(trained, vaegan):
     code, out, _ = vaegan("evaluate", trained)
     assert code == 0 and str(trained) in out and f"written to {trained}/metrics.json" in out
@@ -171,11 +95,11 @@ def test_samples_of_a_density_are_those_of_an_evaluation(work, vaegan):
     config = load_config("ae/config.yaml")
     model, images = load("ae"), open_data(config.data).train
     pictures = set()
-    for asked, name in (("gaussian", "Gaussian"), ("gmm:3", "GMM of 3"), ("gmm", "GMM of 10")):
-        code, out, err = vaegan("sample", "ae", "--density", asked, "-n", 6, "--seed", 4, "-o", "drawn.png")
-        said = f"drawn from a {name}, fitted to 48 codes of the training images, not from a prior\n"
-        assert (code, err) == (0, "") and out.startswith("drawn.png: ") and out.endswith(said)
-        full = "gmm:10" if asked == "gmm" else asked
+    for spec, name in (("gaussian", "Gaussian"), ("gmm:3", "GMM of 3"), ("gmm", "GMM of 10")):
+        code, out, err = vaegan("sample", "ae", "--density", spec, "-n", 6, "--seed", 4, "-o", "drawn.png")
+        description = f"drawn from a {name}, fitted to 48 codes of the training images, not from a prior\n"
+        assert (code, err) == (0, "") and out.startswith("drawn.png: ") and out.endswith(description)
+        full = "gmm:10" if spec == "gmm" else spec
         expected = draw_image_grid(
             model.sample(6, 4, fit_density_to_images(full, model, images, config.seed, 8)), columns=2
         )
@@ -191,21 +115,14 @@ def test_metrics_of_samples_from_a_density_name_it(trained, vaegan):
     prior = json.loads((trained / "metrics.json").read_text())
     code, out, err = vaegan(*words, "--density", "gmm:3")
     assert (code, err) == (0, "")
-    found = json.loads((trained / "metrics.json").read_text())
+    metrics = json.loads((trained / "metrics.json").read_text())
     named = "GMM of 3, fitted to 48 codes"
-    for name in found["metrics"]:
+    for name in metrics["metrics"]:
         assert re.search(rf"{name} \({named}\) +\S" if name.startswith("sample/") else rf"{name}  +\d", out), name
     assert (prior["protocol"]["samples_from"], prior["protocol"]["density"]) == ("N(0, I)", None)
-    assert found["protocol"]["samples_from"] == named and found["protocol"]["density"]["asked"] == "gmm:3"
-    changed = {name for name, value in found["metrics"].items() if prior["metrics"][name] != value}
+    assert metrics["protocol"]["samples_from"] == named and metrics["protocol"]["density"]["asked"] == "gmm:3"
+    changed = {name for name, value in metrics["metrics"].items() if prior["metrics"][name] != value}
     assert changed == {name for name in prior["metrics"] if name.startswith("sample/")}
-
-
-def test_an_evaluation_on_the_way_has_the_density_too(work, vaegan):
-    words = ("model.family=ae", "train.evaluate_every=2", "evaluate.metrics=[sharpness]", "evaluate.density=gaussian")
-    assert vaegan("train", "tiny.yaml", *words)[0] == 0
-    lines = [json.loads(line) for line in (work / "runs/tiny/history.jsonl").read_text().splitlines()]
-    assert sum("validation/sample/spectrum_error" in line for line in lines) == 2
 
 
 def test_a_long_list_of_samples_is_its_parts(trained, vaegan, monkeypatch):
@@ -258,7 +175,7 @@ def test_a_reader_that_has_had_enough_gets_no_traceback(reader):
     assert done.stderr == ""
 
 
-def test_compare_trains_judges_and_keeps_what_is_finished(work, vaegan):
+def test_compare_trains_evaluates_and_keeps_what_is_finished(work, vaegan):
     two = {"vae": {"recipe": "tiny.yaml"}, "again": {"recipe": "tiny.yaml", "set": {"model": {"beta": 2}}}}
     (work / "study.yaml").write_text(yaml.safe_dump({"title": "Two", "variants": two}))
     code, out, err = vaegan("compare", "study.yaml", "train.steps=2")
@@ -280,14 +197,6 @@ def test_other_ranks_leave_to_the_first_what_is_done_by_one(trained, vaegan, mon
     ):  # fmt: skip
         assert vaegan(*words) == (0, "", "")
     assert set(trained.parent.parent.rglob("*")) == before
-
-
-def test_a_note_of_the_evaluation_is_said_once_in_a_training(work, vaegan, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(work / "nowhere"))
-    code, _, err = vaegan("train", "tiny.yaml", "train.evaluate_every=1", "evaluate.metrics=[lpips]")
-    assert code == 0 and err.count("lpips: random features") == 1
-    lines = [json.loads(line) for line in (work / "runs/tiny/history.jsonl").read_text().splitlines()]
-    assert sum("validation/reconstruction/lpips_random" in line for line in lines) == 4
 
 
 def test_a_run_that_is_not_finished_says_so(trained, vaegan):

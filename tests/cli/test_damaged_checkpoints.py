@@ -43,21 +43,21 @@ ALL = [(f"step_0000000{step}/autoencoder.safetensors", flip_bit) for step in (2,
 
 
 @pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """A training killed in its eighth step, and resumed after each kind of damage."""
     folder = tmp_path_factory.mktemp("damaged")
     (folder / "config.yaml").write_text(dump_config(tiny("vaegan3", *LOOP_OPTIONS, *STEPS)))
-    with ForkServer(folder) as forked:
-        forked.run({"whole": [RESUME], "killed": [Command(["train", "config.yaml"], "SIGKILL@7")]})
+    with ForkServer(folder) as server:
+        server.run({"whole": [RESUME], "killed": [Command(["train", "config.yaml"], "SIGKILL@7")]})
         for name, damages in DAMAGES.items():
-            spoil(forked, name, damages)
-        forked.run({name: [RESUME] for name in DAMAGES})
-        yield forked
+            spoil(server, name, damages)
+        server.run({name: [RESUME] for name in DAMAGES})
+        yield server
 
 
-def spoil(forked: ForkServer, name: str, damages: list[tuple[str, Callable[[Path], None]]]) -> dict[str, bytes]:
+def spoil(server: ForkServer, name: str, damages: list[tuple[str, Callable[[Path], None]]]) -> dict[str, bytes]:
     """Make a damaged copy of the killed training, and return its files."""
-    copy = shutil.copytree(forked.folder / "killed", forked.folder / name)
+    copy = shutil.copytree(server.folder / "killed", server.folder / name)
     for file, damage in damages:
         damage(copy / "checkpoints" / file)
     return read_run_files(copy)
@@ -68,89 +68,89 @@ def get_damaged_names(name: str) -> list[str]:
     return [file.partition("/")[0] for file, _ in DAMAGES[name]]
 
 
-def check_run(forked: ForkServer, run: str, name: str) -> None:
+def check_run(server: ForkServer, run: str, name: str) -> None:
     """Check that a damaged run ended as one that was never stopped, and kept the damaged checkpoints."""
-    whole, found = read_run_files(forked.folder / "whole"), read_run_files(forked.folder / run)
-    spoilt = spoil(forked, f"{run}-spoilt", DAMAGES[name])
+    whole, resumed = read_run_files(server.folder / "whole"), read_run_files(server.folder / run)
+    spoilt = spoil(server, f"{run}-spoilt", DAMAGES[name])
     kept = {
         path.replace(checkpoint, f"{checkpoint}.damaged"): contents
         for checkpoint in get_damaged_names(name)
         for path, contents in spoilt.items()
         if checkpoint in path
     }
-    assert len(kept) > 6 and found.keys() == whole.keys() | kept.keys()
-    assert [path for path in found if found[path] != (whole | kept)[path]] == []
+    assert len(kept) > 6 and resumed.keys() == whole.keys() | kept.keys()
+    assert [path for path in resumed if resumed[path] != (whole | kept)[path]] == []
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_the_checkpoint_before_a_damaged_one_is_used(forked: ForkServer, name: str) -> None:
-    (killed,), (ended,) = forked.get_results("killed"), forked.get_results(name)
-    assert (killed.code, ended.code) == (-9, 0)
-    notes = ended.err.splitlines()
+def test_the_checkpoint_before_a_damaged_one_is_used(server: ForkServer, name: str) -> None:
+    (killed,), (process,) = server.get_results("killed"), server.get_results(name)
+    assert (killed.code, process.code) == (-9, 0)
+    notes = process.err.splitlines()
     assert len(notes) == len(DAMAGES[name])
     for note, (file, _) in zip(notes, DAMAGES[name], strict=True):
         checkpoint, _, damaged = file.partition("/")
         assert note.startswith(f"{name}/checkpoints/{checkpoint}: damaged (") and damaged in note
         assert note.endswith(f"); kept as {checkpoint}.damaged, and passed over")
     used = 4 if name != "both" else 2
-    assert ended.moments.count("before compute_gradients") == 9 - used
-    check_run(forked, name, name)
-    state = (forked.folder / name / "checkpoints/step_00000009/state.json").read_text()
+    assert process.moments.count("before compute_gradients") == 9 - used
+    check_run(server, name, name)
+    state = (server.folder / name / "checkpoints/step_00000009/state.json").read_text()
     assert json.loads(state)["step"] == 9
 
 
-def test_a_resume_may_be_killed_while_it_sets_damaged_checkpoints_aside(forked: ForkServer) -> None:
-    moments = forked.get_results("both")[0].moments
+def test_a_resume_may_be_killed_while_it_sets_damaged_checkpoints_aside(server: ForkServer) -> None:
+    moments = server.get_results("both")[0].moments
     first, second = (1 + moments.index(f"before rename: checkpoints/{each}") for each in get_damaged_names("both"))
     numbers = range(first, second + 2)
     for number in numbers:
-        spoil(forked, f"both-{number}", DAMAGES["both"])
-    forked.run({f"both-{number}": [Command(RESUME.words, f"moment {number}"), RESUME] for number in numbers})
+        spoil(server, f"both-{number}", DAMAGES["both"])
+    server.run({f"both-{number}": [Command(RESUME.words, f"moment {number}"), RESUME] for number in numbers})
     for number in numbers:
-        killed, resumed = forked.get_results(f"both-{number}")
+        killed, resumed = server.get_results(f"both-{number}")
         assert (killed.code, resumed.code) == (-9, 0)
         assert resumed.err.count("damaged (") == (number <= first) + (number <= second)
-        check_run(forked, f"both-{number}", "both")
+        check_run(server, f"both-{number}", "both")
 
 
-def test_the_first_of_several_processes_sets_damaged_checkpoints_aside(forked: ForkServer) -> None:
-    spoil(forked, "several", DAMAGES["both"])
-    forked.run({"several": [Command(["train", "config.yaml", "--resume"], processes=2)]})
-    (company,) = forked.get_group_results("several")
-    assert [each.code for each in company] == [0, 0], company
-    assert [each.err.count("damaged (") for each in company] == [2, 0]
-    left = {path.name for path in (forked.folder / "several" / "checkpoints").iterdir()}
+def test_the_first_of_several_processes_sets_damaged_checkpoints_aside(server: ForkServer) -> None:
+    spoil(server, "several", DAMAGES["both"])
+    server.run({"several": [Command(["train", "config.yaml", "--resume"], processes=2)]})
+    (group,) = server.get_group_results("several")
+    assert [each.code for each in group] == [0, 0], group
+    assert [each.err.count("damaged (") for each in group] == [2, 0]
+    left = {path.name for path in (server.folder / "several" / "checkpoints").iterdir()}
     assert left >= {f"{checkpoint}.damaged" for checkpoint in get_damaged_names("both")}
 
 
-def test_where_no_checkpoint_is_whole_a_resume_touches_nothing(forked: ForkServer) -> None:
-    before = spoil(forked, "none", ALL)
-    forked.run({"none": [RESUME]})
-    (ended,) = forked.get_results("none")
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("vaegan: none/checkpoints: no whole checkpoint is left (step_00000006: autoencoder.")
-    assert ended.err.endswith("; restore one, or remove the folder `checkpoints` to begin again\n")
-    assert ended.err.count("\n") == 1 and read_run_files(forked.folder / "none") == before
-    shutil.rmtree(forked.folder / "none" / "checkpoints")
-    forked.run({"none": [RESUME]})
-    (ended,) = forked.get_results("none")
-    assert (ended.code, ended.err) == (0, "")
-    assert read_run_files(forked.folder / "none") == read_run_files(forked.folder / "whole")
+def test_where_no_checkpoint_is_whole_a_resume_touches_nothing(server: ForkServer) -> None:
+    before = spoil(server, "none", ALL)
+    server.run({"none": [RESUME]})
+    (process,) = server.get_results("none")
+    assert (process.code, process.out) == (2, "")
+    assert process.err.startswith("vaegan: none/checkpoints: no whole checkpoint is left (step_00000006: autoencoder.")
+    assert process.err.endswith("; restore one, or remove the folder `checkpoints` to begin again\n")
+    assert process.err.count("\n") == 1 and read_run_files(server.folder / "none") == before
+    shutil.rmtree(server.folder / "none" / "checkpoints")
+    server.run({"none": [RESUME]})
+    (process,) = server.get_results("none")
+    assert (process.code, process.err) == (0, "")
+    assert read_run_files(server.folder / "none") == read_run_files(server.folder / "whole")
 
 
-def test_what_the_disk_cannot_read_is_gone_on_from_when_it_can(forked: ForkServer) -> None:
-    before = spoil(forked, "disk", [])
-    file = forked.folder / "disk" / "checkpoints" / "step_00000006" / "average.safetensors"
-    file.rename(forked.folder / "average")
+def test_what_the_disk_cannot_read_is_gone_on_from_when_it_can(server: ForkServer) -> None:
+    before = spoil(server, "disk", [])
+    file = server.folder / "disk" / "checkpoints" / "step_00000006" / "average.safetensors"
+    file.rename(server.folder / "average")
     file.symlink_to("/proc/self/mem")  # a regular file whose first byte is no memory
-    forked.run({"disk": [RESUME]})
-    (ended,) = forked.get_results("disk")
+    server.run({"disk": [RESUME]})
+    (process,) = server.get_results("disk")
     reason = "Input/output error; nothing was changed; try again when it can be read"
-    assert (ended.code, ended.out) == (1, "")
-    assert ended.err == f"vaegan: {file.relative_to(forked.folder)}: {reason}\n"
-    (forked.folder / "average").replace(file)
-    assert read_run_files(forked.folder / "disk") == before
-    forked.run({"disk": [RESUME]})
-    (ended,) = forked.get_results("disk")
-    assert (ended.code, ended.err, ended.moments.count("before compute_gradients")) == (0, "", 3)
-    assert read_run_files(forked.folder / "disk") == read_run_files(forked.folder / "whole")
+    assert (process.code, process.out) == (1, "")
+    assert process.err == f"vaegan: {file.relative_to(server.folder)}: {reason}\n"
+    (server.folder / "average").replace(file)
+    assert read_run_files(server.folder / "disk") == before
+    server.run({"disk": [RESUME]})
+    (process,) = server.get_results("disk")
+    assert (process.code, process.err, process.moments.count("before compute_gradients")) == (0, "", 3)
+    assert read_run_files(server.folder / "disk") == read_run_files(server.folder / "whole")

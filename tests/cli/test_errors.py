@@ -31,93 +31,93 @@ def test_a_malformed_command_shows_its_usage(words, work, vaegan):
     assert code == 2 and out == "" and "Usage: vaegan" in err
 
 
-def test_configs_that_cannot_be_read(work, refused):
+def test_configs_that_cannot_be_read(work, get_error):
     (work / "folder.yaml").mkdir()
     Path("binary.yaml").write_bytes(bytes(range(256)))
-    assert "did you mean digits/vae?" in refused("train", "digits/vea")
-    assert "a folder" in refused("train", "folder.yaml")
-    assert "not YAML" in refused("train", "binary.yaml")
-    assert "vaegan compare quickstart" in refused("train", "quickstart")
-    assert "vaegan train digits/vae" in refused("compare", "digits/vae")
-    assert "did you mean train.steps?" in refused("train", "tiny.yaml", "train.step=3", "--dry-run")
-    assert "did you mean train.steps?" in refused("compare", "quickstart", "train.step=3")
+    assert "did you mean digits/vae?" in get_error("train", "digits/vea")
+    assert "a folder" in get_error("train", "folder.yaml")
+    assert "not YAML" in get_error("train", "binary.yaml")
+    assert "vaegan compare quickstart" in get_error("train", "quickstart")
+    assert "vaegan train digits/vae" in get_error("compare", "digits/vae")
+    assert "did you mean train.steps?" in get_error("train", "tiny.yaml", "train.step=3", "--dry-run")
+    assert "did you mean train.steps?" in get_error("compare", "quickstart", "train.step=3")
     assert sorted(path.name for path in work.iterdir()) == ["binary.yaml", "folder.yaml", "tiny.yaml"]
 
 
-def test_missing_images(work, refused):
+def test_missing_images(work, get_error):
     folder = ["data={source: folder, image_size: 8, root: images}"]
-    assert "no such folder" in refused("train", "tiny.yaml", *folder, "data.count=null")
+    assert "no such folder" in get_error("train", "tiny.yaml", *folder, "data.count=null")
     (work / "images").mkdir()
-    assert "no image in it" in refused("train", "tiny.yaml", *folder, "data.count=null")
+    assert "no image in it" in get_error("train", "tiny.yaml", *folder, "data.count=null")
 
 
-def test_paths_without_a_run(trained, refused):
+def test_paths_without_a_run(trained, get_error):
     for path in (".", "nowhere", "tiny.yaml"):
         assert (
-            refused("sample", path)
+            get_error("sample", path)
             == f"{path}: not a run folder (it has no config.yaml); give the --output of `vaegan train`"
         )
-        assert "not a run folder" in refused("evaluate", path)
+        assert "not a run folder" in get_error("evaluate", path)
     shutil.rmtree(trained / "model")
-    assert "no model" in refused("sample", trained) and "no model" in refused("evaluate", trained)
+    assert "no model" in get_error("sample", trained) and "no model" in get_error("evaluate", trained)
     (trained / "config.yaml").write_text("")
-    assert "config.yaml: expected sections" in refused("sample", trained)
+    assert "config.yaml: expected sections" in get_error("sample", trained)
 
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 300, None])
-def test_damaged_models(damage, trained, refused):
+def test_damaged_models(damage, trained, get_error):
     weights = trained / "model/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8] if damage is None else damage)
-    message = refused("sample", trained)
+    message = get_error("sample", trained)
     assert f"{weights.parent}: damaged" in message and weights.name in message and "--resume" in message
 
 
-def test_invalid_settings_of_an_evaluation(trained, refused):
-    assert 'got "psn"; did you mean psnr?' in refused("evaluate", trained, "--metrics", "psn")
-    assert "evaluate.metrics" in refused("evaluate", trained, "--metrics", "")
-    assert 'evaluate.split: got "tset"; did you mean test?' in refused("evaluate", trained, "--split", "tset")
-    assert "evaluate.samples: got 0; allowed: integer >= 1" in refused("evaluate", trained, "--samples", 0)
+def test_invalid_settings_of_an_evaluation(trained, get_error):
+    assert 'got "psn"; did you mean psnr?' in get_error("evaluate", trained, "--metrics", "psn")
+    assert "evaluate.metrics" in get_error("evaluate", trained, "--metrics", "")
+    assert 'evaluate.split: got "tset"; did you mean test?' in get_error("evaluate", trained, "--split", "tset")
+    assert "evaluate.samples: got 0; allowed: integer >= 1" in get_error("evaluate", trained, "--samples", 0)
     assert not (trained / "metrics.json").exists()
 
 
-def test_an_evaluation_without_a_metric_keeps_the_previous_one(trained, vaegan, refused):
+def test_an_evaluation_without_a_metric_keeps_the_previous_one(trained, vaegan, get_error):
     assert vaegan("evaluate", trained, "--metrics", "psnr")[0] == 0
     before = (trained / "metrics.json").read_bytes()
-    message = refused("evaluate", trained, "--metrics", "confusion")
+    message = get_error("evaluate", trained, "--metrics", "confusion")
     assert message == f"evaluate.metrics: confusion: cannot be measured of {trained}; name others"
     assert (trained / "metrics.json").read_bytes() == before
 
 
-def test_a_split_without_images(work, vaegan, refused):
+def test_a_split_without_images(work, vaegan, get_error):
     assert vaegan("train", "tiny.yaml", "data.test=0")[0] == 0
-    assert "--split test: the run keeps no image in it" in refused("evaluate", "runs/tiny")
+    assert "--split test: the run keeps no image in it" in get_error("evaluate", "runs/tiny")
 
 
-def test_an_autoencoder_has_no_prior(work, vaegan, refused):
+def test_an_autoencoder_has_no_prior(work, vaegan, get_error):
     assert vaegan("train", "tiny.yaml", "model.family=ae", "--output", "ae")[0] == 0
-    assert "no prior to sample from; fit a density to its codes with --density gmm" in refused("sample", "ae")
+    assert "no prior to sample from; fit a density to its codes with --density gmm" in get_error("sample", "ae")
     assert vaegan("evaluate", "ae")[0] == 0
 
 
-def test_invalid_densities(trained, vaegan, refused, work):
+def test_invalid_densities(trained, vaegan, get_error, work):
     allowed = "allowed: gaussian | gmm | gmm:K, of K components"
     for name in ("", "gm", "gmm:", "gmm:0", "gmm:-1", "gmm:x", "gmm:10000", "gaussian:2", "kde"):
-        assert refused("sample", trained, "--density", name).endswith(f'evaluate.density: got "{name}"; {allowed}')
-        assert refused("evaluate", trained, "--density", name).endswith(f'evaluate.density: got "{name}"; {allowed}')
+        assert get_error("sample", trained, "--density", name).endswith(f'evaluate.density: got "{name}"; {allowed}')
+        assert get_error("evaluate", trained, "--density", name).endswith(f'evaluate.density: got "{name}"; {allowed}')
     few = "density: gmm:48: 48 training images are too few for 48; name fewer, as in gmm:2, or gaussian"
-    assert refused("sample", trained, "--density", "gmm:48") == few
-    assert refused("evaluate", trained, "--metrics", "sharpness", "--density", "gmm:48") == few
+    assert get_error("sample", trained, "--density", "gmm:48") == few
+    assert get_error("evaluate", trained, "--metrics", "sharpness", "--density", "gmm:48") == few
     grid = (
         "evaluate.density: vqvae has no code that is one vector; leave it out: a pixelcnn draws the codes of a VQ-VAE"
     )
     (work / "vq.yaml").write_text((work / "tiny.yaml").read_text().replace(CODES, "model: {family: vqvae, width: 8}"))
-    assert grid in refused("train", "vq.yaml", "evaluate.density=gaussian")
+    assert grid in get_error("train", "vq.yaml", "evaluate.density=gaussian")
     assert vaegan("train", "vq.yaml", "--output", "vqvae")[0] == 0
-    assert grid in refused("sample", "vqvae", "--density", "gmm")
-    assert grid in refused("evaluate", "vqvae", "--density", "gmm")
+    assert grid in get_error("sample", "vqvae", "--density", "gmm")
+    assert grid in get_error("evaluate", "vqvae", "--density", "gmm")
 
 
-def test_inputs_of_the_training_step_are_checked_before_images_are_read(work, trained, refused, monkeypatch):
+def test_inputs_of_the_training_step_are_checked_before_images_are_read(work, trained, get_error, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(work / "none"))
     gone = "data={source: folder, image_size: 8, root: gone, count: null}"
     perceptual = ("model.family=vaegan", "model.perceptual=1")
@@ -127,15 +127,15 @@ def test_inputs_of_the_training_step_are_checked_before_images_are_read(work, tr
         " perceptual: 1}}}}}"
     )
     for words in (["--dry-run"], [gone]):
-        assert "vgg16-397923af.pth: there is no such file" in refused("train", "tiny.yaml", *perceptual, *words)
-        message = refused("train", "prior.yaml", "prior.autoencoder=runs/tiny", *words)
+        assert "vgg16-397923af.pth: there is no such file" in get_error("train", "tiny.yaml", *perceptual, *words)
+        message = get_error("train", "prior.yaml", "prior.autoencoder=runs/tiny", *words)
         assert message == 'prior.autoencoder: runs/tiny/config.yaml: model.family is "vae"; name the run of a vqvae'
-    assert "vgg16-397923af.pth: there is no such file" in refused("compare", "study.yaml", gone, "--output", "study")
+    assert "vgg16-397923af.pth: there is no such file" in get_error("compare", "study.yaml", gone, "--output", "study")
     assert not (work / "study").exists()
-    assert refused("train", "prior.yaml", "prior.autoencoder=3").endswith("prior.autoencoder: got 3; allowed: path")
+    assert get_error("train", "prior.yaml", "prior.autoencoder=3").endswith("prior.autoencoder: got 3; allowed: path")
 
 
-def test_a_conditional_run_is_evaluated_on_the_same_classes_in_the_same_order(work, vaegan, refused):
+def test_a_conditional_run_is_evaluated_on_the_same_classes_in_the_same_order(work, vaegan, get_error):
     for name in ("bird", "cat"):
         (work / "images" / name).mkdir(parents=True)
         for number in range(12):
@@ -146,13 +146,13 @@ def test_a_conditional_run_is_evaluated_on_the_same_classes_in_the_same_order(wo
     assert vaegan("train", "tiny.yaml", folder, "model.labels=2", "--output", "run")[0] == 0
     assert vaegan("evaluate", "run", "--metrics", "psnr")[0] == 0
     (work / "images/cat").rename(work / "images/ant")
-    message = refused("evaluate", "run", "--metrics", "psnr")
+    message = get_error("evaluate", "run", "--metrics", "psnr")
     assert message.startswith(
         "run: knows the classes bird, cat, and the images of data.source are ant, bird; evaluate it on"
     )
 
 
-def test_a_density_without_the_training_images(work, vaegan, refused):
+def test_a_density_without_the_training_images(work, vaegan, get_error):
     (work / "images").mkdir()
     for number in range(20):
         Image.new("RGB", (8, 8), (12 * number, 0, 9)).save(work / f"images/{number}.png")
@@ -160,20 +160,20 @@ def test_a_density_without_the_training_images(work, vaegan, refused):
     assert vaegan("train", "tiny.yaml", folder, "data.count=null", "--output", "run")[0] == 0
     assert vaegan("sample", "run", "--density", "gaussian")[0] == 0
     shutil.rmtree(work / "images")
-    message = refused("sample", "run", "--density", "gaussian")
+    message = get_error("sample", "run", "--density", "gaussian")
     assert message.startswith("--density gaussian: fitted to the images that run was trained on; data.root: ")
     assert "no such folder" in message
     assert vaegan("sample", "run")[0] == 0, "the prior needs none"
 
 
-def test_images_that_cannot_be_read(trained, work, refused):
+def test_images_that_cannot_be_read(trained, work, get_error):
     Path("broken.png").write_text("no picture")
     (work / "empty").mkdir()
-    assert refused("reconstruct", trained, "broken.png") == "broken.png: not an image"
-    assert refused("reconstruct", trained, "nowhere.png") == "nowhere.png: no such file or directory"
-    assert "no image in it" in refused("reconstruct", trained, "empty")
+    assert get_error("reconstruct", trained, "broken.png") == "broken.png: not an image"
+    assert get_error("reconstruct", trained, "nowhere.png") == "nowhere.png: no such file or directory"
+    assert "no image in it" in get_error("reconstruct", trained, "empty")
     Image.new("RGB", (8, 8)).save("good.png")
-    assert "not an image" in refused("interpolate", trained, "good.png", "broken.png")
+    assert "not an image" in get_error("interpolate", trained, "good.png", "broken.png")
 
 
 @pytest.mark.parametrize(
@@ -181,26 +181,26 @@ def test_images_that_cannot_be_read(trained, work, refused):
     [("x.foo", "let it end in .png or .jpg"), ("x", "let it end in .png"), ("folder.png", "a folder, not a file"),
      ("tiny.yaml/x.png", "tiny.yaml is a file, not a folder")],
 )  # fmt: skip
-def test_images_that_cannot_be_written(output, expected, work, refused):
+def test_images_that_cannot_be_written(output, expected, work, get_error):
     (work / "folder.png").mkdir()
-    assert expected in refused("sample", "any", "-o", output)  # before the run is read
-    assert expected in refused("reconstruct", "any", "a.png", "-o", output)
-    assert expected in refused("interpolate", "any", "a.png", "b.png", "-o", output)
+    assert expected in get_error("sample", "any", "-o", output)  # before the run is read
+    assert expected in get_error("reconstruct", "any", "a.png", "-o", output)
+    assert expected in get_error("interpolate", "any", "a.png", "b.png", "-o", output)
 
 
-def test_folders_that_cannot_be_created(work, refused):
-    assert "tiny.yaml is a file" in refused("train", "tiny.yaml", "--output", "tiny.yaml")
-    assert "tiny.yaml is a file" in refused("train", "tiny.yaml", "--output", "tiny.yaml/run")
-    assert "tiny.yaml is a file" in refused("compare", "quickstart", "--output", "tiny.yaml")
-    assert refused("train", "tiny.yaml", "--output", "/proc/run", code=1).startswith("/proc/run: ")
+def test_folders_that_cannot_be_created(work, get_error):
+    assert "tiny.yaml is a file" in get_error("train", "tiny.yaml", "--output", "tiny.yaml")
+    assert "tiny.yaml is a file" in get_error("train", "tiny.yaml", "--output", "tiny.yaml/run")
+    assert "tiny.yaml is a file" in get_error("compare", "quickstart", "--output", "tiny.yaml")
+    assert get_error("train", "tiny.yaml", "--output", "/proc/run", code=1).startswith("/proc/run: ")
 
 
-def test_a_full_disk(trained, refused):
+def test_a_full_disk(trained, get_error):
     Path("full.png").symlink_to("/dev/full")
-    assert refused("sample", trained, "-o", "full.png", code=1) == "--output full.png: No space left on device"
+    assert get_error("sample", trained, "-o", "full.png", code=1) == "--output full.png: No space left on device"
 
 
-def test_failures_end_with_one_line_and_exit_code_1(work, vaegan, refused, monkeypatch):
+def test_failures_end_with_one_line_and_exit_code_1(work, vaegan, get_error, monkeypatch):
     for error, expected in (
         (Failure("step 3: loss not finite"), "step 3: loss not finite"),
         (PermissionError(13, "Permission denied", "runs"), "runs: Permission denied"),
@@ -211,13 +211,13 @@ def test_failures_end_with_one_line_and_exit_code_1(work, vaegan, refused, monke
         ),
     ):
         monkeypatch.setattr("vaegan.trainers.train", make_failing_train(error))
-        assert refused("train", "tiny.yaml", code=1).startswith(expected)
+        assert get_error("train", "tiny.yaml", code=1).startswith(expected)
     monkeypatch.setattr("vaegan.trainers.train", make_failing_train(KeyboardInterrupt()))
     code, _, err = vaegan("train", "tiny.yaml")
     assert (code, err) == (130, "vaegan: interrupted\n")
     monkeypatch.setattr("vaegan.trainers.train", make_failing_train(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
-        refused("train", "tiny.yaml")
+        get_error("train", "tiny.yaml")
 
 
 def test_other_ranks_leave_messages_to_rank_0(work, vaegan, monkeypatch):

@@ -24,7 +24,7 @@ DISK_BYTES = 2**21
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The same run on a disk with room."""
     config = tiny("vaegan3", *WORDS)
     return train(config, tmp_path_factory.mktemp("undisturbed") / "run", open_data(config.data))
@@ -63,11 +63,11 @@ def fill(disk: Path) -> None:
             pass
 
 
-def check_same(run: Run, undisturbed: Run) -> None:
+def check_same(run: Run, reference: Run) -> None:
     """Check that a run ended as if there had always been room."""
-    assert are_bit_identical(flatten(load_newest(run.path)), flatten(load_newest(undisturbed.path)))
-    assert load_newest(run.path).state == load_newest(undisturbed.path).state
-    assert run.history_file.read_bytes() == undisturbed.history_file.read_bytes()
+    assert are_bit_identical(flatten(load_newest(run.path)), flatten(load_newest(reference.path)))
+    assert load_newest(run.path).state == load_newest(reference.path).state
+    assert run.history_file.read_bytes() == reference.history_file.read_bytes()
     assert run.finished and not list(run.path.rglob("*.partial"))
 
 
@@ -82,7 +82,7 @@ def get_notes(err: str) -> list[str]:
     return [line for line in err.splitlines() if not line.startswith("Training run: ")]
 
 
-def test_a_full_disk_stops_the_training_and_nothing_is_lost(disk: Path, undisturbed: Run) -> None:
+def test_a_full_disk_stops_the_training_and_nothing_is_lost(disk: Path, reference: Run) -> None:
     run, process = Run(disk / "run"), start(disk)
     while read_last_step(run) < 60:
         assert process.poll() is None
@@ -102,10 +102,10 @@ def test_a_full_disk_stops_the_training_and_nothing_is_lost(disk: Path, undistur
     (disk / "ballast").unlink()
     out, err = start(disk, "--resume").communicate(timeout=120)
     assert (out, get_notes(err)) == ("run: trained 400 steps; evaluate it with `vaegan evaluate run`\n", [])
-    check_same(run, undisturbed)
+    check_same(run, reference)
 
 
-def test_a_full_disk_is_waited_out_where_the_config_says_so(disk: Path, undisturbed: Run) -> None:
+def test_a_full_disk_is_waited_out_where_the_config_says_so(disk: Path, reference: Run) -> None:
     run, process = Run(disk / "run"), start(disk, "train.disk_full=continue")
     while read_last_step(run) < 60:
         assert process.poll() is None
@@ -120,7 +120,7 @@ def test_a_full_disk_is_waited_out_where_the_config_says_so(disk: Path, undistur
     assert (process.returncode, out) == (0, "run: trained 400 steps; evaluate it with `vaegan evaluate run`\n"), err
     for note in get_notes("".join([*notes, err])):
         assert note.startswith("step ") and note.endswith("; the training goes on without it")
-    check_same(run, undisturbed)
+    check_same(run, reference)
 
 
 def test_the_last_checkpoint_is_not_done_without(disk: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_quota_stops_the_training(tmp_path: Path) -> None:
     assert load_newest(tmp_path / "run").step == 60
 
 
-def test_a_quota_is_waited_out_where_the_config_says_so(tmp_path: Path, undisturbed: Run) -> None:
+def test_a_quota_is_waited_out_where_the_config_says_so(tmp_path: Path, reference: Run) -> None:
     (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS)))
     process = start(tmp_path, "train.disk_full=continue", max_file_bytes=20_000)
     note = process.stderr.readline()
@@ -157,7 +157,7 @@ def test_a_quota_is_waited_out_where_the_config_says_so(tmp_path: Path, undistur
     assert note.startswith("step 50: a checkpoint could not be written: ")
     assert note.endswith("; the training goes on without it\n")
     assert get_notes(process.communicate(timeout=120)[1]) == []
-    check_same(Run(tmp_path / "run"), undisturbed)
+    check_same(Run(tmp_path / "run"), reference)
 
 
 def test_a_signal_while_nothing_can_be_written_says_what_is_lost(tmp_path: Path) -> None:

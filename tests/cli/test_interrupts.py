@@ -83,14 +83,14 @@ def test_ctrl_c_ends_an_import_that_swallows_it(rank, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def stopped_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """Trainings that were stopped in an evaluation or in a step of a minute, and were resumed."""
     folder = tmp_path_factory.mktemp("stopped")
     steps = ("train.steps=8", "train.log_every=1", "train.evaluate_every=4", "evaluate.metrics=[psnr]")
     (folder / "config.yaml").write_text(dump_config(tiny("vaegan3", *LOOP_OPTIONS, *steps)))
     again = Command(["train", "config.yaml", "--resume"], "moment 0")
-    with ForkServer(folder) as forked:
-        forked.run(
+    with ForkServer(folder) as server:
+        server.run(
             {
                 "slow": [Command(["train", "config.yaml", "train.grace_seconds=1"], "slow SIGTERM@6"), again],
                 "stuck": [Command(["train", "config.yaml", "train.grace_seconds=1"], "stuck SIGTERM@6"), again],
@@ -99,11 +99,11 @@ def stopped_trainings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fork
                 "whole": [again],
             }
         )
-        yield forked
+        yield server
 
 
-def test_an_evaluation_is_postponed_to_the_resume(stopped_trainings):
-    stopped, resumed = stopped_trainings.get_results("evaluation")
+def test_an_evaluation_is_postponed_to_the_resume(server):
+    stopped, resumed = server.get_results("evaluation")
     assert (stopped.code, stopped.out) == (130, "")
     assert stopped.err == "vaegan: evaluation: stopped at step 4; go on with --resume\n"
     assert resumed.code == 0
@@ -113,17 +113,17 @@ def test_an_evaluation_is_postponed_to_the_resume(stopped_trainings):
 
 
 @pytest.mark.parametrize("how", ["slow", "stuck"])
-def test_a_step_longer_than_the_grace_time_is_given_up(stopped_trainings, how):
+def test_a_step_longer_than_the_grace_time_is_given_up(server, how):
     """The grace time also ends a call of torch that does not return, as when it waits for a process that is gone."""
-    stopped, resumed = stopped_trainings.get_results(how)
+    stopped, resumed = server.get_results(how)
     assert (stopped.code, stopped.out) == (130, "") and stopped.seconds < 30
     assert stopped.err == ("vaegan: train.grace_seconds: the 1 s after SIGTERM are over; go on with --resume\n")
     assert resumed.code == 0
     assert resumed.moments.count("before compute_gradients") == 4  # from the checkpoint of step 4
 
 
-def test_a_second_ctrl_c_does_not_wait_for_the_step(stopped_trainings):
-    stopped, resumed = stopped_trainings.get_results("twice")
+def test_a_second_ctrl_c_does_not_wait_for_the_step(server):
+    stopped, resumed = server.get_results("twice")
     assert (stopped.code, stopped.out, stopped.err) == (130, "", "vaegan: interrupted\n")
     assert stopped.seconds < 30
     assert resumed.code == 0
@@ -131,9 +131,9 @@ def test_a_second_ctrl_c_does_not_wait_for_the_step(stopped_trainings):
 
 
 @pytest.mark.parametrize("name", ["evaluation", "slow", "twice"])
-def test_a_stopped_training_ends_as_an_undisturbed_one(stopped_trainings, name):
-    whole, found = read_run_files(stopped_trainings.folder / "whole"), read_run_files(stopped_trainings.folder / name)
-    assert found.keys() == whole.keys()
-    assert [path for path in found if found[path] != whole[path]] == []
+def test_a_stopped_training_ends_as_an_undisturbed_one(server, name):
+    whole, resumed = read_run_files(server.folder / "whole"), read_run_files(server.folder / name)
+    assert resumed.keys() == whole.keys()
+    assert [path for path in resumed if resumed[path] != whole[path]] == []
     lines = [json.loads(line) for line in whole["history.jsonl"].splitlines()]
     assert [line["step"] for line in lines if "validation/reconstruction/psnr" in line] == [4, 8]

@@ -133,5 +133,5 @@ def test_the_runs_of_a_study_are_not_the_one_run_of_a_sweep(study: Path) -> None
     )  # fmt: skip
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    found = [path.name.rpartition("-")[2] for path in (study / "out").rglob("offline-run-*")]
-    assert len(found) == len(set(found)) == 3 and "def" not in found
+    run_ids = [path.name.rpartition("-")[2] for path in (study / "out").rglob("offline-run-*")]
+    assert len(run_ids) == len(set(run_ids)) == 3 and "def" not in run_ids

@@ -17,8 +17,8 @@ SECTIONS = (
 @pytest.mark.long
 def test_the_quick_start_shows_its_point(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "vaegan", "compare", "quickstart", "--output", "study"]
-    said = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=1800).stdout
-    assert said.endswith(f"report: {tmp_path / 'study' / 'report.html'}\n")
+    stdout = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=1800).stdout
+    assert stdout.endswith(f"report: {tmp_path / 'study' / 'report.html'}\n")
     page = (tmp_path / "study" / "report.html").read_text(encoding="utf-8")
     assert [name for name in SECTIONS if not re.search(f'<section[^>]* aria-labelledby="{name}">', page)] == []
     comparison = json.loads((tmp_path / "study" / "comparison.json").read_text())

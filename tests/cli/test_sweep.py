@@ -62,8 +62,8 @@ def test_an_agent_trains_the_runs_of_a_shipped_sweep(sweep: Path, tmp_path: Path
         assert (opened.run_id, opened.sweep_id) == (name, SWEEP)
         assert read_config(records)["model"] == run.config.model_dump(mode="json")["model"]
         for key, value in given.items():
-            found = run.config
+            actual = run.config
             for part in key.split("."):
-                found = getattr(found, part)
-            assert found == value
+                actual = getattr(actual, part)
+            assert actual == value
         assert tree["metric"]["name"] in set().union(*read_history(records))

@@ -54,7 +54,7 @@ FAULTS: dict[str, tuple[Command, str]] = {
 
 
 @pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """All trainings, done."""
     folder = tmp_path_factory.mktemp("tracked")
     for name, words in CONFIGS.items():
@@ -68,9 +68,9 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     jobs |= {fault: [command] for fault, (command, _) in FAULTS.items()}
     jobs["server"].insert(0, Command(["train", "short.yaml"], "SIGKILL@4"))  # before its first checkpoint
     jobs |= {config: [Command(["train", f"{config}.yaml", "track.wandb=disabled"])] for config in CONFIGS}
-    with ForkServer(folder) as forked:
-        forked.run(jobs)
-        yield forked
+    with ForkServer(folder) as server:
+        server.run(jobs)
+        yield server
 
 
 def get_scalars(entry: dict[str, object]) -> dict[str, float]:
@@ -82,15 +82,15 @@ def get_scalars(entry: dict[str, object]) -> dict[str, float]:
     }
 
 
-def test_stopped_and_resumed_it_is_one_series(forked: ForkServer) -> None:
-    assert [each.code for each in forked.get_results("stopped")] == [-9, -9, 130, 0]
-    assert [each.code for each in forked.get_results("long")] == [0]
-    run = Run(forked.folder / "stopped")
-    assert run.history_file.read_bytes() == Run(forked.folder / "long").history_file.read_bytes()
+def test_stopped_and_resumed_it_is_one_series(server: ForkServer) -> None:
+    assert [process.code for process in server.get_results("stopped")] == [-9, -9, 130, 0]
+    assert [process.code for process in server.get_results("long")] == [0]
+    run = Run(server.folder / "stopped")
+    assert run.history_file.read_bytes() == Run(server.folder / "long").history_file.read_bytes()
 
     files = read_runs(run.path, torn=True)
     assert [[exit.exit_code for exit in select_kind(records, "exit")] for records in files] == [[], [], [1], [0]]
-    assert {each.run_id for records in files for each in select_kind(records, "run")} == {
+    assert {process.run_id for records in files for process in select_kind(records, "run")} == {
         load_newest(run.path).state["wandb"]
     }
     series: list[dict[int, dict[str, float]]] = []
@@ -115,19 +115,19 @@ def test_stopped_and_resumed_it_is_one_series(forked: ForkServer) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_of_tracking_costs_one_line_and_nothing_else(forked: ForkServer, fault: str) -> None:
-    (*_, ended), (whole,) = forked.get_results(fault), forked.get_results("short")
-    assert (ended.code, whole.code, whole.err) == (0, 0, ""), ended.err
-    assert ended.out == f"{fault}: trained 12 steps; evaluate it with `vaegan evaluate {fault}`\n"
-    assert re.fullmatch(FAULTS[fault][1] + "\n", ended.err), ended.err
-    run, undisturbed = Run(forked.folder / fault), Run(forked.folder / "short")
-    assert run.finished and run.history_file.read_bytes() == undisturbed.history_file.read_bytes()
-    assert are_bit_identical(flatten(load_newest(run.path)), flatten(load_newest(undisturbed.path)))
+def test_a_fault_of_tracking_costs_one_line_and_nothing_else(server: ForkServer, fault: str) -> None:
+    (*_, process), (whole,) = server.get_results(fault), server.get_results("short")
+    assert (process.code, whole.code, whole.err) == (0, 0, ""), process.err
+    assert process.out == f"{fault}: trained 12 steps; evaluate it with `vaegan evaluate {fault}`\n"
+    assert re.fullmatch(FAULTS[fault][1] + "\n", process.err), process.err
+    run, reference = Run(server.folder / fault), Run(server.folder / "short")
+    assert run.finished and run.history_file.read_bytes() == reference.history_file.read_bytes()
+    assert are_bit_identical(flatten(load_newest(run.path)), flatten(load_newest(reference.path)))
 
 
-def test_what_cannot_be_sent_is_recorded_as_the_run_that_was_begun(forked: ForkServer) -> None:
-    run = Run(forked.folder / "server")
-    assert [each.code for each in forked.get_results("server")] == [-9, 0]
+def test_what_cannot_be_sent_is_recorded_as_the_run_that_was_begun(server: ForkServer) -> None:
+    run = Run(server.folder / "server")
+    assert [process.code for process in server.get_results("server")] == [-9, 0]
     begun = sorted(folder.name for folder in run.path.glob("wandb/offline-run-*"))
     assert [name.rpartition("-")[2] for name in begun] == [load_newest(run.path).state["wandb"]] * 2
     lines = [json.loads(line) for line in run.history_file.read_text().splitlines()]

@@ -138,53 +138,53 @@ def test_folders_are_classes(work, vaegan):
     )
 
 
-def test_images_without_labels(work, refused):
+def test_images_without_labels(work, get_error):
     words = write_images(work, ".", "cats")
     for command in (("train-features", "folder64"), ("train", "folder64/features")):
-        assert refused(*command, *words).startswith("data.source: these images have no labels to learn; ")
+        assert get_error(*command, *words).startswith("data.source: these images have no labels to learn; ")
     for file in (work / "images").glob("*.png"):
         file.unlink()
-    assert refused("train-features", "folder64", *words).startswith(
+    assert get_error("train-features", "folder64", *words).startswith(
         "data.source: these images have no labels to learn;"
     )
     assert not (work / "runs").exists()
 
 
-def test_configs_of_other_families_are_refused(work, refused):
+def test_configs_of_other_families_are_refused(work, get_error):
     message = "digits/vae: model.family=vae: no classifier; use `vaegan train digits/vae`"
-    assert refused("train-features", "digits/vae") == message
-    assert "tiny.yaml: model.family=vae: no classifier" in refused("train-features", "tiny.yaml")
+    assert get_error("train-features", "digits/vae") == message
+    assert "tiny.yaml: model.family=vae: no classifier" in get_error("train-features", "tiny.yaml")
     missing = "digts: neither a config file nor a set with a recipe for this; did you mean digits?; allowed: "
-    assert refused("train-features", "digts") == missing + "cifar10 | digits | folder64 | shapes"
-    assert "did you mean train.steps?" in refused("train-features", "digits", "train.step=3")
-    assert "model.classes: missing; allowed: integer >= 2" in refused(
+    assert get_error("train-features", "digts") == missing + "cifar10 | digits | folder64 | shapes"
+    assert "did you mean train.steps?" in get_error("train-features", "digits", "train.step=3")
+    assert "model.classes: missing; allowed: integer >= 2" in get_error(
         "train", "tiny.yaml", "model={family: classifier}"
     )
-    assert "--resume" in refused("train-features", "digits", "--extend")
-    held_out = refused("train-features", "digits", *BRIEF, "data.test=0")
+    assert "--resume" in get_error("train-features", "digits", "--extend")
+    held_out = get_error("train-features", "digits", *BRIEF, "data.test=0")
     assert held_out == "evaluate.split: test: the run keeps no image in it (data.test is 0)"
     assert not (work / "runs").exists()
 
 
-def test_commands_for_autoencoders_refuse_a_classifier(features, work, refused):
+def test_commands_for_autoencoders_refuse_a_classifier(features, work, get_error):
     Image.new("RGB", (8, 8)).save("a.png")
     for words in (
         ("sample", features),
         ("reconstruct", features, "a.png"),
         ("interpolate", features, "a.png", "a.png"),
     ):
-        message = refused(*words, "-o", "x.png")
+        message = get_error(*words, "-o", "x.png")
         assert message == f"{features}: the run of a Classifier, no Autoencoder; `vaegan evaluate` measures it"
     assert not Path("x.png").exists()
     variants = {"vae": {"recipe": "tiny.yaml"}, "other": {"recipe": "digits/features"}}
     Path("study.yaml").write_text(yaml.safe_dump({"title": "Two", "variants": variants}))
     message = "study.yaml: variants.other (digits/features): model.family=classifier: a study compares autoencoders"
-    assert refused("compare", "study.yaml") == message
+    assert get_error("compare", "study.yaml") == message
 
 
-def test_a_classifier_has_no_metrics_to_choose(features, refused):
+def test_a_classifier_has_no_metrics_to_choose(features, get_error):
     for words in (("--metrics", "psnr"), ("--features", features)):
-        assert "a classifier is measured by its accuracy alone" in refused("evaluate", features, *words)
+        assert "a classifier is measured by its accuracy alone" in get_error("evaluate", features, *words)
 
 
 def test_a_study_finds_its_classifier_beside_itself_and_gives_it_the_classes_of_its_images(work, vaegan):
@@ -223,12 +223,12 @@ def test_a_study_finds_its_classifier_beside_itself_and_gives_it_the_classes_of_
         ("..yaml", "features: ..yaml: its name becomes a folder"),
     ],
 )
-def test_what_is_no_classifier_of_a_study_is_refused(features: str, message: str, work, refused):
+def test_what_is_no_classifier_of_a_study_is_refused(features: str, message: str, work, get_error):
     own = {"model": {"family": "classifier", "classes": 3}, "data": {"source": "digits", "image_size": 8}}
     (work / "..yaml").write_text(yaml.safe_dump({**own, "train": {"steps": 1}}))
     study = {"title": "T", "variants": {"v": {"recipe": "tiny.yaml"}}, "features": features}
     (work / "study.yaml").write_text(yaml.safe_dump(study))
-    assert refused("compare", "study.yaml").startswith(f"study.yaml: {message}")
+    assert get_error("compare", "study.yaml").startswith(f"study.yaml: {message}")
 
 
 def test_images_without_labels_have_no_classifier_in_a_study(work, refused_after_notes):

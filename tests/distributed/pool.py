@@ -1,4 +1,4 @@
-"""Processes that are started once and work together in companies of any size."""
+"""Processes that are started once and do jobs together, in process groups of any size."""
 
 import json
 import os
@@ -15,87 +15,91 @@ import torch
 
 from ..forked.ports import find_free_port
 
-SIZE = 4
-"""Processes that are kept."""
+POOL_SIZE = 4
+"""Number of processes in a pool."""
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
-"""Of processes on the CPU, which meet through gloo."""
+"""Environment variables of processes on the CPU, which communicate through gloo."""
 
 
 class Pool:
-    """Some processes, each with its GPU and NCCL where there are enough of them, for use in a ``with`` block.
+    """Four processes, for use in a ``with`` block; with NCCL and a GPU each on a machine with enough of them.
 
-    Where one ends, others take its place and that of its company.
+    If a process of a group ends, new processes take the places of the whole group.
     """
 
     def __init__(self) -> None:
-        self.free = [begin() for _ in range(SIZE)]
+        self.free = [start_process() for _ in range(POOL_SIZE)]
         self.change = Condition()
 
     def __enter__(self) -> "Pool":
         return self
 
     def __exit__(self, *error: object) -> None:
-        for process in self.free:  # its end of file it may never see, where a fork of this process is left
-            ask(process, "")
+        for process in self.free:  # which sees no end of file as long as a fork of this process is alive
+            send_line(process, "")
         for process in self.free:
             process.wait(timeout=60)
 
     def run(self, world: int, task: str, **arguments: Any) -> list[Any]:
-        """What each rank of a company of ``world`` processes answers."""
+        """Run a task of `worker.py` in ``world`` processes, and return the result of each rank."""
         with self.change:
             self.change.wait_for(lambda: len(self.free) >= world)
-            company = [self.free.pop() for _ in range(world)]
+            group = [self.free.pop() for _ in range(world)]
         try:
             port = find_free_port()
-            for rank, process in enumerate(company):
+            for rank, process in enumerate(group):
                 environment = {
                     "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world,
                     "MASTER_ADDR": "localhost", "MASTER_PORT": port,
                 }  # fmt: skip
                 job = {"task": task, "environment": {key: str(value) for key, value in environment.items()}}
-                ask(process, json.dumps({**job, "arguments": {"world": world, **arguments}}))
-            answers = answers_of(company)
+                send_line(process, json.dumps({**job, "arguments": {"world": world, **arguments}}))
+            replies = read_replies(group)
         except BaseException:
-            for process in company:  # whose answers would be taken for those of the next job
+            for process in group:  # whose replies would be taken for those of the next job
                 process.kill()
                 process.wait()
             raise
         finally:
             with self.change:
-                self.free += [process if process.poll() is None else begin() for process in company]
+                self.free += [process if process.poll() is None else start_process() for process in group]
                 self.change.notify_all()
-        failed = [f"rank {rank}: {answer['failed']}" for rank, answer in enumerate(answers) if "failed" in answer]
+        failed = [f"rank {rank}: {reply['failed']}" for rank, reply in enumerate(replies) if "failed" in reply]
         assert not failed, "\n".join(failed)
-        return [answer["done"] for answer in answers]
+        return [reply["done"] for reply in replies]
 
     def run_all(self, jobs: list[tuple[int, str, dict[str, Any]]]) -> list[list[Any]]:
-        """The answers of several companies, as many at a time as there are processes for."""
-        with ThreadPoolExecutor(SIZE) as threads:
+        """Run several jobs, as many at a time as there are processes for, and return the results of each."""
+        with ThreadPoolExecutor(POOL_SIZE) as threads:
             return list(threads.map(lambda job: self.run(job[0], job[1], **job[2]), jobs))
 
 
-def begin() -> subprocess.Popen[str]:
-    """One more process."""
-    own = {} if torch.cuda.device_count() >= SIZE else ENVIRONMENT
+def start_process() -> subprocess.Popen[str]:
+    """Start a process that waits for jobs, and return it."""
+    environment = {} if torch.cuda.device_count() >= POOL_SIZE else ENVIRONMENT
     command = [sys.executable, str(Path(__file__).with_name("worker.py"))]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **own}
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
     )
 
 
-def ask(process: subprocess.Popen[str], line: str) -> None:
-    with suppress(BrokenPipeError):  # it has ended, as is seen where its answer should be
+def send_line(process: subprocess.Popen[str], line: str) -> None:
+    with suppress(BrokenPipeError):  # the process has ended, which `read_replies` notices
         process.stdin.write(line + "\n")
         process.stdin.flush()
 
 
-def answers_of(company: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
-    """What each rank answers; AssertionError as soon as one has ended instead, since the others may wait for it."""
-    answers: dict[int, dict[str, Any]] = {}
-    while len(answers) < len(company):
-        awaited = {process.stdout: rank for rank, process in enumerate(company) if rank not in answers}
-        for stream in select.select(list(awaited), [], [])[0]:
-            rank, line = awaited[stream], stream.readline()
-            assert line, f"rank {rank}: its process has ended, with exit code {company[rank].wait(timeout=60)}"
-            answers[rank] = json.loads(line)
-    return [answers[rank] for rank in range(len(company))]
+def read_replies(group: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
+    """Return the reply of each rank.
+
+    Raises:
+        AssertionError: A process has ended without a reply. The others may wait for it, so this is raised at once.
+    """
+    replies: dict[int, dict[str, Any]] = {}
+    while len(replies) < len(group):
+        ranks = {process.stdout: rank for rank, process in enumerate(group) if rank not in replies}
+        for stream in select.select(list(ranks), [], [])[0]:
+            rank, line = ranks[stream], stream.readline()
+            assert line, f"rank {rank}: its process has ended, with exit code {group[rank].wait(timeout=60)}"
+            replies[rank] = json.loads(line)
+    return [replies[rank] for rank in range(len(group))]

@@ -23,17 +23,17 @@ DIVISIONS: Divisions = {
     "2 processes, DataLoader": (2, ("data.cache=none", "data.workers=1")),
     "2 micro-batches, DataLoader": (1, ("data.cache=none", "data.workers=1", "train.micro_batch_size=8")),
 }
-"""How the 16 images of a step are divided and held: processes, and words of the config."""
+"""Ways to divide the 16 images of a step: number of processes, and words of the config."""
 BOUNDS = {"float64": 1e-10, "float32": 1e-4}
 
 
-def words(name: str, dtype: str) -> tuple[str, ...]:
+def get_words(name: str, dtype: str) -> tuple[str, ...]:
     loop = (f"train.dtype={dtype}", f"train.steps={STEPS}", "train.batch_size=16", "train.learning_rate=0.01")
     return (*loop, *LOOP_OPTIONS, *FAMILY_OPTIONS.get(name, ()))
 
 
-def distance(a: dict[str, Tensor], b: dict[str, Tensor], network: str) -> float:
-    """Norm of the difference of a network's weights, relative to their norm."""
+def compute_distance(a: dict[str, Tensor], b: dict[str, Tensor], network: str) -> float:
+    """Return the norm of the difference of a network's weights, relative to their norm."""
     keys = [key for key in a if key.startswith(f"{network}/")]
     difference, size = (
         torch.cat([value.double().flatten() for value in values]).norm()
@@ -42,50 +42,50 @@ def distance(a: dict[str, Tensor], b: dict[str, Tensor], network: str) -> float:
     return float(difference / size)
 
 
-def farthest_division(pool: Pool, folder: Path, name: str, words: tuple[str, ...], divisions: Divisions) -> float:
-    """Train a family whole and divided; how far the divided ones are from the whole one at most."""
+def find_largest_distance(pool: Pool, folder: Path, name: str, words: tuple[str, ...], divisions: Divisions) -> float:
+    """Train a family with whole and divided batches; return the largest distance of a division from the whole."""
     jobs = []
     for number, (world, division) in enumerate([(1, ()), *divisions.values()]):
         file = folder / f"{number}.yaml"
         file.write_text(dump_config(tiny(name, *words, *division)))
-        jobs.append((world, "training", {"config": str(file), "folder": str(folder / str(number))}))
+        jobs.append((world, "train", {"config": str(file), "folder": str(folder / str(number))}))
     pool.run_all(jobs)
     whole = flatten(load_newest(folder / "0"))
     networks = {key.partition("/")[0] for key in whole if ".optimizer/" not in key}
-    found = {}
+    distances = {}
     for number, division in enumerate(divisions, start=1):
         divided = flatten(load_newest(folder / str(number)))
         assert divided.keys() == whole.keys()
-        found[division] = max(distance(whole, divided, network) for network in networks)
-    print(name, words[0], {key: f"{value:.1e}" for key, value in found.items()})
-    assert min(found.values()) > 0  # they were divided
-    return max(found.values())
+        distances[division] = max(compute_distance(whole, divided, network) for network in networks)
+    print(name, words[0], {key: f"{value:.1e}" for key, value in distances.items()})
+    assert min(distances.values()) > 0  # they were divided
+    return max(distances.values())
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("dtype", BOUNDS)
 def test_every_division_of_the_batch_trains_the_same_weights(name: str, dtype: str, pool: Pool, tmp_path: Path) -> None:
-    assert farthest_division(pool, tmp_path, name, words(name, dtype), DIVISIONS) < BOUNDS[dtype]
+    assert find_largest_distance(pool, tmp_path, name, get_words(name, dtype), DIVISIONS) < BOUNDS[dtype]
 
 
-def test_what_is_steered_is_steered_alike(pool: Pool, tmp_path: Path) -> None:
+def test_adaptive_state_adapts_alike(pool: Pool, tmp_path: Path) -> None:
     """The adaptive weight, ADA's strength and LeCam's averages follow the whole batch, however it is divided."""
-    steered = (
+    adaptive = (
         "model.adversarial.loss=relativistic", "model.adversarial.adaptive=[0.01,100]", "model.adversarial.lecam=0.3",
         "model.adversarial.augment_target=0.1", "model.adversarial.augment_images=200", "model.adversarial.r2=0.5",
         "model.adversarial.warmup_steps=3", "model.adversarial.ramp_steps=5", "model.cycle=0.2",
     )  # fmt: skip
     divisions = {key: DIVISIONS[key] for key in ("2 processes", "2 micro-batches", "2 processes, 2 micro-batches")}
-    given = (*words("vaegan3", "float64"), *steered)
-    assert farthest_division(pool, tmp_path, "vaegan3", given, divisions) < BOUNDS["float64"]
+    words = (*get_words("vaegan3", "float64"), *adaptive)
+    assert find_largest_distance(pool, tmp_path, "vaegan3", words, divisions) < BOUNDS["float64"]
     final = {key: value for key, value in flatten(load_newest(tmp_path / "0")).items() if key.startswith("controls/")}
     assert {key.removeprefix("controls/") for key in final} == {"adaptive", "augment", "real", "fake"}
-    assert 0 < final["controls/augment"] <= 1 and all(value != 1 for value in (final["controls/adaptive"],))
+    assert 0 < final["controls/augment"] <= 1 and final["controls/adaptive"] != 1
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_kind_of_network_can_be_divided(network: str, pool: Pool, tmp_path: Path) -> None:
     kinds = (f"model.network={network}", f"model.discriminator.network={network}")
     divisions = {key: DIVISIONS[key] for key in ("2 processes", "2 processes, 2 micro-batches")}
-    given = (*words("vaegan3", "float64"), *kinds)
-    assert farthest_division(pool, tmp_path, "vaegan3", given, divisions) < BOUNDS["float64"]
+    words = (*get_words("vaegan3", "float64"), *kinds)
+    assert find_largest_distance(pool, tmp_path, "vaegan3", words, divisions) < BOUNDS["float64"]

@@ -14,8 +14,8 @@ from vaegan.storage.run_folder import Run
 from ..forked.client import Command, ForkServer, ProcessResult
 from ..tiny import LOOP_OPTIONS, assert_same_history, find_largest_difference, flatten, load_newest, tiny
 
-SOON = 60.0
-"""Seconds within which no process waits any more for one that has ended."""
+END_SECONDS = 60.0
+"""Longest time that a process waits for one that has ended."""
 LOST = "vaegan: another process of this launch has ended; {}\n"
 RESUME = "go on with --resume"
 OVERRIDES = (
@@ -39,7 +39,7 @@ WORLD_SIZES = ((2, 1), (1, 2), (2, 2))
 
 
 @pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """The results of all commands."""
     folder = tmp_path_factory.mktemp("faults")
     (folder / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *OVERRIDES)))
@@ -57,9 +57,9 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     jobs["waited for"] = [replace(TRAIN, how="SIGTERM@7;sleep@finish")]
     for rank in (0, 1):
         jobs[f"compare-{rank}"] = [replace(COMPARE, how="SIGKILL@evaluation", disturbed=rank), COMPARE]
-    with ForkServer(folder) as forked:
-        forked.run(jobs)
-        yield forked
+    with ForkServer(folder) as server:
+        server.run(jobs)
+        yield server
 
 
 def check_loss(group: list[ProcessResult], rank: int, mend: str, noted: str = "") -> None:
@@ -68,70 +68,70 @@ def check_loss(group: list[ProcessResult], rank: int, mend: str, noted: str = ""
     before, speaks = (noted, "[rank 1] ") if rank == 0 else ("", noted)
     assert (killed.code, killed.out, killed.err) == (-9, "", before)
     assert (other.code, other.out, other.err) == (1, "", speaks + LOST.format(mend))
-    assert abs(other.seconds - killed.seconds) < SOON
+    assert abs(other.seconds - killed.seconds) < END_SECONDS
 
 
-def check_end(forked: ForkServer, name: str) -> None:
+def check_end(server: ForkServer, name: str) -> None:
     """Check that a run has ended like the one without a fault."""
-    one, two = Run(forked.folder / "alone"), Run(forked.folder / name)
+    one, two = Run(server.folder / "alone"), Run(server.folder / name)
     difference, where = find_largest_difference(flatten(load_newest(one.path)), flatten(load_newest(two.path)))
     assert difference < 1e-8, where
     assert_same_history(one, two)
 
 
 @pytest.mark.parametrize(("moment", "rank"), KILLED)
-def test_a_killed_process_ends_the_other_and_costs_nothing(forked: ForkServer, moment: str, rank: int) -> None:
+def test_a_killed_process_ends_the_other_and_costs_nothing(server: ForkServer, moment: str, rank: int) -> None:
     name = f"{moment}-{rank}"
-    group, (resumed,) = forked.get_group_results(name)
+    group, (resumed,) = server.get_group_results(name)
     check_loss(group, rank, "start again" if moment == "reading" else RESUME)
     assert (resumed.code, resumed.err) == (0, "")
     assert resumed.moments.count("before compute_gradients") == 12 - MOMENTS[moment]
-    check_end(forked, name)
+    check_end(server, name)
 
 
 @pytest.mark.parametrize(("before", "after"), WORLD_SIZES)
-def test_a_killed_run_resumes_on_any_number_of_processes_as_if_unharmed(forked, before: int, after: int) -> None:
-    killed, resumed = forked.get_group_results(f"{before}-{after}")
+def test_a_killed_run_resumes_on_any_number_of_processes_as_if_unharmed(server, before: int, after: int) -> None:
+    killed, resumed = server.get_group_results(f"{before}-{after}")
     assert [process.code for process in killed] == [-9] * before
     assert [(process.code, process.err) for process in resumed] == [(0, "")] * after
-    check_end(forked, f"{before}-{after}")
+    check_end(server, f"{before}-{after}")
 
 
-def test_the_process_that_closes_the_record_is_waited_for(forked: ForkServer) -> None:
+def test_the_process_that_closes_the_record_is_waited_for(server: ForkServer) -> None:
     """A launcher would end it soon after the first process that ends."""
-    ((first, other),) = forked.get_group_results("waited for")
+    ((first, other),) = server.get_group_results("waited for")
     stop = "vaegan: waited for: stopped at step 8; go on with --resume\n"
     assert (first.code, first.err, other.code, other.err) == (130, stop, 130, "")
     assert first.seconds - other.seconds < 1
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_process_killed_while_a_study_is_evaluated_ends_the_other(forked: ForkServer, rank: int) -> None:
-    group, again = forked.get_group_results(f"compare-{rank}")
+def test_a_process_killed_while_a_study_is_evaluated_ends_the_other(server: ForkServer, rank: int) -> None:
+    group, again = server.get_group_results(f"compare-{rank}")
     check_loss(group, rank, "start again", "one/seed_0: training\n")
     assert [process.code for process in again] == [0, 0], again
-    assert "finished already" in again[0].err and (forked.folder / f"compare-{rank}/report.html").is_file()
+    assert "finished already" in again[0].err and (server.folder / f"compare-{rank}/report.html").is_file()
 
 
 @pytest.mark.parametrize("disturbance", ["lose", "spoil"])
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_image_that_one_process_cannot_read_any_more_stops_both(forked, disturbance: str, workers: int) -> None:
+def test_an_image_that_one_process_cannot_read_any_more_stops_both(server, disturbance: str, workers: int) -> None:
     name = f"{disturbance}-{workers}"
-    file = forked.folder / "images/03.png"
+    file = server.folder / "images/03.png"
     file.parent.mkdir(exist_ok=True)
     noise = np.random.default_rng(0)
     for number in range(16):
         picture = Image.fromarray(noise.integers(0, 256, (8, 8, 3), dtype=np.uint8))
         picture.save(file.with_name(f"{number:02}.png"))
     train = Command(["train", "files.yaml", f"data.workers={workers}", "--resume"], processes=2)
-    forked.run({name: [replace(train, how=f"{disturbance} {file}@3", disturbed=1)]})
-    ((first, other),) = forked.get_group_results(name)
-    step = load_newest(forked.folder / name).step
+    server.run({name: [replace(train, how=f"{disturbance} {file}@3", disturbed=1)]})
+    ((first, other),) = server.get_group_results(name)
+    step = load_newest(server.folder / name).step
     assert 3 <= step < 30 and (first.code, first.out, other.code, other.out, other.err) == (1, "", 1, "", "")
     assert first.err.startswith(f"vaegan: {file}: ") and len(first.err.splitlines()) == 1
     assert first.err.endswith(f"mend or restore this image, then resume (the checkpoint of step {step} is kept)\n")
 
     picture.save(file)
-    forked.run({name: [train]})
-    assert [process.code for process in forked.get_group_results(name)[0]] == [0, 0]
-    assert load_newest(forked.folder / name).step == 30
+    server.run({name: [train]})
+    assert [process.code for process in server.get_group_results(name)[0]] == [0, 0]
+    assert load_newest(server.folder / name).step == 30

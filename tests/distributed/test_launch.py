@@ -19,7 +19,7 @@ from vaegan.trainers import train
 
 from ..forked.ports import find_free_port
 from ..tiny import LOOP_OPTIONS, find_largest_difference, flatten, load_newest, tiny
-from .launched import TORCHRUN, VAEGAN, Launch
+from .launches import TORCHRUN, VAEGAN, Launch
 
 OVERRIDES = (
     *LOOP_OPTIONS,
@@ -30,8 +30,8 @@ OVERRIDES = (
 )
 TRAIN = ("train", "tiny.yaml", "--output", "run")
 ENDLESS = ("train.steps=100000", "train.checkpoint_every=5", "train.decay=constant")
-SOON = 60.0
-"""Seconds within which no process waits any more for one that has ended."""
+END_SECONDS = 60.0
+"""Longest time that a process waits for one that has ended."""
 LOST = "another process of this launch has ended; go on with --resume"
 
 
@@ -57,46 +57,46 @@ def check_equal(run: Run, alone: Run) -> None:
 
 def test_processes_of_one_machine(work: Path, alone: Run) -> None:
     launch = Launch(work, *VAEGAN, *TRAIN, "--processes", "2")
-    assert launch.ended() == (0, "run: trained 5 steps; evaluate it with `vaegan evaluate run`\n", "")
-    assert launch.processes() == {2}
+    assert launch.wait() == (0, "run: trained 5 steps; evaluate it with `vaegan evaluate run`\n", "")
+    assert launch.read_process_counts() == {2}
     check_equal(Run(launch.run), alone)
 
     metrics = []
     for words in ((), ("--processes", "3")):
-        code, out, err = Launch(work, *VAEGAN, "evaluate", "run", *words).ended()
+        code, out, err = Launch(work, *VAEGAN, "evaluate", "run", *words).wait()
         assert code == 0 and err == "" and "reconstruction/psnr" in out
         metrics.append(json.loads((launch.run / "metrics.json").read_text())["metrics"])
     assert metrics[1] == pytest.approx(metrics[0], rel=1e-8)
 
     resumed = Launch(work, *VAEGAN, *TRAIN, "--processes", "2", "--resume")
-    assert resumed.ended() == (0, "run: finished already, with 5 steps; evaluate it with `vaegan evaluate run`\n", "")
+    assert resumed.wait() == (0, "run: finished already, with 5 steps; evaluate it with `vaegan evaluate run`\n", "")
 
 
 @pytest.mark.long
 def test_a_study_in_two_processes(work: Path) -> None:
     (work / "study.yaml").write_text("title: One\nvariants: {one: {recipe: tiny.yaml}}\n")
-    code, out, err = Launch(work, *VAEGAN, "compare", "study.yaml", "--output", "study", "--processes", "2").ended()
+    code, out, err = Launch(work, *VAEGAN, "compare", "study.yaml", "--output", "study", "--processes", "2").wait()
     assert code == 0, err
     assert out.rstrip().endswith("study/report.html") and (work / "study/report.html").is_file()
-    timed = [json.loads(line) for line in (work / "study/one/seed_0/timing.jsonl").read_text().splitlines()]
-    assert {line["processes"] for line in timed} == {2}
+    lines = [json.loads(line) for line in (work / "study/one/seed_0/timing.jsonl").read_text().splitlines()]
+    assert {line["processes"] for line in lines} == {2}
 
 
 def test_torchrun(work: Path, alone: Run) -> None:
     launch = Launch(work, *TORCHRUN, "--standalone", "--nproc_per_node=2", "-m", "vaegan", *TRAIN)
-    code, out, err = launch.ended()
+    code, out, err = launch.wait()
     assert (code, out) == (0, "run: trained 5 steps; evaluate it with `vaegan evaluate run`\n"), err
-    assert launch.processes() == {2}
+    assert launch.read_process_counts() == {2}
     check_equal(Run(launch.run), alone)
 
 
 def test_two_machines_that_meet(work: Path, alone: Run) -> None:
     meeting = ("--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={find_free_port()}")
     machines = [Launch(work, *TORCHRUN, *meeting, f"--node_rank={rank}", "-m", "vaegan", *TRAIN) for rank in range(2)]
-    ends = [machine.ended() for machine in machines]
+    ends = [machine.wait() for machine in machines]
     assert [code for code, *_ in ends] == [0, 0], ends
     assert [out for _, out, _ in ends] == ["run: trained 5 steps; evaluate it with `vaegan evaluate run`\n", ""]
-    assert machines[0].processes() == {2}
+    assert machines[0].read_process_counts() == {2}
     check_equal(Run(machines[0].run), alone)
 
 
@@ -110,9 +110,9 @@ def test_accelerate_through_mpirun(work: Path, alone: Run) -> None:
         "-m", "vaegan", *TRAIN, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
         PATH=f"{accelerate.parent}:{Path(shutil.which('mpirun')).parent}:/usr/bin:/bin",
     )  # fmt: skip
-    code, out, err = launch.ended()
+    code, out, err = launch.wait()
     assert (code, out) == (0, "run: trained 5 steps; evaluate it with `vaegan evaluate run`\n"), err
-    assert launch.processes() == {2}
+    assert launch.read_process_counts() == {2}
     check_equal(Run(launch.run), alone)
 
 
@@ -121,9 +121,9 @@ def test_accelerate_on_gpus(work: Path, alone: Run) -> None:
     accelerate = Path(sys.executable).with_name("accelerate")
     command = (str(accelerate), "launch", "--multi_gpu", "--num_processes=2", "-m", "vaegan")
     launch = Launch(work, *command, *TRAIN, CUDA_VISIBLE_DEVICES="0,1")
-    code, _, err = launch.ended()
+    code, _, err = launch.wait()
     assert code == 0, err
-    assert launch.processes() == {2}
+    assert launch.read_process_counts() == {2}
     check_equal(Run(launch.run), alone)
 
 
@@ -137,7 +137,7 @@ def test_accelerate_on_gpus(work: Path, alone: Run) -> None:
     ],
 )
 def test_a_user_error_is_printed_once(work: Path, words: tuple[str, ...], message: str) -> None:
-    code, out, err = Launch(work, *VAEGAN, *TRAIN, *words).ended()
+    code, out, err = Launch(work, *VAEGAN, *TRAIN, *words).wait()
     assert (code, out) == (2, "") and message in err
     assert len(err.splitlines()) == 1 and err.startswith("vaegan: ")
 
@@ -159,7 +159,7 @@ def test_a_process_that_meets_no_other_says_so(work: Path) -> None:
         port = host.stdout.readline().strip()
         variables = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
         launch = Launch(work, *VAEGAN, *TRAIN, MASTER_ADDR="127.0.0.1", MASTER_PORT=port, **variables)
-        assert launch.ended() == (1, "", "[rank 1] vaegan: another process of this launch has ended; start again\n")
+        assert launch.wait() == (1, "", "[rank 1] vaegan: another process of this launch has ended; start again\n")
 
 
 def wait_for_checkpoint(launch: Launch) -> int:
@@ -172,12 +172,12 @@ def wait_for_checkpoint(launch: Launch) -> int:
 
 @pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.long), 1])
 def test_a_killed_process_ends_the_launch(work: Path, rank: int) -> None:
-    launch = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, "--processes", "2").begun()
+    launch = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, "--processes", "2").wait_for_step()
     step = wait_for_checkpoint(launch)
-    os.kill(launch.worker(rank), signal.SIGKILL)
+    os.kill(launch.find_rank(rank), signal.SIGKILL)
     start = time.monotonic()
-    code, out, err = launch.ended()
-    assert time.monotonic() - start < SOON
+    code, out, err = launch.wait()
+    assert time.monotonic() - start < END_SECONDS
     assert (code, out) == (1, "")
     other = "vaegan" if rank else "[rank 1] vaegan"
     assert set(err.splitlines()) == {f"{other}: {LOST}", f"vaegan: process {rank} was ended by SIGKILL"}
@@ -189,28 +189,28 @@ def test_a_lost_machine_ends_the_other(work: Path) -> None:
     meeting = ("--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={find_free_port()}")
     words = ("-m", "vaegan", *TRAIN, *ENDLESS)
     machines = [Launch(work, *TORCHRUN, *meeting, f"--node_rank={rank}", *words) for rank in range(2)]
-    wait_for_checkpoint(machines[0].begun())
-    machines[1].lose()
+    wait_for_checkpoint(machines[0].wait_for_step())
+    machines[1].kill()
     start = time.monotonic()
-    code, _, err = machines[0].ended()
-    assert time.monotonic() - start < SOON
+    code, _, err = machines[0].wait()
+    assert time.monotonic() - start < END_SECONDS
     assert code != 0 and f"vaegan: {LOST}\n" in err
-    machines[1].ended()
+    machines[1].wait()
 
 
 def test_a_signal_to_the_launch_leaves_a_checkpoint(work: Path) -> None:
     train = (*VAEGAN, *TRAIN, *ENDLESS, "--processes", "2", "--resume")
-    step = Launch(work, *train).begun().stopped()
-    launch = Launch(work, *train).begun(step)
+    step = Launch(work, *train).wait_for_step().stop()
+    launch = Launch(work, *train).wait_for_step(step)
     launch.process.send_signal(signal.SIGHUP)
-    code, out, err = launch.ended()
+    code, out, err = launch.wait()
     more = load_newest(launch.run).step
     assert (code, out, err) == (130, "", f"vaegan: run: stopped at step {more}; go on with --resume\n") and more > step
 
-    orphaned = Launch(work, *train).begun(more)
+    orphaned = Launch(work, *train).wait_for_step(more)
     orphaned.process.kill()
-    end = time.monotonic() + SOON
-    while orphaned.alive():
+    end = time.monotonic() + END_SECONDS
+    while orphaned.find_processes():
         assert time.monotonic() < end
         time.sleep(0.1)
     assert load_newest(launch.run).step > more
@@ -220,12 +220,12 @@ def test_a_signal_to_the_launch_leaves_a_checkpoint(work: Path) -> None:
 def test_a_signal_before_the_training_begins_is_not_lost(work: Path, started: bool) -> None:
     """While the launcher imports what it needs, and while its processes do."""
     launch = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, "--processes", "2")
-    end = time.monotonic() + SOON
-    while not (launch.alive("RANK=1") if started else launch.listens()):
+    end = time.monotonic() + END_SECONDS
+    while not (launch.find_processes("RANK=1") if started else launch.handles_signals()):
         assert time.monotonic() < end
         time.sleep(0.02)
     launch.process.send_signal(signal.SIGINT)
-    assert launch.ended() == (130, "", "vaegan: interrupted\n")
+    assert launch.wait() == (130, "", "vaegan: interrupted\n")
     assert not Run(launch.run).exists
 
 
@@ -240,4 +240,4 @@ def test_a_second_ctrl_c_stops_all_processes_at_once(work: Path) -> None:
         launch.process.send_signal(signal.SIGINT)
         time.sleep(1.5)
     assert launch.process.wait(timeout=20) == 130
-    assert "vaegan: interrupted" in launch.ended()[2] and not Run(launch.run).checkpoints.exists()
+    assert "vaegan: interrupted" in launch.wait()[2] and not Run(launch.run).checkpoints.exists()

@@ -1,4 +1,4 @@
-"""What the processes of one training have in common: weights, decisions, stops, and what they say to each other."""
+"""What the processes of one training have in common: weights, decisions, stops, and the messages that they exchange."""
 
 import json
 from pathlib import Path
@@ -24,8 +24,8 @@ from ..tiny import (
 from .pool import Pool
 
 
-def written(folder: Path, name: str, *words: str) -> dict[str, Any]:
-    """The arguments of a training: its config in a file, and its folder."""
+def write_config(folder: Path, name: str, *words: str) -> dict[str, Any]:
+    """Write the config of a training to a file, and return the arguments of `worker.run_training`."""
     file = folder / f"{name}.yaml"
     file.write_text(dump_config(tiny(name, *LOOP_OPTIONS, *words)))
     return {"config": str(file), "folder": str(folder / f"run-{name}")}
@@ -35,41 +35,41 @@ def written(folder: Path, name: str, *words: str) -> dict[str, Any]:
 @pytest.mark.parametrize("slow", [None, 0, 2])
 def test_all_ranks_hold_the_same_bits_after_every_step(name: str, slow: int | None, pool: Pool, tmp_path: Path) -> None:
     spectral = ("model.discriminator.spectral_norm=true",) if name in ADVERSARIES else ()
-    arguments = written(tmp_path, name, *spectral, "train.steps=6", "train.micro_batch_size=1")
-    ranks = pool.run(4, "training", **arguments, slow=slow)
-    held = [answer["held"] for answer in ranks]
-    assert len(held[0]) == len(set(held[0])) == 6
-    assert held[0] == held[1] == held[2] == held[3]
+    arguments = write_config(tmp_path, name, *spectral, "train.steps=6", "train.micro_batch_size=1")
+    ranks = pool.run(4, "train", **arguments, slow=slow)
+    fingerprints = [rank["fingerprints"] for rank in ranks]
+    assert len(fingerprints[0]) == len(set(fingerprints[0])) == 6
+    assert fingerprints == [fingerprints[0]] * 4
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("division", [(), ("train.micro_batch_size=2",), ("train.micro_batch_size=1",)])
 def test_each_gradient_is_reduced_once_a_step_with_the_last_micro_batch(name, division, pool, tmp_path) -> None:
-    arguments = written(tmp_path, name, "train.steps=5", "train.batch_size=8", "train.log_every=100", *division)
+    arguments = write_config(tmp_path, name, "train.steps=5", "train.batch_size=8", "train.log_every=100", *division)
     micro_batches = {(): 1, ("train.micro_batch_size=2",): 2, ("train.micro_batch_size=1",): 4}[division]
     for parameters, events in pool.run(2, "traffic", **arguments):
         assert list(parameters) == get_network_names(name)
         for step in range(5):
-            said = [(what, size) for at, what, size in events if at == step and what != "all_reduce"]
-            assert said[:micro_batches] == [("forward", 0)] * micro_batches
-            reduced = said[micro_batches:]
-            assert "forward" not in dict(reduced)
+            messages = [(message, size) for at, message, size in events if at == step and message != "all_reduce"]
+            assert messages[:micro_batches] == [("forward", 0)] * micro_batches
+            buckets = messages[micro_batches:]
+            assert "forward" not in dict(buckets)
             for network, size in parameters.items():
-                assert sum(bucket for what, bucket in reduced if what == network) == size
+                assert sum(bucket_size for bucket, bucket_size in buckets if bucket == network) == size
 
 
 def test_a_resume_may_change_the_number_of_processes(pool: Pool, tmp_path: Path) -> None:
     words = ("train.dtype=float64", "train.steps=9", "train.log_every=4", "train.learning_rate=0.01")
     for name in FAMILIES:
-        whole = written(tmp_path, name, *words)
-        pool.run(1, "training", **whole)
+        whole = write_config(tmp_path, name, *words)
+        pool.run(1, "train", **whole)
         expected = flatten(load_newest(Path(whole["folder"])))
         for before, after in ((1, 2), (2, 1), (4, 2), (2, 4)):
             stopped = {**whole, "folder": str(tmp_path / f"{name}-{before}-{after}")}
-            ended = [rank["ended"] for rank in pool.run(before, "training", **stopped, stop=3)]
-            assert ended == [f"{stopped['folder']}: stopped at step 3; go on with --resume"] * before
-            resumed = pool.run(after, "training", **stopped, resume=True)
-            assert [rank["ended"] for rank in resumed] == ["finished"] * after
+            ends = [rank["end"] for rank in pool.run(before, "train", **stopped, stop=3)]
+            assert ends == [f"{stopped['folder']}: stopped at step 3; go on with --resume"] * before
+            resumed = pool.run(after, "train", **stopped, resume=True)
+            assert [rank["end"] for rank in resumed] == ["finished"] * after
             difference, where = find_largest_difference(expected, flatten(load_newest(Path(stopped["folder"]))))
             assert difference < 1e-8, (name, before, after, where)
             assert_same_history(Run(Path(whole["folder"])), Run(Path(stopped["folder"])))
@@ -77,9 +77,9 @@ def test_a_resume_may_change_the_number_of_processes(pool: Pool, tmp_path: Path)
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_nan_on_one_rank_stops_all_of_them_together(name: str, pool: Pool, tmp_path: Path) -> None:
-    arguments = written(tmp_path, name, "train.steps=8")
-    ranks = pool.run(4, "training", **arguments, poison={"rank": 2, "from": 4, "to": 5})
-    assert {rank["ended"] for rank in ranks} == {
+    arguments = write_config(tmp_path, name, "train.steps=8")
+    ranks = pool.run(4, "train", **arguments, poison={"rank": 2, "from": 4, "to": 5})
+    assert {rank["end"] for rank in ranks} == {
         f"step 5: {get_first_loss_name(name)} not finite; the checkpoint of step 4 is kept; begin another run with a"
         " smaller train.learning_rate or a train.clip_norm, or go on with --resume train.nan=skip"
     }
@@ -88,14 +88,14 @@ def test_a_nan_on_one_rank_stops_all_of_them_together(name: str, pool: Pool, tmp
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_nan_on_one_rank_is_skipped_by_all_of_them(name: str, pool: Pool, tmp_path: Path) -> None:
-    arguments = written(tmp_path, name, "train.steps=9", "train.nan=skip")
-    ranks = pool.run(4, "training", **arguments, poison={"rank": 2, "from": 3, "to": 6})
-    assert {rank["ended"] for rank in ranks} == {"finished"}
-    held = [rank["held"] for rank in ranks]
-    assert held[0] == held[1] == held[2] == held[3]
-    assert held[0][2:6] == [held[0][2]] * 4 and len(set(held[0])) == 6  # nothing moved while it was skipped
+    arguments = write_config(tmp_path, name, "train.steps=9", "train.nan=skip")
+    ranks = pool.run(4, "train", **arguments, poison={"rank": 2, "from": 3, "to": 6})
+    assert {rank["end"] for rank in ranks} == {"finished"}
+    first, *others = [rank["fingerprints"] for rank in ranks]
+    assert others == [first] * 3
+    assert first[2:6] == [first[2]] * 4 and len(set(first)) == 6  # a skipped update changes nothing
     notes = [f"step {step}: {get_first_loss_name(name)} not finite; this update is skipped" for step in (4, 5, 6)]
-    assert [rank["noted"] for rank in ranks] == [notes, [], [], []]
+    assert [rank["notes"] for rank in ranks] == [notes, [], [], []]
     state = load_newest(Path(arguments["folder"])).state
     assert (state["updates"], state["skipped"]) == (6, 0)
     lines = [json.loads(line) for line in Run(Path(arguments["folder"])).history_file.read_text().splitlines()]
@@ -104,27 +104,27 @@ def test_a_nan_on_one_rank_is_skipped_by_all_of_them(name: str, pool: Pool, tmp_
 
 
 def test_a_few_skipped_updates_in_a_row_stop_the_training(pool: Pool, tmp_path: Path) -> None:
-    arguments = written(tmp_path, "vaegan3", "train.steps=20", "train.nan=skip")
-    ranks = pool.run(2, "training", **arguments, poison={"rank": 1, "from": 3, "to": 20})
-    (ended,) = {rank["ended"] for rank in ranks}
-    assert ended.startswith(
+    arguments = write_config(tmp_path, "vaegan3", "train.steps=20", "train.nan=skip")
+    ranks = pool.run(2, "train", **arguments, poison={"rank": 1, "from": 3, "to": 20})
+    (end,) = {rank["end"] for rank in ranks}
+    assert end.startswith(
         "step 8: loss/reconstruction not finite in the 5th step in a row; the checkpoint of step 7 is kept"
     )
-    again = pool.run(1, "training", **arguments, resume=True, poison={"rank": 0, "from": 3, "to": 20})
-    assert again[0]["ended"] == ended
-    healed = pool.run(2, "training", **arguments, resume=True)
-    assert {rank["ended"] for rank in healed} == {"finished"}
+    again = pool.run(1, "train", **arguments, resume=True, poison={"rank": 0, "from": 3, "to": 20})
+    assert again[0]["end"] == end
+    resumed = pool.run(2, "train", **arguments, resume=True)
+    assert {rank["end"] for rank in resumed} == {"finished"}
     assert load_newest(Path(arguments["folder"])).state["updates"] == 16
 
 
-def test_a_classifier_is_judged_alike_by_any_number_of_processes(pool: Pool, tmp_path: Path) -> None:
-    arguments = written(tmp_path, "classifier", "train.steps=30", "train.dtype=float64", "evaluate.batch_size=50")
-    pool.run(1, "training", **arguments)
+def test_a_classifier_is_evaluated_alike_by_any_number_of_processes(pool: Pool, tmp_path: Path) -> None:
+    arguments = write_config(tmp_path, "classifier", "train.steps=30", "train.dtype=float64", "evaluate.batch_size=50")
+    pool.run(1, "train", **arguments)
     folder = arguments["folder"]
-    (alone,) = pool.run(1, "accuracy", folder=folder)
+    (alone,) = pool.run(1, "evaluate", folder=folder)
     assert alone["metrics"].keys() >= {"test/accuracy", "train/cross_entropy"}
     for world in (2, 4):
-        first, *others = pool.run(world, "accuracy", folder=folder)
+        first, *others = pool.run(world, "evaluate", folder=folder)
         assert all(other == first for other in others), "each process has the same bits"
         assert first["protocol"] == alone["protocol"]
         assert first["metrics"] == pytest.approx(alone["metrics"], rel=1e-12)

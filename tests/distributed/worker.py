@@ -1,4 +1,4 @@
-"""One process of the pool: does jobs, one a line of JSON on standard input, each in another company of ranks."""
+"""A process of the pool. It does jobs, one a line of JSON on standard input, each in a process group of its own."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from torch import Tensor, distributed
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from benchmarks.communication import counted
+from benchmarks.communication import count_traffic
 from vaegan.cli.console import Console
 from vaegan.config import load_config
 from vaegan.config.schema import Config
@@ -35,7 +35,7 @@ from vaegan.trainers.steps import build_step
 from vaegan.trainers.steps.base import Backward, Networks, StepInput, StepOutput, TrainingStep
 
 
-def training(
+def run_training(
     config: str,
     folder: str,
     world: int,
@@ -44,114 +44,117 @@ def training(
     stop: int | None = None,
     poison: dict[str, int] | None = None,
 ) -> dict[str, object]:
-    """Train.
+    """Train, possibly with a fault.
 
     Args:
-        config: File of the run.
-        folder: Its folder.
-        world: How many processes there must be.
-        resume: As `train`.
-        slow: A process that comes late to every step.
-        stop: A step after which the last process gets SIGTERM.
-        poison: Which process (`get_rank`) has a first loss of NaN in the steps `from`, counted from 0, to `to`.
+        config: File with the config of the run.
+        folder: Run folder.
+        world: Number of processes, which is checked.
+        resume: Whether to resume the run in ``folder``.
+        slow: Rank of a process that is late in every step; None: no process is.
+        stop: Step after which the last process gets SIGTERM; None: it gets none.
+        poison: The process of rank ``rank`` has a first loss of NaN in the steps ``from`` to ``to - 1``, counted from
+            0; None: no process has.
 
     Returns:
-        What this process holds after each step, hashed; how the training ended; what was noted.
+        ``fingerprints`` of the state of this process after each step; ``end``: the error that ended the training, or
+        "finished"; ``notes``: the lines of standard error.
     """
-    held: list[str] = []
-    heard = io.StringIO()
-    ended = "finished"
+    fingerprints: list[str] = []
+    stderr = io.StringIO()
+    end = "finished"
 
-    class Watched(Recorder):
+    class WatchingRecorder(Recorder):
         def after_step(self, state: State, *rest: object) -> None:
             assert self.accelerator.num_processes == world
             if self.accelerator.process_index == slow:
                 time.sleep(0.02)
-            held.append(fingerprint(state))
+            fingerprints.append(compute_fingerprint(state))
             if state.step == stop and self.accelerator.is_last_process:
                 os.kill(os.getpid(), signal.SIGTERM)
             super().after_step(state, *rest)
 
     def build_poisoned_step(config: Config) -> TrainingStep:
         step = build_step(config)
-        healthy = step.accumulate_gradients
+        accumulate_gradients = step.accumulate_gradients
 
         def accumulate_poisoned_gradients(networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
             if not (poison and batch.step in range(poison["from"], poison["to"]) and get_rank() == poison["rank"]):
-                return healthy(networks, batch, backward)
-            output = healthy(networks, batch, lambda loss: backward(loss * math.nan))
+                return accumulate_gradients(networks, batch, backward)
+            output = accumulate_gradients(networks, batch, lambda loss: backward(loss * math.nan))
             term = next(term for term in output.scalars if term.startswith("loss/"))
             return replace(output, scalars={**output.scalars, term: output.scalars[term] * math.nan})
 
         step.accumulate_gradients = accumulate_poisoned_gradients
         return step
 
-    loop.Recorder, loop.build_step = Watched, build_poisoned_step
+    loop.Recorder, loop.build_step = WatchingRecorder, build_poisoned_step
     try:
         run = load_config(config)
-        with redirect_stderr(heard):
+        with redirect_stderr(stderr):
             train(run, Path(folder), open_data(run.data), resume=resume, reporter=Console())
-    except (Failure, Interrupted) as end:
-        ended = str(end)
+    except (Failure, Interrupted) as error:
+        end = str(error)
     finally:
         loop.Recorder, loop.build_step = Recorder, build_step
-    return {"held": held, "ended": ended, "noted": heard.getvalue().splitlines()}
+    return {"fingerprints": fingerprints, "end": end, "notes": stderr.getvalue().splitlines()}
 
 
-def fingerprint(state: State) -> str:
-    """Digest of every bit that a checkpoint would hold."""
+def compute_fingerprint(state: State) -> str:
+    """Return the SHA-256 of every bit that a checkpoint of a state would hold."""
     digest = sha256()
     for name, tensors in to_checkpoint(state, state.meter, {}).tensors.items():
         for key, value in tensors.items():
             digest.update(f"{name}/{key}".encode())
-            digest.update(bytes_of(value))
+            digest.update(to_bytes(value))
     return digest.hexdigest()
 
 
-def bytes_of(value: Tensor) -> bytes:
-    """Its numbers, however they lie in memory."""
+def to_bytes(value: Tensor) -> bytes:
+    """Return the numbers of a tensor in row-major order, whatever its memory layout."""
     return value.detach().cpu().contiguous().numpy().tobytes()
 
 
-def traffic(config: str, folder: str, world: int) -> list[object]:
-    """Train, and say what was said."""
-    heard = counted(load_config(config), Path(folder))
+def measure_traffic(config: str, folder: str, world: int) -> list[object]:
+    """Train, and return the sizes of the networks and the events of `Traffic`."""
+    traffic = count_traffic(load_config(config), Path(folder))
     assert distributed.get_world_size() == world
-    return [heard.parameters, heard.events]
+    return [traffic.parameters, traffic.events]
 
 
-def accuracy(folder: str, world: int) -> dict[str, object]:
-    """Judge a classifier."""
+def evaluate_classifier(folder: str, world: int) -> dict[str, object]:
+    """Evaluate a classifier on its splits, and return metrics, protocol and scores."""
     init_process_group()
     run = Run(Path(folder))
     model, config = load_classifier(folder), run.config
     assert get_group_rank_and_size()[1] == world
-    found = evaluate_classifier_splits(model, open_data(config.data), config.evaluate, seed=config.seed)
-    scores = {name: values.tolist() for name, values in found.scores.items()}
-    return {"metrics": found.metrics, "protocol": found.protocol, "scores": scores}
+    evaluation = evaluate_classifier_splits(model, open_data(config.data), config.evaluate, seed=config.seed)
+    scores = {name: values.tolist() for name, values in evaluation.scores.items()}
+    return {"metrics": evaluation.metrics, "protocol": evaluation.protocol, "scores": scores}
 
 
-TASKS = {"training": training, "traffic": traffic, "accuracy": accuracy}
+TASKS = {"train": run_training, "traffic": measure_traffic, "evaluate": evaluate_classifier}
+"""Functions that do a job, by the name of the task."""
 
 
 def main() -> None:
-    """Work until a line is empty; a line of JSON for each job: what came of it, or how it failed."""
+    """Do jobs until a line is empty; print a line of JSON with the result or the traceback of each."""
     torch.set_num_threads(1)
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever else is printed
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # other output goes to standard error
     while line := sys.stdin.readline().strip():
         job = json.loads(line)
         os.environ |= job["environment"]
         try:
-            answer = {"done": TASKS[job["task"]](**job["arguments"])}
+            reply = {"done": TASKS[job["task"]](**job["arguments"])}
         except Exception:
-            answer = {"failed": traceback.format_exc()}
+            reply = {"failed": traceback.format_exc()}
         if distributed.is_initialized():
             distributed.destroy_process_group()
         for state in (GradientState, AcceleratorState, PartialState):
             state._reset_state()
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
 
 
 if __name__ == "__main__":

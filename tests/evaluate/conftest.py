@@ -1,18 +1,16 @@
-"""Real images, and weights that stand in for the real ones."""
+"""Real images, and a study of tiny runs."""
 
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from sklearn.datasets import load_digits, load_sample_image
+from sklearn.datasets import load_digits
 from torch import Tensor
 
-from vaegan.pretrained import WEIGHT_FILES
+from vaegan.evaluate.comparing.comparison import Comparison
 
-from ..standins import write_backbone
+from .studies import make_configs, run_study
 
 
 @pytest.fixture(scope="session")
@@ -22,38 +20,22 @@ def digits() -> Tensor:
 
 
 @pytest.fixture(scope="session")
-def photos() -> Tensor:
-    """uint8 (120, 3, 32, 32): crops of scikit-learn's photographs at half size."""
-    draw = np.random.default_rng(0)
-    crops = []
-    for name in ("china.jpg", "flower.jpg"):
-        picture = torch.from_numpy(load_sample_image(name).copy()).permute(2, 0, 1)[None].float()
-        picture = F.interpolate(picture, scale_factor=0.5, mode="bilinear", antialias=True)[0]
-        for _ in range(60):
-            top, left = draw.integers(0, picture.shape[1] - 32), draw.integers(0, picture.shape[2] - 32)
-            crops.append(picture[:, top : top + 32, left : left + 32])
-    return torch.stack(crops)[draw.permutation(120)].round().to(torch.uint8)
-
-
-@pytest.fixture(scope="session")
 def sets(digits: Tensor, photos: Tensor) -> dict[str, Tensor]:
     """Real images at 8, 16 and 32 pixels."""
     return {"digits": digits, "small photos": photos[:, :, 8:24, 8:24], "photos": photos}
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _use_temporary_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VAEGAN_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
+    folder = tmp_path_factory.mktemp("study")
+    return folder, run_study(folder, make_configs())
+
+
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Path]:
-    """Puts a file in the published format, with random weights, where torch hub would keep the real one."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-
-    def write(network: str) -> Path:
-        file = write_backbone(network)
-        monkeypatch.setitem(WEIGHT_FILES, network, file)
-        return file.path
-
-    return write
+def copied(finished: tuple[Path, Comparison], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished[0], tmp_path / "study"))

@@ -7,6 +7,7 @@ from vaegan.config.schema import Config
 from vaegan.config.study_schema import StudyConfig, Variant
 from vaegan.data import Data
 from vaegan.evaluate.comparing.comparison import Comparison
+from vaegan.evaluate.result import EvaluatedRun, EvaluationResult
 from vaegan.evaluate.study import compare
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
@@ -35,3 +36,21 @@ def run_study(
     comparison = compare(make_study(variants, title, seeds), variants, output, train_run, Console(), command, **others)
     assert comparison is not None
     return comparison
+
+
+def make_comparison(*pairs: tuple[EvaluationResult, EvaluationResult]) -> Comparison:
+    """Return the comparison of `vae` and `vaegan3` by the results of both for each seed."""
+    variants = make_configs(names=("vae", "vaegan3"))
+    study = make_study(variants, seeds=tuple(range(len(pairs))))
+    runs: dict[str, dict[int, EvaluatedRun]] = {"vae": {}, "vaegan3": {}}
+    for seed, pair in enumerate(pairs):
+        for (name, config), evaluation in zip(variants.items(), pair, strict=True):
+            seconds = {"vae": 2.0, "vaegan3": 5.0}[name]
+            runs[name][seed] = EvaluatedRun(
+                Run(Path(name)), config, evaluation, {"seconds": seconds, "memory_bytes": 1e9}, {"encoder": 3}
+            )
+    return Comparison(study, runs, {}, None)
+
+
+def train_never(config: Config, folder: Path, data: Data, resume: bool) -> Run:
+    raise AssertionError(f"{folder} is trained again")

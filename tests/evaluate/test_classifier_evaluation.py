@@ -38,33 +38,35 @@ def evaluate(model: Classifier, images: Images, **settings: Any) -> EvaluationRe
     return evaluate_classifier(model, ImageSplit("test", images), EvaluateConfig(**settings), seed=3)
 
 
-def by_hand(model: Classifier, images: Images, chosen: NDArray[np.int64]) -> dict[str, float]:
+def compute_expected_metrics(model: Classifier, images: Images, chosen: NDArray[np.int64]) -> dict[str, float]:
     x = to_float(torch.stack([images[torch.tensor([index])][0] for index in chosen.tolist()]))
     logits, labels = model(x).numpy().astype(np.float64), images.labels.numpy()[chosen]
     exponentials = np.exp(logits)
-    own = exponentials[np.arange(len(chosen)), labels] / exponentials.sum(1)
+    probabilities = exponentials[np.arange(len(chosen)), labels] / exponentials.sum(1)
     return {
         "accuracy": float(np.mean([row.tolist().index(max(row)) for row in logits] == labels)),
-        "cross_entropy": float(-np.log(own).mean()),
+        "cross_entropy": float(-np.log(probabilities).mean()),
     }
 
 
 def test_metrics_and_protocol(model: Classifier, data: Data) -> None:
-    found = evaluate(model, data.test, batch_size=50)
-    expected = by_hand(model, data.test, np.arange(len(data.test)))
-    assert found.metrics == pytest.approx(expected, rel=1e-6) and 0.15 < expected["accuracy"] < 1
+    evaluation = evaluate(model, data.test, batch_size=50)
+    expected = compute_expected_metrics(model, data.test, np.arange(len(data.test)))
+    assert evaluation.metrics == pytest.approx(expected, rel=1e-6) and 0.15 < expected["accuracy"] < 1
     protocol = {
         "split": "test", "images": 180, "of": 180, "subset": "even distances", "resolution": 8, "channels": 1,
         "classes": 10, "seed": 3, "batch_size": 50, "dtype": "float32", "arithmetic": "float32, without TF32",
-        "device": "cpu", "versions": found.protocol["versions"],
+        "device": "cpu", "versions": evaluation.protocol["versions"],
     }  # fmt: skip
-    assert found.protocol == protocol and "torch" in found.protocol["versions"] and found.curves == {}
+    assert evaluation.protocol == protocol and "torch" in evaluation.protocol["versions"] and evaluation.curves == {}
 
 
 def test_fewer_images_are_taken_at_even_distances(model: Classifier, data: Data) -> None:
-    found = evaluate(model, data.test, samples=45)
-    assert found.metrics == pytest.approx(by_hand(model, data.test, np.arange(0, 180, 4)), rel=1e-6)
-    assert (found.protocol["images"], found.protocol["of"]) == (45, 180)
+    evaluation = evaluate(model, data.test, samples=45)
+    assert evaluation.metrics == pytest.approx(
+        compute_expected_metrics(model, data.test, np.arange(0, 180, 4)), rel=1e-6
+    )
+    assert (evaluation.protocol["images"], evaluation.protocol["of"]) == (45, 180)
 
 
 def test_the_batch_size_changes_nothing_but_rounding(model: Classifier, data: Data) -> None:
@@ -76,24 +78,24 @@ def test_a_guess_is_worth_a_guess(data: Data) -> None:
     """Logits that are all the same: the first class is taken, at the cost of log 10 nats."""
     model = build_model(tiny("classifier").model, (1, 8, 8), 0)
     torch.nn.init.zeros_(model.head.weight)
-    found = evaluate(model, data.train).metrics
-    assert found["cross_entropy"] == pytest.approx(math.log(10), rel=1e-12)
-    assert found["accuracy"] == (data.train.labels == 0).double().mean().item()
+    evaluation = evaluate(model, data.train).metrics
+    assert evaluation["cross_entropy"] == pytest.approx(math.log(10), rel=1e-12)
+    assert evaluation["accuracy"] == (data.train.labels == 0).double().mean().item()
 
 
 def test_both_splits_are_evaluated_and_the_progress_is_one(model: Classifier, data: Data) -> None:
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     config = EvaluateConfig(split="validation", batch_size=500)
-    found = evaluate_classifier_splits(model, data, config, seed=3, progress=lambda *step: told.append(step))
-    each = {
+    evaluation = evaluate_classifier_splits(model, data, config, seed=3, progress=lambda *step: steps.append(step))
+    evaluations = {
         split: evaluate_classifier(model, ImageSplit(split, images), config, seed=3)
         for split, images in (("validation", data.validation), ("train", data.train))
     }
-    assert found.protocol == {split: one.protocol for split, one in each.items()}
-    assert found.metrics == {
-        f"{split}/{name}": value for split, one in each.items() for name, value in one.metrics.items()
+    assert evaluation.protocol == {split: one.protocol for split, one in evaluations.items()}
+    assert evaluation.metrics == {
+        f"{split}/{name}": value for split, one in evaluations.items() for name, value in one.metrics.items()
     }
-    assert told == [(180, 1617), (680, 1617), (1180, 1617), (1617, 1617)]
+    assert steps == [(180, 1617), (680, 1617), (1180, 1617), (1617, 1617)]
     assert evaluate_classifier_splits(model, data, EvaluateConfig(split="train"), seed=3).protocol.keys() == {"train"}
 
 

@@ -10,23 +10,13 @@ from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Images
 from vaegan.density_fitting import fit_density_to_images
 from vaegan.errors import UserError
-from vaegan.evaluate.metrics.metric import round_to_8_bits
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.one_pass import ImageSplit
-from vaegan.evaluate.report.image_sheets import (
-    INTERPOLATION_STEPS,
-    draw_interpolations,
-    draw_reconstructions,
-    to_data_uris,
-)
+from vaegan.evaluate.report.image_sheets import INTERPOLATION_STEPS, build_interpolation_sheets, build_reconstruction_sheet, to_data_uris
 from vaegan.evaluate.result import EvaluationResult
 from vaegan.images import draw_image_grid, to_float, to_uint8
-from vaegan.losses.adversarial import count_predictions
-from vaegan.models import VAE, VAEGAN, PixelCNN
-from vaegan.networks.discriminator import build_discriminator
+from vaegan.models import VAE, PixelCNN
 from vaegan.trainers.log import grids
-
-from ..tiny import tiny
 
 COUNT, CLASSES = 13, 3
 METRICS = ("psnr", "elbo", "iwae", "gap")
@@ -67,37 +57,16 @@ def evaluate(model: nn.Module, images: Images, *metrics: str, **others: object) 
 
 def test_images_of_one_class_are_evaluated_as_by_the_model_of_that_class() -> None:
     model = build_conditional()
-    found = [evaluate(model, split(torch.full((COUNT,), label)), *METRICS) for label in range(CLASSES)]
-    for label, one in enumerate(found):
+    results = [evaluate(model, split(torch.full((COUNT,), label)), *METRICS) for label in range(CLASSES)]
+    for label, one in enumerate(results):
         expected = evaluate(fold_class(model, label), split(), *METRICS)
         assert one.metrics == pytest.approx(expected.metrics, rel=1e-9)
         assert one.protocol["labels"] and expected.protocol["labels"] is None
     mixed = evaluate(model, split(), *METRICS)
     for name in ("reconstruction/psnr", "elbo", "iwae"):
-        scores = torch.stack([one.scores[name] for one in found])
+        scores = torch.stack([one.scores[name] for one in results])
         assert len({each.item() for each in scores[:, 0]}) == CLASSES
         torch.testing.assert_close(mixed.scores[name], scores[torch.arange(COUNT) % CLASSES, torch.arange(COUNT)])
-
-
-@pytest.mark.parametrize("condition", ["projection", "auxiliary", "none"])
-def test_a_discriminator_is_asked_with_the_classes(condition: str) -> None:
-    config = tiny("vaegan3", "model.labels=3", f"model.discriminator.condition={condition}").model
-    model = VAEGAN(config, (1, 8, 8), 0).double().requires_grad_(False)
-    network = build_discriminator(config, (1, 8, 8), 0).double().requires_grad_(False)
-    if condition == "projection":
-        network.projection.weight *= 3
-    images, turns = split(torch.arange(COUNT).flip(0) % 3), torch.arange(COUNT) % 3
-    real = to_float(images.store, torch.float64)
-    rows = [
-        network(each, labels=labels).scores
-        for each, labels in (
-            (real, images.labels),
-            (round_to_8_bits(model.reconstruct(real, images.labels)), images.labels),
-            (round_to_8_bits(model.sample(COUNT, 3, labels=turns)), turns),
-        )
-    ]
-    found = evaluate(model, images, "confusion", discriminator=network).matrices["discriminator/confusion"]
-    assert found == [count_predictions(each).tolist() for each in rows]
 
 
 def test_the_codes_of_a_conditional_prior_cost_what_it_says_of_their_class() -> None:
@@ -133,11 +102,11 @@ def test_pictures_show_each_image_in_its_class_and_a_way_in_that_of_its_first() 
     model, images = build_conditional(), split()
     real, labels = images.store[:4], images.labels[:4]
     made = to_uint8(model.reconstruct(to_float(real, torch.float64), labels))
-    sheet = draw_reconstructions({"a": model}, real, {"a": labels}).sheet
+    sheet = build_reconstruction_sheet({"a": model}, real, {"a": labels}).sheet
     assert [column.tiles[1].views["image"] for column in sheet.columns] == to_data_uris(made)
     drawn = grids.draw_grids(model, real, labels, seed=2)
     assert drawn["sample"].tobytes() == draw_image_grid(model.sample(32, 2), columns=8).tobytes()
-    (first, second) = draw_interpolations({"a": model}, real, {"a": labels})
+    (first, second) = build_interpolation_sheets({"a": model}, real, {"a": labels})
     codes = model.encode(to_float(real, torch.float64), labels).mean
     for sheet, start in ((first, 0), (second, 2)):
         ends = [to_uint8(model.decode(codes[[place]], int(labels[start]))) for place in (start, start + 1)]

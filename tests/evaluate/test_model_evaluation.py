@@ -14,7 +14,6 @@ from vaegan.evaluate.metrics.metric import round_to_8_bits
 from vaegan.evaluate.metrics.sharpness import compute_image_moments, compute_statistics, spectrum
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.result import EvaluationResult
-from vaegan.images import to_float
 from vaegan.models import Autoencoder, build_model
 from vaegan.progress import ProgressCallback, ignore_progress
 
@@ -89,16 +88,16 @@ def test_samples_are_the_models_own_of_that_seed(digits: Tensor) -> None:
 
 @pytest.mark.parametrize("config", [AEConfig(**SIZES), VAEConfig(**SIZES)])
 @pytest.mark.parametrize(
-    ("asked", "named"),
+    ("spec", "name"),
     [("gaussian", "Gaussian, fitted to 300 codes"), ("gmm", "GMM of 10, fitted to 300 codes")],
 )
 def test_samples_come_from_a_density_where_that_is_asked_for(
-    config: AEConfig, asked: str, named: str, digits: Tensor
+    config: AEConfig, spec: str, name: str, digits: Tensor
 ) -> None:
-    model, settings = build(config, digits), EvaluateConfig(density=asked)
+    model, settings = build(config, digits), EvaluateConfig(density=spec)
     assert settings.density is not None
     evaluation = evaluate_pixels(
-        model, digits[:20], 5, digits[100:], samples=45, batch_size=16, metrics=("psnr", "sharpness"), density=asked
+        model, digits[:20], 5, digits[100:], samples=45, batch_size=16, metrics=("psnr", "sharpness"), density=spec
     )
     density = fit_density_to_images(settings.density, model, to_images(digits[100:]), 5, 16)
     with torch.no_grad():
@@ -106,7 +105,7 @@ def test_samples_come_from_a_density_where_that_is_asked_for(
     power = compute_statistics(compute_image_moments(images, spectrum(images)).mean(0)).power
     assert evaluation.curves["power/sample"] == pytest.approx(power.tolist(), rel=1e-3)
     protocol = evaluation.protocol
-    assert (protocol["samples"], protocol["samples_from"], evaluation.density) == (45, named, named)
+    assert (protocol["samples"], protocol["samples_from"], evaluation.density) == (45, name, name)
     assert protocol["density"]["asked"] == settings.density and "scikit-learn" in protocol["versions"]
     assert "one draw of the posterior of each training image" in protocol["density"]["codes"]
 
@@ -120,13 +119,13 @@ def test_nothing_is_fitted_that_no_metric_needs(digits: Tensor) -> None:
 
 
 def test_the_progress_counts_what_is_fitted_to(digits: Tensor) -> None:
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     settings = EvaluateConfig(metrics=("sharpness",), batch_size=8, density="gaussian")
     evaluate_model(
         build(AEConfig(**SIZES), digits), to_split(digits[:12]), settings, seed=0,
-        training=to_images(digits[:20]), progress=lambda *step: told.append(step),
+        training=to_images(digits[:20]), progress=lambda *step: steps.append(step),
     )  # fmt: skip
-    assert told == [(done, 44) for done in (8, 16, 20, 28, 32, 40, 44)]
+    assert steps == [(done, 44) for done in (8, 16, 20, 28, 32, 40, 44)]
 
 
 def test_a_part_of_the_split_is_taken_at_even_distances(digits: Tensor) -> None:
@@ -159,10 +158,10 @@ def test_nothing_is_drawn_that_no_metric_needs(digits: Tensor) -> None:
 def test_the_model_is_left_as_it_came_and_the_progress_is_told(digits: Tensor) -> None:
     model = build(VAEConfig(**SIZES), digits).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     settings = EvaluateConfig(metrics=("sharpness",), batch_size=8)
-    evaluate_model(model, to_split(digits[:20]), settings, seed=0, progress=lambda *step: told.append(step))
-    assert told == [(8, 40), (16, 40), (20, 40), (28, 40), (36, 40), (40, 40)]
+    evaluate_model(model, to_split(digits[:20]), settings, seed=0, progress=lambda *step: steps.append(step))
+    assert steps == [(8, 40), (16, 40), (20, 40), (28, 40), (36, 40), (40, 40)]
     assert model.training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -195,18 +194,6 @@ def test_tf32_is_off_while_a_model_is_evaluated(digits: Tensor, monkeypatch: pyt
         torch.set_float32_matmul_precision(before)
     assert seen == {(False, False, "highest")}
     assert evaluate_pixels(model.double(), digits[:9], metrics=("psnr",)).protocol["arithmetic"] == "float64"
-
-
-def test_images_that_are_not_finite_are_a_failure(digits: Tensor) -> None:
-    for metric in ("psnr", "sharpness", "elbo"):
-        with pytest.raises(Failure, match="not finite"):
-            evaluate(digits[:4], lambda images: images * math.nan, metric)
-
-
-def test_reconstructions_are_rounded_as_a_file_would(digits: Tensor) -> None:
-    images = to_float(digits[:3]) + 0.3 / 127.5
-    assert torch.equal(round_to_8_bits(images), to_float(digits[:3]))
-    assert round_to_8_bits(torch.tensor([-3.0, 3.0], dtype=torch.float64)).tolist() == [-1, 1]
 
 
 def test_lpips_is_imported_only_when_it_is_used() -> None:

@@ -23,15 +23,15 @@ __all__ = ["fresh_wandb"]
     [((), "sample"), (("evaluate.density=gaussian",), "sample (Gaussian, fitted to 1,437 codes)")],
 )
 def test_a_study_is_a_run_with_tables_images_and_files(words: tuple[str, ...], sample: str, tmp_path: Path) -> None:
-    said: list[str] = []
+    notes: list[str] = []
 
     def start(config: Config, folder: Path) -> Tracker:
         offline = config.track.model_copy(update={"wandb": "offline"})
-        return Tracker.start(config.model_copy(update={"track": offline}), folder, None, said.append)
+        return Tracker.start(config.model_copy(update={"track": offline}), folder, None, notes.append)
 
     folder = tmp_path / "study"
     comparison = run_study(folder, make_configs(*words), start_publisher=start)
-    assert said == []
+    assert notes == []
     records = read_run(folder)
     artifacts = [record.artifact for record in records if record.HasField("artifact")]
     tables = {

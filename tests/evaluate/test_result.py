@@ -31,10 +31,10 @@ def test_what_is_written_is_read_back_and_replaces_the_old_files(tmp_path: Path,
     model = build_model(VAEConfig(width=8, latent_size=6), (1, 8, 8), 0)
     result = evaluate_model(model, to_split(digits[:8]), EvaluateConfig(), seed=0, notify=lambda _: None)
     write_result(result, run)
-    found = read_result(run)
-    assert replace(found, scores={}) == replace(result, scores={})
-    assert found.scores.keys() == result.scores.keys()
-    assert all(torch.equal(found.scores[name], values) for name, values in result.scores.items())
+    loaded = read_result(run)
+    assert replace(loaded, scores={}) == replace(result, scores={})
+    assert loaded.scores.keys() == result.scores.keys()
+    assert all(torch.equal(loaded.scores[name], values) for name, values in result.scores.items())
     assert sorted(file.name for file in tmp_path.iterdir()) == ["metrics.json", "scores.safetensors"]
 
 

@@ -1,4 +1,4 @@
-"""Three processes that evaluate alone, then the first two together, then all; what they find goes to argv[1].
+"""Three processes that evaluate alone, then the first two together, then all; their results go to argv[1].
 
 They meet through files in that folder, so that one launch serves every number of processes; and they are forks, so
 that the slow imports are made once.
@@ -47,9 +47,9 @@ from vaegan.models import Autoencoder, build_model
 from vaegan.models.autoencoder import Sampler
 from vaegan.progress import ProgressCallback, ignore_progress
 
-FAMILIES = {"ae": AEConfig, "vae": VAEConfig, "vaegan": VAEGANConfig}
+CONFIG_CLASSES = {"ae": AEConfig, "vae": VAEConfig, "vaegan": VAEGANConfig}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-BATCH = 4
+BATCH_IMAGES = 4
 SAMPLES = {29: 31, 5: 7}
 """Samples for each number of images; no number of processes divides any of them, and 5 images are too few for three."""
 WORLDS = (2, 3)
@@ -85,7 +85,7 @@ network = cache(perceptual.build_random_lpips_network)
 
 
 def build(family: str, dtype: str) -> Autoencoder:
-    return build_model(FAMILIES[family](width=8, latent_size=4), (1, 8, 8), 0).to(DTYPES[dtype])
+    return build_model(CONFIG_CLASSES[family](width=8, latent_size=4), (1, 8, 8), 0).to(DTYPES[dtype])
 
 
 def evaluate(
@@ -93,7 +93,7 @@ def evaluate(
     training: Images | None = None, **settings: Any,
 ) -> dict:  # fmt: skip
     images = Images(digits()[:count], torch.arange(count), None, ())
-    config = EvaluateConfig(batch_size=BATCH, samples=SAMPLES[count], **settings)
+    config = EvaluateConfig(batch_size=BATCH_IMAGES, samples=SAMPLES[count], **settings)
     with patch.object(perceptual, "build_random_lpips_network", network):
         evaluation = evaluate_model(
             model, ImageSplit("test", images), config, seed=seed, training=training, progress=progress,
@@ -106,7 +106,7 @@ def evaluate(
 def evaluate_all_cases() -> dict[str, dict]:
     return {
         f"{family} {dtype} {count}": evaluate(build(family, dtype), count)
-        for family in FAMILIES
+        for family in CONFIG_CLASSES
         for dtype in DTYPES
         for count in SAMPLES
     }
@@ -114,17 +114,17 @@ def evaluate_all_cases() -> dict[str, dict]:
 
 def evaluate_densities() -> dict[str, dict]:
     """Evaluate samples from densities, and return the results with the densities."""
-    found = {}
-    for family, asked in (("ae", "gaussian"), ("vae", "gmm:3")):
+    results = {}
+    for family, spec in (("ae", "gaussian"), ("vae", "gmm:3")):
         model, count = build(family, "float64"), 29
         images = Images(digits()[100 : 100 + count], torch.arange(count), None, ())
-        found[asked] = evaluate(model, count, training=images, metrics=("sharpness",), density=asked)
-        density = fit_density_to_images(asked, model, images, 3, BATCH)
-        found[asked]["scores"] |= {
+        results[spec] = evaluate(model, count, training=images, metrics=("sharpness",), density=spec)
+        density = fit_density_to_images(spec, model, images, 3, BATCH_IMAGES)
+        results[spec]["scores"] |= {
             name: getattr(density, name).flatten().tolist() for name in ("weights", "means", "roots")
         }
-        found[asked]["scores"]["codes"] = Sampler(model, 3, density).draw_codes(0, 9).flatten().tolist()
-    return found
+        results[spec]["scores"]["codes"] = Sampler(model, 3, density).draw_codes(0, 9).flatten().tolist()
+    return results
 
 
 def evaluate_sets() -> dict[str, dict]:
@@ -137,12 +137,10 @@ def evaluate_sets() -> dict[str, dict]:
 
 
 def collect_progress() -> list[list[tuple[int, int]]]:
-    """Return the progress that every process is told of, exchanged by the callback itself."""
-    everybody = []
-    evaluate(
-        build("vae", "float32"), 29, lambda *step: everybody.append(all_gather_object(step)), metrics=("sharpness",)
-    )
-    return everybody
+    """Return the progress that every process reports, exchanged by the callback itself."""
+    rounds = []
+    evaluate(build("vae", "float32"), 29, lambda *step: rounds.append(all_gather_object(step)), metrics=("sharpness",))
+    return rounds
 
 
 def count_rounds_until_cut() -> int:
@@ -164,19 +162,21 @@ def count_rounds_until_cut() -> int:
 
 def time_refusal(evaluation: Callable[[], object]) -> tuple[str, str, float]:
     """Return how an evaluation ended, and after how many seconds."""
-    begun = time.monotonic()
+    start = time.monotonic()
     try:
         evaluation()
     except (Failure, UserError) as error:
-        return type(error).__name__, str(error), time.monotonic() - begun
+        return type(error).__name__, str(error), time.monotonic() - start
     return "nothing", "", 0.0
 
 
 def build_broken() -> Autoencoder:
     """Build a model of which the second batch of samples, and no other, has pixels that are not finite."""
     model = build("vae", "float32")
-    whole = model.draw_prior_codes
-    model.draw_prior_codes = lambda start, *rest: whole(start, *rest) * (torch.nan if start == BATCH else 1)
+    draw_prior_codes = model.draw_prior_codes
+    model.draw_prior_codes = lambda start, *rest: (
+        draw_prior_codes(start, *rest) * (torch.nan if start == BATCH_IMAGES else 1)
+    )
     return model
 
 
@@ -202,9 +202,9 @@ MAIN_ONLY = {
 
 
 def main(folder: Path) -> dict[str, Any]:
-    """Return everything that this process found, by the number of processes."""
+    """Return all results of this process, by the number of processes and other cases."""
     assert get_world_size() == 3 and not is_initialized() and get_group_rank_and_size() == (0, 1)
-    found: dict[str, Any] = {"1": {"vae float32 29": evaluate(build("vae", "float32"), 29)}}
+    results: dict[str, Any] = {"1": {"vae float32 29": evaluate(build("vae", "float32"), 29)}}
     for world in WORLDS:
         if get_rank() >= world:
             continue
@@ -213,17 +213,17 @@ def main(folder: Path) -> dict[str, Any]:
         )
         assert all_gather_object(get_group_rank_and_size()) == [(number, world) for number in range(world)]
         assert broadcast_from_main(get_rank) == 0
-        found[str(world)] = evaluate_all_cases()
+        results[str(world)] = evaluate_all_cases()
         if world < get_world_size():
             distributed.destroy_process_group()
-    found["densities"] = evaluate_densities()
-    found["sets"], found["told"], found["cut"] = evaluate_sets(), collect_progress(), count_rounds_until_cut()
+    results["densities"] = evaluate_densities()
+    results["sets"], results["progress"], results["cut"] = evaluate_sets(), collect_progress(), count_rounds_until_cut()
     few = Images(digits()[:3], torch.arange(3), None, ())
-    found["few"] = time_refusal(lambda: fit_density_to_images("gmm:3", build("ae", "float32"), few, 3, BATCH))
-    found["broken"] = time_refusal(lambda: evaluate(build_broken(), 29, metrics=("sharpness",)))
-    found["unlike"] = time_refusal(lambda: evaluate(build("ae", "float32"), 29, seed=get_rank(), metrics=("psnr",)))
-    found["study"] = [compare_in_study(folder) for _ in range(2)]
-    return found
+    results["few"] = time_refusal(lambda: fit_density_to_images("gmm:3", build("ae", "float32"), few, 3, BATCH_IMAGES))
+    results["broken"] = time_refusal(lambda: evaluate(build_broken(), 29, metrics=("sharpness",)))
+    results["unlike"] = time_refusal(lambda: evaluate(build("ae", "float32"), 29, seed=get_rank(), metrics=("psnr",)))
+    results["study"] = [compare_in_study(folder) for _ in range(2)]
+    return results
 
 
 def run_rank(number: int, folder: Path) -> None:

@@ -38,37 +38,37 @@ def disturb(what: str, when: str) -> None:
             an evaluation; `step_XXXXXXXX`: when that checkpoint's first file is written; `finish`: before W&B's run is
             finished.
     """
-    opened, gradients, save, finish = (
+    open_data, compute_gradients, save_file, finish = (
         vaegan.data.open_data,
         loop.compute_gradients,
         safetensors.torch.save_file,
         Tracker.finish,
     )
-    left = [what]
+    pending = [what]
 
-    def now(moment: str) -> None:
-        if moment == when and left:
-            _execute(left.pop())
+    def disturb_at(moment: str) -> None:
+        if moment == when and pending:
+            _execute(pending.pop())
 
-    def disturbed_open(*args: Any, **options: Any) -> Any:
-        now("reading")
-        return opened(*args, **options)
+    def open_disturbed_data(*args: Any, **options: Any) -> Any:
+        disturb_at("reading")
+        return open_data(*args, **options)
 
-    def disturbed_gradients(step: Any, state: Any, *rest: Any) -> Any:
-        now(str(state.step))
-        return gradients(step, state, *rest)
+    def compute_disturbed_gradients(step: Any, state: Any, *rest: Any) -> Any:
+        disturb_at(str(state.step))
+        return compute_gradients(step, state, *rest)
 
-    def disturbed_save(tensors: Any, file: Path) -> None:
-        save(tensors, file)
-        now(file.parent.name.removesuffix(".partial"))
+    def save_disturbed_file(tensors: Any, file: Path) -> None:
+        save_file(tensors, file)
+        disturb_at(file.parent.name.removesuffix(".partial"))
 
-    def disturbed_finish(tracker: Tracker, *code: int) -> None:
-        now("finish")
+    def finish_disturbed_tracker(tracker: Tracker, *code: int) -> None:
+        disturb_at("finish")
         finish(tracker, *code)
 
-    vaegan.data.open_data, safetensors.torch.save_file = disturbed_open, disturbed_save
-    loop.compute_gradients, Tracker.finish = disturbed_gradients, disturbed_finish  # type: ignore[method-assign]
-    watch_evaluations(lambda done, total: now("evaluation"))
+    vaegan.data.open_data, safetensors.torch.save_file = open_disturbed_data, save_disturbed_file
+    loop.compute_gradients, Tracker.finish = compute_disturbed_gradients, finish_disturbed_tracker  # type: ignore[method-assign]
+    watch_evaluations(lambda done, total: disturb_at("evaluation"))
 
 
 def _execute(what: str) -> None:

@@ -93,7 +93,7 @@ class Moments:
         """Pass a moment before every call of a function, or the moments of the file that it writes."""
         original = getattr(owner, name)
 
-        def watched(*args: Any, **options: Any) -> Any:
+        def call_at_moment(*args: Any, **options: Any) -> Any:
             if which is None:
                 self.pass_moment(f"before {name}")
             else:
@@ -101,7 +101,7 @@ class Moments:
                 self.write(path, path.stat().st_size if path.exists() else 0)
             return original(*args, **options)
 
-        setattr(owner, name, watched)
+        setattr(owner, name, call_at_moment)
 
 
 def watch_evaluations(tell: Callable[[int, int], None]) -> None:
@@ -110,14 +110,14 @@ def watch_evaluations(tell: Callable[[int, int], None]) -> None:
     def watch(module: Any, name: str) -> None:
         original = getattr(module, name)
 
-        def watched(*args: Any, progress: Callable[[int, int], None], **options: Any) -> Any:
+        def evaluate_watched(*args: Any, progress: Callable[[int, int], None], **options: Any) -> Any:
             def update(done: int, total: int) -> None:
                 tell(done, total)
                 progress(done, total)
 
             return original(*args, progress=update, **options)
 
-        setattr(module, name, watched)
+        setattr(module, name, evaluate_watched)
 
     watch(vaegan.evaluate.model_evaluation, "evaluate_model")
     watch(vaegan.evaluate.classifier_evaluation, "evaluate_classifier")

@@ -276,7 +276,7 @@ def check_unchanged(site: Path, name: str) -> None:
         for path, digest, _ in csv.reader(rows):
             if digest:
                 algorithm, _, expected = digest.partition("=")
-                found = hashlib.new(algorithm, (site / path).read_bytes()).digest()
-                assert base64.urlsafe_b64encode(found).rstrip(b"=").decode() == expected, path
+                digest = hashlib.new(algorithm, (site / path).read_bytes()).digest()
+                assert base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == expected, path
                 checked += 1
     assert checked > 10

@@ -15,8 +15,7 @@ from torch import Tensor
 from vaegan import load
 from vaegan.data import open_data
 from vaegan.errors import UserError
-from vaegan.evaluate.result import EvaluationResult, write_result
-from vaegan.evaluate.result import load_cached_result
+from vaegan.evaluate.result import EvaluationResult, load_cached_result, write_result
 from vaegan.evaluate.training_cost import read_training_cost
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
@@ -59,14 +58,14 @@ def check_one_line(answer: tuple[int, str, str]) -> str:
 def change(file: Path, how: Callable[[dict[str, Any]], object]) -> None:
     """Change the mapping in a file of JSON or tensors, and correct its checksum."""
     if file.suffix == ".json":
-        found = json.loads(file.read_text())
-        how(found)
-        file.write_text(json.dumps(found))
+        tree = json.loads(file.read_text())
+        how(tree)
+        file.write_text(json.dumps(tree))
     else:
-        found = {name: tensor.clone() for name, tensor in load_file(file).items()}
-        how(found)
+        tree = {name: tensor.clone() for name, tensor in load_file(file).items()}
+        how(tree)
         file.unlink()
-        save_file(found, file)
+        save_file(tree, file)
     fix_checksums(file)
 
 
@@ -100,7 +99,7 @@ def test_weights_that_are_not_those_of_the_model(how: str, run: Path, vaegan) ->
 @pytest.mark.parametrize("path", ["run", "run/model"])
 def test_a_short_description_allocates_no_network_that_the_weights_do_not_have(path: str, run: Path) -> None:
     largest = {"width": 4096, "depth": 16, "network": "resnet", "latent_size": 65536}
-    change(run / "model" / "config.json", lambda found: found["model"].update(largest))
+    change(run / "model" / "config.json", lambda tree: tree["model"].update(largest))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UserError, match=r"config\.json"):
         load(path)
@@ -122,7 +121,7 @@ SHAPES = [
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_description_of_other_images(shape: list[int], run: Path, vaegan) -> None:
-    change(run / "model" / "config.json", lambda found: found.update(image_shape=shape))
+    change(run / "model" / "config.json", lambda tree: tree.update(image_shape=shape))
     assert "config.json" in check_one_line(vaegan("sample", "run"))
 
 
@@ -153,9 +152,9 @@ STATES: dict[str, list[object]] = {
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in STATES.items() for value in values])
 def test_a_checkpoint_whose_state_is_none(key: str, value: object, cut_off: Path, vaegan) -> None:
-    def spoil(found: dict[str, Any]) -> None:
-        del found["state"][key]
-        found["state"] |= {} if value is ... else {key: value}
+    def spoil(tree: dict[str, Any]) -> None:
+        del tree["state"][key]
+        tree["state"] |= {} if value is ... else {key: value}
 
     change(cut_off / "state.json", spoil)
     assert cut_off.name in (message := resume_and_fail(cut_off, vaegan)) or "images" in message
@@ -176,8 +175,8 @@ def test_a_checkpoint_whose_tensors_are_anothers(name: str, how: str, cut_off: P
 @pytest.mark.parametrize("name", NAMES)
 def test_a_checkpoint_without_a_file(name: str, cut_off: Path, vaegan) -> None:
     (cut_off / f"{name}.safetensors").unlink()
-    change(cut_off / "sha256.json", lambda found: found.pop(f"{name}.safetensors"))
-    change(cut_off / "state.json", lambda found: found["files"].remove(name))
+    change(cut_off / "sha256.json", lambda tree: tree.pop(f"{name}.safetensors"))
+    change(cut_off / "state.json", lambda tree: tree["files"].remove(name))
     assert cut_off.name in resume_and_fail(cut_off, vaegan)
 
 
@@ -222,8 +221,8 @@ def test_times_and_bytes_that_are_none(key: str, tmp_path: Path) -> None:
         line = {"step": 1, "seconds": 1.5, "memory_bytes": 1.5, key: value}
         file.write_text(json.dumps({key: one for key, one in line.items() if one is not ...}) + "\n")
         notes: list[str] = []
-        found = read_training_cost(file, notes.append)
+        tree = read_training_cost(file, notes.append)
         if value == 1.5:
-            assert found == {"seconds": 1.5, "memory_bytes": 1.5} and not notes
+            assert tree == {"seconds": 1.5, "memory_bytes": 1.5} and not notes
         else:
-            assert found == {} and len(notes) == 1 and "timing.jsonl" in notes[0]
+            assert tree == {} and len(notes) == 1 and "timing.jsonl" in notes[0]

@@ -96,11 +96,11 @@ def test_names_for_tracking_lead_nowhere_outside(tmp_path: Path) -> None:
     up = "../../x"
     for words, run_id in (((f"track.name={up}", f"track.group={up}", f"track.tags=[{up}]"), None),
                           ((f"track.project={up}",), None), ((), up), ((), "/x"), ((), ["x"])):  # fmt: skip
-        said: list[str] = []
-        tracker = Tracker.start(tiny("vae", "track.wandb=offline", *words), folder, run_id, said.append)
+        notes: list[str] = []
+        tracker = Tracker.start(tiny("vae", "track.wandb=offline", *words), folder, run_id, notes.append)
         tracker.log_artifact(folder / "model", up)
         tracker.finish()
-        assert all("\n" not in line for line in said)
+        assert all("\n" not in line for line in notes)
     new = {path for path in tmp_path.rglob("*")} - before
     assert any("offline-run" in path.name for path in new)
     assert {path.relative_to(tmp_path).parts[0] for path in new} <= {"home", "a"}

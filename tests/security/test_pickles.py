@@ -63,7 +63,7 @@ def get_kind(name: str) -> str:
 
 def test_every_file_that_is_read_is_of_a_kind_that_is_attacked(world: World) -> None:
     in_rust = {str(path.relative_to(world.work)) for path in (world.work / "runs").rglob("*.safetensors")}
-    assert {get_kind(name) for names in [*world.opened, in_rust] for name in names} == KINDS.keys()
+    assert {get_kind(name) for names in [*world.opened_files, in_rust] for name in names} == KINDS.keys()
 
 
 class Trap:
@@ -116,7 +116,7 @@ def attacks(world: World, kind: str, everything: bool, mark: Path) -> Iterator[t
     pickle; every other file gets one of them in turn.
     """
     seen: set[tuple[str, str]] = set()
-    for number, names in enumerate(world.opened):
+    for number, names in enumerate(world.opened_files):
         for name in names:
             case = COMMANDS[number][0][0], re.sub(r"\d+", "N", name)
             if get_kind(name) != kind or case in seen:

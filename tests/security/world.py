@@ -71,7 +71,7 @@ class World:
 
     work: Path
     copies: Path
-    opened: list[list[str]]
+    opened_files: list[list[str]]
     """Names of the files that each command reads."""
 
     def restore(self, number: int) -> None:
@@ -105,7 +105,7 @@ def build_world(folder: Path) -> World:
     variants = {name: {"recipe": "folder.yaml", "set": {"model": {"beta": int(name[1])}}} for name in ("v1", "v2")}
     study = {"title": "T", "variants": variants, "shared": {"evaluate": {"metrics": ["psnr"]}}}
     (work / "study.yaml").write_text(yaml.safe_dump(study))
-    command = [sys.executable, Path(__file__).with_name("opened.py"), work, copies, json.dumps(COMMANDS)]
+    command = [sys.executable, Path(__file__).with_name("record_opens.py"), work, copies, json.dumps(COMMANDS)]
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = os.environ | {name: str(work / folder) for name, folder in FOLDERS.items()} | {"PYTHONPATH": paths}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

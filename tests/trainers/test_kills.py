@@ -34,9 +34,9 @@ class KilledTrainings:
     "70-3" is killed at its 70th moment, and its resume at the 3rd; "0" is not killed.
     """
 
-    def __init__(self, forked: ForkServer, family: str) -> None:
-        self.forked, self.family, self.done = forked, family, set[str]()
-        self.folder = forked.folder / family
+    def __init__(self, server: ForkServer, family: str) -> None:
+        self.server, self.family, self.done = server, family, set[str]()
+        self.folder = server.folder / family
         self.folder.mkdir()
         (self.folder / "config.yaml").write_text(dump_config(build_config(family)))
         self.train("0")
@@ -52,18 +52,18 @@ class KilledTrainings:
             f"{self.family}/{name}": [Command(words, f"moment {number}") for number in [*name.split("-"), 0]]
             for name in new
         }
-        self.forked.run(jobs)
+        self.server.run(jobs)
         self.done |= set(new)
 
     def get_moments(self, name: str) -> list[list[str]]:
         """Return the moments of each process of a training, of which all but the last were killed."""
-        ended = self.forked.get_results(f"{self.family}/{name}")
-        assert [process.code for process in ended] == [
+        processes = self.server.get_results(f"{self.family}/{name}")
+        assert [process.code for process in processes] == [
             *(0 if number == "0" else -9 for number in name.split("-")),
             0,
-        ], ended
-        assert {process.err for process in ended} == {""}, ended
-        return [process.moments for process in ended]
+        ], processes
+        assert {process.err for process in processes} == {""}, processes
+        return [process.moments for process in processes]
 
     def check(self, *names: str) -> None:
         """Check that these were killed at their moments, resumed, and left the same files as the whole run."""
@@ -82,19 +82,19 @@ class KilledTrainings:
 
 
 @pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    with ForkServer(tmp_path_factory.mktemp("killed")) as forked:
-        yield forked
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    with ForkServer(tmp_path_factory.mktemp("killed")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def killed(forked: ForkServer, request: pytest.FixtureRequest) -> KilledTrainings:
-    return KilledTrainings(forked, request.param)
+def trainings(server: ForkServer, request: pytest.FixtureRequest) -> KilledTrainings:
+    return KilledTrainings(server, request.param)
 
 
 def train_family(*families: str) -> pytest.MarkDecorator:
     """Parametrize a test by the trainings of these families."""
-    return pytest.mark.parametrize("killed", families, indirect=True)
+    return pytest.mark.parametrize("trainings", families, indirect=True)
 
 
 def get_kind(moment: str) -> str:
@@ -115,14 +115,14 @@ def find_last_of_each_kind(moments: list[str]) -> set[int]:
 
 
 @train_family(*(family for family in FAMILIES if family != FULLY_TESTED))
-def test_a_run_killed_at_a_moment_of_each_kind_ends_as_if_nothing_had_happened(killed: KilledTrainings) -> None:
-    killed.check(*map(str, sorted(find_last_of_each_kind(killed.whole))))
+def test_a_run_killed_at_a_moment_of_each_kind_ends_as_if_nothing_had_happened(trainings: KilledTrainings) -> None:
+    trainings.check(*map(str, sorted(find_last_of_each_kind(trainings.whole))))
 
 
 @train_family(FULLY_TESTED)
-def test_a_run_killed_at_some_moments_ends_as_if_nothing_had_happened(killed: KilledTrainings) -> None:
+def test_a_run_killed_at_some_moments_ends_as_if_nothing_had_happened(trainings: KilledTrainings) -> None:
     """Every moment of the writing of one checkpoint and of one step, the last one of each kind, and two more."""
-    whole = killed.whole
+    whole = trainings.whole
     saving = range(
         whole.index("before mkdir: checkpoints/step_00000006.partial") - 1,  # from the sync of the history
         whole.index("before rmdir: checkpoints/step_00000003") + 2,
@@ -138,31 +138,31 @@ def test_a_run_killed_at_some_moments_ends_as_if_nothing_had_happened(killed: Ki
     assert kinds.count("before writing") == kinds.count("half of writing") == 7
     assert kinds[0] == "before fsync" and kinds[written:renamed].count("before fsync") == 8  # 7 files and the folder
     assert kinds[renamed + 1 :] == ["before fsync", *["before remove"] * 7, "before rmdir"]
-    killed.check(*map(str, sorted(chosen)))
+    trainings.check(*map(str, sorted(chosen)))
 
 
 @train_family(FULLY_TESTED)
-def test_a_run_may_be_killed_again_while_it_is_resumed(killed: KilledTrainings) -> None:
+def test_a_run_may_be_killed_again_while_it_is_resumed(trainings: KilledTrainings) -> None:
     """Where the log is cut back, and in the evaluation that the first kill cut off."""
-    first = str(killed.whole.index("evaluation: 16/32") + 1)
-    killed.train(first)
-    _, resumed = killed.get_moments(first)
+    first = str(trainings.whole.index("evaluation: 16/32") + 1)
+    trainings.train(first)
+    _, resumed = trainings.get_moments(first)
     evaluated = resumed.index("evaluation: 24/32")
     assert evaluated < resumed.index("before compute_gradients")
     again = [resumed.index(f"{when}: history.jsonl.partial") for when in ("half of writing", "before rename")]
-    killed.check(*(f"{first}-{1 + number}" for number in (*again, evaluated)))
+    trainings.check(*(f"{first}-{1 + number}" for number in (*again, evaluated)))
 
 
 @pytest.mark.long
 @train_family(*FAMILIES)
-def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(killed: KilledTrainings) -> None:
-    killed.check(*(str(number) for number, _ in enumerate(killed.whole, 1)))
+def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(trainings: KilledTrainings) -> None:
+    trainings.check(*(str(number) for number, _ in enumerate(trainings.whole, 1)))
 
 
 @pytest.mark.long
 @train_family(*FAMILIES)
-def test_a_run_may_be_killed_again_at_any_moment(killed: KilledTrainings) -> None:
-    first = str(killed.whole.index("before rmdir: checkpoints/step_00000003") + 1)
-    killed.train(first)
-    _, resumed = killed.get_moments(first)
-    killed.check(*(f"{first}-{number}" for number, _ in enumerate(resumed, 1)))
+def test_a_run_may_be_killed_again_at_any_moment(trainings: KilledTrainings) -> None:
+    first = str(trainings.whole.index("before rmdir: checkpoints/step_00000003") + 1)
+    trainings.train(first)
+    _, resumed = trainings.get_moments(first)
+    trainings.check(*(f"{first}-{number}" for number, _ in enumerate(resumed, 1)))

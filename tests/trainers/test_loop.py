@@ -1,6 +1,7 @@
 """The loop as a whole: what it leaves behind, how it stops, and that a stop and a resume change nothing."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from vaegan.errors import UserError
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 from vaegan.trainers.accelerator import make_accelerator
-from vaegan.trainers.loop import clip_gradients
+from vaegan.trainers.loop import clip_gradients, get_learning_rate_factor
 from vaegan.trainers.state import build_state
 from vaegan.trainers.steps import build_step
 
@@ -93,25 +94,6 @@ def test_a_run_leaves_what_the_design_says(name: str, tmp_path: Path, data: Data
         train(config, run.path, data)
 
 
-def test_lines_are_means_over_their_interval(tmp_path: Path, data: Data) -> None:
-    words = ("train.steps=6", "train.batch_size=4", "train.micro_batch_size=2")
-    single = history(train(tiny("vaegan3", *words, "train.log_every=1"), tmp_path / "single", data))
-    grouped = history(train(tiny("vaegan3", *words, "train.log_every=5"), tmp_path / "grouped", data))
-    assert [line["step"] for line in grouped] == [1, 5, 6]
-    middle, means = single[1:5], grouped[1]
-    for key in ("loss/reconstruction", "loss/kl", "loss/negative_elbo", "loss/adversarial", "loss/discriminator"):
-        assert means[key] == pytest.approx(sum(line[key] for line in middle) / 4, rel=1e-12)
-    penalties = [line["loss/r1"] for line in middle if "loss/r1" in line]
-    assert len(penalties) == 2  # every other step has one
-    assert means["loss/r1"] == pytest.approx(sum(penalties) / 2, rel=1e-12)
-    counts = sum(torch.tensor(line["discriminator/confusion"]) for line in middle)
-    assert torch.equal(torch.tensor(means["discriminator/confusion"]), counts)
-    accuracy = (counts.diagonal() / counts.sum(1)).mean().item()
-    assert means["discriminator/accuracy"] == pytest.approx(accuracy)
-    for key in ("gap/mmd2", "gradient/autoencoder", "learning_rate/autoencoder"):
-        assert means[key] == middle[-1][key]  # of the step itself
-
-
 def test_clipping_bounds_the_norm_of_each_network_and_reports_it_unclipped() -> None:
     config, accelerator = tiny("vaegan3", "train.clip_norm=0.5"), make_accelerator(tiny("vae").train)
     state = build_state(config, build_step(config), accelerator)
@@ -131,13 +113,24 @@ def test_a_step_uses_the_adaptive_state_of_the_steps_before(tmp_path: Path, data
     assert weights == pytest.approx([0.7, 2.1, 2.1])
 
 
-def test_a_batch_of_one_image_trains(tmp_path: Path, data: Data) -> None:
-    lines = history(train(tiny("vaegan3", "train.batch_size=1", "train.steps=2"), tmp_path / "run", data))
-    assert "gap/mmd2" not in lines[0] and "loss/kl" in lines[0]  # one code has no spread
-
-
 def test_a_bfloat16_training_keeps_float32_weights(tmp_path: Path, data: Data) -> None:
     coarse = flatten(load_newest(train(tiny("vaegan3", "train.precision=bf16"), tmp_path / "coarse", data).path))
     fine = flatten(load_newest(train(tiny("vaegan3"), tmp_path / "fine", data).path))
     assert all(value.dtype == torch.float32 for value in coarse.values())
     assert not are_bit_identical(coarse, fine)
+
+
+def test_learning_rates_follow_their_schedule() -> None:
+    def factors(*words: str) -> list[float]:
+        config = tiny("vae", "train.steps=8", *words).train
+        return [get_learning_rate_factor(config, step) for step in range(8)]
+
+    assert factors() == [1.0] * 8
+    assert factors("train.warmup_steps=4") == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
+    assert factors("train.warmup_steps=20")[-1] == 8 / 20
+    half = [0.5 + 0.5 * math.cos(math.pi * step / 8) for step in range(8)]
+    assert factors("train.decay=cosine") == pytest.approx(half)
+    rest = [0.5 + 0.5 * math.cos(math.pi * step / 4) for step in range(4)]
+    both = factors("train.decay=cosine", "train.warmup_steps=4")
+    assert both == pytest.approx([0.25, 0.5, 0.75, 1, *rest])
+    assert factors("train.decay=cosine", "train.warmup_steps=8")[-1] == 1

@@ -11,9 +11,6 @@ from vaegan.data import Data, open_data
 from vaegan.errors import UserError
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
-from vaegan.trainers.accelerator import make_accelerator
-from vaegan.trainers.state import build_state, restore
-from vaegan.trainers.steps import build_step
 
 from ..forked.client import Command, ForkServer
 from ..tiny import (
@@ -43,7 +40,7 @@ STOPS = {
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """The training of each family, whole and stopped in several ways by real signals to real processes."""
     folder = tmp_path_factory.mktemp("stopped")
     steps = ("train.steps=9", "train.log_every=3", "train.checkpoint_every=4")
@@ -51,21 +48,21 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
         (folder / f"{name}.yaml").write_text(
             dump_config(tiny(name, *LOOP_OPTIONS, *FAMILY_OPTIONS.get(name, ()), *steps))
         )
-    with ForkServer(folder) as forked:
-        forked.run(
+    with ForkServer(folder) as server:
+        server.run(
             {
                 f"{name}-{how}": [Command(["train", f"{name}.yaml", "--resume"], signal) for signal in [*signals, ""]]
                 for name in FAMILIES
                 for how, signals in {"whole": [], **STOPS}.items()
             }
         )
-        yield forked
+        yield server
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("how", STOPS)
-def test_a_stopped_and_resumed_training_ends_like_a_whole_one(stopped: ForkServer, name: str, how: str) -> None:
-    *ends, resumed = stopped.get_results(f"{name}-{how}")
+def test_a_stopped_and_resumed_training_ends_like_a_whole_one(server: ForkServer, name: str, how: str) -> None:
+    *ends, resumed = server.get_results(f"{name}-{how}")
     run = f"{name}-{how}"
     for end, disturbance in zip(ends, STOPS[how], strict=True):
         signal, _, step = disturbance.partition("@")
@@ -75,7 +72,7 @@ def test_a_stopped_and_resumed_training_ends_like_a_whole_one(stopped: ForkServe
             stop = f"vaegan: {run}: stopped at step {int(step) + 1}; go on with --resume\n"
             assert (end.code, end.out, end.err) == (130, "", stop)
     assert (resumed.code, resumed.err) == (0, "")
-    whole, left = read_run_files(stopped.folder / f"{name}-whole"), read_run_files(stopped.folder / run)
+    whole, left = read_run_files(server.folder / f"{name}-whole"), read_run_files(server.folder / run)
     files = {path.rpartition("/")[2] for path in whole if path.endswith(".safetensors")}
     adaptive_state = ["controls"] if name in ("vaegan3", "ganvae") else []  # by `FAMILY_OPTIONS`
     assert files == {
@@ -156,18 +153,6 @@ def test_a_refused_resume_sets_nothing_aside(tmp_path: Path, data: Data) -> None
     assert read_run_files(run.path) == before
 
 
-def test_a_resumed_optimizer_is_laid_out_in_memory_as_before(tmp_path: Path, data: Data) -> None:
-    config = tiny("vaegan3", "train.steps=1")
-    accelerator = make_accelerator(config.train)
-    state = build_state(config, build_step(config), accelerator)
-    restore(state, load_newest(train(config, tmp_path / "run", data).path), accelerator)
-    moments = [(parameter, kept) for adam in state.optimizers.values() for parameter, kept in adam.state.items()]
-    assert len(moments) == sum(len(list(network.parameters())) for network in state.networks.values())
-    for parameter, kept in moments:
-        assert kept["exp_avg"].stride() == kept["exp_avg_sq"].stride() == parameter.stride()
-    assert any(not parameter.is_contiguous() for parameter, _ in moments)
-
-
 def test_another_config_or_other_images_cannot_be_resumed(tmp_path: Path, data: Data) -> None:
     config = tiny("vae", "train.steps=2")
     folder = train(config, tmp_path / "run", data).path
@@ -176,25 +161,3 @@ def test_another_config_or_other_images_cannot_be_resumed(tmp_path: Path, data: 
     others = Data(data.train, data.validation, data.test, data.classes, "0" * 32)
     with pytest.raises(UserError, match="no longer those"):
         train(config, folder, others, resume=True)
-
-
-def test_rmsprop_goes_on_as_if_it_had_not_been_stopped(tmp_path: Path, data: Data) -> None:
-    words = ("train.optimizer=rmsprop", "train.checkpoint_every=3")
-    train(tiny("vaegan2", *words, "train.steps=6"), tmp_path / "whole", data)
-    train(tiny("vaegan2", *words, "train.steps=3"), tmp_path / "parts", data)
-    train(tiny("vaegan2", *words, "train.steps=6"), tmp_path / "parts", data, resume=True, extend=True)
-    whole, parts = (flatten(load_newest(tmp_path / name)) for name in ("whole", "parts"))
-    assert are_bit_identical(whole, parts)
-    moments = {key.rpartition("/")[2] for key in whole if ".optimizer/" in key}
-    assert moments == {"step", "square_avg"}
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
-def test_the_moments_of_a_scalar_parameter_are_resumed(optimizer: str, tmp_path: Path, data: Data) -> None:
-    """Resume twice, in float64: the moments have the shape of the step count, which has a type of its own."""
-    words = (f"train.optimizer={optimizer}", "train.dtype=float64", "model.learned_scale=true")
-    train(tiny("vae", *words, "train.steps=6"), tmp_path / "whole", data)
-    for steps in (2, 4, 6):
-        config = tiny("vae", *words, f"train.steps={steps}")
-        train(config, tmp_path / "parts", data, resume=True, extend=True)
-    assert are_bit_identical(*(flatten(load_newest(tmp_path / name)) for name in ("whole", "parts")))

@@ -62,6 +62,6 @@ def test_of_an_encoder_that_says_nothing_the_density_is_the_prior() -> None:
 
 
 def test_the_progress_is_told() -> None:
-    told: list[tuple[int, int]] = []
-    fit_density_to_images("gaussian", build("ae"), make_images(), 0, 128, lambda *step: told.append(step))
-    assert told == [(128, COUNT), (256, COUNT), (COUNT, COUNT)]
+    steps: list[tuple[int, int]] = []
+    fit_density_to_images("gaussian", build("ae"), make_images(), 0, 128, lambda *step: steps.append(step))
+    assert steps == [(128, COUNT), (256, COUNT), (COUNT, COUNT)]

@@ -43,8 +43,8 @@ def measure_coverage(seeds: int, images: int, of_seed: float, of_image: float) -
     inside = 0
     for number in range(STUDIES):
         rows = draw_study(number, seeds, images, of_seed, of_image)
-        found = estimate(rows, difference)
-        inside += found.low <= EFFECT <= found.high
+        result = estimate(rows, difference)
+        inside += result.low <= EFFECT <= result.high
     return inside / STUDIES
 
 
@@ -65,11 +65,11 @@ def test_the_interval_holds_the_effect_as_often_as_it_says(
 
 
 def test_where_there_is_no_effect_it_is_found_as_rarely_as_the_level_says() -> None:
-    found = []
+    significant = []
     for number in range(STUDIES):
-        rows = [{"pairs/x": each["pairs/x"] - EFFECT} for each in draw_study(number, 3, 60, 0.0, 0.5)]
-        found.append(estimate(rows, difference).p < 0.05)
-    assert 0.02 <= sum(found) / STUDIES <= 0.08
+        rows = [{"pairs/x": seed_rows["pairs/x"] - EFFECT} for seed_rows in draw_study(number, 3, 60, 0.0, 0.5)]
+        significant.append(estimate(rows, difference).p < 0.05)
+    assert 0.02 <= sum(significant) / STUDIES <= 0.08
 
 
 def test_few_seeds_say_nothing_of_others() -> None:
@@ -82,24 +82,24 @@ def test_few_seeds_say_nothing_of_others() -> None:
 def test_it_is_the_textbooks_for_a_mean_of_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "RESAMPLES", 20_000)
     (rows,) = draw_study(0, 1, 100, 0.0, 0.0)
-    found, x = estimate([rows], difference), rows["pairs/x"][:, 0].double()
+    result, x = estimate([rows], difference), rows["pairs/x"][:, 0].double()
     expected = scipy.stats.ttest_1samp(x.numpy(), 0)
     interval = expected.confidence_interval()
-    assert found.value == pytest.approx(x.mean().item())
-    assert found.error == pytest.approx((x.std() / math.sqrt(100)).item(), rel=0.02)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=0.03)
+    assert result.value == pytest.approx(x.mean().item())
+    assert result.error == pytest.approx((x.std() / math.sqrt(100)).item(), rel=0.02)
+    assert (result.low, result.high) == pytest.approx((interval.low, interval.high), rel=0.03)
 
 
 @pytest.mark.parametrize("seeds", [1, 3, 5])
 def test_one_image_tells_nothing_of_others(seeds: int) -> None:
-    found = estimate([{"pairs/x": torch.tensor([[float(seed)]])} for seed in range(seeds)], difference)
-    assert found == Estimate((seeds - 1) / 2, math.inf, -math.inf, math.inf, 1.0)
+    result = estimate([{"pairs/x": torch.tensor([[float(seed)]])} for seed in range(seeds)], difference)
+    assert result == Estimate((seeds - 1) / 2, math.inf, -math.inf, math.inf, 1.0)
 
 
 def test_few_images_are_not_sure() -> None:
     inside = [
-        found.low <= EFFECT <= found.high
-        for found in (estimate(draw_study(number, 1, 8, 0.0, 0.0), difference) for number in range(STUDIES))
+        result.low <= EFFECT <= result.high
+        for result in (estimate(draw_study(number, 1, 8, 0.0, 0.0), difference) for number in range(STUDIES))
     ]
     assert 0.91 <= sum(inside) / STUDIES <= 0.98
 
@@ -108,8 +108,8 @@ def test_the_same_resample_meets_all_that_is_said_of_the_same_images() -> None:
     """Otherwise what two variants share would not cancel."""
     shared = torch.randn(80, 1, dtype=torch.float64)
     rows = [{"pairs/a": shared + 0.01, "pairs/b": shared}]
-    found = estimate(rows, lambda means: (means["pairs/a"] - means["pairs/b"])[:, 0])
-    assert found.value == pytest.approx(0.01) and found.error < 1e-12
+    result = estimate(rows, lambda means: (means["pairs/a"] - means["pairs/b"])[:, 0])
+    assert result.value == pytest.approx(0.01) and result.error < 1e-12
     rows = [{"pairs/a": shared + 0.01, "sample/b": shared}]
     assert estimate(rows, lambda means: (means["pairs/a"] - means["sample/b"])[:, 0]).error > 0.05
 
@@ -124,13 +124,13 @@ def test_the_answer_is_always_the_same_however_much_is_held_at_once(monkeypatch:
 
 def test_blocks_are_independent_values() -> None:
     values = torch.tensor([1.0, 2.0, 4.0, 3.0])
-    found = estimate_from_blocks([2.5], [values])
+    result = estimate_from_blocks([2.5], [values])
     expected = scipy.stats.ttest_1samp(values.numpy(), 0)
     interval = expected.confidence_interval()
-    assert (found.value, found.low, found.high) == pytest.approx((2.5, interval.low, interval.high), rel=1e-6)
-    assert found.p == pytest.approx(expected.pvalue, rel=1e-6)
+    assert (result.value, result.low, result.high) == pytest.approx((2.5, interval.low, interval.high), rel=1e-6)
+    assert result.p == pytest.approx(expected.pvalue, rel=1e-6)
     assert (
-        estimate_from_blocks([9.0], [values]).value == 9 and estimate_from_blocks([9.0], [values]).error == found.error
+        estimate_from_blocks([9.0], [values]).value == 9 and estimate_from_blocks([9.0], [values]).error == result.error
     )
     assert estimate_from_blocks([3.0], [torch.tensor([3.0])]) == Estimate(3.0, math.inf, -math.inf, math.inf, 1.0)
 
@@ -144,9 +144,9 @@ def test_the_interval_of_blocks_holds_the_effect_as_often_as_it_says(
     """The real images of a block are the same for all seeds, so that what they do to a difference does not average."""
     inside = 0
     for number in range(STUDIES):
-        rows = [each["pairs/x"][:, 0] for each in draw_study(number, seeds, 10, of_seed, of_block)]
-        found = estimate_from_blocks([row.mean().item() for row in rows], rows)
-        inside += found.low <= EFFECT <= found.high
+        rows = [seed_rows["pairs/x"][:, 0] for seed_rows in draw_study(number, seeds, 10, of_seed, of_block)]
+        result = estimate_from_blocks([row.mean().item() for row in rows], rows)
+        inside += result.low <= EFFECT <= result.high
     assert 0.92 <= inside / STUDIES <= 0.98
 
 

@@ -4,31 +4,15 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import torch
 from torch import Tensor
 
-from vaegan.evaluate.comparing.bootstrap import correct_holm
 from vaegan.evaluate.comparing.comparison import Comparison
-from vaegan.evaluate.result import EvaluatedRun, EvaluationResult
+from vaegan.evaluate.result import EvaluatedRun
 from vaegan.storage.run_folder import Run
 
 from ..distortions import add_noise, blur, evaluate
-from ..studies import make_configs, make_study
-
-
-def make_comparison(*pairs: tuple[EvaluationResult, EvaluationResult]) -> Comparison:
-    """Return a study of a reference and an "other" variant whose evaluations are given for each seed."""
-    variants = make_configs(names=("vae", "vaegan3"))
-    study = make_study(variants, seeds=tuple(range(len(pairs))))
-    runs: dict[str, dict[int, EvaluatedRun]] = {"vae": {}, "vaegan3": {}}
-    for seed, pair in enumerate(pairs):
-        for (name, config), evaluation in zip(variants.items(), pair, strict=True):
-            seconds = {"vae": 2.0, "vaegan3": 5.0}[name]
-            runs[name][seed] = EvaluatedRun(
-                Run(Path(name)), config, evaluation, {"seconds": seconds, "memory_bytes": 1e9}, {"encoder": 3}
-            )
-    return Comparison(study, runs, {}, None)
+from ..studies import make_comparison, make_configs, make_study
 
 
 def test_verdicts_say_what_the_evidence_says(photos: Tensor) -> None:
@@ -85,46 +69,17 @@ def test_variants_are_compared_with_each_reference_before_them(photos: Tensor) -
     whole = Comparison(study.model_copy(update={"references": ("vae", "ae")}), runs, {}, None)
     assert whole.pairs == [("ae", "vae"), ("vaegan3", "vae"), ("vaegan3", "ae")]
     assert Comparison(study, runs, {}, None).pairs == whole.pairs[:2]
-    found = {(each.variant, each.reference, each.kind): each for each in whole.verdicts}
-    assert len(found) == 6 and all(each.answer != "not distinguishable" for each in found.values())
+    verdicts = {(each.variant, each.reference, each.kind): each for each in whole.verdicts}
+    assert len(verdicts) == 6 and all(each.answer != "not distinguishable" for each in verdicts.values())
     alone = Comparison(study, {name: runs[name] for name in ("ae", "vaegan3")}, {}, None)
     for verdict in alone.verdicts:
-        same = found[verdict.variant, verdict.reference, verdict.kind]
+        same = verdicts[verdict.variant, verdict.reference, verdict.kind]
         assert same.evidence == verdict.evidence and same.headline == verdict.headline
         assert all(a >= b for a, b in zip(same.corrected, verdict.corrected, strict=True))
     assert "vaegan3 took 0.5 times the training time of ae." in whole.list_sentences()
     incomplete = {**runs, "ae": {0: replace(runs["ae"][0], cost={})}}
     sentences = Comparison(whole.study, incomplete, {}, None).list_sentences()
     assert "vaegan3 took an unknown training time." in sentences
-
-
-def test_seeds_that_disagree_decide_nothing_about_all_seeds(photos: Tensor) -> None:
-    soft, softer, crisp = (evaluate(photos, lambda images, s=s: blur(images, s)) for s in (1.0, 2.0, 0.5))
-    (verdict, _) = make_comparison((soft, crisp), *[(soft, softer), (soft, crisp)] * 2).verdicts
-    assert verdict.answer == "not distinguishable" and verdict.seeds == (0, 1, 2, 3, 4)
-
-
-def test_probabilities_are_corrected_for_all_tests_of_the_study(photos: Tensor) -> None:
-    soft, crisp = (evaluate(photos, lambda images, s=s: blur(images, s)) for s in (1.0, 0.99))
-    verdicts = make_comparison((soft, crisp)).verdicts
-    tests = [test for verdict in verdicts for test in verdict.evidence.tests]
-    assert [p for verdict in verdicts for p in verdict.corrected] == correct_holm([test.p for test in tests])
-    assert len(tests) == 4
-
-
-def test_effects_are_those_of_paired_images(photos: Tensor) -> None:
-    soft, crisp = (
-        evaluate(photos, lambda images, s=s: blur(images, s), "psnr", "ssim", "sharpness") for s in (1.0, 0.5)
-    )
-    comparison = make_comparison((soft, crisp), (soft, crisp))
-    effects = {effect.key: effect for effect in comparison.effects}
-    assert effects.keys() == {"reconstruction/psnr", "reconstruction/ssim"}
-    difference = crisp.scores["reconstruction/psnr"] - soft.scores["reconstruction/psnr"]
-    psnr = effects["reconstruction/psnr"]
-    assert psnr.estimate.value == pytest.approx(difference.mean().item())
-    assert psnr.estimate.error == pytest.approx((difference.std() / len(difference) ** 0.5).item(), rel=0.1)
-    assert psnr.size == pytest.approx((difference.mean() / difference.std()).item())
-    assert psnr.corrected == correct_holm([each.estimate.p for each in comparison.effects])[0]
 
 
 def test_the_record_is_json(photos: Tensor) -> None:

@@ -30,13 +30,13 @@ def run_matched_study(
     output: Path, variants: dict[str, Config], *matched: MatchedQuantity, train_run=train_one
 ) -> Comparison:
     study = make_study(variants, seeds=(5,)).model_copy(update={"matched": matched})
-    found = compare(study, variants, output, train_run, Console())
-    assert found is not None
-    return found
+    comparison = compare(study, variants, output, train_run, Console())
+    assert comparison is not None
+    return comparison
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("model.width=16", "model.width: 8 -> 16"),
         ("model.depth=2", "model.depth: 1 -> 2"),
@@ -47,11 +47,11 @@ def run_matched_study(
         ("evaluate.split=validation", 'evaluate.split: "test" -> "validation"'),
     ],
 )
-def test_variants_that_are_not_matched_are_refused(override: str, said: str, tmp_path: Path) -> None:
+def test_variants_that_are_not_matched_are_refused(override: str, message: str, tmp_path: Path) -> None:
     variants = make_configs() | {"vaegan3": make_configs(override)["vaegan3"]}
     with pytest.raises(UserError, match=r"vae and vaegan3 are not (matched|evaluated alike)") as caught:
         run_study(tmp_path, variants, train_run=train_never)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not any(tmp_path.iterdir())
 
@@ -64,20 +64,20 @@ def test_as_many_images_in_other_batches_are_matched() -> None:
 
 def test_a_grid_of_codes_is_matched_in_what_it_has_and_said_to_have_another_decoder(tmp_path: Path) -> None:
     variants = make_configs("train.steps=2", "train.checkpoint_every=2", names=("vqvae", "vae", "ae", "pixelcnn"))
-    said = "its code is one vector, with a decoder of its own"
-    assert describe_unmatched(variants) == {"vae": said, "ae": said}
+    message = "its code is one vector, with a decoder of its own"
+    assert describe_unmatched(variants) == {"vae": message, "ae": message}
     other = make_configs("train.steps=2", "model.latent_size=5", names=("ae",))["ae"]
     with pytest.raises(UserError, match=r"^vae and ae are not matched: model\.latent_size: 4 -> 5"):
         check_matched(variants | {"ae": other}, ("decoder", "latent_size"))
     with pytest.raises(UserError, match=r"^vqvae and ae are not matched: train\.steps \* train\.batch_size: 16 -> 8"):
         check_matched(variants | {"ae": make_configs("train.steps=1", names=("ae",))["ae"]}, ("images_seen",))
 
-    found = run_matched_study(tmp_path, variants, "decoder", "latent_size", "images_seen")
-    assert f"vae is not matched with vqvae: {said}." in found.list_sentences()
+    comparison = run_matched_study(tmp_path, variants, "decoder", "latent_size", "images_seen")
+    assert f"vae is not matched with vqvae: {message}." in comparison.list_sentences()
     page = (tmp_path / "report.html").read_text()
     assert "<b>4</b> latent dimensions, one decoder" in page
     assert "number of images seen, the same images in the same order, apart from what the verdict calls not" in page
-    samples = {name for name in found.names if "sample/spectrum_error" in found.get_spreads(name)}
+    samples = {name for name in comparison.names if "sample/spectrum_error" in comparison.get_spreads(name)}
     assert samples == {"vae", "pixelcnn"}
 
 
@@ -92,11 +92,11 @@ def test_what_is_not_to_be_matched_is_said(tmp_path: Path) -> None:
     variants["ae"] = make_configs("train.steps=4", "model.width=16", names=("ae",))["ae"]
     with pytest.raises(UserError, match="leave images_seen out of `matched:`"):
         run_matched_study(tmp_path, variants, "latent_size", "images_seen", train_run=train_never)
-    found = run_matched_study(tmp_path, variants, "latent_size")
-    said = "ae is not matched with vae: model.width: 8 -> 16; train.steps * train.batch_size: 16 -> 32"
-    assert found.unmatched == [said] and f"{said}." in found.list_sentences()
+    comparison = run_matched_study(tmp_path, variants, "latent_size")
+    message = "ae is not matched with vae: model.width: 8 -> 16; train.steps * train.batch_size: 16 -> 32"
+    assert comparison.unmatched == [message] and f"{message}." in comparison.list_sentences()
     page = (tmp_path / "report.html").read_text()
-    assert f"{said.replace('>', '&gt;')}." in page and "one decoder" not in page
+    assert f"{message.replace('>', '&gt;')}." in page and "one decoder" not in page
     assert "<b>16</b> to <b>32</b> images seen" in page and "Every variant has the same latent size, the same" in page
 
 
@@ -109,27 +109,27 @@ def test_a_variant_of_half_the_speed_has_half_the_steps(tmp_path: Path) -> None:
         lines = [json.loads(line) for line in timing.read_text().splitlines()]
         known = [{**line, "seconds": seconds * (9 if line["step"] == 10 else 10)} for line in lines]
         timing.write_text("".join(f"{json.dumps(line)}\n" for line in known))
-    found = run_matched_study(tmp_path / "known", variants, "decoder", "latent_size", "wall_clock")
-    assert {name: config.train.steps for name, config in found.configs.items()} == {"vae": 8, "vaegan3": 4}
+    comparison = run_matched_study(tmp_path / "known", variants, "decoder", "latent_size", "wall_clock")
+    assert {name: config.train.steps for name, config in comparison.configs.items()} == {"vae": 8, "vaegan3": 4}
 
 
 def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path: Path) -> None:
     variants = make_configs("train.steps=8", "train.sample_every=2", names=("vae", "vaegan3"))
-    found = run_matched_study(tmp_path, variants, "decoder", "latent_size", "wall_clock")
+    comparison = run_matched_study(tmp_path, variants, "decoder", "latent_size", "wall_clock")
     probes = {name: Run(tmp_path / "wall_clock" / name) for name in variants}
     seconds = {name: measure_step_seconds(probe.timing_file) for name, probe in probes.items()}
-    wanted = {"vae": 8, "vaegan3": max(1, round(8 * seconds["vae"] / seconds["vaegan3"]))}
+    steps = {"vae": 8, "vaegan3": max(1, round(8 * seconds["vae"] / seconds["vaegan3"]))}
     for name, probe in probes.items():
         lines = [json.loads(line) for line in probe.timing_file.read_text().splitlines()]
         assert [line["step"] for line in lines] == [1, 10, 20, 30, 40, TIMED_STEPS]
         own = [line["seconds"] / (9 if line["step"] == 10 else 10) for line in lines[1:]]
         assert seconds[name] == statistics.median(own)
-        assert found.configs[name].train.steps == wanted[name] == Run(tmp_path / name / "seed_5").exported_step
-    assert found.images_seen == {name: 8 * steps for name, steps in wanted.items()}
-    assert len(found.unmatched) == 1 and "time to train in" in (tmp_path / "report.html").read_text()
+        assert comparison.configs[name].train.steps == steps[name] == Run(tmp_path / name / "seed_5").exported_step
+    assert comparison.images_seen == {name: 8 * count for name, count in steps.items()}
+    assert len(comparison.unmatched) == 1 and "time to train in" in (tmp_path / "report.html").read_text()
 
     again = run_matched_study(tmp_path, variants, "decoder", "latent_size", "wall_clock", train_run=train_never)
-    assert again.configs == found.configs
+    assert again.configs == comparison.configs
 
 
 def test_a_budget_is_one_thing_and_a_studys_own_folders_are_no_variants() -> None:

@@ -33,26 +33,26 @@ def prior(tmp_path_factory: pytest.TempPathFactory) -> PixelCNN:
 def test_a_codebook_is_counted_over_all_places_of_all_images(digits: Tensor) -> None:
     model = load(train_vqvae_once())
     assert isinstance(model, VQVAE)
-    found = evaluate_model(model, to_split(digits[:50]), CONFIG, seed=0)
+    evaluation = evaluate_model(model, to_split(digits[:50]), CONFIG, seed=0)
     with torch.no_grad():
         counts = torch.bincount(model.encode_indices(to_float(digits[:50])).flatten(), minlength=8)
-    assert found.metrics.pop("reconstruction/psnr") > 5
-    assert found.metrics == {
+    assert evaluation.metrics.pop("reconstruction/psnr") > 5
+    assert evaluation.metrics == {
         "codebook/perplexity": pytest.approx(perplexity(counts)),
         "codebook/usage": usage(counts),
         "rate": pytest.approx(4 * math.log2(8)),
     }, "it has no prior, and so neither bound nor gap"
-    assert found.protocol["samples"] == 0
+    assert evaluation.protocol["samples"] == 0
 
 
 def test_a_priors_rate_is_its_negative_log_likelihood(prior: PixelCNN, digits: Tensor) -> None:
-    found = evaluate_model(prior, to_split(digits[:50]), CONFIG, seed=0)
+    evaluation = evaluate_model(prior, to_split(digits[:50]), CONFIG, seed=0)
     with torch.no_grad():
         indices = prior.encode_indices(to_float(digits[:50]))
         shares = prior.prior(indices).softmax(1)
         own = shares.gather(1, indices[:, None]).log2().sum((1, 2, 3))
-    assert found.metrics["rate"] == pytest.approx(-own.mean().item(), rel=1e-5)
-    assert found.metrics["rate"] != pytest.approx(4 * math.log2(8), rel=1e-3)
+    assert evaluation.metrics["rate"] == pytest.approx(-own.mean().item(), rel=1e-5)
+    assert evaluation.metrics["rate"] != pytest.approx(4 * math.log2(8), rel=1e-3)
 
 
 def test_samples_are_decoded_entries_and_each_is_its_own(prior: PixelCNN, tmp_path: Path) -> None:

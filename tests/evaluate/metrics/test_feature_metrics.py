@@ -1,31 +1,24 @@
 """Sets of images in a network's features: the networks, and the metrics that an evaluation computes with them."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 import torch
-import torch.nn.functional as F
-from pytorch_fid.inception import InceptionV3
 from torch import Tensor
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-from torchmetrics.image.fid import NoTrainInceptionV3
 
 from vaegan.config.models import ClassifierConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.errors import UserError
 from vaegan.evaluate.metrics import feature_extractors
-from vaegan.evaluate.metrics.feature_extractors import InceptionExtractor, build_extractor
+from vaegan.evaluate.metrics.feature_extractors import build_extractor
 from vaegan.evaluate.metrics.frechet import compute_moments, fit_gaussian, frechet
 from vaegan.evaluate.metrics.kid import compute_mmd2
-from vaegan.evaluate.metrics.precision_recall import compute_overlap
+from vaegan.evaluate.metrics.precision_recall import compute_prdc
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.result import EvaluationResult, write_result
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Classifier
-from vaegan.pretrained import WEIGHT_FILES
 from vaegan.storage.run_folder import Run
 
 from ..distortions import DistortingModel, add_noise, blur, evaluate, to_split
@@ -48,95 +41,29 @@ def extract_features(path: Path, images: Tensor) -> Tensor:
         return build_extractor(str(path), tuple(images.shape[1:]))(images)
 
 
-@pytest.fixture
-def inception(stand_in: Callable[[str], Path]) -> Path:
-    return stand_in("inception")
-
-
-def test_inceptions_features_are_those_of_the_packages(inception: Path, photos: Tensor) -> None:
-    pixels = photos[:3]
-    with torch.no_grad():
-        ours = InceptionExtractor()(to_float(pixels))
-        fidelity = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(inception))
-        metrics = NoTrainInceptionV3("inception", ["2048"], str(inception), antialias=False)
-        assert torch.equal(ours, fidelity(pixels)[0])
-        assert torch.allclose(ours, metrics(pixels), rtol=1e-6, atol=1e-6)
-        grey = pixels[:, :1]
-        assert torch.equal(InceptionExtractor()(to_float(grey)), fidelity(grey.expand(-1, 3, -1, -1))[0])
-    assert ours.shape == (3, 2048) and ours.std() > 0.01
-
-
-def test_other_packages_enlarge_otherwise_and_are_the_same_apart_from_that(inception: Path, photos: Tensor) -> None:
-    """They count pixels by their centres (as PyTorch does), TensorFlow 1 and torch-fidelity by their corners.
-
-    pytorch-fid also takes (x - 127.5) / 127.5 where the network was trained on (x - 128) / 128.
-    """
-    state = torch.load(inception, weights_only=True)
-    with patch("pytorch_fid.inception.load_state_dict_from_url", return_value=state):
-        seitzer = InceptionV3(resize_input=False).eval()
-    with patch("pytorch_fid.inception.load_state_dict_from_url", return_value=state):
-        resizing = InceptionV3().eval()
-    smoothing = NoTrainInceptionV3("inception", ["2048"], str(inception))
-    ours, pixels = InceptionExtractor(), photos[:2]
-
-    def enlarged(antialias: bool) -> Tensor:
-        return F.interpolate(pixels.float(), size=(299, 299), mode="bilinear", antialias=antialias)
-
-    def close(one: Tensor, other: Tensor) -> bool:
-        return bool((one - other).norm() < 1e-5 * other.norm())
-
-    with torch.no_grad():
-        large = enlarged(False).round().to(torch.uint8)
-        found = ours(to_float(large))
-        assert close(found, seitzer(((large.float() - 128) / 128 + 1) / 2)[0].flatten(1))
-        assert close(found, smoothing(large)), "nothing is left to enlarge"
-        assert close(resizing(pixels / 255)[0].flatten(1), seitzer(enlarged(False) / 255)[0].flatten(1))
-        gaps = [
-            ((ours(to_float(pixels)) - other).norm() / other.norm()).item()
-            for other in (resizing(pixels / 255)[0].flatten(1), smoothing(pixels))
-        ]
-    assert min(gaps) > 0.005
-
-
-def test_what_inception_wants_is_said_in_one_line(stand_in, monkeypatch, tmp_path: Path, photos: Tensor) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    with pytest.raises(UserError) as mistake:
-        evaluate(photos[:4], lambda images: images, "frechet")
-    line = str(mistake.value)
-    assert line.startswith("evaluate.features: inception needs ") and "\n" not in line
-    assert (
-        str(WEIGHT_FILES["inception"].path) in line
-        and WEIGHT_FILES["inception"].url in line
-        and "train-features" in line
-    )
-    monkeypatch.setattr(feature_extractors, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"pip install 'vaegan\[fid\]'"):
-        InceptionExtractor()
-
-
-@pytest.mark.parametrize("wanted", [("frechet",), ("frechet", "kid", "prdc"), ("kid",)])
-def test_the_metrics_are_those_of_the_features(wanted: tuple[str, ...], trained: Path, digits: Tensor) -> None:
+@pytest.mark.parametrize("names", [("frechet",), ("frechet", "kid", "prdc"), ("kid",)])
+def test_the_metrics_are_those_of_the_features(names: tuple[str, ...], trained: Path, digits: Tensor) -> None:
     pixels = digits[:60]
 
     def soft(images: Tensor) -> Tensor:
         return blur(images, 0.5)
 
-    evaluation = evaluate(pixels, soft, *wanted, features=str(trained))
+    evaluation = evaluate(pixels, soft, *names, features=str(trained))
     images = to_float(pixels)
     real, fake = (extract_features(trained, each) for each in (images, to_float(to_uint8(soft(images)))))
     expected = {}
-    if "frechet" in wanted:
+    if "frechet" in names:
         expected["fd_net"] = frechet(fit_gaussian(compute_moments(real)), fit_gaussian(compute_moments(fake)))
-    if "kid" in wanted:
+    if "kid" in names:
         expected["kid_net"] = compute_mmd2(real, fake).item()
-    if "prdc" in wanted:
-        expected |= {f"{name}_net": value for name, value in asdict(compute_overlap(real, fake)).items()}
+    if "prdc" in names:
+        expected |= {f"{name}_net": value for name, value in asdict(compute_prdc(real, fake)).items()}
     both = {f"{kind}/{name}": value for kind in ("reconstruction", "sample") for name, value in expected.items()}
     assert evaluation.metrics == pytest.approx(both, rel=1e-5)
-    assert set(evaluation.scores) == ({"reconstruction/kid_net", "sample/kid_net"} if "kid" in wanted else set())
+    assert set(evaluation.scores) == ({"reconstruction/kid_net", "sample/kid_net"} if "kid" in names else set())
     protocol = evaluation.protocol["features"]
     assert protocol["network"] == "classifier net" and protocol["accuracy"] == {"test/accuracy": 0.5}
-    assert set(wanted) <= set(protocol)
+    assert set(names) <= set(protocol)
 
 
 def test_with_few_images_what_needs_more_is_left_out(trained: Path, digits: Tensor) -> None:
@@ -169,11 +96,11 @@ def evaluate_blurred(trained: Path, pixels: Tensor, metric: str, fingerprint: st
 def test_features_of_real_images_are_made_once(metric, trained, digits, tmp_path, monkeypatch) -> None:
     seen, whole = [], feature_extractors.ClassifierExtractor.__call__
 
-    def watched(self: feature_extractors.ClassifierExtractor, images: Tensor) -> Tensor:
+    def count_calls(self: feature_extractors.ClassifierExtractor, images: Tensor) -> Tensor:
         seen.append(len(images))
         return whole(self, images)
 
-    monkeypatch.setattr(feature_extractors.ClassifierExtractor, "__call__", watched)
+    monkeypatch.setattr(feature_extractors.ClassifierExtractor, "__call__", count_calls)
     expected = evaluate_blurred(trained, digits[:50], metric, None)
     assert sum(seen) == 150 and not (tmp_path / "cache").exists()
     for fingerprint, images in (("a", 150), ("a", 100), ("b", 150), ("b", 100)):

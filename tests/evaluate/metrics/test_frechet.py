@@ -39,25 +39,25 @@ class FixedFeatures(torch.nn.Module):
 @pytest.mark.parametrize("size", [8, 64])
 def test_it_is_that_of_the_reference_packages(size: int) -> None:
     one, other = features(500, size, "one"), features(400, size, "other")
-    found = distance(one, other)
+    value = distance(one, other)
     statistics = [fid_features_to_statistics(each.double()) for each in (one, other)]
-    theirs = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
-    seitzers = calculate_frechet_distance(*(each[name] for each in statistics for name in ("mu", "sigma")))
-    assert found == pytest.approx(theirs, rel=1e-6) and found == pytest.approx(seitzers, rel=1e-6)
+    fidelity_value = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    pytorch_fid_value = calculate_frechet_distance(*(each[name] for each in statistics for name in ("mu", "sigma")))
+    assert value == pytest.approx(fidelity_value, rel=1e-6) and value == pytest.approx(pytorch_fid_value, rel=1e-6)
     if size == FixedFeatures.num_features:
         metric = FrechetInceptionDistance(feature=FixedFeatures(), input_img_size=(1, 8, 8), normalize=True)
         metric.set_dtype(torch.float64)
         metric.update(one.double().unflatten(1, (1, 8, 8)), real=True)
         metric.update(other.double().unflatten(1, (1, 8, 8)), real=False)
-        assert found == pytest.approx(metric.compute().item(), rel=1e-6)
-    assert found > 0.01
+        assert value == pytest.approx(metric.compute().item(), rel=1e-6)
+    assert value > 0.01
 
 
 def test_it_has_the_closed_form_of_independent_features() -> None:
     scale = torch.tensor([1.0, 3.0, 0.5], dtype=torch.float64)
     exact = torch.cat([torch.eye(3), -torch.eye(3)]).double() * math.sqrt(2.5)  # of mean 0 and covariance I
-    found = distance(exact, exact * scale + torch.tensor([0.0, 2.0, 0.0]))
-    assert found == pytest.approx(4.0 + ((1 - scale) ** 2).sum().item(), abs=1e-12)
+    value = distance(exact, exact * scale + torch.tensor([0.0, 2.0, 0.0]))
+    assert value == pytest.approx(4.0 + ((1 - scale) ** 2).sum().item(), abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ from vaegan.randomness import draw_normal
 
 def test_kid_is_that_of_the_reference_packages(features: tuple[Tensor, Tensor]) -> None:
     real, other = (each[:250] for each in features)
-    found = compute_mmd2(real, other).item()
-    theirs = kid_features_to_metric(
+    value = compute_mmd2(real, other).item()
+    fidelity_value = kid_features_to_metric(
         other.double(), real.double(), kid_subsets=1, kid_subset_size=250, rng_seed=0, verbose=False
     )["kernel_inception_distance_mean"]
-    assert found == pytest.approx(theirs, rel=1e-6)
-    assert found == pytest.approx(poly_mmd(real.double(), other.double()).item(), rel=1e-6)
-    assert found > 0.01
+    assert value == pytest.approx(fidelity_value, rel=1e-6)
+    assert value == pytest.approx(poly_mmd(real.double(), other.double()).item(), rel=1e-6)
+    assert value > 0.01
 
 
 def test_kid_of_sets_of_different_size_is_the_definition(features: tuple[Tensor, Tensor]) -> None:

@@ -117,14 +117,14 @@ def test_bits_per_dim_is_the_code_length_of_8_bit_images(digits: Tensor) -> None
     metrics = evaluate(digits, lambda images: images, "elbo", scale=1e4).metrics
     assert metrics["bits_per_dim"] == pytest.approx(-metrics["elbo"] / (64 * math.log(2)))
     chance = torch.randint(0, 256, (50, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    found = evaluate(chance, lambda images: 0.5 * images, "elbo", log_variance=-1.0, scale=0.4).metrics["bits_per_dim"]
-    assert 8 < found < 9.5  # uniform noise has 8 bits, and no code is shorter
+    result = evaluate(chance, lambda images: 0.5 * images, "elbo", log_variance=-1.0, scale=0.4).metrics["bits_per_dim"]
+    assert 8 < result < 9.5  # uniform noise has 8 bits, and no code is shorter
 
 
 def test_the_rate_is_the_divergence_in_bits(digits: Tensor) -> None:
-    found = evaluate(digits, lambda images: images, "elbo", log_variance=-1.0).metrics["rate"]
+    result = evaluate(digits, lambda images: images, "elbo", log_variance=-1.0).metrics["rate"]
     squares = to_float(digits, torch.float64).square().flatten(1).sum(1).mean().item()
-    assert found == pytest.approx(0.5 * (squares + 64 * (math.exp(-1.0) - 1 + 1)) / math.log(2), rel=1e-6)
+    assert result == pytest.approx(0.5 * (squares + 64 * (math.exp(-1.0) - 1 + 1)) / math.log(2), rel=1e-6)
 
 
 def test_each_images_noise_is_its_own_whatever_the_batch(digits: Tensor) -> None:
@@ -148,16 +148,18 @@ def test_a_learned_scale_is_the_one_that_counts(likelihood: str, digits: Tensor)
         model.scale.logarithm.fill_(math.log(0.3))
     scale = model.scale().item()
     settings = EvaluateConfig(metrics=("elbo", "iwae"), importance_samples=3)
-    given = VAE(VAEConfig(**sizes, scale=scale), (1, 8, 8), 0).double()
-    found, expected = (evaluate_model(each, to_split(digits[:20]), settings, seed=0) for each in (model, given))
-    assert found.metrics == expected.metrics
-    assert found.metrics != evaluate_model(
+    expected_model = VAE(VAEConfig(**sizes, scale=scale), (1, 8, 8), 0).double()
+    result, expected = (
+        evaluate_model(each, to_split(digits[:20]), settings, seed=0) for each in (model, expected_model)
+    )
+    assert result.metrics == expected.metrics
+    assert result.metrics != evaluate_model(
         VAE(VAEConfig(**sizes, scale=0.9), (1, 8, 8), 0).double(), to_split(digits[:20]), settings, seed=0
     ).metrics  # fmt: skip
     for metric in ("elbo", "iwae"):
         assert scale == pytest.approx(0.3)
-        assert found.protocol[metric] == expected.protocol[metric] | {"learned_scale": True}
-        assert found.protocol[metric]["scale"] == scale
+        assert result.protocol[metric] == expected.protocol[metric] | {"learned_scale": True}
+        assert result.protocol[metric]["scale"] == scale
 
 
 def test_a_bernoulli_has_a_rate_and_no_bound(digits: Tensor) -> None:

@@ -6,15 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaegan.evaluate.metrics.pixels import (
-    PSNR_LIMIT,
-    ms_ssim,
-    ms_ssim_weights,
-    psnr,
-    ssim,
-    ssim_sigma,
-    ssim_window,
-)
+from vaegan.evaluate.metrics.pixels import MAX_PSNR_DB, ms_ssim, ms_ssim_weights, psnr, ssim, ssim_sigma, ssim_window
 from vaegan.images import to_float
 from vaegan.randomness import draw_normal
 
@@ -24,7 +16,7 @@ from ..distortions import add_noise, blur, evaluate
 def test_identical_images_have_the_best_finite_values(sets: dict[str, Tensor]) -> None:
     for pixels in sets.values():
         metrics = evaluate(pixels, lambda images: images, "psnr", "ssim").metrics
-        assert metrics["reconstruction/psnr"] == pytest.approx(PSNR_LIMIT)
+        assert metrics["reconstruction/psnr"] == pytest.approx(MAX_PSNR_DB)
         assert metrics["reconstruction/ssim"] == pytest.approx(1, abs=1e-12)
 
 
@@ -39,7 +31,7 @@ def test_psnr_is_that_of_8_bit_levels_and_the_mean_over_images() -> None:
 def test_no_metric_tells_images_apart_that_one_file_would_hold(photos: Tensor) -> None:
     close = evaluate(photos, lambda images: images + 0.49 / 127.5, "psnr").metrics
     outside = evaluate(photos, lambda images: torch.where(images == images.amax(), 1.5, images), "psnr").metrics
-    assert close["reconstruction/psnr"] == pytest.approx(PSNR_LIMIT)
+    assert close["reconstruction/psnr"] == pytest.approx(MAX_PSNR_DB)
     assert outside["reconstruction/psnr"] > 35  # clamped: not the distance to 1.5
 
 
@@ -96,7 +88,7 @@ def test_the_window_is_the_standard_one_where_it_fits_and_recorded(sets: dict[st
 def test_flat_images_are_finite() -> None:
     flat = torch.zeros(2, 1, 8, 8, dtype=torch.float64)
     assert ssim(flat, flat).tolist() == [1, 1]
-    assert psnr(flat, flat).tolist() == pytest.approx([PSNR_LIMIT] * 2)
+    assert psnr(flat, flat).tolist() == pytest.approx([MAX_PSNR_DB] * 2)
 
 
 def noisy_a_little(images: Tensor) -> Tensor:

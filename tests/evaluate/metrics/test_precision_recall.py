@@ -6,7 +6,7 @@ from torch import Tensor
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from vaegan.evaluate.metrics import precision_recall
-from vaegan.evaluate.metrics.precision_recall import compute_overlap
+from vaegan.evaluate.metrics.precision_recall import compute_prdc
 
 
 @pytest.mark.parametrize("rows", [2**22, 1000])
@@ -15,18 +15,18 @@ def test_precision_recall_density_and_coverage_are_those_of_the_reference(
 ) -> None:
     monkeypatch.setattr(precision_recall, "MAX_DISTANCES", rows)
     real, other = features
-    found = compute_overlap(real, other)
+    result = compute_prdc(real, other)
     theirs = prc_features_to_metric(other.double(), real.double(), prc_neighborhood=3, verbose=False)
-    assert (found.precision, found.recall) == pytest.approx((theirs["precision"], theirs["recall"]), abs=1e-6)
+    assert (result.precision, result.recall) == pytest.approx((theirs["precision"], theirs["recall"]), abs=1e-6)
     naeems = [prdc.compute_prdc(real.numpy(), other.numpy(), nearest_k=k) for k in (3, 5)]
-    assert (found.precision, found.recall) == pytest.approx((naeems[0]["precision"], naeems[0]["recall"]))
-    assert (found.density, found.coverage) == pytest.approx((naeems[1]["density"], naeems[1]["coverage"]))
-    assert 0.1 < found.recall < 0.9 and 0.1 < found.coverage < 0.99
+    assert (result.precision, result.recall) == pytest.approx((naeems[0]["precision"], naeems[0]["recall"]))
+    assert (result.density, result.coverage) == pytest.approx((naeems[1]["density"], naeems[1]["coverage"]))
+    assert 0.1 < result.recall < 0.9 and 0.1 < result.coverage < 0.99
 
 
 def test_a_set_covers_itself_and_not_what_is_far_away(features: tuple[Tensor, Tensor]) -> None:
     real, other = features
-    itself = compute_overlap(real, real)
+    itself = compute_prdc(real, real)
     assert (itself.precision, itself.recall, itself.coverage) == (1, 1, 1)
-    far = compute_overlap(real, other + 50)
+    far = compute_prdc(real, other + 50)
     assert (far.precision, far.recall, far.density, far.coverage) == (0, 0, 0, 0)

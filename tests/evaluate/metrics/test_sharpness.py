@@ -26,7 +26,8 @@ from ..distortions import Distortion, add_checkerboard, add_noise, blur, evaluat
 METRICS = ("laplacian_gap", "spectrum_error", "kurtosis_gap")
 
 
-def statistics_of(images: Tensor, batch: int = 1000) -> Statistics:
+def measure_statistics(images: Tensor, batch: int = 1000) -> Statistics:
+    """Return the statistics of images (N, C, S, S), whose moments are computed in batches."""
     return compute_statistics(
         torch.cat([compute_image_moments(part, spectrum(part)) for part in images.split(batch)]).mean(0)
     )
@@ -67,19 +68,19 @@ def test_bands_reach_from_the_mean_to_the_corner(size: int) -> None:
 
 @pytest.mark.parametrize("size", [8, 32])
 def test_white_noise_has_its_variance_in_every_band(size: int) -> None:
-    power = statistics_of(0.3 * draw_normal((4000 * 8 // size, 3, size, size), 0, "noise")).power
+    power = measure_statistics(0.3 * draw_normal((4000 * 8 // size, 3, size, size), 0, "noise")).power
     assert power[1:-1].tolist() == pytest.approx([0.09] * (len(power) - 2), rel=0.1)  # the window takes off the mean
 
 
 def test_a_checkerboard_is_in_the_corner_band() -> None:
-    power = statistics_of(add_checkerboard(torch.zeros(1, 1, 16, 16), 0.1)).power
+    power = measure_statistics(add_checkerboard(torch.zeros(1, 1, 16, 16), 0.1)).power
     assert power.argmax() == len(power) - 1
     assert power[:8].sum() < 1e-6 * power[-1]
 
 
 def test_the_window_keeps_the_edge_of_the_frame_out_of_the_high_bands() -> None:
     ramp = torch.linspace(-1, 1, 32, dtype=torch.float64).expand(1, 1, 32, 32) + 0.5
-    power = statistics_of(ramp).power
+    power = measure_statistics(ramp).power
     (bare,) = band_means(torch.fft.fft2(ramp).abs().square())
     assert power[10:].sum() / power.sum() < 1e-5
     assert bare[10:].sum() / bare.sum() > 1e-3
@@ -87,46 +88,48 @@ def test_the_window_keeps_the_edge_of_the_frame_out_of_the_high_bands() -> None:
 
 def test_brightness_is_in_no_band(photos: Tensor) -> None:
     images = to_float(photos, torch.float64)
-    assert torch.allclose(statistics_of(images).power, statistics_of(images + 3).power)
+    assert torch.allclose(measure_statistics(images).power, measure_statistics(images + 3).power)
 
 
 @pytest.mark.parametrize("contrast", [1.0, 0.01])
 def test_statistics_are_the_textbooks(contrast: float, photos: Tensor) -> None:
     ramp = torch.linspace(0, 9, 32, dtype=torch.float64)
     images = contrast * (to_float(photos[:40], torch.float64) + ramp)
-    found = statistics_of(images, batch=7)
+    result = measure_statistics(images, batch=7)
     x = images.numpy()
     curvature = (
         x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:] - 4 * x[..., 1:-1, 1:-1]
     )  # fmt: skip
     slope = np.concatenate([np.diff(x, axis=-1).ravel(), np.diff(x, axis=-2).ravel()])
-    assert found.laplacian_variance == pytest.approx(curvature.var(), rel=1e-9)
-    assert found.gradient_variance == pytest.approx(slope.var(), rel=1e-9)
-    assert found.gradient_fourth_moment == pytest.approx(scipy.stats.moment(slope, 4), rel=1e-9)
+    assert result.laplacian_variance == pytest.approx(curvature.var(), rel=1e-9)
+    assert result.gradient_variance == pytest.approx(slope.var(), rel=1e-9)
+    assert result.gradient_fourth_moment == pytest.approx(scipy.stats.moment(slope, 4), rel=1e-9)
     floor = 2 * ROUNDING_VARIANCE
     rough = slope + draw_normal((len(slope),), 0, "floor").double().numpy() * math.sqrt(floor)
-    assert kurtosis(found) == pytest.approx(scipy.stats.kurtosis(rough, fisher=False), rel=0.02)
+    assert kurtosis(result) == pytest.approx(scipy.stats.kurtosis(rough, fisher=False), rel=0.02)
 
 
 def test_sums_do_not_depend_on_the_batch(photos: Tensor) -> None:
     images = to_float(photos, torch.float64)
-    assert statistics_of(images, 7).power.tolist() == pytest.approx(statistics_of(images).power.tolist(), rel=1e-12)
+    assert measure_statistics(images, 7).power.tolist() == pytest.approx(
+        measure_statistics(images).power.tolist(), rel=1e-12
+    )
 
 
 def test_kurtosis_of_noise_and_of_flat_images_is_3() -> None:
-    assert kurtosis(statistics_of(draw_normal((500, 1, 16, 16), 0, "noise"))) == pytest.approx(3, abs=0.05)
-    assert kurtosis(statistics_of(torch.zeros(2, 1, 16, 16))) == pytest.approx(3)
+    assert kurtosis(measure_statistics(draw_normal((500, 1, 16, 16), 0, "noise"))) == pytest.approx(3, abs=0.05)
+    assert kurtosis(measure_statistics(torch.zeros(2, 1, 16, 16))) == pytest.approx(3)
 
 
 def test_coherence_is_lost_to_noise_as_predicted_and_indifferent_to_gain(photos: Tensor) -> None:
     real = to_float(photos, torch.float64)
     noise = 0.1 * draw_normal(tuple(real.shape), 0, "noise").double()
     x, y = spectrum(real), spectrum(real + noise)
-    power, other = statistics_of(real).power, statistics_of(real + noise).power
-    found = coherence(band_means((x.conj() * y).real).mean(0), power, other)
-    assert found[:-1].tolist() == pytest.approx((power / (power + 0.01)).sqrt()[:-1].tolist(), abs=0.05)
+    power, other = measure_statistics(real).power, measure_statistics(real + noise).power
+    result = coherence(band_means((x.conj() * y).real).mean(0), power, other)
+    assert result[:-1].tolist() == pytest.approx((power / (power + 0.01)).sqrt()[:-1].tolist(), abs=0.05)
     inverted = coherence(-9 * band_means((x.conj() * y).real).mean(0), power, 81 * other)
-    assert torch.allclose(inverted, -found)
+    assert torch.allclose(inverted, -result)
 
 
 def controls(strength: float) -> dict[str, Distortion]:
@@ -144,14 +147,14 @@ def test_each_negative_control_is_caught(name: str, control: str, sets: dict[str
     pixels = sets[name]
     half = len(pixels) // 2
     reference, others = pixels[:half], pixels[half:]
-    honest = evaluate(reference, lambda _: to_float(others)).metrics  # other real images: what chance alone does
+    chance = evaluate(reference, lambda _: to_float(others)).metrics  # other real images: what chance alone does
     distort = controls(2 if name == "digits" else 1)[control]
-    found = evaluate(reference, distort).metrics
-    caught = {metric for metric in METRICS if found[f"reconstruction/{metric}"] > 3 * honest[f"sample/{metric}"]}
-    assert caught, (found, honest)
+    result = evaluate(reference, distort).metrics
+    caught = {metric for metric in METRICS if result[f"reconstruction/{metric}"] > 3 * chance[f"sample/{metric}"]}
+    assert caught, (result, chance)
     as_samples = evaluate(reference, lambda _: distort(to_float(others))).metrics
-    caught = {metric for metric in METRICS if as_samples[f"sample/{metric}"] > 2 * honest[f"sample/{metric}"]}
-    assert caught, (as_samples, honest)
+    caught = {metric for metric in METRICS if as_samples[f"sample/{metric}"] > 2 * chance[f"sample/{metric}"]}
+    assert caught, (as_samples, chance)
 
 
 def test_the_sign_of_the_spectral_error_tells_blur_from_noise(photos: Tensor) -> None:

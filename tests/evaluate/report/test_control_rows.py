@@ -30,14 +30,14 @@ def test_controls_see_every_defect_and_the_laplacian_takes_noise_for_sharpness(
         drawn = [name for name in hostile_study.names if kind == "reconstruction" or name != NAMES["ae"]]
         assert list(row_of) == [*defects, *drawn]
         assert row_of["real images"].ratio == pytest.approx(1)
-        assert row_of["real images"].seen == frozenset()
+        assert row_of["real images"].detected == frozenset()
         assert row_of["real images"].answer is None
         for name in list(defects)[1:]:
-            assert "spectrum_error" in row_of[name].seen, (kind, name)
+            assert "spectrum_error" in row_of[name].detected, (kind, name)
             assert row_of[name].answer == "less sharp"
         assert row_of["blurred"].ratio < 0.5
         assert all(row_of[name].ratio > 1.5 for name in ("noisy", "checkered", "over-sharpened"))
-        assert ("coherence" in row_of["noisy"].seen) == (kind == "reconstruction")
+        assert ("coherence" in row_of["noisy"].detected) == (kind == "reconstruction")
         value = row_of["noisy"].values["spectrum_error"]
         assert value == comparison.controls["noisy"].metrics[f"{kind}/spectrum_error"]
 
@@ -51,5 +51,5 @@ def test_a_defect_is_seen_only_where_the_whole_interval_is_worse(
     }
     monkeypatch.setattr(control_rows, "estimate_increase", lambda *_: increases)
     rows = {row.name: row for row in build_control_rows(hostile_study)["sample"]}
-    assert rows["noisy"].seen == {"spectrum_error"}
-    assert rows["real images"].seen == frozenset()
+    assert rows["noisy"].detected == {"spectrum_error"}
+    assert rows["real images"].detected == frozenset()

@@ -78,8 +78,8 @@ def test_sentences_tables_and_commands_name_it(study: Comparison, folder: Path, 
     of_samples = [verdict for verdict in study.verdicts if verdict.kind == "sample"]
     assert {verdict.variant for verdict in of_samples} == {"ae", "vaegan3"}
     for verdict in study.verdicts:
-        said = f"Samples ({NAMED}) of " if verdict.kind == "sample" else "Reconstructions of "
-        assert verdict.headline.startswith(said + verdict.variant)
+        subject = f"Samples ({NAMED}) of " if verdict.kind == "sample" else "Reconstructions of "
+        assert verdict.headline.startswith(subject + verdict.variant)
         assert f"{verdict.sentence}." in study.list_sentences()
     rows = [row[0] for row in study.build_table()[1]]
     assert f"Samples ({NAMED}): spectrum error ↓" in rows and "Reconstructions: spectrum error ↓" in rows

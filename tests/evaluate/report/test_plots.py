@@ -47,7 +47,7 @@ def test_ticks_are_round_and_few(limits: tuple[float, float], labels: list[str])
 
 
 def test_axes_are_labelled_and_a_lane_shares_the_vertical_axis() -> None:
-    plot = new_plot("Title", "across", "up", "Note.", lane_width=80)
+    plot = new_plot("Title", "across", "up", "Note.", side_width=80)
     axes, lane = plot.figure.axes
     assert (plot.title, axes.get_ylabel(), lane.get_xlabel(), plot.note) == ("Title", "up", "across", "Note.")
     assert lane.bbox.width == pytest.approx(80)

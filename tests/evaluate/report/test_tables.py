@@ -65,7 +65,7 @@ def test_the_files_hold_every_number_of_the_comparison(hostile_study: Comparison
     for kind, rows in build_control_rows(hostile_study).items():
         for row in [row for row in rows if not row.variant]:
             for key in row.values:
-                assert seen[row.name, f"{kind}/{key}"] == (str(int(key in row.seen)), row.answer or "")
+                assert seen[row.name, f"{kind}/{key}"] == (str(int(key in row.detected)), row.answer or "")
 
     for name, runs in hostile_study.evaluations.items():
         for seed, evaluation in runs.items():

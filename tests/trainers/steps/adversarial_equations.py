@@ -284,10 +284,10 @@ def larsen(config: Config, networks: Networks, batch: StepInput, _: Terms) -> di
 def ganvae(config: Config, networks: Networks, batch: StepInput, _: Terms) -> dict[str, Terms]:
     oracle = AdversarialOracle(config, networks, batch)
     kinds = {"real": batch.images, "generated": decode(networks, batch, batch.noise["prior"])}
-    found = {"cycle": config.model.cycle * compute_cycle_nll(networks, batch)}
+    encoder_terms = {"cycle": config.model.cycle * compute_cycle_nll(networks, batch)}
     return {
-        "encoder": found,
-        "decoder": found
+        "encoder": encoder_terms,
+        "decoder": encoder_terms
         | {name: oracle.get_weight() * term for name, term in oracle.get_generator_terms(kinds).items()},
         "discriminator": oracle.get_discriminator_terms({name: images.detach() for name, images in kinds.items()}),
     }

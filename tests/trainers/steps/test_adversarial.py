@@ -22,7 +22,7 @@ def test_the_perceptual_term_is_what_the_package_gives() -> None:
     words = ("model.perceptual=3", "model.perceptual_network=random")
     networks, batch = build_networks(tiny("vaegan3"), torch.float32), build_batch(tiny("vaegan3"), 1, torch.float32)
     without, _ = run_step(tiny("vaegan3"), networks, batch)
-    found, output = run_step(tiny("vaegan3", *words), networks, batch)
+    actual, output = run_step(tiny("vaegan3", *words), networks, batch)
     out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.noise["prior"])
     shown = [
         nn.functional.interpolate(each.repeat(1, 3, 1, 1), size=(64, 64), mode="bilinear")
@@ -30,11 +30,11 @@ def test_the_perceptual_term_is_what_the_package_gives() -> None:
     ]
     term = build_random_lpips_network("training")(*shown).mean()
     assert output.scalars["loss/perceptual"].item() == pytest.approx(term.item(), rel=1e-5)
-    assert torch.equal(torch.stack([each.sum() for each in found["discriminator"]]),
+    assert torch.equal(torch.stack([each.sum() for each in actual["discriminator"]]),
                        torch.stack([each.sum() for each in without["discriminator"]]))  # fmt: skip
     for part in ("encoder", "decoder"):
         own = torch.autograd.grad(3 * term, getattr(networks["autoencoder"], part).parameters(), retain_graph=True)
-        added = [a - b for a, b in zip(found[part], without[part], strict=True)]
+        added = [a - b for a, b in zip(actual[part], without[part], strict=True)]
         assert norm([a - b for a, b in zip(added, own, strict=True)]) < 1e-3 * norm(list(own))
 
 
@@ -69,10 +69,10 @@ def test_every_adversarial_loss_with_every_option_has_the_gradient_of_its_equati
         return  # it has nothing to reconstruct
     config = tiny(name, loss, "model.adversarial.penalty_every=2", *filter(None, [option]))
     networks, batch = build_networks(config), build_batch(config, step)
-    found, _ = run_step(config, networks, batch)
+    actual, _ = run_step(config, networks, batch)
     for part, terms in compute_oracle(config, networks, batch).items():
         whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
-        assert norm([a - b for a, b in zip(found[part], whole, strict=True)]) < 1e-10 * norm(whole), part
+        assert norm([a - b for a, b in zip(actual[part], whole, strict=True)]) < 1e-10 * norm(whole), part
 
 
 @pytest.mark.parametrize("name", ["vaegan2", "vaegan3"])
@@ -81,12 +81,12 @@ def test_steps_between_two_penalties_have_none(name: str) -> None:
     networks = build_networks(config)
     for step, penalised in ((1, False), (2, True), (3, False)):
         batch = build_batch(config, step)
-        found, output = run_step(config, networks, batch)
+        actual, output = run_step(config, networks, batch)
         assert ("loss/r1" in output.scalars) == penalised
         terms = compute_oracle(config, networks, batch)["discriminator"]
         assert ("r1" in terms) == penalised
         whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
-        assert norm([a - b for a, b in zip(found["discriminator"], whole, strict=True)]) < 1e-10 * norm(whole)
+        assert norm([a - b for a, b in zip(actual["discriminator"], whole, strict=True)]) < 1e-10 * norm(whole)
 
 
 def test_the_two_fakes_of_the_two_way_loss_share_one_weight_and_the_three_classes_are_balanced() -> None:
@@ -126,7 +126,7 @@ def test_the_adaptive_state_moves_the_right_way() -> None:
     step = build_step(config)
     gradients = {"gradient/reconstruction": torch.tensor([3.0, 4.0]), "gradient/adversarial": torch.tensor([0.0, 2.0])}
 
-    def moved(**sums: float) -> dict[str, float]:
+    def update_state(**sums: float) -> dict[str, float]:
         state = step.init_adaptive_state()
         totals = {"ada_heuristic": 0.0, "lecam_real": 0.0, "lecam_fake": 0.0} | sums
         step.after_update({}, state, gradients | {key: torch.tensor(value).double() for key, value in totals.items()})
@@ -135,16 +135,16 @@ def test_the_adaptive_state_moves_the_right_way() -> None:
     assert {key: value.item() for key, value in step.init_adaptive_state().items()} == {
         "augment": 0.5, "real": 0, "fake": 0, "adaptive": 1
     }  # fmt: skip
-    assert moved(ada_heuristic=8.0)["augment"] == pytest.approx(0.58)
-    assert moved(ada_heuristic=4.0)["augment"] == pytest.approx(0.42)
-    assert moved(lecam_real=16.0)["real"] == pytest.approx(0.02) and moved(lecam_fake=-80.0)["fake"] == pytest.approx(
-        -0.1
-    )
-    assert moved()["adaptive"] == pytest.approx(2.5, rel=1e-4)
+    assert update_state(ada_heuristic=8.0)["augment"] == pytest.approx(0.58)
+    assert update_state(ada_heuristic=4.0)["augment"] == pytest.approx(0.42)
+    assert update_state(lecam_real=16.0)["real"] == pytest.approx(0.02) and update_state(lecam_fake=-80.0)[
+        "fake"
+    ] == pytest.approx(-0.1)
+    assert update_state()["adaptive"] == pytest.approx(2.5, rel=1e-4)
     gradients["gradient/adversarial"] = torch.tensor([0.0, 1e-9])
-    assert moved()["adaptive"] == 5
+    assert update_state()["adaptive"] == 5
     gradients["gradient/adversarial"] = torch.tensor([0.0, 1e9])
-    assert moved()["adaptive"] == pytest.approx(0.2)
+    assert update_state()["adaptive"] == pytest.approx(0.2)
 
 
 def test_the_adaptive_factor_weighs_the_two_gradients_at_the_last_layer() -> None:

@@ -40,17 +40,17 @@ def test_each_network_gets_the_gradient_of_its_conditional_equation(
 ) -> None:
     config = tiny(name, *get_network_overrides(name, network), *words.split())
     networks, batch = build_networks(config), build_batch(config, step)
-    found, _ = run_step(config, networks, batch)
+    actual, _ = run_step(config, networks, batch)
     expected = compute_oracle(config, networks, batch)
-    assert found.keys() == expected.keys()
+    assert actual.keys() == expected.keys()
     for part, terms in expected.items():
         whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
-        assert norm([a - b for a, b in zip(found[part], whole, strict=True)]) < 1e-10 * norm(whole), part
+        assert norm([a - b for a, b in zip(actual[part], whole, strict=True)]) < 1e-10 * norm(whole), part
         reached = {key for key, gradients in terms.items() if norm(gradients) > 1e-7 * norm(whole)}
         classes = {key for key in reached if key.startswith("class of")}
-        told = "condition=auxiliary" in words
+        predicts_class = "condition=auxiliary" in words
         shielded = part == "encoder" and name != "vaegan3"
-        assert bool(classes) == (told and not shielded), part  # of two classes none reaches the encoder
+        assert bool(classes) == (predicts_class and not shielded), part  # of two classes none reaches the encoder
         if "loss" not in words and step == 0 and len(words.split()) < 3:
             assert reached - classes == EXPECTED_TERMS[name][part]
 

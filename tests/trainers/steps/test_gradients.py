@@ -1,7 +1,6 @@
 """Each network gets the gradient of its equation (docs/design.md, "The training step"), and the loop steps with it."""
 
 import dataclasses
-import math
 
 import pytest
 import torch
@@ -12,8 +11,6 @@ from vaegan.data import Data, open_data
 from vaegan.losses.adversarial import REAL
 from vaegan.storage.checkpoints import Checkpoint
 from vaegan.trainers import train
-from vaegan.trainers.ema import update_ema
-from vaegan.trainers.loop import get_learning_rate_factor
 from vaegan.trainers.state import get_trained_parameters as trained_of
 from vaegan.trainers.steps import build_step
 from vaegan.trainers.steps.base import freeze
@@ -73,12 +70,12 @@ def test_each_codebook_has_the_gradient_of_its_equation(codebook: str, cosine: s
 def assert_gradients_of(config: Config, networks: dict[str, nn.Module], reached: dict[str, set[str]]) -> None:
     """Each network has the gradient of its equation, in which exactly these terms count."""
     batch = build_batch(config)
-    found, _ = run_step(config, networks, batch)
+    actual, _ = run_step(config, networks, batch)
     expected = compute_oracle(config, networks, batch)
-    assert found.keys() == expected.keys() == reached.keys()
+    assert actual.keys() == expected.keys() == reached.keys()
     for part, terms in expected.items():
         whole = [torch.stack(each).sum(0) for each in zip(*terms.values(), strict=True)]
-        wrong = norm([a - b for a, b in zip(found[part], whole, strict=True)])
+        wrong = norm([a - b for a, b in zip(actual[part], whole, strict=True)])
         assert wrong < 1e-10 * norm(whole), part
         # a term that is dropped, doubled or of the wrong sign would show a thousandfold
         assert {key for key, gradients in terms.items() if norm(gradients) > 1e-7 * norm(whole)} == reached[part]
@@ -102,23 +99,23 @@ def test_the_bernoulli_gradient_is_whole_where_the_decoder_is_saturated() -> Non
     config = tiny("vae", "model.likelihood=bernoulli")
     networks, batch = build_networks(config, torch.float32), build_batch(config, dtype=torch.float32)
     nn.init.constant_(networks["autoencoder"].decoder.trunk.out.bias, 50.0)
-    found, output = run_step(config, networks, batch)
+    actual, output = run_step(config, networks, batch)
     assert (networks["autoencoder"].reconstruct(batch.images) == 1).all()
-    assert all(each.isfinite().all() for gradients in found.values() for each in gradients)
+    assert all(each.isfinite().all() for gradients in actual.values() for each in gradients)
     assert all(value.isfinite() for value in output.scalars.values())
-    assert norm(found["encoder"]) > 0
-    assert found["decoder"][-1].item() == pytest.approx(2 * (1 - (batch.images + 1) / 2).mean().item(), rel=1e-5)
+    assert norm(actual["encoder"]) > 0
+    assert actual["decoder"][-1].item() == pytest.approx(2 * (1 - (batch.images + 1) / 2).mean().item(), rel=1e-5)
 
 
 def test_a_denoising_autoencoder_sees_noise_and_gives_back_images_without() -> None:
     config = tiny("ae", "model.denoising=0.3")
     networks, batch = build_networks(config), build_batch(config)
-    found, _ = run_step(config, networks, batch)
+    actual, _ = run_step(config, networks, batch)
     for part, terms in compute_oracle(config, networks, batch).items():
-        wrong = norm([a - b for a, b in zip(found[part], terms["error"], strict=True)])
+        wrong = norm([a - b for a, b in zip(actual[part], terms["error"], strict=True)])
         assert wrong < 1e-10 * norm(terms["error"])
     clean, _ = run_step(tiny("ae"), networks, batch)
-    assert norm([a - b for a, b in zip(found["encoder"], clean["encoder"], strict=True)]) > 0.01
+    assert norm([a - b for a, b in zip(actual["encoder"], clean["encoder"], strict=True)]) > 0.01
 
 
 @pytest.mark.parametrize(("name", "network"), BUILDS)
@@ -196,15 +193,15 @@ def test_a_bfloat16_step_gives_float32_terms_and_nearly_the_same_gradient(name: 
     networks = build_networks(config, torch.float32)
     fine = build_batch(config, 1, torch.float32, count=16)
     expected, _ = run_step(config, networks, fine)
-    found, output = run_step(config, networks, dataclasses.replace(fine, autocast_dtype=torch.bfloat16))
+    actual, output = run_step(config, networks, dataclasses.replace(fine, autocast_dtype=torch.bfloat16))
     assert all(value.dtype == torch.float32 for value in output.scalars.values())
     for part, gradients in expected.items():
-        difference = norm([a - b for a, b in zip(found[part], gradients, strict=True)])
+        difference = norm([a - b for a, b in zip(actual[part], gradients, strict=True)])
         assert 0 < difference < 0.1 * norm(gradients), part
-        assert all(each.dtype == torch.float32 for each in found[part])
+        assert all(each.dtype == torch.float32 for each in actual[part])
 
 
-def trained(config: Config, folder, data: Data) -> Checkpoint:
+def train_once(config: Config, folder, data: Data) -> Checkpoint:
     train(config, folder, data)
     return load_newest(folder)
 
@@ -214,7 +211,7 @@ def trained(config: Config, folder, data: Data) -> Checkpoint:
 def test_micro_batches_are_one_batch(name: str, dtype: str, bound: float, tmp_path, data: Data) -> None:
     words = [*LOOP_OPTIONS, *FAMILY_OPTIONS.get(name, ()), f"train.dtype={dtype}"]
     whole, parts = (
-        flatten(trained(tiny(name, *words, f"train.micro_batch_size={size}"), tmp_path / size, data))
+        flatten(train_once(tiny(name, *words, f"train.micro_batch_size={size}"), tmp_path / size, data))
         for size in ("null", "2")
     )
     weights = [key for key in whole if ".optimizer/" not in key]
@@ -229,39 +226,3 @@ def test_micro_batches_are_one_batch(name: str, dtype: str, bound: float, tmp_pa
         start = build_step(config).build_networks()
         before = {f"{file}/{key}": value for file in start for key, value in start[file].double().state_dict().items()}
         assert find_largest_difference(before, {key: whole[key] for key in before})[0] > 1e-3  # it trained
-
-
-def test_the_average_follows_its_formula() -> None:
-    """Against weights written out by hand: sum over steps of (1 - d_k) times the product of the later d."""
-    model, average = nn.BatchNorm1d(3).double(), nn.BatchNorm1d(3).double()
-    with torch.no_grad():
-        average.weight.copy_(torch.tensor([1.0, 2.0, 3.0]))
-    values = [torch.tensor([1.0, -1.0, 0.5]) * (step + 2) for step in range(4)]
-    decays = [1 / 10, 2 / 11, 0.2, 0.2]  # min(0.2, (1 + k) / (10 + k))
-    expected = torch.tensor([1.0, 2.0, 3.0]).double()
-    for step, value in enumerate(values):
-        with torch.no_grad():
-            model.weight.copy_(value)
-            model.running_mean.copy_(value)
-        update_ema(average, model, 0.2, step)
-        expected = decays[step] * expected + (1 - decays[step]) * value.double()
-    torch.testing.assert_close(average.weight, expected, rtol=1e-14, atol=0)
-    assert torch.equal(average.running_mean, model.running_mean)  # buffers are copied
-    update_ema(average, model, 0.0, 100)
-    assert torch.equal(average.weight, model.weight)
-
-
-def test_learning_rates_follow_their_schedule() -> None:
-    def factors(*words: str) -> list[float]:
-        config = tiny("vae", "train.steps=8", *words).train
-        return [get_learning_rate_factor(config, step) for step in range(8)]
-
-    assert factors() == [1.0] * 8
-    assert factors("train.warmup_steps=4") == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
-    assert factors("train.warmup_steps=20")[-1] == 8 / 20
-    half = [0.5 + 0.5 * math.cos(math.pi * step / 8) for step in range(8)]
-    assert factors("train.decay=cosine") == pytest.approx(half)
-    rest = [0.5 + 0.5 * math.cos(math.pi * step / 4) for step in range(4)]
-    both = factors("train.decay=cosine", "train.warmup_steps=4")
-    assert both == pytest.approx([0.25, 0.5, 0.75, 1, *rest])
-    assert factors("train.decay=cosine", "train.warmup_steps=8")[-1] == 1

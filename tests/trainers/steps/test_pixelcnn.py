@@ -74,11 +74,11 @@ def test_a_study_with_a_prior_is_finished_wherever_it_lies(study: Path) -> None:
     def never(*_):
         raise AssertionError("trained again")
 
-    found = compare(described, configs, Path("here"), training, Console(shown=False))
-    assert "the training time of vqvae, beside that of its VQ-VAE" in found.describe_cost("pixelcnn", "vqvae")
+    comparison = compare(described, configs, Path("here"), training, Console(shown=False))
+    assert "the training time of vqvae, beside that of its VQ-VAE" in comparison.describe_cost("pixelcnn", "vqvae")
     shutil.move("here", "there")
     again = compare(described, configs, Path("there"), never, Console(shown=False))
-    assert again.get_spreads("pixelcnn")["rate"] == found.get_spreads("pixelcnn")["rate"]
+    assert again.get_spreads("pixelcnn")["rate"] == comparison.get_spreads("pixelcnn")["rate"]
 
 
 def test_only_a_pixelcnn_stands_over_another_variant(study: Path) -> None:

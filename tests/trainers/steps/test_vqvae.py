@@ -21,14 +21,14 @@ from .equations import build_batch
 CODEBOOKS = ("ema", "gradient")
 
 
-def started(config: Config, data: Data) -> VQVAE:
+def init_network(config: Config, data: Data) -> VQVAE:
     step = build_step(config)
     networks = step.build_networks()
     step.init_from_data(networks, data)
     return networks["autoencoder"]
 
 
-def vectors_of(network: VQVAE, images: Tensor) -> Tensor:
+def encode_vectors(network: VQVAE, images: Tensor) -> Tensor:
     return network(images).vectors.detach().movedim(1, -1).flatten(0, -2)
 
 
@@ -48,9 +48,9 @@ def test_the_first_codebook_lies_among_the_vectors_of_all_classes(codebook: str,
     words = ("data.source=folder", f"data.root={sorted_set}", f"model.codebook={codebook}", f"model.cosine={cosine}")
     config = tiny("vqvae", *words)
     data = open_data(config.data)
-    network = started(config, data)
+    network = init_network(config, data)
     images = to_float(torch.stack([torch.full((1, 8, 8), shade, dtype=torch.uint8) for shade in (20, 230)]))
-    vectors = vectors_of(network, images)  # eight, of four places each, and as many entries
+    vectors = encode_vectors(network, images)  # eight, of four places each, and as many entries
     assert torch.cdist(vectors, network.codebook.detach()).amin(1) == pytest.approx([0.0] * 8, abs=1e-5)
     shades = to_float(data.train[torch.arange(len(data.train))], torch.float64)
     assert network.variance.item() == pytest.approx(shades.var(correction=0).item(), rel=1e-6)
@@ -60,9 +60,9 @@ def test_the_first_codebook_lies_among_the_vectors_of_all_classes(codebook: str,
 
 def test_without_kmeans_the_first_codebook_is_random() -> None:
     config = tiny("vqvae", "model.kmeans=false")
-    found = started(config, open_data(config.data)).codebook
-    assert torch.equal(found, build_step(config).build_networks()["autoencoder"].codebook)
-    assert 0.3 < found.square().sum(1).mean() < 3
+    codebook = init_network(config, open_data(config.data)).codebook
+    assert torch.equal(codebook, build_step(config).build_networks()["autoencoder"].codebook)
+    assert 0.3 < codebook.square().sum(1).mean() < 3
 
 
 def after_steps(config: Config, batch: StepInput, count: int) -> tuple[VQVAE, list[Tensor]]:
@@ -71,7 +71,7 @@ def after_steps(config: Config, batch: StepInput, count: int) -> tuple[VQVAE, li
     networks = step.build_networks()
     network = networks["autoencoder"].double()
     with torch.no_grad():
-        network.codebook[3] = -1e3 * vectors_of(network, batch.images).mean(0)
+        network.codebook[3] = -1e3 * encode_vectors(network, batch.images).mean(0)
         if config.model.codebook == "ema":
             network.sums[3] = network.codebook[3]
     seen = []
@@ -90,7 +90,7 @@ def test_an_entry_that_stands_for_nothing_is_put_on_a_vector_of_the_step(codeboo
     config = tiny("vqvae", *words, "model.revive_below=0.4")
     batch = build_batch(config)
     network, (first, second) = after_steps(config, batch, 2)
-    vectors = vectors_of(network, batch.images)
+    vectors = encode_vectors(network, batch.images)
     assert torch.cdist(first[3:4], vectors).min() > 100 * torch.cdist(second[3:4], vectors).min()  # 0.5, then 0.25 left
     assert torch.cdist(second[3:4], vectors).min() < 1e-4
     assert network.counts[3] == 1

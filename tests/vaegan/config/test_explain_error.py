@@ -1,4 +1,4 @@
-"""A mistake in a setting is explained in one line: key, value, what is allowed."""
+"""An error in a setting is explained in one line: key, value, what is allowed."""
 
 import pytest
 
@@ -70,7 +70,7 @@ from .configs import FAMILIES, RUN, get_refusal
         ("data.source=" + "y" * 3000, "allowed: digits"),
     ],
 )  # fmt: skip
-def test_a_mistake_names_key_value_and_what_is_allowed(override, expected, write):
+def test_an_error_names_key_value_and_what_is_allowed(override, expected, write):
     name = write(RUN)
     if expected is None:
         assert load_config(name, [override])

@@ -51,7 +51,7 @@ def test_a_study_finds_its_recipes_beside_itself_too(write):
         ("variants={..: {recipe: own.yaml}}", "its name becomes a folder"),
     ],
 )
-def test_mistakes_in_a_study(override, expected, write):
+def test_errors_in_a_study(override, expected, write):
     write(RUN, "own.yaml")
     name = write({"title": "T", "variants": {"own": {"recipe": "own.yaml"}}})
     with pytest.raises(UserError) as caught:
@@ -71,7 +71,7 @@ def test_mistakes_in_a_study(override, expected, write):
         ("model={family: classifier}", None),
     ],
 )
-def test_a_mistake_about_a_classifier(override, expected, write):
+def test_an_error_about_a_classifier(override, expected, write):
     name = write(CLASSIFIER)
     assert expected in get_refusal(name, override) if expected else load_config(name, [override]).model.classes == 10
 

@@ -26,7 +26,7 @@ def test_two_settings_that_cannot_go_together(write):
         ({"source": "folder", "root": "x", "download": True}, "data.download: only mnist"),
     ],
 )
-def test_settings_that_a_source_has_no_use_for_are_mistakes(settings: dict[str, object], message: str) -> None:
+def test_settings_that_a_source_has_no_use_for_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         validate_config(Config, merge(read_yaml(find_config("digits/ae")), {"data": settings}), "here")
     assert "\n" not in str(caught.value)

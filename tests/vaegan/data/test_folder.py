@@ -57,7 +57,7 @@ def test_links_are_followed_but_no_folder_is_visited_twice(tmp_path: Path) -> No
         (lambda path: write_image_tree(path, 2), "2 images cannot be split"),
     ],
 )
-def test_a_root_that_is_no_set_is_a_mistake_in_one_line(tmp_path: Path, make, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_root_that_is_no_set_is_an_error_in_one_line(tmp_path: Path, make, message: str) -> None:  # type: ignore[no-untyped-def]
     make(tmp_path / "set")
     with pytest.raises(UserError, match=message) as caught:
         open_image_tree(tmp_path / "set")

@@ -53,7 +53,7 @@ def test_cifar10_is_read_without_unpickling_and_an_unofficial_copy_is_named(tmp_
         {"data": np.array([os.getcwd()], dtype=object), "labels": [0]},
     ],
 )
-def test_a_batch_of_the_wrong_form_is_a_mistake_in_one_line(tmp_path: Path, tree: object) -> None:
+def test_a_batch_of_the_wrong_form_is_an_error_in_one_line(tmp_path: Path, tree: object) -> None:
     write_cifar(tmp_path / "cifar-10-batches-py")
     (tmp_path / "cifar-10-batches-py" / "data_batch_1").write_bytes(pickle.dumps(tree, protocol=2))
     with pytest.raises(UserError, match=r"data\.root: .*cifar-10-batches-py") as caught:
@@ -61,7 +61,7 @@ def test_a_batch_of_the_wrong_form_is_a_mistake_in_one_line(tmp_path: Path, tree
     assert "\n" not in str(caught.value)
 
 
-def test_cut_files_are_mistakes(tmp_path: Path) -> None:
+def test_truncated_files_are_refused(tmp_path: Path) -> None:
     write_cifar(tmp_path / "cifar-10-batches-py")
     write_mnist(tmp_path / "MNIST" / "raw")
     for path in (

@@ -22,7 +22,7 @@ def test_an_official_test_split_is_kept_whole_and_validation_comes_from_the_rest
     assert torch.equal(torch.cat([splits.train, splits.validation]).sort().values, torch.arange(80))
 
 
-def test_a_fraction_above_zero_is_never_empty_and_a_set_that_is_too_small_is_a_mistake() -> None:
+def test_a_fraction_above_zero_is_never_empty_and_a_set_that_is_too_small_is_refused() -> None:
     assert count_images_per_split(3, 0.01, 0.01) == (1, 1, 1)
     assert count_images_per_split(1, 0, 0) == (1, 0, 0)
     with pytest.raises(UserError, match="2 images cannot be split"):

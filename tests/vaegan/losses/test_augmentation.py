@@ -11,7 +11,7 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def noise_of(*uniform: float) -> Tensor:
+def build_noise(*uniform: float) -> Tensor:
     """Return the noise that gives these uniform numbers."""
     return torch.special.ndtri(torch.tensor([uniform], dtype=torch.float64))
 
@@ -38,11 +38,11 @@ def test_each_kind_has_its_own_gate() -> None:
 
 def test_colour_is_brightness_then_saturation_then_contrast() -> None:
     images = draw(1, 3, 8, 8).tanh()
-    found = augment(images, noise_of(0.1, 0.9, 0.9, 0.8, 0.3, 0.7, *NEUTRAL[:4]), 0.5)
+    result = augment(images, build_noise(0.1, 0.9, 0.9, 0.8, 0.3, 0.7, *NEUTRAL[:4]), 0.5)
     bright = images + 0.3
     pixel = bright.mean(1, keepdim=True)
     saturated = pixel + 0.6 * (bright - pixel)
-    torch.testing.assert_close(found, saturated.mean() + 1.2 * (saturated - saturated.mean()), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(result, saturated.mean() + 1.2 * (saturated - saturated.mean()), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -50,22 +50,22 @@ def test_colour_is_brightness_then_saturation_then_contrast() -> None:
 )
 def test_translation_moves_by_whole_pixels_and_brings_grey(down: float, right: float, rows: int, columns: int) -> None:
     images = draw(1, 2, 16, 16).tanh()
-    found = augment(images, noise_of(0.9, 0.1, 0.9, 0.5, 0.5, 0.5, down, right, 0.5, 0.5), 0.5)
+    result = augment(images, build_noise(0.9, 0.1, 0.9, 0.5, 0.5, 0.5, down, right, 0.5, 0.5), 0.5)
     expected = torch.zeros_like(images)
     for y in range(16):
         for x in range(16):
             if 0 <= y - rows < 16 and 0 <= x - columns < 16:
                 expected[..., y, x] = images[..., y - rows, x - columns]
-    assert torch.equal(found, expected)
+    assert torch.equal(result, expected)
 
 
 @pytest.mark.parametrize(("down", "right"), [(0.5, 0.5), (0.001, 0.999), (0.3, 0.8)])
 def test_cutout_is_a_square_of_half_the_side(down: float, right: float) -> None:
     images = 0.5 + draw(1, 1, 16, 16).abs()
-    found = augment(images, noise_of(0.9, 0.9, 0.1, *NEUTRAL[:5], down, right), 0.5)
-    cut = (found == 0)[0, 0]
+    result = augment(images, build_noise(0.9, 0.9, 0.1, *NEUTRAL[:5], down, right), 0.5)
+    cut = (result == 0)[0, 0]
     rows, columns = cut.any(1).nonzero()[:, 0], cut.any(0).nonzero()[:, 0]
-    assert cut.sum() == len(rows) * len(columns) and torch.equal(found[0, 0][~cut], images[0, 0][~cut])
+    assert cut.sum() == len(rows) * len(columns) and torch.equal(result[0, 0][~cut], images[0, 0][~cut])
     for places, uniform in ((rows, down), (columns, right)):
         first = -4 + int(uniform * 17)
         assert places.tolist() == [place for place in range(first, first + 8) if 0 <= place < 16]

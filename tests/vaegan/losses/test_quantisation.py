@@ -8,15 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from vector_quantize_pytorch import VectorQuantize
 
-from vaegan.losses.quantisation import (
-    commitment_distance,
-    compute_centres,
-    find_nearest,
-    perplexity,
-    straight_through,
-    tally,
-    usage,
-)
+from vaegan.losses.quantisation import vq_distance, compute_centroids, find_nearest, perplexity, straight_through, sum_assigned_vectors, usage
 from vaegan.randomness import draw_normal
 from vaegan.trainers.steps.vqvae import VQVAEStep
 
@@ -48,13 +40,13 @@ def test_the_nearest_entry_is_that_of_the_definition_and_of_the_package(cosine: 
     codebook, z = draw_vectors("codebook", ENTRIES), draw_vectors()
     if cosine:
         brute = F.cosine_similarity(z[:, None], codebook[None], dim=2).argmax(1)
-        found = find_nearest(F.normalize(z), F.normalize(codebook))
+        result = find_nearest(F.normalize(z), F.normalize(codebook))
     else:
         brute = (z[:, None] - codebook[None]).square().sum(2).argmin(1)
-        found = find_nearest(z, codebook)
-    assert torch.equal(found, brute) and len(found.unique()) > 3
+        result = find_nearest(z, codebook)
+    assert torch.equal(result, brute) and len(result.unique()) > 3
     _, indices, _ = build_package_quantiser(codebook, cosine).eval()(z[None])
-    assert torch.equal(found, indices[0])
+    assert torch.equal(result, indices[0])
 
 
 @pytest.mark.parametrize("cosine", [False, True])
@@ -68,8 +60,8 @@ def test_output_gradient_and_commitment_are_the_packages(cosine: bool) -> None:
     assert torch.allclose(slope, draw_vectors("weights")) and torch.allclose(passed, entries)
     quantised, _, loss = build_package_quantiser(codebook, cosine).train()(given[None])
     assert torch.allclose(quantised[0], passed, atol=1e-6)
-    assert 0.25 * commitment_distance(z, entries).mean().item() == pytest.approx(loss.item(), rel=1e-5)
-    assert commitment_distance(z, entries).shape == (40,)
+    assert 0.25 * vq_distance(z, entries).mean().item() == pytest.approx(loss.item(), rel=1e-5)
+    assert vq_distance(z, entries).shape == (40,)
 
 
 @pytest.mark.parametrize("cosine", [False, True])
@@ -89,7 +81,7 @@ def test_a_step_of_the_averages_is_the_packages(cosine: bool) -> None:
     network = step.build_networks()["autoencoder"]
     network.codebook.copy_(codebook)
     network.sums.copy_(codebook)
-    counts, sums = tally(z, find_nearest(z, codebook), ENTRIES)
+    counts, sums = sum_assigned_vectors(z, find_nearest(z, codebook), ENTRIES)
     step.after_update({"autoencoder": network}, {}, {"counts": counts, "sums": sums})
     other = quantiser._codebook
     assert torch.allclose(network.counts, other.cluster_size[0], atol=1e-6)
@@ -99,8 +91,8 @@ def test_a_step_of_the_averages_is_the_packages(cosine: bool) -> None:
 
 def test_tallies_add_up_however_the_vectors_are_divided() -> None:
     codebook, z = draw_vectors("codebook", ENTRIES), draw_vectors()
-    whole = tally(z, find_nearest(z, codebook), ENTRIES)
-    parts = [tally(part, find_nearest(part, codebook), ENTRIES) for part in z.split(7)]
+    whole = sum_assigned_vectors(z, find_nearest(z, codebook), ENTRIES)
+    parts = [sum_assigned_vectors(part, find_nearest(part, codebook), ENTRIES) for part in z.split(7)]
     for place, total in enumerate(whole):
         assert torch.allclose(torch.stack([part[place] for part in parts]).sum(0), total, rtol=1e-14)
     assert whole[0].sum() == 40 and torch.allclose(whole[1].sum(0), z.double().sum(0))
@@ -110,12 +102,12 @@ def test_the_centres_are_the_means_of_the_cells() -> None:
     codebook, z = draw_vectors("codebook", ENTRIES), draw_vectors(count=4000)
     cells = find_nearest(z, codebook)
     means = torch.stack([z[cells == entry].double().mean(0) for entry in range(ENTRIES)])
-    assert torch.allclose(compute_centres(*tally(z, cells, ENTRIES)), means, atol=1e-6)
+    assert torch.allclose(compute_centroids(*sum_assigned_vectors(z, cells, ENTRIES)), means, atol=1e-6)
 
 
 def test_an_entry_that_stands_for_nothing_stays_finite() -> None:
-    found = compute_centres(torch.tensor([10.0, 0.0]).double(), torch.tensor([[20.0], [0.0]]).double())
-    assert found.isfinite().all() and found[0, 0].item() == pytest.approx(2, rel=1e-5)
+    result = compute_centroids(torch.tensor([10.0, 0.0]).double(), torch.tensor([[20.0], [0.0]]).double())
+    assert result.isfinite().all() and result[0, 0].item() == pytest.approx(2, rel=1e-5)
 
 
 def test_perplexity_and_usage() -> None:

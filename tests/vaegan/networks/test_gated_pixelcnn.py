@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaegan.networks.gated_pixelcnn import GatedPixelCNN, choose_entries
+from vaegan.networks.gated_pixelcnn import GatedPixelCNN, sample_categorical
 from vaegan.networks.initialise import initialise
 
 SIDE, ENTRIES = 5, 6
@@ -54,7 +54,7 @@ def test_sampling_position_by_position_is_sampling_from_the_whole_forward(
     with torch.no_grad():
         for y in range(SIDE):
             for x in range(SIDE):
-                slow[:, y, x] = choose_entries(prior(slow, labels)[:, :, y, x], uniform[:, y, x])
+                slow[:, y, x] = sample_categorical(prior(slow, labels)[:, :, y, x], uniform[:, y, x])
     rows: list[tuple[int, int]] = []
     drawn = prior.draw(uniform, labels, lambda done, total: rows.append((done, total)))
     assert rows == [(row + 1, SIDE) for row in range(SIDE)]
@@ -81,9 +81,9 @@ def test_the_class_is_a_bias_of_every_gate() -> None:
 def test_entries_are_chosen_with_the_probability_of_their_logits() -> None:
     probabilities = torch.tensor([0.1, 0.0, 0.6, 0.3], dtype=torch.float64)
     uniform = torch.linspace(0, 1, 10_001)[:-1]
-    entries = choose_entries(probabilities.log().expand(10_000, 4), uniform)
+    entries = sample_categorical(probabilities.log().expand(10_000, 4), uniform)
     assert torch.bincount(entries, minlength=4).tolist() == pytest.approx([1000, 0, 6000, 3000], abs=2)
-    assert choose_entries(torch.zeros(1, 3), torch.tensor([1.0])).item() == 2
+    assert sample_categorical(torch.zeros(1, 3), torch.tensor([1.0])).item() == 2
 
 
 def test_it_learns_a_distribution_down_to_its_entropy() -> None:

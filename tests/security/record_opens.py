@@ -29,17 +29,17 @@ def run(words: list[str]) -> None:
                 raise
 
 
-def record(work: Path, seen: set[str]) -> None:
-    """Add to ``seen``, from now on, the files below a folder that are opened for reading only."""
+def record_opens(work: Path, seen: set[str]) -> None:
+    """Add the files below a folder that are opened for reading only from now on to ``seen``."""
 
-    def hook(event: str, details: tuple) -> None:
+    def record_event(event: str, details: tuple) -> None:
         if event != "open" or isinstance(details[0], int) or details[2] & os.O_ACCMODE != os.O_RDONLY:
             return
         path = work / os.fsdecode(details[0])
         if path.is_relative_to(work) and path.is_file():
             seen.add(str(path.relative_to(work)))
 
-    sys.addaudithook(hook)
+    sys.addaudithook(record_event)
 
 
 if __name__ == "__main__":
@@ -47,8 +47,8 @@ if __name__ == "__main__":
     WEIGHT_FILES["alex"] = replace(WEIGHT_FILES["alex"], sha256=hash_file(WEIGHT_FILES["alex"].path))
     os.chdir(work)
     seen: set[str] = set()
-    record(work, seen)
-    opened = []
+    record_opens(work, seen)
+    opened_files = []
     for number, (words, lost) in enumerate(json.loads(sys.argv[3])):
         for folder in lost:
             shutil.rmtree(folder)
@@ -56,5 +56,5 @@ if __name__ == "__main__":
         shutil.copytree(work, copy)
         seen.clear()
         run(words)
-        opened.append(sorted(name for name in seen if (copy / name).is_file()))
-    print(json.dumps(opened))
+        opened_files.append(sorted(name for name in seen if (copy / name).is_file()))
+    print(json.dumps(opened_files))

@@ -1,0 +1,99 @@
+"""The command `train`: dry runs, resumes and extensions."""
+
+import json
+import re
+
+import yaml
+
+from vaegan.config import load_config
+
+
+def test_dry_run_shows_config_sizes_and_trains_nothing(work, vaegan):
+    code, out, err = vaegan("train", "tiny.yaml", "model.family=vaegan", "model.latent_size=3", "--dry-run")
+    assert (code, err) == (0, "")
+    shown, sizes = re.split(r"\n\n\s+(?=network +parameters)", out)
+    config = load_config("tiny.yaml", ["model.family=vaegan", "model.latent_size=3"])
+    assert yaml.safe_load(shown) == config.model_dump(mode="json")
+    numbers = {name: int(number.replace(",", "")) for name, number in re.findall(r"(\w+) +([\d,]+) *\n", sizes)}
+    assert numbers.keys() == {"encoder", "decoder", "discriminator", "all"}
+    assert numbers["all"] == numbers["encoder"] + numbers["decoder"] + numbers["discriminator"]
+    assert "weights" in sizes and "MiB" in sizes and "optimizer state" in sizes and "nothing was trained" in sizes
+    assert not (work / "runs").exists()
+
+
+def test_train_then_train_again(work, vaegan):
+    code, out, _ = vaegan("train", "tiny.yaml", "train.steps=3")
+    assert code == 0 and "trained 3 steps; evaluate it with `vaegan evaluate runs/tiny`" in out
+    code, _, err = vaegan("train", "tiny.yaml", "train.steps=3")
+    assert code == 2 and "--resume" in err and "--output" in err
+    weights = (work / "runs/tiny/model/model.safetensors").stat()
+    code, out, _ = vaegan("train", "tiny.yaml", "train.steps=3", "--resume")
+    assert code == 0 and "finished already, with 3 steps" in out
+    assert (work / "runs/tiny/model/model.safetensors").stat() == weights, "nothing is written again"
+    code, _, err = vaegan("train", "tiny.yaml", "train.steps=5", "model.beta=2", "--resume")
+    assert code == 2 and len(err.splitlines()) == 1
+    assert "steps: 3" in err and "5" in err and "beta: 1.0" in err and "2.0" in err
+
+
+def test_extend_makes_a_run_longer(work, vaegan):
+    assert vaegan("train", "tiny.yaml")[0] == 0
+    code, _, err = vaegan("train", "tiny.yaml", "train.steps=9", "--resume")
+    assert code == 2 and "(train.steps: 4 -> 9); --extend lets it train longer" in err and len(err.splitlines()) == 1
+    code, _, err = vaegan("train", "tiny.yaml", "train.steps=9", "--extend")
+    assert code == 2 and "--extend" in err and "--resume" in err and len(err.splitlines()) == 1
+    code, _, err = vaegan("train", "tiny.yaml", "train.steps=9", "model.beta=2", "--resume", "--extend")
+    assert code == 2 and "(model.beta: 1.0 -> 2.0)" in err
+    code, out, _ = vaegan("train", "tiny.yaml", "train.steps=9", "--resume", "--extend")
+    assert code == 0 and "runs/tiny: trained 9 steps" in out
+    assert vaegan("train", "tiny.yaml", "train.steps=9", "--output", "straight")[0] == 0
+    model = "model/model.safetensors"
+    assert (work / "runs/tiny" / model).read_bytes() == (work / "straight" / model).read_bytes()
+    assert load_config(work / "runs/tiny/config.yaml").train.steps == 9
+    code, _, err = vaegan("train", "tiny.yaml", "train.steps=5", "--resume", "--extend")
+    assert code == 2 and "train.steps: 9 -> 5" in err and len(err.splitlines()) == 1
+
+
+def test_a_run_with_a_learning_rate_decay_is_not_made_longer(work, vaegan):
+    assert vaegan("train", "tiny.yaml", "train.decay=cosine")[0] == 0
+    code, _, err = vaegan("train", "tiny.yaml", "train.decay=cosine", "train.steps=9", "--resume", "--extend")
+    assert code == 2 and "train.decay=cosine" in err and len(err.splitlines()) == 1
+
+
+def test_an_evaluation_on_the_way_stays_the_same(work, vaegan):
+    words = ("train", "tiny.yaml", "train.evaluate_every=2", "--resume")
+    assert vaegan(*words, "train.steps=4")[0] == 0
+    code, _, err = vaegan(*words, "train.steps=9", "--extend", "evaluate.metrics=[ssim]")
+    assert code == 2 and 'evaluate.metrics: ["psnr", "elbo"] -> ["ssim"]' in err and len(err.splitlines()) == 1
+    assert vaegan(*words, "train.steps=9", "--extend")[0] == 0
+
+
+def test_a_resume_may_change_settings_without_effect_on_training(work, vaegan):
+    assert vaegan("train", "tiny.yaml")[0] == 0
+    code, out, _ = vaegan("train", "tiny.yaml", "train.nan=skip", "evaluate.samples=3", "track.name=x", "--resume")
+    assert code == 0 and "finished already, with 4 steps" in out
+
+
+def test_resume_of_an_empty_folder_starts_a_run(work, vaegan):
+    assert vaegan("train", "tiny.yaml", "--resume", "--output", "elsewhere/run")[0] == 0
+    assert load_config(work / "elsewhere/run/config.yaml") == load_config("tiny.yaml")
+
+
+def test_the_run_of_a_recipe_is_named_after_it(work, vaegan):
+    small = ["model.width=8", "train.steps=1", "train.batch_size=4", "track.wandb=disabled"]
+    assert vaegan("train", "digits/ae", *small)[0] == 0
+    assert (work / "runs/digits-ae/model/config.json").is_file()
+
+
+def test_an_evaluation_on_the_way_has_the_density_too(work, vaegan):
+    words = ("model.family=ae", "train.evaluate_every=2", "evaluate.metrics=[sharpness]", "evaluate.density=gaussian")
+    assert vaegan("train", "tiny.yaml", *words)[0] == 0
+    lines = [json.loads(line) for line in (work / "runs/tiny/history.jsonl").read_text().splitlines()]
+    assert sum("validation/sample/spectrum_error" in line for line in lines) == 2
+
+
+def test_a_note_of_the_evaluation_is_said_once_in_a_training(work, vaegan, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(work / "nowhere"))
+    code, _, err = vaegan("train", "tiny.yaml", "train.evaluate_every=1", "evaluate.metrics=[lpips]")
+    assert code == 0 and err.count("lpips: random features") == 1
+    lines = [json.loads(line) for line in (work / "runs/tiny/history.jsonl").read_text().splitlines()]
+    assert sum("validation/reconstruction/lpips_random" in line for line in lines) == 4

@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from vaegan.config.schema import EvaluateConfig
+from vaegan.data import Images
+from vaegan.evaluate.metrics.metric import round_to_8_bits
+from vaegan.evaluate.model_evaluation import evaluate_model
+from vaegan.evaluate.one_pass import ImageSplit
+from vaegan.images import to_float
+from vaegan.losses.adversarial import count_predictions
+from vaegan.models import VAEGAN
+from vaegan.networks.discriminator import build_discriminator
+
+from ...tiny import tiny
+
+COUNT = 13
+
+
+@pytest.mark.parametrize("condition", ["projection", "auxiliary", "none"])
+def test_the_discriminator_gets_the_classes_of_real_and_fake_images(condition: str) -> None:
+    config = tiny("vaegan3", "model.labels=3", f"model.discriminator.condition={condition}").model
+    model = VAEGAN(config, (1, 8, 8), 0).double().requires_grad_(False)
+    network = build_discriminator(config, (1, 8, 8), 0).double().requires_grad_(False)
+    if condition == "projection":
+        network.projection.weight *= 3
+    pixels = torch.randint(0, 256, (COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
+    turns = torch.arange(COUNT) % 3
+    images = Images(pixels, torch.arange(COUNT), turns.flip(0), ("a", "b", "c"))
+    real = to_float(images.store, torch.float64)
+    rows = [
+        network(batch, labels=labels).scores
+        for batch, labels in (
+            (real, images.labels),
+            (round_to_8_bits(model.reconstruct(real, images.labels)), images.labels),
+            (round_to_8_bits(model.sample(COUNT, 3, labels=turns)), turns),
+        )
+    ]
+    settings = EvaluateConfig(metrics=("confusion",), batch_size=5)
+    evaluation = evaluate_model(model, ImageSplit("test", images), settings, seed=3, discriminator=network)
+    assert evaluation.matrices["discriminator/confusion"] == [count_predictions(scores).tolist() for scores in rows]
