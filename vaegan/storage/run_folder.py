@@ -1,5 +1,6 @@
 """The folder of a training run: the paths in it, its config, and the model that is exported into it."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,7 @@ NOT_A_RUN = "{}: not a run folder (it has no config.yaml); give the --output of 
 """Message about a path that is no run folder."""
 
 
+@dataclass(unsafe_hash=True)
 class Run:
     """The folder of one training run.
 
@@ -37,8 +39,11 @@ class Run:
         scores_file: File of the last evaluation's scores of single images.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
+
+    def __post_init__(self) -> None:
+        """Derive the paths in the folder."""
+        path = self.path
         self.config_file = path / "config.yaml"
         self.history_file, self.timing_file = path / "history.jsonl", path / "timing.jsonl"
         self.checkpoints, self.samples, self.model_folder = path / "checkpoints", path / "samples", path / "model"
