@@ -101,9 +101,9 @@ def train(
                     if all(map(math.isfinite, norms.values())):
                         apply_update(training_step, state, meter, sums.reduce(accelerator))
                     else:
-                        culprits = find_non_finite(norms, meter, accelerator)
-                        recorder.faults.skip_update(state, culprits)
-                        recorder.log_skip(state, culprits)
+                        names = find_non_finite(norms, meter, accelerator)
+                        recorder.faults.skip_update(state, names)
+                        recorder.log_skip(state, names)
                         norms, codes = {}, None
                     for optimizer in state.optimizers.values():
                         optimizer.zero_grad(set_to_none=True)

@@ -66,7 +66,7 @@ OPTIMIZER_STATE_KEYS: Mapping[type[torch.optim.Optimizer], tuple[str, ...]] = {
 }
 """Names of the tensors that an optimizer keeps for each parameter."""
 ADAPTIVE_STATE_FILE = "controls"
-"""Name of the adaptive state's file in a checkpoint."""
+"""Name of the adaptive state's file in a checkpoint; older checkpoints have the same."""
 
 
 def build_state(config: Config, training_step: TrainingStep[Any], accelerator: Accelerator) -> State:

@@ -47,7 +47,7 @@ def draw_grids(model: Any, real: Tensor, labels: Tensor | None, seed: int) -> di
 
 
 def write_grids(grids: Mapping[str, Image.Image], folder: Path, step: int) -> None:
-    """Write the grids of a step into a folder, the last one when the others are whole."""
+    """Write the grids of a step into a folder; the file of the last one shows that all of them are written."""
     folder.mkdir(exist_ok=True)
     for name, grid in grids.items():
         with replace_file(_get_file(folder, step, name)) as partial:

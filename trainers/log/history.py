@@ -15,16 +15,16 @@ LogValue: TypeAlias = "float | str | Sequence[LogValue] | None"
 
 
 class History:
-    """An append-only log that a resume cuts back to its checkpoint.
+    """An append-only log that a resume truncates to the step of its checkpoint.
 
-    A step may have several lines. Each is handed to the system as soon as it is written, so that a killed process loses
-    none; ``sync`` makes them outlive the machine as well, and belongs before each checkpoint. Lines for which there is
-    no room are kept, and written with the next one.
+    A step may have several lines. Each is written without a buffer, so that a killed process loses none; ``sync`` also
+    writes them to the disk, and is called before each checkpoint. Lines that a full disk has no room for are kept in
+    memory and written with the next one.
 
     Args:
         path: The file; its folder must exist.
-        resume_step: Step of the checkpoint that the run goes on from: lines of later steps, and torn ones, are cut.
-            None: a new run, whose log starts empty.
+        resume_step: Step of the checkpoint that the run resumes from; lines of later steps and incomplete lines are
+            removed. None: a new run, whose log starts empty.
 
     Attributes:
         resumed_lines: The lines up to ``resume_step``.

@@ -88,11 +88,15 @@ class Recorder:
         self.timing = History(self.run.timing_file, step)
         run_id = self.checkpoint.state.get("wandb") if self.checkpoint else None
         self.tracker = Tracker.start(self.config, self.run.path, run_id, self.reporter.note)
-        for line in self.history.resumed_lines:  # of which W&B may have lost what it had not written to its file yet
+        for line in self.history.resumed_lines:  # W&B may have lost lines that were still in its buffer
             self.tracker.log(line["step"], select_scalars(line))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *rest: object) -> None:
-        """Close them; where all processes end alike the others wait, since a launcher ends those that are left."""
+        """Close the files and the W&B run.
+
+        If every rank raises the same error, the others wait for the main process: a launcher kills what is left once
+        one process has ended.
+        """
         if getattr(error, "on_all_ranks", False):
             with suppress(RuntimeError):  # another process has gone
                 run_on_main(lambda: self._close(failed=True))
@@ -125,7 +129,7 @@ class Recorder:
 
         Raises:
             Failure: A file could not be written, or an image not be read.
-            Interrupted: The evaluation was put off, and a checkpoint was written.
+            Interrupted: The evaluation was postponed to the resume, and a checkpoint was written.
         """
         train, step = self.config.train, state.step
         if _is_due(step, train.log_every) or step in (1, train.steps):
@@ -246,11 +250,11 @@ class Recorder:
 
         def put_off_if_interrupted(done: int, total: int) -> None:
             if self.interrupts.should_stop():
-                raise _EvaluationPutOff
+                raise _EvaluationPostponed
 
         try:
             metrics = self.evaluator(state.average, self.data, put_off_if_interrupted)
-        except _EvaluationPutOff:
+        except _EvaluationPostponed:
             self.faults.stop(state)
         except (Failure, UserError) as problem:
             self.faults.stop(state, str(problem))
@@ -263,7 +267,7 @@ class Recorder:
         self.faults.write("the evaluation", state.step, write)
 
 
-class _EvaluationPutOff(Exception):
+class _EvaluationPostponed(Exception):
     """Raised inside an evaluation to leave it to the resume."""
 
 

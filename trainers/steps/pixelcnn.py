@@ -24,7 +24,8 @@ class PixelCNNStep(TrainingStep[PixelCNNConfig]):
         """Check that the run of the VQ-VAE exists and fits.
 
         Raises:
-            UserError: `prior.autoencoder` is no run of this VQ-VAE, of such images and held-out shares.
+            UserError: `prior.autoencoder` is no run of the VQ-VAE `model.autoencoder`, is of images of another size, or
+                held out other fractions of the same images.
         """
         run_on_all_ranks(lambda: load_autoencoder(self.config))
 
@@ -49,7 +50,7 @@ def load_autoencoder(config: Config) -> VQVAE:
 
     Raises:
         UserError: The run does not exist, is of another family, of images of another size, of another VQ-VAE than
-            `model.autoencoder`, or held out other shares of the same images.
+            `model.autoencoder`, or held out other fractions of the same images.
     """
     assert config.prior is not None
     path = config.prior.autoencoder
@@ -65,8 +66,8 @@ def load_autoencoder(config: Config) -> VQVAE:
     data, other = config.data, Run(path).config.data
     if (data.source, data.root, data.count) == (other.source, other.root, other.count):
         for key in ("validation", "test"):
-            if (share := getattr(data, key)) != (other_share := getattr(other, key)):
-                problem = f"was trained with data.{key}={other_share:g}, not {share:g}, and may have seen"
+            if (fraction := getattr(data, key)) != (other_fraction := getattr(other, key)):
+                problem = f"was trained with data.{key}={other_fraction:g}, not {fraction:g}, and may have seen"
                 raise UserError(f"prior.autoencoder: {path}: {problem} what is held out here; give both the same")
     if model.config != getattr(config.model, "autoencoder", None):
         raise UserError(f"prior.autoencoder: {path}: another VQ-VAE than model.autoencoder says")
