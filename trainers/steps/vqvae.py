@@ -9,7 +9,7 @@ from vaegan.config.models import VQVAEConfig
 from vaegan.data import Data
 from vaegan.distributed import broadcast_from_main
 from vaegan.images import to_float
-from vaegan.losses.quantisation import commitment_distance, compute_centres, tally
+from vaegan.losses.quantisation import compute_centroids, sum_assigned_vectors, vq_distance
 from vaegan.models.vqvae import VQVAE
 from vaegan.randomness import derive_seed, make_generator
 
@@ -60,14 +60,14 @@ class VQVAEStep(TrainingStep[VQVAEConfig]):
 
         terms = {
             "reconstruction": Term(mse, divisor=out.variance),
-            "commitment": Term(commitment_distance(out.vectors, out.entries), config.commitment),
+            "commitment": Term(vq_distance(out.vectors, out.entries), config.commitment),
         }
         if config.codebook == "gradient":
-            terms["codebook"] = Term(commitment_distance(out.entries, out.vectors), logged=False)
+            terms["codebook"] = Term(vq_distance(out.entries, out.vectors), logged=False)
         backward(sum_terms(terms).mean())
 
         vectors = out.vectors.detach()
-        counts, sums = tally(vectors.movedim(1, -1).flatten(0, -2), out.indices.flatten(), config.codes)
+        counts, sums = sum_assigned_vectors(vectors.movedim(1, -1).flatten(0, -2), out.indices.flatten(), config.codes)
         totals = {"counts": counts}
         if config.codebook == "ema":
             totals["sums"] = sums
@@ -116,7 +116,7 @@ class VQVAEStep(TrainingStep[VQVAEConfig]):
             sums = network.sums.double().lerp(totals["sums"], 1 - config.codebook_decay)
             sums = torch.where(dead[:, None], revived, sums)
             network.sums.copy_(sums)
-            network.codebook.copy_(compute_centres(counts, sums))
+            network.codebook.copy_(compute_centroids(counts, sums))
         else:
             network.codebook.copy_(torch.where(dead[:, None], revived, network.codebook))
         network.counts.copy_(counts)
