@@ -30,7 +30,7 @@ def fit_density_to_images(
     Ghosh et al. 2020, section 4, fit the outputs of a deterministic encoder. Of a Gaussian posterior one draw for each
     image is taken, since draws are what the decoder has learnt to decode: their means vary less, and not at all in a
     dimension that the posterior leaves to the prior. The codes of a conditional model are those of all classes, since
-    its prior, in whose place the density comes, knows no class either.
+    its prior, which the density replaces, does not depend on the class either.
 
     Args:
         spec: `gaussian`, or `gmm:K` for a mixture of K Gaussians.

@@ -1,4 +1,4 @@
-"""Matplotlib as it comes, whatever the user's settings, and without its notes on stderr."""
+"""Matplotlib with its default settings, whatever the user's, and without its notes on standard error."""
 
 import logging
 import warnings
@@ -9,9 +9,9 @@ from typing import Any
 
 @contextmanager
 def matplotlib_defaults(settings: Mapping[str, Any]) -> Iterator[None]:
-    """Import matplotlib and draw with its default settings, texts without mathematics, and some settings more.
+    """Import matplotlib and draw with its default settings, texts without mathematics, and further settings.
 
-    Matplotlib is imported inside the block, since it takes half a second and may report where its font cache lies.
+    Matplotlib is imported inside the block, since it takes half a second and may report the path of its font cache.
 
     Args:
         settings: Names of `matplotlib.rcParams` with their values.

@@ -1,4 +1,4 @@
-"""Published weights of the networks that metrics and the LPIPS loss use: where they lie, their hashes, reading them."""
+"""Published weights of the networks that metrics and the LPIPS loss use: their paths, hashes and reading."""
 
 from dataclasses import dataclass
 from hashlib import sha256

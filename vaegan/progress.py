@@ -1,4 +1,4 @@
-"""Progress and notes of long work, reported without knowing a terminal."""
+"""Progress and notes of long work, as callbacks; only `vaegan.cli` formats them for a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,13 +12,13 @@ def ignore_progress(done: int, total: int) -> None:
 
 
 def nest_progress(progress: ProgressCallback, before: int, count: int, total: int) -> ProgressCallback:
-    """Return a callback for a part of some work, which calls ``progress`` with how far the whole work is.
+    """Return a callback for one part of a task, which calls ``progress`` with the progress of the complete task.
 
     Args:
-        progress: Callback of the whole work.
-        before: Units of the work that are done before the part.
+        progress: Callback of the complete task.
+        before: Units of the task that are done before the part.
         count: Units of the part.
-        total: Units of the whole work.
+        total: Units of the complete task.
     """
     return lambda done, part_total: progress(before + count * done // part_total, total)
 

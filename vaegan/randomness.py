@@ -21,7 +21,7 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
 
 
 def make_generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """Return a CPU generator at the start of the stream of ``seed`` and ``purpose``."""
+    """Return a `torch.Generator` on the CPU, seeded with a function of ``seed`` and ``purpose``."""
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
@@ -42,7 +42,7 @@ def seed_global_generator(seed: int, *purpose: str | int) -> Iterator[None]:
 
 
 def draw_order(count: int, start: int, stop: int, seed: int) -> Tensor:
-    """Draw the indices of the images at positions ``start`` to ``stop`` of the endless training stream.
+    """Draw the indices of the images at positions ``start`` to ``stop - 1`` of the training stream, which has no end.
 
     Each pass over the images is a new permutation, a function of ``seed`` and the pass. Step k of a global
     batch of B images takes the positions k B to (k + 1) B, whatever the number of processes.

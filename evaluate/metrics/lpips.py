@@ -7,7 +7,7 @@ from vaegan.config.schema import EvaluateConfig
 from vaegan.config.section import Section
 from vaegan.errors import UserError
 from vaegan.losses import perceptual
-from vaegan.losses.perceptual import MIN_SIDE_PIXELS, Backbone
+from vaegan.losses.perceptual import MIN_LPIPS_SIDE_PIXELS, Backbone
 from vaegan.pretrained import WEIGHT_FILES, hash_weights
 
 from .metric import PerImage
@@ -42,8 +42,8 @@ def build_lpips(backbone: Backbone, size: int, notify: Callable[[str], None]) ->
         "network": backbone if trained else f"{backbone}, random and uncalibrated",
         "weights": hash_weights(network),
         "dtype": "float32",
-        "resolution": max(size, MIN_SIDE_PIXELS),
-        "resize": "bilinear" if size < MIN_SIDE_PIXELS else None,
+        "resolution": max(size, MIN_LPIPS_SIDE_PIXELS),
+        "resize": "bilinear" if size < MIN_LPIPS_SIDE_PIXELS else None,
     }
     return PerImage(
         f"reconstruction/lpips_{backbone if trained else 'random'}",

@@ -1,4 +1,4 @@
-"""The training step of Larsen et al. 2016, algorithm 1, to the letter; all terms are sums over an image, in nats.
+"""The training step of Larsen et al. 2016, algorithm 1, exactly; all terms are sums over an image, in nats.
 
 The discriminator maximises L_GAN = log D(x) + log(1 - D(x')) + log(1 - D(G(z_p))), the decoder minimises
 gamma L_llike + L_GAN and the encoder L_prior + L_llike. (The algorithm's lines, in which the discriminator descends

@@ -26,7 +26,7 @@ def explain_error(schema: type[BaseModel], detail: Any) -> str:
         else:
             names.append(str(part))
         section, node = node, get_child(node, part)
-    key, given = shorten(".".join(names)), detail["input"]
+    key, value = shorten(".".join(names)), detail["input"]
     match detail["type"]:
         case "value_error":
             return to_one_line(detail["ctx"]["error"])
@@ -37,18 +37,18 @@ def explain_error(schema: type[BaseModel], detail: Any) -> str:
         case "union_tag_not_found":
             return f"{key}.family: missing; allowed: {' | '.join(node['families'])}"
         case "union_tag_invalid":
-            key, given, node = f"{key}.family", given["family"], {"enum": list(node["families"])}
+            key, value, node = f"{key}.family", value["family"], {"enum": list(node["families"])}
         case "extra_forbidden":
             hint = _suggest_nearest_key(key, section, root)
             allowed = ", ".join(section["properties"])
-            return f"{key}: unknown key{family} (given {format_value(given)}){hint}; allowed: {allowed}"
-    hint = suggest_nearest(given, node.get("enum", ()))
-    return f"{key}: got {format_value(given)}{hint}; allowed: {describe_allowed(node)}"
+            return f"{key}: unknown key{family} (given {format_value(value)}){hint}; allowed: {allowed}"
+    hint = suggest_nearest(value, node.get("enum", ()))
+    return f"{key}: got {format_value(value)}{hint}; allowed: {describe_allowed(node)}"
 
 
-def suggest_nearest(given: object, words: Iterable[object]) -> str:
-    """Return the clause that asks whether the word nearest to ``given`` was meant; empty if none is near."""
-    close = difflib.get_close_matches(given, map(str, words), n=1) if isinstance(given, str) else ()
+def suggest_nearest(value: object, words: Iterable[object]) -> str:
+    """Return the clause that asks whether the word nearest to ``value`` was meant; empty if none is near."""
+    close = difflib.get_close_matches(value, map(str, words), n=1) if isinstance(value, str) else ()
     return f"; did you mean {close[0]}?" if close else ""
 
 

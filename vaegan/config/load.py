@@ -21,7 +21,7 @@ Tree = dict[str, Any]
 """Nested settings, as YAML gives them."""
 
 SWEEPS_FOLDER = "sweeps"
-"""Folder beside the recipes for sweep files of Weights & Biases."""
+"""Folder among the recipes that holds sweep files of Weights & Biases."""
 MAX_CONFIG_BYTES = 2**18
 """Largest size of a config file."""
 TAG = "tag:yaml.org,2002:"
@@ -156,16 +156,16 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> Tree:
     return merged
 
 
-def validate_config(schema: type[SectionT], tree: Tree, origin: str) -> SectionT:
+def validate_config(schema: type[SectionT], tree: Tree, source: str) -> SectionT:
     """Return the typed config of nested settings.
 
     Args:
         schema: Class of the config.
         tree: Its settings.
-        origin: Where they come from, for messages.
+        source: File, recipe or option that they come from, for messages.
 
     Raises:
-        UserError: A setting is wrong; one line names ``origin``, the key, the given and the allowed values, and on a
+        UserError: A setting is wrong; one line names ``source``, the key, the given and the allowed values, and on a
             typo the nearest key.
     """
     try:
@@ -174,7 +174,7 @@ def validate_config(schema: type[SectionT], tree: Tree, origin: str) -> SectionT
     except ValidationError as error:
         first, *others = error.errors()
         more = f" (and {len(others)} more)" if others else ""
-        raise UserError(f"{origin}: {explain_error(schema, first)}{more}") from None
+        raise UserError(f"{source}: {explain_error(schema, first)}{more}") from None
 
 
 def load_config(name: str | Path, overrides: Sequence[str] = (), folder: Path | None = None) -> Config:
@@ -194,15 +194,15 @@ def load_config(name: str | Path, overrides: Sequence[str] = (), folder: Path | 
     return validate_config(Config, add_autoencoder_config(merge(tree, parse_overrides(overrides))), str(name))
 
 
-def override_evaluation(config: Config, overrides: Mapping[str, object], origin: str) -> Config:
+def override_evaluation(config: Config, overrides: Mapping[str, object], source: str) -> Config:
     """Return a config with other settings in its `evaluate` section; ``overrides`` that are None change nothing.
 
     Raises:
-        UserError: An override is wrong; ``origin`` says in the message where it comes from.
+        UserError: An override is wrong; the message starts with ``source``, from which it comes.
     """
     tree = config.model_dump(mode="json")
     tree["evaluate"] |= {key: value for key, value in overrides.items() if value is not None}
-    return validate_config(Config, tree, origin)
+    return validate_config(Config, tree, source)
 
 
 def add_autoencoder_config(tree: Tree) -> Tree:

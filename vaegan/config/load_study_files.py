@@ -78,16 +78,16 @@ def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyCo
             recipe = find_config(variant.recipe, path.parent)
         except UserError as error:
             raise UserError(f"{name}: variants.{row}.recipe: {error}") from None
-        origin = f"{name}: variants.{row} ({variant.recipe})"
+        source = f"{name}: variants.{row} ({variant.recipe})"
         layers = merge(merge(read_yaml(recipe), variant.set), study.shared)
         if variant.prior is not None:
             if (family := layers["model"].get("family")) != "pixelcnn":
-                raise UserError(f"{origin}: prior: only family pixelcnn takes it, not {family}; leave it out")
-            layers = merge(layers, _get_prior_settings(variant.prior, configs, origin))
+                raise UserError(f"{source}: prior: only family pixelcnn takes it, not {family}; leave it out")
+            layers = merge(layers, _get_prior_settings(variant.prior, configs, source))
         layers = add_autoencoder_config(merge(layers, {"seed": study.seeds[0]}))
-        configs[row] = validate_config(Config, layers, origin)
+        configs[row] = validate_config(Config, layers, source)
         if not isinstance(configs[row].model, AutoencoderConfig):
-            raise UserError(f"{origin}: model.family={configs[row].model.family}: a study compares autoencoders")
+            raise UserError(f"{source}: model.family={configs[row].model.family}: a study compares autoencoders")
     return study, configs
 
 
@@ -121,7 +121,7 @@ def load_study_classifier_config(name: str | Path, study: StudyConfig, variant: 
     return folder, config.model_copy(update={"data": variant.data, "track": track})
 
 
-def _get_prior_settings(variant: str, earlier: Mapping[str, Config], origin: str) -> dict[str, object]:
+def _get_prior_settings(variant: str, earlier: Mapping[str, Config], source: str) -> dict[str, object]:
     """Return the settings of a prior over the codes of an earlier variant's run.
 
     Raises:
@@ -129,5 +129,5 @@ def _get_prior_settings(variant: str, earlier: Mapping[str, Config], origin: str
     """
     autoencoder = earlier[variant].model if variant in earlier else None
     if not isinstance(autoencoder, VQVAEConfig):
-        raise UserError(f"{origin}: prior: {shorten(variant)}: no variant of family vqvae before this one")
+        raise UserError(f"{source}: prior: {shorten(variant)}: no variant of family vqvae before this one")
     return {"model": {"autoencoder": autoencoder.model_dump(mode="json")}, "prior": {"autoencoder": variant}}

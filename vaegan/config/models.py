@@ -59,7 +59,7 @@ class ELBOConfig(KLConfig):
     """Evidence lower bound as a term of the loss: KL divergence and likelihood (Kingma & Welling 2014, eq. 3)."""
 
     family: str
-    """Kind of model; each family overrides it with its own name."""
+    """Kind of model. It is declared here for the order of the keys; each family overrides it with its own name."""
     likelihood: Literal["gaussian", "laplace", "bernoulli"] = "gaussian"
     """Observation model p(x | z): `gaussian` is the squared, `laplace` the absolute error, `bernoulli` the
     cross-entropy of intensities in [0, 1], which is no distribution of 8-bit pixels and has no ELBO of them."""
@@ -92,19 +92,19 @@ class DiscriminatorConfig(Section):
     of mlp a hidden layer; None: the last."""
     condition: Literal["none", "projection", "auxiliary"] = "projection"
     """Way of using an image's class where `model.labels` says how many there are. `projection`: <e_y, features> is
-    added to the score of being real (Miyato & Koyama 2018, eq. 3); `auxiliary`: a further head tells the classes, whose
-    cross-entropy the discriminator minimises on all images and the generator on its own (Odena et al. 2017, section 3);
-    `none`: the class is not used."""
+    added to the score of being real (Miyato & Koyama 2018, eq. 3); `auxiliary`: a further head predicts the class,
+    whose cross-entropy the discriminator minimises on all images and the generator on its own (Odena et al. 2017,
+    section 3); `none`: the class is not used."""
 
 
 class AdversarialLossConfig(Section):
     """Adversarial loss, its weights and regularisers."""
 
     loss: AdversarialLoss = "cross_entropy"
-    """Form of the loss: `cross_entropy` of the classes, `hinge`, or `relativistic`, which compares each image with
+    """Form of the loss: `cross_entropy` of the origins, `hinge`, or `relativistic`, which compares each image with
     another."""
     weight: Weight = 0.1
-    """Weight of the adversarial term beside the other terms, in nats per pixel value."""
+    """Weight of the adversarial term relative to the other terms, in nats per pixel value."""
     warmup_steps: Steps = 0
     """Steps in which the discriminator learns alone; the adversarial term then sets in."""
     ramp_steps: Steps = 0
@@ -197,7 +197,7 @@ class VAEGANConfig(ELBOConfig, GANConfig):
     discriminator: VAEGANDiscriminatorConfig = VAEGANDiscriminatorConfig()
     adversarial: VAEGANLossConfig = VAEGANLossConfig()
     cycle: Weight = 0.0
-    """Weight of -log q(z | G(z)) of the prior's codes, in nats per pixel value: the latent cycle beside the rest."""
+    """Weight of -log q(z | G(z)) of the prior's codes, in nats per pixel value: the latent cycle as a further term."""
     perceptual: Weight = 0.0
     """Weight of the LPIPS distance of an image and its reconstruction (Zhang et al. 2018)."""
     perceptual_network: Literal["vgg", "squeeze", "random"] = "vgg"
@@ -213,7 +213,7 @@ class VAEGANConfig(ELBOConfig, GANConfig):
 
 
 class LarsenConfig(KLConfig, GANConfig):
-    """The VAE-GAN to the letter of Larsen et al. 2016: no term in pixels, gamma at the decoder alone."""
+    """The VAE-GAN exactly as in Larsen et al. 2016: no term in pixels, gamma at the decoder alone."""
 
     family: Literal["larsen"] = "larsen"
     """Kind of model."""

@@ -191,7 +191,7 @@ class TrackConfig(Section):
 
 
 class PriorConfig(Section):
-    """The autoencoder whose codes a prior is trained on."""
+    """Training of a prior over the codes of a finished autoencoder."""
 
     autoencoder: Annotated[Path, _make_absolute("prior.autoencoder")]
     """Run folder of the finished VQ-VAE."""

@@ -24,8 +24,8 @@ DEFAULT_MIXTURE_COMPONENTS = 10
 def _check_density_name(text: str) -> str:
     """Check for ``gaussian`` or ``gmm:K``; ``gmm`` alone stands for `DEFAULT_MIXTURE_COMPONENTS` components."""
     if not re.fullmatch(r"gaussian|gmm(:[1-9][0-9]{0,3})?", text):
-        given = format_value(text)
-        raise ValueError(f"evaluate.density: got {given}; allowed: gaussian | gmm | gmm:K, of K components")
+        allowed = "gaussian | gmm | gmm:K, of K components"
+        raise ValueError(f"evaluate.density: got {format_value(text)}; allowed: {allowed}")
     return f"gmm:{DEFAULT_MIXTURE_COMPONENTS}" if text == "gmm" else text
 
 

@@ -70,7 +70,7 @@ class Images:
     """The images of one split, in memory or decoded on access."""
 
     store: Tensor | ImageReader
-    """The whole set: uint8 pixels, shape (N, C, S, S), or the reader that decodes it."""
+    """All images of the set: uint8 pixels, shape (N, C, S, S), or the reader that decodes it."""
     indices: Tensor
     """Indices in the set of this split's images, int64, shape (M,)."""
     labels: Tensor | None

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from vaegan.io import open_regular_file
 from vaegan.text import make_printable, to_one_line
 
-MIN_SIDE_PIXELS = 8
+MIN_IMAGE_SIDE_PIXELS = 8
 """Smallest side of an image that is used, which is the smallest `data.image_size`."""
 
 PILLOW_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
@@ -43,7 +43,7 @@ def read_image(path: str | Path, size: int, channels: int) -> NDArray[np.uint8]:
 
     Raises:
         UnreadableImageError: The file cannot be opened or decoded, has more than about 179 million pixels, is smaller
-            than `MIN_SIDE_PIXELS`, or has pixels of an unknown range.
+            than `MIN_IMAGE_SIDE_PIXELS`, or has pixels of an unknown range.
     """
     with _open_image(path) as image:
         ImageOps.exif_transpose(image, in_place=True)
@@ -54,7 +54,7 @@ def check_image(path: str | Path) -> None:
     """Check an image file's header, which does not reveal a damaged body.
 
     Raises:
-        UnreadableImageError: The file cannot be opened, is no image, or is smaller than `MIN_SIDE_PIXELS`.
+        UnreadableImageError: The file cannot be opened, is no image, or is smaller than `MIN_IMAGE_SIDE_PIXELS`.
     """
     with _open_image(path):
         pass
@@ -83,8 +83,8 @@ def _open_image(path: str | Path) -> Iterator[Image.Image]:
     try:
         formats = [name for name in PILLOW_FORMATS if name in Image.OPEN]
         with open_regular_file(path) as file, Image.open(file, formats=formats) as image:
-            if min(image.size) < MIN_SIDE_PIXELS:
-                raise ValueError(f"{image.width}x{image.height} pixels, fewer than {MIN_SIDE_PIXELS} on a side")
+            if min(image.size) < MIN_IMAGE_SIDE_PIXELS:
+                raise ValueError(f"{image.width}x{image.height} pixels, fewer than {MIN_IMAGE_SIDE_PIXELS} on a side")
             yield image
     except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
         raise UnreadableImageError(make_printable(path), _describe_error(error)) from error

@@ -41,7 +41,7 @@ def open_mnist(
 ) -> Source:
     """Open MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017), padded from 28 to 32 pixels, then resized.
 
-    The IDX files, gzipped or not, lie in ``MNIST/raw`` or ``FashionMNIST/raw``.
+    The IDX files, gzipped or not, are stored in ``MNIST/raw`` or ``FashionMNIST/raw``.
 
     Raises:
         UserError: A file is missing or damaged, or images and labels do not belong together.
@@ -69,7 +69,7 @@ def open_mnist(
 
 
 def open_cifar10(root: Path, size: int, channels: int, download: bool, notify: Callable[[str], None]) -> Source:
-    """Open CIFAR-10 (Krizhevsky 2009), whose Python batch files lie in ``cifar-10-batches-py``.
+    """Open CIFAR-10 (Krizhevsky 2009), whose Python batch files are stored in ``cifar-10-batches-py``.
 
     Raises:
         UserError: A file is missing or damaged.
@@ -97,7 +97,7 @@ def open_cifar10(root: Path, size: int, channels: int, download: bool, notify: C
 def open_celeba(root: Path, size: int, channels: int, download: bool) -> Source:
     """Open CelebA (Liu et al. 2015), aligned and cropped faces, with its three official splits and without labels.
 
-    The images lie in ``celeba/img_align_celeba/``, the splits in ``celeba/list_eval_partition.txt``.
+    The images are stored in ``celeba/img_align_celeba/``, the splits in ``celeba/list_eval_partition.txt``.
 
     Raises:
         UserError: A file is missing, or the list of the splits is damaged.

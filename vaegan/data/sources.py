@@ -41,7 +41,7 @@ _data_cache: dict[tuple[DataConfig, bytes], Data] = {}
 
 
 def warn_on_stderr(message: str) -> None:
-    """Print a one-line warning to standard error."""
+    """Print a one-line warning to standard error, where a library call has no reporter for it."""
     print(f"warning: {message}", file=sys.stderr)
 
 

@@ -48,6 +48,6 @@ def draw_splits(count: int, validation: float, test: float, test_indices: Tensor
     if test_indices is not None:
         shuffled = shuffled[~torch.isin(shuffled, test_indices)]
         test = 0
-    train, valid, rest = torch.split(shuffled, list(count_images_per_split(len(shuffled), validation, test)))
-    splits = train, valid, rest if test_indices is None else test_indices
+    *others, drawn_test = torch.split(shuffled, list(count_images_per_split(len(shuffled), validation, test)))
+    splits = *others, drawn_test if test_indices is None else test_indices
     return SplitIndices(*(indices.sort().values for indices in splits))

@@ -58,7 +58,7 @@ def iterate_batches(
         seed: Seed of the order and of the mirroring.
         batch_size: B, images of one optimizer step over all processes.
         batch_slice: This process's slice of the global batch.
-        micro_batch_size: Images of one forward pass; None: the whole slice.
+        micro_batch_size: Images of one forward pass; None: all images of the slice.
         device: Device that the images are copied to.
         start: First step.
         stop: One after the last step.
@@ -115,7 +115,7 @@ def _copy_to_device(batch: Tensor, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class _WorkerDataset(Dataset[Tensor | Failure]):
-    """Images as the decoding processes serve them; a failure is returned like a batch, to be one line, no traceback."""
+    """Images as the decoding processes serve them; a failure is returned like a batch, which spares the traceback."""
 
     images: Images
 

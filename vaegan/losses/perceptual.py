@@ -1,4 +1,7 @@
-"""LPIPS (Zhang et al. 2018): distance of an image and its reconstruction in the features of an image classifier."""
+"""LPIPS (Zhang et al. 2018): distance of an image and its reconstruction in the features of an image classifier.
+
+Unlike the other losses it needs a network, so this module also builds one and loads its published weights.
+"""
 
 import warnings
 from functools import cache
@@ -18,7 +21,7 @@ from vaegan.randomness import seed_global_generator
 Backbone = Literal["alex", "vgg", "squeeze"]
 """AlexNet, VGG-16 or SqueezeNet 1.1."""
 
-MIN_SIDE_PIXELS = 64
+MIN_LPIPS_SIDE_PIXELS = 64
 """Side in pixels to which smaller images are enlarged: that of the patches that LPIPS was calibrated on (Zhang et al.
 2018, section 2.1), and just above the smallest that AlexNet takes, 63."""
 
@@ -77,7 +80,7 @@ def build_random_lpips_network(use: Literal["metric", "training"] = "metric") ->
 def lpips_distance(network: nn.Module, images: Tensor, reconstruction: Tensor) -> Tensor:
     """Compute the LPIPS of each pair, at least 0, float32 whatever the images' type and autocast, shape (N,).
 
-    Grey is repeated to three channels; images smaller than `MIN_SIDE_PIXELS` are enlarged, bilinearly.
+    Grey is repeated to three channels; images smaller than `MIN_LPIPS_SIDE_PIXELS` are enlarged, bilinearly.
 
     Args:
         network: Network of `load_lpips_network` or `build_random_lpips_network`, on the images' device.
@@ -100,7 +103,7 @@ def _build_network(backbone: Backbone, lpips: bool) -> nn.Module:
 
 
 def _prepare(images: Tensor) -> Tensor:
-    colour = images.float().expand(-1, 3, -1, -1)
-    if colour.shape[-1] >= MIN_SIDE_PIXELS:
+    colour, side = images.float().expand(-1, 3, -1, -1), MIN_LPIPS_SIDE_PIXELS
+    if colour.shape[-1] >= side:
         return colour
-    return F.interpolate(colour, size=(MIN_SIDE_PIXELS, MIN_SIDE_PIXELS), mode="bilinear", align_corners=False)
+    return F.interpolate(colour, size=(side, side), mode="bilinear", align_corners=False)

@@ -27,8 +27,8 @@ def straight_through(vectors: Tensor, entries: Tensor) -> Tensor:
     return vectors + (entries - vectors).detach()
 
 
-def commitment_distance(trained: Tensor, fixed: Tensor) -> Tensor:
-    """Compute the mean squared distance of each image, per number, shape (N,): the last two terms of eq. 3.
+def vq_distance(trained: Tensor, fixed: Tensor) -> Tensor:
+    """Compute the mean squared distance of vectors and their entries, shape (N,): the last two terms of eq. 3.
 
     It is the commitment loss where the encoder's vectors get the gradient, the codebook loss where the entries do.
 
@@ -39,8 +39,8 @@ def commitment_distance(trained: Tensor, fixed: Tensor) -> Tensor:
     return (trained - fixed.detach()).square().flatten(1).mean(1)
 
 
-def tally(vectors: Tensor, indices: Tensor, entries: int) -> tuple[Tensor, Tensor]:
-    """Count the vectors that are assigned to each entry, and sum them.
+def sum_assigned_vectors(vectors: Tensor, indices: Tensor, entries: int) -> tuple[Tensor, Tensor]:
+    """Return the number and the sum of the vectors that are assigned to each entry.
 
     Args:
         vectors: Shape (n, D).
@@ -56,13 +56,15 @@ def tally(vectors: Tensor, indices: Tensor, entries: int) -> tuple[Tensor, Tenso
     return counts.index_add_(0, indices, ones), sums.index_add_(0, indices, vectors.double())
 
 
-def compute_centres(counts: Tensor, sums: Tensor, smoothing: float = 1e-5) -> Tensor:
-    """Compute the codebook m_k / N_k (appendix A.1, eq. 8), shape (K, D), with ``smoothing`` vectors added to each N_k.
+def compute_centroids(counts: Tensor, sums: Tensor, smoothing: float = 1e-5) -> Tensor:
+    """Compute the codebook m_k / N_k (appendix A.1, eq. 8), shape (K, D), from Laplace-smoothed counts.
+
+    (N_k + smoothing) / (N + K smoothing) N stands for N_k, with N the sum of all N_k, which it leaves unchanged.
 
     Args:
         counts: Average number N_k of vectors per step that are assigned to each entry, shape (K,).
         sums: Average sum m_k of these vectors, shape (K, D).
-        smoothing: Number of vectors.
+        smoothing: Number of vectors added to each count.
     """
     total = counts.sum()
     smoothed = (counts + smoothing) / (total + smoothing * len(counts)) * total

@@ -134,12 +134,12 @@ class Autoencoder(Model):
         self, start: int, stop: int, seed: int, labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,
     ) -> Tensor:  # fmt: skip
-        """Draw the codes ``start`` to ``stop`` of the endless list of a seed from the prior, shape (n, d).
+        """Draw the codes of indices ``start`` to ``stop - 1`` from the prior, shape (n, d).
 
         Args:
             start: Index of the first code.
             stop: Index after the last code.
-            seed: Root of the codes; code i is the same whatever ``start`` and ``stop``.
+            seed: Root of the codes; code i depends only on the seed, i and its class.
             labels: Class of each code, int64, shape (n,), for a prior that is conditional on it.
             progress: Called with (steps done, steps in all) where codes are drawn in several steps.
 
@@ -150,10 +150,10 @@ class Autoencoder(Model):
 
 
 class Sampler:
-    """The endless list of images that a model draws for a seed; image i is the same however many are drawn.
+    """Images of a model by index: image i depends only on the seed, i and its class, however many are drawn.
 
     Args:
-        model: Generator of the images.
+        model: Model that decodes them.
         seed: Root of the codes.
         density: Density fitted to the codes of the training images, in place of the prior; None: the prior.
     """
@@ -173,7 +173,7 @@ class Sampler:
     def draw(
         self, start: int, stop: int, labels: Labels = None, progress: ProgressCallback = ignore_progress
     ) -> Tensor:
-        """Draw the images ``start`` to ``stop`` of the list, shape (n, C, S, S) in [-1, 1].
+        """Draw the images of indices ``start`` to ``stop - 1``, shape (n, C, S, S) in [-1, 1].
 
         Args:
             start: Index of the first image.
@@ -193,7 +193,7 @@ class Sampler:
     def draw_codes(
         self, start: int, stop: int, labels: Tensor | None = None, progress: ProgressCallback = ignore_progress
     ) -> Tensor:
-        """Draw the codes of the images ``start`` to ``stop``, shape (n, d), of the model's device and dtype.
+        """Draw the codes of the images ``start`` to ``stop - 1``, shape (n, d), of the model's device and dtype.
 
         Args:
             start: Index of the first code.
@@ -210,7 +210,7 @@ class Sampler:
 
 
 def cycle_labels(start: int, stop: int, classes: int) -> Tensor:
-    """Return the class i modulo ``classes`` of each index i from ``start`` to ``stop``, int64, shape (n,)."""
+    """Return the class i modulo ``classes`` of each index i from ``start`` to ``stop - 1``, int64, shape (n,)."""
     return torch.arange(start, max(start, stop)) % classes
 
 

@@ -1,4 +1,4 @@
-"""A density fitted to the codes of real images, from which codes are drawn in place of a prior."""
+"""A density fitted to the codes of real images, from which codes are drawn instead of from a prior."""
 
 import warnings
 from dataclasses import dataclass
@@ -45,10 +45,10 @@ class Density:
         return self.roots @ self.roots
 
     def draw_codes(self, start: int, stop: int, seed: int) -> Tensor:
-        """Draw the codes ``start`` to ``stop`` of the endless list of a seed, float64, shape (n, d), on the CPU.
+        """Draw the codes of indices ``start`` to ``stop - 1``, float64, shape (n, d), on the CPU.
 
-        Each code is a function of ``seed`` and its index alone, made of the same noise as the code of the prior N(0, I)
-        with that index, so that both show the same image where the density is the prior.
+        Code i depends only on ``seed`` and i. It is made of the same noise as code i of the prior N(0, I), so that both
+        give the same image where the density is the prior.
         """
         codes = torch.empty(max(0, stop - start), self.means.shape[1], dtype=torch.float64)
         for row, index in enumerate(range(start, stop)):

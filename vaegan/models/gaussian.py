@@ -59,7 +59,7 @@ class GaussianAutoencoder(VectorAutoencoder):
         self, start: int, stop: int, seed: int, labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,
     ) -> Tensor:  # fmt: skip
-        """Draw the codes ``start`` to ``stop`` of the endless list of a seed from N(0, I), shape (n, d)."""
+        """Draw the codes of indices ``start`` to ``stop - 1`` from N(0, I), shape (n, d)."""
         codes = torch.empty(max(0, stop - start), self.config.latent_size)
         for row, index in enumerate(range(start, stop)):
             codes[row] = draw_normal((self.config.latent_size,), seed, "codes", index)

@@ -31,7 +31,7 @@ class Larsen(GaussianAutoencoder):
     """A VAE that also generates G(z), z ~ N(0, I), trained on L_prior + L_llike + L_GAN (algorithm 1).
 
     Images have shape (N, C, S, S), codes (N, d). The encoder minimises L_prior + L_llike, the decoder
-    gamma L_llike - L_GAN.
+    gamma L_llike + L_GAN, with L_GAN = log D(x) + log(1 - D(x')) + log(1 - D(G(z))), which the discriminator maximises.
     """
 
     config: LarsenConfig

@@ -79,7 +79,7 @@ class PixelCNN(Autoencoder):
         self, start: int, stop: int, seed: int, labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,
     ) -> Tensor:  # fmt: skip
-        """Draw the codes ``start`` to ``stop`` of the endless list of a seed, shape (n, d), position by position."""
+        """Draw the codes of indices ``start`` to ``stop - 1``, shape (n, d), position by position."""
         side = self.autoencoder.side
         uniform = torch.empty(max(0, stop - start), side, side)
         for row, index in enumerate(range(start, stop)):

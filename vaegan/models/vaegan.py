@@ -38,8 +38,9 @@ class VAEGAN(GaussianAutoencoder):
     """A VAE that also generates G(z), z ~ N(0, I), for a two-way or three-way discriminator of images (N, C, S, S).
 
     Its discriminator sees real images x, reconstructions G(z), z ~ q(z | x), and generated images G(z), z ~ p(z)
-    (Larsen et al. 2016, section 2.3). Only the adversarial term of a three-way discriminator has a gradient to the
-    encoder: the decoder is shared, so only the codes can make reconstructed images differ from generated ones.
+    (Larsen et al. 2016, section 2.3). The adversarial term has a gradient to the encoder only with
+    a three-way discriminator: the decoder is shared, so only the codes can make reconstructed images differ from
+    generated ones.
     """
 
     config: VAEGANConfig
@@ -69,10 +70,10 @@ class VAEGAN(GaussianAutoencoder):
         with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
-            detached = [codes.detach()] if self.config.discriminator.classes == "two" else []
-            decoded = torch.cat([codes, prior_noise, *detached])
+            adversarial_codes = [codes.detach()] if self.config.discriminator.classes == "two" else []
+            decoded = torch.cat([codes, prior_noise, *adversarial_codes])
             pre_tanh = self.decoder.pre_tanh(decoded, repeat_labels(labels, len(decoded) // count)).to(images.dtype)
-            reconstruction, generated, *without_encoder = pre_tanh.tanh().split(count)
+            reconstruction, generated, *adversarial_images = pre_tanh.tanh().split(count)
             cycle = self._encode(generated, labels) if self.config.cycle else None
-        scale, adversarial = self.get_learned_scale(), without_encoder[0] if without_encoder else reconstruction
+        scale, adversarial = self.get_learned_scale(), adversarial_images[0] if adversarial_images else reconstruction
         return VAEGANOutput(posterior, codes, reconstruction, pre_tanh[:count], scale, adversarial, generated, cycle)

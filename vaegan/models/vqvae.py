@@ -40,7 +40,7 @@ class VQVAE(Autoencoder):
     Unlike in `vector-quantize-pytorch` nothing changes inside ``forward``. A codebook of moving averages is updated
     once per optimizer step, from the sums of all processes (`vaegan.trainers.steps.vqvae`), and is the same for all
     micro-batches of a step. Unused entries are revived at the same time, also those that the optimizer trains, with
-    vectors of the whole step. With ``cosine`` entries are normalised where they are used, not where they are stored.
+    vectors of the complete step. With ``cosine`` entries are normalised where they are used, not where they are stored.
 
     Args:
         config: The `model` section of a run's config.

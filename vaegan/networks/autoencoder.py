@@ -45,7 +45,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Network from a code, and the one-hot class beside it in a conditional model, to an image; also the generator.
+    """Network from a code, joined with the one-hot class in a conditional model, to an image; also the generator.
 
     Args:
         config: The `model` section of a run's config.

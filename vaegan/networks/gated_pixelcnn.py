@@ -131,7 +131,7 @@ class GatedPixelCNN(nn.Module):
                     output = layer.compute_horizontal(inputs, before_gate[number][..., x : x + 1], labels)
                     horizontal[number + 1][..., x + reach : x + reach + 1] = output
                 logits = self.head(horizontal[-1][..., x + reach : x + reach + 1])[..., 0, 0]
-                grid[:, y, x] = choose_entries(logits, uniform[:, y, x])
+                grid[:, y, x] = sample_categorical(logits, uniform[:, y, x])
             progress(y + 1, side)
         return grid
 
@@ -142,7 +142,7 @@ def gate(features: Tensor) -> Tensor:
     return content.tanh() * gates.sigmoid()
 
 
-def choose_entries(logits: Tensor, uniform: Tensor) -> Tensor:
+def sample_categorical(logits: Tensor, uniform: Tensor) -> Tensor:
     """Return the first entry of each row whose cumulative probability exceeds a number, int64, shape (N,).
 
     Args:

@@ -8,7 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from vector_quantize_pytorch import VectorQuantize
 
-from vaegan.losses.quantisation import vq_distance, compute_centroids, find_nearest, perplexity, straight_through, sum_assigned_vectors, usage
+from vaegan.losses.quantisation import (
+    compute_centroids,
+    find_nearest,
+    perplexity,
+    straight_through,
+    sum_assigned_vectors,
+    usage,
+    vq_distance,
+)
 from vaegan.randomness import draw_normal
 from vaegan.trainers.steps.vqvae import VQVAEStep
 
