@@ -8,7 +8,7 @@ from vaegan.data import Data
 from vaegan.distributed import all_gather_object, run_on_all_ranks, run_on_main
 from vaegan.errors import UserError
 from vaegan.progress import Reporter
-from vaegan.storage.checkpoints import Checkpoint, find_newest_checkpoint, set_checkpoint_aside
+from vaegan.storage.checkpoints import Checkpoint, find_newest_checkpoint, quarantine_checkpoint
 from vaegan.storage.run_folder import Run
 from vaegan.text import to_one_line
 
@@ -16,9 +16,9 @@ from vaegan.text import to_one_line
 def find_resume_checkpoint(
     config: Config, run: Run, data: Data, reporter: Reporter, resume: bool, extend: bool
 ) -> Checkpoint | None:
-    """Return the newest whole checkpoint of a run, the same on all processes; None if the training starts at step 0.
+    """Return the newest intact checkpoint of a run, the same on all processes; None if the training starts at step 0.
 
-    Damaged checkpoints that are newer are set aside.
+    Damaged checkpoints that are newer are quarantined: renamed, and counted no more.
 
     Args:
         config: Config of the training that is to resume the run.
@@ -31,7 +31,7 @@ def find_resume_checkpoint(
     Raises:
         UserError: The folder holds a run and ``resume`` is false, or a run of another config, or of other images, or
             of more steps than `train.steps`.
-        UserError: There are checkpoints, and none of them is whole.
+        UserError: There are checkpoints, and none of them is intact.
         UserError: The processes see different checkpoints or images.
         FileFailure: The disk cannot be read.
     """
@@ -42,24 +42,24 @@ def find_resume_checkpoint(
         checkpoint, damaged = find_newest_checkpoint(run.checkpoints)
         if checkpoint is None and damaged:
             reasons = to_one_line(", ".join(f"{path.name}: {reason}" for path, reason in damaged.items()))
-            mend = "restore one, or remove the folder `checkpoints` to begin again"
-            raise UserError(f"{run.checkpoints}: no whole checkpoint is left ({reasons}); {mend}")
+            remedy = "restore one, or remove the folder `checkpoints` to begin again"
+            raise UserError(f"{run.checkpoints}: no whole checkpoint is left ({reasons}); {remedy}")
         if checkpoint is not None and checkpoint.state.get("fingerprint") != data.fingerprint:
             raise UserError(f"{run.path}: the images are no longer those that the run was started with")
         if checkpoint is not None and checkpoint.step > config.train.steps:
             raise UserError(f"train.steps: {config.train.steps} are fewer than the {checkpoint.step} of {run.path}")
         return checkpoint, damaged
 
-    def set_damaged_aside() -> None:
+    def quarantine_damaged() -> None:
         for path, reason in damaged.items():
-            aside = set_checkpoint_aside(path)
-            reporter.note(f"{path}: damaged ({reason}); kept as {aside.name}, and passed over")
+            quarantined = quarantine_checkpoint(path)
+            reporter.note(f"{path}: damaged ({reason}); kept as {quarantined.name}, and passed over")
 
     checkpoint, damaged = run_on_all_ranks(find)
     if len(set(all_gather_object((checkpoint.step if checkpoint else 0, data.fingerprint)))) > 1:
         problem = "the processes see different checkpoints or images; keep both on a disk that all machines share"
         raise UserError(f"{run.path}: {problem}", on_all_ranks=True)
-    run_on_main(set_damaged_aside)
+    run_on_main(quarantine_damaged)
     return checkpoint
 
 
@@ -71,10 +71,10 @@ def _check_same_run(config: Config, run: Run, resume: bool, extend: bool) -> Non
     longer = {"train.steps": config.train.steps} if started.train.steps < config.train.steps else {}
     if extend and longer and config.train.decay != "constant":
         problem = f"under train.decay={config.train.decay} the learning rates depend on train.steps"
-        mend = "so that a longer run is another one from its first step; choose another --output"
-        raise UserError(f"--extend: {problem}, {mend}")
+        remedy = "so that a longer run is another one from its first step; choose another --output"
+        raise UserError(f"--extend: {problem}, {remedy}")
     extended = before | longer
     if changes := describe_differences(extended if extend else before, now):
         only_longer = extended == now and config.train.decay == "constant"
-        mend = "; --extend lets it train longer" if only_longer else ""
-        raise UserError(f"{run.config_file}: the run was started with another config ({changes}){mend}")
+        remedy = "; --extend lets it train longer" if only_longer else ""
+        raise UserError(f"{run.config_file}: the run was started with another config ({changes}){remedy}")

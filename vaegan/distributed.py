@@ -72,7 +72,7 @@ def destroy_process_group() -> None:
 
 def is_initialized() -> bool:
     """Return whether this process has joined a process group of several processes."""
-    # Do not import it: who joined a group has done so, and a process stopped inside that import must not repeat it.
+    # No import: a process that joined a group has imported it, and one stopped inside that import must not repeat it.
     distributed: Any = sys.modules.get("torch.distributed")
     if get_world_size() == 1 or not hasattr(distributed, "is_initialized"):
         return False
@@ -187,7 +187,7 @@ def deal_batches(count: int, batch_size: int) -> Iterator[tuple[range, int]]:
 
     Yields:
         For each round, the indices of this process's batch (empty if none are left for it), and the number of images
-        that all processes have behind them after the round.
+        processed by all ranks after the round.
     """
     rank, size = get_group_rank_and_size()
     for round_start in range(0, count, size * batch_size):

@@ -1,4 +1,4 @@
-"""Files that others may have tampered with: read in bounded time and size, replaced whole, never through a link."""
+"""Atomic writes of files and folders, the cleanup after them, and bounded reads of files that may be tampered with."""
 
 import errno
 import json
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_TEXT_FILE_BYTES = 2**24
-"""Most bytes of a text file: a description, metrics, checksums."""
+"""Largest size of a text file: a description, metrics, checksums."""
 NONBLOCKING_FLAG = getattr(os, "O_NONBLOCK", 0)
 """Flag without which opening a pipe that nobody writes into blocks for ever; Windows has none."""
 
@@ -90,7 +90,9 @@ def save_tensors(tensors: "Mapping[str, Tensor]", file: Path) -> None:
 def replace_folder(final: Path) -> Iterator[Path]:
     """Yield a new empty folder that replaces ``final`` once the block has filled it and it is synced to disk.
 
-    If the block raises, ``final`` is untouched.
+    If the block raises, ``final`` is untouched. A folder cannot be replaced in one step: a kill between the two renames
+    leaves no ``final``, only a complete ``final.partial``. The next call removes such remnants, and so does
+    `vaegan.storage.checkpoints.prune_checkpoints`.
     """
     partial = final.with_name(final.name + ".partial")
     remove(partial)
@@ -108,7 +110,7 @@ def replace_folder(final: Path) -> Iterator[Path]:
         final.rename(old)
         with suppress(OSError):
             remove(old)
-    partial.rename(final)  # last of all, so that a kill leaves nothing beside a whole folder
+    partial.rename(final)  # last of all, so that a complete folder has no remnants next to it
     fsync(final.parent)
 
 
@@ -121,7 +123,7 @@ def replace_file(final: Path, suffix: str = ".partial") -> Iterator[Path]:
 
     Args:
         final: The file.
-        suffix: What the new file's name has at its end until it is whole.
+        suffix: End of the new file's name until it is complete.
     """
     partial = final.with_name(final.name + suffix)
     remove(partial)
@@ -136,7 +138,7 @@ def replace_file(final: Path, suffix: str = ".partial") -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file as `replace_file` does.
+    """Write a text file; a reader sees the old text or the new one, never half of one.
 
     Raises:
         OSError: The file cannot be written; the error names ``path``.

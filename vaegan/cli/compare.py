@@ -1,4 +1,4 @@
-"""The command that trains, evaluates and reports a whole study: `compare`."""
+"""The command that trains, evaluates and reports a study: `compare`."""
 
 import os
 import shlex
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: int, processes: int) -> None:
     """Train and evaluate every variant of STUDY for every seed, and write comparison.json and report.html.
 
-    What is finished already is kept, what was cut off is resumed.
+    Finished runs are kept, interrupted ones are resumed.
     """
     from vaegan.config.load_study_files import load_study, load_study_classifier_config
 

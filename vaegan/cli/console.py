@@ -1,4 +1,4 @@
-"""Answers, notes and progress for a person: a bar on a terminal, plain lines elsewhere."""
+"""Output, notes and progress for a person: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import threading
@@ -19,7 +19,7 @@ MIN_BAR_TERMINAL_COLUMNS = 60
 
 
 class Console(Reporter):
-    """A `Reporter` that prints answers to standard output, notes and progress to standard error.
+    """A `Reporter` that prints the output of a command to standard output, notes and progress to standard error.
 
     Args:
         shown: Whether this process prints; by default only rank 0 does.
@@ -30,12 +30,12 @@ class Console(Reporter):
         self.noted: set[str] = set()
 
     def say(self, text: str) -> None:
-        """Print a part of the answer."""
+        """Print lines of the command's output."""
         if self.shown:
             print("\n".join(map(make_printable, text.split("\n"))), flush=True)
 
     def table(self, header: list[str], rows: list[list[str]]) -> None:
-        """Print a table as a part of the answer; its first column holds names, the others numbers."""
+        """Print a table of the command's output; its first column holds names, the others numbers."""
         from rich.box import SIMPLE_HEAD
         from rich.console import Console as Terminal
         from rich.table import Table
@@ -82,7 +82,7 @@ class Console(Reporter):
 
 
 class _Speed:
-    """The speed of some work since its first report; steps of a resumed run that were done before do not count."""
+    """Speed of a task since its first report; steps of a resumed run that were done before do not count."""
 
     def __init__(self, unit: str, per_step: int) -> None:
         self.unit, self.per_step = unit, per_step

@@ -1,4 +1,4 @@
-"""Image files that a command reads and writes, and the batches in which a model makes images."""
+"""Image files that a command reads and writes, and the batches in which a model computes images."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from vaegan.text import get_reason
 from .console import Console
 
 BATCH_IMAGES = 64
-"""Images that a model makes at a time."""
+"""Images that a model computes at a time."""
 
 
 def read_images(paths: Sequence[Path], model: Autoencoder, max_images: int) -> Tensor:

@@ -56,7 +56,7 @@ def sample(run: Path, number: int, seed: int, density: str | None, label: str | 
         console.say(f"drawn from a {sampler.density} of the training images, not from a prior")
 
 
-@click.command(short_help="Show images and what a run makes of them.")
+@click.command(short_help="Reconstruct images.")
 @click.argument("run", type=PATH)
 @click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=PATH)
 @LABEL_OPTION
@@ -64,7 +64,7 @@ def sample(run: Path, number: int, seed: int, density: str | None, label: str | 
     "-o", "--output", type=PATH, callback=check_picture_path, default="reconstructions.png", show_default=True
 )
 def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: Path) -> None:
-    """Show images, each above what RUN makes of it; a conditional RUN is told their class by --label."""
+    """Reconstruct images, and draw each above its reconstruction; a conditional RUN needs their class, --label."""
     from vaegan.images import draw_pairs
 
     from .image_files import read_images, run_in_batches, write_image
@@ -76,7 +76,7 @@ def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: P
     write_image(draw_pairs(real, images, columns=min(8, len(real))), output, console)
 
 
-@click.command(short_help="Show the way from one image to another.")
+@click.command(short_help="Interpolate between two images in latent space.")
 @click.argument("run", type=PATH)
 @click.argument("a", type=PATH)
 @click.argument("b", type=PATH)
@@ -84,9 +84,9 @@ def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: P
 @LABEL_OPTION
 @click.option("-o", "--output", type=PATH, callback=check_picture_path, default="interpolation.png", show_default=True)
 def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, output: Path) -> None:
-    """Show the way from image A to image B along a straight line between their codes.
+    """Interpolate between images A and B along the straight line between their codes.
 
-    A conditional RUN is told their class by --label.
+    A conditional RUN needs their class, --label.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""The commands that list what there is: `configs` and `weights`."""
+"""The commands that list recipes, settings and files of weights: `configs` and `weights`."""
 
 import click
 

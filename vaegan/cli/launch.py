@@ -121,7 +121,7 @@ def _forward_signals(received: list[tuple[int, float]], work: Thread) -> None:
 
 
 def _is_interrupted_twice(received: list[tuple[int, float]]) -> bool:
-    """Return whether Ctrl-C was pressed a second time, and not only passed on to this process twice."""
+    """Return whether Ctrl-C was pressed twice, as opposed to one signal that reached this process twice."""
     times = [seconds for number, seconds in received if number == signal.SIGINT]
     return len(times) > 1 and times[-1] - received[0][1] > SIGNAL_ECHO_SECONDS
 

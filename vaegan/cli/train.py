@@ -76,15 +76,15 @@ def train_features(
     if not finished:
         train_run(resolved, folder, images, console, **mode)
     result = evaluate_run_folder(folder, resolved, console)
-    answers = [
+    accuracies = [
         f"{result.metrics[f'{split}/accuracy']:.1%} of {result.protocol[split]['images']:,} {split} images"
         for split in dict.fromkeys((resolved.evaluate.split, "train"))
     ]
-    console.say(f"{folder}: {_describe_training(resolved, finished)}; right about {' and '.join(answers)}")
+    console.say(f"{folder}: {_describe_training(resolved, finished)}; right about {' and '.join(accuracies)}")
 
 
 def check_step_inputs(config: "Config") -> None:
-    """Check that what a training step needs beside images is there, before they are read.
+    """Check the inputs that a training step needs besides images, before the images are read.
 
     Raises:
         UserError: The weights of the perceptual network, or the trained autoencoder of a prior, cannot be read.
@@ -108,7 +108,7 @@ def train_run(
         extend: Let a resumed run have more `train.steps` than it was started with.
 
     Raises:
-        UserError: The run cannot be trained as asked, or its metrics cannot be measured on this machine.
+        UserError: The settings or the run folder do not allow this training, or its metrics cannot be computed here.
         Failure: The training could not be finished.
         Interrupted: A signal asked the training to stop, and a checkpoint was written.
     """

@@ -1,9 +1,9 @@
 """Checkpoints that survive a kill at any moment and run no code when they are read.
 
 A checkpoint is a folder ``step_XXXXXXXX`` of safetensors files and a ``state.json``, with their SHA-256 in
-``sha256.json``. It is written under another name, synced, then renamed, so that a folder of that name is whole unless
-something else damaged it. A damaged checkpoint (a file is missing, or does not match its hash) is skipped with a note.
-A disk that cannot be read at this moment does not make a checkpoint damaged.
+``sha256.json``. It is written under another name, synced, then renamed, so that a folder of that name is complete
+unless something else damaged it. A damaged checkpoint (a file is missing, or does not match its hash) is skipped
+with a note. A disk that cannot be read at this moment does not make a checkpoint damaged.
 """
 
 import json
@@ -28,7 +28,7 @@ T = TypeVar("T")
 Tensors = Mapping[str, Tensor]
 
 DAMAGED_SUFFIX = ".damaged"
-"""End of the name of a checkpoint that was set aside."""
+"""End of the name of a quarantined checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -77,28 +77,28 @@ def prune_checkpoints(folder: Path, step: int, keep: int) -> None:
 
 
 def find_newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, dict[Path, str]]:
-    """Read the newest whole checkpoint in ``folder``.
+    """Read the newest intact checkpoint in ``folder``.
 
     Returns:
-        The checkpoint, or None if there is no whole one; and the damage of each newer checkpoint, by its path. If none
-        is whole, these include the checkpoints that were set aside.
+        The checkpoint, or None if there is no intact one; and the damage of each newer checkpoint, by its path. If
+        none is intact, these include the quarantined checkpoints.
 
     Raises:
         FileFailure: The disk cannot be read.
     """
     with _report_disk_errors(folder):
-        paths, aside = _list_checkpoints(folder), _list_checkpoints(folder, re.escape(DAMAGED_SUFFIX))
+        paths, quarantined = _list_checkpoints(folder), _list_checkpoints(folder, re.escape(DAMAGED_SUFFIX))
     damaged: dict[Path, str] = {}
     for path in paths:
         try:
             return _load_checkpoint(path), damaged
         except ValueError as error:
             damaged[path] = str(error)
-    return None, damaged | dict.fromkeys(aside, "set aside before")
+    return None, damaged | dict.fromkeys(quarantined, "set aside before")
 
 
 def load_newest_checkpoint(folder: Path, notify: Callable[[str], None]) -> Checkpoint | None:
-    """Read the newest whole checkpoint in ``folder``, or return None if there is none; change nothing.
+    """Read the newest intact checkpoint in ``folder``, or return None if there is none; change nothing.
 
     Args:
         folder: The run's folder of checkpoints.
@@ -113,16 +113,16 @@ def load_newest_checkpoint(folder: Path, notify: Callable[[str], None]) -> Check
     return checkpoint
 
 
-def set_checkpoint_aside(path: Path) -> Path:
+def quarantine_checkpoint(path: Path) -> Path:
     """Rename a damaged checkpoint, so that it is neither counted nor pruned; replace an older one of the new name.
 
     Returns:
         The new path.
     """
-    aside = path.with_name(path.name + DAMAGED_SUFFIX)
-    remove(aside)
-    path.rename(aside)
-    return aside
+    quarantined = path.with_name(path.name + DAMAGED_SUFFIX)
+    remove(quarantined)
+    path.rename(quarantined)
+    return quarantined
 
 
 def _list_checkpoints(folder: Path, suffix: str = "") -> list[Path]:

@@ -79,7 +79,7 @@ class Run:
 
     @property
     def exported_step(self) -> int | None:
-        """Number of optimizer steps of the exported model; None if there is no whole one."""
+        """Number of optimizer steps of the exported model; None if there is no intact one."""
         try:
             return read_description(self.model_folder).step
         except UserError:
@@ -87,7 +87,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the exported model is whole and was trained for all steps of the config."""
+        """Whether the exported model is intact and was trained for all steps of the config."""
         return self.exists and self.exported_step == self.config.train.steps
 
     def export(self, model: Model, step: int, class_names: tuple[str, ...] = ()) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vaegan.io import MAX_TEXT_FILE_BYTES, hash_file
-from vaegan.storage.checkpoints import Checkpoint, find_newest_checkpoint, save_checkpoint, set_checkpoint_aside
+from vaegan.storage.checkpoints import Checkpoint, find_newest_checkpoint, quarantine_checkpoint, save_checkpoint
 
 from ...tiny import are_bit_identical, flatten
 from .checkpoint_files import CHECKPOINT_FILES, load_with_notes, make_checkpoint
@@ -95,18 +95,18 @@ def test_a_damaged_checkpoint_neither_counts_nor_is_deleted(tmp_path: Path) -> N
     save_checkpoint(tmp_path, make_checkpoint(45), keep=1)
     assert sorted(os.listdir(tmp_path)) == ["step_00000045", "step_00000060"]  # the new one is not deleted for it
     _, damaged = find_newest_checkpoint(tmp_path)
-    assert [set_checkpoint_aside(path) for path in damaged] == [tmp_path / "step_00000060.damaged"]
+    assert [quarantine_checkpoint(path) for path in damaged] == [tmp_path / "step_00000060.damaged"]
     save_checkpoint(tmp_path, make_checkpoint(90), keep=2)
     assert sorted(os.listdir(tmp_path)) == ["step_00000045", "step_00000060.damaged", "step_00000090"]
     loaded, notes = load_with_notes(tmp_path)
     assert loaded is not None and loaded.step == 90 and notes == []
 
 
-def test_where_none_is_whole_those_that_were_set_aside_are_told_of(tmp_path: Path) -> None:
+def test_where_none_is_intact_the_quarantined_ones_are_named(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         (save_checkpoint(tmp_path, make_checkpoint(step), keep=3) / "state.json").unlink()
         if step > 1:
-            set_checkpoint_aside(tmp_path / f"step_{step:08d}")
+            quarantine_checkpoint(tmp_path / f"step_{step:08d}")
     (tmp_path / "step_00000004.partial").mkdir()  # a kill has left it
     assert find_newest_checkpoint(tmp_path) == (
         None,
@@ -118,16 +118,16 @@ def test_where_none_is_whole_those_that_were_set_aside_are_told_of(tmp_path: Pat
     )
 
 
-def test_what_is_set_aside_takes_the_place_of_what_was(tmp_path: Path) -> None:
+def test_quarantine_replaces_an_older_quarantined_checkpoint(tmp_path: Path) -> None:
     elsewhere = save_checkpoint(tmp_path / "elsewhere", make_checkpoint(5), keep=1)
     listed = sorted(os.listdir(elsewhere))
     for _ in range(2):
-        set_checkpoint_aside(save_checkpoint(tmp_path / "run", make_checkpoint(3), keep=1))
+        quarantine_checkpoint(save_checkpoint(tmp_path / "run", make_checkpoint(3), keep=1))
     (tmp_path / "run" / "step_00000003").symlink_to(elsewhere)
-    aside = set_checkpoint_aside(tmp_path / "run" / "step_00000003")
-    assert os.listdir(tmp_path / "run") == ["step_00000003.damaged"] and aside.is_symlink()
-    set_checkpoint_aside(save_checkpoint(tmp_path / "run", make_checkpoint(3), keep=1))
-    assert os.listdir(tmp_path / "run") == ["step_00000003.damaged"] and not aside.is_symlink()
+    quarantined = quarantine_checkpoint(tmp_path / "run" / "step_00000003")
+    assert os.listdir(tmp_path / "run") == ["step_00000003.damaged"] and quarantined.is_symlink()
+    quarantine_checkpoint(save_checkpoint(tmp_path / "run", make_checkpoint(3), keep=1))
+    assert os.listdir(tmp_path / "run") == ["step_00000003.damaged"] and not quarantined.is_symlink()
     assert sorted(os.listdir(elsewhere)) == listed  # links are not followed
 
 
