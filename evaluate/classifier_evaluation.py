@@ -32,14 +32,14 @@ def evaluate_classifier(
     All processes of a launch call this together with the same arguments, and all of them get the same result.
 
     Args:
-        model: Classifier; left in the mode in which it came.
-        split: Real images; of more than ``config.samples``, that many are taken at even distances.
+        model: Classifier; its training mode is restored.
+        split: Real images; of more than ``config.samples``, that many, evenly spaced.
         config: Number of images and images of a batch; its metrics are those of an autoencoder.
         seed: Seed of the run, for the protocol; nothing is drawn.
         progress: Called with (images done, images in all) after each round, on every process with the same numbers.
 
     Returns:
-        `accuracy`, the share of the images whose largest logit is their label's; `cross_entropy` in nats per image.
+        `accuracy`, the fraction of the images whose largest logit is their label's; `cross_entropy` in nats per image.
 
     Raises:
         UserError: The images have no labels, or labels of other classes; or the processes have different arguments.

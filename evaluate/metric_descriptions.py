@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Better = Literal["higher", "lower"]
+"""Better direction of a metric."""
 ARROWS = {"higher": "↑", "lower": "↓", None: ""}
+"""Arrow of each better direction."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ _TWO_DECIMALS, _FOUR_DECIMALS = "{:.2f}".format, "{:.4f}".format
 
 _SPECTRUM = "Distance of the power at each frequency from the real images’, in nats; blur and noise both raise it."
 _LAPLACIAN = "Distance of the overall strength of edges from the real images’."
-_KURTOSIS = "Distance from the real images’ share of clean edges; noise and blur both raise it."
-_COHERENCE = "Share of the fine detail that is the right one at the right place; noise adds none."
+_KURTOSIS = "Distance from the real images’ fraction of clean edges; noise and blur both raise it."
+_COHERENCE = "Fraction of the fine detail that is the right one at the right place; noise adds none."
 _PSNR = "Closeness pixel by pixel; it favours blur over detail that is slightly out of place."
 _SSIM = "Closeness of local structure, at most 1."
 _MS_SSIM = "The same at several scales; small images have fewer of them than the paper’s five."
@@ -69,17 +71,17 @@ _KID = {
     "reconstruction": "Distance of the two sets in a network’s features; a little below 0 for the images themselves.",
     "sample": "Distance of the two sets in a network’s features, whatever the number of images; about 0 for real ones.",
 }
-_PRECISION = "Share that looks like some real image."
-_RECALL = "Share of the real images that look like one of these."
-_DENSITY = "How many real images each one is close to, beside how many real ones are."
-_COVERAGE = "Share of the real images that have one of these nearby."
+_PRECISION = "Fraction that looks like some real image."
+_RECALL = "Fraction of the real images that look like one of these."
+_DENSITY = "Density of real images around these, relative to that around the real ones; it may exceed 1."
+_COVERAGE = "Fraction of the real images that have one of these nearby."
 _ELBO = "Lower bound of the log-probability of an image."
 _IWAE = "A closer lower bound, from several codes of each image."
 _BITS = "Bits for each value of an image if the model were used to compress it."
 _RATE = "Cost of an image’s code: the divergence of its posterior from the prior, or the NLL of its entries."
 _GAP = "Distance of the real images’ codes from the prior."
-_PERPLEXITY = "How many entries would be in use if all that are were used alike."
-_USAGE = "Share of the entries that some test image uses."
+_PERPLEXITY = "Number of equally frequent entries with the same entropy as those in use."
+_USAGE = "Fraction of the entries that some test image uses."
 _CONFUSION = "Balanced accuracy of the run’s own discriminator in telling where images come from."
 _SECONDS = "By the clock, without the final evaluation; to be compared where all were trained alike."
 _MEMORY = (
@@ -164,7 +166,7 @@ def format_sample_source(key: str, density: str | None) -> str:
 
 def sort_metrics(keys: set[str]) -> list[str]:
     """Return the keys of metrics in the order of tables."""
-    order = {key: place for place, key in enumerate(METRIC_DESCRIPTIONS)}
+    order = {key: position for position, key in enumerate(METRIC_DESCRIPTIONS)}
     return sorted(keys, key=lambda key: (order.get(strip_network(key), len(order)), key))
 
 

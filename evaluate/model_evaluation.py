@@ -50,8 +50,8 @@ def evaluate_model(
     All processes of a launch call this together with the same arguments, and all of them get the same result.
 
     Args:
-        model: Model; left in the mode in which it came.
-        split: Real images; of more than ``config.samples``, that many are taken at even distances.
+        model: Model; its training mode is restored.
+        split: Real images; of more than ``config.samples``, that many, evenly spaced.
         config: What to measure and how.
         seed: Root of samples and posterior noise.
         training: Images to whose codes ``config.density`` is fitted; None where that is None.
@@ -66,7 +66,7 @@ def evaluate_model(
             a conditional model, or the density cannot be fitted.
         Failure: The model's images are not finite, or an image cannot be read.
     """
-    real_images = split.describe_origin(config, next(model.parameters()).device)
+    real_images = split.describe_inputs(config, next(model.parameters()).device)
     build = partial(build_metrics, config, model.trained_config, model.image_shape, seed, discriminator)
     metrics = run_on_all_ranks(lambda: build(real_images, notify))
     for metric in metrics.values():

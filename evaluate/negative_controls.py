@@ -30,7 +30,7 @@ Defect = Callable[[Tensor], Tensor]
 """Function that returns images (N, C, S, S) in [-1, 1] with a defect."""
 
 REAL = "real images"
-"""Name of the control without a defect; its samples are other real images, and their metrics the floor."""
+"""Name of the control without a defect; its samples are other real images, whose metrics are the baseline."""
 BLUR_SIGMA_PIXELS = 0.7
 """Standard deviation of the Gaussian blur in pixels."""
 NOISE_DEVIATION = 0.2
@@ -38,7 +38,7 @@ NOISE_DEVIATION = 0.2
 CHECKERBOARD_AMPLITUDE = 0.05
 """Half the difference of neighbouring fields, in units of [-1, 1]."""
 SHARPENING_AMOUNT = 1.5
-"""Factor of the unsharp mask: how much of what the blur takes away is added."""
+"""Factor of the unsharp mask, by which the detail that a blur removes is added."""
 
 
 def blur(images: Tensor, sigma: float = BLUR_SIGMA_PIXELS) -> Tensor:
@@ -106,7 +106,7 @@ class DistortedImages(Autoencoder):
         self, start: int, stop: int, seed: int, labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,
     ) -> Tensor:  # fmt: skip
-        """Return the pixels of other real images with the defect, taken at even distances, shape (n, C S S)."""
+        """Return the pixels of other real images with the defect, evenly spaced, shape (n, C S S)."""
         indices = self.other_images.select_evenly(self.count)[start:stop]
         return self.defect(to_float(self.other_images[indices]).to(self.placeholder)).flatten(1)
 
@@ -119,7 +119,7 @@ def evaluate_negative_controls(
     Their reconstructions are the real images of the split, their samples those of another split.
 
     Args:
-        folder: Folder of the controls; each has a folder with its result, which is used again if nothing has changed.
+        folder: Folder of the controls; each has a folder with its result, which is reused if nothing has changed.
         config: What is measured, of which split.
         data: Images.
         reporter: Receiver of notes and progress.
@@ -132,8 +132,8 @@ def evaluate_negative_controls(
     other_images, count = data.test if config.split == "train" else data.train, config.samples or len(images)
     if len(other_images) < count:
         reporter.note(
-            f"real images: {len(other_images)} beside those of the {config.split} split, fewer than {count}: samples"
-            " have no floor and no controls; hold out fewer images, or give evaluate.samples"
+            f"real images: {len(other_images)} outside the {config.split} split, fewer than {count}: samples"
+            " have no baseline and no controls; hold out fewer images, or give evaluate.samples"
         )
     channels, size, _ = images[torch.zeros(1, dtype=torch.long)].shape[1:]
     results = {}

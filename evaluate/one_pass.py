@@ -35,10 +35,10 @@ class ImageSplit:
     are computed in each evaluation."""
 
     def count(self, config: EvaluateConfig) -> int:
-        """Return how many images are evaluated: at most ``config.samples``, taken at even distances."""
+        """Return how many images are evaluated: at most ``config.samples``, evenly spaced."""
         return min(len(self.images), config.samples or len(self.images))
 
-    def describe_origin(self, config: EvaluateConfig, device: torch.device) -> dict[str, Any] | None:
+    def describe_inputs(self, config: EvaluateConfig, device: torch.device) -> dict[str, Any] | None:
         """Return everything that the evaluated images and their batches are a function of; None: no fingerprint."""
         if not self.fingerprint:
             return None

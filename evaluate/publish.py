@@ -17,13 +17,13 @@ from .report.tables import TABLES
 IMAGES_PER_VARIANT = 8
 """Images of each variant in the table of images."""
 
-Cell = str | float | Image.Image | None
+TableCell = str | float | Image.Image | None
 
 
 class Publisher(Protocol):
     """An open run of a tracker."""
 
-    def log_table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    def log_table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> None:
         """Log a table, which may have images in its cells."""
 
     def log_files(self, files: Sequence[Path], name: str) -> None:
@@ -58,12 +58,12 @@ def publish(comparison: Comparison, data: Data, folder: Path, start: StartPublis
     publisher.finish()
 
 
-def build_image_rows(comparison: Comparison, data: Data) -> list[list[Cell]]:
+def build_image_rows(comparison: Comparison, data: Data) -> list[list[TableCell]]:
     """Return `IMAGES_PER_VARIANT` rows for each variant: name, real image, reconstruction, and sample or None."""
     split = getattr(data, comparison.first.config.evaluate.split)
     indices = split.select_evenly(IMAGES_PER_VARIANT)
     real = split[indices]
-    rows: list[list[Cell]] = []
+    rows: list[list[TableCell]] = []
     for name in comparison.names:
         sampler = comparison.load_sampler(name)
         model, count = sampler.model, len(real)

@@ -113,22 +113,22 @@ def read_result(run: Run) -> EvaluationResult:
 
 
 def load_or_evaluate(
-    run: Run, describe: Callable[[], dict[str, Any]], evaluate: Callable[[], EvaluationResult], again: bool = False
+    run: Run, describe: Callable[[], dict[str, Any]], evaluate: Callable[[], EvaluationResult], force: bool = False
 ) -> EvaluationResult:
-    """Return the result that lies in a folder, or else a new one, which is then written there.
+    """Return the result stored in a folder, or else compute it and write it there.
 
     All processes do this together.
 
     Args:
         run: Folder of the result.
-        describe: Returns the origin: everything that the result is a function of.
-        evaluate: Computes the result.
-        again: Whether to compute it whatever lies in the folder.
+        describe: Function that returns the origin: everything that the result is a function of.
+        evaluate: Function that computes the result.
+        force: Whether to compute it even if the folder has a valid result.
     """
 
     def look_up() -> tuple[dict[str, Any], EvaluationResult | None]:
         origin = describe()
-        return origin, None if again else load_cached_result(run, origin)
+        return origin, None if force else load_cached_result(run, origin)
 
     origin, cached = broadcast_from_main(look_up)
     if cached is not None:
@@ -145,7 +145,7 @@ def load_or_evaluate(
 
 
 def load_cached_result(run: Run, origin: Mapping[str, Any]) -> EvaluationResult | None:
-    """Return the result that lies in a run's folder; None: there is none, or it is of another origin."""
+    """Return the result stored in a run's folder; None: there is none, or it has another origin."""
     try:
         result = read_result(run)
     except (OSError, ValueError, TypeError, RecursionError):

@@ -1,4 +1,9 @@
-"""Evaluation of runs: of the exported model in a run's folder, on the images that the run's config names."""
+"""Evaluation of runs: of the exported model in a run's folder, on the images that the run's config names.
+
+A study calls `evaluate_finished_run`, `vaegan evaluate` calls `evaluate_run`. The former calls the latter, which looks
+for a stored result by `load_or_evaluate`; without one, `evaluate_on_data` picks the split and `evaluate_model` computes
+the metrics (for a classifier, `evaluate_classifier_splits`).
+"""
 
 from pathlib import Path
 from typing import Any
@@ -46,11 +51,11 @@ def evaluate_run(
     data: Data,
     reporter: Reporter,
     *,
-    again: bool = False,
+    force: bool = False,
 ) -> EvaluationResult:
     """Evaluate a run's exported model and keep the result in the run's folder; all processes do this together.
 
-    The result that lies there is used if it was made with the same weights, images, settings and versions, on the same
+    A stored result is used if it was computed with the same weights, images, settings and versions, on the same
     kind of device.
 
     Args:
@@ -59,11 +64,11 @@ def evaluate_run(
         config: What is measured, of which split.
         data: Images.
         reporter: Receiver of notes and progress.
-        again: Whether to evaluate whatever lies in the folder; the result must then have a metric, since it replaces
-            others.
+        force: Whether to evaluate even if the folder has a valid result; the new one must then have a metric, since it
+            replaces the old one.
 
     Raises:
-        UserError: The result has no metric (what lies in the folder is kept), or the classes of a conditional model are
+        UserError: The result has no metric (the stored one is kept), or the classes of a conditional model are
             not those of the images.
     """
     if isinstance(model, Autoencoder):
@@ -78,7 +83,7 @@ def evaluate_run(
         if "confusion" in config.metrics:
             discriminator = run_on_all_ranks(lambda: load_discriminator(run, reporter.note))
         result = evaluate_on_data(model, config, data, run.config.seed, title, reporter, discriminator)
-        if again and not result.metrics:
+        if force and not result.metrics:
             names = ", ".join(config.metrics)
             raise UserError(
                 f"evaluate.metrics: {names}: cannot be measured of {run.path}; name others", on_all_ranks=True
@@ -86,7 +91,7 @@ def evaluate_run(
         return result
 
     return load_or_evaluate(
-        run, lambda: describe_origin(config, data, hash_file(run.model_folder / WEIGHTS_FILE)), evaluate, again
+        run, lambda: describe_origin(config, data, hash_file(run.model_folder / WEIGHTS_FILE)), evaluate, force
     )
 
 
@@ -150,9 +155,9 @@ def check_classes(run: Run, model: Autoencoder, data: Data) -> None:
     """
     names = broadcast_from_main(lambda: load_class_names(run.path)) if model.classes is not None else ()
     if names and names != data.classes:
-        trained, given = (to_one_line(", ".join(classes)) for classes in (names, data.classes))
+        trained, current = (to_one_line(", ".join(classes)) for classes in (names, data.classes))
         raise UserError(
-            f"{run.path}: knows the classes {trained}, and the images of data.source are {given};"
+            f"{run.path}: knows the classes {trained}, and the images of data.source are {current};"
             " evaluate it on those that it was trained on",
             on_all_ranks=True,
         )

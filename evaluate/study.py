@@ -29,7 +29,7 @@ from .run_evaluation import check_images, evaluate_finished_run, evaluate_run, r
 from .training_cost import measure_step_seconds
 
 Train = Callable[[Config, Path, Data, bool], Run]
-"""Function that trains a run to its end in a folder; the last argument lets it resume the run that lies there."""
+"""Function that trains a run to its end in a folder; the last argument lets it resume the run in the folder."""
 
 TIMED_STEPS = 50
 """Optimizer steps of the run that a variant's speed is measured with."""
@@ -83,7 +83,7 @@ def compare(
             for has_prior in (False, True):  # the autoencoders of priors are finished first
                 train_ahead({folder: c for folder, c in runs.items() if (c.prior is not None) is has_prior})
         for folder, config in runs.items():
-            train_run(config, folder, data, train, reporter)
+            complete_run(config, folder, data, train, reporter)
 
     check_images(next(iter(configs.values())), data)
     if features is not None:
@@ -184,7 +184,7 @@ def train_classifier(name: str, config: Config, output: Path, data: Data, train:
     config, folder = _override(config, model={"classes": max(2, len(data.classes))}), output / "features" / name
     try:
         run_on_all_ranks(lambda: check_run_folders({folder: config}))
-        run = train_run(config, folder, data, train, reporter)
+        run = complete_run(config, folder, data, train, reporter)
     except UserError as error:
         raise UserError(f"features: {name}: {error}", error.on_all_ranks) from None
     network = run_on_all_ranks(lambda: load_classifier(run.path)).to(get_device())
@@ -205,7 +205,7 @@ def check_run_folders(runs: Mapping[Path, Config]) -> None:
             raise UserError(f"{folder}: holds another run: {differences}; choose another --output")
 
 
-def train_run(config: Config, folder: Path, data: Data, train: Train, reporter: Reporter) -> Run:
+def complete_run(config: Config, folder: Path, data: Data, train: Train, reporter: Reporter) -> Run:
     """Return the finished run of a config: kept if the folder holds it, else resumed or trained from the beginning.
 
     Raises:

@@ -2,7 +2,7 @@
 
 Every seed and every variant is evaluated on the same images: images and seeds are crossed. Images are therefore
 resampled once for all seeds (resampled anew for each seed, they would seem as many times more as there are seeds), and
-what the seeds then have in common is the images' share of the uncertainty. With few seeds that is all of it, and a
+what the seeds then have in common is the images' part of the uncertainty. With few seeds that is all of it, and a
 verdict holds for these seeds.
 """
 

@@ -12,7 +12,7 @@ from ..metrics.sharpness import coherence, compute_distances, compute_statistics
 from ..result import EvaluationResult
 from .bootstrap import Estimate, Means, estimate, estimate_from_blocks, make_estimate_without_interval
 
-Kind = Literal["reconstruction", "sample"]
+ImageKind = Literal["reconstruction", "sample"]
 """Kind of images."""
 Answer = Literal[
     "sharper", "sharper in spectrum but noisier", "closer in spectrum only", "less sharp", "not distinguishable",
@@ -28,9 +28,12 @@ SIGNIFICANCE_LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Evidence:
-    """The differences of a variant from the reference in one kind of images: variant less reference."""
+    """The differences of a variant from the reference in one kind of images: variant less reference.
 
-    kind: Kind
+    The names of its fields are keys of `comparison.json`.
+    """
+
+    kind: ImageKind
     spectrum: Estimate
     """Difference of the spectrum error: below 0 is closer to the real images."""
     second: Estimate
@@ -91,17 +94,17 @@ def compare_reconstructions(candidate: SeedResults, reference: SeedResults) -> E
             values[f"pairs/{name} cross"] = scores["sharpness/cross"]
         seeds.append(values)
 
-    def power(means: Means, name: str) -> Tensor:
+    def get_power(means: Means, name: str) -> Tensor:
         return compute_statistics(means[f"pairs/{name}"]).power
 
     def spectrum(means: Means) -> Tensor:
-        return _subtract(lambda name: spectrum_error(power(means, "real"), power(means, name)))
+        return _subtract(lambda name: spectrum_error(get_power(means, "real"), get_power(means, name)))
 
     def detail(means: Means) -> Tensor:
-        real, ours, theirs = (power(means, name) for name in ("real", "candidate", "reference"))
-        match = coherence(means["pairs/candidate cross"], real, ours)
-        reference_match = coherence(means["pairs/reference cross"], real, theirs)
-        return high_band_mean(match - degrade_by_noise(reference_match, theirs, ours), size)
+        real_power, power, reference_power = (get_power(means, name) for name in ("real", "candidate", "reference"))
+        match = coherence(means["pairs/candidate cross"], real_power, power)
+        reference_match = coherence(means["pairs/reference cross"], real_power, reference_power)
+        return high_band_mean(match - degrade_by_noise(reference_match, reference_power, power), size)
 
     return Evidence("reconstruction", estimate(seeds, spectrum), estimate(seeds, detail))
 

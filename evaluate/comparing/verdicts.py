@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..metric_descriptions import describe_metric, format_sample_source
 from .bootstrap import MIN_SEEDS, Estimate, compute_effect_size, correct_holm, estimate
-from .evidence import Answer, Evidence, Kind, SeedResults, collect_evidence, compare_set_metric, decide, get_common
+from .evidence import Answer, Evidence, ImageKind, SeedResults, collect_evidence, compare_set_metric, decide, get_common
 
 VariantResults = Mapping[str, SeedResults]
 """Results of variants by name, then by seed."""
@@ -30,7 +30,7 @@ class Verdict:
 
     variant: str
     reference: str
-    kind: Kind
+    kind: ImageKind
     answer: Answer
     evidence: Evidence
     corrected: tuple[float, ...]

@@ -18,7 +18,7 @@ from .feature_metrics import FeatureMetrics
 from .likelihood import ELBOMetric, ImportanceWeightedMetric, RateMetric
 from .lpips import LPIPS_BACKBONES, build_lpips, check_lpips_networks_differ
 from .metric import Metric, PerImage
-from .pixels import PSNR_LIMIT, describe_ms_ssim, describe_ssim, ms_ssim, psnr, ssim
+from .pixels import MAX_PSNR_DB, describe_ms_ssim, describe_ssim, ms_ssim, psnr, ssim
 from .sharpness import Sharpness
 
 SET_METRICS = {"frechet", "kid", "prdc"}
@@ -51,7 +51,7 @@ def build_metrics(
     for name in dict.fromkeys(config.metrics):
         match name, model_config:
             case "psnr", _:
-                metrics[name] = PerImage("reconstruction/psnr", psnr, {"limit": PSNR_LIMIT})
+                metrics[name] = PerImage("reconstruction/psnr", psnr, {"limit": MAX_PSNR_DB})
             case "ssim", _:
                 metrics[name] = PerImage("reconstruction/ssim", ssim, describe_ssim(size))
             case "ms_ssim", _:

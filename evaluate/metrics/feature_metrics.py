@@ -21,14 +21,14 @@ from .feature_extractors import Extractor
 from .frechet import MOMENTS, compute_moments, fit_gaussian, frechet
 from .kid import MAX_BLOCKS, MAX_FEATURES, MIN_BLOCK_FEATURES, compute_block_values, compute_kid
 from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
-from .precision_recall import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR, compute_overlap
+from .precision_recall import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR, compute_prdc
 
 CACHE_VARIABLE = "VAEGAN_CACHE"
 """Environment variable with the folder of the cache, in place of ~/.cache/vaegan."""
-MAX_REFERENCE_FILE_BYTES = 2**34
+MAX_CACHE_FILE_BYTES = 2**34
 """Largest size of a cached file that is read."""
 
-Reference = dict[str, Tensor]
+FeatureSet = dict[str, Tensor]
 """Features of a set of images by name: their `rows`, or the sums of `frechet.compute_moments`."""
 
 PROTOCOLS = {
@@ -40,11 +40,11 @@ PROTOCOLS = {
     },
     "prdc": {"neighbour": PRECISION_NEIGHBOUR, "neighbour_of_density": DENSITY_NEIGHBOUR},
 }
-"""Protocol of each metric of sets of images, beside that of the network."""
+"""Protocol of each metric of sets of images, in addition to that of the network."""
 
 
 class FeatureMetrics(Metric):
-    """Distances of reconstructions and of samples, as sets, from the real images, in features computed once for all.
+    """Distances of reconstructions and of samples, as sets, from the real images, in features computed once.
 
     Of the Frechet distance alone only sums are kept; the others need every image's features.
 
@@ -61,22 +61,22 @@ class FeatureMetrics(Metric):
         self.extractor, self.names = extractor, names
         self.protocol = extractor.protocol | {name: PROTOCOLS[name] for name in sorted(names)}
         self.keeps_rows = bool(names - {"frechet"})
-        origin = {**(real_images or {}), **extractor.protocol, "rows": self.keeps_rows}
-        self.file = get_reference_file(origin) if real_images else None
-        self.reference: Reference | None = None
+        inputs = {**(real_images or {}), **extractor.protocol, "rows": self.keeps_rows}
+        self.file = get_cache_file(inputs) if real_images else None
+        self.real_features: FeatureSet | None = None
         self.device = torch.device("cpu")
 
     def prepare(self) -> None:
         """Load the cached features of the real images; where a process has none, all processes compute them."""
-        cached = load_reference(self.file, ("rows",) if self.keeps_rows else MOMENTS) if self.file else None
+        cached = load_features(self.file, ("rows",) if self.keeps_rows else MOMENTS) if self.file else None
         if all(all_gather_object(cached is not None)):
-            self.reference = cached
+            self.real_features = cached
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return the features, or their sums, of reconstructions, and of real images unless these are cached."""
         self.device = pairs.real.device
         features = {"reconstruction": self.extractor(pairs.reconstruction)}
-        if self.reference is None:
+        if self.real_features is None:
             features["real"] = self.extractor(pairs.real)
         return {name: self._make_sums(values, pairs.start) for name, values in features.items()}
 
@@ -86,10 +86,10 @@ class FeatureMetrics(Metric):
 
     def compute_result(self, sums: Sums) -> MetricResult:
         """Return the metrics, named after the network, without those that need more images than there are."""
-        sets = {name: self._make_reference(values) for name, values in sums.items()}
-        real = self.reference or sets.pop("real")
-        if self.reference is None and self.file is not None:
-            save_reference(self.file, real)
+        sets = {name: self._make_feature_set(values) for name, values in sums.items()}
+        real = self.real_features or sets.pop("real")
+        if self.real_features is None and self.file is not None:
+            save_features(self.file, real)
         result = MetricResult({})
         for name, other in sets.items():
             metrics, scores = self._compare(real, other)
@@ -100,10 +100,10 @@ class FeatureMetrics(Metric):
     def _make_sums(self, features: Tensor, start: int) -> Sums:
         return {"rows": make_rows(start, features)} if self.keeps_rows else compute_moments(features)
 
-    def _make_reference(self, sums: Sums) -> Reference:
+    def _make_feature_set(self, sums: Sums) -> FeatureSet:
         return {"rows": concatenate_in_order(sums["rows"])} if self.keeps_rows else sums
 
-    def _compare(self, real: Reference, other: Reference) -> tuple[dict[str, float], dict[str, Tensor]]:
+    def _compare(self, real: FeatureSet, other: FeatureSet) -> tuple[dict[str, float], dict[str, Tensor]]:
         metrics: dict[str, float] = {}
         scores: dict[str, Tensor] = {}
         sets = [{name: values.to(self.device) for name, values in features.items()} for features in (real, other)]
@@ -116,34 +116,38 @@ class FeatureMetrics(Metric):
             metrics["kid"] = compute_kid(*rows)
             scores["kid"] = compute_block_values(*rows)
         if "prdc" in self.names and count > DENSITY_NEIGHBOUR:
-            metrics |= asdict(compute_overlap(*rows))
+            metrics |= asdict(compute_prdc(*rows))
         return metrics, scores
 
 
-def get_reference_file(origin: Mapping[str, Any]) -> Path:
+def get_cache_file(inputs: Mapping[str, Any]) -> Path:
     """Return the cached file of the features of real images.
 
     Args:
-        origin: Everything that the features are a function of.
+        inputs: Everything that the features are a function of.
     """
-    name = sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()
+    name = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     cache = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "vaegan")
     return cache / "features" / f"{name}.safetensors"
 
 
-def load_reference(file: Path, names: Sequence[str]) -> Reference | None:
-    """Return the tensors that `save_reference` wrote; None: the file is missing or damaged."""
+def load_features(file: Path, names: Sequence[str]) -> FeatureSet | None:
+    """Return the tensors that `save_features` wrote; None: the file is missing or damaged."""
     try:
-        reference = load(read_bytes(file, MAX_REFERENCE_FILE_BYTES))
+        features = load(read_bytes(file, MAX_CACHE_FILE_BYTES))
     except (OSError, SafetensorError):
         return None
-    valid = all(values.is_floating_point() and bool(values.isfinite().all()) for values in reference.values())
-    return reference if valid and reference.keys() == set(names) else None
+    valid = all(values.is_floating_point() and bool(values.isfinite().all()) for values in features.values())
+    return features if valid and features.keys() == set(names) else None
 
 
-def save_reference(file: Path, reference: Reference) -> None:
-    """Write features for later evaluations, which compute them again if the file cannot be written."""
+def save_features(file: Path, features: FeatureSet) -> None:
+    """Write features for later evaluations, which compute them again if the file cannot be written.
+
+    A process that is killed while it writes leaves a file of its own, with its process number behind the name, which
+    nothing reads; it may be deleted.
+    """
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(file, f".{os.getpid()}") as partial:  # other processes may write the same file
-            save_tensors(reference, partial)
+            save_tensors(features, partial)

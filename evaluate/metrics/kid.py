@@ -6,9 +6,9 @@ from torch import Tensor
 from vaegan.randomness import make_generator
 
 MAX_FEATURES = 5000
-"""Largest number of features of a set that are compared all with all, since the pairs grow with its square."""
+"""Largest number of features of which all pairs are compared; their number grows with its square."""
 MIN_BLOCK_FEATURES = 20
-"""Smallest number of features of a block, if there are so many."""
+"""Smallest number of features of a block; a smaller set is one block."""
 MAX_BLOCKS = 10
 """Largest number of blocks, whose spread gives the confidence interval."""
 MAX_KERNEL_VALUES = 2**22
@@ -16,7 +16,7 @@ MAX_KERNEL_VALUES = 2**22
 
 
 def compute_kid(real: Tensor, other: Tensor) -> float:
-    """Compute the kernel inception distance: `compute_mmd2` of all features, or of disjoint blocks of `MAX_FEATURES`.
+    """Compute the kernel inception distance: the unbiased MMD^2 of all features, or of blocks of `MAX_FEATURES`.
 
     Args:
         real: Features, shape (N, d), N > 1.
@@ -54,7 +54,7 @@ def compute_mmd2(one: Tensor, other: Tensor) -> Tensor:
 
 
 def compute_block_values(real: Tensor, other: Tensor) -> Tensor:
-    """Compute `compute_mmd2` of disjoint blocks of both sets, whose spread tells how far off `compute_kid` may be.
+    """Compute the unbiased MMD^2 of disjoint blocks of both sets, whose spread gives the error of `compute_kid`.
 
     The blocks are independent of each other. Their mean estimates the same distance, with more noise than
     `compute_kid`, since it has fewer pairs. The features of a block are a function of the number of features alone, so

@@ -8,16 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-RANGE = 2.0
+PIXEL_RANGE = 2.0
 """Difference of the brightest pixel, 1, and the darkest one, -1."""
 
-ROUNDING_VARIANCE = (RANGE / 255) ** 2 / 12
-"""Variance of the rounding of a pixel to 8 bits: what no 8-bit image can be trusted below."""
+ROUNDING_VARIANCE = (PIXEL_RANGE / 255) ** 2 / 12
+"""Variance of the rounding of a pixel to 8 bits, a uniform error: no 8-bit image is more exact."""
 
-PSNR_LIMIT = 10 * math.log10(RANGE**2 / ROUNDING_VARIANCE)
-"""58.9 decibel. An error smaller than the rounding to 8 bits counts as that, so that identical images have a number."""
+MAX_PSNR_DB = 10 * math.log10(PIXEL_RANGE**2 / ROUNDING_VARIANCE)
+"""Largest PSNR, 58.9 dB, that of the rounding to 8 bits; identical images have it instead of infinity."""
 
-SIGMA = 1.5
+WINDOW_SIGMA_PIXELS = 1.5
 """Standard deviation of the papers' Gaussian window in pixels."""
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -25,7 +25,7 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def psnr(images: Tensor, reconstruction: Tensor) -> Tensor:
-    """Compute the peak signal-to-noise ratio, 10 log10(range^2 / mean squared error), at most `PSNR_LIMIT`.
+    """Compute the peak signal-to-noise ratio, 10 log10(range^2 / mean squared error), at most `MAX_PSNR_DB`.
 
     Args:
         images: Shape (N, C, S, S) in [-1, 1].
@@ -35,14 +35,14 @@ def psnr(images: Tensor, reconstruction: Tensor) -> Tensor:
         Decibel, float64, shape (N,).
     """
     ratio: Tensor = peak_signal_noise_ratio(
-        reconstruction.double(), images.double(), data_range=RANGE, reduction="none", dim=(1, 2, 3)
+        reconstruction.double(), images.double(), data_range=PIXEL_RANGE, reduction="none", dim=(1, 2, 3)
     )
-    return ratio.clamp_max(PSNR_LIMIT)
+    return ratio.clamp_max(MAX_PSNR_DB)
 
 
 def ssim_sigma(size: int) -> float:
     """Return the window's standard deviation in pixels: 1.5 as in the paper, less on images under 16 pixels."""
-    return min(SIGMA, SIGMA * size / 16)
+    return min(WINDOW_SIGMA_PIXELS, WINDOW_SIGMA_PIXELS * size / 16)
 
 
 def ssim_window(sigma: float) -> int:
@@ -68,7 +68,7 @@ def ssim(images: Tensor, reconstruction: Tensor, sigma: float | None = None) -> 
         reconstruction.double(),
         images.double(),
         sigma=sigma,
-        data_range=RANGE,
+        data_range=PIXEL_RANGE,
         reduction="none",
         return_full_image=True,
     )[1]
@@ -82,14 +82,14 @@ def ms_ssim_weights(size: int) -> list[float]:
     Five scales from 176 pixels on, two at 32, one under 22.
     """
     scales = 1
-    while scales < len(SCALE_WEIGHTS) and size // 2**scales >= ssim_window(SIGMA):
+    while scales < len(SCALE_WEIGHTS) and size // 2**scales >= ssim_window(WINDOW_SIGMA_PIXELS):
         scales += 1
     return [weight / sum(SCALE_WEIGHTS[:scales]) for weight in SCALE_WEIGHTS[:scales]]
 
 
 def ms_ssim_sigma(size: int) -> float:
     """Return the standard deviation of the window at all scales: the paper's where its window fits the coarsest one."""
-    return SIGMA if size >= ssim_window(SIGMA) else ssim_sigma(size)
+    return WINDOW_SIGMA_PIXELS if size >= ssim_window(WINDOW_SIGMA_PIXELS) else ssim_sigma(size)
 
 
 def ms_ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
@@ -111,7 +111,12 @@ def ms_ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
     product = torch.ones(len(images), dtype=torch.float64, device=images.device)
     for weight in weights[:-1]:
         contrast: Tensor = structural_similarity_index_measure(
-            reconstruction, images, sigma=sigma, data_range=RANGE, reduction="none", return_contrast_sensitivity=True
+            reconstruction,
+            images,
+            sigma=sigma,
+            data_range=PIXEL_RANGE,
+            reduction="none",
+            return_contrast_sensitivity=True,
         )[1]
         product = product * contrast.clamp_min(0) ** weight
         images, reconstruction = F.avg_pool2d(images, 2), F.avg_pool2d(reconstruction, 2)

@@ -17,8 +17,8 @@ MAX_DISTANCES = 2**22
 
 
 @dataclass(frozen=True)
-class Overlap:
-    """The overlap of a set of features with the real ones."""
+class PRDC:
+    """Precision, recall, density and coverage of a set of features."""
 
     precision: float
     """Fraction of the features that lie in the ball of a real one: these images look real."""
@@ -30,8 +30,8 @@ class Overlap:
     """Fraction of the real features with one of the others in their ball."""
 
 
-def compute_overlap(real: Tensor, other: Tensor) -> Overlap:
-    """Compute the overlap of a set of features with the real ones.
+def compute_prdc(real: Tensor, other: Tensor) -> PRDC:
+    """Compute the precision, recall, density and coverage of a set of features with respect to the real ones.
 
     Args:
         real: Real features, shape (N, d), N > `DENSITY_NEIGHBOUR`.
@@ -48,7 +48,7 @@ def compute_overlap(real: Tensor, other: Tensor) -> Overlap:
         inside = distances <= density_radii[rows, None]
         balls += int(inside.sum())
         covered += int(inside.any(1).sum())
-    return Overlap(
+    return PRDC(
         precision=is_precise.double().mean().item(),
         recall=recalled / len(real),
         density=balls / (DENSITY_NEIGHBOUR * len(other)),

@@ -31,7 +31,7 @@ def band_index(size: int) -> Tensor:
     """Return the radial band of each coefficient of `spectrum`: round(S sqrt(fx^2 + fy^2)), rings one frequency wide.
 
     Band 0 is the mean; S/2 is Nyquist along an axis; the last, round(S / sqrt 2), is the corner, where a
-    checkerboard lies.
+    checkerboard has its power.
 
     Returns:
         int64, shape (S, S).
@@ -181,18 +181,18 @@ def spectrum_error(real: Tensor, other: Tensor) -> Tensor:
 
 
 def coherence(cross: Tensor, real: Tensor, other: Tensor) -> Tensor:
-    """Compute the fraction of a band that is the right detail at the right place: Re <F* F'> / sqrt(<|F|^2> <|F'|^2>).
+    """Compute the Fourier ring correlation of two sets of images in each band: Re <F* F'> / sqrt(<|F|^2> <|F'|^2>).
 
     The means run over the images, channels and coefficients of a band. Noise, however much, adds nothing to the
     numerator; a gain, however large, leaves the quotient as it is.
 
     Args:
         cross: Re <F* F'> of real and other, shape (bands,).
-        real: Power <|F|^2>, the same shape.
-        other: Power <|F'|^2>, the same shape.
+        real: Power <|F|^2>, shape (bands,).
+        other: Power <|F'|^2>, shape (bands,).
 
     Returns:
-        From -1 to 1, the same shape; a band that is empty (flat) in both is 1, in one alone 0.
+        From -1 to 1, float64, shape (bands,); a band that is empty (flat) in both is 1, in one alone 0.
     """
     empty = EMPTY_BAND_FRACTION * ROUNDING_VARIANCE
     is_empty, other_is_empty = real < empty, other < empty

@@ -30,12 +30,12 @@ MAX_CLIPPED_FRACTION = 0.01
 INTERPOLATION_PAIRS, INTERPOLATION_STEPS = 3, 9
 """Number of pairs of images that are interpolated, and of images from one to the other."""
 
-Labels: TypeAlias = Mapping[str, Tensor | None]
+LabelsByVariant: TypeAlias = Mapping[str, Tensor | None]
 """Classes of real images for each variant, int64, shape (N,); None for an unconditional model."""
 
 
 class Tile(NamedTuple):
-    """Hold one image of a sheet."""
+    """One image of a sheet, in all its views."""
 
     description: str
     """Alternative text."""
@@ -44,16 +44,16 @@ class Tile(NamedTuple):
 
 
 class Column(NamedTuple):
-    """Hold the images of all rows that share an original, a code or a point of an interpolation."""
+    """The images of all rows with the same original, code or point of an interpolation."""
 
     title: str
-    """Name of what they share."""
+    """Name of that original, code or point."""
     tiles: list[Tile | None]
     """Image of each row; None where the row has none."""
 
 
 class Sheet(NamedTuple):
-    """Hold rows and columns of images."""
+    """Rows and columns of images."""
 
     rows: list[str]
     """Variant of each row; empty for the real images."""
@@ -61,7 +61,7 @@ class Sheet(NamedTuple):
 
 
 class Reconstructions(NamedTuple):
-    """Hold real images and the reconstructions of each variant."""
+    """Real images and the reconstructions of each variant."""
 
     sheet: Sheet
     difference: int
@@ -70,8 +70,8 @@ class Reconstructions(NamedTuple):
     """Amplification of fine detail."""
 
 
-def draw_reconstructions(models: Mapping[str, Autoencoder], real: Tensor, labels: Labels) -> Reconstructions:
-    """Draw each model's reconstructions of the same real images, their difference from them and their fine detail.
+def build_reconstructions(models: Mapping[str, Autoencoder], real: Tensor, labels: LabelsByVariant) -> Reconstructions:
+    """Build the sheet of each model's reconstructions of the same real images, with their differences and fine detail.
 
     Args:
         models: Model of each variant.
@@ -97,8 +97,8 @@ def draw_reconstructions(models: Mapping[str, Autoencoder], real: Tensor, labels
     return Reconstructions(sheet, difference_factor, detail_factor)
 
 
-def draw_samples(samplers: Mapping[str, Sampler], count: int) -> Sheet:
-    """Draw the first samples of each variant that can be sampled, a row for each variant.
+def build_samples(samplers: Mapping[str, Sampler], count: int) -> Sheet:
+    """Build the sheet of the first samples of each variant that can be sampled, a row for each variant.
 
     Args:
         samplers: Sampler of each variant; the samples of a column are of the same noise and the same class.
@@ -113,8 +113,8 @@ def draw_samples(samplers: Mapping[str, Sampler], count: int) -> Sheet:
     return _make_sheet([f"Code {index + 1}" for index in range(count)], rows)
 
 
-def draw_interpolations(models: Mapping[str, Autoencoder], real: Tensor, labels: Labels) -> list[Sheet]:
-    """Draw interpolations between real images, decoded along the straight line between their posterior means.
+def build_interpolations(models: Mapping[str, Autoencoder], real: Tensor, labels: LabelsByVariant) -> list[Sheet]:
+    """Build sheets of interpolations between real images, decoded along the line between their posterior means.
 
     A conditional model decodes all images of a row with the class of its first one.
 

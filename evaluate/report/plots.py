@@ -28,10 +28,10 @@ COLOURS = {name: f"#ab00{index:02x}" for index, name in enumerate(VARIABLES)}
 SVG_SETTINGS = {"font.size": 11, "svg.fonttype": "none"}
 """Settings of matplotlib for all figures of the page; the height of text is in units of the view box."""
 WIDTH, HEIGHT = 420, 288
-"""Size of a plot in units of its view box; one unit is matplotlib's point."""
+"""Size of a plot in units of its view box; one unit is matplotlib's point (1/72 inch)."""
 LEFT, RIGHT, TOP, BOTTOM = 58, 10, 32, 42
 """Margins around the axes in the same units."""
-TICK_SPACING = {"x": 60, "y": 36}
+MIN_TICK_SPACING_POINTS = {"x": 60, "y": 36}
 """Least distance of ticks along each axis in the same units."""
 TICK_STEPS = (1, 2, 2.5, 5, 10)
 """Distances of ticks, times a power of ten."""
@@ -69,7 +69,7 @@ class Plot:
         return render_svg(self.figure, self.title, Markup('role="img" aria-label="{}"').format(label))
 
 
-def new_plot(title: str, x_label: str, y_label: str, note: str = "", lane_width: int = 0) -> Plot:
+def new_plot(title: str, x_label: str, y_label: str, note: str = "", side_width: int = 0) -> Plot:
     """Return a plot with empty axes.
 
     Args:
@@ -77,14 +77,14 @@ def new_plot(title: str, x_label: str, y_label: str, note: str = "", lane_width:
         x_label: Quantity along the horizontal axis, with its unit.
         y_label: Quantity along the vertical axis, with its unit.
         note: Sentence below the plot.
-        lane_width: Width of second axes to the right, with the vertical axis of the first ones; 0 for none.
+        side_width: Width of second axes to the right, in points, with the vertical axis of the first ones; 0 for none.
     """
     with matplotlib_defaults(SVG_SETTINGS):
         from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator, ScalarFormatter
+        from matplotlib.ticker import FuncFormatter, MaxNLocator
 
         figure = Figure((WIDTH / 72, HEIGHT / 72), dpi=72)
-        widths = [WIDTH - LEFT - RIGHT - lane_width, lane_width] if lane_width else [WIDTH - LEFT - RIGHT]
+        widths = [WIDTH - LEFT - RIGHT - side_width, side_width] if side_width else [WIDTH - LEFT - RIGHT]
         margins = {"left": LEFT / WIDTH, "right": 1 - RIGHT / WIDTH, "bottom": BOTTOM / HEIGHT, "top": 1 - TOP / HEIGHT}
         row = figure.subplots(
             1, len(widths), sharey=True, squeeze=False, width_ratios=widths, gridspec_kw=margins | {"wspace": 0}
@@ -96,8 +96,8 @@ def new_plot(title: str, x_label: str, y_label: str, note: str = "", lane_width:
             axes.tick_params("x", length=5, width=1, color=COLOURS["line"])
             axes.tick_params("y", length=0, pad=8)
             for axis, length in ((axes.xaxis, width), (axes.yaxis, HEIGHT - TOP - BOTTOM)):
-                axis.set_major_locator(MaxNLocator(length // TICK_SPACING[axis.axis_name], steps=TICK_STEPS))
-                axis.set_major_formatter(ScalarFormatter(useOffset=False))
+                axis.set_major_locator(MaxNLocator(length // MIN_TICK_SPACING_POINTS[axis.axis_name], steps=TICK_STEPS))
+                axis.set_major_formatter(FuncFormatter(_format_tick))
         row[0].set_ylabel(y_label, rotation=0, ha="left", va="baseline")
         row[0].yaxis.set_label_coords(2 / WIDTH, 1 - (TOP - 16) / HEIGHT, figure.transFigure)
         row[-1].set_xlabel(x_label, ha="right", va="baseline")
@@ -132,8 +132,8 @@ def draw_mark(axes: "Axes", variant: int, title: str, x: float, y: float, faint:
         axes: Axes to draw on.
         variant: Index of the variant in the study, which gives the style.
         title: Tooltip.
-        x: Horizontal place.
-        y: Vertical place.
+        x: Horizontal coordinate.
+        y: Vertical coordinate.
         faint: Whether it is one of several whose mean is another mark.
     """
     index = variant % VARIANT_STYLES
@@ -164,10 +164,10 @@ def draw_key(variant: int, mark: bool) -> Markup:
 
 
 def average(curves: Sequence[Curve]) -> list[tuple[float, float]]:
-    """Return the mean curve, over the places that all curves have."""
+    """Return the mean curve, at the values of x that all curves have."""
     values = [dict(curve) for curve in curves]
-    places = sorted(set.intersection(*map(set, values))) if values else []
-    return [(x, fmean(value[x] for value in values)) for x in places]
+    shared = sorted(set.intersection(*map(set, values))) if values else []
+    return [(x, fmean(value[x] for value in values)) for x in shared]
 
 
 def render_svg(figure: "Figure", salt: str, attributes: Markup) -> Markup:
@@ -197,3 +197,8 @@ def render_svg(figure: "Figure", salt: str, attributes: Markup) -> Markup:
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     size = "{:g} {:g}".format(*72 * figure.get_size_inches())
     return Markup(f'<svg viewBox="0 0 {size}" {attributes}>{svg}')  # noqa: S704  # matplotlib escapes its texts
+
+
+def _format_tick(value: float, _: int) -> str:
+    """Return a tick's value as text, without the error of the arithmetic."""
+    return f"{round(value, 9) + 0:,.9g}".replace("-", "−")

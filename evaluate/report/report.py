@@ -18,7 +18,7 @@ from ..metric_descriptions import ARROWS, describe_metric, format_sample_source
 from ..negative_controls import BLUR_SIGMA_PIXELS, CHECKERBOARD_AMPLITUDE, NOISE_DEVIATION, REAL, SHARPENING_AMOUNT
 from . import reproduce
 from .control_rows import CONTROL_METRICS, MIN_INCREASE, build_control_rows
-from .image_sheets import DETAIL_SIGMA_PIXELS, VIEWS, draw_interpolations, draw_reconstructions, draw_samples
+from .image_sheets import DETAIL_SIGMA_PIXELS, VIEWS, build_interpolations, build_reconstructions, build_samples
 from .plots import draw_key
 from .rows import build_confusions, build_cost_bars, build_effect_rows
 from .spectrum_plot import plot_spectra
@@ -66,12 +66,12 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         latent_size=_get_latent_size(comparison),
         grids=[name for name, config in comparison.configs.items() if not isinstance(config.model, VectorConfig)],
         config=comparison.first.config,
-        reconstructions=draw_reconstructions(models, real, labels),
+        reconstructions=build_reconstructions(models, real, labels),
         views=VIEWS,
         detail_sigma=DETAIL_SIGMA_PIXELS,
-        samples=draw_samples(samplers, SAMPLE_IMAGES),
+        samples=build_samples(samplers, SAMPLE_IMAGES),
         source=format_sample_source,
-        interpolations=draw_interpolations(models, real, labels),
+        interpolations=build_interpolations(models, real, labels),
         groups=[(name, list(rows)) for name, rows in groupby(comparison.build_rows(), lambda row: row.metric.group)],
         arrows=ARROWS,
         effect_rows=build_effect_rows(comparison),
@@ -89,7 +89,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         cost_bars=build_cost_bars(comparison),
         csv_uris={name: _to_csv_uri(text) for name, text in write_tables(comparison, controls, path.parent).items()},
         commands={name: reproduce.list_commands(comparison, name, path.parent) for name in comparison.names},
-        versions=reproduce.get_versions(comparison),
+        versions=reproduce.list_versions(comparison),
         common_protocol=reproduce.to_yaml(reproduce.get_common_protocol(comparison)),
         control_protocols=reproduce.format_control_protocols(comparison),
         classifier_command=reproduce.get_classifier_command(comparison, path.parent),

@@ -49,7 +49,7 @@ def get_classifier_command(comparison: Comparison, folder: Path) -> str:
     return f"vaegan train-features {network}/config.yaml --output again/{network}" if is_classifier else ""
 
 
-def get_versions(comparison: Comparison) -> dict[str, str]:
+def list_versions(comparison: Comparison) -> dict[str, str]:
     """Return the version of each package that metrics depend on."""
     protocol = comparison.first.evaluation.protocol
     return {"vaegan": vaegan.__version__, "python": platform.python_version(), **protocol["versions"]}

@@ -7,13 +7,14 @@ from ..comparing.comparison import Comparison
 from ..metric_descriptions import format_sample_source
 from .plots import COLOURS, Curve, Plot, draw_curves, new_plot
 
-CORNER = math.sqrt(0.5)
+CORNER_CYCLES_PER_PIXEL = math.sqrt(0.5)
 """Highest frequency of a square grid, in cycles per pixel."""
 FREQUENCY_TICKS = (0.0, 0.125, 0.25, 0.375, 0.5)
 """Labelled frequencies in cycles per pixel; the last one is Nyquist along an axis."""
-MIN_SPAN = math.log(2)
+MIN_LOG_POWER_RATIO = math.log(2)
 """Log power ratio that is shown on either side of the real images' line, at least."""
 MAX_POWER_TICKS = 8
+"""Number of ticks that the power axis stays below."""
 
 
 def plot_spectra(comparison: Comparison) -> list[Plot]:
@@ -45,21 +46,21 @@ def plot_spectrum(title: str, variants: Mapping[str, Sequence[Curve]]) -> Plot:
         variants: For each variant and seed, the bands' frequencies in cycles per pixel and log(power / real power).
     """
     values = [value for curves in variants.values() for curve in curves for _, value in curve]
-    low, high = 1.05 * min(-MIN_SPAN, *values), 1.05 * max(MIN_SPAN, *values)
+    low, high = 1.05 * min(-MIN_LOG_POWER_RATIO, *values), 1.05 * max(MIN_LOG_POWER_RATIO, *values)
     base = next((base for base in (2, 4, 10, 100) if (high - low) / math.log(base) < MAX_POWER_TICKS), 1000)
     exponents = range(math.ceil(low / math.log(base)), math.floor(high / math.log(base)) + 1)
 
     plot = new_plot(title, "cycles per pixel", "power relative to the real images’")
     axes = plot.axes
-    axes.set_xlim(0, CORNER)
+    axes.set_xlim(0, CORNER_CYCLES_PER_PIXEL)
     axes.set_ylim(low, high)
-    axes.set_xticks([*FREQUENCY_TICKS, CORNER], [*(f"{tick:g}" for tick in FREQUENCY_TICKS), "corner"])
+    axes.set_xticks([*FREQUENCY_TICKS, CORNER_CYCLES_PER_PIXEL], [*(f"{tick:g}" for tick in FREQUENCY_TICKS), "corner"])
     axes.get_xticklabels()[-1].set_horizontalalignment("right")
     labels = [_format_power(base, exponent) for exponent in exponents]
     axes.set_yticks([exponent * math.log(base) for exponent in exponents], labels)
     axes.axhline(0, color=COLOURS["ink"], linewidth=1.25)
     for index, (name, curves) in enumerate(variants.items()):
-        draw_curves(axes, index, name, [[(min(x, CORNER), y) for x, y in curve] for curve in curves])
+        draw_curves(axes, index, name, [[(min(x, CORNER_CYCLES_PER_PIXEL), y) for x, y in curve] for curve in curves])
     return plot
 
 

@@ -15,7 +15,7 @@ from ..metric_descriptions import describe_metric
 from ..result import EvaluationResult
 from .control_rows import ControlRows
 
-Cell = str | float | int | None
+CSVCell = str | float | int | None
 """Value of a field; None, infinity and NaN are written as an empty field."""
 
 TABLES = METRICS_TABLE, VERDICTS_TABLE, EFFECTS_TABLE, CONTROLS_TABLE, CONFUSION_TABLE = (
@@ -55,35 +55,35 @@ def write_tables(comparison: Comparison, controls: ControlRows, folder: Path) ->
     return tables
 
 
-def _iterate_metrics(comparison: Comparison) -> Iterator[Sequence[Cell]]:
+def _iterate_metrics(comparison: Comparison) -> Iterator[Sequence[CSVCell]]:
     for name in comparison.names:
         for key, spread in comparison.get_spreads(name).items():
             for seed, value in spread.seeds.items():
                 yield name, seed, key, value, _get_sample_source(key, comparison.runs[name][seed].evaluation)
 
 
-def _iterate_tests(comparison: Comparison) -> Iterator[Sequence[Cell]]:
-    seconds = {"reconstruction": "coherence beyond noise of the same spectrum", "sample": "kurtosis gap"}
+def _iterate_tests(comparison: Comparison) -> Iterator[Sequence[CSVCell]]:
+    second_tests = {"reconstruction": "coherence beyond noise of the same spectrum", "sample": "kurtosis gap"}
     for verdict in comparison.verdicts:
         evidence, seeds = verdict.evidence, " ".join(map(str, verdict.seeds))
         start = verdict.variant, verdict.reference, verdict.images, seeds, verdict.answer, verdict.headline
         yield *start, "spectrum error", *_list_numbers(evidence.spectrum), verdict.corrected[0]
-        yield *start, seconds[verdict.kind], *_list_numbers(evidence.second), verdict.corrected[1]
+        yield *start, second_tests[verdict.kind], *_list_numbers(evidence.second), verdict.corrected[1]
         if evidence.distance is not None:
             yield *start, describe_metric(evidence.measure).label, *_list_numbers(evidence.distance), None
 
 
-def _iterate_effects(comparison: Comparison) -> Iterator[Sequence[Cell]]:
+def _iterate_effects(comparison: Comparison) -> Iterator[Sequence[CSVCell]]:
     for effect in comparison.effects:
         source = _get_sample_source(effect.key, comparison.runs[effect.variant][comparison.study.seeds[0]].evaluation)
         numbers = _list_numbers(effect.estimate)
         yield effect.variant, effect.reference, effect.key, *numbers, effect.corrected, effect.size, source
 
 
-def _iterate_controls(comparison: Comparison, controls: ControlRows) -> Iterator[Sequence[Cell]]:
+def _iterate_controls(comparison: Comparison, controls: ControlRows) -> Iterator[Sequence[CSVCell]]:
     """Yield the metrics of real images; for sharpness also whether the metric detects the defect, and the verdict."""
     detections = {
-        (row.name, f"{kind}/{key}"): (int(key in row.seen), row.answer or "")
+        (row.name, f"{kind}/{key}"): (int(key in row.detected), row.answer or "")
         for kind, rows in controls.items()
         for row in rows
         for key in row.values
@@ -97,7 +97,7 @@ def _iterate_controls(comparison: Comparison, controls: ControlRows) -> Iterator
                     yield name, f"{kind}/laplacian_ratio", row.ratio, None, None
 
 
-def _iterate_confusions(comparison: Comparison) -> Iterator[Sequence[Cell]]:
+def _iterate_confusions(comparison: Comparison) -> Iterator[Sequence[CSVCell]]:
     for name, evaluations in comparison.evaluations.items():
         for seed, evaluation in evaluations.items():
             matrix = evaluation.matrices.get("discriminator/confusion", [])
@@ -116,7 +116,7 @@ def _list_numbers(estimate: Estimate) -> tuple[float, float, float, float]:
     return estimate.value, estimate.low, estimate.high, estimate.p
 
 
-def _format_csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+def _format_csv(header: Sequence[str], rows: Iterable[Sequence[CSVCell]]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)

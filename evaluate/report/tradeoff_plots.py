@@ -10,10 +10,10 @@ RATE = "rate"
 DISTORTIONS = ("reconstruction/psnr", "reconstruction/ssim", "reconstruction/ms_ssim")
 """Metrics of distortion; the first that all variants have is plotted."""
 PERCEPTIONS = ("reconstruction/fid", "reconstruction/fd", "reconstruction/kid")
-"""Metrics of perception, maybe with a network's name behind them; the first that all variants have is plotted."""
+"""Metrics of perception, maybe followed by the name of a network; the first that all variants have is plotted."""
 PERCEPTION_FALLBACK = "reconstruction/spectrum_error"
 """Metric of perception where none of `PERCEPTIONS` was measured."""
-LANE_WIDTH = 76
+SIDE_WIDTH_POINTS = 76
 """Width of the axes for variants without a rate."""
 
 Point = tuple[float | None, float]
@@ -43,18 +43,18 @@ def _plot(comparison: Comparison, title: str, x_key: str, y_key: str) -> Plot:
     without = [name for name, values in points.items() if any(x is None for x, _ in values)]
     note = f"There is no rate of {', '.join(without)}: it is the divergence of a posterior from the prior."
     x_label, y_label = describe_metric(x_key).name, describe_metric(y_key).name
-    plot = new_plot(title, x_label, y_label, note if without else "", LANE_WIDTH if without else 0)
+    plot = new_plot(title, x_label, y_label, note if without else "", SIDE_WIDTH_POINTS if without else 0)
     plot.axes.margins(0.08)
-    for lane in plot.figure.axes[1:]:
-        lane.set_xlim(0, 1)
-        lane.set_xticks([0.5], ["no rate"])
-        lane.axvline(0, color=COLOURS["line"], linewidth=1, linestyle=(0, (3, 3)))
+    for side in plot.figure.axes[1:]:
+        side.set_xlim(0, 1)
+        side.set_xticks([0.5], ["no rate"])
+        side.axvline(0, color=COLOURS["line"], linewidth=1, linestyle=(0, (3, 3)))
     for index, (name, values) in enumerate(points.items()):
         seeds = values if len(values) > 1 else []
         for (x, y), faint in [*((point, True) for point in seeds), (_average(values), False)]:
             tooltip = f"{name}: {_format(x_key, x)}, {_format(y_key, y)}"
-            axes, place = (plot.figure.axes[-1], 0.5) if x is None else (plot.axes, x)
-            draw_mark(axes, index, tooltip, place, y, faint)
+            axes, position = (plot.figure.axes[-1], 0.5) if x is None else (plot.axes, x)
+            draw_mark(axes, index, tooltip, position, y, faint)
     return plot
 
 

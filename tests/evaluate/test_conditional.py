@@ -12,7 +12,12 @@ from vaegan.density_fitting import fit_density_to_images
 from vaegan.errors import UserError
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.one_pass import ImageSplit
-from vaegan.evaluate.report.image_sheets import INTERPOLATION_STEPS, build_interpolation_sheets, build_reconstruction_sheet, to_data_uris
+from vaegan.evaluate.report.image_sheets import (
+    INTERPOLATION_STEPS,
+    build_interpolations,
+    build_reconstructions,
+    to_data_uris,
+)
 from vaegan.evaluate.result import EvaluationResult
 from vaegan.images import draw_image_grid, to_float, to_uint8
 from vaegan.models import VAE, PixelCNN
@@ -25,8 +30,8 @@ METRICS = ("psnr", "elbo", "iwae", "gap")
 def split(labels: Tensor | None = None) -> Images:
     """Return the images of a split, of the classes in turn if no others are given."""
     pixels = torch.randint(0, 256, (COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
-    own = torch.arange(COUNT) % CLASSES if labels is None else labels
-    return Images(pixels, torch.arange(COUNT), own, ("a", "b", "c"))
+    labels = torch.arange(COUNT) % CLASSES if labels is None else labels
+    return Images(pixels, torch.arange(COUNT), labels, ("a", "b", "c"))
 
 
 def build_conditional() -> VAE:
@@ -75,9 +80,9 @@ def test_the_codes_of_a_conditional_prior_cost_what_it_says_of_their_class() -> 
     model = PixelCNN(config, (1, 8, 8), 0).requires_grad_(False)
     images = split()
     indices = model.encode_indices(to_float(images.store))
-    own = model.prior_nll(indices, images.labels).mean().item() / np.log(2)
-    assert evaluate(model, images, "codebook").metrics["rate"] == pytest.approx(own, rel=1e-6)
-    assert own != pytest.approx(model.prior_nll(indices, 0).mean().item() / np.log(2), rel=1e-3)
+    bits = model.prior_nll(indices, images.labels).mean().item() / np.log(2)
+    assert evaluate(model, images, "codebook").metrics["rate"] == pytest.approx(bits, rel=1e-6)
+    assert bits != pytest.approx(model.prior_nll(indices, 0).mean().item() / np.log(2), rel=1e-3)
 
 
 def test_a_density_is_fitted_to_codes_of_the_images_own_classes() -> None:
@@ -102,11 +107,11 @@ def test_pictures_show_each_image_in_its_class_and_a_way_in_that_of_its_first() 
     model, images = build_conditional(), split()
     real, labels = images.store[:4], images.labels[:4]
     made = to_uint8(model.reconstruct(to_float(real, torch.float64), labels))
-    sheet = build_reconstruction_sheet({"a": model}, real, {"a": labels}).sheet
+    sheet = build_reconstructions({"a": model}, real, {"a": labels}).sheet
     assert [column.tiles[1].views["image"] for column in sheet.columns] == to_data_uris(made)
     drawn = grids.draw_grids(model, real, labels, seed=2)
     assert drawn["sample"].tobytes() == draw_image_grid(model.sample(32, 2), columns=8).tobytes()
-    (first, second) = build_interpolation_sheets({"a": model}, real, {"a": labels})
+    (first, second) = build_interpolations({"a": model}, real, {"a": labels})
     codes = model.encode(to_float(real, torch.float64), labels).mean
     for sheet, start in ((first, 0), (second, 2)):
         ends = [to_uint8(model.decode(codes[[place]], int(labels[start]))) for place in (start, start + 1)]

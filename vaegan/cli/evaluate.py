@@ -68,4 +68,4 @@ def evaluate_run_folder(folder: Path, config: "Config", console: Console) -> "Ev
     model: Any = run_on_all_ranks(lambda: load_run_model(folder, load_model, console)).to(get_device())
     data = open_images(config, console)
     check_images(config, data, "--split")
-    return evaluate_run(Run(folder), model, config.evaluate, data, console, again=True)
+    return evaluate_run(Run(folder), model, config.evaluate, data, console, force=True)

@@ -74,16 +74,16 @@ def test_with_few_images_what_needs_more_is_left_out(trained: Path, digits: Tens
 
 
 def test_worse_images_are_further_away(trained: Path, digits: Tensor) -> None:
-    found = [
+    results = [
         evaluate(
             digits, lambda images, a=a: add_noise(images, a), "frechet", "kid", "prdc", features=str(trained)
         ).metrics
         for a in (0.0, 0.1, 0.4)
     ]
     for name in ("fd_net", "kid_net"):
-        values = [each[f"sample/{name}"] for each in found]
+        values = [each[f"sample/{name}"] for each in results]
         assert values == sorted(values) and values[0] == pytest.approx(0, abs=1e-6 if name == "fd_net" else 0.01)
-    assert found[0]["sample/precision_net"] == 1 > found[2]["sample/precision_net"]
+    assert results[0]["sample/precision_net"] == 1 > results[2]["sample/precision_net"]
 
 
 def evaluate_blurred(trained: Path, pixels: Tensor, metric: str, fingerprint: str | None) -> dict[str, float]:

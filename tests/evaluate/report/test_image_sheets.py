@@ -5,7 +5,7 @@ import torch
 
 from vaegan.data import Images
 from vaegan.evaluate.negative_controls import DistortedImages
-from vaegan.evaluate.report.image_sheets import choose_amplification, build_reconstruction_sheet, get_fine_detail
+from vaegan.evaluate.report.image_sheets import build_reconstructions, choose_amplification, get_fine_detail
 
 from .reports import read_pixels
 
@@ -13,7 +13,7 @@ from .reports import read_pixels
 def test_small_differences_and_soft_detail_are_amplified_by_what_is_said() -> None:
     real = torch.randint(60, 70, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
     darker = DistortedImages(lambda images: images - 8 / 127.5, (1, 8, 8), Images(real, torch.arange(4), None, ()), 4)
-    sheets = build_reconstruction_sheet({"darker": darker}, real, {"darker": None})
+    sheets = build_reconstructions({"darker": darker}, real, {"darker": None})
     assert (sheets.difference, sheets.detail) == (16, 16)
     shown = sheets.sheet.columns[2].tiles[1]
     assert shown is not None

@@ -34,8 +34,8 @@ WORDS = "a <b> & \"c\" 'd' $e$ #ab0003"
     ("limits", "labels"),
     [
         ((0, 10), ["0", "2", "4", "6", "8", "10"]),
-        ((-0.3, 0.1), ["−0.3", "−0.2", "−0.1", "0.0", "0.1"]),
-        ((0, 1200), ["0", "250", "500", "750", "1000"]),
+        ((-0.3, 0.1), ["−0.3", "−0.2", "−0.1", "0", "0.1"]),
+        ((0, 1200), ["0", "250", "500", "750", "1,000"]),
         ((16.01, 16.04), ["16.01", "16.02", "16.03", "16.04"]),
     ],
 )
@@ -46,14 +46,14 @@ def test_ticks_are_round_and_few(limits: tuple[float, float], labels: list[str])
     assert list(get_ticks(axes.xaxis)) == list(get_ticks(axes.yaxis)) == labels
 
 
-def test_axes_are_labelled_and_a_lane_shares_the_vertical_axis() -> None:
+def test_axes_are_labelled_and_side_axes_share_the_vertical_one() -> None:
     plot = new_plot("Title", "across", "up", "Note.", side_width=80)
-    axes, lane = plot.figure.axes
-    assert (plot.title, axes.get_ylabel(), lane.get_xlabel(), plot.note) == ("Title", "up", "across", "Note.")
-    assert lane.bbox.width == pytest.approx(80)
-    assert lane.bbox.x0 == pytest.approx(axes.bbox.x1)
+    axes, side = plot.figure.axes
+    assert (plot.title, axes.get_ylabel(), side.get_xlabel(), plot.note) == ("Title", "up", "across", "Note.")
+    assert side.bbox.width == pytest.approx(80)
+    assert side.bbox.x0 == pytest.approx(axes.bbox.x1)
     axes.set_ylim(3, 5)
-    assert lane.get_ylim() == (3, 5)
+    assert side.get_ylim() == (3, 5)
     assert 'role="img" aria-label="Title: up, by across"' in plot.svg
 
 

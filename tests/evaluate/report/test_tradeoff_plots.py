@@ -34,14 +34,14 @@ def test_rate_distortion_and_perception(study: Comparison) -> None:
             assert mean == pytest.approx([sum(values) / 2 for values in zip(*places, strict=True)])
 
 
-def test_a_variant_without_a_rate_has_a_lane_of_its_own(study: Comparison) -> None:
+def test_a_variant_without_a_rate_is_drawn_on_the_side_axes(study: Comparison) -> None:
     rate, perception = plot_tradeoffs(study)
-    axes, lane = rate.figure.axes
+    axes, side = rate.figure.axes
     places = {name: get_marks(rate, name)[-1][2][0] for name in study.names}
     assert places["ae"] > axes.bbox.x1 > max(places["vae"], places["vaegan3"])
-    assert get_ticks(lane.xaxis) == {"no rate": pytest.approx(places["ae"])}
+    assert get_ticks(side.xaxis) == {"no rate": pytest.approx(places["ae"])}
     assert "ae" in rate.note and "unknown" in get_marks(rate, "ae")[-1][0]
-    assert lane.get_ylim() == axes.get_ylim()
+    assert side.get_ylim() == axes.get_ylim()
     higher = max(("vae", "vaegan3"), key=lambda name: study.get_spreads(name)["rate"].mean)
     assert places[higher] == max(places["vae"], places["vaegan3"])
     assert len(perception.figure.axes) == 1
