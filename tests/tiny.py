@@ -19,9 +19,9 @@ from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
 ADVERSARIES = ("vaegan2", "vaegan3", "larsen", "ganvae")
-"""The families that have a discriminator."""
+"""Families that have a discriminator."""
 VECTORS = ("ae", "vae", *ADVERSARIES)
-"""The families whose code is one vector."""
+"""Families whose code is one vector."""
 AUTOENCODERS = (*VECTORS, "vqvae", "pixelcnn")
 FAMILIES = (*AUTOENCODERS, "classifier")
 NETWORKS = ("mlp", "conv", "resnet")
@@ -37,7 +37,7 @@ LOOP_OPTIONS = (
     "data.horizontal_flip=true", "train.clip_norm=0.5", "train.ema_decay=0.9", "train.warmup_steps=2",
     "train.decay=cosine",
 )  # fmt: skip
-"""Options of the loop that are off otherwise."""
+"""Overrides that switch on options of the loop that are off by default."""
 
 
 CONDITIONAL_OPTIONS = {
@@ -48,7 +48,7 @@ CONDITIONAL_OPTIONS = {
     "ganvae": ("model.labels=10",),
     "pixelcnn": ("model.labels=10",),
 }
-"""The families that can be conditional, and the words that make them so."""
+"""Overrides that make a family conditional, by its name."""
 FAMILY_OPTIONS = {
     "vae": ("model.learned_scale=true", *CONDITIONAL_OPTIONS["vae"]),
     "vaegan2": (
@@ -66,12 +66,12 @@ FAMILY_OPTIONS = {
     "pixelcnn": CONDITIONAL_OPTIONS["pixelcnn"],
     "vqvae": ("model.cosine=true", "model.codebook_decay=0.5", "model.revive_below=3"),
 }  # fmt: skip
-"""Options of families that are off otherwise."""
+"""Overrides that switch on options of a family that are off by default, by its name."""
 VQVAE_SIZES = {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}
 
 
 def tiny(name: str, *overrides: str) -> Config:
-    """The config of a family of `FAMILIES`, with ``key.sub=value`` words."""
+    """Return the config of a family of `FAMILIES`, with ``key.sub=value`` overrides."""
     model: dict[str, object] = {"family": name.rstrip("23"), "width": 8}
     if name == "classifier":
         model |= {"classes": 10}
@@ -108,7 +108,7 @@ def tiny(name: str, *overrides: str) -> Config:
 
 @cache
 def train_vqvae_once() -> Path:
-    """A finished VQ-VAE, which lies there as long as this process lives."""
+    """Train a VQ-VAE, and return its run folder, which is deleted when this process ends."""
     folder = TemporaryDirectory()
     atexit.register(folder.cleanup)
     config = tiny("vqvae")
@@ -116,20 +116,20 @@ def train_vqvae_once() -> Path:
 
 
 def get_network_overrides(name: str, network: str) -> tuple[str, ...]:
-    """Words that build a family of a kind of network, as `BUILDS` has it."""
+    """Return the overrides that build a family of a kind of network of `BUILDS`."""
     parts = ("", "discriminator.") if name in ADVERSARIES else ("",) if name in VECTORS else ()
     return tuple(f"model.{part}network={network}" for part in parts)
 
 
 def get_network_names(name: str) -> list[str]:
-    """The networks of a family, first the model."""
+    """Return the names of the networks of a family, the model first."""
     return {"classifier": ["classifier"], "pixelcnn": ["prior"]}.get(
         name, ["autoencoder"] + ["discriminator"] * (name in ADVERSARIES)
     )
 
 
 def get_first_loss_name(name: str) -> str:
-    """The first of a family's loss terms by name."""
+    """Return the name of the first loss term that a family logs."""
     return {
         "classifier": "loss/cross_entropy", "pixelcnn": "loss/prior", "larsen": "loss/kl",
         "ganvae": "loss/adversarial",
@@ -137,7 +137,7 @@ def get_first_loss_name(name: str) -> str:
 
 
 def load_newest(folder: Path) -> Checkpoint:
-    """The newest checkpoint of a run, which must be whole."""
+    """Return the newest checkpoint of a run, which must be intact."""
 
     def fail(message: str) -> None:
         raise AssertionError(message)
@@ -148,20 +148,20 @@ def load_newest(folder: Path) -> Checkpoint:
 
 
 def read_run_files(folder: Path) -> dict[str, bytes]:
-    """Everything in a run's folder that is a function of its config; of a folder its name."""
+    """Return the contents of everything in a run folder that its config determines, by path; of a folder nothing."""
     paths = [path for path in folder.rglob("*") if path.name != "timing.jsonl"]
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"" for path in paths}
 
 
 def flatten(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Copies of every tensor of a checkpoint, which is a map of its files."""
+    """Return copies of all tensors of a checkpoint, whose own are memory maps, by ``file/key``."""
     return {
         f"{file}/{key}": value.clone() for file, tensors in checkpoint.tensors.items() for key, value in tensors.items()
     }
 
 
 def find_largest_difference(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[float, str]:
-    """Largest difference of two sets of tensors, relative to each tensor's largest value, and where it is."""
+    """Return the largest difference of two sets of tensors, relative to each tensor's largest value, and its key."""
     assert a.keys() == b.keys()
     return max(((b[key] - a[key]).abs().max() / a[key].abs().max().clamp_min(1e-30)).item() for key in a), max(
         a, key=lambda key: ((b[key] - a[key]).abs().max() / a[key].abs().max().clamp_min(1e-30)).item()
@@ -169,12 +169,12 @@ def find_largest_difference(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) ->
 
 
 def are_bit_identical(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
-    """Whether two sets of tensors are equal, bit for bit."""
+    """Return whether two sets of tensors are equal, bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
 def assert_same_history(one: Run, two: Run) -> None:
-    """Assert that two runs have logged the same figures at the same steps, up to the rounding of sums."""
+    """Assert that two runs have logged the same scalars at the same steps, up to the rounding of sums."""
     lines = [[json.loads(line) for line in run.history_file.read_text().splitlines()] for run in (one, two)]
     assert lines[0] and [line["step"] for line in lines[0]] == [line["step"] for line in lines[1]]
     for a, b in zip(*lines, strict=True):

@@ -23,7 +23,7 @@ from ports import find_free_port
 
 import vaegan.data
 import vaegan.evaluate.model_evaluation
-import vaegan.trainers  # noqa: F401 - as all of these
+import vaegan.trainers  # noqa: F401 - imported once, for all forks
 from vaegan.cli.main import main
 from vaegan.distributed import count_cpu_cores
 

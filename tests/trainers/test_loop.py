@@ -48,12 +48,12 @@ def data() -> Data:
     return open_data(tiny("vae").data)
 
 
-def history(run: Run) -> list[dict[str, object]]:
+def read_history(run: Run) -> list[dict[str, object]]:
     return [json.loads(line) for line in run.history_file.read_text().splitlines()]
 
 
-def numbers(value: object) -> list[float]:
-    return [number for each in value for number in numbers(each)] if isinstance(value, list) else [value]
+def flatten_numbers(value: object) -> list[float]:
+    return [number for each in value for number in flatten_numbers(each)] if isinstance(value, list) else [value]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -71,12 +71,12 @@ def test_a_run_leaves_what_the_design_says(name: str, tmp_path: Path, data: Data
         | {f"samples/step_{step:08d}_{what}.png" for step in (3, 5) for what in shown}
     )
     assert run.config == config and run.finished
-    lines = history(run)
+    lines = read_history(run)
     assert [line["step"] for line in lines] == [1, 2, 4, 4, 5]  # the evaluation has its own line
     assert lines[3] == {"step": 4, "validation/psnr": 12.5}
     for line in (lines[0], lines[1], lines[2], lines[4]):
         assert line.keys() == LOGGED[name] | {"step"} or line.keys() == LOGGED[name] - {"loss/r1"} | {"step"}
-        assert all(isinstance(each, int | float) for value in line.values() for each in numbers(value))
+        assert all(isinstance(each, int | float) for value in line.values() for each in flatten_numbers(value))
     if name in ADVERSARIES:
         kinds = 2 if name == "ganvae" else 3
         assert [torch.tensor(line["discriminator/confusion"]).sum(1).tolist() for line in lines if len(line) > 2] == [
@@ -109,7 +109,7 @@ def test_clipping_bounds_the_norm_of_each_network_and_reports_it_unclipped() -> 
 
 def test_a_step_uses_the_adaptive_state_of_the_steps_before(tmp_path: Path, data: Data) -> None:
     config = tiny("vaegan3", "model.adversarial.adaptive=[3,3]", "train.log_every=1", "train.steps=3")
-    weights = [line["weight/adversarial"] for line in history(train(config, tmp_path / "run", data))]
+    weights = [line["weight/adversarial"] for line in read_history(train(config, tmp_path / "run", data))]
     assert weights == pytest.approx([0.7, 2.1, 2.1])
 
 

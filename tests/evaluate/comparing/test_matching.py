@@ -122,8 +122,8 @@ def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path:
     for name, probe in probes.items():
         lines = [json.loads(line) for line in probe.timing_file.read_text().splitlines()]
         assert [line["step"] for line in lines] == [1, 10, 20, 30, 40, TIMED_STEPS]
-        own = [line["seconds"] / (9 if line["step"] == 10 else 10) for line in lines[1:]]
-        assert seconds[name] == statistics.median(own)
+        step_seconds = [line["seconds"] / (9 if line["step"] == 10 else 10) for line in lines[1:]]
+        assert seconds[name] == statistics.median(step_seconds)
         assert comparison.configs[name].train.steps == steps[name] == Run(tmp_path / name / "seed_5").exported_step
     assert comparison.images_seen == {name: 8 * count for name, count in steps.items()}
     assert len(comparison.unmatched) == 1 and "time to train in" in (tmp_path / "report.html").read_text()

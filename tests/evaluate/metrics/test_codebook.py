@@ -50,8 +50,8 @@ def test_a_priors_rate_is_its_negative_log_likelihood(prior: PixelCNN, digits: T
     with torch.no_grad():
         indices = prior.encode_indices(to_float(digits[:50]))
         shares = prior.prior(indices).softmax(1)
-        own = shares.gather(1, indices[:, None]).log2().sum((1, 2, 3))
-    assert evaluation.metrics["rate"] == pytest.approx(-own.mean().item(), rel=1e-5)
+        log_probabilities = shares.gather(1, indices[:, None]).log2().sum((1, 2, 3))
+    assert evaluation.metrics["rate"] == pytest.approx(-log_probabilities.mean().item(), rel=1e-5)
     assert evaluation.metrics["rate"] != pytest.approx(4 * math.log2(8), rel=1e-3)
 
 

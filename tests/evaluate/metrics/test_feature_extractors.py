@@ -58,9 +58,9 @@ def test_other_packages_enlarge_otherwise_and_are_the_same_apart_from_that(incep
 
     with torch.no_grad():
         large = enlarge(False).round().to(torch.uint8)
-        found = ours(to_float(large))
-        assert close(found, seitzer(((large.float() - 128) / 128 + 1) / 2)[0].flatten(1))
-        assert close(found, smoothing(large)), "nothing is left to enlarge"
+        features = ours(to_float(large))
+        assert close(features, seitzer(((large.float() - 128) / 128 + 1) / 2)[0].flatten(1))
+        assert close(features, smoothing(large)), "nothing is left to enlarge"
         assert close(resizing(pixels / 255)[0].flatten(1), seitzer(enlarge(False) / 255)[0].flatten(1))
         gaps = [
             ((ours(to_float(pixels)) - other).norm() / other.norm()).item()

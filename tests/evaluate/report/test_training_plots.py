@@ -58,6 +58,8 @@ def test_the_squared_error_has_a_logarithmic_axis_with_few_round_ticks(
     middle = plot.axes.transData.transform([(0, math.sqrt(errors[0] * errors[1]))])[0][1]
     assert middle == pytest.approx((plot.axes.bbox.y0 + plot.axes.bbox.y1) / 2), "the scale is logarithmic"
     assert list(get_ticks(plot.axes.xaxis)) == ["0", "500", "1k", "1.5k"]
+    shorten = plot.axes.xaxis.get_major_formatter()
+    assert [shorten(value) for value in (0, 950, 1500, 3_200_000)] == ["0", "950", "1.5k", "3.2M"]
 
 
 @pytest.mark.parametrize("text", [None, "", "[1]"])

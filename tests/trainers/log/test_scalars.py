@@ -20,14 +20,14 @@ def data() -> Data:
     return open_data(tiny("vae").data)
 
 
-def history(run: Run) -> list[dict[str, object]]:
+def read_history(run: Run) -> list[dict[str, object]]:
     return [json.loads(line) for line in run.history_file.read_text().splitlines()]
 
 
 def test_lines_are_means_over_their_interval(tmp_path: Path, data: Data) -> None:
     words = ("train.steps=6", "train.batch_size=4", "train.micro_batch_size=2")
-    single = history(train(tiny("vaegan3", *words, "train.log_every=1"), tmp_path / "single", data))
-    grouped = history(train(tiny("vaegan3", *words, "train.log_every=5"), tmp_path / "grouped", data))
+    single = read_history(train(tiny("vaegan3", *words, "train.log_every=1"), tmp_path / "single", data))
+    grouped = read_history(train(tiny("vaegan3", *words, "train.log_every=5"), tmp_path / "grouped", data))
     assert [line["step"] for line in grouped] == [1, 5, 6]
     middle, means = single[1:5], grouped[1]
     for key in ("loss/reconstruction", "loss/kl", "loss/negative_elbo", "loss/adversarial", "loss/discriminator"):
@@ -44,5 +44,5 @@ def test_lines_are_means_over_their_interval(tmp_path: Path, data: Data) -> None
 
 
 def test_a_batch_of_one_image_trains(tmp_path: Path, data: Data) -> None:
-    lines = history(train(tiny("vaegan3", "train.batch_size=1", "train.steps=2"), tmp_path / "run", data))
+    lines = read_history(train(tiny("vaegan3", "train.batch_size=1", "train.steps=2"), tmp_path / "run", data))
     assert "gap/mmd2" not in lines[0] and "loss/kl" in lines[0]  # one code has no spread

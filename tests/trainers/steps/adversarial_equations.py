@@ -104,8 +104,8 @@ class DiscriminatorOracle:
     def compute_nll(self, images: Tensor) -> Tensor:
         """Mean of -log p(class | image) by the auxiliary head."""
         exponentials = torch.exp(self.network.auxiliary(self.last(images)))
-        own = (exponentials * one_hot(self.batch, exponentials.shape[1])).sum(1)
-        return -torch.log(own / exponentials.sum(1)).mean()
+        probabilities = (exponentials * one_hot(self.batch, exponentials.shape[1])).sum(1)
+        return -torch.log(probabilities / exponentials.sum(1)).mean()
 
 
 class AdversarialOracle:

@@ -43,7 +43,7 @@ def build_batch(config: Config, step: int = 0, dtype: torch.dtype = torch.float6
 
 
 def run_step(config: Config, networks: dict[str, nn.Module], batch: StepInput) -> tuple[Gradients, StepOutput]:
-    """The gradients that the training step leaves in the parts of the model and in the discriminator."""
+    """Return the gradients that a training step leaves in the parts of the model and in the discriminator."""
     for network in networks.values():
         network.zero_grad()
     output = build_step(config).accumulate_gradients(networks, batch, lambda loss: loss.backward())
@@ -55,37 +55,39 @@ def run_step(config: Config, networks: dict[str, nn.Module], batch: StepInput) -
 def get_parts(networks: dict[str, nn.Module]) -> dict[str, list[nn.Parameter]]:
     model, *others = networks
     parts = dict(networks[model].named_children()) | {name: networks[name] for name in others}
-    found = {name: [each for each in part.parameters() if each.requires_grad] for name, part in parts.items()}
-    own = {name: [each] for name, each in networks[model].named_parameters(recurse=False)}
-    return {name: each for name, each in (own | found).items() if each}
+    trained = {name: [p for p in part.parameters() if p.requires_grad] for name, part in parts.items()}
+    direct = {name: [p] for name, p in networks[model].named_parameters(recurse=False)}
+    return {name: parameters for name, parameters in (direct | trained).items() if parameters}
 
 
 def compute_oracle(
     config: Config, networks: dict[str, nn.Module], batch: StepInput
 ) -> dict[str, dict[str, list[Tensor]]]:
-    """Gradient of each term of each network's equation: network, term, one tensor for each parameter."""
+    """Return the gradient of each term of each network's equation: network, term, one tensor for each parameter."""
     model, x = config.model, batch.images
     parameters = get_parts(networks)
     count, pixels = len(x), x[0].numel()
 
     def gradient(term: Tensor, network: str) -> list[Tensor]:
-        found = torch.autograd.grad(term, parameters[network], retain_graph=True, allow_unused=True)
-        return [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters[network], strict=True)]
+        gradients = torch.autograd.grad(term, parameters[network], retain_graph=True, allow_unused=True)
+        return [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, parameters[network], strict=True)]
 
     if model.family == "classifier":
         classifier = networks["classifier"]
         maps = classifier.trunk(x)[-1]
         features = maps.sum((2, 3)) / (maps.shape[2] * maps.shape[3])
         exponentials = torch.exp(features @ classifier.head.weight.T + classifier.head.bias)
-        own = torch.stack([row[label] / row.sum() for row, label in zip(exponentials, batch.labels, strict=True)])
-        return {name: {"nll": gradient(-torch.log(own).sum() / count, name)} for name in ("trunk", "head")}
+        probabilities = torch.stack(
+            [row[label] / row.sum() for row, label in zip(exponentials, batch.labels, strict=True)]
+        )
+        return {name: {"nll": gradient(-torch.log(probabilities).sum() / count, name)} for name in ("trunk", "head")}
 
     if model.family == "pixelcnn":
         prior = networks["prior"]
         indices = prior.autoencoder.encode_indices(x)
         exponentials = torch.exp(prior.prior(indices, batch.labels))
-        own = torch.gather(exponentials, 1, indices[:, None])[:, 0] / exponentials.sum(1)
-        return {"prior": {"nll": gradient(-torch.log(own).sum() / indices.numel(), "prior")}}
+        probabilities = torch.gather(exponentials, 1, indices[:, None])[:, 0] / exponentials.sum(1)
+        return {"prior": {"nll": gradient(-torch.log(probabilities).sum() / indices.numel(), "prior")}}
 
     encoder, decoder = networks["autoencoder"].encoder, networks["autoencoder"].decoder
     if model.family == "ae":
@@ -109,24 +111,26 @@ def compute_oracle(
         (slope,) = torch.autograd.grad(error, passed, retain_graph=True)
         through = (vectors * slope).sum()  # whose gradient is that of the entries, at the vectors
         committed = model.commitment * ((vectors - entries.detach()) ** 2).sum() / vectors.numel()
-        found = {
+        gradients = {
             "encoder": {"error": gradient(through, "encoder"), "commitment": gradient(committed, "encoder")},
             "decoder": {"error": gradient(error, "decoder")},
         }
         if "codebook" not in parameters:
-            return found
-        moved = ((vectors.detach() - entries) ** 2).sum() / vectors.numel()
-        return found | {"codebook": {"codebook": gradient(moved, "codebook")}}
+            return gradients
+        codebook_loss = ((vectors.detach() - entries) ** 2).sum() / vectors.numel()
+        return gradients | {"codebook": {"codebook": gradient(codebook_loss, "codebook")}}
 
     terms = get_negative_elbo_terms(config, networks, batch) if model.family in ("vae", "vaegan") else {}
     learned = "scale" in parameters
-    of_scale = {"scale": {"reconstruction": gradient(terms["reconstruction"], "scale")}} if learned else {}
+    scale_gradients = {"scale": {"reconstruction": gradient(terms["reconstruction"], "scale")}} if learned else {}
     if model.family == "vae":
-        found = {name: {key: gradient(term, name) for key, term in terms.items()} for name in ("encoder", "decoder")}
-        return found | of_scale
-    return of_scale | {
-        network: {key: gradient(term, network) for key, term in own.items()}
-        for network, own in ADVERSARIAL_TERMS[model.family](config, networks, batch, terms).items()
+        gradients = {
+            name: {key: gradient(term, name) for key, term in terms.items()} for name in ("encoder", "decoder")
+        }
+        return gradients | scale_gradients
+    return scale_gradients | {
+        network: {key: gradient(term, network) for key, term in network_terms.items()}
+        for network, network_terms in ADVERSARIAL_TERMS[model.family](config, networks, batch, terms).items()
     }
 
 
@@ -157,7 +161,7 @@ EXPECTED_TERMS = {
         "discriminator": {"real", "generated", "r1"},
     },
 }
-"""Which terms reach which network."""
+"""Names of the terms that reach each network, by family."""
 
 
 def norm(gradients: list[Tensor]) -> float:

@@ -33,9 +33,9 @@ def test_the_perceptual_term_is_what_the_package_gives() -> None:
     assert torch.equal(torch.stack([each.sum() for each in actual["discriminator"]]),
                        torch.stack([each.sum() for each in without["discriminator"]]))  # fmt: skip
     for part in ("encoder", "decoder"):
-        own = torch.autograd.grad(3 * term, getattr(networks["autoencoder"], part).parameters(), retain_graph=True)
+        expected = torch.autograd.grad(3 * term, getattr(networks["autoencoder"], part).parameters(), retain_graph=True)
         added = [a - b for a, b in zip(actual[part], without[part], strict=True)]
-        assert norm([a - b for a, b in zip(added, own, strict=True)]) < 1e-3 * norm(list(own))
+        assert norm([a - b for a, b in zip(added, expected, strict=True)]) < 1e-3 * norm(list(expected))
 
 
 def test_a_missing_network_is_named_before_the_first_step(tmp_path, monkeypatch) -> None:
