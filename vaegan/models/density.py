@@ -81,6 +81,7 @@ def get_density_protocol(spec: str) -> dict[str, Any]:
         spec: `gaussian` or `gmm:K`.
     """
     codes = "one draw of the posterior of each training image, unmirrored"
+    # "asked" is the key in results on disk.
     protocol = {"asked": spec, "codes": codes, "covariance": "full, maximum likelihood"}
     if spec == GAUSSIAN:
         return protocol
