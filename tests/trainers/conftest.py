@@ -1,4 +1,4 @@
-"""W&B as on a new machine, a run folder, and trackers."""
+"""The images of tiny runs, W&B as on a new machine, a run folder, and trackers."""
 
 import os
 import sys
@@ -9,8 +9,17 @@ import wandb
 
 from vaegan.config.load import validate_config
 from vaegan.config.schema import Config
+from vaegan.data import Data, open_data
+
+from ..tiny import tiny
 
 CLOSED_URL = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    """The digits, as every tiny run has them."""
+    return open_data(tiny("vae").data)
 
 
 @pytest.fixture

@@ -31,11 +31,6 @@ from vaegan.trainers.steps.base import StepOutput
 from ..tiny import FAMILIES, are_bit_identical, flatten, load_newest, read_run_files, tiny
 
 
-@pytest.fixture(scope="module")
-def data() -> Data:
-    return open_data(tiny("vae").data)
-
-
 def spoil_steps(*steps: int) -> Callable[[TrainConfig, State], dict[str, float]]:
     """Return a `clip_gradients` that finds NaN in these steps."""
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vaegan.data import Data, open_data
+from vaegan.data import Data
 from vaegan.errors import UserError
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
@@ -41,11 +41,6 @@ LOGGED["larsen"] = LOGGED["vaegan3"] - {"loss/r1", "loss/negative_elbo", "loss/r
 LOGGED["ganvae"] = LOGGED["vaegan3"] - COMMON - {"loss/kl", "loss/negative_elbo", "loss/similarity"} | {
     "gradient/autoencoder", "learning_rate/autoencoder", "loss/cycle", "updates",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def data() -> Data:
-    return open_data(tiny("vae").data)
 
 
 def read_history(run: Run) -> list[dict[str, object]]:

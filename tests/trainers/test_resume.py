@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vaegan.config import dump_config
-from vaegan.data import Data, open_data
+from vaegan.data import Data
 from vaegan.errors import UserError
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
@@ -24,12 +24,6 @@ from ..tiny import (
     read_run_files,
     tiny,
 )
-
-
-@pytest.fixture(scope="module")
-def data() -> Data:
-    return open_data(tiny("vae").data)
-
 
 STOPS = {
     "int": ["SIGINT@3"],

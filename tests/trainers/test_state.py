@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vaegan.data import Data, open_data
+from vaegan.data import Data
 from vaegan.trainers import train
 from vaegan.trainers.accelerator import make_accelerator
 from vaegan.trainers.state import build_state, restore
@@ -16,11 +16,6 @@ from ..tiny import (
     load_newest,
     tiny,
 )
-
-
-@pytest.fixture(scope="module")
-def data() -> Data:
-    return open_data(tiny("vae").data)
 
 
 def test_a_resumed_optimizer_is_laid_out_in_memory_as_before(tmp_path: Path, data: Data) -> None:

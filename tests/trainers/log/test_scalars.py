@@ -6,18 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaegan.data import Data, open_data
+from vaegan.data import Data
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
 from ...tiny import (
     tiny,
 )
-
-
-@pytest.fixture(scope="module")
-def data() -> Data:
-    return open_data(tiny("vae").data)
 
 
 def read_history(run: Run) -> list[dict[str, object]]:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vaegan.config.schema import Config
-from vaegan.data import Data, open_data
+from vaegan.data import Data
 from vaegan.losses.adversarial import REAL
 from vaegan.storage.checkpoints import Checkpoint
 from vaegan.trainers import train
@@ -28,11 +28,6 @@ from ...tiny import (
     tiny,
 )
 from .equations import EXPECTED_TERMS, build_batch, build_networks, compute_oracle, norm, run_step
-
-
-@pytest.fixture(scope="module")
-def data() -> Data:
-    return open_data(tiny("vae").data)
 
 
 @pytest.mark.parametrize(("name", "network"), BUILDS)
