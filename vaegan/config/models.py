@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from vaegan.losses import AdversarialLoss
 
-from .section import Count, Fraction, Positive, Probability, Section, Steps, Weight
+from .section import FROM_PYTHON, Count, Fraction, Positive, Probability, Section, Steps, Weight
 
 NetworkKind = Literal["mlp", "conv", "resnet"]
 """Kind of the layers of an encoder, decoder or discriminator."""
@@ -141,7 +141,7 @@ class VAEGANLossConfig(AdversarialLossConfig):
     similarity: Weight = 0.1
     """Weight of the learned similarity: the squared distance of an image and its reconstruction in the
     discriminator's features (Larsen et al. 2016, eq. 7)."""
-    adaptive: tuple[Weight, Weight] | None = None
+    adaptive: Annotated[tuple[Weight, Weight], FROM_PYTHON] | None = None
     """Multiply `weight` by the ratio of the gradients that reconstruction and adversarial term have at the decoder's
     last layer (Esser et al. 2021, eq. 7), kept between these two bounds; None: 1."""
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from .models import ModelConfig, PixelCNNConfig, VectorConfig
-from .section import Channels, Count, DensityName, Fraction, Positive, Section, Side, Steps, Text
+from .section import FROM_PYTHON, Channels, Count, DensityName, Fraction, Positive, Section, Side, Steps, Text
 
 SourceName = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba"]
 SplitName = Literal["train", "validation", "test"]
@@ -41,7 +41,7 @@ class DataConfig(Section):
     source: SourceName
     """Image set. `digits`, `photos` and `shapes` are embedded; `folder` is any tree of image files under `root`;
     the others are read from torchvision's files under `root`."""
-    root: Annotated[Path, _make_absolute("data.root")] | None = None
+    root: Annotated[Path, FROM_PYTHON, _make_absolute("data.root")] | None = None
     """Folder of the images (`folder`), or folder that holds or receives the set (`mnist`, ...; None: `data`
     in the working folder). The embedded sets take none."""
     image_size: Side
@@ -108,7 +108,7 @@ class TrainConfig(Section):
     """Learning rate of encoder and decoder."""
     discriminator_learning_rate: Positive | None = None
     """Learning rate of the discriminator; None: `learning_rate`."""
-    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
+    betas: Annotated[tuple[Fraction, Fraction], FROM_PYTHON] = (0.9, 0.99)
     """Decay of the running averages of the gradient and of its square; rmsprop uses the second alone."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """`adam` (Kingma & Ba 2015), or `rmsprop` (Tieleman & Hinton 2012), which Larsen et al. 2016 used."""
@@ -152,7 +152,7 @@ class TrainConfig(Section):
 class EvaluateConfig(Section):
     """The evaluation."""
 
-    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] = (
+    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1), FROM_PYTHON] = (
         "psnr", "ssim", "lpips", "sharpness", "elbo", "gap", "codebook", "confusion",
     )  # fmt: skip
     """Metrics to compute; those that the family does not have (the ELBO of an AE) are left out. If p(x | z) is not a
@@ -186,14 +186,14 @@ class TrackConfig(Section):
     """Name of the run; None: the run folder's name."""
     group: Text | None = None
     """Group of the run; None: none (a study sets its title)."""
-    tags: tuple[Text, ...] = ()
+    tags: Annotated[tuple[Text, ...], FROM_PYTHON] = ()
     """Tags of the run."""
 
 
 class PriorConfig(Section):
     """Training of a prior over the codes of a finished autoencoder."""
 
-    autoencoder: Annotated[Path, _make_absolute("prior.autoencoder")]
+    autoencoder: Annotated[Path, FROM_PYTHON, _make_absolute("prior.autoencoder")]
     """Run folder of the finished VQ-VAE."""
 
 

@@ -17,6 +17,9 @@ Side = Annotated[int, Field(ge=8, le=256, multiple_of=8)]
 Channels = Literal[1, 3]
 Text = Annotated[str, Field(strict=False, coerce_numbers_to_str=True)]
 
+FROM_PYTHON = Field(strict=False)
+"""Lets a tuple be given as a list and a path as text in Python data, as they are in YAML."""
+
 DEFAULT_MIXTURE_COMPONENTS = 10
 """Components of a mixture whose number is not given (Ghosh et al. 2020, section 5)."""
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from vaegan.text import shorten
 
-from .section import Section, Text
+from .section import FROM_PYTHON, Section, Text
 
 RESERVED_NAMES = {
     "features", "controls", "wall_clock", "wandb", "comparison.json", "report.html", "figures.csv",
@@ -37,11 +37,11 @@ class StudyConfig(Section):
     """Heading of the report and W&B group."""
     variants: Annotated[dict[str, Variant], Field(min_length=1)]
     """Variants by name."""
-    references: tuple[Text, ...] = ()
+    references: Annotated[tuple[Text, ...], FROM_PYTHON] = ()
     """Variants that every later variant is compared with; none: the first one."""
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1), FROM_PYTHON] = (0,)
     """Seeds; each variant is trained once with each of them."""
-    matched: tuple[MatchedQuantity, ...] = ("decoder", "latent_size", "images_seen")
+    matched: Annotated[tuple[MatchedQuantity, ...], FROM_PYTHON] = ("decoder", "latent_size", "images_seen")
     """Quantities that all variants share: the decoder with its initial weights, the size of its codes, the number of
     images seen in training. `wall_clock` replaces `images_seen`: each variant gets as many steps as fit into the time
     that the first one needs for its `train.steps`, measured by a short training of each. The report lists all other
