@@ -30,10 +30,9 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
 
     Finished runs are kept, interrupted ones are resumed.
     """
-    from vaegan.config.load_study_files import load_study, load_study_classifier_config
+    from vaegan.config.load_study_files import load_study
 
-    config, configs = load_study(study, overrides)
-    features = load_study_classifier_config(study, config, next(iter(configs.values())))
+    config, configs, features = load_study(study, overrides)
     from vaegan.evaluate.study import compare as compare_variants
     from vaegan.trainers.log.tracking import Tracker
 

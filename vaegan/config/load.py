@@ -1,10 +1,11 @@
 """Loading of a config: a YAML file and ``key.sub=value`` overrides, checked against the schema."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -19,6 +20,8 @@ from .schema import Config
 SectionT = TypeVar("SectionT", bound=BaseModel)
 Tree = dict[str, Any]
 """Nested settings, as YAML gives them."""
+Settings: TypeAlias = Sequence[str] | Mapping[str, Any]
+"""Settings as words ``key.sub=value``, or in Python: ``{"train.steps": 10}`` or ``{"train": {"steps": 10}}``."""
 
 SWEEPS_FOLDER = "sweeps"
 """Folder among the recipes that holds sweep files of Weights & Biases."""
@@ -141,6 +144,20 @@ def parse_overrides(words: Sequence[str]) -> Tree:
             value = _parse_yaml(text)
         except UserError as error:
             raise UserError(f"{shorten(word)}: {error}") from None
+        tree = merge(tree, nest_settings({key: value}))
+    return tree
+
+
+def nest_settings(settings: Mapping[str, Any]) -> Tree:
+    """Return settings as nested ones: ``{"train.steps": 10}`` becomes ``{"train": {"steps": 10}}``.
+
+    Raises:
+        UserError: A key is not text.
+    """
+    tree: Tree = {}
+    for key, value in settings.items():
+        if not isinstance(key, str):
+            raise UserError(f"{format_value(key)}: not the name of a setting; write it as text, such as 'train.steps'")
         for part in reversed(key.split(".")):
             value = {part: value}
         tree = merge(tree, value)
@@ -170,28 +187,58 @@ def validate_config(schema: type[SectionT], tree: Tree, source: str) -> SectionT
     """
     try:
         # In JSON, strict mode accepts lists as tuples and text as paths, but still not "5" or true as a number.
-        return schema.model_validate_json(json.dumps(tree))
+        return schema.model_validate_json(json.dumps(tree, default=_to_plain))
+    except TypeError as error:
+        raise UserError(f"{source}: {to_one_line(error)}") from None
     except ValidationError as error:
         first, *others = error.errors()
         more = f" (and {len(others)} more)" if others else ""
         raise UserError(f"{source}: {explain_error(schema, first)}{more}") from None
 
 
-def load_config(name: str | Path, overrides: Sequence[str] = (), folder: Path | None = None) -> Config:
+def load_config(
+    config: str | Path | Mapping[str, Any] | Config, overrides: Settings = (), folder: Path | None = None
+) -> Config:
     """Load the config of a run.
 
     Args:
-        name: Path of a file, or name of a shipped recipe.
-        overrides: Settings that replace those of the file, each ``key.sub=value``.
+        config: Path of a file, name of a shipped recipe, settings in Python, or a config.
+        overrides: Settings that replace those of the config.
         folder: Folder where the file is searched last; None: no folder.
 
     Raises:
         UserError: There is no such file, it is a study, or the file, an override or a setting is wrong.
     """
-    tree = read_yaml(find_config(str(name), folder))
+    tree, source = read_settings(config, folder)
     if "variants" in tree:
-        raise UserError(f"{name}: this is a study of several runs; use `vaegan compare {name}`")
-    return validate_config(Config, add_autoencoder_config(merge(tree, parse_overrides(overrides))), str(name))
+        raise UserError(f"{source}: this is a study of several runs; use `vaegan compare {source}`")
+    return validate_config(Config, add_autoencoder_config(merge(tree, read_overrides(overrides))), source)
+
+
+def read_settings(config: str | Path | Mapping[str, Any] | BaseModel, folder: Path | None = None) -> tuple[Tree, str]:
+    """Return the nested settings of a config, and the name of what they come from, for messages.
+
+    Args:
+        config: Path of a file, name of a shipped recipe, settings in Python, or a config.
+        folder: Folder where the file is searched last; None: no folder.
+
+    Raises:
+        UserError: There is no such file, or it cannot be read.
+    """
+    if isinstance(config, BaseModel):
+        return config.model_dump(mode="json"), type(config).__name__
+    if isinstance(config, Mapping):
+        return nest_settings(config), "config"
+    return read_yaml(find_config(str(config), folder)), str(config)
+
+
+def read_overrides(overrides: Settings) -> Tree:
+    """Return overrides as nested settings.
+
+    Raises:
+        UserError: A word is not ``key.sub=value``, its value is not YAML, or a key is not text.
+    """
+    return nest_settings(overrides) if isinstance(overrides, Mapping) else parse_overrides(overrides)
 
 
 def override_evaluation(config: Config, overrides: Mapping[str, object], source: str) -> Config:
@@ -213,7 +260,7 @@ def add_autoencoder_config(tree: Tree) -> Tree:
     """
     model, prior = (section if isinstance(section := tree.get(key), dict) else {} for key in ("model", "prior"))
     run = prior.get("autoencoder")
-    if model.get("family") != "pixelcnn" or model.get("autoencoder") or not isinstance(run, str):
+    if model.get("family") != "pixelcnn" or model.get("autoencoder") or not isinstance(run, str | os.PathLike):
         return tree
     file = Path(run).expanduser() / "config.yaml"
     if not file.is_file():
@@ -233,6 +280,21 @@ def add_autoencoder_config(tree: Tree) -> Tree:
 def dump_config(config: BaseModel) -> str:
     """Return the config as YAML with every default filled in; loading it gives an equal config."""
     return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def _to_plain(value: object) -> Any:
+    """Return a value of Python data as JSON knows it: a config as a mapping, a path as text, a NumPy number as its own.
+
+    Raises:
+        TypeError: JSON has no such value.
+    """
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{format_value(value)}: a setting is a number, text, true or false, None, a list or a mapping")
 
 
 def _parse_yaml(text: str | bytes) -> Any:

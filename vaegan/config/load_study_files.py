@@ -1,19 +1,22 @@
 """Loading of a study, whose variants name recipes of their own, and of the classifier of an image set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from vaegan.errors import UserError
 from vaegan.text import shorten
 
 from .explain_error import suggest_nearest
 from .load import (
+    Settings,
     add_autoencoder_config,
     find_config,
     list_recipes,
     load_config,
     merge,
-    parse_overrides,
+    read_overrides,
+    read_settings,
     read_yaml,
     validate_config,
 )
@@ -25,12 +28,12 @@ CLASSIFIER_SUFFIX = "/features"
 """Suffix that makes the recipe of a set's classifier from the set's name."""
 
 
-def load_classifier_config(name: str, overrides: Sequence[str] = (), folder: Path | None = None) -> tuple[str, Config]:
+def load_classifier_config(name: str, overrides: Settings = (), folder: Path | None = None) -> tuple[str, Config]:
     """Load the config of a classifier whose features metrics are computed in.
 
     Args:
         name: An image set that has a recipe for its classifier (``digits``), or a config file or recipe.
-        overrides: Settings that replace those of the file, each ``key.sub=value``.
+        overrides: Settings that replace those of the file.
         folder: Folder where the file is searched last; None: no folder.
 
     Returns:
@@ -54,28 +57,38 @@ def load_classifier_config(name: str, overrides: Sequence[str] = (), folder: Pat
     return config_name.removesuffix(CLASSIFIER_SUFFIX), config
 
 
-def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, dict[str, Config]]:
-    """Load a study and the config of each of its variants, with the study's first seed.
+class LoadedStudy(NamedTuple):
+    """A study with the configs that its files give."""
+
+    study: StudyConfig
+    configs: dict[str, Config]
+    """Config of each variant, with the study's first seed."""
+    classifier: tuple[str, Config] | None
+    """Name and config of the classifier that is trained first; None: the study names none."""
+
+
+def load_study(config: str | Path | Mapping[str, Any] | StudyConfig, overrides: Settings = ()) -> LoadedStudy:
+    """Load a study, the config of each of its variants, and that of its classifier.
 
     Args:
-        name: Path of a file, or name of a shipped recipe.
-        overrides: Settings as ``key.sub=value``: those of a run (``train.steps=10``) apply to every variant, others
-            (``seeds=[0,1]``) to the study.
+        config: Path of a file, name of a shipped recipe, settings in Python, or a study's config.
+        overrides: Settings; those of a run (``train.steps=10``) apply to every variant, others (``seeds=[0,1]``) to the
+            study.
 
     Raises:
         UserError: There is no such file, it is a single run, or a file, an override or a setting is wrong.
     """
-    path = find_config(str(name))
-    tree = read_yaml(path)
+    tree, name = read_settings(config)
     if "variants" not in tree:
         raise UserError(f"{name}: this is one run, not a study; use `vaegan train {name}`")
-    settings = parse_overrides(overrides)
+    folder = None if isinstance(config, Mapping | StudyConfig) else find_config(name).parent
+    settings = read_overrides(overrides)
     shared = {key: settings.pop(key) for key in list(settings) if key in Config.model_fields and key != "seed"}
-    study = validate_config(StudyConfig, merge(merge(tree, settings), {"shared": shared} if shared else {}), str(name))
+    study = validate_config(StudyConfig, merge(merge(tree, settings), {"shared": shared} if shared else {}), name)
     configs: dict[str, Config] = {}
     for row, variant in study.variants.items():
         try:
-            recipe = find_config(variant.recipe, path.parent)
+            recipe = find_config(variant.recipe, folder)
         except UserError as error:
             raise UserError(f"{name}: variants.{row}.recipe: {error}") from None
         source = f"{name}: variants.{row} ({variant.recipe})"
@@ -88,16 +101,19 @@ def load_study(name: str | Path, overrides: Sequence[str] = ()) -> tuple[StudyCo
         configs[row] = validate_config(Config, layers, source)
         if not isinstance(configs[row].model, AutoencoderConfig):
             raise UserError(f"{source}: model.family={configs[row].model.family}: a study compares autoencoders")
-    return study, configs
+    return LoadedStudy(study, configs, _load_classifier_of_study(study, next(iter(configs.values())), name, folder))
 
 
-def load_study_classifier_config(name: str | Path, study: StudyConfig, variant: Config) -> tuple[str, Config] | None:
+def _load_classifier_of_study(
+    study: StudyConfig, variant: Config, source: str, folder: Path | None
+) -> tuple[str, Config] | None:
     """Load the config of the classifier that a study names, with the images and the tracking of a variant.
 
     Args:
-        name: The study's file or recipe.
         study: The study.
         variant: The config of one of its variants.
+        source: File, recipe or other origin of the study, for messages.
+        folder: Folder where the classifier's config file is searched last; None: no folder.
 
     Returns:
         The classifier's name and config; None if the study names none.
@@ -109,16 +125,18 @@ def load_study_classifier_config(name: str | Path, study: StudyConfig, variant: 
     if study.features is None:
         return None
     try:
-        classifier, config = load_classifier_config(study.features, folder=find_config(str(name)).parent)
+        classifier, config = load_classifier_config(study.features, folder=folder)
     except UserError as error:
         hint = "a classifier that is trained already is named by evaluate.features"
-        raise UserError(f"{name}: features: {error}; {hint}") from None
-    folder = Path(classifier).stem
-    if not FOLDER_NAME_PATTERN.fullmatch(folder):
+        raise UserError(f"{source}: features: {error}; {hint}") from None
+    run_name = Path(classifier).stem
+    if not FOLDER_NAME_PATTERN.fullmatch(run_name):
         hint = "its name becomes a folder; use letters, digits, '-' and '_'"
-        raise UserError(f"{name}: features: {shorten(classifier)}: {hint}")
-    track = variant.track.model_copy(update={"group": variant.track.group or study.title, "name": f"features-{folder}"})
-    return folder, config.model_copy(update={"data": variant.data, "track": track})
+        raise UserError(f"{source}: features: {shorten(classifier)}: {hint}")
+    track = variant.track.model_copy(
+        update={"group": variant.track.group or study.title, "name": f"features-{run_name}"}
+    )
+    return run_name, config.model_copy(update={"data": variant.data, "track": track})
 
 
 def _get_prior_settings(variant: str, earlier: Mapping[str, Config], source: str) -> dict[str, object]:

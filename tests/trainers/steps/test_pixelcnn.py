@@ -66,7 +66,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_study_with_a_prior_is_finished_wherever_it_lies(study: Path) -> None:
-    described, configs = load_study(study)
+    described, configs, _ = load_study(study)
 
     def training(config, folder, images, resume):
         return train(config, folder, images, resume=resume)

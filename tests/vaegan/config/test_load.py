@@ -27,7 +27,7 @@ def test_shipped_recipes_load_and_can_be_built(name):
         vqvae = load_config(f"{image_set}/vqvae", overrides).model_dump(mode="json")["model"]
         overrides += [f"model.autoencoder={json.dumps(vqvae)}", "prior.autoencoder=runs/vqvae"]
     if "variants" in read_yaml(list_recipes()[name]):
-        _, configs = load_study(name, overrides)
+        configs = load_study(name, overrides).configs
     else:
         configs = {name: load_config(name, overrides)}
     for config in configs.values():

@@ -19,7 +19,7 @@ def test_a_study_finds_its_recipes_beside_itself_too(write):
         "variants": {"own": {"recipe": "own.yaml"}, "shipped": {"recipe": "digits/vae"}},
         "seeds": [3, 4],
     }
-    loaded_study, configs = load_study(write(study, "studies/study.yaml"), ["train.steps=9", "title=New"])
+    loaded_study, configs, _ = load_study(write(study, "studies/study.yaml"), ["train.steps=9", "title=New"])
     assert loaded_study.title == "New" and loaded_study.shared == {"train": {"steps": 9}}
     assert {name: (config.seed, config.train.steps) for name, config in configs.items()} == {
         "own": (3, 9),
