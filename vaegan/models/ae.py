@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vaegan.config.models import AEConfig
+
 from .autoencoder import VectorAutoencoder
 from .posterior import Posterior, make_deterministic
 
@@ -21,6 +23,8 @@ class AEOutput(NamedTuple):
 class AE(VectorAutoencoder):
     """z = E(x), x' = G(z), for images x of shape (N, C, S, S) and codes z of shape (N, d); there is no prior p(z)."""
 
+    config: AEConfig
+    config_class = AEConfig
     grid_names = ("reconstruction",)
     code_parameters = 1
     has_prior = False

@@ -1,9 +1,10 @@
 """The base of every family that encodes and decodes images, with one small Python API, and its sampler."""
 
-from typing import ClassVar, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaegan.config.models import AutoencoderConfig, VectorConfig
 from vaegan.errors import UserError
@@ -23,6 +24,7 @@ class Autoencoder(Model):
     """Base of a model with an encoder, a decoder and, if the family has one, a prior of the codes."""
 
     config: AutoencoderConfig
+    config_class = AutoencoderConfig
     grid_names: ClassVar[tuple[str, ...]] = ("reconstruction", "sample")
     has_prior: bool = True
     """True if the family can be sampled without a density that is fitted to its codes."""
@@ -218,19 +220,33 @@ class VectorAutoencoder(Autoencoder):
     """Base of a model whose code is one vector z.
 
     Args:
-        config: The `model` section of a run's config.
-        image_shape: (C, S, S) of the images.
+        config: The `model` section of a run's config; None: the settings alone.
+        image_shape: (C, S, S) of the images, S a multiple of 4.
         seed: Root of the initial weights.
+        networks: Modules that take the place of the built `encoder` and `decoder`, by these names.
+        settings: Settings of `VectorConfig` by name, which replace those of `config`.
+
+    Raises:
+        UserError: `image_shape` is missing or is no such shape, or a setting is wrong.
     """
 
     config: VectorConfig
     code_parameters: ClassVar[int]
     """Outputs of the encoder for each latent dimension."""
 
-    def __init__(self, config: VectorConfig, image_shape: tuple[int, int, int], seed: int) -> None:
-        super().__init__(config, image_shape)
-        self.encoder = initialise(Encoder(config, image_shape, self.code_parameters, self.classes), seed, "encoder")
-        self.decoder = initialise(Decoder(config, image_shape, self.classes), seed, "decoder")
+    def __init__(
+        self,
+        config: VectorConfig | None = None,
+        image_shape: Sequence[int] | None = None,
+        seed: int = 0,
+        *,
+        networks: Mapping[str, nn.Module] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(config, image_shape, **settings)
+        encoder = Encoder(self.config, self.image_shape, self.code_parameters, self.classes)
+        self.encoder = initialise(encoder, seed, "encoder")
+        self.decoder = initialise(Decoder(self.config, self.image_shape, self.classes), seed, "decoder")
 
     def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         images: Tensor = self.decoder(codes, labels)

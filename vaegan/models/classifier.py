@@ -1,5 +1,8 @@
 """A classifier of a data set's images, whose features are a space to compare images in."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -15,20 +18,32 @@ class Classifier(Model):
     """Residual blocks, the mean over all positions, and one linear layer.
 
     Args:
-        config: The `model` section of a run's config.
-        image_shape: (C, S, S) of the images.
+        config: The `model` section of a run's config; None: the settings alone.
+        image_shape: (C, S, S) of the images, S a multiple of 4.
         seed: Root of the initial weights.
+        settings: Settings of `ClassifierConfig` by name, which replace those of `config`.
+
+    Raises:
+        UserError: `image_shape` is missing or is no such shape, or a setting is wrong or missing.
 
     Attributes:
         feature_size: Number d of features of an image.
     """
 
     config: ClassifierConfig
+    config_class = ClassifierConfig
 
-    def __init__(self, config: ClassifierConfig, image_shape: tuple[int, int, int], seed: int) -> None:
-        super().__init__(config, image_shape)
-        self.feature_size = get_channels(config.width, count_levels(image_shape[-1])[0])
-        self.trunk = resnet.Down(image_shape, config.width, config.depth, normalise=True)
+    def __init__(
+        self,
+        config: ClassifierConfig | None = None,
+        image_shape: Sequence[int] | None = None,
+        seed: int = 0,
+        **settings: Any,
+    ) -> None:
+        super().__init__(config, image_shape, **settings)
+        config = self.config
+        self.feature_size = get_channels(config.width, count_levels(self.image_shape[-1])[0])
+        self.trunk = resnet.Down(self.image_shape, config.width, config.depth, normalise=True)
         self.head = nn.Linear(self.feature_size, config.classes)
         initialise(self, seed, "classifier")
 

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vaegan.config.models import GANVAEConfig
+
 from .gaussian import GaussianAutoencoder
 from .posterior import Posterior
 
@@ -23,6 +25,9 @@ class GANVAE(GaussianAutoencoder):
 
     Images have shape (N, C, S, S), codes (N, d).
     """
+
+    config: GANVAEConfig
+    config_class = GANVAEConfig
 
     def forward(
         self, prior_noise: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None

@@ -1,6 +1,8 @@
 """The base of the families whose encoder gives a Gaussian posterior."""
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,17 +31,31 @@ class GaussianAutoencoder(VectorAutoencoder):
     """q(z | x) = N(mean(x), diag variance(x)), p(z) = N(0, I); of a conditional model q(z | x, y) and G(z, y).
 
     Args:
-        config: The `model` section of a run's config.
-        image_shape: (C, S, S) of the images.
+        config: The `model` section of a run's config; None: the settings alone.
+        image_shape: (C, S, S) of the images, S a multiple of 4.
         seed: Root of the initial weights.
+        networks: Modules that take the place of the built `encoder` and `decoder`, by these names.
+        settings: Settings of `GaussianConfig` by name, which replace those of `config`.
+
+    Raises:
+        UserError: `image_shape` is missing or is no such shape, or a setting is wrong.
     """
 
     config: GaussianConfig
     code_parameters = 2
 
-    def __init__(self, config: GaussianConfig, image_shape: tuple[int, int, int], seed: int) -> None:
-        super().__init__(config, image_shape, seed)
-        self.scale = Scale(config.scale) if isinstance(config, ELBOConfig) and config.learned_scale else None
+    def __init__(
+        self,
+        config: GaussianConfig | None = None,
+        image_shape: Sequence[int] | None = None,
+        seed: int = 0,
+        *,
+        networks: Mapping[str, nn.Module] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(config, image_shape, seed, networks=networks, **settings)
+        elbo = self.config if isinstance(self.config, ELBOConfig) else None
+        self.scale = Scale(elbo.scale) if elbo is not None and elbo.learned_scale else None
 
     @property
     def trained_config(self) -> GaussianConfig:

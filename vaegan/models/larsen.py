@@ -35,6 +35,7 @@ class Larsen(GaussianAutoencoder):
     """
 
     config: LarsenConfig
+    config_class = LarsenConfig
 
     def forward(
         self,

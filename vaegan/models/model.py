@@ -1,34 +1,46 @@
 """The base of every model that a run trains and exports."""
 
 from collections import Counter
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from vaegan.config.load import merge, validate_config
 from vaegan.config.models import ConditionalConfig
 from vaegan.config.section import Section
+from vaegan.errors import UserError
+from vaegan.text import format_value
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class Model(nn.Module):
     """A network that is built from the `model` section of a config and the shape of the images.
 
     Args:
-        config: The `model` section of a run's config.
-        image_shape: (C, S, S) of the images.
+        config: The `model` section of a run's config; None: the settings alone.
+        image_shape: (C, S, S) of the images, S a multiple of 4.
+        settings: Settings of the `model` section, which replace those of `config`; the others have their defaults.
+
+    Raises:
+        UserError: `image_shape` is missing or is no such shape, `config` is not the family's, or a setting is wrong.
 
     Attributes:
         config: The `model` section of a run's config.
         image_shape: (C, S, S) of the images.
     """
 
+    config_class: ClassVar[type[Section]]
+    """Class of the `model` section of the family."""
     grid_names: ClassVar[tuple[str, ...]] = ()
     """Names of the image grids that training draws of the model."""
 
-    def __init__(self, config: Section, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, config: Section | None, image_shape: Sequence[int] | None, **settings: Any) -> None:
         super().__init__()
-        self.config = config
-        self.image_shape = image_shape
+        self.config = make_config(self.config_class, config, settings)
+        self.image_shape = check_image_shape(image_shape)
 
     @property
     def classes(self) -> int | None:
@@ -49,6 +61,42 @@ class Model(nn.Module):
             dtype: Autocast type (bfloat16); None: no autocast, the arithmetic is in the type of the weights.
         """
         return torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def make_config(schema: type[SectionT], config: Section | None, settings: Mapping[str, Any]) -> SectionT:
+    """Return the config of a model, made of a config and of settings that replace its own.
+
+    Args:
+        schema: Class of the config.
+        config: Config of that class; None: `settings` alone.
+        settings: Settings by name, nested as in YAML.
+
+    Raises:
+        UserError: `config` is of another class, or a setting is wrong.
+    """
+    if config is not None and not isinstance(config, schema):
+        given = type(config).__name__
+        raise UserError(f"config: {given}; give a {schema.__name__}, or settings by name, such as width=16")
+    if config is not None and not settings:
+        return config
+    tree = {} if config is None else config.model_dump(mode="json")
+    return validate_config(schema, merge(tree, settings), schema.__name__.removesuffix("Config"))
+
+
+def check_image_shape(shape: Sequence[int] | None) -> tuple[int, int, int]:
+    """Return the shape (C, S, S) of a model's images as a tuple.
+
+    Raises:
+        UserError: It is missing, or not (C, S, S) with S a multiple of 4.
+    """
+    allowed = "(C, S, S), S a multiple of 4, such as (3, 32, 32)"
+    if shape is None:
+        raise UserError(f"image_shape: missing; give {allowed}")
+    sizes = tuple(shape) if isinstance(shape, Sequence) else ()
+    match sizes:
+        case int(channels), int(side), int(width) if channels > 0 and side > 0 and side == width and side % 4 == 0:
+            return channels, side, side
+    raise UserError(f"image_shape: got {format_value(shape)}; allowed: {allowed}")
 
 
 def count_parameters(network: nn.Module) -> dict[str, int]:

@@ -1,12 +1,14 @@
 """A VQ-VAE that can be sampled: a gated PixelCNN over its codes (van den Oord et al. 2016; 2017, section 4.1)."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vaegan.config.models import PixelCNNConfig
+from vaegan.errors import UserError
 from vaegan.networks.gated_pixelcnn import GatedPixelCNN
 from vaegan.networks.initialise import initialise
 from vaegan.progress import ProgressCallback, ignore_progress
@@ -33,18 +35,32 @@ class PixelCNN(Autoencoder):
     conditional prior is p(indices | class); E and G do not take the class.
 
     Args:
-        config: The `model` section of a run's config, with that of the VQ-VAE.
-        image_shape: (C, S, S) of the images.
+        config: The `model` section of a run's config; None: the settings alone.
+        image_shape: (C, S, S) of the images, S a multiple of 4.
         seed: Root of the initial weights.
+        settings: Settings of `PixelCNNConfig` by name, which replace those of `config`; `autoencoder` is the config of
+            the VQ-VAE.
+
+    Raises:
+        UserError: `image_shape` is missing or is no such shape, or a setting is wrong or missing.
     """
 
     config: PixelCNNConfig
+    config_class = PixelCNNConfig
     prior_name = "PixelCNN over the codes"
     networks_take_labels = False
 
-    def __init__(self, config: PixelCNNConfig, image_shape: tuple[int, int, int], seed: int) -> None:
-        super().__init__(config, image_shape)
-        assert config.autoencoder is not None
+    def __init__(
+        self,
+        config: PixelCNNConfig | None = None,
+        image_shape: Sequence[int] | None = None,
+        seed: int = 0,
+        **settings: Any,
+    ) -> None:
+        super().__init__(config, image_shape, **settings)
+        config = self.config
+        if config.autoencoder is None:
+            raise UserError("PixelCNN: autoencoder: missing; give the config of its VQ-VAE")
         self.autoencoder = VQVAE(config.autoencoder, image_shape, seed).requires_grad_(False)
         self.prior = GatedPixelCNN(config.autoencoder.codes, config.width, config.depth, config.reach, config.labels)
         initialise(self.prior, seed, "prior")

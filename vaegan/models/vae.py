@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vaegan.config.models import VAEConfig
+
 from .gaussian import GaussianAutoencoder
 from .posterior import Posterior
 
@@ -30,6 +32,9 @@ class VAE(GaussianAutoencoder):
     q(z | x) = N(mean(x), diag variance(x)), p(z) = N(0, I), p(x | z) with the location G(z) (eq. 9 and appendix C).
     A code is z = mean + sqrt(variance) noise (eq. 10), so that gradients reach the encoder through it.
     """
+
+    config: VAEConfig
+    config_class = VAEConfig
 
     def forward(
         self, images: Tensor, noise: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None

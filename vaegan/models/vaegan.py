@@ -44,6 +44,7 @@ class VAEGAN(GaussianAutoencoder):
     """
 
     config: VAEGANConfig
+    config_class = VAEGANConfig
 
     def forward(
         self,

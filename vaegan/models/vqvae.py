@@ -1,6 +1,7 @@
 """The VQ-VAE (van den Oord et al. 2017): codes are grids of entries of a codebook."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -43,12 +44,17 @@ class VQVAE(Autoencoder):
     vectors of the complete step. With ``cosine`` entries are normalised where they are used, not where they are stored.
 
     Args:
-        config: The `model` section of a run's config.
-        image_shape: (C, S, S) of the images.
+        config: The `model` section of a run's config; None: the settings alone.
+        image_shape: (C, S, S) of the images, S a multiple of 4.
         seed: Root of the initial weights.
+        settings: Settings of `VQVAEConfig` by name, which replace those of `config`.
+
+    Raises:
+        UserError: `image_shape` is missing or is no such shape, or a setting is wrong.
     """
 
     config: VQVAEConfig
+    config_class = VQVAEConfig
     grid_names = ("reconstruction",)
     has_prior = False
     no_prior_message = (
@@ -64,11 +70,18 @@ class VQVAE(Autoencoder):
     variance: Tensor
     """Variance of the training images' values in [-1, 1], over all channels, a scalar."""
 
-    def __init__(self, config: VQVAEConfig, image_shape: tuple[int, int, int], seed: int) -> None:
-        super().__init__(config, image_shape)
-        self.side = image_shape[1] // 4
-        self.encoder = initialise(vqvae_grid.build_grid_encoder(config, image_shape[0]), seed, "encoder")
-        self.decoder = initialise(vqvae_grid.build_grid_decoder(config, image_shape[0]), seed, "decoder")
+    def __init__(
+        self,
+        config: VQVAEConfig | None = None,
+        image_shape: Sequence[int] | None = None,
+        seed: int = 0,
+        **settings: Any,
+    ) -> None:
+        super().__init__(config, image_shape, **settings)
+        config, (channels, size, _) = self.config, self.image_shape
+        self.side = size // 4
+        self.encoder = initialise(vqvae_grid.build_grid_encoder(config, channels), seed, "encoder")
+        self.decoder = initialise(vqvae_grid.build_grid_decoder(config, channels), seed, "decoder")
         entries = draw_normal((config.codes, config.code_size), seed, "initialise", "codebook") / config.code_size**0.5
         if config.codebook == "gradient":
             self.codebook = nn.Parameter(entries)
