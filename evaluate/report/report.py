@@ -1,4 +1,4 @@
-"""Write a comparison as one HTML page without script and without requests, and its tables as CSV beside it."""
+"""Write a comparison as one HTML page without script and without requests; its tables and pictures lie beside it."""
 
 import base64
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from ..negative_controls import BLUR_SIGMA_PIXELS, CHECKERBOARD_AMPLITUDE, NOISE
 from . import reproduce
 from .control_rows import CONTROL_METRICS, MIN_INCREASE, build_control_rows
 from .image_sheets import DETAIL_SIGMA_PIXELS, VIEWS, build_interpolations, build_reconstructions, build_samples
+from .picture_files import RECONSTRUCTIONS_PICTURE, SAMPLES_PICTURE, write_picture
 from .plots import draw_key
 from .rows import build_confusions, build_cost_bars, build_effect_rows
 from .spectrum_plot import plot_spectra
@@ -40,7 +41,7 @@ DEFECTS = {
 
 
 def write_report(comparison: Comparison, data: Data, path: Path, notify: Callable[[str], None]) -> None:
-    """Write `report.html`, and beside it the tables as CSV; each file is replaced as a whole.
+    """Write `report.html`, and beside it tables as CSV and pictures as PNG; each file is replaced as a whole.
 
     Args:
         comparison: The study; its images are those of the first seed's runs.
@@ -56,6 +57,11 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
     real = split[indices]
     labels = {name: split.get_labels(indices, model.classes) for name, model in models.items()}
     controls = build_control_rows(comparison)
+    reconstructions = build_reconstructions(models, real, labels)
+    samples = build_samples(samplers, SAMPLE_IMAGES)
+    write_picture(reconstructions.sheet, path.parent / RECONSTRUCTIONS_PICTURE, COLUMN_IMAGES)
+    if samples.rows:
+        write_picture(samples, path.parent / SAMPLES_PICTURE, COLUMN_IMAGES)
     templates = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
         loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -66,10 +72,10 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         latent_size=_get_latent_size(comparison),
         grids=[name for name, config in comparison.configs.items() if not isinstance(config.model, VectorConfig)],
         config=comparison.first.config,
-        reconstructions=build_reconstructions(models, real, labels),
+        reconstructions=reconstructions,
         views=VIEWS,
         detail_sigma=DETAIL_SIGMA_PIXELS,
-        samples=build_samples(samplers, SAMPLE_IMAGES),
+        samples=samples,
         source=format_sample_source,
         interpolations=build_interpolations(models, real, labels),
         groups=[(name, list(rows)) for name, rows in groupby(comparison.build_rows(), lambda row: row.metric.group)],

@@ -11,7 +11,7 @@ from .section import FROM_PYTHON, Section, Text
 
 RESERVED_NAMES = {
     "features", "controls", "wall_clock", "wandb", "comparison.json", "report.html", "figures.csv",
-    "findings.csv", "effects.csv", "controls.csv", "confusion.csv",
+    "findings.csv", "effects.csv", "controls.csv", "confusion.csv", "reconstructions.png", "samples.png",
 }  # fmt: skip
 """Names that a study's folder uses itself, which no variant may have."""
 FOLDER_NAME_PATTERN = re.compile(r"[\w-][\w.-]{0,99}")
