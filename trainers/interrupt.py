@@ -10,7 +10,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import threading
 import time
 from types import FrameType
@@ -41,7 +40,7 @@ class Interrupts:
         grace: Seconds from SIGTERM to the end of the block, whatever it is doing then. If it cannot be ended, the
             process is, `HARD_EXIT_SECONDS` later.
         device: Device that this process computes on.
-        reporter: Takes a note that the signal was heard, if a person sits at a terminal.
+        reporter: Takes a note that the signal was heard, if a person may be watching.
 
     Attributes:
         received: Whether a signal has come.
@@ -119,7 +118,7 @@ class Interrupts:
                 deadline = now + self.grace
             if first_time is None and {signal.SIGINT, signal.SIGTERM} & set(numbers):
                 first_time = now
-                if sys.stderr.isatty():
+                if self.reporter.interactive:
                     self.reporter.note("stopping after this step; Ctrl-C again stops at once")
             elif first_time is not None and signal.SIGINT in numbers and now - first_time > SIGNAL_ECHO_SECONDS:
                 self._raise_in_main_thread(KeyboardInterrupt())

@@ -24,6 +24,10 @@ COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 SIGNAL_ECHO_SECONDS = 1.0
 """Seconds in which a repeated signal counts as the same one: launchers and schedulers pass signals on once more."""
 
+MAIN_RANK_HEAD_START_SECONDS = 1.0
+"""Seconds that the other ranks wait before they end: a launcher kills all others, among them rank 0, which prints the
+message, as soon as one has ended."""
+
 RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK")
 """Environment variables in which torchrun and `accelerate launch`, Open MPI, MPICH and MVAPICH write the rank."""
 WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -41,12 +45,14 @@ def get_world_size() -> int:
 
 
 def init_process_group() -> None:
-    """Join the process group of this launch; do nothing if this process has joined already.
+    """Join the process group of this launch; do nothing if this process is alone or has joined already.
 
     Raises:
         UserError: There are more processes than GPUs on this machine, or Accelerate joins fewer processes than were
             launched, so that each would train alone.
     """
+    if get_world_size() == 1:
+        return
     import torch
     from accelerate import PartialState
 

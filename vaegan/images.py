@@ -1,9 +1,17 @@
 """Conversion between the networks' pixels (float, [-1, 1]) and those of image files (uint8, 0 to 255), and grids."""
 
+from typing import Any
+
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
+
+from .errors import UserError
+
+SHOWN_COLUMNS = 8
+"""Images of each row of `show`, unless more or fewer are asked for."""
+MAX_SHOWN_VALUE = 2.0
+"""Largest absolute value of floats that `show` takes for pixels in [-1, 1]; a network may leave that range a little."""
 
 
 def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -33,7 +41,29 @@ def draw_image_grid(images: Tensor, columns: int, scale: int | None = None) -> I
     images = images if images.dtype == torch.uint8 else to_uint8(images)
     scale = scale or max(1, 64 // images.shape[-1])
     enlarged = images.cpu().repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-    return to_pil(make_grid(enlarged, nrow=columns, padding=2, pad_value=255))
+    return to_pil(lay_out(enlarged, columns))
+
+
+def lay_out(images: Tensor, columns: int, gap: int = 2) -> Tensor:
+    """Lay out images in rows on a white ground, with white pixels around each; a single image gets none.
+
+    Args:
+        images: uint8, shape (N, C, H, W) with C = 1 or 3.
+        columns: Images of each row.
+        gap: Pixels between the images.
+
+    Returns:
+        The picture, uint8, shape (3, H', W').
+    """
+    images, columns = images.expand(-1, 3, -1, -1), min(columns, len(images))
+    if len(images) == 1:
+        return images[0]
+    height, width = (side + gap for side in images.shape[2:])
+    grid = images.new_full((3, -(-len(images) // columns) * height + gap, columns * width + gap), 255)
+    for index, image in enumerate(images):
+        top, left = index // columns * height + gap, index % columns * width + gap
+        grid[:, top : top + height - gap, left : left + width - gap] = image
+    return grid
 
 
 def draw_pairs(real: Tensor, fake: Tensor, columns: int = 8) -> Image.Image:
@@ -48,3 +78,36 @@ def draw_pairs(real: Tensor, fake: Tensor, columns: int = 8) -> Image.Image:
     white = real.new_full((-len(real) % columns, *real.shape[1:]), 255)
     rows = zip(torch.cat([real, white]).split(columns), torch.cat([fake, white]).split(columns), strict=True)
     return draw_image_grid(torch.cat([row for pair in rows for row in pair]), columns)
+
+
+def show(images: Any, columns: int | None = None) -> Image.Image:
+    """Draw images side by side and return the picture, which a notebook shows at the end of a cell.
+
+    Args:
+        images: A tensor or an array, shape (N, C, S, S), or one image, shape (C, S, S), with C = 1 or 3: uint8, or
+            float in [-1, 1], as a model's images are.
+        columns: Images of each row; None: as many as there are, at most 8.
+
+    Returns:
+        The picture; small images are enlarged. ``show(images).save("images.png")`` writes it.
+
+    Raises:
+        UserError: ``images`` has another shape or type, floats far outside [-1, 1], or no image, or ``columns`` is less
+            than 1.
+    """
+    try:
+        pixels = torch.as_tensor(images).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(f"images: {type(images).__name__}; give a tensor or an array") from None
+    if pixels.ndim == 3:
+        pixels = pixels[None]
+    if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or not pixels.numel():
+        shape = tuple(pixels.shape)
+        raise UserError(f"images: shape {shape}; give (N, C, S, S), or (C, S, S) for one image, with C = 1 or 3")
+    if pixels.dtype != torch.uint8 and not pixels.is_floating_point():
+        raise UserError(f"images: {pixels.dtype}; give uint8 from 0 to 255, or floats from -1 to 1")
+    if pixels.is_floating_point() and (largest := pixels.abs().max().item()) > MAX_SHOWN_VALUE:
+        raise UserError(f"images: floats up to {largest:g}; give floats from -1 to 1, or uint8 from 0 to 255")
+    if columns is not None and columns < 1:
+        raise UserError(f"columns: {columns}; give 1 or more")
+    return draw_image_grid(pixels, columns or SHOWN_COLUMNS)

@@ -1,5 +1,6 @@
-"""Progress and notes of long work, as callbacks; only `vaegan.cli` formats them for a terminal."""
+"""Progress and notes of long work, as callbacks; `vaegan.cli.console` and `vaegan.notebook` show them to a person."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -23,8 +24,43 @@ def nest_progress(progress: ProgressCallback, before: int, count: int, total: in
     return lambda done, part_total: progress(before + count * done // part_total, total)
 
 
+class Speed:
+    """The speed of a task since its first report; steps of a resumed run that were done before do not count.
+
+    Args:
+        unit: What the rate counts, for example "images".
+        per_step: Units of one step, for example the images of a batch.
+    """
+
+    def __init__(self, unit: str, per_step: int) -> None:
+        self.unit, self.per_step = unit, per_step
+        self.first: tuple[int, float] | None = None
+
+    def measure(self, done: int) -> float:
+        """Return the steps per second; 0 if they are not known yet."""
+        self.first = self.first or (done, time.monotonic())
+        steps, seconds = done - self.first[0], time.monotonic() - self.first[1]
+        return steps / seconds if steps > 0 and seconds > 0 else 0.0
+
+    def format_rate(self, done: int) -> str:
+        """Return the units per second in words; an empty text if they are not known yet."""
+        rate = self.measure(done) * self.per_step
+        return f"{rate:,.{0 if rate >= 10 else 1}f} {self.unit}/s" if rate else ""
+
+    def format_time_left(self, done: int, total: int) -> str:
+        """Return the seconds left in words; an empty text if they are not known, or nothing is left to do."""
+        speed = self.measure(done)
+        return f"{(total - done) / speed:,.0f} s left" if done < total and speed else ""
+
+
 class Reporter:
-    """A receiver of notes and progress that shows nothing; `vaegan.cli.console.Console` shows them to a person."""
+    """A receiver of notes and progress that shows nothing; `vaegan.cli.console.Console` shows them to a person.
+
+    Attributes:
+        interactive: Whether a person may be watching who can stop the work.
+    """
+
+    interactive = False
 
     def note(self, text: str) -> None:
         """Report one line about what is going on."""

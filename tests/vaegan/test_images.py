@@ -1,10 +1,14 @@
 """Conversion of pixels, and grids of images."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
+from torchvision.utils import make_grid
 
-from vaegan.images import draw_image_grid, draw_pairs, to_float, to_uint8
+from vaegan.errors import UserError
+from vaegan.images import draw_image_grid, draw_pairs, lay_out, show, to_float, to_uint8
 
 
 def test_every_level_survives_the_way_to_the_networks_and_back() -> None:
@@ -51,3 +55,38 @@ def test_grids_show_every_pixel(channels: int) -> None:
         assert pixel == tuple(images[index, :, 6, 4].expand(3).tolist())
     assert draw_image_grid(images, columns=5).size == (5 * 66 + 2, 66 + 2)
     assert draw_pairs(images, images, columns=3).size == (3 * 66 + 2, 4 * 66 + 2)
+
+
+@pytest.mark.parametrize(("count", "channels", "columns"), [(1, 1, 8), (1, 3, 1), (3, 1, 8), (8, 3, 8), (11, 1, 4)])
+def test_the_layout_is_that_of_torchvision(count: int, channels: int, columns: int) -> None:
+    images = torch.randint(0, 256, (count, channels, 5, 7), dtype=torch.uint8)
+    expected = make_grid(images, nrow=columns, padding=2, pad_value=255)
+    assert torch.equal(lay_out(images, columns), expected)
+
+
+def test_show_takes_what_models_and_data_sets_give() -> None:
+    images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    shown = np.asarray(show(images, columns=3))
+    assert np.array_equal(shown, np.asarray(draw_image_grid(images, columns=3)))
+    for same in (images.numpy(), to_float(images), to_float(images, torch.float64).requires_grad_()):
+        assert np.array_equal(np.asarray(show(same, columns=3)), shown)
+    assert show(images[0]).size == (64, 64)
+    assert show(images.expand(2, 5, 3, 8, 8).flatten(0, 1)).size == (8 * 66 + 2, 2 * 66 + 2)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(8, 8), "images: shape (8, 8); give (N, C, S, S)"),
+        (torch.zeros(4, 8, 8, 3), "images: shape (4, 8, 8, 3); give (N, C, S, S)"),
+        (torch.zeros(0, 3, 8, 8), "images: shape (0, 3, 8, 8)"),
+        (torch.zeros(1, 1, 8, 8, dtype=torch.int64), "images: torch.int64; give uint8 from 0 to 255"),
+        (torch.full((1, 1, 8, 8), 255.0), "images: floats up to 255; give floats from -1 to 1"),
+        ("runs/a", "images: str; give a tensor or an array"),
+    ],
+)
+def test_show_says_what_it_takes(images: object, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        show(images)
+    with pytest.raises(UserError, match="columns: 0; give 1 or more"):
+        show(torch.zeros(1, 1, 8, 8), columns=0)

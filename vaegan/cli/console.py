@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vaegan.distributed import get_rank
-from vaegan.progress import ProgressCallback, Reporter, ignore_progress
+from vaegan.progress import ProgressCallback, Reporter, Speed, ignore_progress
 from vaegan.text import make_printable
 
 MIN_BAR_SECONDS = 0.5
@@ -23,10 +23,13 @@ class Console(Reporter):
 
     Args:
         shown: Whether this process prints; by default only rank 0 does.
+        bars: Whether it shows progress.
     """
 
-    def __init__(self, shown: bool | None = None) -> None:
+    def __init__(self, shown: bool | None = None, bars: bool = True) -> None:
         self.shown = get_rank() == 0 if shown is None else shown
+        self.bars = self.shown and bars
+        self.interactive = sys.stderr.isatty()
         self.noted: set[str] = set()
 
     def say(self, text: str) -> None:
@@ -72,31 +75,13 @@ class Console(Reporter):
             per_step: Units of one step, for example the images of a batch.
         """
         title = make_printable(title)
-        if not self.shown:
+        if not self.bars:
             yield ignore_progress
         elif sys.stderr.isatty():
             with _show_bar(title, unit, per_step) as update:
                 yield update
         else:
             yield _print_lines(title, unit, per_step)
-
-
-class _Speed:
-    """Speed of a task since its first report; steps of a resumed run that were done before do not count."""
-
-    def __init__(self, unit: str, per_step: int) -> None:
-        self.unit, self.per_step = unit, per_step
-        self.first: tuple[int, float] | None = None
-
-    def measure(self, done: int) -> float:
-        """Return the steps per second; 0 if they are not known yet."""
-        self.first = self.first or (done, time.monotonic())
-        steps, seconds = done - self.first[0], time.monotonic() - self.first[1]
-        return steps / seconds if steps > 0 and seconds > 0 else 0.0
-
-    def format_rate(self, done: int) -> str:
-        rate = self.measure(done) * self.per_step
-        return f"{rate:,.{0 if rate >= 10 else 1}f} {self.unit}/s" if rate else ""
 
 
 @contextmanager
@@ -114,7 +99,7 @@ def _show_bar(title: str, unit: str, per_step: int) -> Iterator[ProgressCallback
     ]
     progress = Progress(*columns, console=terminal, refresh_per_second=5)
     task = progress.add_task(title, total=0, rate="", visible=False)
-    speed = _Speed(unit, per_step)
+    speed = Speed(unit, per_step)
 
     def update(done: int, total: int) -> None:
         progress.update(task, completed=done, total=total, rate=speed.format_rate(done), visible=True)
@@ -130,16 +115,14 @@ def _show_bar(title: str, unit: str, per_step: int) -> Iterator[ProgressCallback
 
 
 def _print_lines(title: str, unit: str, per_step: int) -> ProgressCallback:
-    speed = _Speed(unit, per_step)
+    speed = Speed(unit, per_step)
     printed = time.monotonic()
 
     def update(done: int, total: int) -> None:
         nonlocal printed
-        words = [f"{title}: {done:,}/{total:,}", speed.format_rate(done)]
+        words = [f"{title}: {done:,}/{total:,}", speed.format_rate(done), speed.format_time_left(done, total)]
         if time.monotonic() - printed >= SECONDS_BETWEEN_LINES:
             printed = time.monotonic()
-            if done < total and (steps_per_second := speed.measure(done)):
-                words.append(f"{(total - done) / steps_per_second:,.0f} s left")
             print(", ".join(filter(None, words)), file=sys.stderr, flush=True)
 
     return update

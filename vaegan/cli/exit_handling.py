@@ -12,24 +12,19 @@ from typing import NoReturn
 
 import click
 
-from vaegan.distributed import describe_error, destroy_process_group, get_rank, get_world_size, is_initialized
+from vaegan.distributed import (
+    MAIN_RANK_HEAD_START_SECONDS,
+    describe_error,
+    destroy_process_group,
+    get_rank,
+    get_world_size,
+    is_initialized,
+)
 from vaegan.errors import Failure, Interrupted, UserError
+from vaegan.extras import explain_missing_packages
 from vaegan.text import make_printable
 
-MAIN_RANK_HEAD_START_SECONDS = 1.0
-"""Seconds that the other ranks wait before they end: a launcher kills all others, among them rank 0, which prints the
-message, as soon as one has ended."""
-
-
-class CommandGroup(click.Group):
-    """A command group that leaves Ctrl-C to `exit_with_one_line`; click would print an empty line in every process."""
-
-    def invoke(self, context: click.Context) -> object:
-        """Run the command."""
-        try:
-            return super().invoke(context)
-        except KeyboardInterrupt:
-            raise click.Abort from None
+from .command_group import describe_usage_error
 
 
 @contextmanager
@@ -43,11 +38,10 @@ def exit_with_one_line() -> Iterator[None]:
             signal.signal(signal.SIGTERM, _raise_interrupt)
         if hasattr(signal, "pthread_sigmask"):  # not on Windows; `launch` blocked them until now
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
-        yield
+        with explain_missing_packages():
+            yield
     except click.ClickException as error:
-        if get_rank() == 0:
-            error.show()
-        sys.exit(2)
+        _print_and_exit(describe_usage_error(error), 2, on_all_ranks=True)
     except UserError as error:
         # Ranks that have not joined yet all raise the same.
         _print_and_exit(str(error), 2, error.on_all_ranks or not is_initialized())

@@ -1,0 +1,76 @@
+"""What every function of `vaegan.api` does around its work, for a caller in a notebook or in a script."""
+
+import atexit
+import functools
+import re
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+from .distributed import (
+    MAIN_RANK_HEAD_START_SECONDS,
+    destroy_process_group,
+    get_rank,
+    get_world_size,
+    is_initialized,
+)
+from .errors import Interrupted, OneLineError, UserError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ARGUMENTS = {
+    "`vaegan train ... --resume`": "`vaegan.train(..., resume=True)`",
+    "--resume train.nan=skip": "resume=True and train.nan=skip",
+    "--resume": "resume=True",
+    "--extend": "extend=True",
+    **{f"--{name}": name for name in ("output", "metrics", "samples", "split", "features", "density")},
+}
+"""Argument of Python for each option of the command line that a message may name."""
+OPTION_PATTERN = re.compile("|".join(rf"(?<![\w-]){re.escape(option)}(?![\w-])" for option in ARGUMENTS))
+
+
+def python_entry(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function of `vaegan.api` that ends as a caller in Python expects.
+
+    An error of one line names arguments where the command line has options, and its traceback ends at the function. In
+    a script that a launcher started in several processes, an error that ends all of them is printed by rank 0 alone,
+    and the processes leave their group at the end of the script.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        if get_world_size() > 1:
+            atexit.unregister(_leave_process_group)
+            atexit.register(_leave_process_group)
+        try:
+            return function(*args, **kwargs)
+        except OneLineError as error:
+            error.args = (name_arguments(str(error)),)
+            before_joining = isinstance(error, UserError) and not is_initialized()
+            if get_rank() > 0 and (error.on_all_ranks or before_joining or isinstance(error, Interrupted)):
+                sys.excepthook = _wait_for_main_rank
+            raise error.with_traceback(None) from None
+
+    return call
+
+
+def name_arguments(message: str) -> str:
+    """Return a message with arguments of Python, such as ``resume=True``, in the place of options, such as --resume."""
+    return OPTION_PATTERN.sub(lambda option: ARGUMENTS[option[0]], message)
+
+
+def _wait_for_main_rank(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Leave an error to rank 0, which the launcher ends as soon as this process has ended."""
+    if isinstance(error, OneLineError):
+        time.sleep(MAIN_RANK_HEAD_START_SECONDS)
+    else:
+        sys.__excepthook__(kind, error, traceback)
+
+
+def _leave_process_group() -> None:
+    """Leave the process group, unless an error ends the script, when another process may wait or be gone."""
+    if not hasattr(sys, "last_type"):
+        destroy_process_group()
