@@ -18,7 +18,7 @@ PACKAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "gdown": ("gdown", ("celeba",)),
     "jinja2": ("jinja2", ("eval",)),
     "lpips": ("lpips", ("eval",)),
-    "matplotlib": ("matplotlib", ("eval",)),
+    "matplotlib": ("matplotlib", ("eval", "wandb")),
     "pandas": ("pandas", ("eval",)),
     "psutil": ("psutil", ("train",)),
     "scipy": ("scipy", ("eval",)),

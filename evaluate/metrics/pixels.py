@@ -6,7 +6,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 PIXEL_RANGE = 2.0
 """Difference of the brightest pixel, 1, and the darkest one, -1."""
@@ -34,6 +33,8 @@ def psnr(images: Tensor, reconstruction: Tensor) -> Tensor:
     Returns:
         Decibel, float64, shape (N,).
     """
+    from torchmetrics.functional.image import peak_signal_noise_ratio  # a training does without it
+
     ratio: Tensor = peak_signal_noise_ratio(
         reconstruction.double(), images.double(), data_range=PIXEL_RANGE, reduction="none", dim=(1, 2, 3)
     )
@@ -63,6 +64,8 @@ def ssim(images: Tensor, reconstruction: Tensor, sigma: float | None = None) -> 
     Returns:
         At most 1, float64, shape (N,).
     """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     sigma = sigma or ssim_sigma(images.shape[-1])
     similarity: Tensor = structural_similarity_index_measure(
         reconstruction.double(),
@@ -105,6 +108,8 @@ def ms_ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
     Returns:
         From 0 to 1, float64, shape (N,).
     """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     images, reconstruction = images.double(), reconstruction.double()
     weights = ms_ssim_weights(images.shape[-1])
     sigma = ms_ssim_sigma(images.shape[-1])

@@ -27,7 +27,7 @@ def fresh_wandb(tmp_path, monkeypatch):
     """W&B as on a new machine without network: no account, its files under tmp_path, a server that is not there."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
-    for name in ("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR"):
+    for name in ("CACHE_DIR", "CONFIG_DIR", "DATA_DIR"):
         monkeypatch.setenv(f"WANDB_{name}", str(tmp_path / "home" / name))
     monkeypatch.setenv("NETRC", str(tmp_path / "home" / "netrc"))
     monkeypatch.setenv("WANDB_BASE_URL", CLOSED_URL)

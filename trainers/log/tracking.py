@@ -4,9 +4,11 @@ Whatever goes wrong here is reported in one line, and the training goes on; ``hi
 """
 
 import contextlib
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:  # importing it takes half a second, and a run without trackin
 
 TableCell = str | float | Image.Image | None
 """Value of one cell of a table."""
+Mode = Literal["online", "offline", "disabled"]
 
 INIT_SECONDS = 20.0
 """Seconds that the server may take to open a run before the run is recorded offline."""
@@ -54,14 +57,16 @@ class Tracker:
 
         Args:
             config: The whole config, which the run shows.
-            run_folder: Run folder; W&B's files lie in its folder ``wandb``.
+            run_folder: Run folder. W&B's files lie in its folder ``wandb``; where WANDB_DIR sends them elsewhere, links
+                to them do.
             run_id: Id of the W&B run to go on with; None: that of the newest one that was begun in the folder, or a
                 new one.
             notify: Takes one line for the user.
         """
-        if config.track.wandb != "disabled":
+        mode = choose_mode(config.track.wandb, notify)
+        if mode != "disabled":
             try:
-                run = _open(config, run_folder, run_id, notify)
+                run = _open(config, mode, run_folder, run_id, notify)
                 return cls(run, run.id, notify)
             except Exception as error:
                 notify(f"W&B: tracking is off, the run could not be opened ({_describe(error)}); the training goes on")
@@ -79,6 +84,8 @@ class Tracker:
         self, step: int, name: str, matrix: "Tensor", true: Sequence[str], predicted: Sequence[str]
     ) -> None:
         """Log a confusion matrix, shape (true classes, predicted classes), as a picture."""
+        if find_spec("matplotlib") is None:  # `_open` has said so
+            return
         draw = partial(draw_confusion, matrix, true, predicted)
         self._attempt("logging images", lambda run: _log_images(run, step, {name: draw()}))
 
@@ -110,7 +117,24 @@ class Tracker:
             _abandon(run)
 
 
-def _open(config: Config, run_folder: Path, run_id: str | None, notify: Callable[[str], None]) -> "wandb.Run":
+def choose_mode(track: Literal["auto"] | Mode, notify: Callable[[str], None]) -> Mode:
+    """Return the mode of `track.wandb`; of `auto`, what WANDB_MODE says in any of W&B's words, by default `online`.
+
+    Where wandb is not installed, `auto` is `disabled`, with one line.
+    """
+    if track != "auto":
+        return track
+    wanted = os.environ.get("WANDB_MODE", "")
+    mode: Mode = "offline" if wanted == "dryrun" else wanted if wanted in ("offline", "disabled") else "online"
+    if mode != "disabled" and find_spec("wandb") is None:
+        notify("W&B: tracking is off, wandb is not installed; pip install 'vaegan[wandb]', or set track.wandb=disabled")
+        return "disabled"
+    return mode
+
+
+def _open(
+    config: Config, mode: Mode, run_folder: Path, run_id: str | None, notify: Callable[[str], None]
+) -> "wandb.Run":
     import wandb
 
     track, run_id = config.track, run_id or _find_newest_run_id(run_folder)
@@ -123,7 +147,7 @@ def _open(config: Config, run_folder: Path, run_id: str | None, notify: Callable
     def init(mode: Literal["online", "offline"]) -> "wandb.Run":
         run = wandb.init(
             mode=mode,
-            dir=run_folder.absolute(),
+            dir=os.environ.get("WANDB_DIR") or run_folder.absolute(),
             config=config.model_dump(mode="json"),
             project=track.project,
             entity=track.entity,
@@ -138,9 +162,12 @@ def _open(config: Config, run_folder: Path, run_id: str | None, notify: Callable
         )
         run.define_metric("step")
         run.define_metric("*", step_metric="step")
+        _link(Path(run.dir).parent.absolute(), run_folder / "wandb")
         return run
 
-    if track.wandb == "online":
+    if find_spec("matplotlib") is None:
+        notify("W&B: confusion matrices are left out, matplotlib is not installed; pip install 'vaegan[wandb]'")
+    if mode == "online":
         try:
             if wandb.login(prompt=False, verify=False):
                 run = init("online")
@@ -161,6 +188,15 @@ def _find_newest_run_id(run_folder: Path) -> str | None:
     names = (path.name for path in (run_folder / "wandb").glob("*run-*"))
     runs = [match.groups() for name in names if (match := re.fullmatch(r"(?:offline-)?run-(\d{8}_\d{6})-(\w+)", name))]
     return max(runs)[1] if runs else None
+
+
+def _link(files: Path, folder: Path) -> None:
+    """Link the folder of a W&B run into a folder that it does not lie in, so that it is found from the run folder."""
+    link = folder / files.name
+    with contextlib.suppress(OSError):  # a file system may have no links
+        if not link.exists():
+            folder.mkdir(exist_ok=True)
+            link.symlink_to(files, target_is_directory=True)
 
 
 def _log_images(run: "wandb.Run", step: int, images: Mapping[str, Image.Image]) -> None:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from vaegan.errors import Interrupted
+from vaegan.extras import check_comparison_packages
 
+from .completion import complete_study
 from .console import Console
-from .options import OVERRIDES_ARGUMENT, PATH, PROCESSES_OPTION, check_folder_path, get_default_folder
+from .options import FOLDER, OVERRIDES_ARGUMENT, PROCESSES_OPTION, Integer, check_folder_path, get_default_folder
 
 if TYPE_CHECKING:
     from vaegan.config import Config
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Train and evaluate the variants of a study, and report.")
-@click.argument("study")
+@click.argument("study", shell_complete=complete_study)
 @OVERRIDES_ARGUMENT
-@click.option("--output", type=PATH, callback=check_folder_path, help="Folder of the study.  [default: runs/NAME]")
-@click.option("--jobs", type=click.IntRange(1, 1024), default=1, help="Train so many runs side by side.")
+@click.option("--output", type=FOLDER, callback=check_folder_path, help="Folder of the study.  [default: runs/NAME]")
+@click.option("--jobs", type=Integer(1, 1024), default=1, help="Runs to train side by side.  [default: 1]")
 @PROCESSES_OPTION
 def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: int, processes: int) -> None:
     """Train and evaluate every variant of STUDY for every seed, and write comparison.json and report.html.
@@ -33,6 +35,7 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
     from vaegan.config.load_study_files import load_study
 
     config, configs, features = load_study(study, overrides)
+    check_comparison_packages(configs.values())
     from vaegan.evaluate.study import compare as compare_variants
     from vaegan.trainers.log.tracking import Tracker
 

@@ -7,9 +7,11 @@ import click
 
 from vaegan.distributed import run_on_all_ranks
 from vaegan.errors import UserError
+from vaegan.extras import check_evaluation_packages
 
+from .completion import complete_metrics, complete_words
 from .console import Console
-from .options import DENSITY_OPTION, PATH, PROCESSES_OPTION
+from .options import DENSITY_OPTION, FOLDER, PROCESSES_OPTION
 
 if TYPE_CHECKING:
     from vaegan.config import Config
@@ -17,11 +19,24 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Evaluate a trained run.")
-@click.argument("run", type=PATH)
-@click.option("--metrics", help="Which ones, separated by commas.  [default: the run's evaluate.metrics]")
+@click.argument("run", type=FOLDER)
+@click.option(
+    "--metrics",
+    metavar="NAMES",
+    shell_complete=complete_metrics,
+    help="Metrics, separated by commas: psnr,lpips.  [default: evaluate.metrics]",
+)
 @click.option("--samples", type=int, help="Images to draw, and at most to reconstruct.  [default: evaluate.samples]")
-@click.option("--split", help="train, validation or test.  [default: evaluate.split]")
-@click.option("--features", help="inception, or a run of train-features.  [default: evaluate.features]")
+@click.option(
+    "--split",
+    metavar="NAME",
+    shell_complete=complete_words("train", "validation", "test"),
+    help="train, validation or test.  [default: evaluate.split]",
+)
+@click.option(
+    "--features", metavar="NAME|RUN", shell_complete=complete_words("inception", path="dir"),
+    help="inception, or a run of train-features.  [default: evaluate.features]",
+)  # fmt: skip
 @DENSITY_OPTION
 @PROCESSES_OPTION
 def evaluate(run: Path, metrics: str | None, processes: int, **settings: Any) -> None:
@@ -37,6 +52,7 @@ def evaluate(run: Path, metrics: str | None, processes: int, **settings: Any) ->
     if folder.config.model.family == "classifier" and (metrics or settings["features"]):
         raise UserError("--metrics, --features: a classifier is measured by its accuracy alone; leave them out")
     config = override_evaluation(folder.config, settings, str(run))
+    check_evaluation_packages(config)
     join_processes(processes, [], console)
     result = evaluate_run_folder(run, config, console)
     rows = [

@@ -12,13 +12,14 @@ from threading import Thread
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import psutil
-
 from vaegan.distributed import SIGNAL_ECHO_SECONDS, count_cpu_cores, describe_error, get_world_size, init_process_group
+from vaegan.extras import check_packages
 
 from .console import Console
 
 if TYPE_CHECKING:
+    import psutil
+
     from vaegan.config import Config
 
 LAUNCHER_VARIABLE = "VAEGAN_LAUNCHER"
@@ -40,11 +41,14 @@ def join_processes(processes: int, configs: "list[Config]", console: Console) ->
         console: Shows the end of a process that could not print a message.
 
     Raises:
-        UserError: The processes cannot share the batch of a config.
+        UserError: The processes cannot share the batch of a config, or a package that several processes need is
+            missing.
     """
-    from vaegan.trainers.batch_partition import get_batch_slice
-
+    if processes > 1:
+        check_packages(("accelerate", "psutil"))
     for config in configs:
+        from vaegan.trainers.batch_partition import get_batch_slice  # only trainings have its packages
+
         get_batch_slice(config.train, 0, processes)
     if processes > get_world_size():
         launch(processes, console)
@@ -109,6 +113,8 @@ def stop_with_launcher() -> None:
 
 def _forward_signals(received: list[tuple[int, float]], work: Thread) -> None:
     """Send received signals on to the processes, once these are started, until the work is done."""
+    import psutil
+
     sent = 0
     while work.is_alive():
         work.join(POLL_SECONDS)
@@ -126,7 +132,9 @@ def _is_interrupted_twice(received: list[tuple[int, float]]) -> bool:
     return len(times) > 1 and times[-1] - received[0][1] > SIGNAL_ECHO_SECONDS
 
 
-def _send(processes: list[psutil.Process], number: int) -> None:
+def _send(processes: "list[psutil.Process]", number: int) -> None:
+    import psutil
+
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)

@@ -9,10 +9,12 @@ import click
 
 from vaegan.distributed import run_on_all_ranks
 from vaegan.errors import UserError
+from vaegan.extras import check_training_packages
 from vaegan.progress import ProgressCallback
 
+from .completion import complete_labelled_set, complete_recipe
 from .console import Console
-from .options import PATH, add_training_options, check_folder_path, get_default_folder, get_sweep_folder
+from .options import FOLDER, add_training_options, check_folder_path, get_default_folder, get_sweep_folder
 
 if TYPE_CHECKING:
     from vaegan.config import Config
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Train a config or a shipped recipe.")
-@click.argument("config")
-@click.option("--output", type=PATH, callback=check_folder_path, help="Run folder.  [default: runs/NAME]")
+@click.argument("config", shell_complete=complete_recipe)
+@click.option("--output", type=FOLDER, callback=check_folder_path, help="Run folder.  [default: runs/NAME]")
 @add_training_options
 def train(
     config: str, overrides: tuple[str, ...], output: Path | None, processes: int, dry_run: bool, **mode: bool
@@ -40,6 +42,7 @@ def train(
         _show_dry_run(resolved, processes, console)
         return
     if not (finished := _is_finished(folder, resolved, **mode)):
+        check_training_packages(resolved)
         join_processes(processes, [resolved], console)
         check_step_inputs(resolved)
         train_run(resolved, folder, open_images(resolved, console), console, **mode)
@@ -47,8 +50,8 @@ def train(
 
 
 @click.command(short_help="Train a classifier, in whose features images are compared.")
-@click.argument("data")
-@click.option("--output", type=PATH, callback=check_folder_path, help="Run folder.  [default: runs/features/NAME]")
+@click.argument("data", shell_complete=complete_labelled_set)
+@click.option("--output", type=FOLDER, callback=check_folder_path, help="Run folder.  [default: runs/features/NAME]")
 @add_training_options
 def train_features(
     data: str, overrides: tuple[str, ...], output: Path | None, processes: int, dry_run: bool, **mode: bool
@@ -70,6 +73,7 @@ def train_features(
         _show_dry_run(resolved, processes, console)
         return
     finished = _is_finished(folder, resolved, **mode)
+    check_training_packages(resolved)
     join_processes(processes, [resolved], console)
     images = open_images(resolved, console)
     check_images(resolved, images)
