@@ -31,7 +31,7 @@ lint: $(VENV)/.installed-dev
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(VENV)/.installed: WHAT := .
+$(VENV)/.installed: WHAT := .[all]
 $(VENV)/.installed-test: WHAT := .[test]
 $(VENV)/.installed-dev: WHAT := .[dev]
 

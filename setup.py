@@ -50,36 +50,51 @@ PACKAGE_DATA = {
     "vaegan.configs": ["**/*.yaml"],
 }
 
+# Enough to load a trained model and use it, in Python and on the command line. What else is needed for what stands in
+# vaegan/extras.py, which names the extra where a package is missing.
 REQUIRES = [
-    "accelerate>=1.2",
     "click>=8.1",
-    "jinja2>=3.1",
-    "lpips>=0.1.4",
-    "matplotlib>=3.8",
     "numpy>=1.26",
     "pillow>=10.1",
-    "psutil>=5.9",
     "pydantic>=2.7",  # use_attribute_docstrings
     "pyyaml>=6.0.1",
     "rich>=13.7",
     "safetensors>=0.4.3",
-    "scikit-learn>=1.4",
-    "scipy>=1.11",
     "torch>=2.6",
-    "torchmetrics>=1.5",
-    "torchvision>=0.21",  # the release for torch 2.6
-    "wandb>=0.31",
 ]
+
+MATPLOTLIB = "matplotlib>=3.8"
+SCIKIT_LEARN = "scikit-learn>=1.4"
+TORCHVISION = "torchvision>=0.21"  # the release for torch 2.6
+
+TRAIN = ["accelerate>=1.2", "psutil>=5.9", SCIKIT_LEARN, TORCHVISION]
+
+EVAL = [
+    "jinja2>=3.1",
+    "lpips>=0.1.4",
+    MATPLOTLIB,
+    "pandas>=2.1",
+    SCIKIT_LEARN,
+    "scipy>=1.11",
+    "torchmetrics>=1.5",
+    TORCHVISION,
+]
+
+WANDB = [MATPLOTLIB, "wandb>=0.31"]
 
 CELEBA = ["gdown>=5"]  # torchvision downloads CelebA from Google Drive with it
 
 FID = ["torch-fidelity>=0.3"]  # has the Inception network
 
+ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA]
+
 TEST = [
-    *FID,
+    *ALL,
     "build>=1.2",
     "hypothesis>=6.100",
+    "ipykernel>=6.29",
     "mpmath>=1.3",
+    "nbclient>=0.10",
     "pip>=23.1",
     "prdc>=0.2",
     "pytest>=8.2",
@@ -88,6 +103,8 @@ TEST = [
     "setuptools>=77",
     "vector-quantize-pytorch>=1.20",
 ]
+
+DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 
 DEV = [
     "mypy>=1.15",
@@ -110,7 +127,17 @@ setup(
     package_data=PACKAGE_DATA,
     include_package_data=False,
     install_requires=REQUIRES,
-    extras_require={"celeba": CELEBA, "fid": FID, "test": TEST, "dev": TEST + DEV},
+    extras_require={
+        "train": TRAIN,
+        "eval": EVAL,
+        "wandb": WANDB,
+        "fid": FID,
+        "celeba": CELEBA,
+        "all": ALL,
+        "docs": DOCS,
+        "test": TEST,
+        "dev": TEST + DEV,
+    },
     entry_points={"console_scripts": ["vaegan = vaegan.cli.main:main"]},
     classifiers=[
         "Programming Language :: Python :: 3",
