@@ -10,7 +10,7 @@ from vaegan.progress import ProgressCallback
 
 from .console import Console
 from .inputs import load_run_model, open_images
-from .options import DENSITY_OPTION, LABEL_OPTION, PATH, check_picture_path
+from .options import DENSITY_OPTION, FOLDER, LABEL_OPTION, PATH, Integer, check_picture_path
 
 if TYPE_CHECKING:
     from vaegan.models import Autoencoder
@@ -23,14 +23,22 @@ MAX_CLASS_LIST_CHARACTERS = 500
 
 
 @click.command(short_help="Draw images from the prior of a run, or a density.")
-@click.argument("run", type=PATH)
+@click.argument("run", type=FOLDER)
 @click.option(
-    "-n", "--number", type=click.IntRange(1, MAX_PICTURE_IMAGES), default=64, show_default=True, help="Images to draw."
+    "-n", "--number", type=Integer(1, MAX_PICTURE_IMAGES), default=64, show_default=True, help="Images to draw."
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Root of their codes.")
+@click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of their codes.")
 @DENSITY_OPTION
 @LABEL_OPTION
-@click.option("-o", "--output", type=PATH, callback=check_picture_path, default="samples.png", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    callback=check_picture_path,
+    default="samples.png",
+    show_default=True,
+    help="Picture to write.",
+)
 def sample(run: Path, number: int, seed: int, density: str | None, label: str | None, output: Path) -> None:
     """Draw images from the prior of RUN, or from a density that is fitted to the codes of its training images.
 
@@ -57,14 +65,23 @@ def sample(run: Path, number: int, seed: int, density: str | None, label: str | 
 
 
 @click.command(short_help="Reconstruct images.")
-@click.argument("run", type=PATH)
+@click.argument("run", type=FOLDER)
 @click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=PATH)
 @LABEL_OPTION
 @click.option(
-    "-o", "--output", type=PATH, callback=check_picture_path, default="reconstructions.png", show_default=True
+    "-o",
+    "--output",
+    type=PATH,
+    callback=check_picture_path,
+    default="reconstructions.png",
+    show_default=True,
+    help="Picture to write.",
 )
 def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: Path) -> None:
-    """Reconstruct images, and draw each above its reconstruction; a conditional RUN needs their class, --label."""
+    """Reconstruct images, and draw each above its reconstruction.
+
+    A conditional RUN needs their class, --label.
+    """
     from vaegan.images import draw_pairs
 
     from .image_files import read_images, run_in_batches, write_image
@@ -77,12 +94,20 @@ def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: P
 
 
 @click.command(short_help="Interpolate between two images in latent space.")
-@click.argument("run", type=PATH)
+@click.argument("run", type=FOLDER)
 @click.argument("a", type=PATH)
 @click.argument("b", type=PATH)
-@click.option("--steps", type=click.IntRange(2, 1000), default=8, show_default=True, help="Images from A to B.")
+@click.option("--steps", type=Integer(2, 1000), default=8, show_default=True, help="Images from A to B.")
 @LABEL_OPTION
-@click.option("-o", "--output", type=PATH, callback=check_picture_path, default="interpolation.png", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    callback=check_picture_path,
+    default="interpolation.png",
+    show_default=True,
+    help="Picture to write.",
+)
 def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, output: Path) -> None:
     """Interpolate between images A and B along the straight line between their codes.
 

@@ -10,7 +10,7 @@ from .console import Console
 @click.command(short_help="List the shipped recipes, or every setting.")
 @click.option("--schema", is_flag=True, help="Print every setting with its type, default and meaning.")
 def configs(schema: bool) -> None:
-    """List the shipped recipes."""
+    """List the shipped recipes, or with --schema every setting."""
     from vaegan.config import list_recipes
     from vaegan.config.describe_schema import format_schema
 

@@ -4,15 +4,17 @@ Heavy packages are imported inside the commands that need them, so that `vaegan 
 """
 
 import os
+import sys
 
 import click
 
 from vaegan import __version__
 from vaegan.distributed import destroy_process_group, get_rank, report_lost_ranks
 
+from .command_group import CommandGroup
 from .compare import compare
 from .evaluate import evaluate
-from .exit_handling import CommandGroup, exit_with_one_line
+from .exit_handling import exit_with_one_line
 from .inference import interpolate, reconstruct, sample
 from .info import configs, weights
 from .train import train, train_features
@@ -22,18 +24,34 @@ os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else torch prints its s
 COMMANDS_OF_ALL_RANKS = ("train", "train-features", "evaluate", "compare")
 """Names of the commands that every process of a launch takes part in; rank 0 alone runs the others."""
 
+HELP = """Train autoencoder generators and compare them: AE, VAE, VQ-VAE, two-way and three-way VAE-GAN.
 
-@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+\b
+vaegan train digits/vaegan3 --output runs/digits
+vaegan evaluate runs/digits
+vaegan sample runs/digits -o samples.png
+"""
+
+
+@click.group(
+    cls=CommandGroup, invoke_without_command=True, subcommand_metavar="COMMAND [ARGS]...", help=HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)  # fmt: skip
 @click.version_option(__version__)
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Train autoencoder generators (AE, VAE, VQ-VAE, two-way and three-way VAE-GAN), evaluate and compare them."""
+    """Print the help if no command is given, and end the processes that have no part in the command."""
     if get_rank() != 0 and context.invoked_subcommand not in COMMANDS_OF_ALL_RANKS:
         context.exit()
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        sys.exit(2)
 
 
-for command in (train, train_features, evaluate, compare, sample, reconstruct, interpolate, configs, weights):
-    cli.add_command(command)
+cli.add_section("Train", train, train_features)
+cli.add_section("Evaluate and compare", evaluate, compare)
+cli.add_section("Use a trained model", sample, reconstruct, interpolate)
+cli.add_section("Recipes, settings, weights", configs, weights)
 
 
 def main() -> None:

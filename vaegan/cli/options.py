@@ -4,16 +4,35 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from vaegan.distributed import get_world_size
 from vaegan.errors import UserError
 
+from .completion import FolderPath, complete_override, complete_words
+
 PATH = click.Path(path_type=Path)
 """Type of an option or argument that is a path."""
+FOLDER = FolderPath(path_type=Path)
+"""Type of an option or argument that is the path of a folder."""
 MAX_PROCESSES = 1024
 """Most processes on one machine."""
+
+
+class Integer(click.types.IntParamType):
+    """Type of an option that is an integer from ``least`` to ``most``."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number; fail on text that is none, and on numbers beyond the bounds."""
+        number = int(super().convert(value, param, ctx))
+        if not self.least <= number <= self.most:
+            self.fail(f"got {number}; allowed: integer >= {self.least}, <= {self.most:,}", param, ctx)
+        return number
 
 
 def _check_processes(context: click.Context, option: click.Parameter, processes: int | None) -> int:
@@ -24,16 +43,19 @@ def _check_processes(context: click.Context, option: click.Parameter, processes:
 
 
 PROCESSES_OPTION = click.option(
-    "--processes", type=click.IntRange(1, MAX_PROCESSES), callback=_check_processes,
-    help="Start so many on this machine.",
+    "--processes", type=Integer(1, MAX_PROCESSES), callback=_check_processes,
+    help="Processes to start on this machine.",
 )  # fmt: skip
 DENSITY_OPTION = click.option(
-    "--density", metavar="NAME", help="gaussian, gmm, gmm:K: draw from one fitted to the training images' codes."
-)
+    "--density", metavar="NAME", shell_complete=complete_words("gaussian", "gmm"),
+    help="Draw from a density fitted to the training images' codes: gaussian, gmm, or gmm:K of K components.",
+)  # fmt: skip
 LABEL_OPTION = click.option(
-    "--label", metavar="N|NAME", help="Of a conditional run: the class, by its name or its number from 0."
+    "--label", metavar="N|NAME", help="Class of a conditional run, by its name or its number from 0."
 )
-OVERRIDES_ARGUMENT = click.argument("overrides", metavar="[key.sub=value]...", nargs=-1)
+OVERRIDES_ARGUMENT = click.argument(
+    "overrides", metavar="[key.sub=value]...", nargs=-1, shell_complete=complete_override
+)
 
 
 def add_training_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,0 +1,118 @@
+"""What a shell completes: recipes, settings, folders of runs, and the values of options.
+
+The shell starts `vaegan` at every press of the tab key, so nothing here imports torch.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import get_args
+
+import click
+from click.shell_completion import CompletionItem
+
+from vaegan.errors import UserError
+
+Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+"""Returns the completions of an incomplete word."""
+
+
+class FolderPath(click.Path):
+    """A path that is completed by folders alone."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the item that tells the shell to complete folders."""
+        return [CompletionItem(incomplete, type="dir")]
+
+
+def complete_words(*words: str, path: str | None = None) -> Completer:
+    """Return a completer of words, and beside them of paths: "file", "dir" or none."""
+    return lambda context, parameter, incomplete: _select(words, incomplete, path)
+
+
+def complete_recipe(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a recipe of one run, or a file."""
+    recipes = _read_recipes()
+    return _select((name for name, text in recipes.items() if not _is_study(text)), incomplete, "file")
+
+
+def complete_study(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a recipe of a study, or a file."""
+    return _select((name for name, text in _read_recipes().items() if _is_study(text)), incomplete, "file")
+
+
+def complete_labelled_set(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a set that has a recipe for its classifier, or a file."""
+    from vaegan.config.load_study_files import CLASSIFIER_SUFFIX
+
+    sets = (name.removesuffix(CLASSIFIER_SUFFIX) for name in _read_recipes() if name.endswith(CLASSIFIER_SUFFIX))
+    return _select(sets, incomplete, "file")
+
+
+def complete_metrics(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the last name of a list of metrics, which are separated by commas."""
+    from vaegan.config.schema import MetricName
+
+    before = incomplete[: incomplete.rfind(",") + 1]
+    return _select((before + name for name in get_args(MetricName)), incomplete)
+
+
+def complete_override(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the key of a setting of the config that the command is given; where one key is left, its value too.
+
+    Bash hands over `train.steps=5` as three words.
+    """
+    try:
+        settings = _load_settings(context.params)
+    except UserError:  # of the config
+        return []
+    key, last = ["", "", *context.params["overrides"]][-2:]
+    if last == "=" or last in settings:
+        return _select([settings.get(key if last == "=" else last, "")], incomplete)
+    keys = [key for key in settings if f"{key}=".startswith(incomplete) or incomplete.startswith(f"{key}=")]
+    words = [f"{key}=" for key in keys] + [f"{key}={settings[key]}" for key in keys if len(keys) == 1]
+    return _select(words, incomplete)
+
+
+def _load_settings(parameters: dict[str, str]) -> dict[str, str]:
+    """Return the value of every setting of a command's config, by its key, as it is written in an override.
+
+    Raises:
+        UserError: There is no such config.
+    """
+    from vaegan.config import load_config, load_study
+    from vaegan.config.differences import flatten
+    from vaegan.config.load_study_files import load_classifier_config
+
+    tree: dict[str, object] = {}
+    if study := parameters.get("study"):
+        loaded = load_study(study)
+        variant = next(iter(loaded.configs.values()))
+        tree = loaded.study.model_dump(mode="json", exclude={"variants", "shared"})
+        tree |= variant.model_dump(mode="json", exclude={"seed"})
+    elif data := parameters.get("data"):
+        tree = load_classifier_config(data)[1].model_dump(mode="json")
+    elif config_name := parameters.get("config"):
+        tree = load_config(config_name).model_dump(mode="json")
+    return {key: _format_value(value) for key, value in flatten(tree).items()}
+
+
+def _format_value(value: object) -> str:
+    """Return a value as YAML without spaces and quotes, which a shell would take for its own."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_format_value, value))}]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _read_recipes() -> dict[str, str]:
+    from vaegan.config import list_recipes
+
+    return {name: path.read_text(encoding="utf-8") for name, path in list_recipes().items()}
+
+
+def _is_study(text: str) -> bool:
+    return "\nvariants:" in text
+
+
+def _select(words: Iterable[str], incomplete: str, path: str | None = None) -> list[CompletionItem]:
+    """Return the words that start with ``incomplete``; where bash finds none, it completes paths of a kind."""
+    paths = [CompletionItem(incomplete, type=path)] if path else []
+    return [*paths, *(CompletionItem(word) for word in words if word.startswith(incomplete))]
