@@ -23,7 +23,7 @@ from vaegan.models import Model
 from vaegan.progress import ProgressCallback, Reporter
 from vaegan.storage import checkpoints
 from vaegan.storage.checkpoints import Checkpoint
-from vaegan.storage.run_folder import Run
+from vaegan.storage.run_folder import VALIDATION_PREFIX, Run
 
 from ..faults import FaultPolicy
 from ..interrupt import Interrupts
@@ -40,9 +40,6 @@ Evaluator = Callable[[Model, Data, ProgressCallback], Mapping[str, float]]
 All processes call it together. It returns the same on all of them and calls the callback on all of them alike. An
 exception that the callback raises ends it.
 """
-
-VALIDATION_PREFIX = "validation/"
-"""Prefix of the metrics of an evaluation in the history."""
 
 
 class Recorder:
@@ -169,7 +166,7 @@ class Recorder:
             if state.step > self.timed_step:
                 self._log_timing(state.step)
             if state.step < self.config.train.steps:  # with all its steps it is a finished run's
-                self.run.export(state.average, state.step, self.data.classes)
+                self.run.export(state.average, state.step, self.data.classes, self.config.networks)
 
         required = required or state.step == self.config.train.steps
         if self.faults.write("a checkpoint", state.step, write, required):
@@ -188,7 +185,7 @@ class Recorder:
             self.history.sync()
             # Where a kill came between a checkpoint and the deletion of older ones.
             checkpoints.prune_checkpoints(self.run.checkpoints, state.step, self.config.train.keep_checkpoints)
-            self.run.export(state.average, state.step, self.data.classes)
+            self.run.export(state.average, state.step, self.data.classes, self.config.networks)
 
         self.faults.write("the model", state.step, write, required=True)
         if self.accelerator.is_main_process:

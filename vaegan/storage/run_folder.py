@@ -1,17 +1,19 @@
 """The folder of a training run: the paths in it, its config, and the model that is exported into it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from pydantic import model_validator
+from torch import nn
 
 from vaegan.config.load import dump_config, read_yaml, validate_config
 from vaegan.config.models import ConditionalConfig, ModelConfig
-from vaegan.config.schema import Config
+from vaegan.config.schema import Config, NetworksConfig
 from vaegan.config.section import Channels, Section, Side
 from vaegan.errors import UserError
-from vaegan.io import hash_file, read_bytes, replace_folder, save_tensors, write_text
+from vaegan.io import hash_file, read_bytes, replace_file, replace_folder, save_tensors, write_text
 from vaegan.models import Model
 from vaegan.text import to_one_line
 
@@ -19,6 +21,8 @@ ImageShape = tuple[Channels, Side, Side]
 """Channels, height and width of an image: (C, S, S)."""
 WEIGHTS_FILE, DESCRIPTION_FILE = "model.safetensors", "config.json"
 """Names of the files of an exported model."""
+VALIDATION_PREFIX = "validation/"
+"""Prefix of the metrics of an evaluation in the history."""
 NOT_A_RUN = "{}: not a run folder (it has no config.yaml); give the --output of `vaegan train`"
 """Message about a path that is no run folder."""
 
@@ -35,6 +39,7 @@ class Run:
         checkpoints: Folder of the checkpoints.
         samples: Folder of the image grids drawn during training.
         model_folder: Folder of the exported model: averaged weights and `config.json`.
+        networks_folder: Folder of the initial weights of the networks that were given as modules, if there are any.
         metrics_file: File of the last evaluation's metrics and their protocol.
         scores_file: File of the last evaluation's scores of single images.
     """
@@ -47,6 +52,7 @@ class Run:
         self.config_file = path / "config.yaml"
         self.history_file, self.timing_file = path / "history.jsonl", path / "timing.jsonl"
         self.checkpoints, self.samples, self.model_folder = path / "checkpoints", path / "samples", path / "model"
+        self.networks_folder = path / "networks"
         self.metrics_file, self.scores_file = path / "metrics.json", path / "scores.safetensors"
 
     @property
@@ -72,10 +78,22 @@ class Run:
             UserError: `checkpoints` or `samples` is a link, so that a training would write elsewhere.
         """
         for folder in (self.checkpoints, self.samples):
-            if folder.is_symlink():
-                raise UserError(f"{folder}: a link, and what is written would replace files elsewhere; remove the link")
+            _refuse_link(folder)
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.config_file, dump_config(config))
+
+    def write_networks(self, networks: Mapping[str, nn.Module]) -> None:
+        """Write the initial weights of given modules, each into a file of its name.
+
+        Raises:
+            UserError: The folder is a link, so that a training would write elsewhere.
+            OSError: A file cannot be written.
+        """
+        _refuse_link(self.networks_folder)
+        for name, module in networks.items():
+            self.networks_folder.mkdir(parents=True, exist_ok=True)
+            with replace_file(self.networks_folder / f"{name}.safetensors") as partial:
+                save_tensors(module.state_dict(), partial)
 
     @property
     def exported_step(self) -> int | None:
@@ -90,13 +108,16 @@ class Run:
         """Whether the exported model is intact and was trained for all steps of the config."""
         return self.exists and self.exported_step == self.config.train.steps
 
-    def export(self, model: Model, step: int, class_names: tuple[str, ...] = ()) -> None:
+    def export(
+        self, model: Model, step: int, class_names: tuple[str, ...] = (), networks: NetworksConfig | None = None
+    ) -> None:
         """Write the model that `load` reads.
 
         Args:
             model: The averaged model.
             step: Number of optimizer steps it was trained for.
             class_names: Names of the data set's classes, recorded if the model is conditional.
+            networks: The `networks` section of the run's config, of which those of the model are recorded.
         """
         with replace_folder(self.model_folder) as partial:
             weights = partial / WEIGHTS_FILE
@@ -107,6 +128,7 @@ class Run:
                 sha256=hash_file(weights),
                 model=cast(ModelConfig, model.config),
                 classes=class_names if model.classes is not None else None,
+                networks=_select_model_networks(networks),
             )
             (partial / DESCRIPTION_FILE).write_text(description.model_dump_json(indent=1), encoding="utf-8")
 
@@ -124,6 +146,8 @@ class ExportedModel(Section):
     """The `model` section of its run's config."""
     classes: tuple[str, ...] | None = None
     """Names of the classes of a conditional model, in order."""
+    networks: NetworksConfig | None = None
+    """Encoder and decoder, as far as they were given as modules."""
 
     @model_validator(mode="after")
     def _check_shape_and_class_names(self) -> "ExportedModel":
@@ -136,7 +160,8 @@ class ExportedModel(Section):
 
     def belongs_to(self, config: Config) -> bool:
         """Return whether this can be the model of a run with the config."""
-        return self.model == config.model and self.image_shape == config.data.image_shape
+        is_same_model = self.model == config.model and self.networks == _select_model_networks(config.networks)
+        return is_same_model and self.image_shape == config.data.image_shape
 
 
 def read_description(folder: Path) -> ExportedModel:
@@ -158,3 +183,18 @@ def read_description(folder: Path) -> ExportedModel:
     except (OSError, ValueError) as error:
         reason = f"{DESCRIPTION_FILE}: {to_one_line(error)}"
     raise UserError(f"{folder}: damaged ({reason}); `vaegan train ... --resume` writes it anew")
+
+
+def _select_model_networks(networks: NetworksConfig | None) -> NetworksConfig | None:
+    """Return the given networks that belong to an exported model; None: there are none."""
+    return None if networks is None else networks.select("encoder", "decoder")
+
+
+def _refuse_link(folder: Path) -> None:
+    """Check that a folder is not a link.
+
+    Raises:
+        UserError: It is one.
+    """
+    if folder.is_symlink():
+        raise UserError(f"{folder}: a link, and what is written would replace files elsewhere; remove the link")
