@@ -4,7 +4,7 @@ The shell starts `vaegan` at every press of the tab key, so nothing here imports
 """
 
 from collections.abc import Callable, Iterable
-from typing import get_args
+from typing import Any, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -56,9 +56,9 @@ def complete_metrics(context: click.Context, parameter: click.Parameter, incompl
 
 
 def complete_override(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the key of a setting of the config that the command is given; where one key is left, its value too.
+    """Complete the key of a setting of the command's config; where one key is left, its value, or a choice of them.
 
-    Bash hands over `train.steps=5` as three words.
+    Bash hands over ``train.steps=5`` as three words.
     """
     try:
         settings = _load_settings(context.params)
@@ -66,10 +66,10 @@ def complete_override(context: click.Context, parameter: click.Parameter, incomp
         return []
     key, last = ["", "", *context.params["overrides"]][-2:]
     if last == "=" or last in settings:
-        return _select([settings.get(key if last == "=" else last, "")], incomplete)
+        return _select(_list_values(key if last == "=" else last, settings), incomplete)
     keys = [key for key in settings if f"{key}=".startswith(incomplete) or incomplete.startswith(f"{key}=")]
-    words = [f"{key}=" for key in keys] + [f"{key}={settings[key]}" for key in keys if len(keys) == 1]
-    return _select(words, incomplete)
+    values = _list_values(keys[0], settings) if len(keys) == 1 else []
+    return _select([*(f"{key}=" for key in keys), *(f"{keys[0]}={value}" for value in values)], incomplete)
 
 
 def _load_settings(parameters: dict[str, str]) -> dict[str, str]:
@@ -95,6 +95,25 @@ def _load_settings(parameters: dict[str, str]) -> dict[str, str]:
     return {key: _format_value(value) for key, value in flatten(tree).items()}
 
 
+def _list_values(key: str, settings: dict[str, str]) -> list[str]:
+    """Return the value of a setting, and others if it is a choice of words; nothing of an unknown key."""
+    if key not in settings:
+        return []
+    from vaegan.config.describe_schema import get_child, get_schema_node
+    from vaegan.config.schema import Config
+
+    node = get_schema_node(Config)
+    for part in key.split("."):
+        node = get_child(get_child(node, settings["model.family"]) if "families" in node else node, part)
+    choices = [word for choice in node.get("anyOf", [node]) for word in _list_choices(choice)]
+    return list(dict.fromkeys([settings[key], *choices]))
+
+
+def _list_choices(node: dict[str, Any]) -> list[str]:
+    words: list[str] = {"boolean": ["true", "false"], "null": ["null"]}.get(node.get("type", ""), node.get("enum", []))
+    return words
+
+
 def _format_value(value: object) -> str:
     """Return a value as YAML without spaces and quotes, which a shell would take for its own."""
     if isinstance(value, list):
@@ -113,6 +132,6 @@ def _is_study(text: str) -> bool:
 
 
 def _select(words: Iterable[str], incomplete: str, path: str | None = None) -> list[CompletionItem]:
-    """Return the words that start with ``incomplete``; where bash finds none, it completes paths of a kind."""
+    """Return the words without spaces that start with ``incomplete``, and paths, which bash uses if there is no word."""
     paths = [CompletionItem(incomplete, type=path)] if path else []
-    return [*paths, *(CompletionItem(word) for word in words if word.startswith(incomplete))]
+    return [*paths, *(CompletionItem(word) for word in words if word.startswith(incomplete) and " " not in word)]
