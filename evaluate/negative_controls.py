@@ -3,6 +3,7 @@
 A metric that can be trusted must see each defect, and none may count as sharper than the untouched images.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
@@ -90,6 +91,7 @@ class DistortedImages(Autoencoder):
 
     def __init__(self, defect: Defect, image_shape: tuple[int, int, int], other_images: Images, count: int) -> None:
         super().__init__(AutoencoderConfig(), image_shape)
+        self.code_size = math.prod(image_shape)
         self.defect, self.other_images, self.count = defect, other_images, count
         self.has_prior = len(other_images) >= count
         self.placeholder = nn.Parameter(torch.zeros(()), requires_grad=False)  # has the device and dtype of all images

@@ -16,7 +16,7 @@ class GANVAEStep(AdversarialStep[GANVAEConfig]):
     def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Generate images and encode them; backpropagate the discriminator's loss, then the autoencoder's."""
         config, discriminator, codes = self.model_config, networks["discriminator"], batch.noise["prior"]
-        out = networks["autoencoder"](codes, batch.autocast_dtype, batch.labels)
+        out = networks["autoencoder"](prior_noise=codes, autocast_dtype=batch.autocast_dtype, labels=batch.labels)
 
         fakes = [out.generated.detach()]
         loss, real, step_output = self.compute_discriminator_loss(discriminator, batch, fakes)

@@ -35,12 +35,13 @@ class AE(VectorAutoencoder):
         return make_deterministic(self.encoder(images).to(images.dtype))
 
     def forward(self, images: Tensor, autocast_dtype: torch.dtype | None = None) -> AEOutput:
-        """Encode and decode images, for training.
+        """Encode and decode images.
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
             autocast_dtype: Autocast type (bfloat16); None: no autocast.
         """
+        self.check_images(images)
         with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, None)
             reconstruction = self._decode(posterior.mean, None).to(images.dtype)

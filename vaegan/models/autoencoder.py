@@ -1,23 +1,21 @@
 """The base of every family that encodes and decodes images, with one small Python API, and its sampler."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeAlias
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaegan.config.models import AutoencoderConfig, VectorConfig
 from vaegan.errors import UserError
-from vaegan.networks.autoencoder import Decoder, Encoder
-from vaegan.networks.initialise import initialise
+from vaegan.networks.build import build_decoder, build_encoder
+from vaegan.networks.given import GivenNetworks, check_modules
 from vaegan.progress import ProgressCallback, ignore_progress
 
 from .density import Density
+from .inputs import Labels, check_labels, check_tensor
 from .model import Model
 from .posterior import Posterior
-
-Labels: TypeAlias = Tensor | int | None
-"""Class of each of N images, int64, shape (N,), or one class of all of them; None: the model is unconditional."""
 
 
 class Autoencoder(Model):
@@ -25,6 +23,8 @@ class Autoencoder(Model):
 
     config: AutoencoderConfig
     config_class = AutoencoderConfig
+    code_size: int
+    """Number d of values of an image's code."""
     grid_names: ClassVar[tuple[str, ...]] = ("reconstruction", "sample")
     has_prior: bool = True
     """True if the family can be sampled without a density that is fitted to its codes."""
@@ -43,9 +43,10 @@ class Autoencoder(Model):
             labels: Class of each image, int64, shape (N,), or one class of all; None: the model is unconditional.
 
         Raises:
-            UserError: `labels` is of another type or shape, names no class of the model, is missing, or is given to an
-                unconditional model.
+            UserError: `images` are of another shape, dtype or device than the model takes; or `labels` are of another
+                type or shape, name no class of the model, are missing, or are given to an unconditional model.
         """
+        self.check_images(images)
         return self._encode(images, self.check_labels(labels, len(images)))
 
     def decode(self, codes: Tensor, labels: Labels = None) -> Tensor:
@@ -56,9 +57,10 @@ class Autoencoder(Model):
             labels: Class of each image, int64, shape (N,), or one class of all; None: the model is unconditional.
 
         Raises:
-            UserError: `labels` is of another type or shape, names no class of the model, is missing, or is given to an
-                unconditional model.
+            UserError: `codes` are of another shape, dtype or device than the model takes; or `labels` are of another
+                type or shape, name no class of the model, are missing, or are given to an unconditional model.
         """
+        check_tensor("codes", codes, (self.code_size,), next(self.parameters()))
         return self._decode(codes, self.check_labels(labels, len(codes)))
 
     def reconstruct(self, images: Tensor, labels: Labels = None) -> Tensor:
@@ -69,8 +71,8 @@ class Autoencoder(Model):
             labels: Class of each image, int64, shape (N,), or one class of all; None: the model is unconditional.
 
         Raises:
-            UserError: `labels` is of another type or shape, names no class of the model, is missing, or is given to an
-                unconditional model.
+            UserError: `images` are of another shape, dtype or device than the model takes; or `labels` are of another
+                type or shape, name no class of the model, are missing, or are given to an unconditional model.
         """
         return self.decode(self.encode(images, labels).mean, labels)
 
@@ -92,6 +94,40 @@ class Autoencoder(Model):
         """
         return Sampler(self, seed, density).draw(0, count, labels)
 
+    def check_images(self, images: Tensor) -> None:
+        """Check that images are those of the model; nothing is read from a device.
+
+        Args:
+            images: Shape (N, C, S, S) in [-1, 1], of the model's dtype and device.
+
+        Raises:
+            UserError: `images` are of another shape, dtype or device.
+        """
+        advice = " in [-1, 1], as vaegan.images.to_float makes them of uint8"
+        check_tensor("images", images, self.image_shape, next(self.parameters()), advice)
+
+    def check_forward_labels(self, labels: Labels, count: int) -> Tensor | None:
+        """Check the labels of a forward and return them as the networks take them.
+
+        The labels of an unconditional model are ignored, and of those on an accelerator the values are not read, since
+        a training step must not wait for it.
+
+        Args:
+            labels: Class of each image, int64, shape (N,), or one class of all.
+            count: Number N of images.
+
+        Returns:
+            Class of each image, int64, shape (N,), on the model's device; None: the model is unconditional.
+
+        Raises:
+            UserError: `labels` are of another type or shape, name no class of the model, or are missing.
+        """
+        if self.classes is None:
+            return None
+        if isinstance(labels, Tensor) and labels.device.type != "cpu":
+            return labels
+        return self.check_labels(labels, count, needed=True)
+
     def check_labels(self, labels: Labels, count: int, needed: bool | None = None) -> Tensor | None:
         """Check labels and return them as the networks take them.
 
@@ -107,22 +143,8 @@ class Autoencoder(Model):
             UserError: `labels` is of another type or shape, names no class of the model, is needed and missing, or is
                 given to an unconditional model.
         """
-        if self.classes is None:
-            if labels is not None:
-                raise UserError("labels: this model is unconditional; leave them out, or train one with model.labels")
-            return None
-        if labels is None:
-            if self.networks_take_labels if needed is None else needed:
-                raise UserError(f"labels: this model is conditional; give each image's class, 0 to {self.classes - 1}")
-            return None
-        tensor = torch.as_tensor(labels)
-        if tensor.dtype != torch.int64 or tensor.shape not in ((), (count,)):
-            shape = tuple(tensor.shape)
-            raise UserError(f"labels: {tensor.dtype} of shape {shape}; give an int, or torch.int64 of shape ({count},)")
-        if tensor.numel() and not 0 <= tensor.min() <= tensor.max() < self.classes:
-            wrong = int(tensor.min()) if tensor.min() < 0 else int(tensor.max())
-            raise UserError(f"labels: {wrong}: the classes of this model are 0 to {self.classes - 1}")
-        return tensor.to(next(self.parameters()).device).expand(count)
+        tensor = check_labels(labels, count, self.classes, self.networks_take_labels if needed is None else needed)
+        return None if tensor is None else tensor.to(next(self.parameters()).device)
 
     def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
         """Return the posterior over the codes of images, with labels that `check_labels` has returned."""
@@ -172,6 +194,7 @@ class Sampler:
             return str(self.density)
         return self.model.prior_name if self.model.has_prior else None
 
+    @torch.no_grad()
     def draw(
         self, start: int, stop: int, labels: Labels = None, progress: ProgressCallback = ignore_progress
     ) -> Tensor:
@@ -223,11 +246,11 @@ class VectorAutoencoder(Autoencoder):
         config: The `model` section of a run's config; None: the settings alone.
         image_shape: (C, S, S) of the images, S a multiple of 4.
         seed: Root of the initial weights.
-        networks: Modules that take the place of the built `encoder` and `decoder`, by these names.
+        networks: Modules that take the place of `encoder` and `decoder`, by these names; see `vaegan.networks.given`.
         settings: Settings of `VectorConfig` by name, which replace those of `config`.
 
     Raises:
-        UserError: `image_shape` is missing or is no such shape, or a setting is wrong.
+        UserError: `image_shape` is missing or is no such shape, a setting is wrong, or `networks` holds no modules.
     """
 
     config: VectorConfig
@@ -240,13 +263,16 @@ class VectorAutoencoder(Autoencoder):
         image_shape: Sequence[int] | None = None,
         seed: int = 0,
         *,
-        networks: Mapping[str, nn.Module] | None = None,
+        networks: GivenNetworks | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(config, image_shape, **settings)
-        encoder = Encoder(self.config, self.image_shape, self.code_parameters, self.classes)
-        self.encoder = initialise(encoder, seed, "encoder")
-        self.decoder = initialise(Decoder(self.config, self.image_shape, self.classes), seed, "decoder")
+        networks = networks or {}
+        check_modules(networks)
+        shape, classes = self.image_shape, self.classes
+        self.code_size = self.config.latent_size
+        self.encoder = build_encoder(self.config, shape, self.code_parameters, classes, seed, networks)
+        self.decoder = build_decoder(self.config, shape, classes, seed, networks)
 
     def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         images: Tensor = self.decoder(codes, labels)

@@ -6,18 +6,24 @@ import torch
 from torch import Tensor
 
 from vaegan.config.models import GANVAEConfig
+from vaegan.errors import UserError
 
 from .gaussian import GaussianAutoencoder
+from .inputs import Labels, check_tensor
 from .posterior import Posterior
 
 
 class GANVAEOutput(NamedTuple):
-    """Output of a training forward of N codes."""
+    """Output of a forward; in training there are codes alone, and no images."""
 
     generated: Tensor
     """Decoded prior noise, shape (N, C, S, S) in [-1, 1]."""
     cycle: Posterior
     """q(z | G(z)) of the generated images."""
+    posterior: Posterior | None = None
+    """q(z | x); None: no images were given."""
+    reconstruction: Tensor | None = None
+    """Decoded sample of each image's posterior, shape (N, C, S, S) in [-1, 1]; None: no images were given."""
 
 
 class GANVAE(GaussianAutoencoder):
@@ -30,15 +36,40 @@ class GANVAE(GaussianAutoencoder):
     config_class = GANVAEConfig
 
     def forward(
-        self, prior_noise: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None
+        self,
+        images: Tensor | None = None,
+        noise: Tensor | None = None,
+        prior_noise: Tensor | None = None,
+        autocast_dtype: torch.dtype | None = None,
+        labels: Labels = None,
     ) -> GANVAEOutput:
-        """Decode prior noise and encode the generated images, for training.
+        """Decode prior noise and encode the generated images; of images that are given, encode and decode these too.
 
         Args:
-            prior_noise: Standard normal codes of the generated images, shape (N, d).
+            images: Shape (N, C, S, S) in [-1, 1]; None: none, as in training, which sees generated images alone.
+            noise: Standard normal noise of the posterior samples, shape (N, d); None: fresh noise.
+            prior_noise: Standard normal codes of the generated images, shape (N, d); None: fresh noise.
             autocast_dtype: Autocast type (bfloat16); None: no autocast.
-            labels: Class of each generated image, int64, shape (N,); ignored by an unconditional model.
+            labels: Class of each image and of the generated image of the same index, int64, shape (N,), or one class
+                of all; ignored by an unconditional model.
+
+        Raises:
+            UserError: `images`, `noise` or `labels` are not what the model takes, or there are neither images nor
+                prior noise.
         """
+        if images is not None:
+            self.check_images(images)
+        if prior_noise is None:
+            if images is None:
+                raise UserError("images: missing; give images, or as prior_noise the codes of generated ones")
+            prior_noise = images.new_empty(len(images), self.code_size).normal_()
+        check_tensor("prior_noise", prior_noise, (self.code_size,), next(self.parameters()))
+        labels = self.check_forward_labels(labels, len(prior_noise))
         with self.autocast(prior_noise, autocast_dtype):
             generated = self._decode(prior_noise, labels).to(prior_noise.dtype)
-            return GANVAEOutput(generated, self._encode(generated, labels))
+            cycle = self._encode(generated, labels)
+            if images is None:
+                return GANVAEOutput(generated, cycle)
+            posterior = self._encode(images, labels)
+            reconstruction = self._decode(posterior.sample(noise), labels).to(images.dtype)
+        return GANVAEOutput(generated, cycle, posterior, reconstruction)

@@ -9,6 +9,7 @@ from vaegan.config.models import LarsenConfig
 
 from .autoencoder import repeat_labels
 from .gaussian import GaussianAutoencoder
+from .inputs import Labels, get_noise
 from .posterior import Posterior
 
 
@@ -40,29 +41,35 @@ class Larsen(GaussianAutoencoder):
     def forward(
         self,
         images: Tensor,
-        noise: Tensor,
-        prior_noise: Tensor,
+        noise: Tensor | None = None,
+        prior_noise: Tensor | None = None,
         autocast_dtype: torch.dtype | None = None,
-        labels: Tensor | None = None,
+        labels: Labels = None,
     ) -> LarsenOutput:
-        """Encode images, sample their codes, and decode these twice and the prior noise once, for training.
+        """Encode images, sample their codes, and decode these twice and the prior noise once.
 
         In algorithm 1 the encoder minimises the feature likelihood as it is, the decoder gamma times it. In one summed
         loss it therefore counts gamma times, and the gradient that passes the codes is divided by gamma.
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
-            noise: Standard normal noise of the posterior samples, shape (N, d).
-            prior_noise: Standard normal codes of the generated images, shape (N, d).
+            noise: Standard normal noise of the posterior samples, shape (N, d); None: fresh noise.
+            prior_noise: Standard normal codes of the generated images, shape (N, d); None: fresh noise.
             autocast_dtype: Autocast type (bfloat16); None: no autocast.
-            labels: Class of each image and of the generated image of the same index, int64, shape (N,); ignored by an
-                unconditional model.
+            labels: Class of each image and of the generated image of the same index, int64, shape (N,), or one class
+                of all; ignored by an unconditional model.
+
+        Raises:
+            UserError: `images`, `noise` or `labels` are not what the model takes.
         """
+        self.check_images(images)
+        labels = self.check_forward_labels(labels, len(images))
         with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
+            prior_codes = get_noise("prior_noise", prior_noise, codes)
             scaled = _ScaleGradient.apply(codes, 1 / self.config.gamma)
-            decoded = torch.cat([scaled, codes.detach(), prior_noise])
+            decoded = torch.cat([scaled, codes.detach(), prior_codes])
             decoded = self._decode(decoded, repeat_labels(labels, 3)).to(images.dtype)
         return LarsenOutput(posterior, codes, *decoded.split(len(images)))
 

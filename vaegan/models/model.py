@@ -42,6 +42,11 @@ class Model(nn.Module):
         self.config = make_config(self.config_class, config, settings)
         self.image_shape = check_image_shape(image_shape)
 
+    def extra_repr(self) -> str:
+        """Return the shape of the images and the settings that are not the defaults, as the constructor takes them."""
+        settings = self.config.model_dump(exclude_defaults=True)
+        return ", ".join(f"{name}={value!r}" for name, value in {"image_shape": self.image_shape, **settings}.items())
+
     @property
     def classes(self) -> int | None:
         """Number of classes of a conditional model; None: the model is unconditional."""
@@ -72,11 +77,14 @@ def make_config(schema: type[SectionT], config: Section | None, settings: Mappin
         settings: Settings by name, nested as in YAML.
 
     Raises:
-        UserError: `config` is of another class, or a setting is wrong.
+        UserError: `config` is of another class, or a setting is wrong or a module.
     """
     if config is not None and not isinstance(config, schema):
         given = type(config).__name__
         raise UserError(f"config: {given}; give a {schema.__name__}, or settings by name, such as width=16")
+    for name, value in settings.items():
+        if isinstance(value, nn.Module):
+            raise UserError(f"{name}: a module; give it as networks={{{name!r}: ...}}")
     if config is not None and not settings:
         return config
     tree = {} if config is None else config.model_dump(mode="json")

@@ -14,7 +14,8 @@ from vaegan.networks.initialise import initialise
 from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.randomness import make_generator
 
-from .autoencoder import Autoencoder, Labels
+from .autoencoder import Autoencoder
+from .inputs import Labels
 from .posterior import Posterior
 from .vqvae import VQVAE
 
@@ -26,6 +27,8 @@ class PixelCNNOutput(NamedTuple):
     """Indices of the codebook entries of each image, int64, shape (N, g, g)."""
     logits: Tensor
     """Logits of the K entries at each position given the positions before it, shape (N, K, g, g)."""
+    reconstruction: Tensor | None
+    """Decoded entries, shape (N, C, S, S) in [-1, 1]; None in training mode, where nothing needs them."""
 
 
 class PixelCNN(Autoencoder):
@@ -62,6 +65,7 @@ class PixelCNN(Autoencoder):
         if config.autoencoder is None:
             raise UserError("PixelCNN: autoencoder: missing; give the config of its VQ-VAE")
         self.autoencoder = VQVAE(config.autoencoder, image_shape, seed).requires_grad_(False)
+        self.code_size = self.autoencoder.code_size
         self.prior = GatedPixelCNN(config.autoencoder.codes, config.width, config.depth, config.reach, config.labels)
         initialise(self.prior, seed, "prior")
 
@@ -103,17 +107,23 @@ class PixelCNN(Autoencoder):
         return self.autoencoder.embed(self.prior.draw(uniform, labels, progress))
 
     def forward(
-        self, images: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None
+        self, images: Tensor, autocast_dtype: torch.dtype | None = None, labels: Labels = None
     ) -> PixelCNNOutput:
-        """Encode images and predict the index at each position from those before it, for training.
+        """Encode images and predict the index at each position from those before it.
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
             autocast_dtype: Autocast type (bfloat16) of the prior; None: no autocast.
-            labels: Class of each image, int64, shape (N,); ignored by an unconditional model.
+            labels: Class of each image, int64, shape (N,), or one class of all; ignored by an unconditional model.
+
+        Raises:
+            UserError: `images` or `labels` are not what the model takes.
         """
+        self.check_images(images)
+        labels = self.check_forward_labels(labels, len(images))
         with torch.no_grad():
             indices = self.encode_indices(images)
+            reconstruction = None if self.training else self.autoencoder.decode(self.autoencoder.embed(indices))
         with self.autocast(images, autocast_dtype):
             logits = self.prior(indices, labels)
-        return PixelCNNOutput(indices, logits.to(images.dtype))
+        return PixelCNNOutput(indices, logits.to(images.dtype), reconstruction)

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaegan.losses.elbo import kl_standard_normal
+
+from .inputs import get_noise
+
 
 @dataclass(frozen=True)
 class Posterior:
@@ -20,13 +24,20 @@ class Posterior:
         """Variances, shape (N, d)."""
         return self.log_variance.exp()
 
-    def sample(self, noise: Tensor) -> Tensor:
+    def kl(self) -> Tensor:
+        """Compute KL(q(z | x) || N(0, I)) of each image in nats, shape (N,); a deterministic code's is inf."""
+        return kl_standard_normal(self.mean, self.log_variance).sum(1)
+
+    def sample(self, noise: Tensor | None = None) -> Tensor:
         """Return mean + sqrt(variance) noise, shape (N, d) (reparameterisation, Kingma & Welling 2014, section 2.4).
 
         Args:
-            noise: Standard normal, shape (N, d).
+            noise: Standard normal, shape (N, d); None: fresh noise of torch's global generator.
+
+        Raises:
+            UserError: `noise` has another shape.
         """
-        return self.mean + (0.5 * self.log_variance).exp() * noise
+        return self.mean + (0.5 * self.log_variance).exp() * get_noise("noise", noise, self.mean)
 
 
 def make_deterministic(codes: Tensor) -> Posterior:

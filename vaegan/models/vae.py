@@ -8,6 +8,7 @@ from torch import Tensor
 from vaegan.config.models import VAEConfig
 
 from .gaussian import GaussianAutoencoder
+from .inputs import Labels
 from .posterior import Posterior
 
 
@@ -37,16 +38,25 @@ class VAE(GaussianAutoencoder):
     config_class = VAEConfig
 
     def forward(
-        self, images: Tensor, noise: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None
+        self,
+        images: Tensor,
+        noise: Tensor | None = None,
+        autocast_dtype: torch.dtype | None = None,
+        labels: Labels = None,
     ) -> VAEOutput:
-        """Encode images, sample their codes and decode them, for training.
+        """Encode images, sample their codes and decode them.
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
-            noise: Standard normal noise of the posterior samples, shape (N, d).
+            noise: Standard normal noise of the posterior samples, shape (N, d); None: fresh noise.
             autocast_dtype: Autocast type (bfloat16); None: no autocast.
-            labels: Class of each image, int64, shape (N,); ignored by an unconditional model.
+            labels: Class of each image, int64, shape (N,), or one class of all; ignored by an unconditional model.
+
+        Raises:
+            UserError: `images`, `noise` or `labels` are not what the model takes.
         """
+        self.check_images(images)
+        labels = self.check_forward_labels(labels, len(images))
         with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)

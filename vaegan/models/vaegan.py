@@ -9,6 +9,7 @@ from vaegan.config.models import VAEGANConfig
 
 from .autoencoder import repeat_labels
 from .gaussian import GaussianAutoencoder
+from .inputs import Labels, get_noise
 from .posterior import Posterior
 
 
@@ -49,30 +50,36 @@ class VAEGAN(GaussianAutoencoder):
     def forward(
         self,
         images: Tensor,
-        noise: Tensor,
-        prior_noise: Tensor,
+        noise: Tensor | None = None,
+        prior_noise: Tensor | None = None,
         autocast_dtype: torch.dtype | None = None,
-        labels: Tensor | None = None,
+        labels: Labels = None,
     ) -> VAEGANOutput:
-        """Encode images, sample their codes, and decode these and the prior noise, for training.
+        """Encode images, sample their codes, and decode these and the prior noise.
 
         Larsen et al. 2016 (section 2.3) keep the adversarial gradient from the encoder. The decoder's output therefore
         appears twice, once over codes without a graph, so that one backward routes every term.
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
-            noise: Standard normal noise of the posterior samples, shape (N, d).
-            prior_noise: Standard normal codes of the generated images, shape (N, d).
+            noise: Standard normal noise of the posterior samples, shape (N, d); None: fresh noise.
+            prior_noise: Standard normal codes of the generated images, shape (N, d); None: fresh noise.
             autocast_dtype: Autocast type (bfloat16); None: no autocast.
-            labels: Class of each image and of the generated image of the same index, int64, shape (N,); ignored by an
-                unconditional model.
+            labels: Class of each image and of the generated image of the same index, int64, shape (N,), or one class
+                of all; ignored by an unconditional model.
+
+        Raises:
+            UserError: `images`, `noise` or `labels` are not what the model takes.
         """
+        self.check_images(images)
         count = len(images)
+        labels = self.check_forward_labels(labels, count)
         with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
+            prior_codes = get_noise("prior_noise", prior_noise, codes)
             adversarial_codes = [codes.detach()] if self.config.discriminator.classes == "two" else []
-            decoded = torch.cat([codes, prior_noise, *adversarial_codes])
+            decoded = torch.cat([codes, prior_codes, *adversarial_codes])
             pre_tanh = self.decoder.pre_tanh(decoded, repeat_labels(labels, len(decoded) // count)).to(images.dtype)
             reconstruction, generated, *adversarial_images = pre_tanh.tanh().split(count)
             cycle = self._encode(generated, labels) if self.config.cycle else None

@@ -80,6 +80,7 @@ class VQVAE(Autoencoder):
         super().__init__(config, image_shape, **settings)
         config, (channels, size, _) = self.config, self.image_shape
         self.side = size // 4
+        self.code_size = config.code_size * self.side**2
         self.encoder = initialise(vqvae_grid.build_grid_encoder(config, channels), seed, "encoder")
         self.decoder = initialise(vqvae_grid.build_grid_decoder(config, channels), seed, "decoder")
         entries = draw_normal((config.codes, config.code_size), seed, "initialise", "codebook") / config.code_size**0.5
@@ -108,13 +109,14 @@ class VQVAE(Autoencoder):
         return torch.tanh(self.decoder(vectors).to(codes.dtype))
 
     def forward(self, images: Tensor, autocast_dtype: torch.dtype | None = None) -> VQVAEOutput:
-        """Encode, quantise and decode, for training.
+        """Encode, quantise and decode images.
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1].
             autocast_dtype: Autocast type (bfloat16) of encoder and decoder; None: no autocast. Distances are computed
                 in the type of the images.
         """
+        self.check_images(images)
         with self.autocast(images, autocast_dtype):
             vectors = self._encode_vectors(images)
         indices = self._find_nearest(vectors)

@@ -70,7 +70,7 @@ def test_bfloat16_forwards_end_in_float32(name: str) -> None:
     model, x = build(name), draw_images()
     draws = {"ae": 0, "vqvae": 0, "pixelcnn": 0, "vae": 1, "ganvae": 1}.get(name, 2)
     inputs = [torch.randn(6, 4) for _ in range(draws)]
-    inputs = inputs if name == "ganvae" else [x, *inputs]
+    inputs = [None, None, *inputs] if name == "ganvae" else [x, *inputs]
     coarse, fine = model(*inputs, torch.bfloat16), model(*inputs, None)
     for a, b in zip(coarse, fine, strict=True):
         if a is b is None:  # a scale that is not learned, a cycle that is not trained

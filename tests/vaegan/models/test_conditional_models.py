@@ -80,7 +80,11 @@ def test_an_unconditional_model_refuses_labels(name: str) -> None:
 
 def test_a_conditional_model_refuses_missing_and_wrong_labels() -> None:
     model, x = build_frozen("vae", "model.labels=10"), draw_images()
-    for call in (lambda: model.encode(x), lambda: model.decode(torch.zeros(5, 4)), lambda: model.reconstruct(x)):
+    for call in (
+        lambda: model.encode(x),
+        lambda: model.decode(torch.zeros(5, 4).double()),
+        lambda: model.reconstruct(x),
+    ):
         with pytest.raises(UserError, match=r"^labels: this model is conditional; .* 0 to 9$"):
             call()
     for wrong, message in (

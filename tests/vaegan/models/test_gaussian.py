@@ -28,7 +28,7 @@ def test_a_training_forward_is_encode_and_decode(name: str, network: str) -> Non
 def test_the_cycle_encodes_what_was_generated() -> None:
     prior = torch.randn(6, 4).double()
     vaegan_inputs = draw_images().double(), prior.flip(0)
-    for name, overrides, inputs in (("ganvae", (), ()), ("vaegan3", ("model.cycle=1",), vaegan_inputs)):
+    for name, overrides, inputs in (("ganvae", (), (None, None)), ("vaegan3", ("model.cycle=1",), vaegan_inputs)):
         model = build(name, *overrides).double()
         out = model(*inputs, prior)
         torch.testing.assert_close(out.generated, model.decode(prior), rtol=1e-12, atol=1e-12)

@@ -1,0 +1,118 @@
+"""Models called from Python: fresh noise, no graph of samples, and one line about a wrong input."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from vaegan.errors import UserError
+from vaegan.images import to_float
+
+from ...tiny import ADVERSARIES, AUTOENCODERS, CONDITIONAL_OPTIONS
+from .build import build, draw_images
+
+NOISY = ("vae", *ADVERSARIES)
+"""Families whose forward draws noise."""
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_every_autoencoder_reconstructs_images_alone(name: str) -> None:
+    model, x = build(name).double().eval(), draw_images().double()
+    torch.manual_seed(2)
+    first, second = model(x).reconstruction, model(x).reconstruction
+    assert first.shape == x.shape and first.dtype == x.dtype and first.abs().max() <= 1
+    assert torch.equal(first, second) == (name not in NOISY)
+    torch.manual_seed(2)
+    assert torch.equal(model(x).reconstruction, first)
+    if name not in NOISY:
+        torch.testing.assert_close(first, model.reconstruct(x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_the_noise_that_is_drawn_is_the_noise_that_could_be_given(name: str) -> None:
+    model, x = build(name).double(), draw_images().double()
+    torch.manual_seed(7)
+    out = model(x)
+    torch.manual_seed(7)
+    names = {"vae": ("noise",), "ganvae": ("prior_noise", "noise")}.get(name, ("noise", "prior_noise"))
+    noise = {key: torch.randn(6, 4, dtype=torch.float64) for key in names}
+    given = model(x, **noise)
+    assert torch.equal(out.reconstruction, given.reconstruction)
+    torch.testing.assert_close(
+        given.reconstruction, model.decode(model.encode(x).sample(noise["noise"])), rtol=1e-12, atol=1e-12
+    )
+    if name != "vae":
+        assert torch.equal(out.generated, given.generated)
+        torch.testing.assert_close(given.generated, model.decode(noise["prior_noise"]), rtol=1e-12, atol=1e-12)
+        with pytest.raises(UserError, match=r"^prior_noise: "):
+            model(x, prior_noise=torch.zeros(6, 3).double())
+
+
+def test_in_training_a_generator_alone_needs_no_images() -> None:
+    model, prior = build("ganvae"), torch.randn(6, 4)
+    out = model(prior_noise=prior)
+    assert out.posterior is out.reconstruction is None and torch.equal(out.generated, model.decode(prior))
+    with pytest.raises(UserError, match=r"^images: missing; give images, or as prior_noise"):
+        model()
+
+
+@pytest.mark.parametrize("name", [name for name in AUTOENCODERS if name not in ("ae", "vqvae")])
+def test_samples_carry_no_graph_and_are_no_inference_tensors(name: str) -> None:
+    model = build(name).requires_grad_(True)
+    samples = model.sample(3)
+    assert not samples.requires_grad and not samples.is_inference()
+    codes = model.draw_prior_codes(0, 3, 0).detach().requires_grad_(True)
+    assert torch.equal(model.decode(codes), samples)
+    (gradient,) = torch.autograd.grad(model.decode(codes).sum(), codes)  # codes can be optimised
+    assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", CONDITIONAL_OPTIONS)
+def test_a_forward_takes_one_label_for_all_and_refuses_missing_and_wrong_ones(name: str) -> None:
+    model, x = build(name, *CONDITIONAL_OPTIONS[name]).eval(), draw_images()
+    field = "logits" if name == "pixelcnn" else "reconstruction"
+
+    def run(labels: Tensor | int | None) -> Tensor:
+        torch.manual_seed(0)
+        return getattr(model(x, labels=labels), field)
+
+    assert torch.equal(run(3), run(torch.full((6,), 3))) and not torch.equal(run(3), run(4))
+    for labels, message in (
+        (None, "this model is conditional; give each image's class, 0 to 9"), (10, "10: the classes of this model"),
+        (torch.zeros(6), "torch.float32 of shape"), (torch.zeros(5).long(), r"torch.int64 of shape \(5,\)"),
+        (torch.full((6,), -1), "-1: the classes"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=f"^labels: {message}"):
+            run(labels)
+    unconditional = build(name).eval()
+    assert unconditional(x, labels=torch.zeros(6).long()).reconstruction.shape == x.shape  # they are ignored
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_wrong_images_are_one_line(name: str) -> None:
+    model, x = build(name), draw_images()
+    pixels = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
+    expected = "give torch.float32 of shape (N, 1, 8, 8) in [-1, 1], as vaegan.images.to_float makes them of uint8"
+    for images, given in (
+        (pixels, "torch.uint8 of shape (6, 1, 8, 8)"), (x.double(), "torch.float64 of shape (6, 1, 8, 8)"),
+        (x[0], "torch.float32 of shape (1, 8, 8)"), (x[..., :4], "torch.float32 of shape (6, 1, 8, 4)"),
+        (x.expand(6, 3, 8, 8), "torch.float32 of shape (6, 3, 8, 8)"), (x.numpy(), "ndarray"), (x.sum(), "torch.float"),
+    ):  # fmt: skip
+        for call in (model.encode, model.reconstruct, model):
+            with pytest.raises(UserError) as caught:
+                call(images)
+            assert str(caught.value).startswith(f"images: {given}") and str(caught.value).endswith(expected)
+    with pytest.raises(UserError, match=r"^images: on meta; bring them to the model's device, cpu$"):
+        model.encode(x.to("meta"))
+    assert model.reconstruct(to_float(pixels)).shape == x.shape and len(model.reconstruct(x[:0])) == 0
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_wrong_codes_are_one_line(name: str) -> None:
+    model = build(name)
+    codes = model.encode(draw_images()).mean
+    assert codes.shape == (6, model.code_size)
+    for wrong in (codes[:, 1:], codes[0], codes.double(), codes.int()):
+        with pytest.raises(UserError) as caught:
+            model.decode(wrong)
+        expected = f"give torch.float32 of shape (N, {model.code_size})"
+        assert str(caught.value) == f"codes: {wrong.dtype} of shape {tuple(wrong.shape)}; {expected}"
