@@ -27,14 +27,14 @@ class EvaluationResult:
     metrics: dict[str, float]
     """Metrics by name, all finite: ``reconstruction/...`` of pairs, ``sample/...`` of images from the prior or from
     `density`, ``elbo`` in nats per image, ``bits_per_dim``."""
-    protocol: dict[str, Any]
+    protocol: dict[str, Any] = field(repr=False)
     """Every choice that the metrics depend on."""
-    curves: dict[str, list[float]] = field(default_factory=dict)
+    curves: dict[str, list[float]] = field(default_factory=dict, repr=False)
     """Values per radial frequency band, at ``frequency`` cycles per pixel."""
-    matrices: dict[str, list[list[int]]] = field(default_factory=dict)
+    matrices: dict[str, list[list[int]]] = field(default_factory=dict, repr=False)
     """``discriminator/confusion``: a row each for real, reconstructed and generated images, a column for each predicted
     class."""
-    scores: dict[str, Tensor] = field(default_factory=dict)
+    scores: dict[str, Tensor] = field(default_factory=dict, repr=False)
     """Values of single images (of KID: of blocks of them), float64, shape (N,) or (N, k) in the order of the images,
     from which a study computes its intervals."""
 

@@ -20,6 +20,7 @@ from vaegan.errors import UserError
 from vaegan.io import hash_file
 from vaegan.models import Autoencoder, Classifier
 from vaegan.models.density import Density, check_enough_codes
+from vaegan.networks.given import GivenNetworks
 from vaegan.pretrained import WEIGHT_FILES
 from vaegan.progress import Reporter
 from vaegan.storage.loading import load, load_class_names, load_discriminator
@@ -52,6 +53,7 @@ def evaluate_run(
     reporter: Reporter,
     *,
     force: bool = False,
+    networks: GivenNetworks | None = None,
 ) -> EvaluationResult:
     """Evaluate a run's exported model and keep the result in the run's folder; all processes do this together.
 
@@ -66,6 +68,7 @@ def evaluate_run(
         reporter: Receiver of notes and progress.
         force: Whether to evaluate even if the folder has a valid result; the new one must then have a metric, since it
             replaces the old one.
+        networks: The modules of a run that was given modules.
 
     Raises:
         UserError: The result has no metric (the stored one is kept), or the classes of a conditional model are
@@ -81,7 +84,7 @@ def evaluate_run(
                 return evaluate_classifier_splits(model, data, config, seed=run.config.seed, progress=progress)
         discriminator = None
         if "confusion" in config.metrics:
-            discriminator = run_on_all_ranks(lambda: load_discriminator(run, reporter.note))
+            discriminator = run_on_all_ranks(lambda: load_discriminator(run, reporter.note, networks))
         result = evaluate_on_data(model, config, data, run.config.seed, title, reporter, discriminator)
         if force and not result.metrics:
             names = ", ".join(config.metrics)

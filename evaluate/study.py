@@ -7,7 +7,7 @@ from pathlib import Path
 from vaegan.config import Config, StudyConfig
 from vaegan.config.differences import describe_differences, get_training_settings
 from vaegan.config.schema import PriorConfig
-from vaegan.data import Data, open_data
+from vaegan.data import Data, open_images
 from vaegan.distributed import broadcast_from_main, init_process_group, run_on_all_ranks, run_on_main
 from vaegan.errors import UserError
 from vaegan.io import write_text
@@ -74,8 +74,7 @@ def compare(
     """
     plan_runs(study, configs, output)
     init_process_group()
-    with reporter.progress("Reading images", "images") as progress:
-        data = run_on_all_ranks(lambda: open_data(next(iter(configs.values())).data, reporter.note, progress))
+    data = open_images(next(iter(configs.values())).data, reporter)
 
     def train_runs(runs: Mapping[Path, Config]) -> None:
         run_on_all_ranks(lambda: check_run_folders(runs))
@@ -105,9 +104,10 @@ def compare(
     densities = {name: refit_density(runs[study.seeds[0]], data, reporter) for name, runs in evaluated.items()}
 
     def write() -> Comparison:
-        comparison = Comparison(study, evaluated, controls, command, densities)
+        page = output / "report.html"
+        comparison = Comparison(study, evaluated, controls, command, densities, page)
         write_comparison(comparison, output / "comparison.json")
-        write_report(comparison, data, output / "report.html", reporter.note)
+        write_report(comparison, data, page, reporter.note)
         if start_publisher is not None:
             publish(comparison, data, output, start_publisher)
         return comparison

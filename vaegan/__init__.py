@@ -3,16 +3,35 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .storage.loading import load
+    from .api import (
+        Config,
+        Run,
+        StudyConfig,
+        compare,
+        evaluate_run,
+        load,
+        plot_history,
+        recipes,
+        show,
+        train,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
+__all__ = [
+    "Config", "Run", "StudyConfig", "__version__", "compare", "evaluate_run", "load", "plot_history", "recipes", "show",
+    "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """Import `load`, and with it torch, on its first use."""
-    if name == "load":
-        from .storage.loading import load
+    """Import `vaegan.api`, and with it torch, on the first use of one of its names."""
+    if name in __all__:
+        from . import api
 
-        return load
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the names that are imported on their first use."""
+    return __all__

@@ -5,7 +5,9 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vaegan.config import Config, StudyConfig
 from vaegan.models.autoencoder import Sampler
@@ -18,6 +20,9 @@ from ..result import EvaluatedRun, EvaluationResult
 from .bootstrap import MIN_SEEDS
 from .matching import describe_unmatched
 from .verdicts import Effect, Pair, Verdict, estimate_effects, find_verdicts
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,9 @@ class TableRow(NamedTuple):
     """Value of real images; empty: they have none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
-    """A study with all its runs evaluated."""
+    """A study with all its runs evaluated; a notebook shows it as its table and its verdicts."""
 
     study: StudyConfig
     runs: Mapping[str, Mapping[int, EvaluatedRun]]
@@ -68,6 +73,29 @@ class Comparison:
     """Command line; None: the study was called from Python."""
     densities: Mapping[str, Density | None] = field(default_factory=dict)
     """Density that the samples of each variant's first seed are drawn from; without one they are of the prior."""
+    report_file: Path | None = None
+    """The page that shows it; None: none was written."""
+
+    def __repr__(self) -> str:
+        """Return the title, the variants, the seeds and the page."""
+        seeds = ", ".join(map(str, self.study.seeds))
+        return f"Comparison {self.study.title!r} of {', '.join(self.names)}; seeds {seeds}; {self.report_file}"
+
+    def _repr_html_(self) -> str:
+        """Return the table and the verdicts as HTML, which a notebook shows."""
+        header, rows = self.build_table()
+        cells = [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
+        names = "".join(f"<th>{escape(name)}</th>" for name in header)
+        sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.list_sentences())
+        return f"<table><thead><tr>{names}</tr></thead><tbody>{''.join(cells)}</tbody></table>{sentences}"
+
+    def to_dataframe(self) -> "DataFrame":
+        """Return the metrics of every run as a pandas DataFrame: a row for each variant and seed, a metric a column."""
+        from pandas import DataFrame, MultiIndex
+
+        runs = {(name, seed): run.metrics for name, runs in self.runs.items() for seed, run in runs.items()}
+        index = MultiIndex.from_tuples(runs, names=["variant", "seed"])
+        return DataFrame(list(runs.values()), index, sort_metrics(set().union(*runs.values())))
 
     @property
     def names(self) -> list[str]:

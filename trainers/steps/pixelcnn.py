@@ -64,7 +64,7 @@ def load_autoencoder(config: Config) -> VQVAE:
         sizes = ["x".join(map(str, shape)) for shape in (model.image_shape, config.data.image_shape)]
         raise UserError(f"prior.autoencoder: {path}: is for images of {sizes[0]}, not {sizes[1]}")
     data, other = config.data, Run(path).config.data
-    if (data.source, data.root, data.count) == (other.source, other.root, other.count):
+    if (data.source, data.root, data.count, data.sha256) == (other.source, other.root, other.count, other.sha256):
         for key in ("validation", "test"):
             if (fraction := getattr(data, key)) != (other_fraction := getattr(other, key)):
                 problem = f"was trained with data.{key}={other_fraction:g}, not {fraction:g}, and may have seen"

@@ -132,6 +132,6 @@ def _is_study(text: str) -> bool:
 
 
 def _select(words: Iterable[str], incomplete: str, path: str | None = None) -> list[CompletionItem]:
-    """Return the words without spaces that start with ``incomplete``, and paths, which bash uses if there is no word."""
+    """Return the words without spaces that start with ``incomplete``, and paths, which bash takes if no word does."""
     paths = [CompletionItem(incomplete, type=path)] if path else []
     return [*paths, *(CompletionItem(word) for word in words if word.startswith(incomplete) and " " not in word)]

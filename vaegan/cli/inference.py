@@ -9,8 +9,8 @@ from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback
 
 from .console import Console
-from .inputs import load_run_model, open_images
 from .options import DENSITY_OPTION, FOLDER, LABEL_OPTION, PATH, Integer, check_picture_path
+from .workflows import load_run_model
 
 if TYPE_CHECKING:
     from vaegan.models import Autoencoder
@@ -22,7 +22,7 @@ MAX_CLASS_LIST_CHARACTERS = 500
 """Most characters of the list of a run's classes in a message."""
 
 
-@click.command(short_help="Draw images from the prior of a run, or a density.")
+@click.command(short_help="Draw images from the prior of a run or from a density.")
 @click.argument("run", type=FOLDER)
 @click.option(
     "-n", "--number", type=Integer(1, MAX_PICTURE_IMAGES), default=64, show_default=True, help="Images to draw."
@@ -134,13 +134,14 @@ def _fit_density(run: Path, density: str, model: "Autoencoder", console: Console
         UserError: There is no such density, or the images that the run was trained on are missing.
     """
     from vaegan.config.load import override_evaluation
+    from vaegan.data.sources import open_images
     from vaegan.density_fitting import fit_density_to_images
     from vaegan.storage.run_folder import Run
 
     config = override_evaluation(Run(run).config, {"density": density}, str(run))
     assert config.evaluate.density is not None
     try:
-        images = open_images(config, console).train
+        images = open_images(config.data, console).train
     except UserError as error:
         raise UserError(f"--density {density}: fitted to the images that {run} was trained on; {error}") from None
     with console.progress("Encoding", "images") as progress:

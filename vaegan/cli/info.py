@@ -7,23 +7,22 @@ from vaegan.errors import Failure, UserError
 from .console import Console
 
 
-@click.command(short_help="List the shipped recipes, or every setting.")
+@click.command(short_help="List the shipped recipes or every setting.")
 @click.option("--schema", is_flag=True, help="Print every setting with its type, default and meaning.")
 def configs(schema: bool) -> None:
     """List the shipped recipes, or with --schema every setting."""
-    from vaegan.config import list_recipes
     from vaegan.config.describe_schema import format_schema
+    from vaegan.config.load import describe_recipes
 
     if schema:
         click.echo(format_schema())
         return
-    recipes = list_recipes()
-    for name, path in recipes.items():
-        first_line = path.read_text(encoding="utf-8").splitlines()[0]
-        click.echo(f"{name:{max(map(len, recipes))}}  {first_line.lstrip('# ')}")
+    recipes = describe_recipes()
+    for name, description in recipes.items():
+        click.echo(f"{name:{max(map(len, recipes))}}  {description}")
 
 
-@click.command(short_help="List, or fetch, the trained weights that metrics use.")
+@click.command(short_help="List or fetch the trained weights that metrics use.")
 @click.argument("networks", nargs=-1)
 @click.option("--fetch", is_flag=True, help="Download those that are missing or damaged.")
 def weights(networks: tuple[str, ...], fetch: bool) -> None:

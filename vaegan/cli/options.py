@@ -102,12 +102,6 @@ def check_folder_path(context: click.Context, option: click.Parameter, path: Pat
     return path
 
 
-def get_default_folder(name: str) -> Path:
-    """Return the run folder of a config file or a recipe: runs/NAME."""
-    stem = Path(name).stem if Path(name).is_file() else name.replace("/", "-")
-    return Path("runs") / (stem.strip(".") or "run")
-
-
 def get_sweep_folder() -> Path | None:
     """Return the run folder of a run of a W&B sweep, runs/sweep-SWEEP/RUN; None if no sweep started this process."""
     sweep, run = (os.environ.get(f"WANDB_{name}_ID", "") for name in ("SWEEP", "RUN"))

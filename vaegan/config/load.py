@@ -94,6 +94,25 @@ def list_recipes() -> dict[str, Path]:
     return {name: path for name, path in sorted(files.items()) if path.parent != root / SWEEPS_FOLDER}
 
 
+def describe_recipes() -> dict[str, str]:
+    """Return the description of every shipped recipe, the first line of its file, by the recipe's name."""
+    return {
+        name: path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for name, path in list_recipes().items()
+    }
+
+
+def get_default_folder(config: object) -> Path:
+    """Return the run folder of a config file or a recipe: runs/NAME.
+
+    Raises:
+        UserError: The config is neither, so that it has no name.
+    """
+    if not isinstance(config, str | Path):
+        raise UserError("output: missing; a config that is no recipe and no file has no name for its folder")
+    stem = Path(config).stem if Path(config).is_file() else str(config).replace("/", "-")
+    return Path("runs") / (stem.strip(".") or "run")
+
+
 def find_config(name: str, folder: Path | None = None) -> Path:
     """Return the config file at a path, or the shipped recipe of that name, or the file of that name in ``folder``.
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from .models import ModelConfig, PixelCNNConfig, VectorConfig
 from .section import FROM_PYTHON, Channels, Count, DensityName, Fraction, Positive, Section, Side, Steps, Text
 
-SourceName = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba"]
+SourceName = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba", "given"]
 SplitName = Literal["train", "validation", "test"]
 MetricName = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
@@ -40,7 +40,8 @@ class DataConfig(Section):
 
     source: SourceName
     """Image set. `digits`, `photos` and `shapes` are embedded; `folder` is any tree of image files under `root`;
-    the others are read from torchvision's files under `root`."""
+    the others are read from torchvision's files under `root`. `given`: images that `vaegan.train(data=...)` was given
+    in Python."""
     root: Annotated[Path, FROM_PYTHON, _make_absolute("data.root")] | None = None
     """Folder of the images (`folder`), or folder that holds or receives the set (`mnist`, ...; None: `data`
     in the working folder). The embedded sets take none."""
@@ -67,6 +68,8 @@ class DataConfig(Section):
     """`folder`: a file that cannot be read as an image is an error instead of a warning."""
     download: bool = False
     """Let torchvision download `mnist`, `fashion_mnist`, `cifar10` or `celeba` if it is missing."""
+    sha256: str | None = None
+    """`given`: SHA-256 of images and labels, hexadecimal, which `vaegan.train` fills in."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -77,14 +80,16 @@ class DataConfig(Section):
     def _check_consistency(self) -> "DataConfig":
         if self.source == "folder" and self.root is None:
             raise ValueError("data.root: missing; data.source=folder needs the folder of the images")
-        if self.source in ("digits", *SYNTHETIC_SOURCES) and self.root is not None:
-            raise ValueError(f"data.root: {self.source} is embedded and has no folder; leave it out, or give null")
+        if self.source in ("digits", "given", *SYNTHETIC_SOURCES) and self.root is not None:
+            raise ValueError(f"data.root: {self.source} has no folder; leave it out, or give null")
         if self.source != "folder" and self.strict:
             raise ValueError("data.strict: only folder takes it; leave it out")
-        if self.source in ("digits", "folder", *SYNTHETIC_SOURCES) and self.download:
+        if self.source in ("digits", "folder", "given", *SYNTHETIC_SOURCES) and self.download:
             raise ValueError("data.download: only mnist, fashion_mnist, cifar10 and celeba are fetched; leave it out")
         if self.source not in SYNTHETIC_SOURCES and self.count is not None:
             raise ValueError(f"data.count: only {' and '.join(SYNTHETIC_SOURCES)} take it; leave it out")
+        if self.source != "given" and self.sha256 is not None:
+            raise ValueError("data.sha256: only given has it; leave it out")
         if self.validation + self.test >= 1:
             raise ValueError("data.validation: with data.test it leaves no image to train on; keep their sum below 1")
         return self
@@ -176,8 +181,10 @@ class EvaluateConfig(Section):
 class TrackConfig(Section):
     """Weights & Biases."""
 
-    wandb: Literal["online", "offline", "disabled"] = "online"
-    """Mode of tracking. `online` falls back to `offline` without an account; `wandb sync` uploads an offline run."""
+    wandb: Literal["auto", "online", "offline", "disabled"] = "auto"
+    """Mode of tracking. `auto` does as the environment variable WANDB_MODE says, by default `online`, and tracks
+    nothing where wandb is not installed. `online` falls back to `offline` without an account; `wandb sync` uploads an
+    offline run."""
     project: Text = "vaegan"
     """Project of the run."""
     entity: Text | None = None
@@ -197,6 +204,34 @@ class PriorConfig(Section):
     """Run folder of the finished VQ-VAE."""
 
 
+class GivenNetworkConfig(Section):
+    """A network that was given as a torch module; written by the training, never by hand."""
+
+    class_name: Text
+    """Name of the module's class."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 of its initial weights: names, types, shapes and values, in the order of its state dict."""
+
+
+class NetworksConfig(Section):
+    """The networks that were given in Python, as torch modules, in place of those that `model` describes.
+
+    A training writes what they are; a config of one's own leaves the section out.
+    """
+
+    encoder: GivenNetworkConfig | None = None
+    """The encoder; None: that of `model`."""
+    decoder: GivenNetworkConfig | None = None
+    """The decoder; None: that of `model`."""
+    discriminator: GivenNetworkConfig | None = None
+    """The discriminator; None: that of `model.discriminator`."""
+
+    def select(self, *names: str) -> "NetworksConfig | None":
+        """Return the networks of these names alone; None: none of them was given."""
+        chosen = {name: network for name in names if (network := getattr(self, name)) is not None}
+        return NetworksConfig(**chosen) if chosen else None
+
+
 class Config(Section):
     """The config of a run, which determines its weights completely."""
 
@@ -209,6 +244,8 @@ class Config(Section):
     track: TrackConfig = TrackConfig()
     prior: PriorConfig | None = None
     """pixelcnn: the VQ-VAE to train on; the other families take none."""
+    networks: NetworksConfig | None = None
+    """The networks that were given in Python; None: all are those of `model`."""
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "Config":

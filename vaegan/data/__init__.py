@@ -3,7 +3,7 @@
 from .dataset import Data, Images
 from .folder import find_images
 from .image_file import UnreadableImageError, read_image
-from .sources import open_data
+from .sources import open_data, open_images
 from .stream import MicroBatch, iterate_batches
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "find_images",
     "iterate_batches",
     "open_data",
+    "open_images",
     "read_image",
 ]

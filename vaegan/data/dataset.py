@@ -1,7 +1,7 @@
 """Image sets: readers that decode single images, the splits, and the images of a split."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,13 @@ UInt8Image = NDArray[np.uint8]
 
 
 class ImageReader(Protocol):
-    """Random access to the images of a source. It is pickled into the processes that decode ahead."""
+    """Random access to the images of a source. It is pickled into the processes that decode ahead.
+
+    Attributes:
+        thread_safe: Whether several threads may decode at once.
+    """
+
+    thread_safe: ClassVar[bool] = True
 
     def __len__(self) -> int:
         """Return the number of images."""

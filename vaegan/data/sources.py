@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaegan.config.schema import DataConfig
-from vaegan.distributed import count_cpu_cores
+from vaegan.config.schema import Config, DataConfig
+from vaegan.distributed import count_cpu_cores, run_on_all_ranks
 from vaegan.errors import UserError
-from vaegan.progress import ProgressCallback, ignore_progress
+from vaegan.progress import ProgressCallback, Reporter, ignore_progress
 
 from .dataset import Data, ImageReader, Images, Source, SplitIndices
 from .embedded import open_digits, open_photos
 from .folder import FileReader, open_folder
+from .given import GivenImages, open_given
 from .image_file import UnreadableImageError, silence_pillow
 from .official import open_celeba, open_cifar10, open_mnist
 from .shapes import open_shapes
@@ -46,7 +47,10 @@ def warn_on_stderr(message: str) -> None:
 
 
 def open_data(
-    config: DataConfig, notify: Notify = warn_on_stderr, progress: ProgressCallback = ignore_progress
+    config: DataConfig,
+    notify: Notify = warn_on_stderr,
+    progress: ProgressCallback = ignore_progress,
+    given: Source | None = None,
 ) -> Data:
     """Open an image set: read it, leave out broken images, cache and split it.
 
@@ -57,18 +61,62 @@ def open_data(
         config: The `data` section.
         notify: Called with one-line warnings.
         progress: Called with the number of images read and their total, from this thread.
+        given: The images of the source ``given``.
 
     Raises:
         UserError: There is no such set, it is broken, or it is too small to be split.
         Failure: The download failed.
     """
-    source = _open_source(config, notify)
+    source = given or _open_source(config, notify)
     key = config, source.reader.compute_digest()
     if key not in _data_cache:
         data = _read_and_split(source, config, notify, progress)
         _data_cache.clear()
         _data_cache[key] = data
     return _data_cache[key]
+
+
+def open_images(config: DataConfig, reporter: Reporter, given: Source | None = None) -> Data:
+    """Open an image set on every process, with a progress bar; all processes do this together.
+
+    Args:
+        config: The `data` section.
+        reporter: Shows progress and warnings.
+        given: The images of the source ``given``.
+
+    Raises:
+        UserError: There is no such set, it is broken, or it is too small to be split.
+        Failure: The download failed.
+    """
+    with reporter.progress("Reading images", "images") as progress:
+        return run_on_all_ranks(lambda: open_data(config, reporter.note, progress, given))
+
+
+def open_given_images(images: GivenImages, config: Config, reporter: Reporter) -> tuple[Data, Config]:
+    """Open images that were given in Python, and return them and the config with their SHA-256.
+
+    All processes do this together.
+
+    Args:
+        images: The images.
+        config: A config of the source ``given``.
+        reporter: Shows progress and warnings.
+
+    Raises:
+        UserError: The config is of another source, or the images are not of the described kinds, not those of the
+            config, or too few to be split.
+    """
+    data = config.data
+    if data.source != "given":
+        raise UserError(f"data: the run's images are those of data.source={data.source}; leave the argument out")
+    with reporter.progress("Reading images", "images") as progress:
+        source, sha256 = run_on_all_ranks(lambda: open_given(images, data.image_size, data.channels, progress))
+    if data.sha256 not in (None, sha256):
+        raise UserError(
+            f"data: other images or labels than the run's, by their SHA-256 ({sha256[:8]}..., not {data.sha256[:8]}...)"
+        )
+    data = data.model_copy(update={"sha256": sha256})
+    return open_images(data, reporter, source), config.model_copy(update={"data": data})
 
 
 def _open_source(config: DataConfig, notify: Notify) -> Source:
@@ -88,12 +136,19 @@ def _open_source(config: DataConfig, notify: Notify) -> Source:
             return open_cifar10(root, size, channels, config.download, notify)
         case "celeba":
             return open_celeba(root, size, channels, config.download)
+        case "given":
+            raise UserError(
+                "data.source: given: these images were given in Python; give them again, as in"
+                " vaegan.evaluate_run(run, data=images)",
+                on_all_ranks=True,
+            )
 
 
 def _read_and_split(source: Source, config: DataConfig, notify: Notify, progress: ProgressCallback) -> Data:
     store: Tensor | ImageReader = source.reader
     count = len(source.reader)
-    threads = count_cpu_cores() if isinstance(source.reader, FileReader) or config.image_size >= 64 else 1
+    slow = isinstance(source.reader, FileReader) or config.image_size >= 64
+    threads = count_cpu_cores() if slow and source.reader.thread_safe else 1
     size = count * math.prod(config.image_shape)
     if config.cache != "none" and (config.cache != "auto" or size <= MAX_MEMORY_BYTES):
         store, broken = _decode_all(source.reader, config.image_shape, threads, progress)

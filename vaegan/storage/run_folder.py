@@ -55,6 +55,10 @@ class Run:
         self.networks_folder = path / "networks"
         self.metrics_file, self.scores_file = path / "metrics.json", path / "scores.safetensors"
 
+    def __fspath__(self) -> str:
+        """Return the folder's path, so that a run can be given wherever a path is expected."""
+        return str(self.path)
+
     @property
     def exists(self) -> bool:
         """Whether a training was started in this folder."""

@@ -1,0 +1,186 @@
+"""What `import vaegan` offers: train, evaluate, compare and load models in a notebook or a script.
+
+Every process of a launch calls a function with the same arguments.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from vaegan.config import Config, StudyConfig
+from vaegan.config.load import describe_recipes, get_default_folder, load_config, nest_settings
+from vaegan.config.load_study_files import load_study
+from vaegan.data.given import GivenImages, describe_given
+from vaegan.data.sources import open_given_images
+from vaegan.distributed import init_process_group
+from vaegan.entry import python_entry
+from vaegan.extras import check_training_packages
+from vaegan.images import show
+from vaegan.networks.given import GivenNetworks, add_networks
+from vaegan.notebook import make_reporter
+from vaegan.plotting import plot_history
+from vaegan.storage import loading
+from vaegan.storage.run_folder import Run
+
+from .cli import workflows
+
+if TYPE_CHECKING:  # the packages that these import are not installed everywhere
+    from vaegan.evaluate.comparing.comparison import Comparison
+    from vaegan.evaluate.result import EvaluationResult
+    from vaegan.models import Autoencoder
+
+__all__ = [
+    "Config", "Run", "StudyConfig", "compare", "evaluate_run", "load", "plot_history", "recipes", "show", "train",
+]  # fmt: skip
+
+RunPath: TypeAlias = str | Path | Run
+"""A run, or the path of its folder."""
+
+
+@python_entry
+def train(
+    config: str | Path | Mapping[str, Any] | Config,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path | None = None,
+    data: GivenImages | None = None,
+    networks: GivenNetworks | None = None,
+    resume: bool = False,
+    extend: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Train a run to its end, and return it.
+
+    Args:
+        config: A recipe (`vaegan.recipes` lists them), the path of a YAML file, nested settings, or a `Config`.
+        settings: Settings that replace those of the config: ``{"train.steps": 500, "model.latent_size": 16}``.
+        output: The run's folder; None: runs/NAME, after the recipe or the file.
+        data: Images in the place of those that the config names: a uint8 array or tensor of shape (N, C, S, S), a pair
+            of one and N integer labels, or a data set with random access, whose items are such images (C, S, S) or PIL
+            images, alone or in a pair with a label. They are resized if ``settings`` has another `data.image_size`.
+        networks: Modules in the place of those that the config describes, by the names ``encoder``, ``decoder`` and
+            ``discriminator``; `vaegan.networks.given` says what each must do. They are copied.
+        resume: Go on from the newest checkpoint in the folder; begin if there is none.
+        extend: Let a resumed run have more `train.steps` than it was started with.
+        progress: Whether a bar is shown.
+
+    Raises:
+        UserError: A setting or an argument is wrong, or the folder holds another run.
+        Failure: A gradient is not finite, a file cannot be read or written, or another process has ended.
+        Interrupted: A signal, such as a notebook's stop button, asked the training to stop; a checkpoint was written.
+    """
+    overrides, reporter = nest_settings(settings or {}), make_reporter(progress)
+    if data is not None:
+        overrides = describe_given(data, overrides)
+    resolved = load_config(config, overrides)
+    check_training_packages(resolved)
+    init_process_group()
+    folder, images = Path(output or get_default_folder(config)), None
+    if data is not None:
+        images, resolved = open_given_images(data, resolved, reporter)
+    resolved = add_networks(resolved, networks)
+    if not workflows.is_finished(folder, resolved, resume=resume, extend=extend):
+        workflows.check_step_inputs(resolved, networks)
+        workflows.train_run(resolved, folder, reporter, images, networks, resume=resume, extend=extend)
+    return Run(folder)
+
+
+@python_entry
+def evaluate_run(
+    run: RunPath,
+    *,
+    metrics: Sequence[str] | None = None,
+    samples: int | None = None,
+    split: str | None = None,
+    features: RunPath | None = None,
+    density: str | None = None,
+    data: GivenImages | None = None,
+    networks: GivenNetworks | None = None,
+    progress: bool = True,
+) -> "EvaluationResult":
+    """Evaluate the trained model of a run, write `metrics.json` into its folder, and return the result.
+
+    `EvaluationResult.metrics` is a dictionary of numbers by name, `EvaluationResult.protocol` every choice that they
+    depend on. What is None is as in the run's own config, section `evaluate`.
+
+    Args:
+        run: The run, or its folder.
+        metrics: Metrics to compute, such as ``["psnr", "lpips", "sharpness"]``.
+        samples: Number of images to sample, and the largest number to reconstruct.
+        split: ``train``, ``validation`` or ``test``.
+        features: ``inception``, or a run of `vaegan train-features`.
+        density: Density over the codes that samples are drawn from: ``gaussian``, ``gmm`` or ``gmm:K``.
+        data: The images of a run that was given its images.
+        networks: The modules of a run that was given modules; their weights are replaced by the trained ones.
+        progress: Whether a bar is shown.
+
+    Raises:
+        UserError: There is no trained model, the images are not the run's, or nothing can be measured.
+        Failure: A result is not finite, or a file cannot be read or written.
+    """
+    settings = {
+        "metrics": metrics, "samples": samples, "split": split, "features": features and str(features),
+        "density": density,
+    }  # fmt: skip
+    config, reporter, images = workflows.read_evaluation_config(Path(run), settings), make_reporter(progress), None
+    init_process_group()
+    if data is not None:
+        images, config = open_given_images(data, config, reporter)
+    return workflows.evaluate_folder(Path(run), config, reporter, images, networks)
+
+
+@python_entry
+def compare(
+    study: str | Path | Mapping[str, Any] | StudyConfig,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path | None = None,
+    progress: bool = True,
+) -> "Comparison | None":
+    """Train and evaluate every variant of a study for every seed, and return their comparison.
+
+    Finished runs in the folder are kept, interrupted ones resumed. `Comparison.to_dataframe` has the metrics of every
+    run, `Comparison.list_sentences` the verdicts; the folder gets `comparison.json` and the page `report.html`.
+
+    Args:
+        study: A recipe of a study, the path of a YAML file, nested settings, or a `StudyConfig`.
+        settings: Settings that replace those of the study; those of a run (``{"train.steps": 500}``) apply to every
+            variant, others (``{"seeds": [0, 1]}``) to the study.
+        output: Folder of the study; None: runs/NAME, after the recipe or the file.
+        progress: Whether bars are shown.
+
+    Returns:
+        The comparison; None on processes of another rank than 0.
+
+    Raises:
+        UserError: A setting is wrong, the variants are not matched, or a folder holds another run.
+        Failure: A training or an evaluation failed; what is finished is kept.
+        Interrupted: A training was asked to stop; calling the function again goes on.
+    """
+    loaded, reporter = load_study(study, settings or {}), make_reporter(progress)
+    init_process_group()
+    return workflows.compare_study(loaded, Path(output or get_default_folder(study)), reporter)
+
+
+@python_entry
+def load(path: RunPath, networks: GivenNetworks | None = None) -> "Autoencoder":
+    """Load the trained autoencoder of a run, on the CPU, ready to encode, decode, reconstruct and sample.
+
+    Its weights are the moving average of the training, and take no gradient. ``model.sample(16)`` draws images,
+    ``model(images).reconstruction`` and ``model.reconstruct(images)`` rebuild them, ``model.encode(images).kl()`` is
+    their rate in nats. Images have the shape (N, *model.image_shape) and values in [-1, 1].
+
+    Args:
+        path: The run, its folder, or the folder of an exported model.
+        networks: The modules of a run that was given modules, by their names; they are copied, and their weights are
+            replaced by the trained ones.
+
+    Raises:
+        UserError: There is no model, it is damaged, it is not an autoencoder, or the modules are not those of the run.
+    """
+    return loading.load(Path(path), networks)
+
+
+def recipes() -> dict[str, str]:
+    """Return what each shipped recipe trains, in one line, by the recipe's name."""
+    return describe_recipes()

@@ -1,0 +1,227 @@
+"""The work of the commands and of `vaegan.api`: train, evaluate and compare what a config describes.
+
+All processes of a launch call these functions together. Heavy packages are imported inside them, so that `vaegan.api`
+can load models where the packages of trainings and evaluations are not installed.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vaegan.distributed import run_on_all_ranks
+from vaegan.errors import Interrupted, UserError
+from vaegan.extras import check_comparison_packages, check_evaluation_packages
+from vaegan.progress import ProgressCallback, Reporter
+
+if TYPE_CHECKING:
+    from vaegan.config import Config
+    from vaegan.config.load_study_files import LoadedStudy
+    from vaegan.data import Data
+    from vaegan.evaluate.comparing.comparison import Comparison
+    from vaegan.evaluate.result import EvaluationResult
+    from vaegan.networks.given import GivenNetworks
+    from vaegan.storage.run_folder import Run
+
+T = TypeVar("T")
+
+
+def is_finished(folder: Path, config: "Config", resume: bool, extend: bool) -> bool:
+    """Return whether a folder already holds the finished run that is to be resumed.
+
+    Raises:
+        UserError: ``extend`` is set without ``resume``.
+    """
+    from vaegan.config.differences import get_training_settings
+    from vaegan.storage.run_folder import Run
+
+    if extend and not resume:
+        raise UserError("--extend: makes a resumed run longer; give --resume as well")
+    run = Run(folder)
+    return resume and run.finished and get_training_settings(run.config) == get_training_settings(config)
+
+
+def check_step_inputs(config: "Config", networks: "GivenNetworks | None" = None) -> None:
+    """Check the inputs that a training step needs besides images, before the images are read.
+
+    Args:
+        config: The run.
+        networks: Modules in the place of networks of the config.
+
+    Raises:
+        UserError: The weights of the perceptual network, or the trained autoencoder of a prior, cannot be read, or the
+            modules are not those of the config.
+    """
+    from vaegan.trainers.steps import build_step
+
+    build_step(config, networks).check_inputs()
+
+
+def train_run(
+    config: "Config",
+    folder: Path,
+    reporter: Reporter,
+    data: "Data | None" = None,
+    networks: "GivenNetworks | None" = None,
+    *,
+    resume: bool,
+    extend: bool = False,
+) -> "Run":
+    """Train a run, and measure it on the validation images every `train.evaluate_every` steps.
+
+    Args:
+        config: The run.
+        folder: Run folder; created if it does not exist.
+        reporter: Shows progress and notes.
+        data: The images that `config.data` names; None: they are opened here.
+        networks: Modules in the place of networks of the config.
+        resume: Resume from the newest checkpoint in ``folder``, if there is one.
+        extend: Let a resumed run have more `train.steps` than it was started with.
+
+    Raises:
+        UserError: The settings or the run folder do not allow this training, or its metrics cannot be computed here.
+        Failure: The training could not be finished.
+        Interrupted: A signal asked the training to stop, and a checkpoint was written.
+    """
+    from vaegan.data.sources import open_images
+    from vaegan.trainers import train
+
+    data = data or open_images(config.data, reporter)
+    evaluator = _make_evaluator(config, data, reporter) if config.train.evaluate_every is not None else None
+    return train(config, folder, data, evaluator, reporter, resume=resume, extend=extend, networks=networks)
+
+
+def read_evaluation_config(folder: Path, settings: Mapping[str, object]) -> "Config":
+    """Read the config of a run, with other settings in its `evaluate` section; those that are None change nothing.
+
+    Raises:
+        UserError: ``folder`` is no run, a setting is wrong, or a classifier is given metrics or features.
+    """
+    from vaegan.config.load import override_evaluation
+    from vaegan.storage.run_folder import Run
+
+    config = Run(folder).config
+    if config.model.family == "classifier" and (settings["metrics"] or settings["features"]):
+        raise UserError("--metrics, --features: a classifier is measured by its accuracy alone; leave them out")
+    return override_evaluation(config, settings, str(folder))
+
+
+def evaluate_folder(
+    folder: Path,
+    config: "Config",
+    reporter: Reporter,
+    data: "Data | None" = None,
+    networks: "GivenNetworks | None" = None,
+) -> "EvaluationResult":
+    """Evaluate a run's model with all processes, and write `metrics.json` and `scores.safetensors` into its folder.
+
+    Args:
+        folder: Run folder.
+        config: The run's config, with the settings of the evaluation.
+        reporter: Shows progress and notes.
+        data: The images that `config.data` names; None: they are opened here.
+        networks: Modules in the place of networks of the config.
+
+    Raises:
+        UserError: The folder holds no model, the images are missing or not the run's, or nothing can be measured.
+        Failure: A result is not finite, or a file cannot be read or written.
+    """
+    check_evaluation_packages(config)
+    from vaegan.data.sources import open_images
+    from vaegan.evaluate.one_pass import get_device
+    from vaegan.evaluate.run_evaluation import check_images, evaluate_run
+    from vaegan.storage.loading import load_model
+    from vaegan.storage.run_folder import Run
+
+    load = partial(load_model, networks=networks)
+    model: Any = run_on_all_ranks(lambda: load_run_model(folder, load, reporter)).to(get_device())
+    data = data or open_images(config.data, reporter)
+    check_images(config, data, "--split")
+    return evaluate_run(Run(folder), model, config.evaluate, data, reporter, force=True, networks=networks)
+
+
+def compare_study(
+    loaded: "LoadedStudy",
+    folder: Path,
+    reporter: Reporter,
+    command: str | None = None,
+    train_ahead: "Callable[[Mapping[Path, Config]], None] | None" = None,
+) -> "Comparison | None":
+    """Train and evaluate the runs of a study as far as they are not yet, and write its comparison and report.
+
+    Args:
+        loaded: The study.
+        folder: Folder of the study.
+        reporter: Shows progress and notes.
+        command: Command line, for the record; None: the study is run from Python.
+        train_ahead: Function that trains several runs, given by their folders, side by side; None: they are trained one
+            after another.
+
+    Returns:
+        The comparison; None on processes of another rank than 0.
+
+    Raises:
+        UserError: The variants are not matched, or a folder holds another run.
+        Failure: A training or an evaluation failed; what is finished is kept.
+        Interrupted: A training was asked to stop.
+    """
+    study, configs, classifier = loaded
+    check_comparison_packages(configs.values())
+    from vaegan.evaluate.study import compare
+    from vaegan.trainers.log.tracking import Tracker
+
+    for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID"):  # ids of a single run, and a study has several
+        os.environ.pop(name, None)
+    for name, variant in configs.items():
+        if study.variants[name].prior is None:  # a prior's autoencoder is trained first, in this study
+            check_step_inputs(variant)
+
+    def train_or_stop(variant: "Config", run: Path, data: "Data", resume: bool) -> "Run":
+        try:
+            return train_run(variant, run, reporter, data, resume=resume)
+        except Interrupted as stop:
+            raise Interrupted(f"{folder}: stopped in {run}; the same command goes on", stop.on_all_ranks) from stop
+
+    return compare(
+        study, configs, folder, train_or_stop, reporter, command, classifier,
+        lambda variant, run: Tracker.start(variant, run, None, reporter.note), train_ahead,
+    )  # fmt: skip
+
+
+def load_run_model(folder: Path, load: Callable[[Path], T], reporter: Reporter) -> T:
+    """Load the model of a run with ``load``, and note if the run is not finished.
+
+    Raises:
+        UserError: ``folder`` is no run folder, or ``load`` finds no model of its kind.
+    """
+    from vaegan.storage.run_folder import Run
+
+    run = Run(folder)
+    steps, model = run.config.train.steps, load(folder)
+    if not run.finished:
+        reporter.note(f"{folder}: not finished; this is its model after {run.exported_step} of {steps} steps")
+    return model
+
+
+def _make_evaluator(config: "Config", data: "Data", reporter: Reporter) -> Callable[..., Mapping[str, float]]:
+    """Return the function that evaluates a model during its training.
+
+    Raises:
+        UserError: A metric cannot be computed here.
+    """
+    from vaegan.evaluate.classifier_evaluation import evaluate_classifier
+    from vaegan.evaluate.metrics.build import check_metrics
+    from vaegan.evaluate.model_evaluation import evaluate_model
+    from vaegan.evaluate.one_pass import ImageSplit
+
+    evaluate: Callable[..., EvaluationResult] = evaluate_classifier
+    if config.model.family != "classifier":
+        evaluate = partial(evaluate_model, training=data.train, notify=reporter.note_once)
+        run_on_all_ranks(lambda: check_metrics(config))
+
+    def validate(model: Any, images: "Data", progress: ProgressCallback) -> dict[str, float]:
+        split = ImageSplit("validation", images.validation)
+        return evaluate(model, split, config.evaluate, seed=config.seed, progress=progress).metrics
+
+    return validate

@@ -1,0 +1,189 @@
+"""Images that are given in Python, as an array or a data set, instead of being read from where the config says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vaegan.config.load import merge
+from vaegan.errors import UserError
+from vaegan.progress import ProgressCallback, ignore_progress
+
+from .dataset import ImageReader, Source, UInt8Image
+from .image_file import fit_to_square
+
+
+class RandomAccess(Protocol):
+    """Items by their index: an array, a tensor, a list, a `torch.utils.data.Dataset`."""
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """Return an item."""
+
+
+GivenImages: TypeAlias = RandomAccess | tuple[RandomAccess, Sequence[int] | Tensor]
+"""Images as an array or tensor, uint8, shape (N, C, S, S); or a pair (images, labels) of such an array and integers of
+shape (N,); or any data set with random access, whose items are a uint8 array or tensor of shape (C, S, S) or a PIL
+image, each alone or in a pair (image, label)."""
+
+
+@dataclass(frozen=True, eq=False)
+class GivenReader(ImageReader):
+    """Images of a data set, fitted to the size of the config on access."""
+
+    items: RandomAccess
+    size: int
+    channels: int
+    sha256: str = ""
+    """SHA-256 of the fitted images and their labels, hexadecimal."""
+
+    thread_safe: ClassVar[bool] = False
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __call__(self, index: int) -> UInt8Image:
+        """Return the pixels of image ``index``, uint8, shape (C, S, S).
+
+        Raises:
+            UserError: It is no image.
+        """
+        image = get_image(self.items[index], index)
+        if not isinstance(image, Image.Image):
+            if image.shape == (self.channels, self.size, self.size):
+                return np.ascontiguousarray(image)
+            image = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
+        try:
+            return fit_to_square(image, self.size, self.channels)
+        except ValueError as error:
+            raise UserError(f"data: image {index}: {error}") from None
+
+    def compute_digest(self) -> bytes:
+        """Return the SHA-256 of images and labels."""
+        return bytes.fromhex(self.sha256)
+
+
+def open_given(
+    images: GivenImages, size: int, channels: int, progress: ProgressCallback = ignore_progress
+) -> tuple[Source, str]:
+    """Return given images as a source, and the SHA-256 of the fitted images with their labels, hexadecimal.
+
+    Every image is read once for that.
+
+    Args:
+        images: The images, with their labels if there are any.
+        size: Height and width S that they are fitted to.
+        channels: Channels C that they are converted to, 1 or 3.
+        progress: Called with the number of images read and their total.
+
+    Raises:
+        UserError: There are no images, or images or labels are not of the described kinds.
+    """
+    items, labels = separate_labels(images)
+    reader, digest = GivenReader(items, size, channels), sha256(f"{len(items)} {channels} {size}".encode())
+    for index in range(len(reader)):
+        digest.update(reader(index).data)
+        progress(index + 1, len(reader))
+    classes: tuple[str, ...] = ()
+    if labels is not None:
+        digest.update(labels.numpy().data)
+        classes = name_classes(images, int(labels.max()) + 1)
+    return Source(GivenReader(items, size, channels, digest.hexdigest()), classes, labels), digest.hexdigest()
+
+
+def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that make a config one of given images.
+
+    They have the size and the channels of given arrays, by the first one, unless ``settings`` say others; of PIL images
+    and of arrays that are not square they keep those of the config.
+
+    Args:
+        images: The images.
+        settings: Nested settings that the user gives.
+
+    Raises:
+        UserError: There are no images, the first is not of the described kinds, or its side is no `data.image_size`.
+    """
+    items, _ = separate_labels(images)
+    image, chosen = get_image(items[0], 0), settings.get("data", {})
+    shape: dict[str, Any] = {}
+    if not isinstance(image, Image.Image) and image.shape[1] == image.shape[2]:
+        channels, side, _ = image.shape
+        shape = {"channels": channels, "image_size": side} | chosen
+        if "image_size" not in chosen and (side % 8 or not 8 <= side <= 256):
+            nearest = min(max(8, 8 * round(side / 8)), 256)
+            problem = f"images of {side} pixels, but a side is a multiple of 8 from 8 to 256"
+            raise UserError(f"data: {problem}; resize them by the setting data.image_size={nearest}")
+    elsewhere = dict.fromkeys(("root", "count")) | dict.fromkeys(("strict", "download"), False)
+    return merge(settings, {"data": {"source": "given", **elsewhere, **shape}})
+
+
+def separate_labels(images: GivenImages) -> tuple[RandomAccess, Tensor | None]:
+    """Return the images without their labels, and the labels, int64, shape (N,); None: there are none.
+
+    Raises:
+        UserError: There are no images, they have no random access, or the labels are not N integers from 0.
+    """
+    items: Any = images
+    labels: Any = None
+    if isinstance(images, tuple | list) and len(images) == 2 and getattr(images[0], "ndim", 0) == 4:
+        items, labels = images
+    if isinstance(items, str) or not (hasattr(items, "__len__") and hasattr(items, "__getitem__")):
+        problem = f"a {type(items).__name__} has no random access, len(data) and data[index]"
+        raise UserError(f"data: {problem}; give an array of images, or a Dataset")
+    if getattr(items, "ndim", 4) != 4:
+        raise UserError(f"data: an array of shape {tuple(items.shape)}; give uint8, shape (N, C, S, S)")
+    if not len(items):
+        raise UserError("data: there are no images in it")
+    if labels is None and isinstance(items[0], tuple | list):
+        labels = [items[index][1] for index in range(len(items))]
+    return items, None if labels is None else check_labels(labels, len(items))
+
+
+def get_image(item: Any, index: int) -> UInt8Image | Image.Image:
+    """Return the image of an item: uint8 pixels, shape (C, H, W), or a PIL image.
+
+    Raises:
+        UserError: The item is neither an image nor a pair of an image and its label.
+    """
+    image = item[0] if isinstance(item, tuple | list) and len(item) == 2 else item
+    if isinstance(image, Image.Image):
+        return image
+    if not isinstance(image, np.ndarray | Tensor):
+        kind = type(image).__name__
+        raise UserError(
+            f"data: item {index} is a {kind}; give a uint8 array, a tensor or a PIL image, or (image, label)"
+        )
+    pixels = image.numpy() if isinstance(image, Tensor) else image
+    if pixels.dtype != np.uint8:
+        advice = "give uint8 pixels, 0 to 255; vaegan.images.to_uint8 makes them of floats in [-1, 1]"
+        raise UserError(f"data: image {index} is of {pixels.dtype}; {advice}")
+    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or 0 in pixels.shape:
+        raise UserError(f"data: image {index} has the shape {pixels.shape}; give (C, S, S), with C = 1 or 3 in front")
+    return pixels
+
+
+def check_labels(labels: Any, count: int) -> Tensor:
+    """Return labels, int64, shape (N,).
+
+    Raises:
+        UserError: They are not ``count`` integers from 0.
+    """
+    numbers = torch.as_tensor(np.asarray(labels))
+    if numbers.shape != (count,) or numbers.is_floating_point() or numbers.is_complex() or numbers.min() < 0:
+        kind = f"{numbers.dtype} of shape {tuple(numbers.shape)}"
+        raise UserError(f"data: labels of {kind}; give one integer for each of the {count} images, from 0")
+    return numbers.long()
+
+
+def name_classes(images: GivenImages, count: int) -> tuple[str, ...]:
+    """Return the names of the classes: the data set's own (`classes`, as in torchvision), or else their numbers."""
+    names = tuple(map(str, getattr(images, "classes", ())))
+    return names if len(names) >= count else tuple(map(str, range(count)))
