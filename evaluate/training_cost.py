@@ -14,7 +14,7 @@ from vaegan.errors import UserError
 from vaegan.io import read_json_lines
 from vaegan.models import Autoencoder
 from vaegan.models.model import count_parameters
-from vaegan.networks.discriminator import build_discriminator
+from vaegan.networks.build import build_discriminator
 from vaegan.text import get_reason
 
 

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from vaegan.config.schema import Config, TrainConfig
 from vaegan.data import Data, MicroBatch, iterate_batches
-from vaegan.distributed import report_lost_ranks
+from vaegan.distributed import report_lost_ranks, run_on_main
 from vaegan.errors import Failure, Interrupted
 from vaegan.images import to_float
 from vaegan.networks import spectral_norm
+from vaegan.networks.given import GivenNetworks, add_networks
 from vaegan.progress import Reporter
 from vaegan.randomness import draw_normal
 from vaegan.storage.run_folder import Run
@@ -40,6 +41,7 @@ def train(
     evaluator: Evaluator | None = None,
     reporter: Reporter | None = None,
     *,
+    networks: GivenNetworks | None = None,
     resume: bool = False,
     extend: bool = False,
 ) -> Run:
@@ -51,21 +53,24 @@ def train(
         data: The images that `config.data` names.
         evaluator: Evaluates the averaged model every `train.evaluate_every` steps.
         reporter: Shows progress and notes; None: they are not shown.
+        networks: Modules in the place of networks of `config.model`, which are copied; see `vaegan.networks.given`.
         resume: Resume from the newest checkpoint in `folder`, if there is one.
         extend: Let a resumed run have more `train.steps` than it was started with.
 
     Raises:
         UserError: The folder holds another run, another training is running in it, the family cannot learn from the
-            images, or the batch cannot be divided over the processes.
+            images, the batch cannot be divided over the processes, or `networks` cannot be trained.
         Failure: A gradient is not finite, a file cannot be read or written, or another process has ended; the message
             says what is kept.
         Interrupted: A signal asked the training to stop, and a checkpoint was written.
     """
     accelerator = make_accelerator(config.train)
-    training_step = build_step(config)
+    config = add_networks(config, networks)
+    training_step = build_step(config, networks)
     batch_slice = get_batch_slice(config.train, accelerator.process_index, accelerator.num_processes)
     training_step.check_inputs()
     training_step.check_data(data)
+    training_step.check_networks()
     reporter = reporter if reporter is not None and accelerator.is_main_process else Reporter()
     run = Run(folder)
 
@@ -75,6 +80,8 @@ def train(
         Interrupts(config.train.grace_seconds, accelerator.device, reporter) as interrupts,
     ):
         checkpoint = find_resume_checkpoint(config, run, data, reporter, resume, extend)
+        if training_step.given:
+            run_on_main(lambda: run.write_networks(training_step.given))
         with Recorder(config, run, data, checkpoint, accelerator, reporter, evaluator, interrupts) as recorder:
             state = build_state(config, training_step, accelerator)
             if checkpoint is not None:

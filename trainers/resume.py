@@ -4,13 +4,14 @@ from pathlib import Path
 
 from vaegan.config import Config
 from vaegan.config.differences import describe_differences, get_history_settings
+from vaegan.config.schema import NetworksConfig
 from vaegan.data import Data
 from vaegan.distributed import all_gather_object, run_on_all_ranks, run_on_main
 from vaegan.errors import UserError
 from vaegan.progress import Reporter
 from vaegan.storage.checkpoints import Checkpoint, find_newest_checkpoint, quarantine_checkpoint
 from vaegan.storage.run_folder import Run
-from vaegan.text import to_one_line
+from vaegan.text import shorten, to_one_line
 
 
 def find_resume_checkpoint(
@@ -67,6 +68,7 @@ def _check_same_run(config: Config, run: Run, resume: bool, extend: bool) -> Non
     if not resume:
         raise UserError(f"{run.path}: holds a run already; go on with --resume, or choose another --output")
     started = run.config
+    _check_same_networks(started.networks or NetworksConfig(), config.networks or NetworksConfig(), run)
     before, now = get_history_settings(started), get_history_settings(config)
     longer = {"train.steps": config.train.steps} if started.train.steps < config.train.steps else {}
     if extend and longer and config.train.decay != "constant":
@@ -78,3 +80,23 @@ def _check_same_run(config: Config, run: Run, resume: bool, extend: bool) -> Non
         only_longer = extended == now and config.train.decay == "constant"
         remedy = "; --extend lets it train longer" if only_longer else ""
         raise UserError(f"{run.config_file}: the run was started with another config ({changes}){remedy}")
+
+
+def _check_same_networks(started: NetworksConfig, now: NetworksConfig, run: Run) -> None:
+    """Check that the given modules are those that the run was started with.
+
+    Raises:
+        UserError: One is missing, too many, of another class, or has other initial weights.
+    """
+    for name in NetworksConfig.model_fields:
+        before, given = getattr(started, name), getattr(now, name)
+        if before == given:
+            continue
+        if before is None:
+            problem = "not given when the run was started; leave it out"
+        elif given is None or given.class_name != before.class_name:
+            problem = f"the run was started with a given {shorten(before.class_name)}; give that again"
+        else:
+            file = run.networks_folder / f"{name}.safetensors"
+            problem = f"has other initial weights than the run was started with, which {file} holds; load them from it"
+        raise UserError(f"{run.path}: networks: {name}: {problem}, or choose another --output")

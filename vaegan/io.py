@@ -170,3 +170,15 @@ def hash_file(file: Path) -> str:
         while block := stream.read(1 << 20):
             checksum.update(block)
     return checksum.hexdigest()
+
+
+def hash_tensors(tensors: "Mapping[str, Tensor]") -> str:
+    """Compute the SHA-256 of the names, types, shapes and values of tensors, in their order, hexadecimal."""
+    import torch
+
+    checksum = sha256()
+    for name, tensor in tensors.items():
+        checksum.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        values = tensor.detach().cpu().contiguous().reshape(-1)
+        checksum.update(values.view(torch.uint8).numpy().data)
+    return checksum.hexdigest()

@@ -124,12 +124,13 @@ def choose_mode(track: Literal["auto"] | Mode, notify: Callable[[str], None]) ->
     """
     if track != "auto":
         return track
-    wanted = os.environ.get("WANDB_MODE", "")
-    mode: Mode = "offline" if wanted == "dryrun" else wanted if wanted in ("offline", "disabled") else "online"
-    if mode != "disabled" and find_spec("wandb") is None:
+    wanted = os.environ.get("WANDB_MODE")
+    if wanted == "disabled":
+        return "disabled"
+    if find_spec("wandb") is None:
         notify("W&B: tracking is off, wandb is not installed; pip install 'vaegan[wandb]', or set track.wandb=disabled")
         return "disabled"
-    return mode
+    return "offline" if wanted in ("offline", "dryrun") else "online"
 
 
 def _open(

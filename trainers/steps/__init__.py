@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vaegan.config.schema import Config
+from vaegan.networks.check_given import check_names
+from vaegan.networks.given import GivenNetworks
 
 from .ae import AEStep
 from .base import TrainingStep
@@ -28,6 +30,15 @@ STEP_CLASSES: Mapping[str, type[TrainingStep[Any]]] = {
 """Step of each `model.family`."""
 
 
-def build_step(config: Config) -> TrainingStep[Any]:
-    """Build the training step of a run."""
-    return STEP_CLASSES[config.model.family](config, config.model)
+def build_step(config: Config, networks: GivenNetworks | None = None) -> TrainingStep[Any]:
+    """Build the training step of a run.
+
+    Args:
+        config: The run.
+        networks: The modules that `config.networks` describes; None: none were given.
+
+    Raises:
+        UserError: `networks` are not those that `config.networks` names, or the family does not take them.
+    """
+    check_names(config, networks or {})
+    return STEP_CLASSES[config.model.family](config, config.model, networks)

@@ -15,8 +15,12 @@ from vaegan.config.models import ConditionalConfig, GANConfig, VectorConfig
 from vaegan.config.schema import Config
 from vaegan.config.section import Section
 from vaegan.data import Data
+from vaegan.distributed import all_gather_object, run_on_all_ranks
+from vaegan.errors import UserError
 from vaegan.models import build_model
-from vaegan.networks.discriminator import build_discriminator
+from vaegan.networks.build import build_discriminator
+from vaegan.networks.check_given import check_networks
+from vaegan.networks.given import GivenNetworks
 
 Networks = Mapping[str, nn.Module]
 """Networks by name; in a step they are those that Accelerate has prepared."""
@@ -97,6 +101,7 @@ class TrainingStep(Generic[ModelSection]):
     Args:
         config: The run.
         model_config: Its `model` section, as the family's own type.
+        given: Modules that take the place of networks of the config, by their names; None: none do.
     """
 
     model_name: ClassVar[str] = "autoencoder"
@@ -104,16 +109,17 @@ class TrainingStep(Generic[ModelSection]):
     code_noise: ClassVar[tuple[str, ...]] = ()
     """Purposes of the standard normal noise, shape (N, d), that a step draws with the size of the codes."""
 
-    def __init__(self, config: Config, model_config: ModelSection) -> None:
+    def __init__(self, config: Config, model_config: ModelSection, given: GivenNetworks | None = None) -> None:
         self.config = config
         self.model_config = model_config
+        self.given = given or {}
 
     def build_networks(self) -> dict[str, nn.Module]:
         """Build the networks with their initial weights; the first is the `Model`, a discriminator follows."""
         config, shape = self.config, self.config.data.image_shape
-        networks: dict[str, nn.Module] = {self.model_name: build_model(config.model, shape, config.seed)}
+        networks: dict[str, nn.Module] = {self.model_name: build_model(config.model, shape, config.seed, self.given)}
         if isinstance(self.model_config, GANConfig):
-            networks["discriminator"] = build_discriminator(self.model_config, shape, config.seed)
+            networks["discriminator"] = build_discriminator(self.model_config, shape, config.seed, self.given)
         return networks
 
     def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -128,6 +134,18 @@ class TrainingStep(Generic[ModelSection]):
         Raises:
             UserError: A file is missing or damaged.
         """
+
+    def check_networks(self) -> None:
+        """Check that the given modules can be trained; all ranks call it together.
+
+        Raises:
+            UserError: They cannot, or the processes were given different ones.
+        """
+        if self.given:
+            run_on_all_ranks(lambda: check_networks(self.config, self.build_networks()))
+            if len(set(all_gather_object(self.config.networks))) > 1:
+                problem = "the processes were given other initial weights; call torch.manual_seed before they are made"
+                raise UserError(f"networks: {problem}", on_all_ranks=True)
 
     def check_data(self, data: Data) -> None:
         """Check that the family can learn from the images, on all ranks alike.
@@ -170,9 +188,12 @@ class TrainingStep(Generic[ModelSection]):
 @contextmanager
 def freeze(network: nn.Module) -> Iterator[None]:
     """Let gradients pass through a network but not into its parameters; ranks do not synchronise its forward."""
-    network.requires_grad_(False)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
     try:
         with network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext():
             yield
     finally:
-        network.requires_grad_(True)
+        for parameter in trained:
+            parameter.requires_grad_(True)

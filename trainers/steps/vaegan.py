@@ -5,6 +5,7 @@ however it is divided.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -124,11 +125,8 @@ class VAEGANStep(AdversarialStep[VAEGANConfig]):
         """Return the gradient of each loss at the decoder's last layer, float64, by loss; {} without `adaptive`."""
         if self.model_config.adversarial.adaptive is None:
             return {}
-        *_, weight = (  # trunks call their last layer `out`
-            parameter
-            for name, parameter in autoencoder.named_parameters()
-            if ".out." in name and name.endswith("weight")
-        )
+        model: Any = getattr(autoencoder, "module", autoencoder)  # as built: nothing but a parameter is read of it
+        weight = model.decoder.get_last_layer()
         losses = {"reconstruction": reconstruction, "adversarial": adversarial}
         return {name: torch.autograd.grad(loss, weight, retain_graph=True)[0].double() for name, loss in losses.items()}
 

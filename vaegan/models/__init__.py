@@ -1,9 +1,9 @@
 """Models, one file a family; every autoencoder has `encode`, `decode`, `reconstruct` and `sample`."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from vaegan.config.models import ModelConfig
+from vaegan.networks.given import GivenNetworks
 
 from .ae import AE
 from .autoencoder import Autoencoder
@@ -22,18 +22,22 @@ __all__ = [
     "build_model",
 ]  # fmt: skip
 
-MODEL_CLASSES: Mapping[str, Callable[[Any, tuple[int, int, int], int], Model]] = {
+MODEL_CLASSES: Mapping[str, Callable[..., Model]] = {
     "ae": AE, "vae": VAE, "vqvae": VQVAE, "pixelcnn": PixelCNN, "vaegan": VAEGAN, "larsen": Larsen,
     "ganvae": GANVAE, "classifier": Classifier,
 }  # fmt: skip
 
 
-def build_model(config: ModelConfig, image_shape: tuple[int, int, int], seed: int) -> Model:
+def build_model(
+    config: ModelConfig, image_shape: tuple[int, int, int], seed: int, networks: GivenNetworks | None = None
+) -> Model:
     """Build the model of a run, with its initial weights.
 
     Args:
         config: The `model` section of the run's config.
         image_shape: (C, S, S) of the images.
         seed: Root of the initial weights.
+        networks: Modules in the place of encoder and decoder, for families whose code is a vector.
     """
-    return MODEL_CLASSES[config.family](config, image_shape, seed)
+    given = {"networks": networks} if networks else {}
+    return MODEL_CLASSES[config.family](config, image_shape, seed, **given)

@@ -1,13 +1,14 @@
 """The base of the families whose encoder gives a Gaussian posterior."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vaegan.config.models import ELBOConfig, GaussianConfig
+from vaegan.networks.given import GivenNetworks
 from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.randomness import draw_normal
 
@@ -34,7 +35,7 @@ class GaussianAutoencoder(VectorAutoencoder):
         config: The `model` section of a run's config; None: the settings alone.
         image_shape: (C, S, S) of the images, S a multiple of 4.
         seed: Root of the initial weights.
-        networks: Modules that take the place of the built `encoder` and `decoder`, by these names.
+        networks: Modules that take the place of `encoder` and `decoder`, by these names; see `vaegan.networks.given`.
         settings: Settings of `GaussianConfig` by name, which replace those of `config`.
 
     Raises:
@@ -50,7 +51,7 @@ class GaussianAutoencoder(VectorAutoencoder):
         image_shape: Sequence[int] | None = None,
         seed: int = 0,
         *,
-        networks: Mapping[str, nn.Module] | None = None,
+        networks: GivenNetworks | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(config, image_shape, seed, networks=networks, **settings)

@@ -81,3 +81,8 @@ class Decoder(nn.Module):
             labels: Class of each image, int64, shape (N,); ignored by an unconditional decoder.
         """
         return torch.tanh(self.pre_tanh(codes, labels))
+
+    def get_last_layer(self) -> Tensor:
+        """Return the weight of the last layer, a parameter, at which the adaptive weight compares gradients."""
+        weight: Tensor = self.trunk.get_last_layer()
+        return weight

@@ -72,6 +72,10 @@ class Up(nn.Module):
         image: Tensor = self.out(self.stages(self.enter(codes)))
         return image
 
+    def get_last_layer(self) -> Tensor:
+        """Return the weight of the last layer, which makes the pixels."""
+        return self.out.weight
+
 
 def _build_convolution(inputs: int, outputs: int, normalise: bool, scale: float = 1) -> nn.Module:
     """Build a convolution that keeps the resolution, halves it (scale 1/2) or doubles it (scale 2)."""

@@ -6,12 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaegan.config.models import DiscriminatorConfig, GANConfig
+from vaegan.config.models import DiscriminatorConfig
 from vaegan.errors import UserError
 
 from . import TRUNKS
-from .initialise import initialise
-from .spectral_norm import add_spectral_norm
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -76,21 +74,3 @@ class Discriminator(nn.Module):
             projected = (F.embedding(labels, self.projection.weight) * last).sum(1, keepdim=True)
             scores = torch.cat([scores[:, :1] + projected, scores[:, 1:]], 1)
         return DiscriminatorOutput(scores, features, None if self.auxiliary is None else self.auxiliary(last))
-
-
-def build_discriminator(config: GANConfig, image_shape: tuple[int, int, int], seed: int) -> Discriminator:
-    """Build the discriminator of a run, with its initial weights.
-
-    Args:
-        config: The `model` section of the run's config.
-        image_shape: (C, S, S) of the images.
-        seed: Root of the initial weights.
-
-    Raises:
-        UserError: `model.discriminator.layer` is beyond the last layer.
-    """
-    discriminator = Discriminator(config.discriminator, image_shape, config.score_count, config.labels)
-    initialise(discriminator, seed, "discriminator")
-    if config.discriminator.spectral_norm:
-        add_spectral_norm(discriminator, seed, "discriminator")
-    return discriminator

@@ -55,6 +55,11 @@ class Up(nn.Module):
         image: Tensor = self.out(self.layers(codes))
         return image
 
+    def get_last_layer(self) -> Tensor:
+        """Return the weight of the last layer, which makes the pixels."""
+        weight: Tensor = self.out[0].weight  # type: ignore[assignment] # of a layer
+        return weight
+
 
 def _build_layer(inputs: int, outputs: int, normalise: bool) -> nn.Module:
     if normalise:

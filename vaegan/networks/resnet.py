@@ -99,6 +99,11 @@ class Up(nn.Module):
         image: Tensor = self.out(self.stages(self.enter(codes)))
         return image
 
+    def get_last_layer(self) -> Tensor:
+        """Return the weight of the last layer, which makes the pixels."""
+        weight: Tensor = self.out[-1].weight  # type: ignore[assignment] # of a layer
+        return weight
+
 
 def _build_activation(channels: int, normalise: bool) -> list[nn.Module]:
     return [nn.GroupNorm(count_groups(channels), channels), nn.SiLU()] if normalise else [nn.LeakyReLU(0.2)]

@@ -24,6 +24,11 @@ def add_spectral_norm(network: nn.Module, seed: int, name: str) -> None:
     with seed_global_generator(seed, "spectral norm", name):
         for layer in [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]:
             spectral_norm(layer)
+    fix_spectral_norm(network)
+
+
+def fix_spectral_norm(network: nn.Module) -> None:
+    """Keep the vectors of the power iteration of every normalised weight in all forwards from now on."""
     for parametrization in _get_parametrizations(network):
         parametrization.eval()
 

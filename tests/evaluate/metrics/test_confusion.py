@@ -9,7 +9,7 @@ from vaegan.evaluate.one_pass import ImageSplit
 from vaegan.images import to_float
 from vaegan.losses.adversarial import count_predictions
 from vaegan.models import VAEGAN
-from vaegan.networks.discriminator import build_discriminator
+from vaegan.networks.build import build_discriminator
 
 from ...tiny import tiny
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from vaegan.config.schema import Config
 from vaegan.models import build_model
-from vaegan.networks.discriminator import build_discriminator
+from vaegan.networks.build import build_discriminator
 from vaegan.trainers.dry_run import estimate_size
 
 from ...tiny import NETWORKS, tiny

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from vaegan.config.models import DiscriminatorConfig
 from vaegan.errors import UserError
-from vaegan.networks.discriminator import Discriminator, build_discriminator
+from vaegan.networks.build import build_discriminator
+from vaegan.networks.discriminator import Discriminator
 from vaegan.networks.initialise import initialise
 
 from ...tiny import ADVERSARIES, tiny

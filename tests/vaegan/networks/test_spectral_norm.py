@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from vaegan.networks.discriminator import Discriminator, build_discriminator
+from vaegan.networks.build import build_discriminator
+from vaegan.networks.discriminator import Discriminator
 from vaegan.networks.spectral_norm import add_spectral_norm, update_spectral_norm
 from vaegan.trainers.dry_run import estimate_size
 
