@@ -22,13 +22,34 @@ def make_failing_train(error: BaseException) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("frob",), ("train",), ("train", "tiny.yaml", "--outputt", "x"), ("sample", "run", "-n", "0"),
-              ("sample", "run", "-n", "x"), ("interpolate", "run", "a.png"), ("reconstruct", "run"),
-              ("interpolate", "run", "a.png", "b.png", "--steps", "1"), ("sample", "run", "--seed", "-1")],
+    ("words", "expected"),
+    [("trian tiny.yaml", "trian: no such command; did you mean train?; see `vaegan --help`"),
+     ("frob", "frob: no such command; see `vaegan --help`"),
+     ("--versio", "--versio: no such option; did you mean --version?; see `vaegan --help`"),
+     ("train", "CONFIG: missing; see `vaegan train --help`"),
+     ("interpolate run a.png", "B: missing; see `vaegan interpolate --help`"),
+     ("reconstruct run", "IMAGE_OR_FOLDER: missing; see `vaegan reconstruct --help`"),
+     ("train tiny.yaml --outputt x", "--outputt: no such option; did you mean --output?; see `vaegan train --help`"),
+     ("train tiny.yaml --train.steps 3",
+      "--train.steps: no such option; a setting is written train.steps=VALUE; see `vaegan train --help`"),
+     ("train tiny.yaml --output", "option '--output' requires an argument; see `vaegan train --help`"),
+     ("train tiny.yaml --resume=3", "option '--resume' does not take a value; see `vaegan train --help`"),
+     ("evaluate run other", "got unexpected extra argument (other); see `vaegan evaluate --help`"),
+     ("evaluate run --samples x", "--samples: 'x' is not a valid integer; see `vaegan evaluate --help`"),
+     ("sample run -n 0", "--number: got 0; allowed: integer >= 1, <= 10,000; see `vaegan sample --help`"),
+     ("sample run -n x", "--number: 'x' is not a valid integer; see `vaegan sample --help`"),
+     ("sample run --seed -1",
+      "--seed: got -1; allowed: integer >= 0, <= 9,223,372,036,854,775,807; see `vaegan sample --help`"),
+     ("interpolate run a.png b.png --steps 1",
+      "--steps: got 1; allowed: integer >= 2, <= 1,000; see `vaegan interpolate --help`")],
 )  # fmt: skip
-def test_a_malformed_command_shows_its_usage(words, work, vaegan):
-    code, out, err = vaegan(*words)
-    assert code == 2 and out == "" and "Usage: vaegan" in err
+def test_a_malformed_command_gets_one_line(words, expected, work, get_error):
+    assert get_error(*words.split()) == expected
+
+
+def test_no_command_gets_the_help(vaegan):
+    code, out, err = vaegan()
+    assert (code, out) == (2, "") and err.startswith("Usage: vaegan [OPTIONS] COMMAND") and "\nTrain:\n" in err
 
 
 def test_configs_that_cannot_be_read(work, get_error):
