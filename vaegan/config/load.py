@@ -177,9 +177,10 @@ def nest_settings(settings: Mapping[str, Any]) -> Tree:
     for key, value in settings.items():
         if not isinstance(key, str):
             raise UserError(f"{format_value(key)}: not the name of a setting; write it as text, such as 'train.steps'")
+        nested = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
         for part in reversed(key.split(".")):
-            value = {part: value}
-        tree = merge(tree, value)
+            nested = {part: nested}
+        tree = merge(tree, nested)
     return tree
 
 
@@ -302,13 +303,11 @@ def dump_config(config: BaseModel) -> str:
 
 
 def _to_plain(value: object) -> Any:
-    """Return a value of Python data as JSON knows it: a config as a mapping, a path as text, a NumPy number as its own.
+    """Return a value of Python data as JSON knows it: a path as text, a NumPy number as Python's.
 
     Raises:
         TypeError: JSON has no such value.
     """
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):

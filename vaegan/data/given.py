@@ -143,7 +143,7 @@ def separate_labels(images: GivenImages) -> tuple[RandomAccess, Tensor | None]:
     if not len(items):
         raise UserError("data: there are no images in it")
     if labels is None and isinstance(items[0], tuple | list):
-        labels = [items[index][1] for index in range(len(items))]
+        labels = [get_label(items[index], index) for index in range(len(items))]
     return items, None if labels is None else check_labels(labels, len(items))
 
 
@@ -170,17 +170,30 @@ def get_image(item: Any, index: int) -> UInt8Image | Image.Image:
     return pixels
 
 
+def get_label(item: Any, index: int) -> Any:
+    """Return the label of an item.
+
+    Raises:
+        UserError: The item is no pair.
+    """
+    if not isinstance(item, tuple | list) or len(item) != 2:
+        raise UserError(
+            f"data: item {index} has no label, and item 0 has one; give pairs (image, label), or images alone"
+        )
+    return item[1]
+
+
 def check_labels(labels: Any, count: int) -> Tensor:
     """Return labels, int64, shape (N,).
 
     Raises:
         UserError: They are not ``count`` integers from 0.
     """
-    numbers = torch.as_tensor(np.asarray(labels))
-    if numbers.shape != (count,) or numbers.is_floating_point() or numbers.is_complex() or numbers.min() < 0:
-        kind = f"{numbers.dtype} of shape {tuple(numbers.shape)}"
+    numbers = np.asarray(labels)
+    if numbers.shape != (count,) or numbers.dtype.kind not in "iu" or numbers.min() < 0:
+        kind = f"{numbers.dtype} of shape {numbers.shape}"
         raise UserError(f"data: labels of {kind}; give one integer for each of the {count} images, from 0")
-    return numbers.long()
+    return torch.from_numpy(numbers.astype(np.int64))
 
 
 def name_classes(images: GivenImages, count: int) -> tuple[str, ...]:

@@ -1,0 +1,160 @@
+"""Images that are given in Python: what may be given, and what is said of anything else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
+
+from vaegan.config.schema import DataConfig
+from vaegan.data import open_data
+from vaegan.data.given import describe_given, open_given
+from vaegan.errors import UserError
+
+from .image_sets import list_splits, make_image, read_all
+
+COLOUR = torch.stack([torch.from_numpy(np.array(make_image(16, 16, seed))).permute(2, 0, 1) for seed in range(12)])
+"""uint8 (12, 3, 16, 16)."""
+LABELS = torch.arange(12) % 3
+
+
+class Items(Dataset[Any]):
+    """A data set of images of a kind, with labels or without."""
+
+    def __init__(self, make: Callable[[torch.Tensor], Any], labelled: bool) -> None:
+        self.make, self.labelled = make, labelled
+
+    def __len__(self) -> int:
+        return len(COLOUR)
+
+    def __getitem__(self, index: int) -> Any:
+        image = self.make(COLOUR[index])
+        return (image, int(LABELS[index])) if self.labelled else image
+
+
+KINDS: dict[str, Callable[[torch.Tensor], Any]] = {
+    "tensor": lambda image: image,
+    "array": lambda image: image.numpy(),
+    "PIL": lambda image: Image.fromarray(image.permute(1, 2, 0).numpy()),
+}
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_kinds_of_the_same_images_are_the_same_source(kind: str, labelled: bool) -> None:
+    given = (COLOUR, LABELS) if labelled else COLOUR
+    expected, sha256 = open_given(given, 16, 3)
+    alike = [Items(KINDS[kind], labelled), list(Items(KINDS[kind], labelled))]
+    alike += [(COLOUR.numpy(), LABELS.tolist()), TensorDataset(COLOUR, LABELS)] if labelled else [COLOUR.numpy()]
+    for images in alike:
+        source, same = open_given(images, 16, 3)
+        assert same == sha256 and source.reader.compute_digest().hex() == sha256
+        assert all(np.array_equal(source.reader(index), COLOUR[index]) for index in range(12))
+        assert source.classes == expected.classes == (("0", "1", "2") if labelled else ())
+        assert torch.equal(source.labels, LABELS) if labelled else source.labels is None
+
+
+def test_every_pixel_and_every_label_is_in_the_hash() -> None:
+    changed = COLOUR.clone()
+    changed[-1, -1, -1, -1] ^= 1
+    relabelled = LABELS.clone()
+    relabelled[-1] = (relabelled[-1] + 1) % 3
+    sets = [COLOUR, changed, COLOUR[:11], (COLOUR, LABELS), (changed, LABELS), (COLOUR, relabelled)]
+    hashes = [open_given(images, 16, 3)[1] for images in sets]
+    assert len(set(hashes)) == len(hashes)
+    assert open_given(COLOUR.clone(), 16, 3)[1] == hashes[0]
+    assert open_given(COLOUR.permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2), 16, 3)[1] == hashes[0]
+
+
+def test_given_digits_are_the_digits() -> None:
+    embedded = open_data(DataConfig(source="digits", image_size=8, channels=1))
+    pixels = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)[:, None]
+    config = DataConfig(source="given", image_size=8, channels=1)
+    given = open_data(config, given=open_given((pixels, load_digits().target), 8, 1)[0])
+    assert given.classes == embedded.classes
+    for one, other in zip(list_splits(embedded), list_splits(given), strict=True):
+        assert torch.equal(read_all(one), read_all(other)) and torch.equal(one.labels, other.labels)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_images_on_access_are_those_in_memory(workers: int) -> None:
+    source, _ = open_given(Items(KINDS["PIL"], True), 8, 1)
+    stored, read = (
+        open_data(DataConfig(source="given", image_size=8, channels=1, cache=cache, workers=workers), given=source)
+        for cache in ("memory", "none")
+    )
+    assert stored.train.in_memory and not read.train.in_memory and stored.fingerprint == read.fingerprint
+    assert torch.equal(read_all(stored.train), read_all(read.train))
+
+
+def test_the_names_of_a_data_set_are_kept() -> None:
+    images = Items(KINDS["PIL"], True)
+    images.classes = ["cat", "dog", "owl"]  # as torchvision's sets have them
+    assert open_given(images, 16, 3)[0].classes == ("cat", "dog", "owl")
+
+
+@pytest.mark.parametrize(
+    ("images", "settings", "expected"),
+    [
+        (COLOUR, {}, {"channels": 3, "image_size": 16}),
+        (COLOUR[:, :1], {}, {"channels": 1, "image_size": 16}),
+        (COLOUR, {"image_size": 8}, {"channels": 3, "image_size": 8}),
+        (COLOUR[..., :14, :14], {"image_size": 8}, {"channels": 3, "image_size": 8}),
+        (Items(KINDS["PIL"], False), {}, {}),
+        (COLOUR[..., :8], {}, {}),
+    ],
+)
+def test_a_config_takes_over_the_size_of_arrays(images: Any, settings: Any, expected: dict[str, int]) -> None:
+    described = describe_given(images, {"data": settings, "seed": 3})
+    elsewhere = {"root": None, "count": None, "strict": False, "download": False}
+    assert described == {"data": {**settings, "source": "given", **elsewhere, **expected}, "seed": 3}
+
+
+class Stream(IterableDataset[Any]):
+    """A data set without random access."""
+
+    def __iter__(self) -> Any:
+        return iter(COLOUR)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (5, "a int has no random access"),
+        ("folder", "a str has no random access"),
+        (Stream(), "a Stream has no random access"),
+        ([], "there are no images"),
+        (COLOUR[:0], "there are no images"),
+        (COLOUR[0], "an array of shape (3, 16, 16); give uint8, shape (N, C, S, S)"),
+        (COLOUR.float(), "image 0 is of float32; give uint8 pixels, 0 to 255"),
+        (COLOUR.permute(0, 2, 3, 1), "image 0 has the shape (16, 16, 3); give (C, S, S)"),
+        ([COLOUR[0], COLOUR[1].float()], "image 1 is of float32"),
+        ([COLOUR[0], None], "item 1 is a NoneType"),
+        ([{"image": COLOUR[0]}], "item 0 is a dict; give a uint8 array, a tensor or a PIL image"),
+        ([Image.new("F", (16, 16))], "image 0: floating-point pixels"),
+        ((COLOUR, LABELS[:5]), "labels of int64 of shape (5,); give one integer for each of the 12 images"),
+        ((COLOUR, LABELS - 1), "labels of int64 of shape (12,); give one integer"),
+        ((COLOUR, LABELS.float()), "labels of float32"),
+        ((COLOUR, ["cat"] * 12), "labels of <U3"),
+        ([(COLOUR[0], "cat")], "labels of <U3"),
+        ([(COLOUR[0], 1), COLOUR[1]], "item 1 has no label, and item 0 has one"),
+    ],
+)  # fmt: skip
+def test_anything_else_is_named_in_one_line(images: Any, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        open_given(images, 16, 3)
+    assert str(error.value).startswith("data: ") and message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_side_that_no_network_takes_is_named_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"^data: images of 14 pixels, .* data\.image_size=16$"):
+        describe_given(COLOUR[..., :14, :14], {})
+
+
+def test_given_images_must_be_given_again() -> None:
+    with pytest.raises(UserError, match=r"^data\.source: given: .* vaegan\.evaluate_run\(run, data=images\)$"):
+        open_data(DataConfig(source="given", image_size=8))
