@@ -4,7 +4,11 @@ import click
 
 from vaegan.errors import Failure, UserError
 
+from .completion import complete_words
 from .console import Console
+
+NETWORKS = ("alex", "vgg", "squeeze", "inception")
+"""Names of the files of weights; written out, since their module imports torch."""
 
 
 @click.command(short_help="List the shipped recipes or every setting.")
@@ -23,10 +27,10 @@ def configs(schema: bool) -> None:
 
 
 @click.command(short_help="List or fetch the trained weights that metrics use.")
-@click.argument("networks", nargs=-1)
+@click.argument("networks", metavar=f"[{'|'.join(NETWORKS)}]...", nargs=-1, shell_complete=complete_words(*NETWORKS))
 @click.option("--fetch", is_flag=True, help="Download those that are missing or damaged.")
 def weights(networks: tuple[str, ...], fetch: bool) -> None:
-    """List the files of trained weights that metrics can use: of NETWORKS, or all."""
+    """List the files of trained weights that metrics can use: of the named networks, or of all."""
     from vaegan.pretrained import WEIGHT_FILES
 
     unknown = [name for name in networks if name not in WEIGHT_FILES]

@@ -11,6 +11,7 @@ from click.shell_completion import ShellComplete
 from vaegan.cli.main import cli
 from vaegan.config import list_recipes, load_config, load_study
 from vaegan.config.load_study_files import load_classifier_config
+from vaegan.pretrained import WEIGHT_FILES
 
 
 def complete(line: str) -> list[str]:
@@ -75,6 +76,7 @@ def test_values_of_options_and_folders() -> None:
     assert complete("evaluate run --split t") == ["train", "test"]
     assert complete("sample run --density g") == complete("evaluate run --density=g") == ["gaussian", "gmm"]
     assert complete("evaluate run --features ") == ["<dir>", "inception"]
+    assert complete("weights ") == list(WEIGHT_FILES) and complete("weights alex vg") == ["vgg"]
     assert complete("evaluate run --metrics psnr,lp") == ["psnr,lpips", "psnr,lpips_vgg", "psnr,lpips_squeeze"]
 
 
