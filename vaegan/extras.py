@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .errors import UserError
 
 if TYPE_CHECKING:  # pydantic is slow to import, and the command line imports this module at once
-    from .config.schema import Config, EvaluateConfig
+    from .config.schema import Config
 
 PACKAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "accelerate": ("accelerate", ("train",)),
@@ -41,19 +41,18 @@ REPORT_PACKAGES = ("jinja2", "matplotlib", "scipy", "torchvision")
 """Packages that a comparison needs beside those of its trainings and evaluations."""
 
 
-def check_packages(names: Iterable[str], advice: str = "") -> None:
+def check_packages(names: Iterable[str], use: str = "") -> None:
     """Check that packages are installed, without importing them.
 
     Args:
-        names: Names under which they are imported; those that are not in `PACKAGES` come with vaegan itself.
-        advice: What the user can do instead, at the end of the message.
+        names: Names under which they are imported, of `PACKAGES`.
+        use: Extra that is named where several bring the same package.
 
     Raises:
         UserError: One is missing, or several are.
     """
-    missing = [PACKAGES[name] for name in dict.fromkeys(names) if name in PACKAGES and find_spec(name) is None]
-    if missing:
-        raise UserError(_describe_missing(missing) + advice)
+    if missing := [PACKAGES[name] for name in dict.fromkeys(names) if find_spec(name) is None]:
+        raise UserError(_describe_missing(missing, use))
 
 
 def check_training_packages(config: "Config") -> None:
@@ -62,16 +61,8 @@ def check_training_packages(config: "Config") -> None:
     Raises:
         UserError: One is missing, or several are.
     """
-    names = ["accelerate", "psutil", *_list_data_packages(config)]
-    if getattr(config.model, "kmeans", False):
-        names.append("sklearn")
-    if getattr(config.model, "perceptual", 0):
-        names.append("lpips")
-    if config.train.evaluate_every is not None and config.model.family != "classifier":
-        names += _list_evaluation_packages(config.evaluate)
-    check_packages(names)
-    if config.track.wandb in ("online", "offline"):
-        check_packages(["wandb"], ", or set track.wandb=auto, which then does without it")
+    check_packages(_list_training_packages(config), "train")
+    _check_tracking_package(config)
 
 
 def check_evaluation_packages(config: "Config") -> None:
@@ -83,8 +74,7 @@ def check_evaluation_packages(config: "Config") -> None:
     Raises:
         UserError: One is missing, or several are.
     """
-    metrics = [] if config.model.family == "classifier" else _list_evaluation_packages(config.evaluate)
-    check_packages([*_list_data_packages(config), *metrics])
+    check_packages([*_list_data_packages(config), *_list_metric_packages(config)], "eval")
 
 
 def check_comparison_packages(configs: "Iterable[Config]") -> None:
@@ -96,10 +86,11 @@ def check_comparison_packages(configs: "Iterable[Config]") -> None:
     Raises:
         UserError: One is missing, or several are.
     """
-    check_packages(REPORT_PACKAGES)
+    configs = list(configs)
+    names = [name for config in configs for name in (*_list_training_packages(config), *_list_metric_packages(config))]
+    check_packages([*names, *REPORT_PACKAGES])
     for config in configs:
-        check_training_packages(config)
-        check_evaluation_packages(config)
+        _check_tracking_package(config)
 
 
 @contextmanager
@@ -118,21 +109,35 @@ def explain_missing_packages() -> Iterator[None]:
         raise UserError(_describe_missing([package])) from error
 
 
+def _list_training_packages(config: "Config") -> list[str]:
+    model = config.model
+    names = ["accelerate", "psutil", *_list_data_packages(config)]
+    names += ["sklearn"] if getattr(model, "kmeans", False) else []
+    names += ["lpips"] if getattr(model, "perceptual", 0) else []
+    return names + (_list_metric_packages(config) if config.train.evaluate_every is not None else [])
+
+
 def _list_data_packages(config: "Config") -> list[str]:
-    package = DATA_PACKAGES.get(config.data.source, "torchvision" if config.data.download else None)
-    return [] if package is None else [package]
+    if config.data.download:
+        return ["torchvision"]
+    return [DATA_PACKAGES[config.data.source]] if config.data.source in DATA_PACKAGES else []
 
 
-def _list_evaluation_packages(config: "EvaluateConfig") -> list[str]:
-    fitted = ["sklearn"] if (config.density or "").startswith("gmm") else []
-    return [METRIC_PACKAGES[metric] for metric in config.metrics if metric in METRIC_PACKAGES] + fitted
+def _list_metric_packages(config: "Config") -> list[str]:
+    if config.model.family == "classifier":  # measured by its accuracy alone
+        return []
+    fitted = ["sklearn"] if (config.evaluate.density or "").startswith("gmm") else []
+    return [METRIC_PACKAGES[name] for name in config.evaluate.metrics if name in METRIC_PACKAGES] + fitted
 
 
-def _describe_missing(packages: list[tuple[str, tuple[str, ...]]]) -> str:
-    chosen: list[str] = []
-    for _, extras in sorted(packages, key=lambda package: len(package[1])):
-        if not set(extras) & set(chosen):
-            chosen.append(extras[0])
+def _check_tracking_package(config: "Config") -> None:
+    if config.track.wandb in ("online", "offline") and find_spec("wandb") is None:
+        problem = _describe_missing([PACKAGES["wandb"]])
+        raise UserError(f"track.wandb: {config.track.wandb}: {problem}, or set it to auto, which does without")
+
+
+def _describe_missing(packages: list[tuple[str, tuple[str, ...]]], use: str = "") -> str:
     names = ", ".join(name for name, _ in packages)
+    extras = sorted({use if use in extras else extras[0] for _, extras in packages})
     verb = "is" if len(packages) == 1 else "are"
-    return f"{names} {verb} not installed; pip install 'vaegan[{','.join(sorted(chosen))}]'"
+    return f"{names} {verb} not installed; pip install 'vaegan[{','.join(extras)}]'"
