@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .entry import python_entry
 from .errors import UserError
 
 SHOWN_COLUMNS = 8
@@ -80,6 +81,7 @@ def draw_pairs(real: Tensor, fake: Tensor, columns: int = 8) -> Image.Image:
     return draw_image_grid(torch.cat([row for pair in rows for row in pair]), columns)
 
 
+@python_entry
 def show(images: Any, columns: int | None = None) -> Image.Image:
     """Draw images side by side and return the picture, which a notebook shows at the end of a cell.
 

@@ -4,6 +4,7 @@ import html
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +38,8 @@ class NotebookConsole(Console):
     def __init__(self, shown: bool | None = None, bars: bool = True) -> None:
         super().__init__(shown, bars)
         self.interactive = True
+        # Other packages import tqdm, which misses ipywidgets; these bars do without.
+        warnings.filterwarnings("ignore", message="IProgress not found")
 
     def note(self, text: str) -> None:
         """Print one line about what is going on."""

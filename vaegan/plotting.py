@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .entry import python_entry
 from .errors import UserError
 from .extras import check_packages
 from .io import read_json_lines
@@ -51,6 +52,7 @@ def matplotlib_defaults(settings: Mapping[str, Any]) -> Iterator[None]:
         logger.setLevel(level)
 
 
+@python_entry
 def plot_history(run: "str | PathLike[str]", keys: str | Sequence[str] | None = None) -> "Figure":
     """Draw what a run logged while it trained, a plot for each scalar over the steps, and return the figure.
 
