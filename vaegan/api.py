@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vaegan.config import Config, StudyConfig
-from vaegan.config.load import describe_recipes, get_default_folder, load_config, nest_settings
+from vaegan.config.load import load_config, nest_settings
 from vaegan.config.load_study_files import load_study
+from vaegan.config.recipes import describe_recipes, get_default_folder
 from vaegan.data.given import GivenImages, describe_given
 from vaegan.data.sources import open_given_images
 from vaegan.distributed import init_process_group

@@ -26,8 +26,8 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
     Finished runs are kept, interrupted ones are resumed. Settings of a run (train.steps=500) are replaced in every
     variant, others (seeds=[0,1,2]) in the study.
     """
-    from vaegan.config.load import get_default_folder
     from vaegan.config.load_study_files import load_study
+    from vaegan.config.recipes import get_default_folder
 
     loaded = load_study(study, overrides)
     check_comparison_packages(loaded.configs.values())

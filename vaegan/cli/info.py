@@ -16,7 +16,7 @@ NETWORKS = ("alex", "vgg", "squeeze", "inception")
 def configs(schema: bool) -> None:
     """List the shipped recipes, or with --schema every setting."""
     from vaegan.config.describe_schema import format_schema
-    from vaegan.config.load import describe_recipes
+    from vaegan.config.recipes import describe_recipes
 
     if schema:
         click.echo(format_schema())

@@ -33,7 +33,8 @@ def train(
 
     Any setting is replaced by key.sub=value, as in train.steps=500; `vaegan configs --schema` prints every one.
     """
-    from vaegan.config.load import get_default_folder, load_config
+    from vaegan.config.load import load_config
+    from vaegan.config.recipes import get_default_folder
 
     from .launch import join_processes
 
@@ -67,8 +68,8 @@ def train_features(
 
     Its accuracy is measured and written to metrics.json. The run folder's name is that of the features.
     """
-    from vaegan.config.load import get_default_folder
     from vaegan.config.load_study_files import load_classifier_config
+    from vaegan.config.recipes import get_default_folder
     from vaegan.data.sources import open_images
     from vaegan.evaluate.run_evaluation import check_images
 

@@ -11,8 +11,6 @@ from .explain_error import suggest_nearest
 from .load import (
     Settings,
     add_autoencoder_config,
-    find_config,
-    list_recipes,
     load_config,
     merge,
     read_overrides,
@@ -21,6 +19,7 @@ from .load import (
     validate_config,
 )
 from .models import AutoencoderConfig, ClassifierConfig, VQVAEConfig
+from .recipes import find_config, list_recipes
 from .schema import Config
 from .study_schema import FOLDER_NAME_PATTERN, StudyConfig
 

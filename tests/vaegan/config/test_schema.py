@@ -2,8 +2,8 @@
 
 import pytest
 
-from vaegan.config import Config
-from vaegan.config.load import find_config, merge, read_yaml, validate_config
+from vaegan.config import Config, find_config
+from vaegan.config.load import merge, read_yaml, validate_config
 from vaegan.errors import UserError
 
 from .configs import RUN, get_refusal
