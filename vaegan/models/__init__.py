@@ -1,4 +1,7 @@
-"""Models, one file a family; every autoencoder has `encode`, `decode`, `reconstruct` and `sample`."""
+"""Models, one file a family; every autoencoder has `encode`, `decode`, `reconstruct` and `sample`.
+
+Each is built from keyword arguments, as in `VAE(image_shape=(1, 32, 32), latent_size=16)`, or from a run's config.
+"""
 
 from collections.abc import Callable, Mapping
 

@@ -21,14 +21,20 @@ class AEOutput(NamedTuple):
 
 
 class AE(VectorAutoencoder):
-    """z = E(x), x' = G(z), for images x of shape (N, C, S, S) and codes z of shape (N, d); there is no prior p(z)."""
+    """z = E(x), x' = G(z), for images x of shape (N, C, S, S) and codes z of shape (N, d); there is no prior p(z).
+
+    Build it by `AE(image_shape=(1, 32, 32), latent_size=16)`; the settings are those of `AEConfig`.
+    """
 
     config: AEConfig
     config_class = AEConfig
     grid_names = ("reconstruction",)
     code_parameters = 1
     has_prior = False
-    no_prior_message = "model.family=ae: it has no prior to sample from; fit a density to its codes with --density gmm"
+    no_prior_message = (
+        "model.family=ae: it has no prior to sample from; fit a density to its codes with --density gmm,"
+        " or in Python with vaegan.density_fitting"
+    )
 
     def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
         """Return the code of each image, with variance 0."""

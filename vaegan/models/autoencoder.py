@@ -19,7 +19,17 @@ from .posterior import Posterior
 
 
 class Autoencoder(Model):
-    """Base of a model with an encoder, a decoder and, if the family has one, a prior of the codes."""
+    """Base of a model with an encoder, a decoder and, if the family has one, a prior of the codes.
+
+    Images are tensors (N, C, S, S) in [-1, 1], of the model's dtype and device, with (C, S, S) the `image_shape`:
+
+        model = vaegan.load("runs/a")
+        images = model.sample(16)
+        model(images).reconstruction  # of a sample of each image's posterior
+        model.reconstruct(images)  # of the posterior's mean
+        model.decode(model.encode(images).mean)  # the same
+        model.encode(images).kl()  # nats of each image
+    """
 
     config: AutoencoderConfig
     config_class = AutoencoderConfig

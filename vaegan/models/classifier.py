@@ -17,6 +17,8 @@ from .model import Model
 class Classifier(Model):
     """Residual blocks, the mean over all positions, and one linear layer.
 
+    Build it by `Classifier(image_shape=(3, 32, 32), classes=10)`; the settings are those of `ClassifierConfig`.
+
     Args:
         config: The `model` section of a run's config; None: the settings alone.
         image_shape: (C, S, S) of the images, S a multiple of 4.

@@ -30,6 +30,8 @@ class GANVAE(GaussianAutoencoder):
     """G(z), z ~ N(0, I), and q(z | x), which is trained on generated images alone, by -log q(z | G(z)).
 
     Images have shape (N, C, S, S), codes (N, d).
+
+    Build it by `GANVAE(image_shape=(1, 32, 32), latent_size=16)`; the settings are those of `GANVAEConfig`.
     """
 
     config: GANVAEConfig

@@ -33,6 +33,8 @@ class Larsen(GaussianAutoencoder):
 
     Images have shape (N, C, S, S), codes (N, d). The encoder minimises L_prior + L_llike, the decoder
     gamma L_llike + L_GAN, with L_GAN = log D(x) + log(1 - D(x')) + log(1 - D(G(z))), which the discriminator maximises.
+
+    Build it by `Larsen(image_shape=(3, 64, 64), latent_size=128)`; the settings are those of `LarsenConfig`.
     """
 
     config: LarsenConfig

@@ -74,7 +74,7 @@ def make_config(schema: type[SectionT], config: Section | None, settings: Mappin
     Args:
         schema: Class of the config.
         config: Config of that class; None: `settings` alone.
-        settings: Settings by name, nested as in YAML.
+        settings: Settings by name, nested as in YAML or as sections.
 
     Raises:
         UserError: `config` is of another class, or a setting is wrong or a module.
@@ -88,7 +88,10 @@ def make_config(schema: type[SectionT], config: Section | None, settings: Mappin
     if config is not None and not settings:
         return config
     tree = {} if config is None else config.model_dump(mode="json")
-    return validate_config(schema, merge(tree, settings), schema.__name__.removesuffix("Config"))
+    plain = {
+        name: value.model_dump(mode="json") if isinstance(value, Section) else value for name, value in settings.items()
+    }
+    return validate_config(schema, merge(tree, plain), schema.__name__.removesuffix("Config"))
 
 
 def check_image_shape(shape: Sequence[int] | None) -> tuple[int, int, int]:

@@ -37,6 +37,9 @@ class PixelCNN(Autoencoder):
     p(indices) is the product of p(index | indices before it) in raster order (van den Oord et al. 2016, eq. 1). A
     conditional prior is p(indices | class); E and G do not take the class.
 
+    Build it by `PixelCNN(image_shape=(3, 32, 32), autoencoder=vqvae.config)`; the settings are those of
+    `PixelCNNConfig`.
+
     Args:
         config: The `model` section of a run's config; None: the settings alone.
         image_shape: (C, S, S) of the images, S a multiple of 4.

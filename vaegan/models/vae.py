@@ -32,6 +32,8 @@ class VAE(GaussianAutoencoder):
 
     q(z | x) = N(mean(x), diag variance(x)), p(z) = N(0, I), p(x | z) with the location G(z) (eq. 9 and appendix C).
     A code is z = mean + sqrt(variance) noise (eq. 10), so that gradients reach the encoder through it.
+
+    Build it by `VAE(image_shape=(1, 32, 32), latent_size=16)`; the settings are those of `VAEConfig`.
     """
 
     config: VAEConfig

@@ -42,6 +42,9 @@ class VAEGAN(GaussianAutoencoder):
     (Larsen et al. 2016, section 2.3). The adversarial term has a gradient to the encoder only with
     a three-way discriminator: the decoder is shared, so only the codes can make reconstructed images differ from
     generated ones.
+
+    Build it by `VAEGAN(image_shape=(3, 64, 64), latent_size=64, discriminator={"classes": "two"})`; the settings are
+    those of `VAEGANConfig`.
     """
 
     config: VAEGANConfig

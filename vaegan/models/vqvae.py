@@ -43,6 +43,8 @@ class VQVAE(Autoencoder):
     micro-batches of a step. Unused entries are revived at the same time, also those that the optimizer trains, with
     vectors of the complete step. With ``cosine`` entries are normalised where they are used, not where they are stored.
 
+    Build it by `VQVAE(image_shape=(3, 32, 32), codes=256)`; the settings are those of `VQVAEConfig`.
+
     Args:
         config: The `model` section of a run's config; None: the settings alone.
         image_shape: (C, S, S) of the images, S a multiple of 4.
