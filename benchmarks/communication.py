@@ -67,8 +67,8 @@ def count_traffic(config: Config, folder: Path) -> Traffic:
         traffic.record("all_reduce", tensor.nbytes)
         return all_reduce(tensor, *arguments, **options)
 
-    def build_traced_step(config: Config) -> Any:
-        step = build_step(config)
+    def build_traced_step(*arguments: Any) -> Any:
+        step = build_step(*arguments)
         accumulate_gradients = step.accumulate_gradients
 
         def accumulate_traced_gradients(*arguments: Any) -> Any:

@@ -67,6 +67,10 @@ FAMILY_OPTIONS = {
     "vqvae": ("model.cosine=true", "model.codebook_decay=0.5", "model.revive_below=3"),
 }  # fmt: skip
 """Overrides that switch on options of a family that are off by default, by its name."""
+OWN_OPTIONS = (
+    "model.learned_scale=true", "model.adversarial.adaptive=[0.01,100]", *CONDITIONAL_OPTIONS["vaegan3"],
+)  # fmt: skip
+"""Overrides of `vaegan3` whose networks are those of `own_networks.py`."""
 VQVAE_SIZES = {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vaegan.config import dump_config
 
-from ..tiny import FAMILIES, FAMILY_OPTIONS, LOOP_OPTIONS, NETWORKS, flatten, load_newest, tiny
+from ..tiny import FAMILIES, FAMILY_OPTIONS, LOOP_OPTIONS, NETWORKS, OWN_OPTIONS, flatten, load_newest, tiny
 from .pool import Pool
 
 STEPS = 20
@@ -42,13 +42,19 @@ def compute_distance(a: dict[str, Tensor], b: dict[str, Tensor], network: str) -
     return float(difference / size)
 
 
-def find_largest_distance(pool: Pool, folder: Path, name: str, words: tuple[str, ...], divisions: Divisions) -> float:
-    """Train a family with whole and divided batches; return the largest distance of a division from the whole."""
+def find_largest_distance(
+    pool: Pool, folder: Path, name: str, words: tuple[str, ...], divisions: Divisions, own: bool = False
+) -> float:
+    """Train a family with whole and divided batches; return the largest distance of a division from the whole.
+
+    With ``own`` its networks are those of `own_networks.py`.
+    """
     jobs = []
     for number, (world, division) in enumerate([(1, ()), *divisions.values()]):
         file = folder / f"{number}.yaml"
         file.write_text(dump_config(tiny(name, *words, *division)))
-        jobs.append((world, "train", {"config": str(file), "folder": str(folder / str(number))}))
+        arguments = {"config": str(file), "folder": str(folder / str(number)), "own": [0] * world if own else None}
+        jobs.append((world, "train", arguments))
     pool.run_all(jobs)
     whole = flatten(load_newest(folder / "0"))
     networks = {key.partition("/")[0] for key in whole if ".optimizer/" not in key}
@@ -66,6 +72,16 @@ def find_largest_distance(pool: Pool, folder: Path, name: str, words: tuple[str,
 @pytest.mark.parametrize("dtype", BOUNDS)
 def test_every_division_of_the_batch_trains_the_same_weights(name: str, dtype: str, pool: Pool, tmp_path: Path) -> None:
     assert find_largest_distance(pool, tmp_path, name, get_words(name, dtype), DIVISIONS) < BOUNDS[dtype]
+
+
+@pytest.mark.parametrize("dtype", BOUNDS)
+def test_every_division_of_the_batch_trains_the_same_weights_of_own_modules(
+    dtype: str, pool: Pool, tmp_path: Path
+) -> None:
+    loop = (f"train.dtype={dtype}", f"train.steps={STEPS}", "train.batch_size=16", "train.learning_rate=0.01")
+    divisions = {key: division for key, division in DIVISIONS.items() if "DataLoader" not in key}
+    words = (*loop, *LOOP_OPTIONS, *OWN_OPTIONS)
+    assert find_largest_distance(pool, tmp_path, "vaegan3", words, divisions, own=True) < BOUNDS[dtype]
 
 
 def test_adaptive_state_adapts_alike(pool: Pool, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from ..tiny import (
     ADVERSARIES,
     FAMILIES,
     LOOP_OPTIONS,
+    OWN_OPTIONS,
     assert_same_history,
     find_largest_difference,
     flatten,
@@ -56,6 +57,28 @@ def test_each_gradient_is_reduced_once_a_step_with_the_last_micro_batch(name, di
             assert "forward" not in dict(buckets)
             for network, size in parameters.items():
                 assert sum(bucket_size for bucket, bucket_size in buckets if bucket == network) == size
+
+
+def test_own_modules_hold_the_same_bits_on_all_ranks_and_are_resumed_by_another_number_of_them(pool, tmp_path) -> None:
+    words = (*OWN_OPTIONS, "train.dtype=float64", "train.steps=6", "train.micro_batch_size=2")
+    whole = write_config(tmp_path, "vaegan3", *words)
+    ranks = pool.run(4, "train", **whole, own=[0] * 4)
+    fingerprints = [rank["fingerprints"] for rank in ranks]
+    assert len(set(fingerprints[0])) == 6 and fingerprints == [fingerprints[0]] * 4
+    stopped = {**whole, "folder": str(tmp_path / "stopped")}
+    assert "stopped at step 3" in pool.run(1, "train", **stopped, stop=3, own=[0])[0]["end"]
+    assert [rank["end"] for rank in pool.run(2, "train", **stopped, resume=True, own=[0] * 2)] == ["finished"] * 2
+    states = [flatten(load_newest(Path(arguments["folder"]))) for arguments in (whole, stopped)]
+    difference, where = find_largest_difference(*states)
+    assert difference < 1e-8, where
+
+
+def test_own_modules_that_differ_between_the_processes_are_refused_by_all(pool: Pool, tmp_path: Path) -> None:
+    arguments = write_config(tmp_path, "vaegan3", *OWN_OPTIONS)
+    ranks = pool.run(2, "train", **arguments, own=[0, 1])
+    problem = "networks: the processes were given other initial weights; call torch.manual_seed before they are made"
+    assert [rank["end"] for rank in ranks] == [problem] * 2
+    assert not Path(arguments["folder"]).exists()
 
 
 def test_a_resume_may_change_the_number_of_processes(pool: Pool, tmp_path: Path) -> None:

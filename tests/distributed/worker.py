@@ -12,19 +12,22 @@ from contextlib import redirect_stderr
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from torch import Tensor, distributed
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from own_networks import build_own_networks
+
 from benchmarks.communication import count_traffic
 from vaegan.cli.console import Console
 from vaegan.config import load_config
-from vaegan.config.schema import Config
 from vaegan.data import open_data
 from vaegan.distributed import get_group_rank_and_size, get_rank, init_process_group
-from vaegan.errors import Failure, Interrupted
+from vaegan.errors import Failure, Interrupted, UserError
 from vaegan.evaluate.classifier_evaluation import evaluate_classifier_splits
 from vaegan.storage.loading import load_classifier
 from vaegan.storage.run_folder import Run
@@ -43,6 +46,7 @@ def run_training(
     slow: int | None = None,
     stop: int | None = None,
     poison: dict[str, int] | None = None,
+    own: list[int] | None = None,
 ) -> dict[str, object]:
     """Train, possibly with a fault.
 
@@ -55,6 +59,7 @@ def run_training(
         stop: Step after which the last process gets SIGTERM; None: it gets none.
         poison: The process of rank ``rank`` has a first loss of NaN in the steps ``from`` to ``to - 1``, counted from
             0; None: no process has.
+        own: Seed of each rank's own modules; None: the networks are those of the config.
 
     Returns:
         ``fingerprints`` of the state of this process after each step; ``end``: the error that ended the training, or
@@ -74,8 +79,8 @@ def run_training(
                 os.kill(os.getpid(), signal.SIGTERM)
             super().after_step(state, *rest)
 
-    def build_poisoned_step(config: Config) -> TrainingStep:
-        step = build_step(config)
+    def build_poisoned_step(*arguments: Any) -> TrainingStep:
+        step = build_step(*arguments)
         accumulate_gradients = step.accumulate_gradients
 
         def accumulate_poisoned_gradients(networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
@@ -92,8 +97,10 @@ def run_training(
     try:
         run = load_config(config)
         with redirect_stderr(stderr):
-            train(run, Path(folder), open_data(run.data), resume=resume, reporter=Console())
-    except (Failure, Interrupted) as error:
+            networks = build_own_networks(run.model.labels, own[get_rank()]) if own else None
+            data = open_data(run.data)
+            train(run, Path(folder), data, resume=resume, reporter=Console(), networks=networks)
+    except (Failure, Interrupted, UserError) as error:
         end = str(error)
     finally:
         loop.Recorder, loop.build_step = Recorder, build_step

@@ -18,12 +18,16 @@ def make_environment(home: Path) -> dict[str, str]:
     return kept | {f"WANDB_{name}_DIR": str(home) for name in ("CACHE", "CONFIG", "DATA")}
 
 
+OWN_TRAINING = str(Path(__file__).with_name("own_training.py"))
+"""Script that trains a config with the networks of `own_networks.py`."""
+
+
 @dataclass(frozen=True)
 class Command:
     """A command line, run by one process or by a group of them."""
 
     words: Sequence[str]
-    """Arguments after `vaegan`, without `--output`."""
+    """Arguments after `vaegan`, without `--output`; or the path of a Python script and its arguments."""
     how: str = ""
     """`moment N`: killed at the Nth moment of `moments.py` (0: at none); `what@when`: a disturbance of
     `disturbances.py`, or several, separated by semicolons; empty: undisturbed."""

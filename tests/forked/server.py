@@ -9,6 +9,7 @@ each command is written to NAME.json; see `client.ProcessResult`.
 import atexit
 import json
 import os
+import runpy
 import signal
 import sys
 import time
@@ -41,7 +42,8 @@ def run_command(name: str, words: list[str], environment: dict[str, str], how: s
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), stream.fileno())
     Path(f"{name}.moments").write_text("")
     os.environ.update(environment)
-    sys.argv = ["vaegan", *words]
+    script = words[0].endswith(".py")
+    sys.argv = words if script else ["vaegan", *words]
     code = 0
     try:
         if how.startswith("moment "):
@@ -49,7 +51,7 @@ def run_command(name: str, words: list[str], environment: dict[str, str], how: s
         else:
             for disturbance in how.split(";") if how else ():
                 disturb(*disturbance.split("@"))
-        main()
+        runpy.run_path(words[0], run_name="__main__") if script else main()
     except SystemExit as end:
         code = int(end.code or 0)
     except BaseException:

@@ -7,8 +7,8 @@ import pytest
 from vaegan.config import dump_config
 from vaegan.config.schema import Config
 
-from ..forked.client import Command, ForkServer
-from ..tiny import ADVERSARIES, CONDITIONAL_OPTIONS, FAMILIES, LOOP_OPTIONS, read_run_files, tiny
+from ..forked.client import OWN_TRAINING, Command, ForkServer
+from ..tiny import ADVERSARIES, CONDITIONAL_OPTIONS, FAMILIES, LOOP_OPTIONS, OWN_OPTIONS, read_run_files, tiny
 
 STEPS = 8
 WORDS = (
@@ -21,7 +21,13 @@ FULLY_TESTED = "vaegan3"
 """The family that is killed at more than the last moment of each kind."""
 
 
+OWN = "own modules"
+"""Trainings of `vaegan3` with the networks of `own_networks.py`."""
+
+
 def build_config(family: str) -> Config:
+    if family == OWN:
+        return tiny("vaegan3", *WORDS, *OWN_OPTIONS, "model.labels=6")
     spectral = ("model.discriminator.spectral_norm=true",)
     extra = {name: spectral for name in ADVERSARIES} | {"classifier": ("model.classes=6",)}
     conditional = (*CONDITIONAL_OPTIONS[family], "model.labels=6") if family in CONDITIONAL_OPTIONS else ()
@@ -46,7 +52,8 @@ class KilledTrainings:
 
     def train(self, *names: str) -> None:
         """Run the trainings of these names that have not run yet, and resume each to its end."""
-        words = ["train", f"{self.family}/config.yaml", "--resume"]
+        file = f"{self.family}/config.yaml"
+        words = [OWN_TRAINING, file] if self.family == OWN else ["train", file, "--resume"]
         new = [name for name in names if name not in self.done]
         jobs = {
             f"{self.family}/{name}": [Command(words, f"moment {number}") for number in [*name.split("-"), 0]]
@@ -114,7 +121,7 @@ def find_last_of_each_kind(moments: list[str]) -> set[int]:
     return set(numbers.values())
 
 
-@train_family(*(family for family in FAMILIES if family != FULLY_TESTED))
+@train_family(*(family for family in FAMILIES if family != FULLY_TESTED), OWN)
 def test_a_run_killed_at_a_moment_of_each_kind_ends_as_if_nothing_had_happened(trainings: KilledTrainings) -> None:
     trainings.check(*map(str, sorted(find_last_of_each_kind(trainings.whole))))
 

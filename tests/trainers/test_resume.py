@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
+from torch import nn
 
 from vaegan.config import dump_config
 from vaegan.data import Data
@@ -12,11 +14,13 @@ from vaegan.errors import UserError
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
-from ..forked.client import Command, ForkServer
+from ..forked.client import OWN_TRAINING, Command, ForkServer
+from ..own_networks import build_own_networks
 from ..tiny import (
     FAMILIES,
     FAMILY_OPTIONS,
     LOOP_OPTIONS,
+    OWN_OPTIONS,
     are_bit_identical,
     flatten,
     get_network_names,
@@ -42,11 +46,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
         (folder / f"{name}.yaml").write_text(
             dump_config(tiny(name, *LOOP_OPTIONS, *FAMILY_OPTIONS.get(name, ()), *steps))
         )
+    (folder / "own.yaml").write_text(dump_config(tiny("vaegan3", *LOOP_OPTIONS, *OWN_OPTIONS, *steps)))
+    words = {name: ["train", f"{name}.yaml", "--resume"] for name in FAMILIES} | {"own": [OWN_TRAINING, "own.yaml"]}
     with ForkServer(folder) as server:
         server.run(
             {
-                f"{name}-{how}": [Command(["train", f"{name}.yaml", "--resume"], signal) for signal in [*signals, ""]]
-                for name in FAMILIES
+                f"{name}-{how}": [Command(words[name], signal) for signal in [*signals, ""]]
+                for name in words
                 for how, signals in {"whole": [], **STOPS}.items()
             }
         )
@@ -74,6 +80,19 @@ def test_a_stopped_and_resumed_training_ends_like_a_whole_one(server: ForkServer
         for network in get_network_names(name)
         for file in (network, f"{network}.optimizer", "average", "model", *adaptive_state)
     }
+    assert_same_files(whole, left)
+
+
+@pytest.mark.parametrize("how", STOPS)
+def test_a_stopped_and_resumed_training_of_own_modules_ends_like_a_whole_one(server: ForkServer, how: str) -> None:
+    *ends, resumed = server.get_results(f"own-{how}")
+    assert all(end.code for end in ends) and (resumed.code, resumed.err) == (0, "")
+    whole, left = (read_run_files(server.folder / f"own-{run}") for run in ("whole", how))
+    assert {f"networks/{name}.safetensors" for name in ("encoder", "decoder", "discriminator")} <= whole.keys()
+    assert_same_files(whole, left)
+
+
+def assert_same_files(whole: dict[str, bytes], left: dict[str, bytes]) -> None:
     # A signal adds a checkpoint, so that a scheduled one may be missing: it was the newest already.
     kept = {path for path in whole if not path.startswith("checkpoints/")} | {
         path for path in whole if path.startswith("checkpoints/step_00000009")
@@ -155,3 +174,33 @@ def test_another_config_or_other_images_cannot_be_resumed(tmp_path: Path, data: 
     others = Data(data.train, data.validation, data.test, data.classes, "0" * 32)
     with pytest.raises(UserError, match="no longer those"):
         train(config, folder, others, resume=True)
+
+
+def test_only_the_modules_that_a_run_was_started_with_resume_it(tmp_path: Path, data: Data) -> None:
+    config, networks, others = tiny("vaegan3"), build_own_networks(), build_own_networks(seed=1)
+    run = train(config, tmp_path / "run", data, networks=networks)
+    before = read_run_files(run.path)
+    file = run.path / "networks" / "decoder.safetensors"
+    wrapped = nn.Sequential(networks["decoder"])
+    for wrong, problem in (
+        (None, "encoder: the run was started with a given OwnEncoder; give that again"),
+        ({**networks, "decoder": wrapped}, "decoder: the run was started with a given OwnDecoder; give that again"),
+        ({**networks, "decoder": others["decoder"]}, f"decoder: has other initial weights than the run was .* {file}"),
+    ):
+        with pytest.raises(UserError, match=f"{run.path}: networks: {problem}.*, or choose another --output"):
+            train(config, run.path, data, networks=wrong, resume=True)
+    assert read_run_files(run.path) == before
+    for name, module in others.items():
+        module.load_state_dict(load_file(run.path / "networks" / f"{name}.safetensors"))
+    train(config, run.path, data, networks=others, resume=True)
+    assert read_run_files(run.path) == before
+    built = train(config, tmp_path / "built", data)
+    with pytest.raises(UserError, match="networks: discriminator: not given when the run was started; leave it out"):
+        train(config, built.path, data, networks={"discriminator": networks["discriminator"]}, resume=True)
+
+
+def test_a_config_that_names_given_modules_is_not_trained_without_them(tmp_path: Path, data: Data) -> None:
+    run = train(tiny("vaegan3"), tmp_path / "run", data, networks=build_own_networks())
+    with pytest.raises(UserError, match=r"networks.encoder: a OwnEncoder is given in Python alone, vaegan.train"):
+        train(run.config, tmp_path / "other", data)
+    assert not (tmp_path / "other").exists()

@@ -156,8 +156,8 @@ def select_networks(
         raise UserError(f"networks: {min(unknown)}: {path} was trained with that of its config; leave it out")
     if given != classes:
         modules = ", ".join(f'"{name}": {shorten(module)}(...)' for name, module in classes.items())
-        problem = f"{path} was trained with given modules; load it in Python"
-        raise UserError(f"networks: {problem}: vaegan.load(run, networks={{{modules}}})")
+        problem = f"{path} was trained with given modules; give them in Python"
+        raise UserError(f"networks: {problem}, as in vaegan.load(run, networks={{{modules}}})")
     return {name: networks[name] for name in names if name in networks}
 
 

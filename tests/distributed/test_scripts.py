@@ -1,0 +1,96 @@
+"""A user's own script in several processes trains what one process trains, and speaks with one voice."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from vaegan.config import dump_config
+from vaegan.data import open_data
+from vaegan.storage.run_folder import Run
+from vaegan.trainers import train
+
+from ..forked.ports import find_free_port
+from ..tiny import LOOP_OPTIONS, find_largest_difference, flatten, load_newest, tiny
+from .launches import TORCHRUN, Launch
+
+OVERRIDES = (*LOOP_OPTIONS, "train.dtype=float64", "evaluate.batch_size=50")
+TRAIN_AND_EVALUATE = """
+import os, vaegan
+run = vaegan.train("tiny.yaml", output="run")
+result = vaegan.evaluate_run(run, metrics=["psnr"])
+if os.environ["RANK"] == "0":
+    print(result.metrics["reconstruction/psnr"])
+"""
+OWN_ACCELERATOR = """
+from accelerate import Accelerator
+accelerator = Accelerator(cpu=True)
+assert accelerator.num_processes == 2
+"""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run of one process."""
+    config = tiny("vaegan3", *OVERRIDES)
+    return train(config, tmp_path_factory.mktemp("alone") / "run", open_data(config.data))
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A working folder with the config."""
+    (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *OVERRIDES)))
+    return tmp_path
+
+
+def launch_script(work: Path, script: str, **environment: str) -> Launch:
+    """Start a script in two processes with torchrun."""
+    (work / "script.py").write_text(script)
+    return Launch(work, *TORCHRUN, "--standalone", "--nproc_per_node=2", "script.py", **environment)
+
+
+def check_equal(launch: Launch, alone: Run, ended: tuple[int, str, str]) -> None:
+    """Check that a launch ended without a word but its result, and trained the weights of one process."""
+    code, out, err = ended
+    assert (code, err) == (0, "") and len(out.splitlines()) == 1
+    assert float(out) == json.loads((launch.run / "metrics.json").read_text())["metrics"]["reconstruction/psnr"]
+    assert launch.read_process_counts() == {2}
+    difference, where = find_largest_difference(flatten(load_newest(alone.path)), flatten(load_newest(launch.run)))
+    assert difference < 1e-8, where
+
+
+@pytest.mark.parametrize("before", ["", OWN_ACCELERATOR])
+def test_torchrun(work: Path, alone: Run, before: str) -> None:
+    launch = launch_script(work, before + TRAIN_AND_EVALUATE)
+    check_equal(launch, alone, launch.wait())
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="Open MPI is not installed")
+def test_accelerate_launch(work: Path, alone: Run) -> None:
+    (work / "script.py").write_text(TRAIN_AND_EVALUATE.replace("RANK", "OMPI_COMM_WORLD_RANK"))
+    (work / "hosts").write_text("localhost slots=2\n")
+    accelerate = Path(sys.executable).with_name("accelerate")
+    machine = ("--num_machines=1", "--main_process_ip=127.0.0.1", f"--main_process_port={find_free_port()}")
+    launch = Launch(
+        work, str(accelerate), "launch", "--cpu", "--num_processes=2", "--mpirun_hostfile=hosts", *machine, "script.py",
+        OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+        PATH=f"{accelerate.parent}:{Path(shutil.which('mpirun')).parent}:/usr/bin:/bin",
+    )  # fmt: skip
+    check_equal(launch, alone, launch.wait())
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("vaegan.train('tiny.yaml', {'train.step': 3}, output='run')", "UserError: tiny.yaml: train.step: unknown key"),
+        ("vaegan.train('tiny.yaml', {'train.learning_rate': 1e300}, output='run')", "Failure: step 2: "),
+        ("vaegan.train('tiny.yaml', output='run'); vaegan.train('tiny.yaml', output='run')", "with resume=True, or"),
+    ],
+)
+def test_an_error_is_said_once(work: Path, script: str, message: str) -> None:
+    code, out, err = launch_script(work, f"import vaegan\n{script}\n").wait()
+    assert (code, out) == (1, "")
+    traceback = err[: err.index("E1") if "\nE1" in err else None]
+    assert traceback.count("Traceback (most recent call last):") == 1, err
