@@ -2,6 +2,7 @@
 # make test        the tests that CI runs
 # make test-long   the tests that take longer
 # make lint        style, docstrings and types
+# make docs        the site of docs/ in site/; any warning is an error
 # make clean       remove the virtual environment and everything that was built; runs/ is kept
 #
 # Each does its own set-up from a bare clone, in the virtual environment VENV, and installs again only when setup.py has
@@ -11,7 +12,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-long lint clean
+.PHONY: demo test test-long lint docs clean
 .NOTPARALLEL:
 
 demo: $(VENV)/.installed
@@ -28,14 +29,18 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.installed: WHAT := .[all]
 $(VENV)/.installed-test: WHAT := .[test]
 $(VENV)/.installed-dev: WHAT := .[dev]
+$(VENV)/.installed-docs: WHAT := .[docs]
 
-$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev: setup.py | $(BIN)/pip
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-dev $(VENV)/.installed-docs: setup.py | $(BIN)/pip
 	$(BIN)/python -m pip install --editable '$(WHAT)'
 	@touch $@
 

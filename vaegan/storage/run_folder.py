@@ -48,7 +48,7 @@ class Run:
 
     def __post_init__(self) -> None:
         """Derive the paths in the folder."""
-        path = self.path
+        self.path = path = Path(self.path)
         self.config_file = path / "config.yaml"
         self.history_file, self.timing_file = path / "history.jsonl", path / "timing.jsonl"
         self.checkpoints, self.samples, self.model_folder = path / "checkpoints", path / "samples", path / "model"

@@ -1,0 +1,94 @@
+"""Draw the pictures of the pages: run `python docs/make_images.py` after the studies whose images they show.
+
+make demo                                    # runs/quickstart
+vaegan compare digits-families     # runs/digits-families
+python docs/make_images.py                   # docs/images
+"""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from sklearn.datasets import load_sample_image
+
+import vaegan
+from vaegan.cli.console import Console
+from vaegan.config.schema import DataConfig, EvaluateConfig
+from vaegan.data import open_data
+from vaegan.data.image_file import fit_to_square
+from vaegan.evaluate.negative_controls import NEGATIVE_CONTROLS, evaluate_negative_controls
+from vaegan.evaluate.report.control_rows import compute_laplacian_ratio
+from vaegan.images import draw_image_grid, to_float, to_uint8
+
+IMAGES = Path("docs/images")
+QUICKSTART, FAMILIES = Path("runs/quickstart"), Path("runs/digits-families")
+REPORT_PIXELS = (1000, 1600)
+
+
+def copy_strips() -> None:
+    """Copy the rows of images that the studies have written."""
+    for name in ("reconstructions", "samples"):
+        shutil.copy(QUICKSTART / f"{name}.png", IMAGES / f"{name}.png")
+        shutil.copy(FAMILIES / f"{name}.png", IMAGES / f"families-{name}.png")
+
+
+def draw_crop() -> None:
+    """Draw a photograph with its centre square, and that square in three sizes."""
+    photo = Image.fromarray(load_sample_image("china.jpg"))
+    height, margin = 256, (photo.width - photo.height) // 2
+    squares = [Image.fromarray(fit_to_square(photo, size, 3).transpose(1, 2, 0)) for size in (64, 32, 16)]
+    ImageDraw.Draw(photo).rectangle((margin, 0, margin + photo.height - 1, photo.height - 1), outline="red", width=4)
+    panels = [photo.resize((photo.width * height // photo.height, height))]
+    panels += [square.resize((160, 160), Image.Resampling.NEAREST) for square in squares]
+    picture = Image.new("RGB", (sum(panel.width + 8 for panel in panels) - 8, height), "white")
+    left = 0
+    for panel in panels:
+        picture.paste(panel, (left, (height - panel.height) // 2))
+        left += panel.width + 8
+    picture.quantize(128).save(IMAGES / "crop.png", optimize=True)
+
+
+def draw_controls() -> None:
+    """Draw photographs with each defect of the negative controls, and print what the metrics say of them."""
+    data = open_data(DataConfig(source="photos", image_size=64, count=2000))
+    pictures = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
+    photos = torch.from_numpy(np.stack([fit_to_square(picture, 64, 3) for picture in pictures]))
+    rows = [to_uint8(defect(to_float(photos))) for defect in NEGATIVE_CONTROLS.values()]
+    columns = torch.stack(rows, 1).flatten(0, 1)  # a row of the picture for each photograph
+    draw_image_grid(columns, columns=len(rows), scale=2).quantize(128).save(IMAGES / "controls.png", optimize=True)
+    with tempfile.TemporaryDirectory() as folder:
+        config = EvaluateConfig(metrics=("psnr", "sharpness"))
+        for name, result in evaluate_negative_controls(Path(folder), config, data, Console()).items():
+            keys = ("psnr", "spectrum_error", "coherence", "laplacian_gap", "kurtosis_gap")
+            values = [f"{result.metrics[f'reconstruction/{key}']:.3f}" for key in keys if name != "real images"]
+            print(name, f"{compute_laplacian_ratio(result, 'reconstruction'):.2f}", *values)
+
+
+def draw_use() -> None:
+    """Draw an interpolation by a three-way VAE-GAN, and its history."""
+    run = QUICKSTART / "vaegan3" / "seed_0"
+    model = vaegan.load(run)
+    images = open_data(vaegan.Run(run).config.data).test[torch.arange(2)]
+    start, end = model.encode(to_float(images)).mean
+    line = torch.stack([torch.lerp(start, end, weight) for weight in torch.linspace(0, 1, 8)])
+    vaegan.show(model.decode(line)).save(IMAGES / "python-interpolation.png", optimize=True)
+    vaegan.plot_history(run).savefig(IMAGES / "history.png", dpi=90)
+
+
+def take_report() -> None:
+    """Take a picture of the beginning of the quick start's report, with Chromium."""
+    size = ",".join(map(str, REPORT_PIXELS))
+    flags = ("--headless=new", "--no-sandbox", "--hide-scrollbars", f"--window-size={size}")
+    page = (QUICKSTART / "report.html").absolute().as_uri()
+    picture = IMAGES / "report.png"
+    subprocess.run(["chromium", *flags, f"--screenshot={picture}", page], check=True)  # noqa: S603, S607
+    Image.open(picture).convert("RGB").quantize(128).save(picture, optimize=True)
+
+
+if __name__ == "__main__":
+    for draw in (copy_strips, draw_crop, draw_controls, draw_use, take_report):
+        draw()
