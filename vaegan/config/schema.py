@@ -81,7 +81,8 @@ class DataConfig(Section):
         if self.source == "folder" and self.root is None:
             raise ValueError("data.root: missing; data.source=folder needs the folder of the images")
         if self.source in ("digits", "given", *SYNTHETIC_SOURCES) and self.root is not None:
-            raise ValueError(f"data.root: {self.source} has no folder; leave it out, or give null")
+            origin = "of images in Python" if self.source == "given" else "embedded"
+            raise ValueError(f"data.root: {self.source} is {origin} and has no folder; leave it out, or give null")
         if self.source != "folder" and self.strict:
             raise ValueError("data.strict: only folder takes it; leave it out")
         if self.source in ("digits", "folder", "given", *SYNTHETIC_SOURCES) and self.download:
