@@ -28,7 +28,7 @@ def check_tensor(name: str, value: Any, shape: Sequence[int], weight: Tensor, ad
     expected = f"{weight.dtype} of shape (N, {', '.join(map(str, shape))})"
     if not isinstance(value, Tensor):
         raise UserError(f"{name}: {type(value).__name__}; give {expected}{advice}")
-    if value.dtype != weight.dtype or value.dim() == 0 or value.shape[1:] != tuple(shape):
+    if value.dtype != weight.dtype or value.shape[1:] != tuple(shape):
         raise UserError(f"{name}: {value.dtype} of shape {tuple(value.shape)}; give {expected}{advice}")
     if value.device != weight.device:
         raise UserError(f"{name}: on {value.device}; bring them to the model's device, {weight.device}")
