@@ -104,7 +104,7 @@ TEST = [
     "vector-quantize-pytorch>=1.20",
 ]
 
-DOCS = ["mkdocs-jupyter>=0.25", "mkdocs-material>=9.6", "mkdocstrings[python]>=1.0"]
+DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=1.0"]
 
 DEV = [
     "mypy>=1.15",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_image
 
 import vaegan
@@ -26,6 +26,7 @@ from vaegan.images import draw_image_grid, to_float, to_uint8
 
 IMAGES = Path("docs/images")
 QUICKSTART, FAMILIES = Path("runs/quickstart"), Path("runs/digits-families")
+LABEL_PIXELS = 26
 REPORT_PIXELS = (1000, 1600)
 
 
@@ -59,7 +60,14 @@ def draw_controls() -> None:
     photos = torch.from_numpy(np.stack([fit_to_square(picture, 64, 3) for picture in pictures]))
     rows = [to_uint8(defect(to_float(photos))) for defect in NEGATIVE_CONTROLS.values()]
     columns = torch.stack(rows, 1).flatten(0, 1)  # a row of the picture for each photograph
-    draw_image_grid(columns, columns=len(rows), scale=2).quantize(128).save(IMAGES / "controls.png", optimize=True)
+    grid = draw_image_grid(columns, columns=len(rows), scale=2)
+    picture = Image.new("RGB", (grid.width, grid.height + LABEL_PIXELS), "white")
+    picture.paste(grid, (0, LABEL_PIXELS))
+    write, width = ImageDraw.Draw(picture), grid.width / len(rows)
+    for index, name in enumerate(NEGATIVE_CONTROLS):
+        font = ImageFont.load_default(0.6 * LABEL_PIXELS)
+        write.text(((index + 0.5) * width, LABEL_PIXELS / 2), name, "black", font, anchor="mm")
+    picture.quantize(128).save(IMAGES / "controls.png", optimize=True)
     with tempfile.TemporaryDirectory() as folder:
         config = EvaluateConfig(metrics=("psnr", "sharpness"))
         for name, result in evaluate_negative_controls(Path(folder), config, data, Console()).items():
