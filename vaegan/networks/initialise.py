@@ -15,6 +15,8 @@ def initialise(network: NetworkT, seed: int, name: str) -> NetworkT:
     Networks of the same shape and name start from the same weights in every family. Biases start at 0; the fan-in is
     torch's.
     """
+    if all(weight.is_meta for weight in network.parameters()):  # has no values, and torch would load its compiler first
+        return network
     with seed_global_generator(seed, "initialise", name):
         for layer in network.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
