@@ -258,11 +258,13 @@ def dump_config(config: BaseModel) -> str:
 
 
 def _to_plain(value: object) -> Any:
-    """Return a value of Python data as JSON knows it: a path as text, a NumPy number as Python's.
+    """Return a value of Python data as JSON knows it: a section as a mapping, a path as text, a NumPy number as Python's.
 
     Raises:
         TypeError: JSON has no such value.
     """
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):

@@ -143,7 +143,7 @@ def check_refused(path: Path, *words: str, load: Callable[[Path], object] = vaeg
 
 
 def test_loading_what_is_no_run_is_refused(run: Run, tmp_path: Path) -> None:
-    check_refused(tmp_path / "nothing", "nothing", "not a run folder", "--output")
+    check_refused(tmp_path / "nothing", "nothing", "not a run folder", "give the output of")
     check_refused(tmp_path, "not a run folder")
 
 
@@ -155,7 +155,7 @@ def test_damaged_weights_are_refused(run: Run, contents: bytes | str | None) -> 
     if contents is not None:
         file.write_bytes(whole[:-9] if isinstance(contents, str) else contents)
     assert run.exported_step is None and not run.finished
-    check_refused(run.path, "model.safetensors", "damaged", "--resume")
+    check_refused(run.path, "model.safetensors", "damaged", "resume=True")
 
 
 def test_another_models_weights_are_refused(run: Run) -> None:
@@ -183,4 +183,4 @@ def test_a_damaged_description_is_refused(run: Run, text: str) -> None:
 
 def test_a_run_without_a_model_says_how_to_get_one(run: Run) -> None:
     os.system(f"rm -r {run.model_folder}")
-    check_refused(run.path, "no model yet", "--resume")
+    check_refused(run.path, "no model yet", "resume=True")
