@@ -5,6 +5,7 @@ import warnings
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, is_initialized
 from accelerate.utils import DistributedDataParallelKwargs
 
 from vaegan.config.schema import TrainConfig
@@ -24,6 +25,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     Raises:
         UserError: `train.precision` and `accelerate launch --mixed_precision` name different precisions, or the latter
             names one that is not supported.
+        UserError: The script has an Accelerator with mixed precision, which all others would share.
         UserError: The processes of this launch cannot work together, so that each would train alone.
     """
     launched = _get_launched_precision()
@@ -33,6 +35,11 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     if LAUNCHED_PRECISIONS[launched] and config.precision not in (None, LAUNCHED_PRECISIONS[launched]):
         problem = f"{config.precision} here, but {launched} was given to `accelerate launch`; leave one out"
         raise UserError(f"train.precision: {problem}", on_all_ranks=True)
+    if is_initialized() and (shared := AcceleratorState().mixed_precision) != "no":
+        remedy = "make it with mixed_precision='no', and set train.precision for the training"
+        raise UserError(
+            f"Accelerator: this script has one with mixed_precision={shared!r}; {remedy}", on_all_ranks=True
+        )
     set_tf32(config.precision == "tf32")
     # torch warns about dimensions of one element, whose stride means nothing.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")

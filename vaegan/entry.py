@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
 from .distributed import (
     MAIN_RANK_HEAD_START_SECONDS,
@@ -20,6 +20,8 @@ from .errors import Interrupted, OneLineError, UserError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+ExceptHook: TypeAlias = Callable[[type[BaseException], BaseException, TracebackType | None], object]
+"""A `sys.excepthook`."""
 
 ARGUMENTS = {
     "`vaegan train ... --resume`": "`vaegan.train(..., resume=True)`",
@@ -51,7 +53,7 @@ def python_entry(function: Callable[P, T]) -> Callable[P, T]:
             error.args = (name_arguments(str(error)),)
             before_joining = isinstance(error, UserError) and not is_initialized()
             if get_rank() > 0 and (error.on_all_ranks or before_joining or isinstance(error, Interrupted)):
-                sys.excepthook = _wait_for_main_rank
+                sys.excepthook = functools.partial(_leave_to_main_rank, sys.excepthook)
             raise error.with_traceback(None) from None
 
     return call
@@ -62,12 +64,14 @@ def name_arguments(message: str) -> str:
     return OPTION_PATTERN.sub(lambda option: ARGUMENTS[option[0]], message)
 
 
-def _wait_for_main_rank(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Leave an error to rank 0, which the launcher ends as soon as this process has ended."""
+def _leave_to_main_rank(
+    hook: ExceptHook, kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """Leave an error of one line to rank 0, which the launcher ends as soon as this process has ended."""
     if isinstance(error, OneLineError):
         time.sleep(MAIN_RANK_HEAD_START_SECONDS)
     else:
-        sys.__excepthook__(kind, error, traceback)
+        hook(kind, error, traceback)
 
 
 def _leave_process_group() -> None:

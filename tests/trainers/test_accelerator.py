@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from vaegan.errors import UserError
 from vaegan.trainers.accelerator import get_autocast_dtype, make_accelerator
@@ -47,3 +49,16 @@ def test_processes_that_would_each_train_alone_are_refused(monkeypatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="WORLD_SIZE: 2 processes were launched, but Accelerate joins 1"):
         make_accelerator(tiny("vae").train)
+
+
+def test_an_accelerator_of_the_script_must_not_autocast() -> None:
+    AcceleratorState._reset_state()
+    try:
+        own = Accelerator(cpu=True)
+        assert make_accelerator(tiny("vae").train).device == own.device
+        AcceleratorState._reset_state()
+        Accelerator(cpu=True, mixed_precision="bf16")
+        with pytest.raises(UserError, match="Accelerator: this script has one with mixed_precision='bf16'; make it"):
+            make_accelerator(tiny("vae").train)
+    finally:
+        AcceleratorState._reset_state()
