@@ -21,6 +21,7 @@ def test_the_quick_start_shows_its_point(tmp_path: Path) -> None:
     assert stdout.endswith(f"report: {tmp_path / 'study' / 'report.html'}\n")
     page = (tmp_path / "study" / "report.html").read_text(encoding="utf-8")
     assert [name for name in SECTIONS if not re.search(f'<section[^>]* aria-labelledby="{name}">', page)] == []
+    assert {path.name for path in (tmp_path / "study").glob("*.png")} == {"reconstructions.png", "samples.png"}
     comparison = json.loads((tmp_path / "study" / "comparison.json").read_text())
     for variant in ("vaegan2", "vaegan3"):
         assert any(
