@@ -48,7 +48,7 @@ def compare(
     start_publisher: StartPublisher | None = None,
     train_ahead: Callable[[Mapping[Path, Config]], None] | None = None,
 ) -> Comparison | None:
-    """Train and evaluate all runs that are not yet, and write `comparison.json`, `report.html`, its tables and pictures.
+    """Train and evaluate all runs that are not yet, and write `comparison.json`, `report.html`, tables and pictures.
 
     Every process of a launch takes part in training and evaluation; rank 0 alone writes.
 
