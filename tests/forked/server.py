@@ -17,14 +17,17 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
+import sklearn.datasets  # noqa: F401 - what a command imports where it needs it is imported here once, for all forks
 import torch
+import torch._dynamo  # by every optimizer
+import torchmetrics.functional.image  # noqa: F401
 from disturbances import disturb
 from moments import Moments
 from ports import find_free_port
 
 import vaegan.data
 import vaegan.evaluate.model_evaluation
-import vaegan.trainers  # noqa: F401 - imported once, for all forks
+import vaegan.trainers  # noqa: F401
 from vaegan.cli.main import main
 from vaegan.distributed import count_cpu_cores
 

@@ -231,7 +231,8 @@ def _check_options(section: VectorConfig, trial: Trial, outputs: tuple[Tensor, .
         if getattr(options, "r1", None) or getattr(options, "r2", None):
             try:
                 (gradient,) = torch.autograd.grad(outputs[0].sum(), trial.inputs, create_graph=True)
-                gradient.square().sum().backward()
+                trained = [each for each in network.parameters() if each.requires_grad]
+                torch.autograd.grad(gradient.square().sum(), [trial.inputs, *trained], allow_unused=True)
             except RuntimeError as error:
                 reason = f"has no second derivative ({to_one_line(error)})"
                 trial.fail(f"{reason}, which penalties need; give model.adversarial.r1=0 and r2=0")

@@ -180,6 +180,10 @@ def test_frozen_lets_gradients_through_and_none_in() -> None:
     with pytest.raises(ZeroDivisionError), freeze(layer):
         raise ZeroDivisionError
     assert layer.weight.requires_grad and layer.bias.requires_grad
+    layer.weight.requires_grad_(False)
+    with freeze(layer):
+        assert not layer.bias.requires_grad
+    assert not layer.weight.requires_grad and layer.bias.requires_grad
 
 
 @pytest.mark.parametrize("name", FAMILIES)

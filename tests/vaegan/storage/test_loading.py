@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,15 +16,17 @@ import vaegan
 from vaegan.data import Data
 from vaegan.errors import UserError
 from vaegan.models import Autoencoder, Classifier
-from vaegan.storage.loading import load_class_names, load_classifier
+from vaegan.storage.loading import load_class_names, load_classifier, load_discriminator
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 from vaegan.trainers.log.recorder import Recorder
 from vaegan.trainers.state import State
 
+from ...own_networks import build_own_networks
 from ...tiny import (
     BUILDS,
     CONDITIONAL_OPTIONS,
+    OWN_OPTIONS,
     are_bit_identical,
     get_network_names,
     get_network_overrides,
@@ -140,6 +143,54 @@ def check_refused(path: Path, *words: str, load: Callable[[Path], object] = vaeg
     assert "\n" not in str(caught.value)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def own_run(tmp_path_factory, data: Data) -> tuple[Run, State]:
+    """A run of given modules, and its state at the end."""
+    states: list[State] = []
+    finish = Recorder.finish
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "finish", lambda self, state: states.append(state) or finish(self, state))
+        folder = tmp_path_factory.mktemp("runs") / "own"
+        run = train(tiny("vaegan3", *OWN_OPTIONS), folder, data, networks=build_own_networks(10))
+    return run, *states
+
+
+def test_given_modules_get_the_trained_average_bit_for_bit(own_run: tuple[Run, State]) -> None:
+    run, state = own_run
+    networks, images, labels = build_own_networks(10, seed=1), torch.rand(9, 1, 8, 8) * 2 - 1, torch.arange(9)
+    before = {
+        name: module.state_dict()["head.weight"].clone() for name, module in networks.items() if name != "decoder"
+    }
+    for path in (run.path, run.model_folder):
+        loaded = vaegan.load(path, networks=networks)
+        assert are_bit_identical(state.average.state_dict(), loaded.state_dict())
+        assert not loaded.training and not any(each.requires_grad for each in loaded.parameters())
+        assert torch.equal(state.average.reconstruct(images, labels), loaded.reconstruct(images, labels))
+        assert torch.equal(state.average.sample(9, seed=3), loaded.sample(9, seed=3))
+    discriminator = load_discriminator(run, print, networks)
+    assert are_bit_identical(state.networks["discriminator"].state_dict(), discriminator.state_dict())
+    scores = state.networks["discriminator"](images, None, labels).scores
+    assert torch.equal(scores, discriminator(images, None, labels).scores)
+    assert all(torch.equal(networks[name].head.weight, weight) for name, weight in heads.items())  # the caller's own
+
+
+def test_a_run_of_given_modules_needs_modules_of_the_same_classes_and_layers(own_run: tuple[Run, State]) -> None:
+    run, networks = own_run[0], build_own_networks(10)
+    for wrong in (None, {"encoder": networks["encoder"]}, {**networks, "decoder": torch.nn.Sequential()}):
+        words = 'was trained with given modules; give them in Python, as in vaegan.load(run, networks={"encoder": '
+        check_refused(run.path, words, '"decoder": OwnDecoder(...)', load=partial(vaegan.load, networks=wrong))
+    words = "networks: encoder: other layers than that of ", "embedding.weight: torch.float32 of shape (10, 8), not "
+    check_refused(run.path, *words, load=partial(vaegan.load, networks=build_own_networks(9)))
+    for wrong in (None, {"discriminator": networks["encoder"]}):
+        words = '{"discriminator": OwnDiscriminator(...)})'
+        check_refused(run.path, words, load=lambda path, wrong=wrong: load_discriminator(Run(path), print, wrong))
+
+
+def test_a_run_without_given_modules_takes_none(finished: Path) -> None:
+    load = partial(vaegan.load, networks=build_own_networks())
+    check_refused(finished, "was trained with that of its config; leave it out", load=load)
 
 
 def test_loading_what_is_no_run_is_refused(run: Run, tmp_path: Path) -> None:
