@@ -160,9 +160,7 @@ def own_run(tmp_path_factory, data: Data) -> tuple[Run, State]:
 def test_given_modules_get_the_trained_average_bit_for_bit(own_run: tuple[Run, State]) -> None:
     run, state = own_run
     networks, images, labels = build_own_networks(10, seed=1), torch.rand(9, 1, 8, 8) * 2 - 1, torch.arange(9)
-    before = {
-        name: module.state_dict()["head.weight"].clone() for name, module in networks.items() if name != "decoder"
-    }
+    heads = {name: networks[name].head.weight.clone() for name in ("encoder", "discriminator")}
     for path in (run.path, run.model_folder):
         loaded = vaegan.load(path, networks=networks)
         assert are_bit_identical(state.average.state_dict(), loaded.state_dict())
