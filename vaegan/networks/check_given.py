@@ -77,8 +77,8 @@ def check_networks(config: Config, networks: Mapping[str, nn.Module]) -> None:
         (networks.get("discriminator"), images, (section.score_count if isinstance(section, GANConfig) else 0,)),
     ):
         if isinstance(network, GivenNetwork):
-            trial = Trial(network.to("cpu", dtype), inputs.to(dtype), labels)
-            _check_options(section, trial, trial.check(output_shape))
+            trial = Trial(network.to("cpu", dtype), inputs.to(dtype), labels, output_shape)
+            _check_options(section, trial, trial.check())
     for name, network in networks.items():
         if not any(parameter.requires_grad for parameter in network.parameters()):
             raise UserError(f"networks: no parameter of the {name} is trained; call requires_grad_(True) on some")
@@ -91,24 +91,20 @@ class Trial:
         network: Its adapter.
         inputs: The images or codes, shape (3, ...).
         labels: Their classes, int64, shape (3,); None: the model is unconditional.
+        shape: Shape of the first output for one input.
     """
 
-    def __init__(self, network: GivenNetwork, inputs: Tensor, labels: Tensor | None) -> None:
-        self.network, self.inputs, self.labels = network, inputs.requires_grad_(), labels
+    def __init__(self, network: GivenNetwork, inputs: Tensor, labels: Tensor | None, shape: tuple[int, ...]) -> None:
+        self.network, self.inputs, self.labels, self.shape = network, inputs.requires_grad_(), labels, shape
 
-    def check(self, shape: tuple[int, ...]) -> tuple[Tensor, ...]:
+    def check(self) -> tuple[Tensor, ...]:
         """Check everything but what an option of the config needs, and return the outputs for the three inputs.
-
-        Args:
-            shape: Shape of the first output for one input.
 
         Raises:
             UserError: The module cannot be trained.
         """
-        with torch.random.fork_rng(devices=[]):
-            outputs = self.run_unchanged()
-            self.check_shapes(outputs, shape)
-            self.check_independence(outputs)
+        outputs = self.run_unchanged()
+        self.check_independence(outputs)
         if isinstance(self.network, GivenDecoder):
             self.check_unbounded(outputs[0])
         self.check_gradients(outputs[0])
@@ -136,7 +132,7 @@ class Trial:
         """Return the module's outputs for a part of the inputs.
 
         Raises:
-            UserError: The module fails, or returns something else than tensors.
+            UserError: The module fails, or does not return finite floating-point tensors of the right shapes.
         """
         inputs, labels = self.inputs[part], None if self.labels is None else self.labels[part]
         try:
@@ -147,21 +143,14 @@ class Trial:
         outputs = output if isinstance(output, tuple) else (output,)
         if len(outputs) not in self.network.output_counts or not all(isinstance(each, Tensor) for each in outputs):
             self.fail(f"returns {_describe(output)}, not {self.network.output_name}")
-        return outputs
-
-    def check_shapes(self, outputs: tuple[Tensor, ...], shape: tuple[int, ...]) -> None:
-        """Check the shapes and types of the outputs, and that they are finite.
-
-        Raises:
-            UserError: They are wrong.
-        """
-        first, *features = outputs
-        if first.shape != (TRIAL_IMAGES, *shape) or any(each.shape[:1] != (TRIAL_IMAGES,) for each in features):
-            expected = f"{(TRIAL_IMAGES, *shape)}" + f" and ({TRIAL_IMAGES}, ...)" * len(features)
-            self.fail(f"returns {_describe(*outputs)} for {TRIAL_IMAGES} inputs; expected {expected}")
+        count, (first, *features) = len(inputs), outputs
+        if first.shape != (count, *self.shape) or any(each.shape[:1] != (count,) for each in features):
+            expected = f"{(count, *self.shape)}" + f" and ({count}, ...)" * len(features)
+            self.fail(f"returns {_describe(*outputs)} for inputs {tuple(inputs.shape)}; expected {expected}")
         for output in outputs:
             if not output.is_floating_point() or not output.isfinite().all():
                 self.fail(f"returns {_describe(output)} with values that are no finite floating-point numbers")
+        return outputs
 
     def check_independence(self, outputs: tuple[Tensor, ...]) -> None:
         """Check that the outputs of an input do not depend on the other inputs.

@@ -52,6 +52,17 @@ def test_no_network_depends_on_the_neighbours_in_the_batch(network: str) -> None
 
 
 @pytest.mark.parametrize("network", NETWORKS)
+def test_the_last_layer_of_a_decoder_makes_its_pixels(network: str) -> None:
+    decoder = build_model(configure(network, 8, 1).model, (1, 8, 8), 0).decoder
+    *_, (last, _) = ((weight, name) for name, weight in decoder.named_parameters() if name.endswith("weight"))
+    assert decoder.get_last_layer() is last
+    before = decoder.pre_tanh(torch.ones(1, 4))
+    with torch.no_grad():
+        last *= 2  # its bias is still 0
+    torch.testing.assert_close(decoder.pre_tanh(torch.ones(1, 4)), 2 * before)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
 def test_norms_are_where_they_belong(network: str) -> None:
     config = configure(network, 8, 1)
     model = build_model(config.model, (1, 8, 8), 0)

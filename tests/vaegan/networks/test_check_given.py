@@ -80,14 +80,20 @@ def apply(output: Tensor, layer: nn.Module) -> Tensor:
 
 FAULTS: dict[str, tuple[str, Callable[[nn.Module], nn.Module], str]] = {
     "fails": ("encoder", lambda module: nn.Linear(5, 8), "Linear fails on torch.float32 of shape (3, 1, 8, 8)"),
-    "encoder's shape": ("encoder", change(lambda out: out[:, :4]), "of shape (3, 4) for 3"),
+    "encoder's shape": ("encoder", change(lambda out: out[:, :4]), "of shape (3, 4) for inputs (3, 1, 8, 8); exp"),
     "decoder's shape": ("decoder", change(lambda out: out[:, 0]), "expected (3, 1, 8, 8)"),
     "scores' shape": ("discriminator", change(lambda out: (out[0][:, 0], out[1])), "expected (3, 3) and (3, ...)"),
     "features' shape": ("discriminator", change(lambda out: (out[0], out[1].sum(0))), "(3, ...)"),
+    "one image": (
+        "discriminator",
+        change(lambda out: (out[0].squeeze(0), out[1])),
+        "for inputs (1, 1, 8, 8); expected (1, 3) and ",
+    ),
     "a list": ("discriminator", change(list), "returns a list, not scores, or the pair"),
     "two of an encoder": ("encoder", change(lambda out: (out, out)), "not one tensor"),
     "integers": ("encoder", change(lambda out: out.long()), "no finite floating-point"),
     "infinite": ("decoder", change(lambda out: out / 0), "no finite floating-point"),
+    "not a number": ("encoder", change(lambda out: out - out / 0), "no finite floating-point"),
     "dropout": ("encoder", change(apply, nn.Dropout()), "draws random numbers"),
     "hidden noise": ("encoder", change(apply, Noisy()), "draws random numbers"),
     "BatchNorm": ("encoder", change(apply, nn.BatchNorm1d(8)), "its buffer layer.running_mean, as BatchNorm does"),

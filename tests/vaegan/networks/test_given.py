@@ -77,6 +77,7 @@ def test_every_change_of_the_weights_changes_their_hash() -> None:
     changed = (
         {"a": values}, {"b": values}, {"a": values.view(2, 3)}, {"a": values.double()}, {"a": values + 1e-6},
         {"a": values, "b": values + 0}, {"a": values.bfloat16()}, {"a": values > 2}, {"a": torch.zeros(0)},
+        {"a": torch.zeros(1)}, {"a": torch.zeros(1, dtype=torch.int32)},
     )  # fmt: skip
     hashes = {describe_networks({"encoder": Weights(**tensors)}).encoder.sha256 for tensors in changed}
     assert len(hashes) == len(changed)
