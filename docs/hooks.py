@@ -53,7 +53,7 @@ def convert_cell(cell: dict[str, Any]) -> Iterator[str]:
             if "image/png" in data:
                 yield f'<p><img alt="output" src="data:image/png;base64,{"".join(data["image/png"]).strip()}"></p>'
             elif "text/html" in data:
-                yield "".join(data["text/html"])
+                yield "".join(data["text/html"]).replace(' border="1" class="dataframe"', "")  # as other tables look
             else:
                 lines = output.get("text") or data.get("text/plain") or output.get("traceback", "")
                 yield f'<pre class="output">{html.escape(TERMINAL_CODE.sub("", "".join(lines)).rstrip())}</pre>'
