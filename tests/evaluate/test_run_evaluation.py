@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
+import vaegan
+from vaegan.data import open_data
+from vaegan.errors import UserError
 from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.storage.run_folder import Run
+from vaegan.trainers import train
 
+from ..own_networks import build_own_networks
+from ..tiny import tiny
 from .studies import make_configs, run_study, train_never
 
 
@@ -70,3 +76,14 @@ def test_weights_of_lpips_that_arrive_later_are_used(
     state = Run(copied / "vae" / "seed_5").metrics_file.stat().st_mtime_ns
     run_study(copied, configs, train_run=train_never)
     assert Run(copied / "vae" / "seed_5").metrics_file.stat().st_mtime_ns == state
+
+
+def test_a_run_of_given_modules_is_evaluated_with_them(tmp_path: Path) -> None:
+    config, networks = tiny("vaegan3"), build_own_networks()
+    run = train(config, tmp_path / "run", open_data(config.data), networks=networks)
+    settings = {"metrics": ["psnr", "confusion"], "samples": 16, "progress": False}
+    metrics = vaegan.evaluate_run(run, networks=networks, **settings).metrics
+    assert metrics.keys() == {"reconstruction/psnr", "discriminator/accuracy"}
+    del networks["discriminator"]
+    with pytest.raises(UserError, match=r'networks=\{"discriminator": OwnDiscriminator'):
+        vaegan.evaluate_run(run, networks=networks, **settings)

@@ -87,7 +87,7 @@ FAULTS: dict[str, tuple[str, Callable[[nn.Module], nn.Module], str]] = {
     "one image": (
         "discriminator",
         change(lambda out: (out[0].squeeze(0), out[1])),
-        "for inputs (1, 1, 8, 8); expected (1, 3) and ",
+        "(1, 1, 8, 8); expected (1, 3) and ",
     ),
     "a list": ("discriminator", change(list), "returns a list, not scores, or the pair"),
     "two of an encoder": ("encoder", change(lambda out: (out, out)), "not one tensor"),
