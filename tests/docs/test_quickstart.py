@@ -1,7 +1,7 @@
 """The notebook of the quick start runs from its first cell to its last, and holds what it showed.
 
-To write its outputs anew, copy it into an empty folder, run `jupyter execute --inplace quickstart.ipynb` there, and copy
-it back.
+To write its outputs anew, copy it into an empty folder, run `jupyter execute --inplace quickstart.ipynb` there, and
+copy it back.
 """
 
 import json
