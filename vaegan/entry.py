@@ -17,6 +17,7 @@ from .distributed import (
     is_initialized,
 )
 from .errors import Interrupted, OneLineError, UserError
+from .extras import explain_missing_packages
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,7 +49,8 @@ def python_entry(function: Callable[P, T]) -> Callable[P, T]:
             atexit.unregister(_leave_process_group)
             atexit.register(_leave_process_group)
         try:
-            return function(*args, **kwargs)
+            with explain_missing_packages():
+                return function(*args, **kwargs)
         except OneLineError as error:
             error.args = (name_arguments(str(error)),)
             before_joining = isinstance(error, UserError) and not is_initialized()

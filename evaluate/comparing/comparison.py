@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vaegan.config import Config, StudyConfig
+from vaegan.extras import check_packages
 from vaegan.models.autoencoder import Sampler
 from vaegan.models.density import Density
 from vaegan.storage.loading import load
@@ -91,6 +92,7 @@ class Comparison:
 
     def to_dataframe(self) -> "DataFrame":
         """Return the metrics of every run as a pandas DataFrame: a row for each variant and seed, a metric a column."""
+        check_packages(["pandas"])
         from pandas import DataFrame, MultiIndex
 
         runs = {(name, seed): run.metrics for name, runs in self.runs.items() for seed, run in runs.items()}

@@ -24,6 +24,14 @@ assert "torch" not in sys.modules
 images = vaegan.load("run").sample(5)
 assert images.shape == (5, 1, 8, 8) and "torch._dynamo" not in sys.modules, "torch's compiler takes a second to load"
 
+from vaegan.errors import UserError
+for function, words in ((vaegan.train, "digits/vae"), (vaegan.evaluate_run, "run"), (vaegan.compare, "quickstart"),
+                        (vaegan.plot_history, "run")):
+    try:
+        function(words)
+    except UserError as error:
+        print("vaegan." + function.__name__ + ":", error, file=sys.stderr)
+
 from vaegan.cli.main import main
 from vaegan.images import to_pil, to_uint8
 to_pil(to_uint8(images[0])).save("image.png")
@@ -39,17 +47,26 @@ USES = (
     "sample run -o samples.png", "reconstruct run image.png", "interpolate run image.png image.png",
     "configs --schema",
 )  # fmt: skip
-MISSING = {
-    "train digits/vae": "accelerate, psutil, scikit-learn are not installed; pip install 'vaegan[train]'",
+TO_TRAIN = "accelerate, psutil, scikit-learn are not installed; pip install 'vaegan[train]'"
+TO_EVALUATE = "scikit-learn is not installed; pip install 'vaegan[eval]'"
+TO_COMPARE = (
+    "accelerate, psutil, scikit-learn, torchmetrics, lpips, matplotlib, scipy, torchvision are not installed;"
+    " pip install 'vaegan[eval,train]'"
+)
+"""The line of each use; torch itself brings jinja2."""
+FUNCTIONS = {
+    "train": TO_TRAIN, "evaluate_run": TO_EVALUATE, "compare": TO_COMPARE,
+    "plot_history": "matplotlib is not installed; pip install 'vaegan[eval]'",
+}  # fmt: skip
+COMMANDS = {
+    "train digits/vae": TO_TRAIN,
     "train shapes/vae --processes 2": "accelerate, psutil are not installed; pip install 'vaegan[train]'",
-    "evaluate run": "scikit-learn is not installed; pip install 'vaegan[eval]'",
+    "evaluate run": TO_EVALUATE,
     "evaluate run --metrics psnr,lpips":
         "scikit-learn, torchmetrics, lpips are not installed; pip install 'vaegan[eval]'",
     "sample run --density gmm": "scikit-learn is not installed; pip install 'vaegan[train]'",
-    "compare quickstart": "accelerate, psutil, scikit-learn, torchmetrics, lpips, matplotlib, scipy, torchvision "
-        "are not installed; pip install 'vaegan[eval,train]'",
+    "compare quickstart": TO_COMPARE,
 }  # fmt: skip
-"""The one line of each command that needs an extra; torch itself brings jinja2."""
 METRICS = "psnr,ssim,ms_ssim,lpips,sharpness,elbo,iwae,gap"
 
 
@@ -99,11 +116,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_is_used_without_extras_and_what_is_missing_is_named(folder: Path) -> None:
-    commands = "\n".join((*USES, *MISSING))
-    shown = run_python(folder, "", "-c", WORK, text=commands)
-    assert shown.splitlines() == [
-        line for problem in MISSING.values() for line in (f"vaegan: {problem}", "exit code 2")
-    ]
+    shown = run_python(folder, "", "-c", WORK, text="\n".join((*USES, *COMMANDS)))
+    lines = [f"vaegan.{name}: {problem}" for name, problem in FUNCTIONS.items()]
+    lines += [line for problem in COMMANDS.values() for line in (f"vaegan: {problem}", "exit code 2")]
+    assert shown.splitlines() == lines
     for name in ("samples", "reconstructions", "interpolation"):
         assert (folder / f"{name}.png").is_file()
 
