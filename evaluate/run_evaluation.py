@@ -76,7 +76,7 @@ def evaluate_run(
     """
     if isinstance(model, Autoencoder):
         check_classes(run, model, data)
-    title = f"Evaluating {run.path.parent.name}/{run.path.name}"
+    title = f"Evaluating {Path(*run.path.parts[-2:])}"
 
     def evaluate() -> EvaluationResult:
         if isinstance(model, Classifier):

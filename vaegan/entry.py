@@ -26,13 +26,17 @@ ExceptHook: TypeAlias = Callable[[type[BaseException], BaseException, TracebackT
 
 ARGUMENTS = {
     "`vaegan train ... --resume`": "`vaegan.train(..., resume=True)`",
+    "`vaegan configs`": "`vaegan.recipes()`",
     "--resume train.nan=skip": "resume=True and train.nan=skip",
     "--resume": "resume=True",
     "--extend": "extend=True",
     **{f"--{name}": name for name in ("output", "metrics", "samples", "split", "features", "density")},
 }
-"""Argument of Python for each option of the command line that a message may name."""
+"""Argument of Python for each option of the command line, and call for each command, that a message may name."""
 OPTION_PATTERN = re.compile("|".join(rf"(?<![\w-]){re.escape(option)}(?![\w-])" for option in ARGUMENTS))
+FUNCTIONS = {"train": "train", "evaluate": "evaluate_run", "compare": "compare"}
+"""Function of `vaegan.api` for each command that a message may name with its one argument."""
+COMMAND_PATTERN = re.compile(rf"`vaegan ({'|'.join(FUNCTIONS)}) ([^`\s]+)`")
 
 
 def python_entry(function: Callable[P, T]) -> Callable[P, T]:
@@ -62,7 +66,11 @@ def python_entry(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def name_arguments(message: str) -> str:
-    """Return a message with arguments of Python, such as ``resume=True``, in the place of options, such as --resume."""
+    """Return a message with the calls and arguments of Python in the place of commands and options.
+
+    ``--resume`` becomes ``resume=True``, and ``vaegan train digits/vae`` becomes ``vaegan.train("digits/vae")``.
+    """
+    message = COMMAND_PATTERN.sub(lambda command: f'`vaegan.{FUNCTIONS[command[1]]}("{command[2]}")`', message)
     return OPTION_PATTERN.sub(lambda option: ARGUMENTS[option[0]], message)
 
 
