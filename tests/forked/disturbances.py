@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from moments import watch_evaluations
 
-import vaegan.data
+import vaegan.data.sources
 from vaegan.trainers import loop
 from vaegan.trainers.log.tracking import Tracker
 
@@ -39,7 +39,7 @@ def disturb(what: str, when: str) -> None:
             finished.
     """
     open_data, compute_gradients, save_file, finish = (
-        vaegan.data.open_data,
+        vaegan.data.sources.open_data,
         loop.compute_gradients,
         safetensors.torch.save_file,
         Tracker.finish,
@@ -66,7 +66,7 @@ def disturb(what: str, when: str) -> None:
         disturb_at("finish")
         finish(tracker, *code)
 
-    vaegan.data.open_data, safetensors.torch.save_file = open_disturbed_data, save_disturbed_file
+    vaegan.data.sources.open_data, safetensors.torch.save_file = open_disturbed_data, save_disturbed_file
     loop.compute_gradients, Tracker.finish = compute_disturbed_gradients, finish_disturbed_tracker  # type: ignore[method-assign]
     watch_evaluations(lambda done, total: disturb_at("evaluation"))
 

@@ -9,8 +9,9 @@ A module is copied, and keeps the weights and the mode (training or evaluation) 
 | decoder | codes (N, d)[, labels (N,)] | (N, C, S, S): unbounded pixels a of the images tanh(a) |
 | discriminator | images (N, C, S, S)[, labels (N,)] | scores (N, k), or the pair (scores, features (N, ...)) |
 
-The learned similarity compares a discriminator's features. A decoder has `get_last_layer()`, which returns a
-parameter, if `model.adversarial.adaptive` is set. `vaegan.networks.check_given` says what else is asked of a module.
+k is 3 for three classes, 2 for three classes under the relativistic loss, and else 1. The learned similarity compares
+a discriminator's features. A decoder has `get_last_layer()`, which returns a parameter, if
+`model.adversarial.adaptive` is set. `vaegan.networks.check_given` says what else is asked of a module.
 """
 
 import copy

@@ -3,15 +3,18 @@
 import json
 import os
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from vaegan.data import Data
 from vaegan.errors import UserError
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
-from ...tiny import tiny
+from ...own_networks import build_own_networks
+from ...tiny import are_bit_identical, tiny
 
 
 def test_a_finished_run_describes_its_model(run: Run) -> None:
@@ -55,3 +58,18 @@ def test_a_damaged_config_is_refused(run: Run, text: str) -> None:
     with pytest.raises(UserError, match=r"config\.yaml") as caught:
         _ = run.config
     assert "\n" not in str(caught.value)
+
+
+def test_initial_weights_of_given_modules_are_kept_and_written_through_no_link(tmp_path: Path) -> None:
+    run, networks = Run(tmp_path / "run"), build_own_networks()
+    run.write_networks(networks)
+    files = {name: load_file(run.networks_folder / f"{name}.safetensors") for name in networks}
+    assert all(are_bit_identical(files[name], module.state_dict()) for name, module in networks.items())
+    other = tmp_path / "other"
+    other.mkdir()
+    linked = Run(tmp_path / "linked")
+    linked.path.mkdir()
+    linked.networks_folder.symlink_to(other)
+    with pytest.raises(UserError, match="networks: a link, and what is written would replace files elsewhere"):
+        linked.write_networks(networks)
+    assert list(other.iterdir()) == []
