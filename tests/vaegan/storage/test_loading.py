@@ -16,8 +16,9 @@ import vaegan
 from vaegan.data import Data
 from vaegan.errors import UserError
 from vaegan.models import Autoencoder, Classifier
+from vaegan.networks.given import add_networks
 from vaegan.storage.loading import load_class_names, load_classifier, load_discriminator
-from vaegan.storage.run_folder import Run
+from vaegan.storage.run_folder import Run, read_description
 from vaegan.trainers import train
 from vaegan.trainers.log.recorder import Recorder
 from vaegan.trainers.state import State
@@ -184,6 +185,16 @@ def test_a_run_of_given_modules_needs_modules_of_the_same_classes_and_layers(own
     for wrong in (None, {"discriminator": networks["encoder"]}):
         words = '{"discriminator": OwnDiscriminator(...)})'
         check_refused(run.path, words, load=lambda path, wrong=wrong: load_discriminator(Run(path), print, wrong))
+
+
+def test_an_exported_model_is_not_that_of_a_config_with_other_modules(own_run: tuple[Run, State]) -> None:
+    run, others = own_run[0], build_own_networks(10, seed=1)
+    description = read_description(run.model_folder)
+    assert description.belongs_to(run.config)
+    same_model = {**build_own_networks(10), "discriminator": others["discriminator"]}
+    assert description.belongs_to(add_networks(run.config, same_model))
+    assert not description.belongs_to(add_networks(run.config, others))
+    assert not description.belongs_to(run.config.model_copy(update={"networks": None}))
 
 
 def test_a_run_without_given_modules_takes_none(finished: Path) -> None:
