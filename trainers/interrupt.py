@@ -119,7 +119,7 @@ class Interrupts:
             if first_time is None and {signal.SIGINT, signal.SIGTERM} & set(numbers):
                 first_time = now
                 if self.reporter.interactive:
-                    self.reporter.note("stopping after this step; Ctrl-C again stops at once")
+                    self.reporter.note("stopping after this step; a second interrupt stops at once")
             elif first_time is not None and signal.SIGINT in numbers and now - first_time > SIGNAL_ECHO_SECONDS:
                 self._raise_in_main_thread(KeyboardInterrupt())
 

@@ -27,12 +27,13 @@ ExceptHook: TypeAlias = Callable[[type[BaseException], BaseException, TracebackT
 ARGUMENTS = {
     "`vaegan train ... --resume`": "`vaegan.train(..., resume=True)`",
     "`vaegan configs`": "`vaegan.recipes()`",
+    "the same command goes on": "the same call goes on",
     "--resume train.nan=skip": "resume=True and train.nan=skip",
     "--resume": "resume=True",
     "--extend": "extend=True",
     **{f"--{name}": name for name in ("output", "metrics", "samples", "split", "features", "density")},
 }
-"""Argument of Python for each option of the command line, and call for each command, that a message may name."""
+"""What stands for an option, a command or words about one in the messages to a caller in Python."""
 OPTION_PATTERN = re.compile("|".join(rf"(?<![\w-]){re.escape(option)}(?![\w-])" for option in ARGUMENTS))
 FUNCTIONS = {"train": "train", "evaluate": "evaluate_run", "compare": "compare"}
 """Function of `vaegan.api` for each command that a message may name with its one argument."""

@@ -25,6 +25,7 @@ COMMAND_LINE_ALONE = {"--mixed_precision", "--fetch"}
         ("a: this is a study; use `vaegan compare a`", 'a: this is a study; use `vaegan.compare("a")`'),
         ("`vaegan configs` lists the recipes", "`vaegan.recipes()` lists the recipes"),
         ("`vaegan weights --fetch` brings it", "`vaegan weights --fetch` brings it"),
+        ("s: stopped in s/a; the same command goes on", "s: stopped in s/a; the same call goes on"),
         ("--mixed_precision=fp16: not supported", "--mixed_precision=fp16: not supported"),
     ],
 )
