@@ -12,41 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaegan.config import dump_config
-from vaegan.data import open_data
 from vaegan.storage.run_folder import Run
-from vaegan.trainers import train
 
 from ..forked.ports import find_free_port
-from ..tiny import LOOP_OPTIONS, find_largest_difference, flatten, load_newest, tiny
+from ..tiny import find_largest_difference, flatten, load_newest
 from .launches import TORCHRUN, VAEGAN, Launch
 
-OVERRIDES = (
-    *LOOP_OPTIONS,
-    "train.dtype=float64",
-    "train.steps=5",
-    "evaluate.metrics=[psnr,sharpness]",
-    "evaluate.batch_size=50",
-)
 TRAIN = ("train", "tiny.yaml", "--output", "run")
 ENDLESS = ("train.steps=100000", "train.checkpoint_every=5", "train.decay=constant")
 END_SECONDS = 60.0
 """Longest time that a process waits for one that has ended."""
 LOST = "another process of this launch has ended; go on with --resume"
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The run of one process."""
-    config = tiny("vaegan3", *OVERRIDES)
-    return train(config, tmp_path_factory.mktemp("alone") / "run", open_data(config.data))
-
-
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """A working folder with the config."""
-    (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *OVERRIDES)))
-    return tmp_path
 
 
 def check_equal(run: Run, alone: Run) -> None:

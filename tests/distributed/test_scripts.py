@@ -8,16 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from vaegan.config import dump_config
-from vaegan.data import open_data
 from vaegan.storage.run_folder import Run
-from vaegan.trainers import train
 
 from ..forked.ports import find_free_port
-from ..tiny import LOOP_OPTIONS, find_largest_difference, flatten, load_newest, tiny
+from ..tiny import find_largest_difference, flatten, load_newest
 from .launches import TORCHRUN, Launch
 
-OVERRIDES = (*LOOP_OPTIONS, "train.dtype=float64", "evaluate.batch_size=50")
 TRAIN_AND_EVALUATE = """
 import os, vaegan
 run = vaegan.train("tiny.yaml", output="run")
@@ -30,20 +26,6 @@ from accelerate import Accelerator
 accelerator = Accelerator(cpu=True)
 assert accelerator.num_processes == 2
 """
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The run of one process."""
-    config = tiny("vaegan3", *OVERRIDES)
-    return train(config, tmp_path_factory.mktemp("alone") / "run", open_data(config.data))
-
-
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """A working folder with the config."""
-    (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *OVERRIDES)))
-    return tmp_path
 
 
 def launch_script(work: Path, script: str, **environment: str) -> Launch:
@@ -68,6 +50,7 @@ def test_torchrun(work: Path, alone: Run, before: str) -> None:
     check_equal(launch, alone, launch.wait())
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("mpirun") is None, reason="Open MPI is not installed")
 def test_accelerate_launch(work: Path, alone: Run) -> None:
     (work / "script.py").write_text(TRAIN_AND_EVALUATE.replace("RANK", "OMPI_COMM_WORLD_RANK"))
