@@ -3,6 +3,7 @@
 Every process of a launch calls a function with the same arguments.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -120,7 +121,7 @@ def evaluate_run(
         Failure: A result is not finite, or a file cannot be read or written.
     """
     settings = {
-        "metrics": metrics, "samples": samples, "split": split, "features": features and str(features),
+        "metrics": metrics, "samples": samples, "split": split, "features": features and os.fspath(features),
         "density": density,
     }  # fmt: skip
     config, reporter, images = workflows.read_evaluation_config(Path(run), settings), make_reporter(progress), None
@@ -158,7 +159,7 @@ def compare(
         Failure: A training or an evaluation failed; what is finished is kept.
         Interrupted: A training was asked to stop; calling the function again goes on.
     """
-    loaded, reporter = load_study(study, settings or {}), make_reporter(progress)
+    loaded, reporter = load_study(study, nest_settings(settings or {})), make_reporter(progress)
     init_process_group()
     return workflows.compare_study(loaded, Path(output or get_default_folder(study)), reporter)
 

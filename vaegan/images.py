@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -98,7 +99,8 @@ def show(images: Any, columns: int | None = None) -> Image.Image:
             than 1.
     """
     try:
-        pixels = torch.as_tensor(images).detach()
+        # torch takes no array whose strides are negative, as those of images[::-1] are.
+        pixels = torch.as_tensor(images.copy() if isinstance(images, np.ndarray) else images).detach()
     except (TypeError, ValueError, RuntimeError):
         raise UserError(f"images: {type(images).__name__}; give a tensor or an array") from None
     if pixels.ndim == 3:
@@ -110,6 +112,6 @@ def show(images: Any, columns: int | None = None) -> Image.Image:
         raise UserError(f"images: {pixels.dtype}; give uint8 from 0 to 255, or floats from -1 to 1")
     if pixels.is_floating_point() and (largest := pixels.abs().max().item()) > MAX_SHOWN_VALUE:
         raise UserError(f"images: floats up to {largest:g}; give floats from -1 to 1, or uint8 from 0 to 255")
-    if columns is not None and columns < 1:
-        raise UserError(f"columns: {columns}; give 1 or more")
+    if columns is not None and (not isinstance(columns, int) or columns < 1):
+        raise UserError(f"columns: {columns!r}; give 1 or more, a whole number")
     return draw_image_grid(pixels, columns or SHOWN_COLUMNS)

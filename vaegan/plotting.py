@@ -81,7 +81,7 @@ def plot_history(run: "str | PathLike[str]", keys: str | Sequence[str] | None = 
     for key in keys or ():
         if not any(_is_part(name, key) for name in curves):
             raise UserError(f"keys: {shorten(key)} is not logged by {folder.path}; there are {', '.join(curves)}")
-    if keys is None:
+    if not keys:
         chosen = [name for name in curves if not any(_is_part(name, key) for key in UNPLOTTED_KEYS)]
     else:
         chosen = [name for name in curves if any(_is_part(name, key) for key in keys)]

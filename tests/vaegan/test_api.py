@@ -82,6 +82,7 @@ def test_settings_in_python_are_those_of_the_command_line() -> None:
         ({"train.steps": "5"}, 'digits/vae: train.steps: got "5"; allowed: integer'),
         ({"train.steps": object()}, "a setting is a number, text, true or false, None, a list or a mapping"),
         ({3: 4}, "3: not the name of a setting"),
+        (["train.steps=5"], "settings: a list; give a mapping, such as {'train.steps': 500}"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: Any, message: str, tmp_path: Path) -> None:
@@ -131,6 +132,12 @@ def test_a_run_of_given_images_is_evaluated_on_these_alone(given_run: vaegan.Run
     ):
         with pytest.raises(UserError, match=message):
             vaegan.evaluate_run(given_run, data=images, progress=False)
+
+
+def test_a_classifier_can_be_given_as_a_run(given_run: vaegan.Run) -> None:
+    with pytest.raises(UserError) as error:
+        vaegan.evaluate_run(given_run, metrics=["frechet"], features=given_run, data=(PIXELS, load_digits().target))
+    assert str(error.value).startswith(f"evaluate.features: {given_run.path}: ")
 
 
 def test_a_run_of_named_images_takes_no_others(tmp_path: Path) -> None:

@@ -68,7 +68,8 @@ def test_show_takes_what_models_and_data_sets_give() -> None:
     images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
     shown = np.asarray(show(images, columns=3))
     assert np.array_equal(shown, np.asarray(draw_image_grid(images, columns=3)))
-    for same in (images.numpy(), to_float(images), to_float(images, torch.float64).requires_grad_()):
+    backwards = np.ascontiguousarray(images.numpy()[::-1])[::-1]  # with a negative stride
+    for same in (images.numpy(), backwards, to_float(images), to_float(images, torch.float64).requires_grad_()):
         assert np.array_equal(np.asarray(show(same, columns=3)), shown)
     assert show(images[0]).size == (64, 64)
     assert show(images.expand(2, 5, 3, 8, 8).flatten(0, 1)).size == (8 * 66 + 2, 2 * 66 + 2)
@@ -90,3 +91,5 @@ def test_show_says_what_it_takes(images: object, message: str) -> None:
         show(images)
     with pytest.raises(UserError, match="columns: 0; give 1 or more"):
         show(torch.zeros(1, 1, 8, 8), columns=0)
+    with pytest.raises(UserError, match=r"columns: 2\.5; give 1 or more, a whole number"):
+        show(torch.zeros(1, 1, 8, 8), columns=2.5)  # type: ignore[arg-type]

@@ -79,6 +79,7 @@ def read_panels(*arguments: object) -> dict[str, list[tuple[list[float], list[fl
 def test_a_history_is_drawn_as_it_was_logged(run: Run) -> None:
     panels = read_panels(run.path)
     assert list(panels) == ["loss/kl", "loss/reconstruction", "gap/mmd2", "reconstruction/psnr"]
+    assert list(read_panels(run.path, [])) == list(panels)
     assert panels["loss/kl"] == [([1, 4, 8], [3, 4, 5])]
     assert panels["loss/reconstruction"] == [([1, 8], [9, 7])]
     assert panels["gap/mmd2"] == [([1, 4, 8], [0.5, 0.25, 0.125]), ([4], [0.375])]

@@ -126,8 +126,10 @@ def nest_settings(settings: Mapping[str, Any]) -> Tree:
     """Return settings as nested ones: ``{"train.steps": 10}`` becomes ``{"train": {"steps": 10}}``.
 
     Raises:
-        UserError: A key is not text.
+        UserError: They are no mapping, or a key is not text.
     """
+    if not isinstance(settings, Mapping):
+        raise UserError(f"settings: a {type(settings).__name__}; give a mapping, such as {{'train.steps': 500}}")
     tree: Tree = {}
     for key, value in settings.items():
         if not isinstance(key, str):
@@ -258,7 +260,7 @@ def dump_config(config: BaseModel) -> str:
 
 
 def _to_plain(value: object) -> Any:
-    """Return a value of Python data as JSON knows it: a section as a mapping, a path as text, a NumPy number as Python's.
+    """Return a value of Python data as JSON knows it: sections as mappings, paths as text, NumPy numbers as Python's.
 
     Raises:
         TypeError: JSON has no such value.

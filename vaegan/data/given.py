@@ -33,6 +33,11 @@ GivenImages: TypeAlias = RandomAccess | tuple[RandomAccess, Sequence[int] | Tens
 shape (N,); or any data set with random access, whose items are a uint8 array or tensor of shape (C, S, S) or a PIL
 image, each alone or in a pair (image, label)."""
 
+REREAD_IMAGES = 16
+"""Images that are read twice, to see whether they are the same."""
+MAX_CLASSES = 65536
+"""Largest number of classes, as in `model.labels`."""
+
 
 @dataclass(frozen=True, eq=False)
 class GivenReader(ImageReader):
@@ -62,7 +67,7 @@ class GivenReader(ImageReader):
             image = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
         try:
             return fit_to_square(image, self.size, self.channels)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise UserError(f"data: image {index}: {error}") from None
 
     def compute_digest(self) -> bytes:
@@ -84,13 +89,23 @@ def open_given(
         progress: Called with the number of images read and their total.
 
     Raises:
-        UserError: There are no images, or images or labels are not of the described kinds.
+        UserError: There are no images, images or labels are not of the described kinds, or an image is another one
+            when it is read again.
     """
     items, labels = separate_labels(images)
+    labels = read_labels(items) if labels is None else check_labels(labels, len(items))
     reader, digest = GivenReader(items, size, channels), sha256(f"{len(items)} {channels} {size}".encode())
+    first: list[bytes] = []
     for index in range(len(reader)):
-        digest.update(reader(index).data)
+        pixels = reader(index)
+        digest.update(pixels.data)
+        if index < REREAD_IMAGES:
+            first.append(pixels.tobytes())
         progress(index + 1, len(reader))
+    for index, before in enumerate(first):
+        if reader(index).tobytes() != before:
+            problem = f"image {index} is another one when it is read again"
+            raise UserError(f"data: {problem}; leave random transforms out (data.horizontal_flip=true mirrors images)")
     classes: tuple[str, ...] = ()
     if labels is not None:
         digest.update(labels.numpy().data)
@@ -113,6 +128,8 @@ def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str
     """
     items, _ = separate_labels(images)
     image, chosen = get_image(items[0], 0), settings.get("data", {})
+    if not isinstance(chosen, Mapping):
+        return dict(settings)  # which the schema refuses
     shape: dict[str, Any] = {}
     if not isinstance(image, Image.Image) and image.shape[1] == image.shape[2]:
         channels, side, _ = image.shape
@@ -125,11 +142,11 @@ def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str
     return merge(settings, {"data": {"source": "given", **elsewhere, **shape}})
 
 
-def separate_labels(images: GivenImages) -> tuple[RandomAccess, Tensor | None]:
-    """Return the images without their labels, and the labels, int64, shape (N,); None: there are none.
+def separate_labels(images: GivenImages) -> tuple[RandomAccess, Sequence[int] | Tensor | None]:
+    """Return the images, and the labels that are given beside them; None: they are in the items, or there are none.
 
     Raises:
-        UserError: There are no images, they have no random access, or the labels are not N integers from 0.
+        UserError: There are no images, or they have no random access.
     """
     items: Any = images
     labels: Any = None
@@ -142,9 +159,23 @@ def separate_labels(images: GivenImages) -> tuple[RandomAccess, Tensor | None]:
         raise UserError(f"data: an array of shape {tuple(items.shape)}; give uint8, shape (N, C, S, S)")
     if not len(items):
         raise UserError("data: there are no images in it")
-    if labels is None and isinstance(items[0], tuple | list):
-        labels = [get_label(items[index], index) for index in range(len(items))]
-    return items, None if labels is None else check_labels(labels, len(items))
+    return items, labels
+
+
+def read_labels(items: RandomAccess) -> Tensor | None:
+    """Return the labels in the items of a data set, int64, shape (N,); None: they are images alone.
+
+    Raises:
+        UserError: Only some items have a label, or the labels are not integers from 0.
+    """
+    if not is_pair(items[0]):
+        return None
+    return check_labels([get_label(items[index], index) for index in range(len(items))], len(items))
+
+
+def is_pair(item: Any) -> bool:
+    """Return whether an item is a pair of an image and its label."""
+    return isinstance(item, tuple | list) and len(item) == 2
 
 
 def get_image(item: Any, index: int) -> UInt8Image | Image.Image:
@@ -153,7 +184,7 @@ def get_image(item: Any, index: int) -> UInt8Image | Image.Image:
     Raises:
         UserError: The item is neither an image nor a pair of an image and its label.
     """
-    image = item[0] if isinstance(item, tuple | list) and len(item) == 2 else item
+    image = item[0] if isinstance(item, tuple | list) and len(item) in (1, 2) else item  # TensorDataset has tuples of 1
     if isinstance(image, Image.Image):
         return image
     if not isinstance(image, np.ndarray | Tensor):
@@ -161,9 +192,9 @@ def get_image(item: Any, index: int) -> UInt8Image | Image.Image:
         raise UserError(
             f"data: item {index} is a {kind}; give a uint8 array, a tensor or a PIL image, or (image, label)"
         )
-    pixels = image.numpy() if isinstance(image, Tensor) else image
+    pixels = image.cpu().numpy() if isinstance(image, Tensor) else image
     if pixels.dtype != np.uint8:
-        advice = "give uint8 pixels, 0 to 255; vaegan.images.to_uint8 makes them of floats in [-1, 1]"
+        advice = "give uint8 pixels, 0 to 255, without ToTensor; vaegan.images.to_uint8 makes them of floats in [-1, 1]"
         raise UserError(f"data: image {index} is of {pixels.dtype}; {advice}")
     if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or 0 in pixels.shape:
         raise UserError(f"data: image {index} has the shape {pixels.shape}; give (C, S, S), with C = 1 or 3 in front")
@@ -176,7 +207,7 @@ def get_label(item: Any, index: int) -> Any:
     Raises:
         UserError: The item is no pair.
     """
-    if not isinstance(item, tuple | list) or len(item) != 2:
+    if not is_pair(item):
         raise UserError(
             f"data: item {index} has no label, and item 0 has one; give pairs (image, label), or images alone"
         )
@@ -187,12 +218,16 @@ def check_labels(labels: Any, count: int) -> Tensor:
     """Return labels, int64, shape (N,).
 
     Raises:
-        UserError: They are not ``count`` integers from 0.
+        UserError: They are not ``count`` integers from 0 to `MAX_CLASSES` - 1.
     """
-    numbers = np.asarray(labels)
-    if numbers.shape != (count,) or numbers.dtype.kind not in "iu" or numbers.min() < 0:
-        kind = f"{numbers.dtype} of shape {numbers.shape}"
-        raise UserError(f"data: labels of {kind}; give one integer for each of the {count} images, from 0")
+    try:
+        numbers = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    except ValueError:  # lists of several lengths
+        numbers = np.asarray(labels, dtype=object)
+    is_integer = numbers.shape == (count,) and numbers.dtype.kind in "iu"
+    if not is_integer or not 0 <= numbers.min() <= numbers.max() < MAX_CLASSES:
+        advice = f"give one integer for each of the {count} images, from 0 to at most {MAX_CLASSES - 1}"
+        raise UserError(f"data: labels of {numbers.dtype} of shape {numbers.shape}; {advice}")
     return torch.from_numpy(numbers.astype(np.int64))
 
 

@@ -38,7 +38,7 @@ BrokenImages = dict[int, UnreadableImageError]
 Notify = Callable[[str], None]
 """A function that is called with one-line warnings."""
 
-_data_cache: dict[tuple[DataConfig, bytes], Data] = {}
+_data_cache: dict[tuple[DataConfig, bytes, tuple[str, ...]], Data] = {}
 
 
 def warn_on_stderr(message: str) -> None:
@@ -68,7 +68,7 @@ def open_data(
         Failure: The download failed.
     """
     source = given or _open_source(config, notify)
-    key = config, source.reader.compute_digest()
+    key = config, source.reader.compute_digest(), source.classes
     if key not in _data_cache:
         data = _read_and_split(source, config, notify, progress)
         _data_cache.clear()

@@ -1,6 +1,7 @@
 """Images that are given in Python: what may be given, and what is said of anything else."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ def test_all_kinds_of_the_same_images_are_the_same_source(kind: str, labelled: b
     given = (COLOUR, LABELS) if labelled else COLOUR
     expected, sha256 = open_given(given, 16, 3)
     alike = [Items(KINDS[kind], labelled), list(Items(KINDS[kind], labelled))]
-    alike += [(COLOUR.numpy(), LABELS.tolist()), TensorDataset(COLOUR, LABELS)] if labelled else [COLOUR.numpy()]
+    arrays = (COLOUR.numpy(), LABELS.tolist()) if labelled else COLOUR.numpy()
+    alike += [arrays, TensorDataset(*given) if labelled else TensorDataset(COLOUR)]
     for images in alike:
         source, same = open_given(images, 16, 3)
         assert same == sha256 and source.reader.compute_digest().hex() == sha256
@@ -95,6 +97,10 @@ def test_the_names_of_a_data_set_are_kept() -> None:
     images = Items(KINDS["PIL"], True)
     images.classes = ["cat", "dog", "owl"]  # as torchvision's sets have them
     assert open_given(images, 16, 3)[0].classes == ("cat", "dog", "owl")
+    config = DataConfig(source="given", image_size=16)
+    for names in (["cat", "dog", "owl"], ["1", "2", "3"]):  # the same pixels, which are in memory already
+        images.classes = names
+        assert open_data(config, given=open_given(images, 16, 3)[0]).classes == tuple(names)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +147,9 @@ class Stream(IterableDataset[Any]):
         ((COLOUR, LABELS.float()), "labels of float32"),
         ((COLOUR, ["cat"] * 12), "labels of <U3"),
         ([(COLOUR[0], "cat")], "labels of <U3"),
+        ((COLOUR, [[1]] * 11 + [[1, 2]]), "labels of object of shape (12,); give one integer"),
+        ((COLOUR, LABELS + 65536), "labels of int64 of shape (12,); give one integer for each of the 12 images"),
+        ((list(COLOUR), LABELS), "item 0 is a list"),
         ([(COLOUR[0], 1), COLOUR[1]], "item 1 has no label, and item 0 has one"),
     ],
 )  # fmt: skip
@@ -148,6 +157,36 @@ def test_anything_else_is_named_in_one_line(images: Any, message: str) -> None:
     with pytest.raises(UserError) as error:
         open_given(images, 16, 3)
     assert str(error.value).startswith("data: ") and message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_images_that_change_on_every_access_are_refused() -> None:
+    random = Items(lambda image: torch.randint_like(image, 256), False)
+    with pytest.raises(UserError, match=r"^data: image 0 is another one when it is read again; leave random "):
+        open_given(random, 16, 3)
+
+
+def test_a_broken_image_is_named(tmp_path: Path) -> None:
+    Image.fromarray(COLOUR[0].permute(1, 2, 0).numpy()).save(tmp_path / "whole.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:300])
+    files = [Image.open(tmp_path / name) for name in ("whole.png", "half.png")]
+    with pytest.raises(UserError, match=r"^data: image 1: "):
+        open_given(files, 16, 3)
+
+
+def test_a_data_set_is_not_read_to_describe_it() -> None:
+    read: list[int] = []
+
+    class Counted(Items):
+        def __getitem__(self, index: int) -> Any:
+            read.append(index)
+            return super().__getitem__(index)
+
+    describe_given(Counted(KINDS["PIL"], True), {})
+    assert set(read) == {0}
+
+
+def test_a_section_that_is_no_mapping_is_left_to_the_schema() -> None:
+    assert describe_given(COLOUR, {"data": 5}) == {"data": 5}
 
 
 def test_a_side_that_no_network_takes_is_named_with_the_nearest() -> None:
