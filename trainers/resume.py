@@ -98,5 +98,6 @@ def _check_same_networks(started: NetworksConfig, now: NetworksConfig, run: Run)
             problem = f"the run was started with a given {shorten(before.class_name)}; give that again"
         else:
             file = run.networks_folder / f"{name}.safetensors"
-            problem = f"has other initial weights than the run was started with, which {file} holds; load them from it"
+            problem = f"has other initial weights than the run was started with, which {file} holds; load them from it,"
+            problem += " with the same parameters frozen"
         raise UserError(f"{run.path}: networks: {name}: {problem}, or choose another --output")

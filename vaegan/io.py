@@ -173,12 +173,12 @@ def hash_file(file: Path) -> str:
 
 
 def hash_tensors(tensors: "Mapping[str, Tensor]") -> str:
-    """Compute the SHA-256 of the names, types, shapes and values of tensors, in their order, hexadecimal."""
+    """Compute the SHA-256 of tensors in order, hexadecimal: names, types, shapes, values, and which take a gradient."""
     import torch
 
     checksum = sha256()
     for name, tensor in tensors.items():
-        checksum.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        checksum.update(repr((name, str(tensor.dtype), tuple(tensor.shape), tensor.requires_grad)).encode())
         values = tensor.detach().cpu().contiguous().reshape(-1)
         checksum.update(values.view(torch.uint8).numpy().data)
     return checksum.hexdigest()

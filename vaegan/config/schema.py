@@ -211,7 +211,8 @@ class GivenNetworkConfig(Section):
     class_name: Text
     """Name of the module's class."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """SHA-256 of its initial weights: names, types, shapes and values, in the order of its state dict."""
+    """SHA-256 of its initial weights: names, types, shapes, values and which are trained, in the order of its state
+    dict."""
 
 
 class NetworksConfig(Section):

@@ -133,7 +133,7 @@ def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str
     shape: dict[str, Any] = {}
     if not isinstance(image, Image.Image) and image.shape[1] == image.shape[2]:
         channels, side, _ = image.shape
-        shape = {"channels": channels, "image_size": side} | chosen
+        shape = {"channels": channels, "image_size": side, **chosen}
         if "image_size" not in chosen and (side % 8 or not 8 <= side <= 256):
             nearest = min(max(8, 8 * round(side / 8)), 256)
             problem = f"images of {side} pixels, but a side is a multiple of 8 from 8 to 256"

@@ -185,9 +185,12 @@ class Trial:
         if not output.requires_grad:
             self.fail("lets no gradient through; leave torch.no_grad and detach out of its forward")
         parameters = {name: each for name, each in self.network.module.named_parameters() if each.requires_grad}
-        gradients = torch.autograd.grad(
-            output.sum(), [self.inputs, *parameters.values()], allow_unused=True, retain_graph=True
-        )
+        try:
+            gradients = torch.autograd.grad(
+                output.sum(), [self.inputs, *parameters.values()], allow_unused=True, retain_graph=True
+            )
+        except RuntimeError as error:
+            self.fail(f"has no gradient that can be taken twice ({to_one_line(error)})")
         for name, gradient in zip(parameters, gradients[1:], strict=True):
             if gradient is None:
                 self.fail(f"its parameter {shorten(name)} gets no gradient; freeze it with requires_grad_(False)")
@@ -214,9 +217,12 @@ def _check_options(section: VectorConfig, trial: Trial, outputs: tuple[Tensor, .
     if isinstance(network, GivenDiscriminator):
         if len(outputs) == 1 and isinstance(section, LarsenConfig):
             trial.fail("returns no features to compare images in; return the pair (scores, features)")
-        if len(outputs) == 1 and getattr(options, "similarity", None):
+        is_compared = isinstance(section, LarsenConfig) or getattr(options, "similarity", None)
+        if len(outputs) == 1 and is_compared:
             remedy = "return the pair (scores, features), or give model.adversarial.similarity=0"
             trial.fail(f"returns no features to compare images in; {remedy}")
+        if is_compared and not outputs[1].requires_grad:
+            trial.fail("lets no gradient through its features; leave detach out of its forward")
         if getattr(options, "r1", None) or getattr(options, "r2", None):
             try:
                 (gradient,) = torch.autograd.grad(outputs[0].sum(), trial.inputs, create_graph=True)

@@ -123,8 +123,11 @@ def describe_networks(networks: GivenNetworks) -> NetworksConfig:
     check_modules(networks)
     for name, module in networks.items():
         _check_state(name, module)
+    _check_sharing(networks)
     descriptions = {
-        name: GivenNetworkConfig(class_name=type(module).__qualname__, sha256=hash_tensors(module.state_dict()))
+        name: GivenNetworkConfig(
+            class_name=type(module).__qualname__, sha256=hash_tensors(module.state_dict(keep_vars=True))
+        )
         for name, module in networks.items()
     }
     return NetworksConfig(**descriptions)
@@ -147,30 +150,46 @@ def check_modules(networks: Any) -> None:
 
 
 def add_networks(config: Config, networks: GivenNetworks | None) -> Config:
-    """Return a config whose `networks` section describes the given modules; without any, the config as it is.
+    """Return a config whose `networks` section describes the given modules, beside others that it names already.
 
     Raises:
         UserError: A name is none of `GivenNetworks`, a value is no module, or it cannot be copied and saved.
     """
-    return config.model_copy(update={"networks": describe_networks(networks)}) if networks else config
+    if not networks:
+        return config
+    given = {name: network for name, network in describe_networks(networks) if network is not None}
+    return config.model_copy(update={"networks": (config.networks or NetworksConfig()).model_copy(update=given)})
 
 
 def _check_state(name: str, module: nn.Module) -> None:
     """Check that a module can be copied and saved.
 
     Raises:
-        UserError: A weight has no shape yet or two names, or the state dict holds something else than tensors.
+        UserError: A weight has no shape yet, or the state dict holds something else than tensors.
     """
     if any(is_lazy(tensor) for tensor in [*module.parameters(), *module.buffers()]):
         raise UserError(f"networks: {name}: has lazy layers without weights; call it once on a batch before")
     state = module.state_dict()
     if others := [key for key, value in state.items() if not isinstance(value, Tensor)]:
         raise UserError(f"networks: {name}: {shorten(others[0])} of its state dict is no tensor; keep it elsewhere")
-    keys: dict[int, str] = {}
-    for key, value in state.items():
-        if value.numel() and (other := keys.setdefault(value.untyped_storage().data_ptr(), key)) != key:
-            raise UserError(f"networks: {name}: {shorten(other)} and {shorten(key)} share their memory; untie them")
     try:
         copy.deepcopy(module)
     except Exception as error:
         raise UserError(f"networks: {name}: cannot be copied by copy.deepcopy ({to_one_line(error)})") from None
+
+
+def _check_sharing(networks: GivenNetworks) -> None:
+    """Check that no weight has two names in a module, and that no trained one belongs to two modules.
+
+    Raises:
+        UserError: One does; the copies of the modules would not share it.
+    """
+    owners: dict[int, tuple[str, str]] = {}
+    for name, module in networks.items():
+        for key, value in module.state_dict(keep_vars=True).items():
+            other, other_key = owners.setdefault(value.untyped_storage().data_ptr(), (name, key))
+            is_copied = other != name and not value.requires_grad
+            if (other, other_key) != (name, key) and value.numel() and not is_copied:
+                owner = f" of the {other}" if other != name else ""
+                problem = f"{shorten(other_key)}{owner} and {shorten(key)} share their memory"
+                raise UserError(f"networks: {name}: {problem}; untie them")

@@ -79,7 +79,8 @@ def load_model(path: str | Path, networks: GivenNetworks | None = None) -> Model
     description = read_description(folder)
     if folder != run.path and run.exists and not description.belongs_to(run.config):
         raise UserError(f"{folder / DESCRIPTION_FILE}: not the model of {run.config_file}")
-    given = select_networks(networks, description.networks, ("encoder", "decoder"), path)
+    trained = run.config.networks if run.exists else description.networks
+    given = select_networks(networks, trained, ("encoder", "decoder"), path)
     try:
         weights = load_file(folder / WEIGHTS_FILE)
     except (SafetensorError, ValueError) as error:
@@ -155,7 +156,8 @@ def select_networks(
     if unknown := given.keys() - classes.keys():
         raise UserError(f"networks: {min(unknown)}: {path} was trained with that of its config; leave it out")
     if given != classes:
-        modules = ", ".join(f'"{name}": {shorten(module)}(...)' for name, module in classes.items())
+        needed = [(name, module) for name, module in trained or () if module is not None]
+        modules = ", ".join(f'"{name}": {shorten(module.class_name)}(...)' for name, module in needed)
         problem = f"{path} was trained with given modules; give them in Python"
         raise UserError(f"networks: {problem}, as in vaegan.load(run, networks={{{modules}}})")
     return {name: networks[name] for name in names if name in networks}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -61,6 +62,29 @@ class Constant(nn.Module):
         return self.code.expand(len(images), 8) + 0 * images.detach().mean((1, 2, 3))[:, None]
 
 
+class Forget(torch.autograd.Function):
+    """A function whose second backward fails, as that of a compiled module may."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        raise RuntimeError("compiled")
+
+
+class Once(nn.Module):
+    """A module with `Forget` at its end."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.own = module
+
+    def forward(self, images: Tensor) -> Tensor:
+        return Forget.apply(self.own(images))
+
+
 class Unused(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -106,6 +130,8 @@ FAULTS: dict[str, tuple[str, Callable[[nn.Module], nn.Module], str]] = {
     "input": ("encoder", lambda module: Constant(), "lets no gradient through to its input"),
     "no last layer": ("decoder", change(lambda out: out), "has no get_last_layer()"),
     "no features": ("discriminator", change(lambda out: out[0]), "returns no features"),
+    "detached features": ("discriminator", change(lambda out: (out[0], out[1].detach())), "through its features"),
+    "no second backward": ("encoder", lambda module: Once(module), "has no gradient that can be taken twice"),
     "no second derivative": ("discriminator", lambda module: Attention(), "has no second derivative"),
 }
 

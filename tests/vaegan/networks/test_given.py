@@ -66,6 +66,35 @@ def test_modules_are_described_by_their_classes_and_weights() -> None:
     assert NetworksConfig(encoder=described.encoder).select("decoder", "discriminator") is None
 
 
+def test_a_config_keeps_the_networks_that_are_not_given() -> None:
+    """The config.yaml of a run is a config, too, and its discriminator must not become a built one without a word."""
+    networks = build_own_networks()
+    config, decoder = add_networks(tiny("vaegan3"), networks), build_own_networks(seed=1)["decoder"]
+    changed = add_networks(config, {"decoder": decoder})
+    assert changed.networks.discriminator == config.networks.discriminator
+    assert changed.networks.decoder == describe_networks({"decoder": decoder}).decoder
+    with pytest.raises(UserError, match=r"^networks\.encoder: a OwnEncoder is given in Python alone"):
+        build_step(changed, {"decoder": decoder})
+
+
+def test_a_frozen_parameter_changes_the_hash() -> None:
+    networks = build_own_networks()
+    trained = describe_networks(networks)
+    networks["encoder"].head.bias.requires_grad_(False)
+    assert describe_networks(networks).encoder != trained.encoder
+    assert describe_networks(networks).decoder == trained.decoder
+
+
+def test_networks_share_no_trained_weight() -> None:
+    """Each is copied for itself, so that the weight would be two."""
+    encoder, decoder = nn.Linear(3, 3), nn.Linear(3, 3)
+    decoder.weight = encoder.weight
+    with pytest.raises(UserError, match=r"^networks: decoder: weight of the encoder and weight share their memory; "):
+        describe_networks({"encoder": encoder, "decoder": decoder})
+    encoder.weight.requires_grad_(False)
+    describe_networks({"encoder": encoder, "decoder": decoder})
+
+
 def test_every_change_of_the_weights_changes_their_hash() -> None:
     class Weights(nn.Module):
         def __init__(self, **tensors: Tensor) -> None:

@@ -177,14 +177,14 @@ def test_given_modules_get_the_trained_average_bit_for_bit(own_run: tuple[Run, S
 
 def test_a_run_of_given_modules_needs_modules_of_the_same_classes_and_layers(own_run: tuple[Run, State]) -> None:
     run, networks = own_run[0], build_own_networks(10)
+    all_of_them = 'OwnEncoder(...), "decoder": OwnDecoder(...), "discriminator": OwnDiscriminator(...)})'
     for wrong in (None, {"encoder": networks["encoder"]}, {**networks, "decoder": torch.nn.Sequential()}):
         words = 'was trained with given modules; give them in Python, as in vaegan.load(run, networks={"encoder": '
-        check_refused(run.path, words, '"decoder": OwnDecoder(...)', load=partial(vaegan.load, networks=wrong))
+        check_refused(run.path, words, all_of_them, load=partial(vaegan.load, networks=wrong))
     words = "networks: encoder: other layers than that of ", "embedding.weight: torch.float32 of shape (10, 8), not "
     check_refused(run.path, *words, load=partial(vaegan.load, networks=build_own_networks(9)))
     for wrong in (None, {"discriminator": networks["encoder"]}):
-        words = '{"discriminator": OwnDiscriminator(...)})'
-        check_refused(run.path, words, load=lambda path, wrong=wrong: load_discriminator(Run(path), print, wrong))
+        check_refused(run.path, all_of_them, load=lambda path, wrong=wrong: load_discriminator(Run(path), print, wrong))
 
 
 def test_an_exported_model_is_not_that_of_a_config_with_other_modules(own_run: tuple[Run, State]) -> None:
