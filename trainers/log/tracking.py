@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from PIL import Image
 
 from vaegan.config.schema import Config
-from vaegan.text import to_one_line
+from vaegan.text import shorten, to_one_line
 
 from .confusion import draw_confusion
 from .history import LogValue
@@ -28,6 +28,11 @@ TableCell = str | float | Image.Image | None
 """Value of one cell of a table."""
 Mode = Literal["online", "offline", "disabled"]
 
+ENVIRONMENT_MODES: Mapping[str, Mode] = {
+    "": "online", "online": "online", "run": "online", "shared": "online", "offline": "offline", "dryrun": "offline",
+    "disabled": "disabled",
+}  # fmt: skip
+"""Mode for each word that W&B allows in WANDB_MODE."""
 INIT_SECONDS = 20.0
 """Seconds that the server may take to open a run before the run is recorded offline."""
 FINISH_SECONDS = 300.0
@@ -120,17 +125,19 @@ class Tracker:
 def choose_mode(track: Literal["auto"] | Mode, notify: Callable[[str], None]) -> Mode:
     """Return the mode of `track.wandb`; of `auto`, what WANDB_MODE says in any of W&B's words, by default `online`.
 
-    Where wandb is not installed, `auto` is `disabled`, with one line.
+    Where wandb is not installed, or WANDB_MODE is another word, `auto` is `disabled`, with one line.
     """
     if track != "auto":
         return track
-    wanted = os.environ.get("WANDB_MODE")
-    if wanted == "disabled":
+    word = os.environ.get("WANDB_MODE", "")
+    mode = ENVIRONMENT_MODES.get(word.lower())
+    if mode is None:  # it may have been meant to keep the run off the network
+        notify(f"W&B: tracking is off, WANDB_MODE is {shorten(word)}; give online, offline or disabled")
         return "disabled"
-    if find_spec("wandb") is None:
+    if mode != "disabled" and find_spec("wandb") is None:
         notify("W&B: tracking is off, wandb is not installed; pip install 'vaegan[wandb]', or set track.wandb=disabled")
         return "disabled"
-    return "offline" if wanted in ("offline", "dryrun") else "online"
+    return mode
 
 
 def _open(

@@ -1,6 +1,6 @@
 """Networks that a user gives as torch modules, in the place of those that a config describes.
 
-A module is copied, and keeps the weights and the mode (training or evaluation) in which it is given. Images are in
+A module is copied, and keeps its weights, its frozen parameters and its mode (training or evaluation). Images are in
 [-1, 1], `d` is `model.latent_size`; a conditional model (`model.labels`) also hands over the class of each image.
 
 | name | forward takes | and returns |
@@ -173,7 +173,7 @@ def _check_state(name: str, module: nn.Module) -> None:
     if others := [key for key, value in state.items() if not isinstance(value, Tensor)]:
         raise UserError(f"networks: {name}: {shorten(others[0])} of its state dict is no tensor; keep it elsewhere")
     try:
-        copy.deepcopy(module)
+        copy.deepcopy(module).requires_grad_(False)
     except Exception as error:
         raise UserError(f"networks: {name}: cannot be copied by copy.deepcopy ({to_one_line(error)})") from None
 

@@ -18,13 +18,19 @@ pytestmark = pytest.mark.usefixtures("fresh_wandb")
 @pytest.mark.parametrize(
     ("words", "mode"),
     [("", "online"), ("online", "online"), ("run", "online"), ("shared", "online"), ("offline", "offline"),
-     ("dryrun", "offline"), ("disabled", "disabled")],
+     ("dryrun", "offline"), ("disabled", "disabled"), ("OFFLINE", "offline")],
 )  # fmt: skip
 def test_by_default_the_environment_chooses_the_mode(words, mode, notes, monkeypatch) -> None:
     monkeypatch.setenv("WANDB_MODE", words)
     assert choose_mode(tracking_config(wandb="auto").track.wandb, notes.append) == mode
     assert [choose_mode(given, notes.append) for given in get_args(Mode)] == list(get_args(Mode))
     assert notes == []
+
+
+def test_an_unknown_mode_of_the_environment_sends_nothing(notes, monkeypatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+    assert choose_mode("auto", notes.append) == "disabled"
+    assert notes == ["W&B: tracking is off, WANDB_MODE is ofline; give online, offline or disabled"]
 
 
 def test_by_default_a_run_is_recorded_offline_where_nobody_is_logged_in(run_folder, notes) -> None:

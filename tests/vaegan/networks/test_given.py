@@ -140,11 +140,13 @@ def test_what_is_no_module_or_cannot_be_saved_is_refused(networks: object, words
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 def test_a_module_that_cannot_be_copied_is_refused() -> None:
     module = nn.Linear(3, 3)
     module.cache = module.weight * 2  # with a graph, as old weight norms keep it
-    with pytest.raises(UserError, match=r"networks: encoder: cannot be copied by copy.deepcopy"):
-        describe_networks({"encoder": module})
+    for wrong in (module, torch.jit.script(nn.Linear(3, 3))):
+        with pytest.raises(UserError, match=r"networks: encoder: cannot be copied by copy.deepcopy"):
+            describe_networks({"encoder": wrong})
 
 
 def test_a_given_discriminator_has_scores_in_the_type_of_the_images_under_autocast() -> None:
