@@ -108,6 +108,7 @@ class Trial:
         if isinstance(self.network, GivenDecoder):
             self.check_unbounded(outputs[0])
         self.check_gradients(outputs[0])
+        self.check_evaluation(outputs)
         return outputs
 
     def run_unchanged(self) -> tuple[Tensor, ...]:
@@ -158,11 +159,27 @@ class Trial:
         Raises:
             UserError: They do.
         """
-        alone = zip(*(self.run(slice(index, index + 1)) for index in range(TRIAL_IMAGES)), strict=True)
-        for whole, parts in zip(outputs, alone, strict=True):
-            differences, limit = (torch.cat(parts) - whole).abs(), TOLERANCES[self.inputs.dtype]
-            if whole.numel() and differences.max() > limit * whole.abs().max():
-                self.fail("the output of an image depends on the others in its batch; use GroupNorm or no norm")
+        parts = zip(*(self.run(slice(index, index + 1)) for index in range(TRIAL_IMAGES)), strict=True)
+        if not self.are_close(outputs, tuple(map(torch.cat, parts))):
+            self.fail("the output of an image depends on the others in its batch; use GroupNorm or no norm")
+
+    def check_evaluation(self, outputs: tuple[Tensor, ...]) -> None:
+        """Check that evaluation mode, in which the averaged and the exported model are, changes no output.
+
+        Raises:
+            UserError: It does.
+        """
+        self.network.eval()
+        if not self.are_close(outputs, self.run(slice(None))):
+            self.fail("gives other outputs in evaluation mode, in which it is used later; give module.eval()")
+
+    def are_close(self, outputs: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:
+        """Return whether outputs are as many, and of the same values but for rounding."""
+        limit = TOLERANCES[self.inputs.dtype]
+        return len(outputs) == len(others) and all(
+            one.shape == other.shape and (not one.numel() or (one - other).abs().max() <= limit * one.abs().max())
+            for one, other in zip(outputs, others, strict=True)
+        )
 
     def check_unbounded(self, pixels: Tensor) -> None:
         """Check that a decoder does not end in a function that bounds its pixels.

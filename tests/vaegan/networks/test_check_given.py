@@ -85,6 +85,20 @@ class Once(nn.Module):
         return Forget.apply(self.own(images))
 
 
+class InTraining(nn.Module):
+    """A module with other pixels, or with features, in training."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.own = module
+
+    def forward(self, inputs: Tensor) -> Any:
+        output = self.own(inputs)
+        if isinstance(output, tuple):
+            return output if self.training else output[0]
+        return output * 2 if self.training else output
+
+
 class Unused(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -128,6 +142,8 @@ FAULTS: dict[str, tuple[str, Callable[[nn.Module], nn.Module], str]] = {
     "unused": ("decoder", change(apply, Unused()), "its parameter layer.unused.weight gets no gradient; freeze it"),
     "detached": ("encoder", change(lambda out: out.detach()), "lets no gradient through; leave torch.no_grad"),
     "input": ("encoder", lambda module: Constant(), "lets no gradient through to its input"),
+    "evaluation": ("decoder", lambda module: InTraining(module), "gives other outputs in evaluation mode"),
+    "no features in evaluation": ("discriminator", lambda module: InTraining(module), "gives other outputs in eval"),
     "no last layer": ("decoder", change(lambda out: out), "has no get_last_layer()"),
     "no features": ("discriminator", change(lambda out: out[0]), "returns no features"),
     "detached features": ("discriminator", change(lambda out: (out[0], out[1].detach())), "through its features"),
@@ -173,6 +189,7 @@ def test_dropout_and_batchnorm_in_evaluation_mode_are_accepted() -> None:
     with pytest.raises(UserError, match="buffer"):
         check(encoder=module)
     check(encoder=module.eval())
+    check(decoder=InTraining(build_own_networks()["decoder"]).eval())
 
 
 def test_features_and_last_layers_are_not_asked_for_without_need() -> None:
