@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,11 @@ LOCK_FILE = ".lock"
 It is never deleted, since nobody can tell whether another process is about to lock it.
 """
 
+BUSY = "another training works in it at this moment; end that one, or choose another --output"
+"""Why a folder is refused."""
+_thread_locks: dict[tuple[int, Path], threading.Lock] = {}
+"""Locks by process and folder: the one of the file does not keep out threads of the process that holds it."""
+
 
 @contextmanager
 def lock_run(folder: Path) -> Iterator[None]:
@@ -25,12 +31,17 @@ def lock_run(folder: Path) -> Iterator[None]:
     Raises:
         UserError: Another training works in the folder.
     """
-    descriptor = run_on_main(lambda: _lock(folder))
+    thread_lock = _thread_locks.setdefault((os.getpid(), folder.resolve()), threading.Lock())
+    if not thread_lock.acquire(blocking=False):
+        raise UserError(f"{folder}: {BUSY}")
+    descriptor = None
     try:
+        descriptor = run_on_main(lambda: _lock(folder))
         yield
     finally:
         if descriptor is not None:
             os.close(descriptor)
+        thread_lock.release()
 
 
 def _lock(folder: Path) -> int | None:
@@ -45,6 +56,5 @@ def _lock(folder: Path) -> int | None:
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             os.close(descriptor)
-            problem = "another training works in it at this moment; end that one, or choose another --output"
-            raise UserError(f"{folder}: {problem}") from None
+            raise UserError(f"{folder}: {BUSY}") from None
     return descriptor

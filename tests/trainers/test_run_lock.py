@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,23 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(FileFailure, match=LOCK_FILE), lock_run(tmp_path / "run"):
         raise AssertionError
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_another_thread_is_kept_out(tmp_path: Path) -> None:
+    """A notebook may train in a thread; a lock of the system is one of the process, and a second try would end it."""
+
+    def try_in_a_thread() -> bool:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(try_lock, tmp_path).result()
+
+    def try_lock(folder: Path) -> bool:
+        try:
+            with lock_run(folder):
+                return True
+        except UserError:
+            return False
+
+    with lock_run(tmp_path):
+        assert not try_in_a_thread() and not try_lock(tmp_path / "." / ".." / tmp_path.name)
+        assert wait_for(fork(lambda: lock_run(tmp_path).__enter__())) == REFUSED_CODE
+    assert try_in_a_thread()
