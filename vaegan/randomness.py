@@ -27,7 +27,7 @@ def make_generator(seed: int, *purpose: str | int) -> torch.Generator:
 
 def draw_normal(shape: tuple[int, ...], seed: int, *purpose: str | int) -> Tensor:
     """Draw a standard normal float32 tensor on the CPU, a function of its shape, ``seed`` and ``purpose``."""
-    return torch.randn(shape, generator=make_generator(seed, *purpose))
+    return torch.randn(shape, generator=make_generator(seed, *purpose), dtype=torch.float32)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ def initialise(network: NetworkT, seed: int, name: str) -> NetworkT:
     """
     if all(weight.is_meta for weight in network.parameters()):  # has no values, and torch would load its compiler first
         return network
+    network.float()  # whatever torch.set_default_dtype says
     with seed_global_generator(seed, "initialise", name):
         for layer in network.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
