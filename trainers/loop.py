@@ -34,6 +34,7 @@ from .steps import build_step
 from .steps.base import StepInput, TrainingStep
 
 
+@torch.enable_grad()  # a caller may have switched gradients off
 def train(
     config: Config,
     folder: Path,

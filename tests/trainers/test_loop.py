@@ -129,3 +129,12 @@ def test_learning_rates_follow_their_schedule() -> None:
     both = factors("train.decay=cosine", "train.warmup_steps=4")
     assert both == pytest.approx([0.25, 0.5, 0.75, 1, *rest])
     assert factors("train.decay=cosine", "train.warmup_steps=8")[-1] == 1
+
+
+def test_a_caller_may_have_switched_gradients_off(tmp_path: Path, data: Data) -> None:
+    config = tiny("vae", "train.steps=2")
+    expected = train(config, tmp_path / "on", data)
+    with torch.no_grad():
+        run = train(config, tmp_path / "off", data)
+        assert not torch.is_grad_enabled()
+    assert are_bit_identical(flatten(load_newest(run.path)), flatten(load_newest(expected.path)))
