@@ -85,5 +85,5 @@ def test_a_run_of_given_modules_is_evaluated_with_them(tmp_path: Path) -> None:
     metrics = vaegan.evaluate_run(run, networks=networks, **settings).metrics
     assert metrics.keys() == {"reconstruction/psnr", "discriminator/accuracy"}
     del networks["discriminator"]
-    with pytest.raises(UserError, match=r'networks=\{"discriminator": OwnDiscriminator'):
+    with pytest.raises(UserError, match=r'networks=\{"encoder": .*"discriminator": OwnDiscriminator'):
         vaegan.evaluate_run(run, networks=networks, **settings)
