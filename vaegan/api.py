@@ -77,7 +77,7 @@ def train(
     resolved = load_config(config, overrides)
     check_training_packages(resolved)
     init_process_group()
-    folder, images = Path(output or get_default_folder(config)), None
+    folder, images = Path(output or get_default_folder(config)).absolute(), None
     if data is not None:
         images, resolved = open_given_images(data, resolved, reporter)
     resolved = add_networks(resolved, networks)

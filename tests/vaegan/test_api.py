@@ -177,3 +177,18 @@ def test_a_study_can_be_given_in_python(tmp_path: Path) -> None:
     assert study.runs["ae"][0].config.train.steps == 3
     assert study.report_file == tmp_path / "study/report.html" and study.report_file.is_file()
     assert len(repr(study)) < 300 and "<table>" in study._repr_html_()
+
+
+def test_training_and_loading_leave_the_random_numbers_of_the_caller(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    run = vaegan.train(tiny("vaegan3"), output=tmp_path / "run", progress=False)
+    vaegan.load(run).sample(2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_returned_run_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = vaegan.train(tiny("ae"), output="run", progress=False)
+    monkeypatch.chdir("/")
+    assert run.finished and vaegan.load(run).image_shape == (1, 8, 8)

@@ -51,11 +51,13 @@ def check_step_inputs(config: "Config", networks: "GivenNetworks | None" = None)
 
     Raises:
         UserError: The weights of the perceptual network, or the trained autoencoder of a prior, cannot be read, or the
-            modules are not those of the config.
+            modules are not those of the config, or cannot be trained.
     """
     from vaegan.trainers.steps import build_step
 
-    build_step(config, networks).check_inputs()
+    training_step = build_step(config, networks)
+    training_step.check_inputs()
+    training_step.check_networks()
 
 
 def train_run(

@@ -5,6 +5,8 @@ Each is built from keyword arguments, as in `VAE(image_shape=(1, 32, 32), latent
 
 from collections.abc import Callable, Mapping
 
+import torch
+
 from vaegan.config.models import ModelConfig
 from vaegan.networks.given import GivenNetworks
 
@@ -43,4 +45,5 @@ def build_model(
         networks: Modules in the place of encoder and decoder, for families whose code is a vector.
     """
     given = {"networks": networks} if networks else {}
-    return MODEL_CLASSES[config.family](config, image_shape, seed, **given)
+    with torch.random.fork_rng(devices=[]):  # constructors draw weights, which are then replaced
+        return MODEL_CLASSES[config.family](config, image_shape, seed, **given)

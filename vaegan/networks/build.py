@@ -1,5 +1,7 @@
 """The networks of a run: those that its config describes, with their initial weights, or given modules instead."""
 
+import torch
+
 from vaegan.config.models import GANConfig, VectorConfig
 
 from .autoencoder import Decoder, Encoder
@@ -57,7 +59,8 @@ def build_discriminator(
     if networks and "discriminator" in networks:
         takes_labels = config.labels is not None and config.discriminator.condition == "projection"
         return GivenDiscriminator(networks["discriminator"], takes_labels)
-    discriminator = Discriminator(config.discriminator, image_shape, config.score_count, config.labels)
+    with torch.random.fork_rng(devices=[]):  # constructors draw weights, which are then replaced
+        discriminator = Discriminator(config.discriminator, image_shape, config.score_count, config.labels)
     initialise(discriminator, seed, "discriminator")
     if config.discriminator.spectral_norm:
         add_spectral_norm(discriminator, seed, "discriminator")
