@@ -78,7 +78,7 @@ def _check_same_run(config: Config, run: Run, resume: bool, extend: bool) -> Non
     extended = before | longer
     if changes := describe_differences(extended if extend else before, now):
         only_longer = extended == now and config.train.decay == "constant"
-        remedy = "; --extend lets it train longer" if only_longer else ""
+        remedy = "; --extend lets it train longer" if only_longer else "; give its settings, or choose another --output"
         raise UserError(f"{run.config_file}: the run was started with another config ({changes}){remedy}")
 
 

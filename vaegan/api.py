@@ -91,7 +91,7 @@ def train(
 def evaluate_run(
     run: RunPath,
     *,
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     samples: int | None = None,
     split: str | None = None,
     features: RunPath | None = None,
@@ -121,8 +121,8 @@ def evaluate_run(
         Failure: A result is not finite, or a file cannot be read or written.
     """
     settings = {
-        "metrics": metrics, "samples": samples, "split": split, "features": features and os.fspath(features),
-        "density": density,
+        "metrics": [metrics] if isinstance(metrics, str) else metrics, "samples": samples, "split": split,
+        "features": features and os.fspath(features), "density": density,
     }  # fmt: skip
     config, reporter, images = workflows.read_evaluation_config(Path(run), settings), make_reporter(progress), None
     init_process_group()

@@ -17,6 +17,9 @@ from vaegan.progress import ProgressCallback, ignore_progress
 from .dataset import ImageReader, Source, UInt8Image
 from .image_file import fit_to_square
 
+GREY_MODES = ("1", "L", "LA", "I;16")
+"""Modes of PIL images without colour."""
+
 
 class RandomAccess(Protocol):
     """Items by their index: an array, a tensor, a list, a `torch.utils.data.Dataset`."""
@@ -116,28 +119,34 @@ def open_given(
 def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that make a config one of given images.
 
-    They have the size and the channels of given arrays, by the first one, unless ``settings`` say others; of PIL images
-    and of arrays that are not square they keep those of the config.
+    They have the channels of the first image, and its size if it is square, unless ``settings`` say others. Images that
+    are not square, and PIL images of a side that is no `data.image_size`, keep the size of the config.
 
     Args:
         images: The images.
         settings: Nested settings that the user gives.
 
     Raises:
-        UserError: There are no images, the first is not of the described kinds, or its side is no `data.image_size`.
+        UserError: There are no images, the first is not of the described kinds, or it is an array whose side is no
+            `data.image_size`.
     """
     items, _ = separate_labels(images)
     image, chosen = get_image(items[0], 0), settings.get("data", {})
     if not isinstance(chosen, Mapping):
         return dict(settings)  # which the schema refuses
-    shape: dict[str, Any] = {}
-    if not isinstance(image, Image.Image) and image.shape[1] == image.shape[2]:
-        channels, side, _ = image.shape
-        shape = {"channels": channels, "image_size": side, **chosen}
-        if "image_size" not in chosen and (side % 8 or not 8 <= side <= 256):
+    if isinstance(image, Image.Image):
+        channels, height, width = 1 if image.mode in GREY_MODES else 3, image.height, image.width
+    else:
+        channels, height, width = image.shape
+    shape, side = {"channels": channels}, height
+    if height == width and "image_size" not in chosen:
+        if side % 8 == 0 and 8 <= side <= 256:
+            shape["image_size"] = side
+        elif not isinstance(image, Image.Image):
             nearest = min(max(8, 8 * round(side / 8)), 256)
             problem = f"images of {side} pixels, but a side is a multiple of 8 from 8 to 256"
             raise UserError(f"data: {problem}; resize them by the setting data.image_size={nearest}")
+    shape |= chosen
     elsewhere = dict.fromkeys(("root", "count")) | dict.fromkeys(("strict", "download"), False)
     return merge(settings, {"data": {"source": "given", **elsewhere, **shape}})
 
@@ -194,7 +203,7 @@ def get_image(item: Any, index: int) -> UInt8Image | Image.Image:
         )
     pixels = image.cpu().numpy() if isinstance(image, Tensor) else image
     if pixels.dtype != np.uint8:
-        advice = "give uint8 pixels, 0 to 255, without ToTensor; vaegan.images.to_uint8 makes them of floats in [-1, 1]"
+        advice = "give uint8 pixels, 0 to 255; of a data set with ToTensor, leave that transform out"
         raise UserError(f"data: image {index} is of {pixels.dtype}; {advice}")
     if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or 0 in pixels.shape:
         raise UserError(f"data: image {index} has the shape {pixels.shape}; give (C, S, S), with C = 1 or 3 in front")

@@ -158,8 +158,9 @@ def select_networks(
     if given != classes:
         needed = [(name, module) for name, module in trained or () if module is not None]
         modules = ", ".join(f'"{name}": {shorten(module.class_name)}(...)' for name, module in needed)
+        others = "".join(f", not a {shorten(kind)} as {name}" for name, kind in given.items() if kind != classes[name])
         problem = f"{path} was trained with given modules; give them in Python"
-        raise UserError(f"networks: {problem}, as in vaegan.load(run, networks={{{modules}}})")
+        raise UserError(f"networks: {problem}, as in vaegan.load(run, networks={{{modules}}}){others}")
     return {name: networks[name] for name in names if name in networks}
 
 

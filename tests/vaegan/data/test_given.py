@@ -110,11 +110,14 @@ def test_the_names_of_a_data_set_are_kept() -> None:
         (COLOUR[:, :1], {}, {"channels": 1, "image_size": 16}),
         (COLOUR, {"image_size": 8}, {"channels": 3, "image_size": 8}),
         (COLOUR[..., :14, :14], {"image_size": 8}, {"channels": 3, "image_size": 8}),
-        (Items(KINDS["PIL"], False), {}, {}),
-        (COLOUR[..., :8], {}, {}),
+        (COLOUR[..., :8], {}, {"channels": 3}),
+        (Items(KINDS["PIL"], False), {}, {"channels": 3, "image_size": 16}),
+        ([make_image(24, 24, mode="L")], {}, {"channels": 1, "image_size": 24}),
+        ([make_image(24, 24)], {"channels": 1}, {"channels": 1, "image_size": 24}),
+        ([make_image(14, 14)], {}, {"channels": 3}),
     ],
 )
-def test_a_config_takes_over_the_size_of_arrays(images: Any, settings: Any, expected: dict[str, int]) -> None:
+def test_a_config_takes_over_the_size_of_the_first_image(images: Any, settings: Any, expected: dict[str, int]) -> None:
     described = describe_given(images, {"data": settings, "seed": 3})
     elsewhere = {"root": None, "count": None, "strict": False, "download": False}
     assert described == {"data": {**settings, "source": "given", **elsewhere, **expected}, "seed": 3}
