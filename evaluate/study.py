@@ -14,7 +14,7 @@ from vaegan.io import write_text
 from vaegan.progress import Reporter
 from vaegan.storage.checkpoints import load_newest_checkpoint
 from vaegan.storage.loading import load_classifier
-from vaegan.storage.run_folder import Run
+from vaegan.storage.run_folder import Run, adopt_data_version
 
 from .comparing.comparison import Comparison
 from .comparing.matching import check_matched
@@ -72,7 +72,10 @@ def compare(
         Failure: A training or an evaluation failed; what is finished is kept.
         Interrupted: A training was asked to stop.
     """
-    plan_runs(study, configs, output)
+    folders = [*plan_runs(study, configs, output), *(output / "wall_clock" / name for name in configs)]
+    folders += [output / "features" / features[0]] if features is not None else []
+    configs = {name: adopt_data_version(config, *folders) for name, config in configs.items()}
+    features = features and (features[0], adopt_data_version(features[1], *folders))
     init_process_group()
     data = open_images(next(iter(configs.values())).data, reporter)
 

@@ -21,7 +21,7 @@ from vaegan.networks.given import GivenNetworks, add_networks
 from vaegan.notebook import make_reporter
 from vaegan.plotting import plot_history
 from vaegan.storage import loading
-from vaegan.storage.run_folder import Run
+from vaegan.storage.run_folder import Run, adopt_data_version
 
 from .cli import workflows
 
@@ -73,10 +73,10 @@ def train(
     overrides, reporter = nest_settings(settings or {}), make_reporter(progress)
     if data is not None:
         overrides = describe_given(data, overrides)
-    resolved = load_config(config, overrides)
+    folder, images = Path(output or get_default_folder(config)), None
+    resolved = adopt_data_version(load_config(config, overrides), folder)
     check_training_packages(resolved)
     init_process_group()
-    folder, images = Path(output or get_default_folder(config)), None
     if data is not None:
         images, resolved = open_given_images(data, resolved, reporter)
     resolved = add_networks(resolved, networks)

@@ -13,7 +13,9 @@ from pydantic import AfterValidator, Field, model_validator
 from .models import ModelConfig, PixelCNNConfig, VectorConfig
 from .section import FROM_PYTHON, Channels, Count, DensityName, Fraction, Positive, Section, Side, Steps, Text
 
-SourceName = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba", "given"]
+SourceName = Literal[
+    "digits", "photos", "shapes", "folder", "arrays", "mnist", "fashion_mnist", "cifar10", "celeba", "given",
+]  # fmt: skip
 SplitName = Literal["train", "validation", "test"]
 MetricName = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
@@ -22,6 +24,10 @@ MetricName = Literal[
 
 SYNTHETIC_SOURCES: tuple[SourceName, ...] = ("photos", "shapes")
 """Sources whose number of images is a setting."""
+ROOTED_SOURCES: tuple[SourceName, ...] = ("folder", "arrays")
+"""Sources that are the images under `data.root`, whatever they are."""
+DOWNLOADED_SOURCES: tuple[SourceName, ...] = ("mnist", "fashion_mnist", "cifar10", "celeba")
+"""Official sets, which torchvision can fetch."""
 
 
 def _make_absolute(key: str) -> AfterValidator:
@@ -40,11 +46,12 @@ class DataConfig(Section):
 
     source: SourceName
     """Image set. `digits`, `photos` and `shapes` are embedded; `folder` is any tree of image files under `root`;
+    `arrays` is `root` itself, a `.npy`, `.npz` or `.safetensors` file of uint8 pixels (and labels);
     the others are read from torchvision's files under `root`. `given`: images that `vaegan.train(data=...)` was given
     in Python."""
     root: Annotated[Path, FROM_PYTHON, _make_absolute("data.root")] | None = None
-    """Folder of the images (`folder`), or folder that holds or receives the set (`mnist`, ...; None: `data`
-    in the working folder). The embedded sets take none."""
+    """Folder of the images (`folder`), their file (`arrays`), or folder that holds or receives the set (`mnist`, ...;
+    None: `data` in the working folder). The embedded sets take none."""
     image_size: Side
     """Height and width in pixels; images of other sizes are resized (antialiased bicubic, short side) and
     centre-cropped."""
@@ -70,6 +77,9 @@ class DataConfig(Section):
     """Let torchvision download `mnist`, `fashion_mnist`, `cifar10` or `celeba` if it is missing."""
     sha256: str | None = None
     """`given`: SHA-256 of images and labels, hexadecimal, which `vaegan.train` fills in."""
+    version: Literal[1, 2] = 2
+    """Version of decoding and splitting. 1: that of runs whose `config.yaml` does not say; they keep it when they are
+    resumed, evaluated or compared. 2: an image's split is a property of its name."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -78,14 +88,15 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "DataConfig":
-        if self.source == "folder" and self.root is None:
-            raise ValueError("data.root: missing; data.source=folder needs the folder of the images")
+        if self.source in ROOTED_SOURCES and self.root is None:
+            place = "folder" if self.source == "folder" else "file"
+            raise ValueError(f"data.root: missing; data.source={self.source} needs the {place} of the images")
         if self.source in ("digits", "given", *SYNTHETIC_SOURCES) and self.root is not None:
             origin = "of images in Python" if self.source == "given" else "embedded"
             raise ValueError(f"data.root: {self.source} is {origin} and has no folder; leave it out, or give null")
         if self.source != "folder" and self.strict:
             raise ValueError("data.strict: only folder takes it; leave it out")
-        if self.source in ("digits", "folder", "given", *SYNTHETIC_SOURCES) and self.download:
+        if self.source not in DOWNLOADED_SOURCES and self.download:
             raise ValueError("data.download: only mnist, fashion_mnist, cifar10 and celeba are fetched; leave it out")
         if self.source not in SYNTHETIC_SOURCES and self.count is not None:
             raise ValueError(f"data.count: only {' and '.join(SYNTHETIC_SOURCES)} take it; leave it out")

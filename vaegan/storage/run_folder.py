@@ -66,14 +66,17 @@ class Run:
 
     @property
     def config(self) -> Config:
-        """The resolved config.
+        """The resolved config; of a run from before there was `data.version`, with version 1.
 
         Raises:
             UserError: The folder has no `config.yaml`, or that is no valid config.
         """
         if not self.exists:
             raise UserError(NOT_A_RUN.format(self.path))
-        return validate_config(Config, read_yaml(self.config_file), str(self.config_file))
+        tree = read_yaml(self.config_file)
+        if isinstance(data := tree.get("data"), dict):
+            tree["data"] = {"version": 1} | data
+        return validate_config(Config, tree, str(self.config_file))
 
     def write_config(self, config: Config) -> None:
         """Create the folder and write the config into it.
@@ -135,6 +138,23 @@ class Run:
                 networks=_select_model_networks(networks),
             )
             (partial / DESCRIPTION_FILE).write_text(description.model_dump_json(indent=1), encoding="utf-8")
+
+
+def adopt_data_version(config: Config, *folders: Path) -> Config:
+    """Return a config with the `data.version` of the first of some folders that holds a run, unless it gives one.
+
+    The last folder is that of a prior's autoencoder, which must hold out the same images.
+
+    Raises:
+        UserError: The run's `config.yaml` is no valid config.
+    """
+    if "version" in config.data.model_fields_set:
+        return config
+    autoencoder = [config.prior.autoencoder] if config.prior is not None else []
+    run = next((run for run in map(Run, [*folders, *autoencoder]) if run.exists), None)
+    if run is None:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"version": run.config.data.version})})
 
 
 class ExportedModel(Section):
