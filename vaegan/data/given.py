@@ -18,6 +18,10 @@ from .dataset import ImageReader, Source, UInt8Image
 from .image_file import fit_to_square
 
 
+MAX_CLASSES = 2**20
+"""Bound of the labels, so that a damaged one does not make a name for each number below it."""
+
+
 class RandomAccess(Protocol):
     """Items by their index: an array, a tensor, a list, a `torch.utils.data.Dataset`."""
 
@@ -193,6 +197,8 @@ def check_labels(labels: Any, count: int) -> Tensor:
     if numbers.shape != (count,) or numbers.dtype.kind not in "iu" or numbers.min() < 0:
         kind = f"{numbers.dtype} of shape {numbers.shape}"
         raise UserError(f"data: labels of {kind}; give one integer for each of the {count} images, from 0")
+    if numbers.max() >= MAX_CLASSES:
+        raise UserError(f"data: a label {numbers.max()}; number the classes from 0, below {MAX_CLASSES:,}")
     return torch.from_numpy(numbers.astype(np.int64))
 
 

@@ -16,6 +16,7 @@ from vaegan.distributed import count_cpu_cores, run_on_all_ranks
 from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback, Reporter, ignore_progress
 
+from .arrays import open_arrays
 from .dataset import Data, ImageReader, Images, Source, SplitIndices
 from .embedded import open_digits, open_photos
 from .folder import FileReader, open_folder
@@ -130,6 +131,8 @@ def _open_source(config: DataConfig, notify: Notify) -> Source:
             return (open_photos if config.source == "photos" else open_shapes)(size, channels, splits)
         case "folder":
             return open_folder(root, size, channels)
+        case "arrays":
+            return open_arrays(root, size, channels)
         case "mnist" | "fashion_mnist":
             return open_mnist(config.source, root, size, channels, config.download)
         case "cifar10":
