@@ -19,7 +19,7 @@ from vaegan.text import get_reason
 
 from .dataset import ImageReader, Source, UInt8Image
 from .given import check_labels
-from .image_file import MIN_IMAGE_SIDE_PIXELS, fit_to_square
+from .image_file import MIN_IMAGE_SIDE_PIXELS, StoredImage, fit_to_square
 
 IMAGES, LABELS = "images", "labels"
 """Names of the two arrays in a file, or of their files in a folder."""
@@ -86,6 +86,14 @@ class StoredArrayReader(ImageReader):
             return np.ascontiguousarray(pixels)
         image = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
         return fit_to_square(Image.fromarray(image), self.size, self.channels)
+
+    def describe(self, index: int) -> StoredImage:
+        """Return the size of the images of the array, which are all alike."""
+        lengths = self.shape[1:]
+        first = len(lengths) == 3 and lengths[0] in ARRAY_CHANNELS
+        height, width = lengths[1:] if first else lengths[:2]
+        channels = 1 if len(lengths) == 2 else lengths[0 if first else 2]
+        return StoredImage(width, height, "L" if channels == 1 else "RGB", self.file.suffix.lower().lstrip("."))
 
     def compute_digest(self) -> bytes:
         """Return a digest of the array's shape and pixels; of a very large one, of a sample of its images."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vaegan.errors import Failure, UserError
 
-from .image_file import UnreadableImageError, silence_pillow
+from .image_file import StoredImage, UnreadableImageError, silence_pillow
 
 UInt8Image = NDArray[np.uint8]
 """Pixels of one image, uint8, shape (C, S, S)."""
@@ -34,6 +34,18 @@ class ImageReader(Protocol):
         Raises:
             UnreadableImageError: Its file is not an image, or no longer exists.
         """
+
+    def get_name(self, index: int) -> str:
+        """Return the name of image ``index``, by default its number."""
+        return str(index)
+
+    def describe(self, index: int) -> StoredImage | None:
+        """Return what image ``index`` is before it is decoded; None, the default: it is drawn at any size.
+
+        Raises:
+            UnreadableImageError: Its file cannot be opened, or is no image.
+        """
+        return None
 
     def check(self, index: int) -> None:
         """Check image ``index`` without decoding it; by default it cannot be broken.

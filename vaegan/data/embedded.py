@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .dataset import ImageReader, Source, SplitIndices, UInt8Image
-from .image_file import fit_to_square
+from .image_file import StoredImage, fit_to_square
 
 TEST_COLUMNS, VALIDATION_COLUMNS = (128, 224), (384, 480)
 """Columns of each photograph reserved for a held-out split: parts of both motifs, cut between JPEG blocks."""
@@ -36,6 +36,11 @@ class ArrayReader(ImageReader):
         if self.pad:
             image = np.pad(image, [(self.pad, self.pad)] * 2 + [(0, 0)] * (image.ndim - 2))
         return fit_to_square(Image.fromarray(image), self.size, self.channels)
+
+    def describe(self, index: int) -> StoredImage:
+        """Return the size of image ``index`` before it is padded."""
+        height, width, *colours = self.pixels.shape[1:]
+        return StoredImage(width, height, "RGB" if colours else "L", "array")
 
     def compute_digest(self) -> bytes:
         """Return a digest of the raw pixels."""

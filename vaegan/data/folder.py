@@ -10,7 +10,7 @@ import torch
 from vaegan.errors import UserError
 
 from .dataset import ImageReader, Source, UInt8Image
-from .image_file import check_image, read_image
+from .image_file import StoredImage, check_image, describe_image, read_image
 
 IMAGE_SUFFIXES = ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
 """Suffixes, in lower case, of image files; other files in the tree are ignored."""
@@ -32,6 +32,18 @@ class FileReader(ImageReader):
     def __call__(self, index: int) -> UInt8Image:
         """Decode image ``index`` into uint8 pixels, shape (C, S, S)."""
         return read_image(os.path.join(self.root, self.names[index]), self.size, self.channels)
+
+    def get_name(self, index: int) -> str:
+        """Return the path of image ``index`` under the root."""
+        return self.names[index]
+
+    def describe(self, index: int) -> StoredImage:
+        """Read size, mode and format of image ``index`` from its header.
+
+        Raises:
+            UnreadableImageError: The file has no valid header, or cannot be read.
+        """
+        return describe_image(os.path.join(self.root, self.names[index]))
 
     def check(self, index: int) -> None:
         """Check the header of image ``index``.

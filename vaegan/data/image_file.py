@@ -4,10 +4,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from vaegan.io import open_regular_file
 from vaegan.text import make_printable, to_one_line
@@ -17,6 +18,22 @@ MIN_IMAGE_SIDE_PIXELS = 8
 
 PILLOW_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 """Pillow's names of the formats that are read. Files choose their format themselves, and some (EPS) start programs."""
+
+TURNED_ORIENTATIONS = (5, 6, 7, 8)
+"""EXIF orientations of images that lie on their side."""
+
+
+class StoredImage(NamedTuple):
+    """What an image is before it is decoded to the size of the config."""
+
+    width: int
+    """Width in pixels, upright."""
+    height: int
+    """Height in pixels, upright."""
+    mode: str
+    """Pillow's name of its kind of pixels: `RGB`, `L`, `CMYK`, ..."""
+    format: str
+    """Format of its file: `JPEG`, `PNG`, `npy`, ..."""
 
 
 class UnreadableImageError(Exception):
@@ -58,6 +75,18 @@ def check_image(path: str | Path) -> None:
     """
     with _open_image(path):
         pass
+
+
+def describe_image(path: str | Path) -> StoredImage:
+    """Read size, mode and format of an image file from its header.
+
+    Raises:
+        UnreadableImageError: The file cannot be opened, is no image, or is smaller than `MIN_IMAGE_SIDE_PIXELS`.
+    """
+    with _open_image(path) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation) in TURNED_ORIENTATIONS
+        width, height = image.size[::-1] if turned else image.size
+        return StoredImage(width, height, image.mode, image.format or "unknown")
 
 
 def fit_to_square(image: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
