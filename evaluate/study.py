@@ -15,6 +15,7 @@ from vaegan.progress import Reporter
 from vaegan.storage.checkpoints import load_newest_checkpoint
 from vaegan.storage.loading import load_classifier
 from vaegan.storage.run_folder import Run, adopt_data_version
+from vaegan.text import make_encodable
 
 from .comparing.comparison import Comparison
 from .comparing.matching import check_matched
@@ -227,7 +228,7 @@ def complete_run(config: Config, folder: Path, data: Data, train: Train, reporte
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
     """Write `comparison.json` atomically."""
-    write_text(path, json.dumps(comparison.to_record(), indent=2, allow_nan=False))
+    write_text(path, json.dumps(make_encodable(comparison.to_record()), indent=2, allow_nan=False))
 
 
 def _make_timed_config(config: Config) -> Config:

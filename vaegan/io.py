@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from safetensors import SafetensorError
 
+from .text import encode_text, has_undecodable_bytes
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -86,6 +88,18 @@ def save_tensors(tensors: "Mapping[str, Tensor]", file: Path) -> None:
         raise OSError(f"{file}: {error}") from error
 
 
+def load_tensors(file: Path) -> "dict[str, Tensor]":
+    """Return the named tensors of a safetensors file, which is mapped into memory as far as they are used.
+
+    Raises:
+        SafetensorError: The file is damaged.
+        OSError: The file cannot be read.
+    """
+    from safetensors.torch import load, load_file  # which import torch
+
+    return load(file.read_bytes()) if has_undecodable_bytes(str(file)) else load_file(file)  # it opens UTF-8 paths only
+
+
 @contextmanager
 def replace_folder(final: Path) -> Iterator[Path]:
     """Yield a new empty folder that replaces ``final`` once the block has filled it and it is synced to disk.
@@ -140,12 +154,14 @@ def replace_file(final: Path, suffix: str = ".partial") -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file; a reader sees the old text or the new one, never half of one.
 
+    Bytes of file names that are not UTF-8 are written as escapes.
+
     Raises:
         OSError: The file cannot be written; the error names ``path``.
     """
     try:
-        with replace_file(path) as partial, partial.open("x", encoding="utf-8") as file:
-            file.write(text)
+        with replace_file(path) as partial, partial.open("xb") as file:
+            file.write(encode_text(text))
     except OSError as error:  # on a full disk it names no file
         raise OSError(error.errno, error.strerror, str(path)) from error
 

@@ -165,7 +165,7 @@ def _load_model_and_class(
         UserError: There is no such model or class, the model is unconditional, or it needs a class and none is given.
     """
     from vaegan.storage.loading import load, load_class_names
-    from vaegan.text import to_one_line
+    from vaegan.text import make_encodable, to_one_line
 
     model = load_run_model(run, load, console)
     if label is None and (model.classes is None or not (of_images and model.networks_take_labels)):
@@ -173,8 +173,8 @@ def _load_model_and_class(
     if model.classes is None:
         raise UserError(f"--label {label}: {run} is unconditional; leave it out, or use a run with model.labels")
     names = load_class_names(run)
-    if label in names:
-        return model, names.index(label)
+    if make_encodable(label) in names:
+        return model, names.index(make_encodable(label))
     if label is not None and label.isascii() and label.isdecimal() and int(label) < model.classes:
         return model, int(label)
     named = ", ".join(f"{number} ({name})" for number, name in enumerate(names) if name != str(number))

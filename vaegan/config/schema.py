@@ -6,9 +6,9 @@ optimizer steps, batches in images, log-likelihoods in nats.
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from .models import ModelConfig, PixelCNNConfig, VectorConfig
 from .section import FROM_PYTHON, Channels, Count, DensityName, Fraction, Positive, Section, Side, Steps, Text
@@ -30,15 +30,18 @@ DOWNLOADED_SOURCES: tuple[SourceName, ...] = ("mnist", "fashion_mnist", "cifar10
 """Official sets, which torchvision can fetch."""
 
 
-def _make_absolute(key: str) -> AfterValidator:
+def _make_absolute(key: str) -> WrapValidator:
     """Return a validator that makes the path of setting ``key`` absolute."""
 
-    def validate(path: Path) -> Path:
+    def validate(value: Any, make_path: ValidatorFunctionWrapHandler) -> Path:
+        if value == "":
+            raise ValueError(f"{key}: empty; name a folder or a file")
+        path = make_path(value)
         if "\0" in str(path):
             raise ValueError(f"{key}: a path cannot hold a null character")
         return Path(os.path.expanduser(path)).absolute()
 
-    return AfterValidator(validate)
+    return WrapValidator(validate)
 
 
 class DataConfig(Section):

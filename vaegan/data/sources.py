@@ -15,6 +15,7 @@ from vaegan.config.schema import Config, DataConfig
 from vaegan.distributed import count_cpu_cores, run_on_all_ranks
 from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback, Reporter, ignore_progress
+from vaegan.text import make_encodable
 
 from .arrays import open_arrays
 from .dataset import Data, ImageReader, Images, Source, SplitIndices
@@ -68,7 +69,7 @@ def open_data(
         UserError: There is no such set, it is broken, or it is too small to be split.
         Failure: The download failed.
     """
-    source = given or _open_source(config, notify)
+    source = given or open_source(config, notify)
     key = config, source.reader.compute_digest()
     if key not in _data_cache:
         data = _read_and_split(source, config, notify, progress)
@@ -120,7 +121,13 @@ def open_given_images(images: GivenImages, config: Config, reporter: Reporter) -
     return open_images(data, reporter, source), config.model_copy(update={"data": data})
 
 
-def _open_source(config: DataConfig, notify: Notify) -> Source:
+def open_source(config: DataConfig, notify: Notify) -> Source:
+    """Open the image set that a config names, without reading its images.
+
+    Raises:
+        UserError: There is no such set, or it is broken.
+        Failure: The download failed.
+    """
     size, channels = config.image_size, config.channels
     root = config.root or Path("data").absolute()
     match config.source:
@@ -150,27 +157,33 @@ def _open_source(config: DataConfig, notify: Notify) -> Source:
 def _read_and_split(source: Source, config: DataConfig, notify: Notify, progress: ProgressCallback) -> Data:
     store: Tensor | ImageReader = source.reader
     count = len(source.reader)
-    slow = isinstance(source.reader, FileReader) or config.image_size >= 64
-    threads = count_cpu_cores() if slow and source.reader.thread_safe else 1
+    threads = count_threads(source.reader, config)
     size = count * math.prod(config.image_shape)
     if config.cache != "none" and (config.cache != "auto" or size <= MAX_MEMORY_BYTES):
         store, broken = _decode_all(source.reader, config.image_shape, threads, progress)
     else:
-        broken = _visit_images(count, source.reader.check, threads, progress)
+        broken = visit_images(count, source.reader.check, threads, progress)
     usable = torch.ones(count, dtype=torch.bool)
     usable[list(broken)] = False
     _report_broken_images(broken, config, notify)
     if len(broken) == count:
         raise UserError(f"data.root: {config.root}: none of the {count} files can be used as an image")
+    classes = tuple(make_encodable(source.classes))
     splits = {
-        name: Images(store, indices, None if source.labels is None else source.labels[indices], source.classes)
+        name: Images(store, indices, None if source.labels is None else source.labels[indices], classes)
         for name, indices in _split_source(source, config, usable)._asdict().items()
     }
     for name, fraction in (("train", 1), ("validation", config.validation), ("test", config.test)):
         if not len(splits[name]) and fraction > 0:
             raise UserError(f"data.source: {config.source}: the {name} split is empty")
     fingerprint = _compute_fingerprint(source, config, store, usable)
-    return Data(**splits, classes=source.classes, fingerprint=fingerprint)
+    return Data(**splits, classes=classes, fingerprint=fingerprint)
+
+
+def count_threads(reader: ImageReader, config: DataConfig) -> int:
+    """Return the number of threads that decode images fastest."""
+    slow = isinstance(reader, FileReader) or config.image_size >= 64
+    return count_cpu_cores() if slow and reader.thread_safe else 1
 
 
 def _decode_all(
@@ -192,11 +205,20 @@ def _decode_all(
     def decode(index: int) -> None:
         pixels[index] = reader(index)
 
-    broken = _visit_images(len(reader), decode, threads, progress)
+    broken = visit_images(len(reader), decode, threads, progress)
     return torch.from_numpy(pixels), broken
 
 
-def _visit_images(count: int, action: Callable[[int], None], threads: int, progress: ProgressCallback) -> BrokenImages:
+def visit_images(count: int, action: Callable[[int], None], threads: int, progress: ProgressCallback) -> BrokenImages:
+    """Call an action with the index of every image, in threads, and return the errors of images that cannot be used.
+
+    Args:
+        count: Number of images.
+        action: Called with each index.
+        threads: Number of threads.
+        progress: Called with the number of images done and their total, from this thread.
+    """
+
     def visit_chunk(start: int) -> BrokenImages:
         broken = {}
         for index in range(start, min(start + CHUNK_IMAGES, count)):

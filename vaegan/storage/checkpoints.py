@@ -17,11 +17,10 @@ from stat import S_ISREG
 from typing import Any, TypeVar
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from vaegan.errors import FileFailure
-from vaegan.io import MAX_TEXT_FILE_BYTES, hash_file, read_bytes, remove, replace_folder, save_tensors
+from vaegan.io import MAX_TEXT_FILE_BYTES, hash_file, load_tensors, read_bytes, remove, replace_folder, save_tensors
 from vaegan.text import get_reason, shorten, to_one_line
 
 T = TypeVar("T")
@@ -155,7 +154,7 @@ def _load_checkpoint(path: Path) -> Checkpoint:
         case {"step": int(step), "files": [*names], "state": dict(rest)} if path.name == _get_name(step):
             files = {str(name): f"{name}.safetensors" for name in names}
             if {"state.json", *files.values()} == hashes.keys():
-                return Checkpoint(step, {name: _read(path / file, load_file) for name, file in files.items()}, rest)
+                return Checkpoint(step, {name: _read(path / file, load_tensors) for name, file in files.items()}, rest)
     raise ValueError("state.json is not what was written")
 
 

@@ -6,12 +6,12 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vaegan.config.models import GANConfig
 from vaegan.config.schema import NetworksConfig
 from vaegan.errors import UserError
+from vaegan.io import load_tensors
 from vaegan.models import Autoencoder, Classifier, Model, build_model
 from vaegan.networks.build import build_discriminator
 from vaegan.networks.discriminator import Discriminator
@@ -81,7 +81,7 @@ def load_model(path: str | Path, networks: GivenNetworks | None = None) -> Model
         raise UserError(f"{folder / DESCRIPTION_FILE}: not the model of {run.config_file}")
     given = select_networks(networks, description.networks, ("encoder", "decoder"), path)
     try:
-        weights = load_file(folder / WEIGHTS_FILE)
+        weights = load_tensors(folder / WEIGHTS_FILE)
     except (SafetensorError, ValueError) as error:
         raise _make_weights_error(folder, error) from None
     for name, module in given.items():
