@@ -55,7 +55,7 @@ PACKAGE_DATA = {
 REQUIRES = [
     "click>=8.1",
     "numpy>=1.26",
-    "pillow>=10.1",
+    "pillow>=10.3",
     "pydantic>=2.7",  # use_attribute_docstrings
     "pyyaml>=6.0.1",
     "rich>=13.7",
@@ -84,9 +84,11 @@ WANDB = [MATPLOTLIB, "wandb>=0.31"]
 
 CELEBA = ["gdown>=5"]  # torchvision downloads CelebA from Google Drive with it
 
+HEIF = ["pillow-heif>=0.16"]  # HEIC photographs
+
 FID = ["torch-fidelity>=0.3"]  # has the Inception network
 
-ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA]
+ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF]
 
 TEST = [
     *ALL,
@@ -133,6 +135,7 @@ setup(
         "wandb": WANDB,
         "fid": FID,
         "celeba": CELEBA,
+        "heif": HEIF,
         "all": ALL,
         "docs": DOCS,
         "test": TEST,

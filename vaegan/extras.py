@@ -20,6 +20,7 @@ PACKAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "lpips": ("lpips", ("eval",)),
     "matplotlib": ("matplotlib", ("eval", "wandb")),
     "pandas": ("pandas", ("eval",)),
+    "pillow_heif": ("pillow-heif", ("heif",)),
     "psutil": ("psutil", ("train",)),
     "scipy": ("scipy", ("eval",)),
     "sklearn": ("scikit-learn", ("train", "eval")),

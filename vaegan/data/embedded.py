@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .dataset import ImageReader, Source, SplitIndices, UInt8Image
-from .image_file import StoredImage, fit_to_square
+from .image_file import DATA_VERSION, StoredImage, fit_to_square
 
 TEST_COLUMNS, VALIDATION_COLUMNS = (128, 224), (384, 480)
 """Columns of each photograph reserved for a held-out split: parts of both motifs, cut between JPEG blocks."""
@@ -26,6 +26,8 @@ class ArrayReader(ImageReader):
     channels: int
     pad: int = 0
     """Black pixels added on each side of an image before it is resized."""
+    version: int = DATA_VERSION
+    """The `data.version`, by which they are resized."""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -35,7 +37,7 @@ class ArrayReader(ImageReader):
         image = self.pixels[index]
         if self.pad:
             image = np.pad(image, [(self.pad, self.pad)] * 2 + [(0, 0)] * (image.ndim - 2))
-        return fit_to_square(Image.fromarray(image), self.size, self.channels)
+        return fit_to_square(Image.fromarray(image), self.size, self.channels, self.version)
 
     def describe(self, index: int) -> StoredImage:
         """Return the size of image ``index`` before it is padded."""

@@ -10,10 +10,13 @@ import torch
 from vaegan.errors import UserError
 
 from .dataset import ImageReader, Source, UInt8Image
-from .image_file import StoredImage, check_image, describe_image, read_image
+from .image_file import DATA_VERSION, StoredImage, check_image, describe_image, read_image
 
 IMAGE_SUFFIXES = ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
 """Suffixes, in lower case, of image files; other files in the tree are ignored."""
+
+HEIF_SUFFIXES = [".heic", ".heif", ".hif"]
+"""Suffixes of HEIF files, which are read if pillow-heif is installed."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,15 @@ class FileReader(ImageReader):
     """Paths under the root, with forward slashes."""
     size: int
     channels: int
+    version: int = DATA_VERSION
+    """The `data.version`, by which they are decoded."""
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __call__(self, index: int) -> UInt8Image:
         """Decode image ``index`` into uint8 pixels, shape (C, S, S)."""
-        return read_image(os.path.join(self.root, self.names[index]), self.size, self.channels)
+        return read_image(os.path.join(self.root, self.names[index]), self.size, self.channels, self.version)
 
     def get_name(self, index: int) -> str:
         """Return the path of image ``index`` under the root."""
@@ -43,7 +48,7 @@ class FileReader(ImageReader):
         Raises:
             UnreadableImageError: The file has no valid header, or cannot be read.
         """
-        return describe_image(os.path.join(self.root, self.names[index]))
+        return describe_image(os.path.join(self.root, self.names[index]), self.version)
 
     def check(self, index: int) -> None:
         """Check the header of image ``index``.
@@ -51,7 +56,7 @@ class FileReader(ImageReader):
         Raises:
             UnreadableImageError: The file has no valid header, or cannot be read.
         """
-        check_image(os.path.join(self.root, self.names[index]))
+        check_image(os.path.join(self.root, self.names[index]), self.version)
 
     def compute_digest(self) -> bytes:
         """Return a digest of the files' names and sizes."""
@@ -59,7 +64,7 @@ class FileReader(ImageReader):
         return blake2b(b"".join(map(os.fsencode, sizes))).digest()
 
 
-def open_folder(root: Path, size: int, channels: int) -> Source:
+def open_folder(root: Path, size: int, channels: int, version: int = DATA_VERSION) -> Source:
     """Open every image file in a tree, in the order of the paths.
 
     The folder of an image, named by its path under the root, is its label. If the root itself holds images, the set
@@ -69,10 +74,10 @@ def open_folder(root: Path, size: int, channels: int) -> Source:
         UserError: There is no such folder, it may not be read, or no file in it has an image's suffix.
     """
     try:
-        names = find_images(root)
+        names = find_images(root, version)
     except UserError as error:
         raise UserError(f"data.root: {error}") from error
-    reader, parents = FileReader(root, names, size, channels), [name.rpartition("/")[0] for name in names]
+    reader, parents = FileReader(root, names, size, channels, version), [name.rpartition("/")[0] for name in names]
     if "" in parents:
         return Source(reader)
     classes = tuple(sorted(set(parents)))
@@ -80,11 +85,11 @@ def open_folder(root: Path, size: int, channels: int) -> Source:
     return Source(reader, classes, torch.tensor([numbers[parent] for parent in parents]))
 
 
-def find_images(root: Path) -> tuple[str, ...]:
+def find_images(root: Path, version: int = DATA_VERSION) -> tuple[str, ...]:
     """Return the paths of the image files under a folder, relative to it with forward slashes, in code point order.
 
     Links are followed, but no folder is visited twice (a link may lead to a parent). Hidden files and folders are
-    ignored.
+    ignored, and in `data.version` 1 those of `HEIF_SUFFIXES`.
 
     Raises:
         UserError: There is no such folder, it may not be read, or no file in it has an image's suffix.
@@ -94,6 +99,7 @@ def find_images(root: Path) -> tuple[str, ...]:
     if not root.is_dir():
         raise UserError(f"{root}: a file, not a folder of images")
     names: list[str] = []
+    suffixes = IMAGE_SUFFIXES if version == 1 else IMAGE_SUFFIXES + HEIF_SUFFIXES
     folders, links, seen = [""], list[str](), set[tuple[int, int]]()
     while folders or links:
         folder = folders.pop() if folders else links.pop()
@@ -105,12 +111,12 @@ def find_images(root: Path) -> tuple[str, ...]:
             name = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir():
                 (links if entry.is_symlink() else folders).append(name)
-            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+            elif os.path.splitext(entry.name)[1].lower() in suffixes:
                 names.append(name)
         links.sort(reverse=True)
     if not names:
-        *suffixes, last = IMAGE_SUFFIXES
-        raise UserError(f"{root}: no image in it; files ending in {', '.join(suffixes)} or {last} are taken for images")
+        *others, last = suffixes
+        raise UserError(f"{root}: no image in it; files ending in {', '.join(others)} or {last} are taken for images")
     return tuple(sorted(names))
 
 

@@ -1,7 +1,7 @@
 """Images that are given in Python, as an array or a data set, instead of being read from where the config says."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -15,8 +15,7 @@ from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback, ignore_progress
 
 from .dataset import ImageReader, Source, UInt8Image
-from .image_file import fit_to_square
-
+from .image_file import DATA_VERSION, fit_to_square
 
 MAX_CLASSES = 2**20
 """Bound of the labels, so that a damaged one does not make a name for each number below it."""
@@ -47,6 +46,8 @@ class GivenReader(ImageReader):
     channels: int
     sha256: str = ""
     """SHA-256 of the fitted images and their labels, hexadecimal."""
+    version: int = DATA_VERSION
+    """The `data.version`, by which they are fitted."""
 
     thread_safe: ClassVar[bool] = False
 
@@ -65,7 +66,7 @@ class GivenReader(ImageReader):
                 return np.ascontiguousarray(image)
             image = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
         try:
-            return fit_to_square(image, self.size, self.channels)
+            return fit_to_square(image, self.size, self.channels, self.version)
         except ValueError as error:
             raise UserError(f"data: image {index}: {error}") from None
 
@@ -75,7 +76,11 @@ class GivenReader(ImageReader):
 
 
 def open_given(
-    images: GivenImages, size: int, channels: int, progress: ProgressCallback = ignore_progress
+    images: GivenImages,
+    size: int,
+    channels: int,
+    progress: ProgressCallback = ignore_progress,
+    version: int = DATA_VERSION,
 ) -> tuple[Source, str]:
     """Return given images as a source, and the SHA-256 of the fitted images with their labels, hexadecimal.
 
@@ -86,12 +91,14 @@ def open_given(
         size: Height and width S that they are fitted to.
         channels: Channels C that they are converted to, 1 or 3.
         progress: Called with the number of images read and their total.
+        version: The `data.version` of the run.
 
     Raises:
         UserError: There are no images, or images or labels are not of the described kinds.
     """
     items, labels = separate_labels(images)
-    reader, digest = GivenReader(items, size, channels), sha256(f"{len(items)} {channels} {size}".encode())
+    reader = GivenReader(items, size, channels, version=version)
+    digest = sha256(f"{len(items)} {channels} {size}".encode())
     for index in range(len(reader)):
         digest.update(reader(index).data)
         progress(index + 1, len(reader))
@@ -99,7 +106,7 @@ def open_given(
     if labels is not None:
         digest.update(labels.numpy().data)
         classes = name_classes(images, int(labels.max()) + 1)
-    return Source(GivenReader(items, size, channels, digest.hexdigest()), classes, labels), digest.hexdigest()
+    return Source(replace(reader, sha256=digest.hexdigest()), classes, labels), digest.hexdigest()
 
 
 def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,7 +112,9 @@ def open_given_images(images: GivenImages, config: Config, reporter: Reporter) -
     if data.source != "given":
         raise UserError(f"data: the run's images are those of data.source={data.source}; leave the argument out")
     with reporter.progress("Reading images", "images") as progress:
-        source, sha256 = run_on_all_ranks(lambda: open_given(images, data.image_size, data.channels, progress))
+        source, sha256 = run_on_all_ranks(
+            lambda: open_given(images, data.image_size, data.channels, progress, data.version)
+        )
     if data.sha256 not in (None, sha256):
         raise UserError(
             f"data: other images or labels than the run's, by their SHA-256 ({sha256[:8]}..., not {data.sha256[:8]}...)"
@@ -137,15 +139,15 @@ def open_source(config: DataConfig, notify: Notify) -> Source:
             splits = split_consecutively(config.count or 10_000, config.validation, config.test)
             return (open_photos if config.source == "photos" else open_shapes)(size, channels, splits)
         case "folder":
-            return open_folder(root, size, channels)
+            return open_folder(root, size, channels, config.version)
         case "arrays":
             return open_arrays(root, size, channels)
         case "mnist" | "fashion_mnist":
-            return open_mnist(config.source, root, size, channels, config.download)
+            return open_mnist(config.source, root, size, channels, config.version, config.download)
         case "cifar10":
             return open_cifar10(root, size, channels, config.download, notify)
         case "celeba":
-            return open_celeba(root, size, channels, config.download)
+            return open_celeba(root, size, channels, config.version, config.download)
         case "given":
             raise UserError(
                 "data.source: given: these images were given in Python; give them again, as in"
