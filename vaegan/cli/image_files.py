@@ -8,7 +8,8 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from vaegan.data import UnreadableImageError, find_images, read_image
+from vaegan.config.schema import DataVersion
+from vaegan.data import UnreadableImageError, find_images, read_image, silence_pillow
 from vaegan.errors import Failure, UserError
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder
@@ -21,23 +22,33 @@ BATCH_IMAGES = 64
 """Images that a model computes at a time."""
 
 
-def read_images(paths: Sequence[Path], model: Autoencoder, max_images: int) -> Tensor:
+def read_images(
+    paths: Sequence[Path], model: Autoencoder, max_images: int, version: DataVersion, console: Console
+) -> Tensor:
     """Read image files, and those in folders, as a model takes them: in [-1, 1], shape (N, C, S, S), of its dtype.
+
+    Args:
+        paths: Files and folders.
+        model: The model.
+        max_images: Most images that there may be.
+        version: The `data.version` of its run.
+        console: Takes a note of each very large picture.
 
     Raises:
         UserError: A file is no image, a folder holds none, or there are more than ``max_images``.
     """
     files: list[Path] = []
     for path in paths:
-        files += [path / name for name in find_images(path)] if path.is_dir() else [path]
+        files += [path / name for name in find_images(path, version)] if path.is_dir() else [path]
     if len(files) > max_images:
         raise UserError(f"{len(files)} images: one picture holds at most {max_images}; name fewer")
     channels, side, _ = model.image_shape
     try:
-        images = torch.from_numpy(np.stack([read_image(file, side, channels) for file in files]))
+        with silence_pillow():
+            pixels = [read_image(file, side, channels, version, console.note) for file in files]
     except UnreadableImageError as error:
         raise UserError(f"{error.file}: {error.reason}") from None
-    return to_float(images, next(model.parameters()).dtype)
+    return to_float(torch.from_numpy(np.stack(pixels)), next(model.parameters()).dtype)
 
 
 def run_in_batches(

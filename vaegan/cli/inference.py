@@ -83,12 +83,13 @@ def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: P
     A conditional RUN needs their class, --label.
     """
     from vaegan.images import draw_pairs
+    from vaegan.storage.loading import load_data_version
 
     from .image_files import read_images, run_in_batches, write_image
 
     console = Console()
     model, class_number = _load_model_and_class(run, label, console, of_images=True)
-    real = read_images(paths, model, MAX_PICTURE_IMAGES)
+    real = read_images(paths, model, MAX_PICTURE_IMAGES, load_data_version(run), console)
     images = run_in_batches("Reconstructing", real, lambda batch, _: model.reconstruct(batch, class_number), console)
     write_image(draw_pairs(real, images, columns=min(8, len(real))), output, console)
 
@@ -116,12 +117,14 @@ def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, outp
     import torch
 
     from vaegan.images import draw_image_grid
+    from vaegan.storage.loading import load_data_version
 
     from .image_files import read_images, run_in_batches, write_image
 
     console = Console()
     model, class_number = _load_model_and_class(run, label, console, of_images=True)
-    start, end = model.encode(read_images([a, b], model, max_images=2), class_number).mean
+    real = read_images([a, b], model, 2, load_data_version(run), console)
+    start, end = model.encode(real, class_number).mean
     codes = torch.stack([torch.lerp(start, end, weight) for weight in torch.linspace(0, 1, steps).to(start)])
     images = run_in_batches("Drawing", codes, lambda batch, _: model.decode(batch, class_number), console)
     write_image(draw_image_grid(images, columns=steps), output, console)

@@ -16,6 +16,7 @@ from .section import FROM_PYTHON, Channels, Count, DensityName, Fraction, Positi
 SourceName = Literal[
     "digits", "photos", "shapes", "folder", "arrays", "mnist", "fashion_mnist", "cifar10", "celeba", "given",
 ]  # fmt: skip
+DataVersion = Literal[1, 2]
 SplitName = Literal["train", "validation", "test"]
 MetricName = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
@@ -26,6 +27,8 @@ SYNTHETIC_SOURCES: tuple[SourceName, ...] = ("photos", "shapes")
 """Sources whose number of images is a setting."""
 ROOTED_SOURCES: tuple[SourceName, ...] = ("folder", "arrays")
 """Sources that are the images under `data.root`, whatever they are."""
+CHANGEABLE_SOURCES: tuple[SourceName, ...] = (*ROOTED_SOURCES, "given")
+"""Sources that are whatever the user puts there, so that a run keeps a list of their images."""
 DOWNLOADED_SOURCES: tuple[SourceName, ...] = ("mnist", "fashion_mnist", "cifar10", "celeba")
 """Official sets, which torchvision can fetch."""
 
@@ -80,7 +83,7 @@ class DataConfig(Section):
     """Let torchvision download `mnist`, `fashion_mnist`, `cifar10` or `celeba` if it is missing."""
     sha256: str | None = None
     """`given`: SHA-256 of images and labels, hexadecimal, which `vaegan.train` fills in."""
-    version: Literal[1, 2] = 2
+    version: DataVersion = 2
     """Version of decoding and splitting. 1: that of runs whose `config.yaml` does not say; they keep it when they are
     resumed, evaluated or compared. 2: an image's split is a property of its name."""
 

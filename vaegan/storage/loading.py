@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from vaegan.config.models import GANConfig
-from vaegan.config.schema import NetworksConfig
+from vaegan.config.schema import DataVersion, NetworksConfig
 from vaegan.errors import UserError
 from vaegan.io import load_tensors
 from vaegan.models import Autoencoder, Classifier, Model, build_model
@@ -50,6 +50,18 @@ def load_class_names(path: str | Path) -> tuple[str, ...]:
         UserError: There is no model, or it is damaged.
     """
     return read_description(_get_model_folder(Path(path))).classes or ()
+
+
+def load_data_version(path: str | Path) -> DataVersion:
+    """Read the `data.version` of a run, by which the images that its model is given are decoded.
+
+    Args:
+        path: The run's folder, or the folder of an exported model.
+
+    Raises:
+        UserError: There is no model, or it is damaged.
+    """
+    return read_description(_get_model_folder(Path(path))).data_version
 
 
 def load_classifier(path: str | Path) -> Classifier:

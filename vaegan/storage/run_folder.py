@@ -10,7 +10,7 @@ from torch import nn
 
 from vaegan.config.load import dump_config, read_yaml, validate_config
 from vaegan.config.models import ConditionalConfig, ModelConfig
-from vaegan.config.schema import Config, NetworksConfig
+from vaegan.config.schema import Config, DataVersion, NetworksConfig
 from vaegan.config.section import Channels, Section, Side
 from vaegan.errors import UserError
 from vaegan.io import hash_file, read_bytes, replace_file, replace_folder, save_tensors, write_text
@@ -116,7 +116,12 @@ class Run:
         return self.exists and self.exported_step == self.config.train.steps
 
     def export(
-        self, model: Model, step: int, class_names: tuple[str, ...] = (), networks: NetworksConfig | None = None
+        self,
+        model: Model,
+        step: int,
+        class_names: tuple[str, ...] = (),
+        networks: NetworksConfig | None = None,
+        data_version: DataVersion = 2,
     ) -> None:
         """Write the model that `load` reads.
 
@@ -125,6 +130,7 @@ class Run:
             step: Number of optimizer steps it was trained for.
             class_names: Names of the data set's classes, recorded if the model is conditional.
             networks: The `networks` section of the run's config, of which those of the model are recorded.
+            data_version: Its `data.version`.
         """
         with replace_folder(self.model_folder) as partial:
             weights = partial / WEIGHTS_FILE
@@ -136,6 +142,7 @@ class Run:
                 model=cast(ModelConfig, model.config),
                 classes=class_names if model.classes is not None else None,
                 networks=_select_model_networks(networks),
+                data_version=data_version,
             )
             (partial / DESCRIPTION_FILE).write_text(description.model_dump_json(indent=1), encoding="utf-8")
 
@@ -172,6 +179,8 @@ class ExportedModel(Section):
     """Names of the classes of a conditional model, in order."""
     networks: NetworksConfig | None = None
     """Encoder and decoder, as far as they were given as modules."""
+    data_version: DataVersion = 1
+    """The `data.version` by which its images are decoded; that of models from before it was recorded is 1."""
 
     @model_validator(mode="after")
     def _check_shape_and_class_names(self) -> "ExportedModel":
