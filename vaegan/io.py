@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_TEXT_FILE_BYTES = 2**24
 """Largest size of a text file: a description, metrics, checksums."""
+CACHE_VARIABLE = "VAEGAN_CACHE"
+"""Environment variable with the folder of the cache, in place of ~/.cache/vaegan."""
 NONBLOCKING_FLAG = getattr(os, "O_NONBLOCK", 0)
 """Flag without which opening a pipe that nobody writes into blocks for ever; Windows has none."""
 
@@ -64,6 +66,14 @@ def read_json_lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
             if isinstance(line, dict) and isinstance(line.get("step"), int):
                 lines.append((line, text))
     return lines
+
+
+def get_cache_folder() -> Path | None:
+    """Return the folder of the cache, `CACHE_VARIABLE` or else ~/.cache/vaegan; None: there is no home folder."""
+    try:
+        return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "vaegan")
+    except RuntimeError:
+        return None
 
 
 def remove(path: Path) -> None:

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vaegan.errors import Failure, UserError
+from vaegan.text import make_printable
 
 from .image_file import StoredImage, UnreadableImageError, silence_pillow
+from .members import NO_DIFFERENCES, Differences, MemberList
+from .verdicts import FileState
 
 UInt8Image = NDArray[np.uint8]
 """Pixels of one image, uint8, shape (C, S, S)."""
@@ -38,6 +41,22 @@ class ImageReader(Protocol):
     def get_name(self, index: int) -> str:
         """Return the name of image ``index``, by default its number."""
         return str(index)
+
+    def locate(self, index: int) -> str:
+        """Return where image ``index`` is, for a message; by default its name."""
+        return make_printable(self.get_name(index))
+
+    def get_state(self, index: int) -> FileState:
+        """Return what changes when the file of image ``index`` is written; by default it never is."""
+        return FileState()
+
+    def compute_image_digest(self, index: int, pixels_digest: bytes) -> str:
+        """Return a digest of the bytes of image ``index``, hexadecimal; by default that of its pixels, which is given.
+
+        Raises:
+            UnreadableImageError: Its file cannot be read.
+        """
+        return pixels_digest.hex()
 
     def describe(self, index: int) -> StoredImage | None:
         """Return what image ``index`` is before it is decoded; None, the default: it is drawn at any size.
@@ -81,6 +100,8 @@ class Source:
     """Splits that the source defines; None: they are drawn."""
     test_indices: Tensor | None = None
     """Images of the official test split, int64; None: the test split is drawn too."""
+    label_by_folder: bool = False
+    """Whether the class of an image is the folder in its name, so that classes without a usable image are none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,4 +207,9 @@ class Data:
     classes: tuple[str, ...]
     """Class names; () if the set has no labels."""
     fingerprint: str
-    """Hex digest of the set as configured: of its pixels, or under ``cache: none`` of its files' names and sizes."""
+    """Hex digest of the set as configured: of names, classes and bytes of the images of each split. Under
+    `data.version` 1, of its pixels, or under ``cache: none`` of its files' names and sizes."""
+    members: MemberList | None = None
+    """The list of its images, if its contents can change."""
+    differences: Differences = NO_DIFFERENCES
+    """How it differs from the images of the run that it was opened for."""

@@ -1,6 +1,7 @@
 """The source `folder`: a tree of image files."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -8,9 +9,12 @@ from pathlib import Path
 import torch
 
 from vaegan.errors import UserError
+from vaegan.io import open_regular_file
+from vaegan.text import get_reason, make_encodable, make_printable
 
 from .dataset import ImageReader, Source, UInt8Image
-from .image_file import DATA_VERSION, StoredImage, check_image, describe_image, read_image
+from .image_file import DATA_VERSION, StoredImage, UnreadableImageError, check_image, describe_image, read_image
+from .verdicts import FileState
 
 IMAGE_SUFFIXES = ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
 """Suffixes, in lower case, of image files; other files in the tree are ignored."""
@@ -41,6 +45,33 @@ class FileReader(ImageReader):
     def get_name(self, index: int) -> str:
         """Return the path of image ``index`` under the root."""
         return self.names[index]
+
+    def locate(self, index: int) -> str:
+        """Return the path of image ``index``, printable."""
+        return make_printable(os.path.join(self.root, self.names[index]))
+
+    def get_state(self, index: int) -> FileState:
+        """Return the size of the file of image ``index`` and the time of its last change."""
+        try:
+            status = os.stat(os.path.join(self.root, self.names[index]))
+        except OSError:
+            return FileState(-1)
+        return FileState(status.st_size, status.st_mtime_ns)
+
+    def compute_image_digest(self, index: int, pixels_digest: bytes) -> str:
+        """Return a digest of the bytes of the file of image ``index``, hexadecimal.
+
+        Raises:
+            UnreadableImageError: The file cannot be read.
+        """
+        digest = blake2b(digest_size=16)
+        try:
+            with open_regular_file(os.path.join(self.root, self.names[index])) as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise UnreadableImageError(self.locate(index), get_reason(error)) from error
+        return digest.hexdigest()
 
     def describe(self, index: int) -> StoredImage:
         """Read size, mode and format of image ``index`` from its header.
@@ -79,10 +110,24 @@ def open_folder(root: Path, size: int, channels: int, version: int = DATA_VERSIO
         raise UserError(f"data.root: {error}") from error
     reader, parents = FileReader(root, names, size, channels, version), [name.rpartition("/")[0] for name in names]
     if "" in parents:
-        return Source(reader)
+        return Source(reader, label_by_folder=True)
     classes = tuple(sorted(set(parents)))
     numbers = {name: number for number, name in enumerate(classes)}
-    return Source(reader, classes, torch.tensor([numbers[parent] for parent in parents]))
+    return Source(reader, classes, torch.tensor([numbers[parent] for parent in parents]), label_by_folder=True)
+
+
+def label_by_folder(names: Mapping[int, str]) -> tuple[tuple[str, ...], dict[int, str | None]]:
+    """Return the classes of images, in order, and the class of each image by its key.
+
+    The folder of an image is its class. If the root itself holds images, there are no classes.
+
+    Args:
+        names: Path of each image under the root.
+    """
+    parents = {key: str(make_encodable(name.rpartition("/")[0])) for key, name in names.items()}
+    if "" in parents.values():
+        return (), dict.fromkeys(parents)
+    return tuple(sorted(set(parents.values()))), {**parents}
 
 
 def find_images(root: Path, version: int = DATA_VERSION) -> tuple[str, ...]:
