@@ -28,14 +28,14 @@ def check_pixel_format(image: Image.Image) -> None:
 
 
 def correct_transparency(image: Image.Image) -> None:
-    """Bring the transparent grey of a PNG file of 2 or 4 bits to the 8 bits that Pillow makes of its pixels.
+    """Bring the transparent grey of a PNG file of 1, 2 or 4 bits to the 8 bits that Pillow makes of its pixels.
 
     It is known how many bits there were as long as the pixels are not loaded, and they are loaded by this.
     """
-    grey, levels = image.info.get("transparency"), {"L;2": 3, "L;4": 15}.get(_get_raw_mode(image) or "")
+    grey, levels = image.info.get("transparency"), {"1": 1, "L;2": 3, "L;4": 15}.get(_get_raw_mode(image) or "")
     if levels and isinstance(grey, int):
         image.load()
-        image.info["transparency"] = grey * 255 // levels
+        image.info["transparency"] = min(grey * 255 // levels, 255)  # of 1 bit, some versions of Pillow have done it
 
 
 def convert_to_srgb(image: Image.Image) -> Image.Image:
