@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
@@ -113,7 +114,8 @@ def describe_image(path: str | Path, version: int = DATA_VERSION) -> StoredImage
         UnreadableImageError: The file cannot be opened, is no image, or is smaller than `MIN_IMAGE_SIDE_PIXELS`.
     """
     with _open_image(path, version) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation) in TURNED_ORIENTATIONS
+        exif = Image.Image.getexif(image)  # that of PNG files decodes them first
+        turned = exif.get(ExifTags.Base.Orientation) in TURNED_ORIENTATIONS
         width, height = image.size[::-1] if turned else image.size
         return StoredImage(width, height, image.mode, image.format or "unknown")
 
@@ -199,6 +201,11 @@ def _identify(file: IO[bytes], version: int) -> Image.Image:
         if version > 1 and head[4:8] == b"ftyp" and head[8:] in HEIF_BRANDS:
             check_packages(["pillow_heif"])
         raise
+
+
+def describe_decoder() -> str:
+    """Return text that names all on this machine that a file's being readable depends on."""
+    return f"Pillow {PIL.__version__}{', pillow-heif' * _register_heif()}"
 
 
 @lru_cache(maxsize=1)

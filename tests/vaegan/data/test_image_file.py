@@ -132,12 +132,16 @@ def test_a_picture_of_very_many_pixels_is_named_in_one_line(tmp_path: Path, monk
     assert error.value.reason == "more than 198 pixels"
 
 
-def test_heic_pictures_are_read_with_pillow_heif(tmp_path: Path) -> None:
+def test_heic_pictures_are_read_with_pillow_heif(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pillow_heif = pytest.importorskip("pillow_heif")
     pillow_heif.register_heif_opener()
     folder = write_image_tree(tmp_path, 4)
     Image.new("RGB", (64, 48), (200, 40, 90)).save(tmp_path / "cat" / "x.HEIC", quality=95)
-    _, notes = open_image_tree(folder)
+    with monkeypatch.context() as without:
+        without.setattr(image_file, "_register_heif", lambda: False)
+        without.setattr(extras, "find_spec", lambda name: None)
+        assert "x.HEIC (pillow-heif is not installed" in open_image_tree(folder, cache="none")[1][0]
+    _, notes = open_image_tree(folder, cache="none")
     names = find_images(tmp_path)
     assert "cat/x.HEIC" in names and not notes and "cat/x.HEIC" not in find_images(tmp_path, version=1)
     got = read_image(tmp_path / "cat" / "x.HEIC", 16, 3)
