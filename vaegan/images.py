@@ -11,8 +11,8 @@ from .errors import UserError
 
 SHOWN_COLUMNS = 8
 """Images of each row of `show`, unless more or fewer are asked for."""
-MAX_SHOWN_VALUE = 2.0
-"""Largest absolute value of floats that `show` takes for pixels in [-1, 1]; a network may leave that range a little."""
+MAX_PIXEL_VALUE = 2.0
+"""Largest absolute value of floats that are taken for pixels in [-1, 1]; a network may leave that range a little."""
 
 
 def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -29,6 +29,16 @@ def to_pil(image: Tensor) -> Image.Image:
     """Convert an image, uint8, shape (C, H, W) with C = 1 or 3, to a PIL image."""
     pixels = image.cpu().permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def check_pixel_values(images: Tensor) -> None:
+    """Check that floats can be pixels in [-1, 1]; other types and no pixels at all pass.
+
+    Raises:
+        UserError: A value is far outside, as those of 0 to 255 are.
+    """
+    if images.is_floating_point() and images.numel() and (largest := images.abs().max().item()) > MAX_PIXEL_VALUE:
+        raise UserError(f"images: floats up to {largest:g}; give floats from -1 to 1, or uint8 from 0 to 255")
 
 
 def draw_image_grid(images: Tensor, columns: int, scale: int | None = None) -> Image.Image:
@@ -108,8 +118,7 @@ def show(images: Any, columns: int | None = None) -> Image.Image:
         raise UserError(f"images: shape {shape}; give (N, C, S, S), or (C, S, S) for one image, with C = 1 or 3")
     if pixels.dtype != torch.uint8 and not pixels.is_floating_point():
         raise UserError(f"images: {pixels.dtype}; give uint8 from 0 to 255, or floats from -1 to 1")
-    if pixels.is_floating_point() and (largest := pixels.abs().max().item()) > MAX_SHOWN_VALUE:
-        raise UserError(f"images: floats up to {largest:g}; give floats from -1 to 1, or uint8 from 0 to 255")
+    check_pixel_values(pixels)
     if columns is not None and columns < 1:
         raise UserError(f"columns: {columns}; give 1 or more")
     return draw_image_grid(pixels, columns or SHOWN_COLUMNS)
