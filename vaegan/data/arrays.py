@@ -20,6 +20,7 @@ from vaegan.text import get_reason
 from .dataset import ImageReader, Source, UInt8Image
 from .given import check_labels
 from .image_file import MIN_IMAGE_SIDE_PIXELS, StoredImage, fit_to_square
+from .verdicts import FileState, get_file_state
 
 IMAGES, LABELS = "images", "labels"
 """Names of the two arrays in a file, or of their files in a folder."""
@@ -27,15 +28,6 @@ SUFFIXES = (".npy", ".npz", ".safetensors")
 """Endings of the files that are read."""
 ARRAY_CHANNELS = (1, 3)
 """Channels that images in an array may have."""
-MAX_HASHED_BYTES = 2**34
-"""Size of the pixels up to which every one is in the digest; of more, `SAMPLED_IMAGES` images are."""
-SAMPLED_IMAGES = 2**16
-"""Images, evenly spaced, that identify a set larger than `MAX_HASHED_BYTES`."""
-CHUNK_BYTES = 2**24
-"""Bytes that are hashed at a time."""
-
-_digests: dict[tuple[Path, int, int], bytes] = {}
-"""Digest of the images of a file, by its path, size in bytes and time of change in nanoseconds."""
 
 
 class StoredArray(Protocol):
@@ -95,25 +87,13 @@ class StoredArrayReader(ImageReader):
         channels = 1 if len(lengths) == 2 else lengths[0 if first else 2]
         return StoredImage(width, height, "L" if channels == 1 else "RGB", self.file.suffix.lower().lstrip("."))
 
-    def compute_digest(self) -> bytes:
-        """Return a digest of the array's shape and pixels; of a very large one, of a sample of its images."""
-        status = self.file.stat()
-        key = self.file, status.st_size, status.st_mtime_ns
-        if key not in _digests:
-            _digests[key] = self._hash_images()
-        return _digests[key]
+    def get_state(self, index: int) -> FileState:
+        """Return the size of the file and the time of its last change, which are those of every image in it."""
+        return get_file_state(self.file)
 
-    def _hash_images(self) -> bytes:
-        digest, count = blake2b(repr(self.shape).encode()), len(self)
-        image_bytes = int(np.prod(self.shape[1:], dtype=np.int64))
-        if count * image_bytes <= MAX_HASHED_BYTES:
-            step = max(1, CHUNK_BYTES // image_bytes)
-            parts: Iterator[Any] = (slice(start, min(start + step, count)) for start in range(0, count, step))
-        else:
-            parts = iter(range(0, count, max(1, count // SAMPLED_IMAGES)))
-        for part in parts:
-            digest.update(np.ascontiguousarray(self.array[part]).data)
-        return digest.digest()
+    def compute_digest(self) -> bytes:
+        """Return a digest of the file's path, size and time of change."""
+        return blake2b(repr((self.file, self.shape, self.get_state(0))).encode()).digest()
 
 
 def open_arrays(root: Path, size: int, channels: int) -> Source:

@@ -23,6 +23,15 @@ class FileState(NamedTuple):
     """Time of the last change, in nanoseconds."""
 
 
+def get_file_state(file: str | Path) -> FileState:
+    """Return the size of a file and the time of its last change."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return FileState(-1)
+    return FileState(status.st_size, status.st_mtime_ns)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What was found of one image."""

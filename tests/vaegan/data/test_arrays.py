@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from vaegan.config.schema import DataConfig
-from vaegan.data import arrays, open_data
+from vaegan.data import open_data
 from vaegan.data.arrays import open_arrays
 from vaegan.data.image_file import fit_to_square
 from vaegan.errors import UserError
@@ -112,27 +112,25 @@ def test_a_reader_is_sent_without_its_pixels(tmp_path: Path, kind: str) -> None:
     assert all(np.array_equal(pickle.loads(sent)(index), COLOUR[index]) for index in (0, 23))
 
 
-def test_every_pixel_is_in_the_digest_and_files_are_hashed_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    np.save(tmp_path / "a.npy", COLOUR)
-    first = open_arrays(tmp_path / "a.npy", 16, 3).reader.compute_digest()
+def test_every_pixel_is_in_the_fingerprint_and_the_place_is_not(tmp_path: Path) -> None:
     changed = COLOUR.copy()
     changed[-1, -1, -1, -1] ^= 1
-    np.save(tmp_path / "b.npy", changed)
-    np.save(tmp_path / "c.npy", COLOUR)
-    assert open_arrays(tmp_path / "b.npy", 16, 3).reader.compute_digest() != first
-    assert open_arrays(tmp_path / "c.npy", 16, 3).reader.compute_digest() == first
-    status = (tmp_path / "a.npy").stat()
-    np.save(tmp_path / "a.npy", changed)
-    os.utime(tmp_path / "a.npy", ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    assert open_arrays(tmp_path / "a.npy", 16, 3).reader.compute_digest() != first
-    monkeypatch.setattr(arrays, "MAX_HASHED_BYTES", 1000)
-    monkeypatch.setattr(arrays, "SAMPLED_IMAGES", 2)
-    np.save(tmp_path / "d.npy", COLOUR)
-    np.save(tmp_path / "e.npy", changed)
-    sampled = [open_arrays(tmp_path / f"{name}.npy", 16, 3).reader.compute_digest() for name in "de"]
-    assert sampled[0] == sampled[1] != first
+    files = {"a": COLOUR, "b": changed, "c": COLOUR}
+    for name, images in files.items():
+        np.save(tmp_path / f"{name}.npy", images)
+    a, b, c = (open_data(make_config(tmp_path / f"{name}.npy", cache="none")).fingerprint for name in files)
+    assert a == c != b
+
+
+def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "a.npy"
+    np.save(file, COLOUR)
+    first, status = open_data(make_config(file)), file.stat()
+    assert open_data(make_config(file)) is first
+    np.save(file, 255 - COLOUR)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    second = open_data(make_config(file))
+    assert torch.equal(read_all(second.train), 255 - read_all(first.train)) and second.fingerprint != first.fingerprint
 
 
 def test_weights_are_those_of_a_folder_of_the_same_pixels(tmp_path: Path) -> None:
