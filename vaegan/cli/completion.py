@@ -47,6 +47,13 @@ def complete_labelled_set(context: click.Context, parameter: click.Parameter, in
     return _select(sets, incomplete, "file")
 
 
+def complete_source(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of an image set or of a recipe, or a file or folder."""
+    from vaegan.config.load_data import list_sets
+
+    return _select([*list_sets(), *_read_recipes()], incomplete, "file")
+
+
 def complete_metrics(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the last name of a list of metrics, which are separated by commas."""
     from vaegan.config.schema import MetricName
@@ -80,6 +87,7 @@ def _load_settings(parameters: dict[str, str]) -> dict[str, str]:
     """
     from vaegan.config import load_config, load_study
     from vaegan.config.differences import flatten
+    from vaegan.config.load_data import load_data_config
     from vaegan.config.load_study_files import load_classifier_config
 
     tree: dict[str, object] = {}
@@ -90,6 +98,8 @@ def _load_settings(parameters: dict[str, str]) -> dict[str, str]:
         tree |= variant.model_dump(mode="json", exclude={"seed"})
     elif data := parameters.get("data"):
         tree = load_classifier_config(data)[1].model_dump(mode="json")
+    elif source := parameters.get("source"):
+        tree["data"] = load_data_config(source).model_dump(mode="json")
     elif config_name := parameters.get("config"):
         tree = load_config(config_name).model_dump(mode="json")
     return {key: _format_value(value) for key, value in flatten(tree).items()}

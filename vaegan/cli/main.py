@@ -13,6 +13,7 @@ from vaegan.distributed import destroy_process_group, get_rank, report_lost_rank
 
 from .command_group import CommandGroup
 from .compare import compare
+from .data import data
 from .evaluate import evaluate
 from .exit_handling import exit_with_one_line
 from .inference import interpolate, reconstruct, sample
@@ -48,6 +49,7 @@ def cli(context: click.Context) -> None:
         sys.exit(2)
 
 
+cli.add_section("Look at images", data)
 cli.add_section("Train", train, train_features)
 cli.add_section("Evaluate and compare", evaluate, compare)
 cli.add_section("Use a trained model", sample, reconstruct, interpolate)

@@ -97,6 +97,8 @@ class DataConfig(Section):
         if self.source in ROOTED_SOURCES and self.root is None:
             place = "folder" if self.source == "folder" else "file"
             raise ValueError(f"data.root: missing; data.source={self.source} needs the {place} of the images")
+        if self.source in ROOTED_SOURCES[1:] and self.version == 1:
+            raise ValueError(f"data.version: {self.source} came with version 2; leave it out")
         if self.source in ("digits", "given", *SYNTHETIC_SOURCES) and self.root is not None:
             origin = "of images in Python" if self.source == "given" else "embedded"
             raise ValueError(f"data.root: {self.source} is {origin} and has no folder; leave it out, or give null")

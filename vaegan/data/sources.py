@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vaegan.config.schema import CHANGEABLE_SOURCES, Config, DataConfig
+from vaegan.config.schema import CHANGEABLE_SOURCES, ROOTED_SOURCES, Config, DataConfig
 from vaegan.distributed import count_cpu_cores, run_on_all_ranks
 from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback, Reporter, ignore_progress
@@ -192,7 +192,7 @@ def _read(source: Source, config: DataConfig, notify: Notify, progress: Progress
     reader, count = source.reader, len(source.reader)
     size = count * math.prod(config.image_shape)
     in_memory = config.cache != "none" and (config.cache != "auto" or size <= MAX_MEMORY_BYTES)
-    is_of_files, verdicts = isinstance(reader, FileReader), None
+    is_of_files, verdicts = isinstance(reader, FileReader) or config.source in ROOTED_SOURCES, None
     if config.version > 1 and (is_of_files or config.source in CHANGEABLE_SOURCES):
         kind = repr((str(config.root), config.source, config.image_shape, config.version))
         verdicts = Verdicts(kind if is_of_files and not in_memory else None)
