@@ -1,6 +1,7 @@
 """Images that are given in Python: what may be given, and what is said of anything else."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from sklearn.datasets import load_digits
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from vaegan.config.schema import DataConfig
-from vaegan.data import open_data
+from vaegan.data import open_data, read_image
 from vaegan.data.given import describe_given, open_given
 from vaegan.errors import UserError
 
 from .image_sets import list_splits, make_image, read_all
+from .raw_files import ADOBE_GAMMA, ADOBE_RGB, make_rgb_profile
 
 COLOUR = torch.stack([torch.from_numpy(np.array(make_image(16, 16, seed))).permute(2, 0, 1) for seed in range(12)])
 """uint8 (12, 3, 16, 16)."""
@@ -159,3 +161,12 @@ def test_a_side_that_no_network_takes_is_named_with_the_nearest() -> None:
 def test_given_images_must_be_given_again() -> None:
     with pytest.raises(UserError, match=r"^data\.source: given: .* vaegan\.evaluate_run\(run, data=images\)$"):
         open_data(DataConfig(source="given", image_size=8))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_pil_images_are_decoded_as_files_are(tmp_path: Path, version: int) -> None:
+    file = tmp_path / "x.png"
+    make_image(33, 20).save(file, icc_profile=make_rgb_profile(ADOBE_GAMMA, ADOBE_RGB))
+    source, _ = open_given([Image.open(file)], 16, 3, version=version)
+    assert np.array_equal(source.reader(0), read_image(file, 16, 3, version))
+    assert not np.array_equal(source.reader(0), read_image(file, 16, 3, 3 - version))

@@ -16,7 +16,7 @@ import vaegan
 from vaegan.data import Data
 from vaegan.errors import UserError
 from vaegan.models import Autoencoder, Classifier
-from vaegan.storage.loading import load_class_names, load_classifier, load_discriminator
+from vaegan.storage.loading import load_class_names, load_classifier, load_data_version, load_discriminator
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 from vaegan.trainers.log.recorder import Recorder
@@ -233,3 +233,14 @@ def test_a_damaged_description_is_refused(run: Run, text: str) -> None:
 def test_a_run_without_a_model_says_how_to_get_one(run: Run) -> None:
     os.system(f"rm -r {run.model_folder}")
     check_refused(run.path, "no model yet", "resume=True")
+
+
+def test_the_version_of_decoding_is_the_runs_and_1_where_none_is_recorded(run: Run, data: Data) -> None:
+    assert load_data_version(run.path) == load_data_version(run.model_folder) == 2
+    file = run.model_folder / "config.json"
+    description = json.loads(file.read_text())
+    del description["data_version"]
+    file.write_text(json.dumps(description))
+    assert load_data_version(run.path) == load_data_version(run.model_folder) == 1
+    old = train(tiny("vae", "data.version=1"), run.path.with_name("old"), data)
+    assert load_data_version(old.path) == 1
