@@ -187,6 +187,7 @@ def _identify(file: IO[bytes], version: int) -> Image.Image:
 
     Raises:
         UnidentifiedImageError: It is of none of the formats that are read.
+        ValueError: It is a HEIF picture, and the version is 1.
         UserError: It is a HEIF picture, and pillow-heif is not installed.
     """
     Image.init()
@@ -198,7 +199,9 @@ def _identify(file: IO[bytes], version: int) -> Image.Image:
     except UnidentifiedImageError:
         file.seek(0)
         head = file.read(12)
-        if version > 1 and head[4:8] == b"ftyp" and head[8:] in HEIF_BRANDS:
+        if head[4:8] == b"ftyp" and head[8:] in HEIF_BRANDS:
+            if version == 1:
+                raise ValueError("a HEIC picture, which runs of data.version 1 do not read") from None
             check_packages(["pillow_heif"])
         raise
 
