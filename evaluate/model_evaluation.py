@@ -99,13 +99,20 @@ def evaluate_model(
         )  # fmt: skip
 
     def compute_result(sums: Sums) -> EvaluationResult:
-        collected = EvaluationResult({}, protocol)
+        collected, left_out = EvaluationResult({}, protocol), dict[str, str]()
         for name, metric in metrics.items():
-            for kind, values in vars(metric.compute_result(sums[name])).items():
+            kinds = {**vars(metric.compute_result(sums[name]))}
+            left_out |= kinds.pop("left_out")
+            for kind, values in kinds.items():
                 getattr(collected, kind).update(values)
+        if left_out:
+            protocol["left_out"] = left_out
         return collected
 
-    return reduce_on_main(sums, compute_result)
+    result = reduce_on_main(sums, compute_result)
+    for name, reason in sorted(result.protocol.get("left_out", {}).items()):
+        notify(f"evaluate.metrics: {name} is left out: it {reason}")
+    return result
 
 
 def _describe_protocol(
