@@ -63,7 +63,7 @@ def convert_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
         return image if table is None else image.point(table.tolist())
     transform = _make_lab_transform() if image.mode == "LAB" else profile and _make_transform(profile, image.mode)
     if not transform:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     return transform.apply(image)
 
 

@@ -17,7 +17,7 @@ from vaegan.extras import check_packages
 from vaegan.io import open_regular_file
 from vaegan.text import make_printable, to_one_line
 
-from .pixel_format import check_pixel_format, convert_to_srgb, correct_transparency
+from .pixel_format import check_pixel_format, convert_mode, convert_to_srgb, correct_transparency
 from .version_1 import fit_to_square_in_version_1
 
 DATA_VERSION = 2
@@ -144,7 +144,7 @@ def fit_to_square(image: Image.Image, size: int, channels: int, version: int = D
     image = convert_to_srgb(image)
     if image.mode in ("LA", "RGBA"):
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    image = resize_and_crop(image.convert("L" if channels == 1 else "RGB"), size)
+    image = resize_and_crop(convert_mode(image, "L" if channels == 1 else "RGB"), size)
     pixels = np.asarray(image).reshape(size, size, channels)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
@@ -166,6 +166,8 @@ def resize_and_crop(image: Image.Image, size: int) -> Image.Image:
 def crop_centre(image: Image.Image, width: int, height: int) -> Image.Image:
     """Return the centre of an image, whose edges lie on whole pixels (those of torchvision's `CenterCrop`)."""
     left, top = round((image.width - width) / 2), round((image.height - height) / 2)
+    if (width, height) == image.size:
+        return image
     return image.crop((left, top, left + width, top + height))
 
 

@@ -54,12 +54,17 @@ def convert_to_srgb(image: Image.Image) -> Image.Image:
     is_grey = image.mode in ("1", "L", "LA", "La")
     if not image.has_transparency_data:
         if image.mode not in ("CMYK", "LAB"):
-            image = image.convert("L" if is_grey else "RGB")
+            image = convert_mode(image, "L" if is_grey else "RGB")
         return convert_profile(image, profile)
-    image = image.convert("LA" if is_grey else "RGBA")
+    image = convert_mode(image, "LA" if is_grey else "RGBA")
     converted = convert_profile(image.convert("L" if is_grey else "RGB"), profile)
     converted.putalpha(image.getchannel("A"))
     return converted
+
+
+def convert_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Return an image in another mode of 8 bits; without a copy if it has that mode."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _convert_wide_grey(image: Image.Image, profile: bytes | None) -> Image.Image:
