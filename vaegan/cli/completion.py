@@ -4,18 +4,30 @@ The shell starts `vaegan` at every press of the tab key, so nothing here imports
 """
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
 from vaegan.errors import UserError
+from vaegan.paths import expand_path
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 """Returns the completions of an incomplete word."""
 
 
-class FolderPath(click.Path):
+class UserPath(click.Path):
+    """A path that is not empty; ~ in it is the home folder, which a shell does not replace in ``--output=~/x``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        is_option = isinstance(param, click.Option)
+        name = max(param.opts, key=len) if is_option else param.human_readable_name.rstrip(".") if param else "path"
+        return expand_path(name, value)
+
+
+class FolderPath(UserPath):
     """A path that is completed by folders alone."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

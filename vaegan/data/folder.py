@@ -1,7 +1,7 @@
 """The source `folder`: a tree of image files."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -10,11 +10,12 @@ import torch
 
 from vaegan.errors import UserError
 from vaegan.io import open_regular_file
+from vaegan.progress import ignore_notice
 from vaegan.text import get_reason, make_encodable, make_printable
 
 from .dataset import ImageReader, Source, UInt8Image
 from .image_file import DATA_VERSION, StoredImage, UnreadableImageError, check_image, describe_image, read_image
-from .verdicts import FileState
+from .verdicts import FileState, get_file_state
 
 IMAGE_SUFFIXES = ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
 """Suffixes, in lower case, of image files; other files in the tree are ignored."""
@@ -52,11 +53,7 @@ class FileReader(ImageReader):
 
     def get_state(self, index: int) -> FileState:
         """Return the size of the file of image ``index`` and the time of its last change."""
-        try:
-            status = os.stat(os.path.join(self.root, self.names[index]))
-        except OSError:
-            return FileState(-1)
-        return FileState(status.st_size, status.st_mtime_ns)
+        return get_file_state(os.path.join(self.root, self.names[index]))
 
     def compute_image_digest(self, index: int, pixels_digest: bytes) -> str:
         """Return a digest of the bytes of the file of image ``index``, hexadecimal.
@@ -95,17 +92,30 @@ class FileReader(ImageReader):
         return blake2b(b"".join(map(os.fsencode, sizes))).digest()
 
 
-def open_folder(root: Path, size: int, channels: int, version: int = DATA_VERSION) -> Source:
+def open_folder(
+    root: Path,
+    size: int,
+    channels: int,
+    version: int = DATA_VERSION,
+    notify: Callable[[str], None] = ignore_notice,
+) -> Source:
     """Open every image file in a tree, in the order of the paths.
 
     The folder of an image, named by its path under the root, is its label. If the root itself holds images, the set
     has no labels.
 
+    Args:
+        root: Folder of the tree.
+        size: Height and width that the images are fitted to.
+        channels: Channels that they are converted to.
+        version: The `data.version`.
+        notify: Called with one line about each folder or link that is passed over.
+
     Raises:
         UserError: There is no such folder, it may not be read, or no file in it has an image's suffix.
     """
     try:
-        names = find_images(root, version)
+        names = find_images(root, version, notify)
     except UserError as error:
         raise UserError(f"data.root: {error}") from error
     reader, parents = FileReader(root, names, size, channels, version), [name.rpartition("/")[0] for name in names]
@@ -130,11 +140,32 @@ def label_by_folder(names: Mapping[int, str]) -> tuple[tuple[str, ...], dict[int
     return tuple(sorted(set(parents.values()))), {**parents}
 
 
-def find_images(root: Path, version: int = DATA_VERSION) -> tuple[str, ...]:
+def describe_strays(names: Sequence[str]) -> str:
+    """Return a clause that names the few images beside the folders of a tree, which then are no labels; empty: none.
+
+    Args:
+        names: Path of each image under the root.
+    """
+    strays = [make_printable(name) for name in names if "/" not in name]
+    if not strays or 2 * len(strays) >= len(names):
+        return ""
+    lie = f"{strays[0]} lies" if len(strays) == 1 else f"{strays[0]} and {len(strays) - 1} more lie"
+    return f"its folders are no labels, since {lie} beside them"
+
+
+def find_images(
+    root: Path, version: int = DATA_VERSION, notify: Callable[[str], None] = ignore_notice
+) -> tuple[str, ...]:
     """Return the paths of the image files under a folder, relative to it with forward slashes, in code point order.
 
     Links are followed, but no folder is visited twice (a link may lead to a parent). Hidden files and folders are
-    ignored, and in `data.version` 1 those of `HEIF_SUFFIXES`.
+    ignored, and in `data.version` 1 those of `HEIF_SUFFIXES`. A folder in the tree that may not be read, and a link
+    that leads nowhere, are passed over.
+
+    Args:
+        root: The folder.
+        version: The `data.version`.
+        notify: Called with one line about each folder or link that is passed over.
 
     Raises:
         UserError: There is no such folder, it may not be read, or no file in it has an image's suffix.
@@ -148,15 +179,29 @@ def find_images(root: Path, version: int = DATA_VERSION) -> tuple[str, ...]:
     folders, links, seen = [""], list[str](), set[tuple[int, int]]()
     while folders or links:
         folder = folders.pop() if folders else links.pop()
-        status = os.stat(os.path.join(root, folder))
-        if (status.st_dev, status.st_ino) in seen:
+        try:
+            status = os.stat(os.path.join(root, folder))
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = _list_entries(root, folder)
+        except OSError as error:
+            problem = f"{make_printable(os.path.join(root, folder))}: {get_reason(error).lower()}"
+            if not folder:
+                raise UserError(problem) from None
+            notify(f"{problem}; passed over, with every image in it")
             continue
-        seen.add((status.st_dev, status.st_ino))
-        for entry in _list_entries(root, folder):
+        for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.is_dir():
-                (links if entry.is_symlink() else folders).append(name)
-            elif os.path.splitext(entry.name)[1].lower() in suffixes:
+            is_image = os.path.splitext(entry.name)[1].lower() in suffixes
+            try:
+                if entry.is_dir():
+                    (links if entry.is_symlink() else folders).append(name)
+                    continue
+            except OSError as error:  # a link to itself, for example; as an image it is reported when it is read
+                if not is_image:
+                    notify(f"{make_printable(entry.path)}: {get_reason(error).lower()}; passed over")
+            if is_image:
                 names.append(name)
         links.sort(reverse=True)
     if not names:
@@ -173,8 +218,5 @@ def _get_file_size(path: str) -> int | None:
 
 
 def _list_entries(root: Path, name: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(os.path.join(root, name)) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise UserError(f"{os.path.join(root, name)}: {(error.strerror or str(error)).lower()}") from error
+    with os.scandir(os.path.join(root, name)) as entries:
+        return [entry for entry in entries if not entry.name.startswith(".")]
