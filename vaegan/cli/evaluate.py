@@ -9,7 +9,7 @@ from vaegan.extras import check_evaluation_packages
 
 from .completion import complete_metrics, complete_words
 from .console import Console
-from .options import DENSITY_OPTION, FOLDER, PROCESSES_OPTION
+from .options import DATA_ROOT_OPTION, DENSITY_OPTION, FOLDER, OTHER_DATA_OPTION, PROCESSES_OPTION
 from .workflows import evaluate_folder, read_evaluation_config
 
 
@@ -33,8 +33,12 @@ from .workflows import evaluate_folder, read_evaluation_config
     help="inception, or a run of train-features.  [default: evaluate.features]",
 )  # fmt: skip
 @DENSITY_OPTION
+@DATA_ROOT_OPTION
+@OTHER_DATA_OPTION
 @PROCESSES_OPTION
-def evaluate(run: Path, metrics: str | None, processes: int, **settings: Any) -> None:
+def evaluate(
+    run: Path, metrics: str | None, data_root: Path | None, allow_other_data: bool, processes: int, **settings: Any
+) -> None:
     """Evaluate the trained model of RUN and write RUN/metrics.json; of a classifier, its accuracy."""
     from vaegan.evaluate.metric_descriptions import format_sample_source
     from vaegan.storage.run_folder import Run
@@ -45,7 +49,7 @@ def evaluate(run: Path, metrics: str | None, processes: int, **settings: Any) ->
     config, console = read_evaluation_config(run, settings), Console()
     check_evaluation_packages(config)
     join_processes(processes, [], console)
-    result = evaluate_folder(run, config, console)
+    result = evaluate_folder(run, config, console, data_root=data_root, allow_other_data=allow_other_data)
     rows = [
         [name + format_sample_source(name, result.density), f"{value:.4g}"] for name, value in result.metrics.items()
     ]

@@ -9,7 +9,16 @@ from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback
 
 from .console import Console
-from .options import DENSITY_OPTION, FOLDER, LABEL_OPTION, PATH, Integer, check_picture_path
+from .options import (
+    DATA_ROOT_OPTION,
+    DENSITY_OPTION,
+    FOLDER,
+    LABEL_OPTION,
+    OTHER_DATA_OPTION,
+    PATH,
+    Integer,
+    check_picture_path,
+)
 from .workflows import load_run_model
 
 if TYPE_CHECKING:
@@ -29,6 +38,8 @@ MAX_CLASS_LIST_CHARACTERS = 500
 )
 @click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of their codes.")
 @DENSITY_OPTION
+@DATA_ROOT_OPTION
+@OTHER_DATA_OPTION
 @LABEL_OPTION
 @click.option(
     "-o",
@@ -39,7 +50,10 @@ MAX_CLASS_LIST_CHARACTERS = 500
     show_default=True,
     help="Picture to write.",
 )
-def sample(run: Path, number: int, seed: int, density: str | None, label: str | None, output: Path) -> None:
+def sample(
+    run: Path, number: int, seed: int, density: str | None, data_root: Path | None, allow_other_data: bool,
+    label: str | None, output: Path,
+) -> None:  # fmt: skip
     """Draw images from the prior of RUN, or from a density that is fitted to the codes of its training images.
 
     A conditional RUN draws its classes in turn, or the one of --label.
@@ -53,7 +67,12 @@ def sample(run: Path, number: int, seed: int, density: str | None, label: str | 
 
     console = Console()
     model, class_number = _load_model_and_class(run, label, console)
-    sampler = Sampler(model, seed, None if density is None else _fit_density(run, density, model, console))
+    fitted = None
+    if density is not None:
+        fitted = _fit_density(run, density, model, console, data_root, allow_other_data)
+    elif data_root is not None or allow_other_data:
+        raise UserError("--data-root, --allow-other-data: samples of the prior need no images; give --density as well")
+    sampler = Sampler(model, seed, fitted)
 
     def draw(indices: torch.Tensor, progress: ProgressCallback) -> torch.Tensor:
         return sampler.draw(int(indices[0]), int(indices[-1]) + 1, class_number, progress)
@@ -130,27 +149,28 @@ def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, outp
     write_image(draw_image_grid(images, columns=steps), output, console)
 
 
-def _fit_density(run: Path, density: str, model: "Autoencoder", console: Console) -> "Density":
+def _fit_density(
+    run: Path, density: str, model: "Autoencoder", console: Console, data_root: Path | None, allow_other_data: bool
+) -> "Density":
     """Fit the density that an evaluation with `evaluate.density` would draw samples from.
 
     Raises:
-        UserError: There is no such density, or the images that the run was trained on are missing.
+        UserError: There is no such density, or the images that the run was trained on are missing or others.
     """
     from vaegan.config.load import override_evaluation
-    from vaegan.data.sources import open_images
     from vaegan.density_fitting import fit_density_to_images
+    from vaegan.storage.run_data import open_run_data
     from vaegan.storage.run_folder import Run
 
     config = override_evaluation(Run(run).config, {"density": density}, str(run))
-    assert config.evaluate.density is not None
+    density_name = config.evaluate.density
+    assert density_name is not None
     try:
-        images = open_images(config.data, console).train
+        data, config = open_run_data(Run(run), config, console, data_root=data_root, allow_other_data=allow_other_data)
     except UserError as error:
         raise UserError(f"--density {density}: fitted to the images that {run} was trained on; {error}") from None
     with console.progress("Encoding", "images") as progress:
-        return fit_density_to_images(
-            config.evaluate.density, model, images, config.seed, config.evaluate.batch_size, progress
-        )
+        return fit_density_to_images(density_name, model, data.train, config.seed, config.evaluate.batch_size, progress)
 
 
 def _load_model_and_class(

@@ -50,6 +50,8 @@ class MemberList:
     """Fingerprints that the run's images had before they were changed."""
     changes: tuple[str, ...] = ()
     """What was changed when the run was resumed, a line for each time."""
+    gone: tuple[str, ...] = ()
+    """Names of members that were missing then; they are missed no more."""
 
     def to_lines(self) -> Iterable[str]:
         """Return the list as lines of JSON: what it is of, then one line for each member."""
@@ -68,7 +70,7 @@ def parse_members(lines: Iterable[bytes]) -> MemberList:
     header, *rows = (json.loads(line) for line in lines)
     match header:
         case {"source": str(), "fingerprint": str(), "images": int(count)} if count == len(rows):
-            values = {name: header.get(name) for name in ("classes", "earlier", "changes")}
+            values = {name: header.get(name) for name in ("classes", "earlier", "changes", "gone")}
         case _:
             raise ValueError("not a list of images, or cut short")
     if not all(isinstance(x, list) and all(isinstance(text, str) for text in x) for x in values.values()):
@@ -109,6 +111,11 @@ class Differences:
     def only_changed(self) -> bool:
         """Whether all that differs is the bytes of images."""
         return bool(self.changed) and self == Differences(changed=self.changed)
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """The old names of images that have moved."""
+        return tuple(text.rpartition(" -> ")[0] for text in self.moved)
 
     def describe(self) -> str:
         """Describe the differences in one line; empty if there are none."""
@@ -154,7 +161,8 @@ class Found:
 def compare(known: MemberList, found: Mapping[str, Found], broken: Iterable[str] = ()) -> Differences:
     """Compare the images that are there with those of a run's list.
 
-    An image that the run could not read when it was started is no difference, whatever has become of it.
+    An image that the run could not read when it was started is no difference, whatever has become of it, nor is one
+    that is still missing since the run was allowed to go on without it.
 
     Args:
         known: The run's list.
@@ -162,7 +170,8 @@ def compare(known: MemberList, found: Mapping[str, Found], broken: Iterable[str]
         broken: Names of those that are there and cannot be read.
     """
     listed = {member.name: member for member in known.members}
-    used = [member for member in known.members if member.split is not None]
+    gone = {name for name in known.gone if name not in found}
+    used = [member for member in known.members if member.split is not None and member.name not in gone]
     unreadable = set(broken)
     missing = [member for member in used if member.name not in found and member.name not in unreadable]
     more = {name: image for name, image in found.items() if name not in listed}
@@ -263,19 +272,16 @@ def find_held_out(known: MemberList, found: Sequence[Found], validation: float, 
     return splits
 
 
-def fill_places(places: Sequence[str], is_present: Callable[[str], bool]) -> list[str]:
+def fill_places(places: Sequence[str], is_there: Callable[[str], bool]) -> list[str]:
     """Return the names in their order, each missing one replaced by the next that is there, at the end by the first.
 
-    Raises:
-        UserError: None is present.
+    The result is empty if none is there.
     """
-    filled: list[str | None] = [name if is_present(name) else None for name in places]
-    if places and not any(filled):
-        raise UserError("data: none of the images that the run is trained on is there")
-    following = next((name for name in filled if name is not None), None)
-    result: list[str] = []
-    for name in reversed(filled):
-        following = name if name is not None else following
-        assert following is not None
-        result.append(following)
-    return result[::-1]
+    following = next(filter(is_there, places), None)
+    filled: list[str] = []
+    for name in reversed(places):
+        following = name if is_there(name) else following
+        if following is None:
+            return []
+        filled.append(following)
+    return filled[::-1]

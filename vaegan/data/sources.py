@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -19,13 +20,15 @@ from vaegan.text import make_encodable
 from .arrays import open_arrays
 from .dataset import Data, ImageReader, Images, Source, SplitIndices
 from .embedded import open_digits, open_photos
-from .folder import FileReader, open_folder
+from .folder import FileReader, describe_strays, open_folder
 from .given import GivenImages, open_given
-from .members import Differences, MemberList
+from .huggingface import open_huggingface
+from .image_file import describe_decoder
+from .members import NO_DIFFERENCES, Differences, MemberList
 from .official import open_celeba, open_cifar10, open_mnist
 from .reading import MAX_VERIFIED_IMAGES, BrokenImages, ReadImages, read_images
 from .shapes import open_shapes
-from .split_members import compute_fingerprint, split_members
+from .split_members import append_history, compute_fingerprint, describe_settings, split_members
 from .splits import draw_splits, split_consecutively
 from .verdicts import Verdicts
 
@@ -121,7 +124,9 @@ def open_images(
         return run_on_all_ranks(lambda: open_data(config, reporter.note, progress, given, known, training))
 
 
-def open_given_images(images: GivenImages, config: Config, reporter: Reporter) -> tuple[Data, Config]:
+def open_given_images(
+    images: GivenImages, config: Config, reporter: Reporter, known: MemberList | None = None, training: bool = True
+) -> tuple[Data, Config]:
     """Open images that were given in Python, and return them and the config with their SHA-256.
 
     All processes do this together.
@@ -130,6 +135,9 @@ def open_given_images(images: GivenImages, config: Config, reporter: Reporter) -
         images: The images.
         config: A config of the source ``given``.
         reporter: Shows progress and warnings.
+        known: The list of the run that the set is opened for, whose differences the caller decides about; None: the
+            images must have the SHA-256 of the config, if it has one.
+        training: Whether the set is opened to train on it, or to evaluate a finished run.
 
     Raises:
         UserError: The config is of another source, or the images are not of the described kinds, not those of the
@@ -142,12 +150,12 @@ def open_given_images(images: GivenImages, config: Config, reporter: Reporter) -
         source, sha256 = run_on_all_ranks(
             lambda: open_given(images, data.image_size, data.channels, progress, data.version)
         )
-    if data.sha256 not in (None, sha256):
+    if known is None and data.sha256 not in (None, sha256):
         raise UserError(
             f"data: other images or labels than the run's, by their SHA-256 ({sha256[:8]}..., not {data.sha256[:8]}...)"
         )
     data = data.model_copy(update={"sha256": sha256})
-    return open_images(data, reporter, source), config.model_copy(update={"data": data})
+    return open_images(data, reporter, source, known, training), config.model_copy(update={"data": data})
 
 
 def open_source(config: DataConfig, notify: Notify) -> Source:
@@ -166,9 +174,12 @@ def open_source(config: DataConfig, notify: Notify) -> Source:
             splits = split_consecutively(config.count or 10_000, config.validation, config.test)
             return (open_photos if config.source == "photos" else open_shapes)(size, channels, splits)
         case "folder":
-            return open_folder(root, size, channels, config.version)
+            return open_folder(root, size, channels, config.version, partial(_report_passed_over, config, notify))
         case "arrays":
             return open_arrays(root, size, channels)
+        case "huggingface":
+            columns = config.image_column, config.label_column
+            return open_huggingface(config.root, config.hub, size, channels, *columns, notify)
         case "mnist" | "fashion_mnist":
             return open_mnist(config.source, root, size, channels, config.version, config.download)
         case "cifar10":
@@ -194,7 +205,7 @@ def _read(source: Source, config: DataConfig, notify: Notify, progress: Progress
     in_memory = config.cache != "none" and (config.cache != "auto" or size <= MAX_MEMORY_BYTES)
     is_of_files, verdicts = isinstance(reader, FileReader) or config.source in ROOTED_SOURCES, None
     if config.version > 1 and (is_of_files or config.source in CHANGEABLE_SOURCES):
-        kind = repr((str(config.root), config.source, config.image_shape, config.version))
+        kind = repr((str(config.root or config.hub), describe_settings(config), describe_decoder()))
         verdicts = Verdicts(kind if is_of_files and not in_memory else None)
         if count > MAX_VERIFIED_IMAGES and not in_memory:
             notify(f"data: {count:,} images, more than {MAX_VERIFIED_IMAGES:,}: only their headers were checked")
@@ -202,6 +213,9 @@ def _read(source: Source, config: DataConfig, notify: Notify, progress: Progress
     _report_broken_images(read.broken, config, notify)
     if len(read.broken) == count:
         raise UserError(f"data.root: {config.root}: none of the {count} files can be used as an image")
+    usable = (reader.get_name(index) for index in range(count) if index not in read.broken)
+    if source.label_by_folder and (strays := describe_strays(list(usable))):
+        notify(f"data.root: {config.root}: {strays}")
     return read
 
 
@@ -212,12 +226,22 @@ def _split(
         data = split_members(source, config, read, known, training, notify)
     else:
         data = _split_unchangeable(source, config, read)
-        if known is not None and known.fingerprint != data.fingerprint:
-            data = replace(data, differences=Differences(other=f"data.source={config.source} is another set"))
+        if config.version > 1:
+            data = _compare_set(data, config, known, training)
     for name, fraction in (("train", 1), ("validation", config.validation), ("test", config.test)):
-        if not len(getattr(data, name)) and fraction > 0:
+        if not len(getattr(data, name)) and fraction > 0 and not data.differences:
             raise UserError(f"data.source: {config.source}: the {name} split is empty")
     return data
+
+
+def _compare_set(data: Data, config: DataConfig, known: MemberList | None, training: bool) -> Data:
+    """Return a set whose contents should never change with its list, and with how it differs from that of a run."""
+    listed, differences = MemberList(config.source, data.fingerprint, (), data.classes), data.differences
+    if known is not None:
+        if known.fingerprint != data.fingerprint:
+            differences = Differences(other=f"the set {config.source} is another one")
+        listed = append_history(listed, known, differences if training else NO_DIFFERENCES)
+    return replace(data, members=listed, differences=differences)
 
 
 def _split_unchangeable(source: Source, config: DataConfig, read: ReadImages) -> Data:
@@ -247,6 +271,13 @@ def _split_source(source: Source, config: DataConfig, usable: Tensor) -> SplitIn
     test_indices = None if official is None else torch.isin(numbers, official).nonzero().flatten()
     splits = draw_splits(len(numbers), config.validation, config.test, test_indices)
     return SplitIndices(*(numbers[indices] for indices in splits))
+
+
+def _report_passed_over(config: DataConfig, notify: Notify, message: str) -> None:
+    """Warn of a folder or link that is passed over, or raise it as a UserError under `data.strict`."""
+    if config.strict:
+        raise UserError(f"data.strict: {message}")
+    notify(f"data.root: {message}")
 
 
 def _report_broken_images(broken: BrokenImages, config: DataConfig, notify: Notify) -> None:

@@ -27,7 +27,7 @@ from .members import (
 )
 from .reading import ReadImages
 
-SETTINGS_WITHOUT_PIXELS = {"root", "cache", "workers", "strict", "download", "horizontal_flip", "sha256"}
+SETTINGS_WITHOUT_PIXELS = {"root", "hub", "cache", "workers", "strict", "download", "horizontal_flip", "sha256"}
 """Settings of the `data` section that change no image before it is trained on, and no split."""
 
 
@@ -58,7 +58,7 @@ def split_members(
     differences = NO_DIFFERENCES
     if known is None:
         _report_copies(found, notify)
-        split_of = dict(zip(usable, assign_splits(found, config.validation, config.test), strict=True))
+        split_of = dict(zip(usable, _assign_splits(found, source, config), strict=True))
         rows = {image.index: Member(image.name, image.label, image.digest, split_of[image.index]) for image in found}
         members = tuple(rows.get(index, Member(name, None, "", None)) for index, name in enumerate(names))
     else:
@@ -79,7 +79,7 @@ def split_members(
     parts = (f"{split}\0{x.name}\0{x.label}\0{x.digest}" for split in SPLITS for x in places[split])
     listed = MemberList(config.source, compute_fingerprint(config, classes, parts), members, classes)
     if known is not None:
-        listed = _append_history(listed, known, differences if training else NO_DIFFERENCES)
+        listed = append_history(listed, known, differences if training else NO_DIFFERENCES)
     train, validation, test = map(make_images, SPLITS)
     return Data(train, validation, test, classes, listed.fingerprint, listed, differences)
 
@@ -93,6 +93,17 @@ def _label(source: Source, usable: Sequence[int]) -> tuple[tuple[str, ...], dict
         return classes, dict.fromkeys(usable)
     numbers = source.labels.tolist()
     return classes, {index: classes[numbers[index]] for index in usable}
+
+
+def _assign_splits(found: Sequence[Found], source: Source, config: DataConfig) -> list[str]:
+    """Return the split of each image: that which the set comes with, of which those that are missing are drawn."""
+    if not source.official_splits:
+        return assign_splits(found, config.validation, config.test)
+    official = [source.official_splits[image.index] for image in found]
+    validation, test = (0 if split in official else getattr(config, split) for split in SPLITS[1:])
+    trained = [image for image, split in zip(found, official, strict=True) if split == "train"]
+    drawn = iter(assign_splits(trained, validation, test))
+    return [next(drawn) if split == "train" else split for split in official]
 
 
 def _update(member: Member, image: Found | None) -> Member:
@@ -116,13 +127,14 @@ def _find_places(
     return {split: [by_name[name] for name in names[split] if name in by_name] for split in SPLITS}
 
 
-def _append_history(listed: MemberList, known: MemberList, differences: Differences) -> MemberList:
+def append_history(listed: MemberList, known: MemberList, differences: Differences) -> MemberList:
     """Return an updated list that remembers the fingerprints before it, and what was changed."""
     earlier = [one for one in dict.fromkeys((*known.earlier, known.fingerprint)) if one != listed.fingerprint]
-    changes = known.changes
+    changes, missing = known.changes, (*differences.missing, *differences.broken, *differences.removed)
+    gone = tuple(dict.fromkeys((*known.gone, *missing)))
     if differences and (line := differences.describe()) not in changes[-1:]:
         changes += (line,)
-    return replace(listed, earlier=tuple(earlier), changes=changes)
+    return replace(listed, earlier=tuple(earlier), changes=changes, gone=gone)
 
 
 def _report_copies(found: Sequence[Found], notify: Callable[[str], None]) -> None:
@@ -135,6 +147,12 @@ def _report_copies(found: Sequence[Found], notify: Callable[[str], None]) -> Non
         notify(f"data: {equal} the pixels of another ({join_names(copies)}), and share the split of the first")
 
 
+def describe_settings(config: DataConfig) -> str:
+    """Return the settings that images and splits are a function of; one that is at its default is not named."""
+    settings = config.model_dump(mode="json", exclude=SETTINGS_WITHOUT_PIXELS, exclude_defaults=True)
+    return repr((sorted(settings.items()), config.version))
+
+
 def compute_fingerprint(config: DataConfig, classes: tuple[str, ...], parts: Iterable[str]) -> str:
     """Compute a digest of an image set as configured, in hex; the same whatever `data.cache` is.
 
@@ -143,8 +161,7 @@ def compute_fingerprint(config: DataConfig, classes: tuple[str, ...], parts: Ite
         classes: Names of the classes.
         parts: What the images, labels and splits are.
     """
-    settings = config.model_dump(mode="json", exclude=SETTINGS_WITHOUT_PIXELS, exclude_defaults=True)
-    digest = blake2b(repr((sorted(settings.items()), config.version, classes)).encode(), digest_size=16)
+    digest = blake2b(repr((describe_settings(config), classes)).encode(), digest_size=16)
     for part in parts:
         digest.update(part.encode("utf-8", "surrogatepass") + b"\n")
     return digest.hexdigest()

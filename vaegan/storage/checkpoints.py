@@ -112,6 +112,20 @@ def load_newest_checkpoint(folder: Path, notify: Callable[[str], None]) -> Check
     return checkpoint
 
 
+def read_newest_fingerprint(folder: Path) -> str | None:
+    """Return the fingerprint of the images that the newest checkpoint was written with; None: there is none to read."""
+    with _report_disk_errors(folder):
+        paths = _list_checkpoints(folder)
+    for path in paths:
+        try:
+            match _read(path / "state.json", _load_json):
+                case {"state": {"fingerprint": str(fingerprint)}}:
+                    return fingerprint
+        except ValueError:
+            continue
+    return None
+
+
 def quarantine_checkpoint(path: Path) -> Path:
     """Rename a damaged checkpoint, so that it is neither counted nor pruned; replace an older one of the new name.
 

@@ -12,15 +12,18 @@ from vaegan.config.load import dump_config, read_yaml, validate_config
 from vaegan.config.models import ConditionalConfig, ModelConfig
 from vaegan.config.schema import Config, DataVersion, NetworksConfig
 from vaegan.config.section import Channels, Section, Side
+from vaegan.data.members import MemberList, parse_members
 from vaegan.errors import UserError
 from vaegan.io import hash_file, read_bytes, replace_file, replace_folder, save_tensors, write_text
 from vaegan.models import Model
-from vaegan.text import to_one_line
+from vaegan.text import get_reason, to_one_line
 
 ImageShape = tuple[Channels, Side, Side]
 """Channels, height and width of an image: (C, S, S)."""
 WEIGHTS_FILE, DESCRIPTION_FILE = "model.safetensors", "config.json"
 """Names of the files of an exported model."""
+MAX_MEMBERS_FILE_BYTES = 2**30
+"""Largest size of a list of images that is read."""
 VALIDATION_PREFIX = "validation/"
 """Prefix of the metrics of an evaluation in the history."""
 NOT_A_RUN = "{}: not a run folder (it has no config.yaml); give the --output of `vaegan train`"
@@ -40,6 +43,7 @@ class Run:
         samples: Folder of the image grids drawn during training.
         model_folder: Folder of the exported model: averaged weights and `config.json`.
         networks_folder: Folder of the initial weights of the networks that were given as modules, if there are any.
+        members_file: File of the list of the images that the run was started with.
         metrics_file: File of the last evaluation's metrics and their protocol.
         scores_file: File of the last evaluation's scores of single images.
     """
@@ -52,7 +56,7 @@ class Run:
         self.config_file = path / "config.yaml"
         self.history_file, self.timing_file = path / "history.jsonl", path / "timing.jsonl"
         self.checkpoints, self.samples, self.model_folder = path / "checkpoints", path / "samples", path / "model"
-        self.networks_folder = path / "networks"
+        self.networks_folder, self.members_file = path / "networks", path / "members.jsonl"
         self.metrics_file, self.scores_file = path / "metrics.json", path / "scores.safetensors"
 
     def __fspath__(self) -> str:
@@ -88,6 +92,39 @@ class Run:
             _refuse_link(folder)
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.config_file, dump_config(config))
+
+    @property
+    def members(self) -> MemberList | None:
+        """The list of the images that the run was started with; None: it is from before there were such lists.
+
+        Raises:
+            UserError: The list is damaged.
+        """
+        try:
+            return parse_members(read_bytes(self.members_file, MAX_MEMBERS_FILE_BYTES).splitlines())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            reason, remedy = (
+                get_reason(error),
+                "restore it; without the file only the fingerprint of the images is compared",
+            )
+            raise UserError(f"{self.members_file}: damaged ({reason}); {remedy}") from None
+
+    def write_members(self, members: MemberList) -> None:
+        """Write the list of the run's images, unless the one that is there has the same fingerprint.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        try:
+            if (before := self.members) is not None and before.fingerprint == members.fingerprint:
+                return
+        except UserError:
+            pass  # a damaged one is replaced
+        self.path.mkdir(parents=True, exist_ok=True)
+        with replace_file(self.members_file) as partial, partial.open("x", encoding="ascii") as file:
+            file.writelines(f"{line}\n" for line in members.to_lines())
 
     def write_networks(self, networks: Mapping[str, nn.Module]) -> None:
         """Write the initial weights of given modules, each into a file of its name.
