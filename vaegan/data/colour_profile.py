@@ -1,7 +1,8 @@
 """Colour of an image file in sRGB: its ICC profile, or the gamma and primaries of a PNG file, through littleCMS.
 
 An image without any of these is taken for sRGB as it is, and so is one whose profile is damaged or of another kind of
-pixels (of RGB in a grey image): that is what browsers do, and such files are common.
+pixels, as in browsers. Grey pixels may have a profile of RGB, and RGB pixels without any colour one of grey: programs
+that convert images from one to the other leave their profile as it was.
 """
 
 import struct
@@ -10,7 +11,7 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 """Name in an ICC profile of the colours of each mode that has profiles."""
@@ -39,13 +40,12 @@ def get_profile(image: Image.Image) -> bytes | None:
         return profile
     if gamma is None or "srgb" in image.info or not MIN_GAMMA <= gamma <= MAX_GAMMA:
         return None
-    grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-    primaries = SRGB_PRIMARIES if grey else tuple(image.info.get("chromaticity", SRGB_PRIMARIES))
+    primaries = tuple(image.info.get("chromaticity", SRGB_PRIMARIES))
     if np.allclose(primaries, SRGB_PRIMARIES, rtol=0, atol=PRIMARIES_TOLERANCE):
         if abs(gamma / DISPLAY_GAMMA - 1) <= GAMMA_TOLERANCE:
             return None
         primaries = SRGB_PRIMARIES
-    return make_profile(gamma, primaries, grey)
+    return make_profile(gamma, primaries)
 
 
 def convert_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -56,10 +56,13 @@ def convert_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
         profile: Its ICC profile; None: it is taken for sRGB. That of LAB is never read, since these are known colours.
 
     Returns:
-        An image of mode L if it was of L, else RGB. It is the same image, to the bit, if its profile is sRGB.
+        An image of mode L if it was of L or has a profile of grey, else RGB. It is the same image, to the bit, if its
+        profile is sRGB.
     """
+    if profile and image.mode == "RGB" and _read_colour_space(profile) == "GRAY" and _is_grey(image):
+        image = image.getchannel("R")
     if image.mode == "L":
-        table = None if profile is None else make_grey_table(profile)
+        table = make_grey_table(profile) if profile else None
         return image if table is None else image.point(table.tolist())
     transform = _make_lab_transform() if image.mode == "LAB" else profile and _make_transform(profile, image.mode)
     if not transform:
@@ -70,22 +73,22 @@ def convert_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
 @lru_cache(maxsize=32)
 def make_grey_table(profile: bytes) -> NDArray[np.uint8] | None:
     """Return the grey of sRGB for each of the 256 levels of a profile, uint8; None: pixels are left as they are."""
-    transform = _open_transform(profile, "L")
+    mode = "RGB" if _read_colour_space(profile) == "RGB" else "L"
+    transform = _open_transform(profile, mode)
     if transform is None:
         return None
     levels = np.arange(256, dtype=np.uint8)
-    table = np.asarray(transform.apply(Image.fromarray(levels[None])).convert("L"))[0]
+    table = np.asarray(transform.apply(Image.fromarray(levels[None]).convert(mode)).convert("L"))[0]
     return table if np.abs(table.astype(int) - levels).max() > MAX_ROUNDING else None
 
 
 @lru_cache(maxsize=256)
-def make_profile(gamma: float, primaries: tuple[float, ...], grey: bool = False) -> bytes | None:
+def make_profile(gamma: float, primaries: tuple[float, ...]) -> bytes | None:
     """Return the ICC profile of pixels of a gamma and of primaries, as PNG files name them (chunks gAMA and cHRM).
 
     Args:
         gamma: Exponent by which linear light was encoded.
         primaries: Chromaticities x, y of white, red, green and blue.
-        grey: Whether the pixels are grey, so that only the gamma matters.
 
     Returns:
         A profile of version 4, in 8-bit precision as exact as littleCMS computes; None if the chromaticities are those
@@ -93,20 +96,17 @@ def make_profile(gamma: float, primaries: tuple[float, ...], grey: bool = False)
     """
     tags = {b"wtpt": _pack_xyz(np.array(D50))}
     curve = b"para" + struct.pack(">4xHHi", 0, 0, round(65536 / gamma))
-    if grey:
-        tags[b"kTRC"] = curve
-    else:
-        colorants = _compute_colorants(primaries)
-        if colorants is None:
-            return None
-        for name, colorant in zip((b"r", b"g", b"b"), colorants.T, strict=True):
-            tags |= {name + b"XYZ": _pack_xyz(colorant), name + b"TRC": curve}
+    colorants = _compute_colorants(primaries)
+    if colorants is None:
+        return None
+    for name, colorant in zip((b"r", b"g", b"b"), colorants.T, strict=True):
+        tags |= {name + b"XYZ": _pack_xyz(colorant), name + b"TRC": curve}
     offset, table, body = 132 + 12 * len(tags), struct.pack(">I", len(tags)), b""
     for tag, data in tags.items():
         table += struct.pack(">4sII", tag, offset + len(body), len(data))
         body += data
     white = b"".join(struct.pack(">i", round(65536 * value)) for value in D50)
-    header = struct.pack(">I4xI4s4s4s", offset + len(body), 0x04200000, b"mntr", b"GRAY" if grey else b"RGB ", b"XYZ ")
+    header = struct.pack(">I4xI4s4s4s", offset + len(body), 0x04200000, b"mntr", b"RGB ", b"XYZ ")
     header += struct.pack(">6H4s28x", 2000, 1, 1, 0, 0, 0, b"acsp") + white
     return header.ljust(128, b"\0") + table + body
 
@@ -143,12 +143,23 @@ def _make_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | N
 
 def _open_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Return the transform of a profile to sRGB; None if it is damaged, or of another kind of pixels."""
+    if _read_colour_space(profile) != COLOUR_SPACES[mode]:
+        return None
     try:
-        opened = ImageCms.ImageCmsProfile(BytesIO(profile))
-        matches = opened.profile.xcolor_space.strip() == COLOUR_SPACES[mode]
-        return _build_transform(opened, mode) if matches else None
+        return _build_transform(ImageCms.ImageCmsProfile(BytesIO(profile)), mode)
     except (OSError, ValueError):
         return None
+
+
+def _read_colour_space(profile: bytes) -> str:
+    """Return the name of a profile's kind of pixels, as it stands in its header."""
+    return profile[16:20].decode("latin-1").strip()
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Return whether the three channels of an RGB image are equal."""
+    red, *others = image.split()
+    return all(ImageChops.difference(red, other).getbbox() is None for other in others)
 
 
 @lru_cache(maxsize=1)

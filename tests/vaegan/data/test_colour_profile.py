@@ -1,6 +1,7 @@
 """Colours of image files in sRGB, against colorimetry written out in `raw_files`."""
 
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,9 @@ def test_pixels_without_a_usable_profile_are_kept_to_the_bit(tmp_path: Path) -> 
     ):
         NOISE.save(tmp_path / f"{number}.png", icc_profile=profile)
         assert np.array_equal(read(tmp_path / f"{number}.png"), np.asarray(NOISE)), number
-    GREYS.save(tmp_path / "grey.png", icc_profile=ADOBE)
-    assert np.array_equal(read(tmp_path / "grey.png", 1), np.asarray(GREYS))
+    for profile in (SRGB_PROFILE, make_cmyk_profile([(50, 0, 0)] * 4), *broken):
+        GREYS.save(tmp_path / "grey.png", icc_profile=profile)
+        assert np.array_equal(read(tmp_path / "grey.png", 1), np.asarray(GREYS))
 
 
 def test_version_1_reads_no_profile(tmp_path: Path) -> None:
@@ -88,6 +90,20 @@ def test_grey_profiles_of_8_and_of_16_bits(tmp_path: Path, gamma: float) -> None
     assert np.abs(read(tmp_path / "16.png", 1) - encode_srgb((values / 65535) ** gamma)).max() <= 1.1
     colours = read(tmp_path / "8.png")
     assert (colours == colours[..., :1]).all()
+
+
+def test_grey_has_a_profile_of_rgb_and_rgb_without_colour_one_of_grey(tmp_path: Path) -> None:
+    GREYS.save(tmp_path / "grey.png", icc_profile=ADOBE)
+    assert np.abs(read(tmp_path / "grey.png", 1) - encode_srgb((np.asarray(GREYS) / 255) ** ADOBE_GAMMA)).max() <= 1
+    with_alpha = GREYS.convert("RGBA")
+    with_alpha.putpixel((15, 15), (255, 255, 255, 0))
+    for name, image in (("rgb", GREYS.convert("RGB")), ("rgba", with_alpha)):
+        image.save(tmp_path / f"{name}.png", icc_profile=make_grey_profile(1.0))
+        assert np.abs(read(tmp_path / f"{name}.png")[..., 2] - encode_srgb(np.asarray(GREYS) / 255)).max() <= 1
+    wide = np.stack([np.arange(256) * 257, np.full(256, 65535)], 1).astype(">u2").reshape(16, 32)
+    body = b"grey\0\0" + zlib.compress(make_grey_profile(1.0))
+    (tmp_path / "wide.png").write_bytes(make_png(wide, 16, 4, iCCP=body))
+    assert np.abs(read(tmp_path / "wide.png", 1) - encode_srgb(np.asarray(GREYS) / 255)).max() <= 1
 
 
 def test_cmyk_is_printed_by_its_profile(tmp_path: Path) -> None:
