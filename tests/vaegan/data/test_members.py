@@ -152,7 +152,7 @@ def test_a_list_is_read_as_it_was_written() -> None:
         [*lines[:-1], lines[-1].replace(b"validation", b"all")],
     ]  # fmt: skip
     for one in damaged:
-        with pytest.raises(ValueError, match="not a list|twice|not that of|unpack|Expecting|not enough"):
+        with pytest.raises(ValueError, match=r"not a list|twice|not that of|unpack|Expecting|not enough"):
             parse_members(one)
 
 
