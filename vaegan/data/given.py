@@ -13,6 +13,7 @@ from torch import Tensor
 from vaegan.config.load import merge
 from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback, ignore_progress
+from vaegan.text import to_one_line
 
 from .dataset import ImageReader, Source, UInt8Image
 from .image_file import DATA_VERSION, fit_to_square
@@ -67,8 +68,8 @@ class GivenReader(ImageReader):
             image = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
         try:
             return fit_to_square(image, self.size, self.channels, self.version)
-        except ValueError as error:
-            raise UserError(f"data: image {index}: {error}") from None
+        except (ValueError, OSError) as error:
+            raise UserError(f"data: image {index}: {to_one_line(error)}") from None
 
     def compute_digest(self) -> bytes:
         """Return the SHA-256 of images and labels."""
@@ -132,7 +133,7 @@ def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str
             nearest = min(max(8, 8 * round(side / 8)), 256)
             problem = f"images of {side} pixels, but a side is a multiple of 8 from 8 to 256"
             raise UserError(f"data: {problem}; resize them by the setting data.image_size={nearest}")
-    elsewhere = dict.fromkeys(("root", "count")) | dict.fromkeys(("strict", "download"), False)
+    elsewhere = dict.fromkeys(("root", "hub", "image_column", "label_column", "count")) | dict.fromkeys(("strict", "download"), False)
     return merge(settings, {"data": {"source": "given", **elsewhere, **shape}})
 
 

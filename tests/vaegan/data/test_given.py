@@ -113,7 +113,8 @@ def test_the_names_of_a_data_set_are_kept() -> None:
 )
 def test_a_config_takes_over_the_size_of_arrays(images: Any, settings: Any, expected: dict[str, int]) -> None:
     described = describe_given(images, {"data": settings, "seed": 3})
-    elsewhere = {"root": None, "count": None, "strict": False, "download": False}
+    columns = {"hub": None, "image_column": None, "label_column": None}
+    elsewhere = {"root": None, **columns, "count": None, "strict": False, "download": False}
     assert described == {"data": {**settings, "source": "given", **elsewhere, **expected}, "seed": 3}
 
 
@@ -170,3 +171,10 @@ def test_pil_images_are_decoded_as_files_are(tmp_path: Path, version: int) -> No
     source, _ = open_given([Image.open(file)], 16, 3, version=version)
     assert np.array_equal(source.reader(0), read_image(file, 16, 3, version))
     assert not np.array_equal(source.reader(0), read_image(file, 16, 3, 3 - version))
+
+
+def test_a_pil_image_with_a_torn_file_is_named(tmp_path: Path) -> None:
+    make_image(64, 64).save(tmp_path / "x.png")
+    (tmp_path / "x.png").write_bytes((tmp_path / "x.png").read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"^data: image 1: image file is truncated"):
+        open_given([make_image(), Image.open(tmp_path / "x.png")], 16, 3)

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from torchvision import transforms
 
 from vaegan import extras
+from vaegan.config.schema import DataConfig
 from vaegan.data import UnreadableImageError, find_images, image_file, read_image
 from vaegan.data.image_file import fit_to_square
 
@@ -23,6 +24,10 @@ from .image_sets import make_image, open_image_tree, write_image_tree
 def fit_by_torchvision(image: Image.Image, size: int) -> NDArray[np.uint8]:
     resized = transforms.functional.resize(image, [size], transforms.InterpolationMode.BICUBIC, antialias=True)
     return np.asarray(transforms.functional.center_crop(resized, [size])).transpose(2, 0, 1)
+
+
+def test_new_runs_decode_by_the_newest_version() -> None:
+    assert DataConfig.model_fields["version"].default == image_file.DATA_VERSION
 
 
 def check_sizes(sides: Sequence[int], other_sides: Sequence[int]) -> None:
