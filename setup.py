@@ -84,11 +84,13 @@ WANDB = [MATPLOTLIB, "wandb>=0.31"]
 
 CELEBA = ["gdown>=5"]  # torchvision downloads CelebA from Google Drive with it
 
+HUGGINGFACE = ["datasets>=4.0"]  # since then it runs no code of a set
+
 HEIF = ["pillow-heif>=0.16"]  # HEIC photographs
 
 FID = ["torch-fidelity>=0.3"]  # has the Inception network
 
-ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF]
+ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE]
 
 TEST = [
     *ALL,
@@ -136,6 +138,7 @@ setup(
         "fid": FID,
         "celeba": CELEBA,
         "heif": HEIF,
+        "huggingface": HUGGINGFACE,
         "all": ALL,
         "docs": DOCS,
         "test": TEST,

@@ -12,13 +12,12 @@ from .load_study_files import load_study
 from .recipes import list_recipes
 from .schema import ROOTED_SOURCES, DataConfig, SourceName
 from .section import Section
+from .source_files import guess_source
 
 RUN_CONFIG = "config.yaml"
 """Name of the config in a run folder."""
 CONFIG_SUFFIXES = (".yaml", ".yml")
 """Endings of a config file."""
-ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
-"""Endings of a file of arrays."""
 PATH_SOURCES: tuple[SourceName, ...] = (*ROOTED_SOURCES, "given")
 """Sources of which the name says nothing about the images."""
 DEFAULT_SHAPES = {"digits": (1, 8), "mnist": (1, 32), "fashion_mnist": (1, 32), "cifar10": (3, 32)}
@@ -86,8 +85,7 @@ def _guess_section(source: str, path: Path) -> dict[str, Any]:
     channels, side = DEFAULT_SHAPES.get(source, DEFAULT_SHAPE)
     shape = {"image_size": side, "channels": channels}
     if path.exists():
-        is_arrays = path.suffix.lower() in ARRAY_SUFFIXES or (path / "images.npy").is_file()
-        return {"source": "arrays" if is_arrays else "folder", "root": str(path), **shape}
+        return {"source": guess_source(path), "root": str(path), **shape}
     names = list_sets()
     if source in names:
         return {"source": source, **shape}

@@ -14,7 +14,8 @@ from .models import ModelConfig, PixelCNNConfig, VectorConfig
 from .section import FROM_PYTHON, Channels, Count, DensityName, Fraction, Positive, Section, Side, Steps, Text
 
 SourceName = Literal[
-    "digits", "photos", "shapes", "folder", "arrays", "mnist", "fashion_mnist", "cifar10", "celeba", "given",
+    "digits", "photos", "shapes", "folder", "arrays", "huggingface", "mnist", "fashion_mnist", "cifar10", "celeba",
+    "given",
 ]  # fmt: skip
 DataVersion = Literal[1, 2]
 SplitName = Literal["train", "validation", "test"]
@@ -25,7 +26,7 @@ MetricName = Literal[
 
 SYNTHETIC_SOURCES: tuple[SourceName, ...] = ("photos", "shapes")
 """Sources whose number of images is a setting."""
-ROOTED_SOURCES: tuple[SourceName, ...] = ("folder", "arrays")
+ROOTED_SOURCES: tuple[SourceName, ...] = ("folder", "arrays", "huggingface")
 """Sources that are the images under `data.root`, whatever they are."""
 CHANGEABLE_SOURCES: tuple[SourceName, ...] = (*ROOTED_SOURCES, "given")
 """Sources that are whatever the user puts there, so that a run keeps a list of their images."""
@@ -52,12 +53,21 @@ class DataConfig(Section):
 
     source: SourceName
     """Image set. `digits`, `photos` and `shapes` are embedded; `folder` is any tree of image files under `root`;
-    `arrays` is `root` itself, a `.npy`, `.npz` or `.safetensors` file of uint8 pixels (and labels);
+    `arrays` is `root` itself, a `.npy`, `.npz` or `.safetensors` file of uint8 pixels (and labels); `huggingface` is a
+    set of the library `datasets`: Parquet or Arrow files, or what `save_to_disk` wrote, under `root`, or `hub`;
     the others are read from torchvision's files under `root`. `given`: images that `vaegan.train(data=...)` was given
     in Python."""
     root: Annotated[Path, FROM_PYTHON, _make_absolute("data.root")] | None = None
-    """Folder of the images (`folder`), their file (`arrays`), or folder that holds or receives the set (`mnist`, ...;
-    None: `data` in the working folder). The embedded sets take none."""
+    """Folder of the images (`folder`), their file (`arrays`), either (`huggingface`), or folder that holds or receives
+    the set (`mnist`, ...; None: `data` in the working folder). The embedded sets take none."""
+    hub: Annotated[str, Field(pattern=r"^\w[\w.-]*(/[\w.-]+)?(:[\w.-]+)?$")] | None = None
+    """`huggingface`: name of a set on the Hub, `owner/name` or `owner/name:subset`, in the place of `root`; no code
+    from there is run."""
+    image_column: Text | None = None
+    """`huggingface`: column of the images; None: the only one that can hold them."""
+    label_column: Text | None = None
+    """`huggingface`: column of the labels, numbers from 0 or text; None: the only one that is known to be of
+    classes."""
     image_size: Side
     """Height and width in pixels; images of other sizes are resized (antialiased bicubic, short side) and
     centre-cropped."""
@@ -94,7 +104,13 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "DataConfig":
-        if self.source in ROOTED_SOURCES and self.root is None:
+        for name in ("hub", "image_column", "label_column"):
+            if self.source != "huggingface" and getattr(self, name) is not None:
+                raise ValueError(f"data.{name}: only huggingface takes it; leave it out")
+        if self.source == "huggingface" and (self.root is None) == (self.hub is None):
+            problem = "missing" if self.root is None else "given beside data.hub"
+            raise ValueError(f"data.root: {problem}; data.source=huggingface needs either data.root or data.hub")
+        if self.source in ("folder", "arrays") and self.root is None:
             place = "folder" if self.source == "folder" else "file"
             raise ValueError(f"data.root: missing; data.source={self.source} needs the {place} of the images")
         if self.source in ROOTED_SOURCES[1:] and self.version == 1:

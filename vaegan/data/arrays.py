@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from vaegan.config.source_files import ARRAY_SUFFIXES
 from vaegan.errors import UserError
 from vaegan.io import open_regular_file
 from vaegan.text import get_reason
@@ -24,8 +25,6 @@ from .verdicts import FileState, get_file_state
 
 IMAGES, LABELS = "images", "labels"
 """Names of the two arrays in a file, or of their files in a folder."""
-SUFFIXES = (".npy", ".npz", ".safetensors")
-"""Endings of the files that are read."""
 ARRAY_CHANNELS = (1, 3)
 """Channels that images in an array may have."""
 
@@ -51,7 +50,7 @@ class StoredArrayReader(ImageReader):
     """
 
     file: Path
-    """File of the array, with an ending of `SUFFIXES`."""
+    """File of the array, with an ending of `ARRAY_SUFFIXES`."""
     shape: tuple[int, ...]
     """Shape of the array: (N, H, W), (N, C, H, W) or (N, H, W, C)."""
     size: int
@@ -111,9 +110,9 @@ def open_arrays(root: Path, size: int, channels: int) -> Source:
         images_file, labels_file = root / f"{IMAGES}.npy", root / f"{LABELS}.npy"
         if not images_file.exists():
             raise UserError(f"data.root: {root}: no {images_file.name} in this folder; name a file, or put one there")
-    elif root.suffix.lower() not in SUFFIXES:
+    elif root.suffix.lower() not in ARRAY_SUFFIXES:
         problem = "no such file" if not root.exists() else "not a file of arrays"
-        raise UserError(f"data.root: {root}: {problem}; source=arrays reads {', '.join(SUFFIXES)}")
+        raise UserError(f"data.root: {root}: {problem}; source=arrays reads {', '.join(ARRAY_SUFFIXES)}")
     array, shape, dtype = open_array(images_file, IMAGES)
     reader = StoredArrayReader(images_file, check_images(images_file, shape, dtype), size, channels)
     reader.__dict__["array"] = array  # which need not be opened twice

@@ -100,6 +100,8 @@ class Source:
     """Splits that the source defines; None: they are drawn."""
     test_indices: Tensor | None = None
     """Images of the official test split, int64; None: the test split is drawn too."""
+    official_splits: tuple[str, ...] = ()
+    """Split of each image of a set whose contents can change and that comes with splits; (): they are drawn."""
     label_by_folder: bool = False
     """Whether the class of an image is the folder in its name, so that classes without a usable image are none."""
 

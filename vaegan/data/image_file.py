@@ -2,9 +2,10 @@
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -52,6 +53,17 @@ class StoredImage(NamedTuple):
     """Format of its file: `JPEG`, `PNG`, `npy`, ..."""
 
 
+class EncodedImage(NamedTuple):
+    """The contents of an image file that is not on disk."""
+
+    name: str
+    """Name of the image, for messages."""
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class UnreadableImageError(Exception):
     """A file that cannot be used as an image."""
 
@@ -72,12 +84,16 @@ def silence_pillow() -> Iterator[None]:
 
 
 def read_image(
-    path: str | Path, size: int, channels: int, version: int = DATA_VERSION, notify: Callable[[str], None] | None = None
+    path: str | Path | EncodedImage,
+    size: int,
+    channels: int,
+    version: int = DATA_VERSION,
+    notify: Callable[[str], None] | None = None,
 ) -> NDArray[np.uint8]:
     """Read the first frame of an image file, upright, into uint8 pixels, shape (channels, size, size).
 
     Args:
-        path: The file.
+        path: The file, or its contents.
         size: Height and width that it is fitted to.
         channels: Channels that it is converted to, 1 or 3.
         version: The `data.version` of the run.
@@ -96,7 +112,7 @@ def read_image(
         return fit_to_square(image, size, channels, version)
 
 
-def check_image(path: str | Path, version: int = DATA_VERSION) -> None:
+def check_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> None:
     """Check an image file's header, which does not reveal a damaged body.
 
     Raises:
@@ -107,7 +123,7 @@ def check_image(path: str | Path, version: int = DATA_VERSION) -> None:
         pass
 
 
-def describe_image(path: str | Path, version: int = DATA_VERSION) -> StoredImage:
+def describe_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> StoredImage:
     """Read size, mode and format of an image file from its header.
 
     Raises:
@@ -172,9 +188,9 @@ def crop_centre(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 @contextmanager
-def _open_image(path: str | Path, version: int = DATA_VERSION) -> Iterator[Image.Image]:
+def _open_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> Iterator[Image.Image]:
     try:
-        with open_regular_file(path) as file, _identify(file, version) as image:
+        with _open_bytes(path) as file, _identify(file, version) as image:
             if min(image.size) < MIN_IMAGE_SIDE_PIXELS:
                 raise ValueError(f"{image.width}x{image.height} pixels, fewer than {MIN_IMAGE_SIDE_PIXELS} on a side")
             if version > 1:
@@ -182,6 +198,10 @@ def _open_image(path: str | Path, version: int = DATA_VERSION) -> Iterator[Image
             yield image
     except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
         raise UnreadableImageError(make_printable(path), _describe_error(error)) from error
+
+
+def _open_bytes(path: str | Path | EncodedImage) -> AbstractContextManager[IO[bytes]]:
+    return BytesIO(path.content) if isinstance(path, EncodedImage) else open_regular_file(path)
 
 
 def _identify(file: IO[bytes], version: int) -> Image.Image:

@@ -162,7 +162,7 @@ def move_data(config: Config, root: Path, option: str) -> Config:
         UserError: The source has no folder.
     """
     tree = config.model_dump(mode="json")
-    tree["data"]["root"] = str(root)
+    tree["data"] |= {"root": str(root), "hub": None}
     return validate_config(Config, tree, option)
 
 

@@ -20,12 +20,18 @@ def test_each_kind_of_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     Path("pictures").mkdir()
     Path("photos").mkdir()
     Path("set").mkdir()
-    for name in ("faces.npy", "faces.npz", "faces.safetensors", "set/images.npy"):
+    for name in ("saved", "tables", "beside"):
+        Path(name, "data").mkdir(parents=True)
+    files = "saved/state.json tables/data/0.parquet beside/data/0.parquet beside/a.jpg rows.parquet rows.arrow"
+    for name in ("faces.npy", "faces.npz", "faces.safetensors", "set/images.npy", *files.split()):
         Path(name).touch()
     assert load_data_config("tiny.yaml") == load_data_config("run") == config.data
     assert load_data_config("quickstart").source == "digits"
-    for name, source in {"pictures": "folder", "photos": "folder", "faces.npy": "arrays", "faces.npz": "arrays",
-        "faces.safetensors": "arrays", "set": "arrays"}.items():  # fmt: skip
+    sources = {
+        "folder": "pictures photos beside", "arrays": "faces.npy faces.npz faces.safetensors set",
+        "huggingface": "saved tables rows.parquet rows.arrow",
+    }  # fmt: skip
+    for name, source in {name: source for source, names in sources.items() for name in names.split()}.items():
         found = load_data_config(name)
         assert (found.source, found.root, found.image_shape) == (source, tmp_path / name, (3, 64, 64))
     assert load_data_config("digits").image_shape == (1, 8, 8)
