@@ -33,6 +33,9 @@ PILLOW_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM",
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """Brands of HEIF files, which are read if pillow-heif is installed."""
 
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes of TIFF files."""
+
 MAX_ASPECT_RATIO = 64
 """Longest side of an image that is resized, in units of its shortest side."""
 
@@ -209,7 +212,7 @@ def _identify(file: IO[bytes], version: int) -> Image.Image:
 
     Raises:
         UnidentifiedImageError: It is of none of the formats that are read.
-        ValueError: It is a HEIF picture, and the version is 1.
+        ValueError: It is a HEIF picture, and the version is 1, or a TIFF file of unknown pixels.
         UserError: It is a HEIF picture, and pillow-heif is not installed.
     """
     Image.init()
@@ -225,6 +228,8 @@ def _identify(file: IO[bytes], version: int) -> Image.Image:
             if version == 1:
                 raise ValueError("a HEIC picture, which runs of data.version 1 do not read") from None
             check_packages(["pillow_heif"])
+        if head[:4] in TIFF_SIGNATURES:
+            raise ValueError("a TIFF file that is damaged, or of a kind that Pillow does not read") from None
         raise
 
 

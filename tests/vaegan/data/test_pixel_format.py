@@ -95,6 +95,12 @@ def test_an_unknown_range_is_refused_by_name_before_anything_is_decoded(
         check_image(file)
 
 
+def test_a_tiff_file_of_other_pixels_is_not_said_to_be_no_image(tmp_path: Path) -> None:
+    for content in (make_tiff(bytes(2048), 16, 64), make_tiff(bytes(512), 16, 16, photometric=0, big=True)):
+        with pytest.raises(UnreadableImageError, match="a TIFF file that is damaged, or of a kind that Pillow"):
+            read_grey(tmp_path / "x.tif", content)
+
+
 def test_version_1_takes_values_of_16_bits_for_them(tmp_path: Path) -> None:
     got = read_grey(tmp_path / "x.tif", make_tiff((DARK * 250).astype("<u4").tobytes(), 16, 32), version=1)
     assert np.array_equal(got, np.rint(DARK * 250 / 257))
