@@ -21,7 +21,7 @@ from .metrics.build import build_metrics
 from .metrics.metric import ImagePairs, Metric, Sums, reduce_on_main, round_to_8_bits
 from .one_pass import ImageSplit, evaluation_mode, pass_over_images
 from .protocol import check_same_protocol, describe_computation, describe_images
-from .result import EvaluationResult
+from .result import EvaluationResult, format_left_out
 
 
 def warn_on_main(message: str) -> None:
@@ -110,8 +110,8 @@ def evaluate_model(
         return collected
 
     result = reduce_on_main(sums, compute_result)
-    for name, reason in sorted(result.protocol.get("left_out", {}).items()):
-        notify(f"evaluate.metrics: {name} is left out: it {reason}")
+    if result.metrics and (left_out := result.protocol.get("left_out")):
+        notify(f"evaluate.metrics: left out are {format_left_out(left_out)}")
     return result
 
 

@@ -34,7 +34,7 @@ from .metrics.feature_extractors import INCEPTION
 from .model_evaluation import evaluate_model
 from .one_pass import ImageSplit, evaluation_mode, get_device
 from .protocol import get_versions
-from .result import EvaluatedRun, EvaluationResult, load_or_evaluate
+from .result import EvaluatedRun, EvaluationResult, format_left_out, load_or_evaluate
 from .training_cost import count_run_parameters, read_training_cost
 
 
@@ -97,10 +97,8 @@ def evaluate_run(
         result = evaluate_on_data(model, config, data, run.config.seed, title, reporter, discriminator)
         if force and not result.metrics:
             names, left_out = ", ".join(config.metrics), result.protocol.get("left_out", {})
-            reasons = "".join(f"; {name} {reason}" for name, reason in left_out.items())
-            raise UserError(
-                f"evaluate.metrics: {names}: cannot be measured of {run.path}{reasons}; name others", on_all_ranks=True
-            )
+            problem = f"cannot be measured of {run.path}" + (f": {format_left_out(left_out)}" if left_out else "")
+            raise UserError(f"evaluate.metrics: {names}: {problem}; name others", on_all_ranks=True)
         return result
 
     return load_or_evaluate(

@@ -30,8 +30,12 @@ def expand_path(name: str, path: "str | PathLike[str]") -> Path:
         raise UserError(f"{name}: {shorten(text)}: this home folder is not known; write the whole path") from None
 
 
-def check_folder_is_writable(folder: Path) -> None:
+def check_folder_is_writable(folder: Path, advice: str = "name another place") -> None:
     """Check that files can be created in a folder, or that it can be created itself; nothing is left there.
+
+    Args:
+        folder: The folder.
+        advice: End of the message.
 
     Raises:
         FileFailure: They cannot be.
@@ -40,7 +44,7 @@ def check_folder_is_writable(folder: Path) -> None:
         nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
-        raise FileFailure(f"{folder}: cannot be written ({get_reason(error)}); name another place") from None
+        raise FileFailure(f"{folder}: cannot be written ({get_reason(error)}); {advice}") from None
 
 
 def check_file_is_writable(file: Path) -> None:
@@ -58,6 +62,10 @@ def check_file_is_writable(file: Path) -> None:
         raise FileFailure(f"{file}: cannot be written ({get_reason(error)}); name another file") from None
 
 
-def is_inside(path: Path, folder: Path) -> bool:
-    """Return whether a path, which may not exist yet, leads into a folder, by whatever links."""
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+def is_searched(path: Path, folder: Path) -> bool:
+    """Return whether a path, which may not exist yet, leads into a folder of images, by whatever links.
+
+    Hidden folders in it are not searched for images.
+    """
+    place, root = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
+    return place.is_relative_to(root) and not any(part.startswith(".") for part in place.relative_to(root).parts)

@@ -15,7 +15,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from vaegan.distributed import all_gather_object
-from vaegan.io import read_bytes, replace_file, save_tensors
+from vaegan.io import get_cache_folder, read_bytes, replace_file, save_tensors
 
 from .feature_extractors import Extractor
 from .frechet import MOMENTS, compute_moments, fit_gaussian, frechet
@@ -23,8 +23,6 @@ from .kid import MAX_BLOCKS, MAX_FEATURES, MIN_BLOCK_FEATURES, compute_block_val
 from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, describe_too_few, make_rows
 from .precision_recall import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR, compute_prdc
 
-CACHE_VARIABLE = "VAEGAN_CACHE"
-"""Environment variable with the folder of the cache, in place of ~/.cache/vaegan."""
 MAX_CACHE_FILE_BYTES = 2**34
 """Largest size of a cached file that is read."""
 
@@ -124,22 +122,23 @@ class FeatureMetrics(Metric):
             scores["kid"] = compute_block_values(*rows)
         if "prdc" in names:
             metrics |= asdict(compute_prdc(*rows))
-        return metrics, scores, {name: describe_too_few(count, LEAST_IMAGES[name]) for name in self.names - names}
+        left_out = {name: describe_too_few(count, LEAST_IMAGES[name]) for name in sorted(self.names - names)}
+        return metrics, scores, left_out
 
 
 def _count_images(features: FeatureSet) -> int:
     return len(features["rows"]) if "rows" in features else int(features["count"])
 
 
-def get_cache_file(inputs: Mapping[str, Any]) -> Path:
-    """Return the cached file of the features of real images.
+def get_cache_file(inputs: Mapping[str, Any]) -> Path | None:
+    """Return the cached file of the features of real images; None: there is no folder for it.
 
     Args:
         inputs: Everything that the features are a function of.
     """
     name = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    cache = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "vaegan")
-    return cache / "features" / f"{name}.safetensors"
+    cache = get_cache_folder()
+    return None if cache is None else cache / "features" / f"{name}.safetensors"
 
 
 def load_features(file: Path, names: Sequence[str]) -> FeatureSet | None:

@@ -151,7 +151,7 @@ class PerImage(Metric):
 
 def describe_too_few(count: int, least: int) -> str:
     """Return the reason why a metric is left out that needs at least ``least`` images, of which there are ``count``."""
-    return f"needs {least} images, and there {'is' if count == 1 else 'are'} {count}"
+    return f"fewer than {least} images ({count})"
 
 
 def round_to_8_bits(images: Tensor) -> Tensor:

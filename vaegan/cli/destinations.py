@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 from vaegan.errors import UserError
-from vaegan.paths import check_file_is_writable, is_inside
+from vaegan.paths import check_file_is_writable, is_searched
 
 ANY_SIDE = 2**31 - 1
 PICTURE_SUFFIXES = {
@@ -66,6 +66,6 @@ def check_output_is_no_input(output: Path, files: Iterable[Path], folders: Itera
         if output.exists() and file.exists() and output.samefile(file):
             raise UserError(f"--output {output}: the image {file} itself, which it would replace; name another file")
     for folder in folders:
-        if is_inside(output, folder):
+        if is_searched(output, folder):
             problem = f"inside {folder}, whose images are read, and the next time it would be one of them"
             raise UserError(f"--output {output}: {problem}; name a file elsewhere")

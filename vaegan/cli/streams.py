@@ -17,14 +17,22 @@ def open_standard_streams() -> None:
     """
     for descriptor, (name, mode) in enumerate(STREAMS):
         try:
-            os.fstat(descriptor)
+            (os.fstat if mode == "r" else _write_nothing)(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it gets the lowest free descriptor, which is this one
+            nothing = os.open(os.devnull, os.O_RDWR)
+            if nothing != descriptor:  # it was open, for reading
+                os.dup2(nothing, descriptor)
+                os.close(nothing)
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _write_nothing(descriptor: int) -> None:
+    """Fail with OSError unless a descriptor is open for writing."""
+    os.write(descriptor, b"")
 
 
 def is_terminal(stream: TextIO | None) -> bool:

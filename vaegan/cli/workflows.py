@@ -69,8 +69,8 @@ def check_run_destination(folder: Path, *configs: "Config") -> None:
     """
     check_folder_is_writable(folder)
     for config in configs:
-        root = config.data.root
-        if config.data.source == "folder" and root is not None and not folder.exists() and is_searched(folder, root):
+        root, is_new = config.data.root, next(folder.rglob("config.yaml"), None) is None
+        if config.data.source == "folder" and root is not None and is_new and is_searched(folder, root):
             problem = f"inside data.root={root}, whose images would be joined by the pictures that are written"
             raise UserError(f"--output {folder}: {problem}; name a folder elsewhere")
 
@@ -158,7 +158,7 @@ def evaluate_folder(
         Failure: A result is not finite, or a file cannot be read or written.
     """
     check_evaluation_packages(config)
-    run_on_main(lambda: check_folder_is_writable(folder))
+    run_on_main(lambda: check_folder_is_writable(folder, "evaluate a copy of the run"))
     from vaegan.evaluate.one_pass import get_device
     from vaegan.evaluate.run_evaluation import check_images, evaluate_run
     from vaegan.storage.loading import load_model

@@ -71,7 +71,7 @@ def test_with_few_images_what_needs_more_is_left_out_and_says_so(trained: Path, 
     assert set(one.metrics) == {"reconstruction/psnr"}
     least = {"frechet": 2, "kid": 2, "prdc": 6}
     assert one.protocol["left_out"] == {
-        f"{kind}/{name}": f"needs {least[name]} images, and there is 1"
+        f"{kind}/{name}": f"fewer than {least[name]} images (1)"
         for kind in ("reconstruction", "sample")
         for name in least
     }
