@@ -11,6 +11,8 @@ from .errors import UserError
 
 SHOWN_COLUMNS = 8
 """Images of each row of `show`, unless more or fewer are asked for."""
+GAP_PIXELS = 2
+"""White pixels between the images of a grid."""
 MAX_PIXEL_VALUE = 2.0
 """Largest absolute value of floats that are taken for pixels in [-1, 1]; a network may leave that range a little."""
 
@@ -55,7 +57,22 @@ def draw_image_grid(images: Tensor, columns: int, scale: int | None = None) -> I
     return to_pil(lay_out(enlarged, columns))
 
 
-def lay_out(images: Tensor, columns: int, gap: int = 2) -> Tensor:
+def get_grid_size(count: int, side: int, columns: int) -> tuple[int, int]:
+    """Return width and height in pixels of the picture that `draw_image_grid` makes of images (N, C, S, S).
+
+    Args:
+        count: Number N of images.
+        side: Height and width S of an image.
+        columns: Images of each row.
+    """
+    enlarged = side * max(1, 64 // side)
+    if count == 1:
+        return enlarged, enlarged
+    width, height = min(columns, count), -(-count // min(columns, count))
+    return width * (enlarged + GAP_PIXELS) + GAP_PIXELS, height * (enlarged + GAP_PIXELS) + GAP_PIXELS
+
+
+def lay_out(images: Tensor, columns: int, gap: int = GAP_PIXELS) -> Tensor:
     """Lay out images in rows on a white ground, with white pixels around each; a single image gets none.
 
     Args:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def check_file_is_writable(file: Path) -> None:
     """
     try:
         if not os.path.exists(file):
+            with suppress(FileNotFoundError):
+                os.lstat(file)  # a name may be too long
             check_folder_is_writable(file.parent)
         elif not os.access(file, os.W_OK):
             raise FileFailure(f"{file}: cannot be written (permission denied); name another file")

@@ -169,7 +169,7 @@ def test_a_conditional_run_is_evaluated_on_the_same_classes_in_the_same_order(wo
     (work / "images/cat").rename(work / "images/ant")
     message = get_error("evaluate", "run", "--metrics", "psnr")
     assert message.startswith(
-        "run: knows the classes bird, cat, and the images of data.source are ant, bird; evaluate it on"
+        "run: the images are not those that the run was trained on: 12 moved: cat/0.png -> ant/0.png, "
     )
 
 

@@ -22,9 +22,9 @@ class UserPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path."""
-        is_option = isinstance(param, click.Option)
-        name = max(param.opts, key=len) if is_option else param.human_readable_name.rstrip(".") if param else "path"
-        return expand_path(name, value)
+        if isinstance(param, click.Option):
+            return expand_path(max(param.opts, key=len), value)
+        return expand_path("path" if param is None else param.human_readable_name.rstrip("."), value)
 
 
 class FolderPath(UserPath):

@@ -1,5 +1,6 @@
 """Checks of what a command will write, before it works for it."""
 
+import os
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
@@ -34,7 +35,7 @@ def check_picture_file(file: Path) -> None:
     except (KeyError, OSError, ValueError):  # Pillow is built without some of the codecs
         problem = f"{suffix} cannot hold every picture" if suffix in Image.registered_extensions() else "not a picture"
         raise UserError(f"--output {file}: {problem}; let it end in .png or .jpg") from None
-    if file.is_dir():
+    if os.path.isdir(file):
         raise UserError(f"--output {file}: a folder, not a file")
     check_file_is_writable(file)
 

@@ -1,5 +1,6 @@
 """The commands that use a trained autoencoder: `sample`, `reconstruct` and `interpolate`."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback
 
 from .console import Console
+from .destinations import check_picture_size
 from .options import (
     DATA_ROOT_OPTION,
     DENSITY_OPTION,
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 MAX_PICTURE_IMAGES = 10_000
 """Most images of one picture."""
+MAX_PAIR_COLUMNS = 8
+"""Most images of a row of `vaegan reconstruct`."""
 MAX_CLASS_LIST_CHARACTERS = 500
 """Most characters of the list of a run's classes in a message."""
 
@@ -60,7 +64,7 @@ def sample(
     """
     import torch
 
-    from vaegan.images import draw_image_grid
+    from vaegan.images import draw_image_grid, get_grid_size
     from vaegan.models.autoencoder import Sampler
 
     from .image_files import run_in_batches, write_image
@@ -77,8 +81,10 @@ def sample(
     def draw(indices: torch.Tensor, progress: ProgressCallback) -> torch.Tensor:
         return sampler.draw(int(indices[0]), int(indices[-1]) + 1, class_number, progress)
 
+    columns = max(1, round(number**0.5))
+    check_picture_size(output, *get_grid_size(number, model.image_shape[-1], columns))
     images = run_in_batches("Drawing", torch.arange(number), draw, console)
-    write_image(draw_image_grid(images, columns=max(1, round(number**0.5))), output, console)
+    write_image(draw_image_grid(images, columns), output, console)
     if sampler.density is not None:
         console.say(f"drawn from a {sampler.density} of the training images, not from a prior")
 
@@ -99,18 +105,28 @@ def sample(
 def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: Path) -> None:
     """Reconstruct images, and draw each above its reconstruction.
 
-    A conditional RUN needs their class, --label.
+    A conditional RUN takes the class folders of the images for their classes; others need --label.
     """
-    from vaegan.images import draw_pairs
+    import torch
+
+    from vaegan.images import draw_pairs, get_grid_size
     from vaegan.storage.loading import load_data_version
 
-    from .image_files import read_images, run_in_batches, write_image
+    from .image_files import find_image_files, read_images, run_in_batches, write_image
 
-    console = Console()
-    model, class_number = _load_model_and_class(run, label, console, of_images=True)
-    real = read_images(paths, model, MAX_PICTURE_IMAGES, load_data_version(run), console)
-    images = run_in_batches("Reconstructing", real, lambda batch, _: model.reconstruct(batch, class_number), console)
-    write_image(draw_pairs(real, images, columns=min(8, len(real))), output, console)
+    console, version = Console(), load_data_version(run)
+    files = find_image_files(paths, output, MAX_PICTURE_IMAGES, version, console)
+    model, class_numbers = _load_model_and_classes(run, label, console, [file.label for file in files])
+    rows, columns = -(-len(files) // MAX_PAIR_COLUMNS), min(MAX_PAIR_COLUMNS, len(files))
+    check_picture_size(output, *get_grid_size(2 * rows * columns, model.image_shape[-1], columns))
+    real, read = read_images(files, model, version, console)
+    labels = torch.tensor([class_numbers[file.label] for file in read]) if class_numbers is not None else None
+
+    def reconstruct_batch(indices: torch.Tensor, progress: ProgressCallback) -> torch.Tensor:
+        return model.reconstruct(real[indices], None if labels is None else labels[indices])
+
+    images = run_in_batches("Reconstructing", torch.arange(len(real)), reconstruct_batch, console)
+    write_image(draw_pairs(real, images, columns=min(MAX_PAIR_COLUMNS, len(real))), output, console)
 
 
 @click.command(short_help="Interpolate between two images in latent space.")
@@ -135,14 +151,19 @@ def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, outp
     """
     import torch
 
-    from vaegan.images import draw_image_grid
+    from vaegan.images import draw_image_grid, get_grid_size
     from vaegan.storage.loading import load_data_version
 
-    from .image_files import read_images, run_in_batches, write_image
+    from .image_files import find_image_files, read_images, run_in_batches, write_image
 
-    console = Console()
+    console, version = Console(), load_data_version(run)
+    for path in (a, b):
+        if path.is_dir():
+            raise UserError(f"{path}: a folder; name an image")
+    files = find_image_files([a, b], output, 2, version, console)
     model, class_number = _load_model_and_class(run, label, console, of_images=True)
-    real = read_images([a, b], model, 2, load_data_version(run), console)
+    check_picture_size(output, *get_grid_size(steps, model.image_shape[-1], steps))
+    real, _ = read_images(files, model, version, console)
     start, end = model.encode(real, class_number).mean
     codes = torch.stack([torch.lerp(start, end, weight) for weight in torch.linspace(0, 1, steps).to(start)])
     images = run_in_batches("Drawing", codes, lambda batch, _: model.decode(batch, class_number), console)
@@ -173,8 +194,38 @@ def _fit_density(
         return fit_density_to_images(density_name, model, data.train, config.seed, config.evaluate.batch_size, progress)
 
 
+def _load_model_and_classes(
+    run: Path, label: str | None, console: Console, found: Sequence[str | None]
+) -> "tuple[Autoencoder, Mapping[str | None, int] | None]":
+    """Load the model of a run, and find the number of the class of images by the class folders that they lie in.
+
+    Args:
+        run: Run folder.
+        label: Name or number of the class of all of them, as of `_load_model_and_class`; None: their folders'.
+        console: Takes a note if the run is not finished.
+        found: Class folder of each image; None: it was named by itself.
+
+    Returns:
+        The model, and the number of the class by the class folder; None: its networks take no class.
+
+    Raises:
+        UserError: As of `_load_model_and_class`, or a class folder is no class of the run.
+    """
+    from vaegan.storage.loading import load, load_class_names
+
+    names = load_class_names(run)
+    others = [each for each in found if each not in names]
+    if label is None and names and not others:
+        model = load_run_model(run, load, console)
+        numbers: dict[str | None, int] = {each: names.index(each) for each in found if each is not None}
+        return model, numbers if model.networks_take_labels else None
+    other = next((each for each in others if each is not None), None)
+    model, number = _load_model_and_class(run, label, console, of_images=True, other_class=other)
+    return model, None if number is None else dict.fromkeys(found, number)
+
+
 def _load_model_and_class(
-    run: Path, label: str | None, console: Console, of_images: bool = False
+    run: Path, label: str | None, console: Console, of_images: bool = False, other_class: str | None = None
 ) -> "tuple[Autoencoder, int | None]":
     """Load the model of a run, and find the number of the class that --label names; None if the option is not given.
 
@@ -183,12 +234,13 @@ def _load_model_and_class(
         label: Name of a class, or its number if no class has that name.
         console: Takes a note if the run is not finished.
         of_images: Whether it is the class of given images, which the networks of a conditional model may need.
+        other_class: Class folder of images that is no class of the run, for the message.
 
     Raises:
         UserError: There is no such model or class, the model is unconditional, or it needs a class and none is given.
     """
     from vaegan.storage.loading import load, load_class_names
-    from vaegan.text import make_encodable, to_one_line
+    from vaegan.text import make_encodable, shorten, to_one_line
 
     model = load_run_model(run, load, console)
     if label is None and (model.classes is None or not (of_images and model.networks_take_labels)):
@@ -205,5 +257,8 @@ def _load_model_and_class(
     if named:
         allowed += f", or by name: {to_one_line(named, MAX_CLASS_LIST_CHARACTERS)}"
     if label is None:
-        raise UserError(f"--label: {run} is conditional, and the images come without labels; give {allowed}")
+        problem = (
+            "the images come without labels" if other_class is None else f"{shorten(other_class)} is no class of it"
+        )
+        raise UserError(f"--label: {run} is conditional, and {problem}; give {allowed}")
     raise UserError(f"--label {label}: no class of {run}; give {allowed}")

@@ -1,6 +1,6 @@
 """Reading of all images of a source in threads: decoded into memory, or verified, with digests and what is broken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -19,6 +19,9 @@ CHUNK_IMAGES = 128
 """Images of one task of a thread, and between two calls of the progress callback."""
 MAX_VERIFIED_IMAGES = 10**6
 """Most images of a set that are decoded and hashed before a training that does not keep them in memory."""
+
+MAX_NAMED_FILES = 20
+"""Broken files that a warning names; it counts the others."""
 
 BrokenImages = dict[int, UnreadableImageError]
 """Index and error of each image that cannot be used."""
@@ -97,6 +100,13 @@ def read_images(
         return ReadImages(store, broken)
     verdicts.save()
     return ReadImages(store, broken, tuple(each.digest for each in found), tuple(each.content for each in found))
+
+
+def describe_broken(errors: Sequence[UnreadableImageError]) -> str:
+    """Return the files that cannot be used as images, each with the reason, in at most `MAX_NAMED_FILES` names."""
+    files = [f"{error.file} ({error.reason})" for error in errors]
+    more = f" and {len(files) - MAX_NAMED_FILES} more" if len(files) > MAX_NAMED_FILES else ""
+    return ", ".join(files[:MAX_NAMED_FILES]) + more
 
 
 def visit_images(count: int, action: Callable[[int], None], threads: int, progress: ProgressCallback) -> BrokenImages:

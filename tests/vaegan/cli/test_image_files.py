@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from vaegan.cli.console import Console
-from vaegan.cli.image_files import BATCH_IMAGES, read_images, run_in_batches
+from vaegan.cli.image_files import BATCH_IMAGES, ImageFile, read_images, run_in_batches
 from vaegan.data import read_image
 from vaegan.images import to_float, to_uint8
 from vaegan.models import build_model
@@ -60,7 +60,8 @@ def test_images_are_decoded_by_the_version_of_the_run_and_large_ones_named(
     model = build_model(tiny("ae").model, (1, 8, 8), 0)
     expected = {version: read_image(tmp_path / "x.png", 8, 1, version).copy() for version in (1, 2)}
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
-    images = {version: read_images([tmp_path], model, 1, version, Console()) for version in (1, 2)}
+    files = [ImageFile(tmp_path / "x.png", tmp_path)]
+    images = {version: read_images(files, model, version, Console())[0] for version in (1, 2)}
     for version, got in images.items():
         assert torch.equal(got[0], to_float(torch.from_numpy(expected[version])))
     assert not torch.equal(images[1], images[2])
