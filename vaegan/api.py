@@ -18,6 +18,7 @@ from vaegan.extras import check_training_packages
 from vaegan.images import show
 from vaegan.networks.given import GivenNetworks, add_networks
 from vaegan.notebook import make_reporter
+from vaegan.paths import expand_path
 from vaegan.plotting import plot_history
 from vaegan.storage import loading
 from vaegan.storage.run_data import open_training_data
@@ -76,7 +77,7 @@ def train(
     overrides, reporter = nest_settings(settings or {}), make_reporter(progress)
     if data is not None:
         overrides = describe_given(data, overrides)
-    folder, images = Path(output or get_default_folder(config)), None
+    folder, images = get_default_folder(config) if output is None else expand_path("output", output), None
     resolved = adopt_data_version(load_config(config, overrides), folder)
     check_training_packages(resolved)
     init_process_group()
@@ -134,11 +135,12 @@ def evaluate_run(
         "metrics": metrics, "samples": samples, "split": split, "features": features and str(features),
         "density": density,
     }  # fmt: skip
-    config, reporter = workflows.read_evaluation_config(Path(run), settings), make_reporter(progress)
+    folder, reporter = expand_path("run", run), make_reporter(progress)
+    config = workflows.read_evaluation_config(folder, settings)
     init_process_group()
     return workflows.evaluate_folder(
-        Path(run), config, reporter, None, networks, images=data,
-        data_root=None if data_root is None else Path(data_root), allow_other_data=allow_other_data,
+        folder, config, reporter, None, networks, images=data,
+        data_root=None if data_root is None else expand_path("data_root", data_root), allow_other_data=allow_other_data,
     )  # fmt: skip
 
 
@@ -174,7 +176,7 @@ def compare(
     """
     loaded, reporter = load_study(study, settings or {}), make_reporter(progress)
     init_process_group()
-    folder = Path(output or get_default_folder(study))
+    folder = get_default_folder(study) if output is None else expand_path("output", output)
     return workflows.compare_study(loaded, folder, reporter, allow_other_data=allow_other_data)
 
 
@@ -194,7 +196,7 @@ def load(path: RunPath, networks: GivenNetworks | None = None) -> "Autoencoder":
     Raises:
         UserError: There is no model, it is damaged, it is not an autoencoder, or the modules are not those of the run.
     """
-    return loading.load(Path(path), networks)
+    return loading.load(expand_path("path", path), networks)
 
 
 def recipes() -> dict[str, str]:

@@ -170,3 +170,21 @@ def test_a_study_can_be_given_in_python(tmp_path: Path) -> None:
     assert study.runs["ae"][0].config.train.steps == 3
     assert study.report_file == tmp_path / "study/report.html" and study.report_file.is_file()
     assert len(repr(study)) < 300 and "<table>" in study._repr_html_()
+
+
+def test_paths_may_start_at_home_and_must_not_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    run = vaegan.train(tiny("ae", "train.steps=1"), output="~/run", progress=False)
+    assert run.path == tmp_path / "run" and not (tmp_path / "~").exists()
+    assert vaegan.load("~/run").image_shape == (1, 8, 8)
+    assert "reconstruction/psnr" in vaegan.evaluate_run("~/run", metrics=["psnr"], progress=False).metrics
+    for call, name in (
+        (lambda: vaegan.train(tiny("ae"), output=""), "output"), (lambda: vaegan.load(""), "path"),
+        (lambda: vaegan.evaluate_run(""), "run"), (lambda: vaegan.plot_history(""), "run"),
+        (lambda: vaegan.train(tiny("ae"), {"data": {"source": "folder", "root": ""}}, output="x"), "Config: data.root"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=f"^{name}: empty; name a folder or a file"):
+            call()
+    with pytest.raises(UserError, match=r"^output: ~nobody-here/run: this home folder is not known"):
+        vaegan.train(tiny("ae"), output="~nobody-here/run")

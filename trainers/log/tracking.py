@@ -139,6 +139,9 @@ def _open(
     import wandb
 
     folder = os.environ.get("WANDB_DIR") or str(run_folder.absolute())
+    if "HOME" not in os.environ:  # its service would print its whole log
+        home = os.path.expanduser("~")  # by the system's list of users
+        os.environ["HOME"] = home if os.path.isabs(home) else folder
     if has_undecodable_bytes(folder):  # its logs would end in a traceback each
         raise ValueError(f"{folder} is no UTF-8, and wandb takes no other folder; WANDB_DIR names another")
     settings_of_run = make_encodable(config.model_dump(mode="json"))

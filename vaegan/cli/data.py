@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vaegan.paths import expand_path
 from vaegan.text import make_printable
 
 from .completion import complete_source
@@ -44,7 +45,7 @@ def data(source: str, overrides: tuple[str, ...], output: Path | None, as_json: 
     from .image_files import write_image
 
     config, console = load_data_config(source, overrides), Console()
-    description = describe_data(config, console, Run(Path(source).expanduser()).members if is_run(source) else None)
+    description = describe_data(config, console, Run(expand_path("SOURCE", source)).members if is_run(source) else None)
     if as_json:
         console.say(json.dumps(description.to_json(), indent=1))
     else:
