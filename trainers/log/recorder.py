@@ -241,8 +241,8 @@ class Recorder:
         self.faults.write("the grids", state.step, write)
 
     def _export(self, state: State) -> None:
-        version = self.config.data.version
-        self.run.export(state.average, state.step, self.data.classes, self.config.networks, version)
+        networks, data = self.config.networks, self.config.data
+        self.run.export(state.average, state.step, self.data.classes, networks, data.version, data.fit)
 
     def _evaluate(self, state: State) -> None:
         """Evaluate the averaged model, if that is due."""

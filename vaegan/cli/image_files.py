@@ -10,7 +10,7 @@ import torch
 from PIL.Image import Image, registered_extensions
 from torch import Tensor
 
-from vaegan.config.schema import DataVersion
+from vaegan.config.data import DataVersion, Fit
 from vaegan.data import UnreadableImageError, find_images, read_image, silence_pillow
 from vaegan.data.folder import label_by_folder
 from vaegan.data.reading import describe_broken
@@ -70,14 +70,14 @@ def find_image_files(
 
 
 def read_images(
-    files: Sequence[ImageFile], model: Autoencoder, version: DataVersion, console: Console
+    files: Sequence[ImageFile], model: Autoencoder, decoding: tuple[DataVersion, Fit], console: Console
 ) -> tuple[Tensor, list[ImageFile]]:
     """Read image files as a model takes them; of those found in folders, skip what is no image, as a training does.
 
     Args:
         files: The files.
         model: The model.
-        version: The `data.version` of its run.
+        decoding: The `data.version` and the `data.fit` of its run.
         console: Takes a note of what is skipped, and of each very large picture.
 
     Returns:
@@ -86,12 +86,12 @@ def read_images(
     Raises:
         UserError: A file that was named, or each of those that were found, is no image.
     """
-    channels, side, _ = model.image_shape
+    (channels, side, _), (version, fit) = model.image_shape, decoding
     pixels, read, broken = [], list[ImageFile](), list[UnreadableImageError]()
     for file in files:
         try:
             with silence_pillow():
-                pixels.append(read_image(file.path, side, channels, version, console.note))
+                pixels.append(read_image(file.path, side, channels, version, console.note, fit))
         except UnreadableImageError as error:
             if file.folder is None:
                 raise UserError(f"{error.file}: {error.reason}") from None

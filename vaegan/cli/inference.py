@@ -110,16 +110,16 @@ def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: P
     import torch
 
     from vaegan.images import draw_pairs, get_grid_size
-    from vaegan.storage.loading import load_data_version
+    from vaegan.storage.loading import load_decoding
 
     from .image_files import find_image_files, read_images, run_in_batches, write_image
 
-    console, version = Console(), load_data_version(run)
-    files = find_image_files(paths, output, MAX_PICTURE_IMAGES, version, console)
+    console, decoding = Console(), load_decoding(run)
+    files = find_image_files(paths, output, MAX_PICTURE_IMAGES, decoding[0], console)
     model, class_numbers = _load_model_and_classes(run, label, console, [file.label for file in files])
     rows, columns = -(-len(files) // MAX_PAIR_COLUMNS), min(MAX_PAIR_COLUMNS, len(files))
     check_picture_size(output, *get_grid_size(2 * rows * columns, model.image_shape[-1], columns))
-    real, read = read_images(files, model, version, console)
+    real, read = read_images(files, model, decoding, console)
     labels = torch.tensor([class_numbers[file.label] for file in read]) if class_numbers is not None else None
 
     def reconstruct_batch(indices: torch.Tensor, progress: ProgressCallback) -> torch.Tensor:
@@ -152,18 +152,18 @@ def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, outp
     import torch
 
     from vaegan.images import draw_image_grid, get_grid_size
-    from vaegan.storage.loading import load_data_version
+    from vaegan.storage.loading import load_decoding
 
     from .image_files import find_image_files, read_images, run_in_batches, write_image
 
-    console, version = Console(), load_data_version(run)
+    console, decoding = Console(), load_decoding(run)
     for path in (a, b):
         if path.is_dir():
             raise UserError(f"{path}: a folder; name an image")
-    files = find_image_files([a, b], output, 2, version, console)
+    files = find_image_files([a, b], output, 2, decoding[0], console)
     model, class_number = _load_model_and_class(run, label, console, of_images=True)
     check_picture_size(output, *get_grid_size(steps, model.image_shape[-1], steps))
-    real, _ = read_images(files, model, version, console)
+    real, _ = read_images(files, model, decoding, console)
     start, end = model.encode(real, class_number).mean
     codes = torch.stack([torch.lerp(start, end, weight) for weight in torch.linspace(0, 1, steps).to(start)])
     images = run_in_batches("Drawing", codes, lambda batch, _: model.decode(batch, class_number), console)

@@ -12,11 +12,13 @@ from pydantic import BaseModel, ValidationError
 
 from vaegan.errors import UserError
 from vaegan.io import read_bytes
+from vaegan.paths import expand_path
 from vaegan.text import format_value, has_undecodable_bytes, shorten, to_one_line
 
+from .data import DataConfig
 from .explain_error import explain_error
 from .recipes import find_config
-from .schema import Config, DataConfig
+from .schema import Config
 from .text_settings import find_text_setting, read_text
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
@@ -241,7 +243,7 @@ def add_autoencoder_config(tree: Tree) -> Tree:
     run = prior.get("autoencoder")
     if model.get("family") != "pixelcnn" or model.get("autoencoder") or not isinstance(run, str | os.PathLike):
         return tree
-    file = Path(run).expanduser() / "config.yaml"
+    file = expand_path("prior.autoencoder", run) / "config.yaml"
     if not file.is_file():
         raise UserError(
             f"prior.autoencoder: {shorten(run)}: not a run folder (it has no config.yaml);"

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from vaegan.errors import UserError
+from vaegan.paths import expand_path
 from vaegan.text import shorten
 
+from .data import ROOTED_SOURCES, DataConfig, SourceName
 from .explain_error import suggest_nearest
 from .load import Settings, load_config, merge, read_overrides, read_settings, read_yaml, validate_config
 from .load_study_files import load_study
 from .recipes import list_recipes
-from .schema import ROOTED_SOURCES, DataConfig, SourceName
 from .section import Section
 from .source_files import guess_source
 
@@ -45,7 +46,7 @@ def load_data_config(source: str, overrides: Settings = ()) -> DataConfig:
     """
     if not source:
         raise UserError("SOURCE: empty; name a folder, a file, a recipe or a set of images")
-    settings, path = read_overrides(overrides), Path(source).expanduser()
+    settings, path = read_overrides(overrides), expand_path("SOURCE", source)
     if is_run(source):
         return validate_config(_Data, {"data": _read_run_data(path) | settings.pop("data", {})}, str(path)).data
     if path.suffix.lower() in CONFIG_SUFFIXES or (source in list_recipes() and not path.exists()):
@@ -61,7 +62,7 @@ def load_data_config(source: str, overrides: Settings = ()) -> DataConfig:
 
 def is_run(source: str) -> bool:
     """Return whether a word is the path of a run folder."""
-    return bool(source) and (Path(source).expanduser() / RUN_CONFIG).is_file()
+    return bool(source) and (expand_path("SOURCE", source) / RUN_CONFIG).is_file()
 
 
 def list_sets() -> list[str]:

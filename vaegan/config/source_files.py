@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .schema import SourceName
+from .data import SourceName
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
 """Endings of a file of arrays."""

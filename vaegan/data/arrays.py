@@ -10,17 +10,18 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
+from vaegan.config.data import Crop, Fit
 from vaegan.config.source_files import ARRAY_SUFFIXES
 from vaegan.errors import UserError
 from vaegan.io import open_regular_file
 from vaegan.text import get_reason
 
 from .dataset import ImageReader, Source, UInt8Image
+from .fit import fit_to_square, make_canvas, to_pil
 from .given import check_labels
-from .image_file import MIN_IMAGE_SIDE_PIXELS, StoredImage, fit_to_square
+from .image_file import MIN_IMAGE_SIDE_PIXELS, StoredImage
 from .verdicts import FileState, get_file_state
 
 IMAGES, LABELS = "images", "labels"
@@ -55,6 +56,8 @@ class StoredArrayReader(ImageReader):
     """Shape of the array: (N, H, W), (N, C, H, W) or (N, H, W, C)."""
     size: int
     channels: int
+    fit: Fit = "crop"
+    """The setting `data.fit`."""
 
     @cached_property
     def array(self) -> StoredArray:
@@ -69,14 +72,21 @@ class StoredArrayReader(ImageReader):
 
     def __call__(self, index: int) -> UInt8Image:
         """Return the pixels of image ``index``, uint8, shape (C, S, S)."""
+        pixels = self._get_pixels(index)
+        if pixels.shape == (self.channels, self.size, self.size):
+            return pixels
+        return fit_to_square(to_pil(pixels), self.size, self.channels, fit=self.fit)
+
+    def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
+        """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W)."""
+        return make_canvas(to_pil(self._get_pixels(index)), self.size, self.channels, crop)
+
+    def _get_pixels(self, index: int) -> UInt8Image:
+        """Return image ``index`` as it is stored, uint8, shape (C, H, W)."""
         pixels = np.array(self.array[index])
         if pixels.ndim == 3 and self.shape[1] not in ARRAY_CHANNELS:
             pixels = pixels.transpose(2, 0, 1)
-        pixels = pixels.reshape(-1, *pixels.shape[-2:])
-        if pixels.shape == (self.channels, self.size, self.size):
-            return np.ascontiguousarray(pixels)
-        image = pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
-        return fit_to_square(Image.fromarray(image), self.size, self.channels)
+        return np.ascontiguousarray(pixels.reshape(-1, *pixels.shape[-2:]))
 
     def describe(self, index: int) -> StoredImage:
         """Return the size of the images of the array, which are all alike."""

@@ -1,5 +1,7 @@
 """Image sets: readers that decode single images, the splits, and the images of a split."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -8,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vaegan.config.data import Crop
 from vaegan.errors import Failure, UserError
 from vaegan.text import make_printable
 
+from .crops import cut_crop
 from .image_file import StoredImage, UnreadableImageError, silence_pillow
 from .members import NO_DIFFERENCES, Differences, MemberList
 from .verdicts import FileState
@@ -37,6 +41,15 @@ class ImageReader(Protocol):
         Raises:
             UnreadableImageError: Its file is not an image, or no longer exists.
         """
+
+    def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
+        """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W).
+
+        Raises:
+            TypeError: The images are drawn at their size, so that nothing is left to crop.
+            UnreadableImageError: Its file is not an image, or no longer exists.
+        """
+        raise TypeError("these images are drawn at their size")
 
     def get_name(self, index: int) -> str:
         """Return the name of image ``index``, by default its number."""
@@ -106,6 +119,15 @@ class Source:
     """Whether the class of an image is the folder in its name, so that classes without a usable image are none."""
 
 
+@contextmanager
+def _explain_unreadable() -> Iterator[None]:
+    try:
+        with silence_pillow():
+            yield
+    except UnreadableImageError as error:
+        raise Failure(f"{error.file}: {error.reason}; mend or restore this image, then resume") from error
+
+
 @dataclass(frozen=True, eq=False)
 class Images:
     """The images of one split, in memory or decoded on access."""
@@ -118,6 +140,8 @@ class Images:
     """Class of each image of this split, int64, shape (M,); None if the set has no labels."""
     classes: tuple[str, ...]
     """Class names."""
+    canvases: Sequence[UInt8Image] | None = None
+    """What random crops are taken from, each uint8, shape (C, H, W), in memory; None: they are decoded on access."""
     _copies: dict[torch.device, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -132,11 +156,34 @@ class Images:
         indices = self.indices[positions]
         if isinstance(self.store, Tensor):
             return self.store[indices]
-        try:
-            with silence_pillow():
-                return torch.from_numpy(np.stack([self.store(index) for index in indices.tolist()]))
-        except UnreadableImageError as error:
-            raise Failure(f"{error.file}: {error.reason}; mend or restore this image, then resume") from error
+        with _explain_unreadable():
+            return torch.from_numpy(np.stack([self.store(index) for index in indices.tolist()]))
+
+    def cut_crops(self, positions: Tensor, numbers: Tensor, crop: Crop, size: int) -> Tensor:
+        """Return random crops of images by their position in the split, on the CPU.
+
+        Args:
+            positions: The images, int64, shape (B,).
+            numbers: What the crops are a function of, in [0, 1), float64, shape (B, `crops.CROP_NUMBERS`).
+            crop: Kind of the crops.
+            size: Their height and width S.
+
+        Returns:
+            uint8 pixels, shape (B, C, S, S).
+
+        Raises:
+            Failure: An image that was readable when the set was opened no longer is.
+        """
+        with _explain_unreadable():
+            canvases = [self._load_canvas(position, crop) for position in positions.tolist()]
+        pairs = zip(canvases, numbers.numpy(), strict=True)
+        return torch.from_numpy(np.stack([cut_crop(canvas, size, crop, row) for canvas, row in pairs]))
+
+    def _load_canvas(self, position: int, crop: Crop) -> UInt8Image:
+        if self.canvases is not None:
+            return self.canvases[position]
+        assert not isinstance(self.store, Tensor), "pixels in memory were cropped already"
+        return self.store.load_canvas(int(self.indices[position]), crop)
 
     def select_evenly(self, count: int) -> Tensor:
         """Return ``count`` evenly spaced positions in the split, int64; all positions if it has no more images.

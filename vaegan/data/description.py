@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaegan.config.schema import DataConfig
+from vaegan.config.data import DataConfig
 from vaegan.progress import Reporter, ignore_notice
 
 from .dataset import Data, ImageReader, Images, UInt8Image
 from .image_file import StoredImage
 from .members import SPLITS, MemberList
+from .open_source import open_source
 from .reading import visit_images
-from .sources import count_threads, open_data, open_source
+from .sources import count_threads, open_data
 
 
 class NamedImage(NamedTuple):

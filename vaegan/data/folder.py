@@ -8,13 +8,15 @@ from pathlib import Path
 
 import torch
 
+from vaegan.config.data import Crop, Fit
 from vaegan.errors import UserError
 from vaegan.io import open_regular_file
 from vaegan.progress import ignore_notice
 from vaegan.text import get_reason, make_encodable, make_printable
 
 from .dataset import ImageReader, Source, UInt8Image
-from .image_file import DATA_VERSION, StoredImage, UnreadableImageError, check_image, describe_image, read_image
+from .fit import DATA_VERSION
+from .image_file import StoredImage, UnreadableImageError, check_image, describe_image, read_canvas, read_image
 from .verdicts import FileState, get_file_state
 
 IMAGE_SUFFIXES = ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
@@ -35,13 +37,20 @@ class FileReader(ImageReader):
     channels: int
     version: int = DATA_VERSION
     """The `data.version`, by which they are decoded."""
+    fit: Fit = "crop"
+    """The setting `data.fit`."""
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __call__(self, index: int) -> UInt8Image:
         """Decode image ``index`` into uint8 pixels, shape (C, S, S)."""
-        return read_image(os.path.join(self.root, self.names[index]), self.size, self.channels, self.version)
+        path = os.path.join(self.root, self.names[index])
+        return read_image(path, self.size, self.channels, self.version, fit=self.fit)
+
+    def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
+        """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W)."""
+        return read_canvas(os.path.join(self.root, self.names[index]), self.size, self.channels, crop)
 
     def get_name(self, index: int) -> str:
         """Return the path of image ``index`` under the root."""

@@ -1,6 +1,7 @@
 """Images that are given in Python, as an array or a data set, instead of being read from where the config says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -10,13 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vaegan.config.data import Crop, Fit
 from vaegan.config.load import merge
 from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.text import to_one_line
 
 from .dataset import ImageReader, Source, UInt8Image
-from .image_file import DATA_VERSION, fit_to_square
+from .fit import DATA_VERSION, fit_to_square, make_canvas, to_pil
 
 MAX_CLASSES = 2**20
 """Bound of the labels, so that a damaged one does not make a name for each number below it."""
@@ -49,6 +51,8 @@ class GivenReader(ImageReader):
     """SHA-256 of the fitted images and their labels, hexadecimal."""
     version: int = DATA_VERSION
     """The `data.version`, by which they are fitted."""
+    fit: Fit = "crop"
+    """The setting `data.fit`."""
 
     thread_safe: ClassVar[bool] = False
 
@@ -65,15 +69,28 @@ class GivenReader(ImageReader):
         if not isinstance(image, Image.Image):
             if image.shape == (self.channels, self.size, self.size):
                 return np.ascontiguousarray(image)
-            image = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
-        try:
-            return fit_to_square(image, self.size, self.channels, self.version)
-        except (ValueError, OSError) as error:
-            raise UserError(f"data: image {index}: {to_one_line(error)}") from None
+            image = to_pil(image)
+        with _name_errors(index):
+            return fit_to_square(image, self.size, self.channels, self.version, self.fit)
+
+    def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
+        """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W)."""
+        image = get_image(self.items[index], index)
+        with _name_errors(index):
+            image = image if isinstance(image, Image.Image) else to_pil(image)
+            return make_canvas(image, self.size, self.channels, crop)
 
     def compute_digest(self) -> bytes:
         """Return the SHA-256 of images and labels."""
         return bytes.fromhex(self.sha256)
+
+
+@contextmanager
+def _name_errors(index: int) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise UserError(f"data: image {index}: {to_one_line(error)}") from None
 
 
 def open_given(
@@ -82,6 +99,7 @@ def open_given(
     channels: int,
     progress: ProgressCallback = ignore_progress,
     version: int = DATA_VERSION,
+    fit: Fit = "crop",
 ) -> tuple[Source, str]:
     """Return given images as a source, and the SHA-256 of the fitted images with their labels, hexadecimal.
 
@@ -93,12 +111,13 @@ def open_given(
         channels: Channels C that they are converted to, 1 or 3.
         progress: Called with the number of images read and their total.
         version: The `data.version` of the run.
+        fit: The setting `data.fit`.
 
     Raises:
         UserError: There are no images, or images or labels are not of the described kinds.
     """
     items, labels = separate_labels(images)
-    reader = GivenReader(items, size, channels, version=version)
+    reader = GivenReader(items, size, channels, version=version, fit=fit)
     digest = sha256(f"{len(items)} {channels} {size}".encode())
     for index in range(len(reader)):
         digest.update(reader(index).data)
@@ -133,7 +152,8 @@ def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str
             nearest = min(max(8, 8 * round(side / 8)), 256)
             problem = f"images of {side} pixels, but a side is a multiple of 8 from 8 to 256"
             raise UserError(f"data: {problem}; resize them by the setting data.image_size={nearest}")
-    elsewhere = dict.fromkeys(("root", "hub", "image_column", "label_column", "count")) | dict.fromkeys(("strict", "download"), False)
+    elsewhere: dict[str, Any] = dict.fromkeys(("root", "hub", "image_column", "label_column", "count"))
+    elsewhere |= {"strict": False, "download": False}
     return merge(settings, {"data": {"source": "given", **elsewhere, **shape}})
 
 

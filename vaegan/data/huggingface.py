@@ -12,13 +12,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaegan.config.data import Crop, Fit
 from vaegan.errors import UserError
 from vaegan.text import format_value, make_printable, shorten, to_one_line
 
 from .dataset import ImageReader, Source, UInt8Image
 from .given import MAX_CLASSES
 from .huggingface_tables import explain_errors, load_tables, select_splits
-from .image_file import EncodedImage, StoredImage, UnreadableImageError, check_image, describe_image, read_image
+from .image_file import (
+    EncodedImage,
+    StoredImage,
+    UnreadableImageError,
+    check_image,
+    describe_image,
+    read_canvas,
+    read_image,
+)
 from .verdicts import FileState, get_file_state
 
 NO_BYTES = "no image in this row but a path or an address, which is not followed; save_to_disk stores the images"
@@ -41,13 +50,19 @@ class HuggingFaceReader(ImageReader):
     channels: int
     place: str
     """Folder, file or name of the set, for messages."""
+    fit: Fit = "crop"
+    """The setting `data.fit`."""
 
     def __len__(self) -> int:
         return sum(map(len, self.splits.values()))
 
     def __call__(self, index: int) -> UInt8Image:
         """Decode image ``index`` into uint8 pixels, shape (C, S, S)."""
-        return read_image(self._get_image(index), self.size, self.channels)
+        return read_image(self._get_image(index), self.size, self.channels, fit=self.fit)
+
+    def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
+        """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W)."""
+        return read_canvas(self._get_image(index), self.size, self.channels, crop)
 
     def get_name(self, index: int) -> str:
         """Return the split of image ``index`` and its row in it: ``train/17``."""

@@ -14,15 +14,13 @@ import PIL
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from vaegan.config.data import Crop, Fit
 from vaegan.extras import check_packages
 from vaegan.io import open_regular_file
 from vaegan.text import make_printable, to_one_line
 
-from .pixel_format import check_pixel_format, convert_mode, convert_to_srgb, correct_transparency
-from .version_1 import fit_to_square_in_version_1
-
-DATA_VERSION = 2
-"""The `data.version` of new runs."""
+from .fit import DATA_VERSION, fit_to_square, make_canvas
+from .pixel_format import check_pixel_format, correct_transparency
 
 MIN_IMAGE_SIDE_PIXELS = 8
 """Smallest side of an image that is used, which is the smallest `data.image_size`."""
@@ -35,9 +33,6 @@ HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"
 
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of TIFF files."""
-
-MAX_ASPECT_RATIO = 64
-"""Longest side of an image that is resized, in units of its shortest side."""
 
 TURNED_ORIENTATIONS = (5, 6, 7, 8)
 """EXIF orientations of images that lie on their side."""
@@ -92,6 +87,7 @@ def read_image(
     channels: int,
     version: int = DATA_VERSION,
     notify: Callable[[str], None] | None = None,
+    fit: Fit = "crop",
 ) -> NDArray[np.uint8]:
     """Read the first frame of an image file, upright, into uint8 pixels, shape (channels, size, size).
 
@@ -101,6 +97,7 @@ def read_image(
         channels: Channels that it is converted to, 1 or 3.
         version: The `data.version` of the run.
         notify: Called with one line about a picture of more pixels than Pillow takes for harmless.
+        fit: The setting `data.fit`.
 
     Raises:
         UnreadableImageError: The file cannot be opened or decoded, has more than about 179 million pixels, is smaller
@@ -112,7 +109,19 @@ def read_image(
         if version > 1:
             correct_transparency(image)
         ImageOps.exif_transpose(image, in_place=True)
-        return fit_to_square(image, size, channels, version)
+        return fit_to_square(image, size, channels, version, fit)
+
+
+def read_canvas(path: str | Path | EncodedImage, size: int, channels: int, crop: Crop) -> NDArray[np.uint8]:
+    """Read an image file into the pixels that random crops are taken from, as `make_canvas` returns them.
+
+    Raises:
+        UnreadableImageError: The file cannot be used as an image, as in `read_image`.
+    """
+    with _open_image(path) as image:
+        correct_transparency(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        return make_canvas(image, size, channels, crop)
 
 
 def check_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> None:
@@ -137,57 +146,6 @@ def describe_image(path: str | Path | EncodedImage, version: int = DATA_VERSION)
         turned = exif.get(ExifTags.Base.Orientation) in TURNED_ORIENTATIONS
         width, height = image.size[::-1] if turned else image.size
         return StoredImage(width, height, image.mode, image.format or "unknown")
-
-
-def fit_to_square(image: Image.Image, size: int, channels: int, version: int = DATA_VERSION) -> NDArray[np.uint8]:
-    """Convert an image to sRGB or grey, resize its short side by an antialiased bicubic filter, and crop the centre.
-
-    Transparent pixels are laid on white; grey (channels 1) is ITU-R 601 luminance. What is made of these pixels is, to
-    the bit, what torchvision's `Resize(size, BICUBIC)` and `CenterCrop(size)` make of them; an image whose short side
-    is ``size`` is only cropped.
-
-    Args:
-        image: An image of any mode.
-        size: Height and width that it is fitted to.
-        channels: Channels that it is converted to, 1 or 3.
-        version: The `data.version` of the run.
-
-    Returns:
-        uint8 pixels, shape (channels, size, size).
-
-    Raises:
-        ValueError: The pixels have no known range (floats, signed or 32-bit integers).
-    """
-    if version == 1:
-        return fit_to_square_in_version_1(image, size, channels)
-    image = convert_to_srgb(image)
-    if image.mode in ("LA", "RGBA"):
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    image = resize_and_crop(convert_mode(image, "L" if channels == 1 else "RGB"), size)
-    pixels = np.asarray(image).reshape(size, size, channels)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def resize_and_crop(image: Image.Image, size: int) -> Image.Image:
-    """Return the centre square, ``size`` pixels wide, of an image whose short side was resized to ``size``.
-
-    What is cropped begins at a whole pixel. An image that is more than `MAX_ASPECT_RATIO` times as long as it is short
-    is cropped to that before it is resized too, so that its resized version fits into memory.
-    """
-    short = min(image.size)
-    image = crop_centre(image, min(image.width, MAX_ASPECT_RATIO * short), min(image.height, MAX_ASPECT_RATIO * short))
-    if short != size:
-        width, height = (int(size * side / short) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-    return crop_centre(image, size, size)
-
-
-def crop_centre(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Return the centre of an image, whose edges lie on whole pixels (those of torchvision's `CenterCrop`)."""
-    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
-    if (width, height) == image.size:
-        return image
-    return image.crop((left, top, left + width, top + height))
 
 
 @contextmanager

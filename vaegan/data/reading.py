@@ -23,6 +23,8 @@ MAX_VERIFIED_IMAGES = 10**6
 MAX_NAMED_FILES = 20
 """Broken files that a warning names; it counts the others."""
 
+Notify = Callable[[str], None]
+"""A function that is called with one-line warnings."""
 BrokenImages = dict[int, UnreadableImageError]
 """Index and error of each image that cannot be used."""
 

@@ -1,43 +1,36 @@
-"""Opening of the image set that the `data` section of a config names: decoding it in threads, and its splits."""
+"""Opening of an image set: its images read in threads and cached, and its splits."""
 
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from hashlib import blake2b
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from vaegan.config.schema import CHANGEABLE_SOURCES, ROOTED_SOURCES, Config, DataConfig
+from vaegan.config.data import CHANGEABLE_SOURCES, ROOTED_SOURCES, DataConfig
+from vaegan.config.schema import Config
 from vaegan.distributed import count_cpu_cores, run_on_all_ranks
-from vaegan.errors import UserError
+from vaegan.errors import Failure, UserError
 from vaegan.progress import ProgressCallback, Reporter, ignore_progress
 from vaegan.text import make_encodable
 
-from .arrays import open_arrays
 from .dataset import Data, ImageReader, Images, Source, SplitIndices
-from .embedded import open_digits, open_photos
-from .folder import FileReader, describe_strays, open_folder
+from .folder import FileReader, describe_strays
 from .given import GivenImages, open_given
-from .huggingface import open_huggingface
 from .image_file import describe_decoder
 from .members import NO_DIFFERENCES, Differences, MemberList
-from .official import open_celeba, open_cifar10, open_mnist
-from .reading import MAX_VERIFIED_IMAGES, BrokenImages, ReadImages, read_images
-from .shapes import open_shapes
+from .open_source import open_source
+from .reading import MAX_VERIFIED_IMAGES, BrokenImages, Notify, ReadImages, describe_broken, read_images, visit_images
 from .split_members import append_history, compute_fingerprint, describe_settings, split_members
-from .splits import draw_splits, split_consecutively
+from .splits import draw_splits
 from .verdicts import Verdicts
 
 MAX_MEMORY_BYTES = 4 * 2**30
 """Largest size of the pixels that `data.cache: auto` holds in memory."""
-MAX_NAMED_FILES = 20
-"""Broken files that a warning names; it counts the others."""
-Notify = Callable[[str], None]
-"""A function that is called with one-line warnings."""
+PIXELS_BY_CROP = {"centre": 1, "random": 3, "random_resized": 8}
+"""Pixels that are held in memory for each training image, about, in units of those of its centre."""
 
 _read_cache: dict[tuple[DataConfig, bytes], ReadImages] = {}
 _data_cache: dict[tuple[object, ...], Data] = {}
@@ -84,6 +77,8 @@ def open_data(
     data_key = *key, None if known is None else (known.fingerprint, known.earlier, known.changes), training
     if data_key not in _data_cache:
         data = _split(source, config, _read_cache[key], known, training, notify)
+        if config.crop != "centre" and training and data.train.in_memory:
+            data = replace(data, train=_load_canvases(source.reader, data.train, config, progress))
         _data_cache.clear()
         _data_cache[data_key] = data
     return _data_cache[data_key]
@@ -148,7 +143,7 @@ def open_given_images(
         raise UserError(f"data: the run's images are those of data.source={data.source}; leave the argument out")
     with reporter.progress("Reading images", "images") as progress:
         source, sha256 = run_on_all_ranks(
-            lambda: open_given(images, data.image_size, data.channels, progress, data.version)
+            lambda: open_given(images, data.image_size, data.channels, progress, data.version, data.fit)
         )
     if known is None and data.sha256 not in (None, sha256):
         raise UserError(
@@ -158,42 +153,6 @@ def open_given_images(
     return open_images(data, reporter, source, known, training), config.model_copy(update={"data": data})
 
 
-def open_source(config: DataConfig, notify: Notify) -> Source:
-    """Open the image set that a config names, without reading its images.
-
-    Raises:
-        UserError: There is no such set, or it is broken.
-        Failure: The download failed.
-    """
-    size, channels = config.image_size, config.channels
-    root = config.root or Path("data").absolute()
-    match config.source:
-        case "digits":
-            return open_digits(size, channels)
-        case "photos" | "shapes":
-            splits = split_consecutively(config.count or 10_000, config.validation, config.test)
-            return (open_photos if config.source == "photos" else open_shapes)(size, channels, splits)
-        case "folder":
-            return open_folder(root, size, channels, config.version, partial(_report_passed_over, config, notify))
-        case "arrays":
-            return open_arrays(root, size, channels)
-        case "huggingface":
-            columns = config.image_column, config.label_column
-            return open_huggingface(config.root, config.hub, size, channels, *columns, notify)
-        case "mnist" | "fashion_mnist":
-            return open_mnist(config.source, root, size, channels, config.version, config.download)
-        case "cifar10":
-            return open_cifar10(root, size, channels, config.download, notify)
-        case "celeba":
-            return open_celeba(root, size, channels, config.version, config.download)
-        case "given":
-            raise UserError(
-                "data.source: given: these images were given in Python; give them again, as in"
-                " vaegan.evaluate_run(run, data=images)",
-                on_all_ranks=True,
-            )
-
-
 def _read(source: Source, config: DataConfig, notify: Notify, progress: ProgressCallback) -> ReadImages:
     """Visit every image of a set, keep its pixels as `data.cache` says, and report those that cannot be used.
 
@@ -201,7 +160,7 @@ def _read(source: Source, config: DataConfig, notify: Notify, progress: Progress
         UserError: Images cannot be used, all of them or under `data.strict`.
     """
     reader, count = source.reader, len(source.reader)
-    size = count * math.prod(config.image_shape)
+    size = count * math.prod(config.image_shape) * PIXELS_BY_CROP[config.crop]
     in_memory = config.cache != "none" and (config.cache != "auto" or size <= MAX_MEMORY_BYTES)
     is_of_files, verdicts = isinstance(reader, FileReader) or config.source in ROOTED_SOURCES, None
     if config.version > 1 and (is_of_files or config.source in CHANGEABLE_SOURCES):
@@ -257,6 +216,23 @@ def _split_unchangeable(source: Source, config: DataConfig, read: ReadImages) ->
     return Data(train, validation, test, classes, _compute_fingerprint(source, config, read.store, usable))
 
 
+def _load_canvases(reader: ImageReader, images: Images, config: DataConfig, progress: ProgressCallback) -> Images:
+    """Return training images with what their random crops are taken from in memory.
+
+    Raises:
+        Failure: An image that could be read before cannot be read any more.
+    """
+    canvases: list[Any] = [None] * len(images)
+
+    def load(position: int) -> None:
+        canvases[position] = reader.load_canvas(int(images.indices[position]), config.crop)
+
+    broken = visit_images(len(images), load, count_threads(reader, config), progress)
+    if broken:
+        raise Failure(f"data.root: {config.root}: {describe_broken(list(broken.values()))}; begin again")
+    return replace(images, canvases=canvases)
+
+
 def count_threads(reader: ImageReader, config: DataConfig) -> int:
     """Return the number of threads that decode images fastest."""
     slow = isinstance(reader, FileReader) or config.image_size >= 64
@@ -273,23 +249,14 @@ def _split_source(source: Source, config: DataConfig, usable: Tensor) -> SplitIn
     return SplitIndices(*(numbers[indices] for indices in splits))
 
 
-def _report_passed_over(config: DataConfig, notify: Notify, message: str) -> None:
-    """Warn of a folder or link that is passed over, or raise it as a UserError under `data.strict`."""
-    if config.strict:
-        raise UserError(f"data.strict: {message}")
-    notify(f"data.root: {message}")
-
-
 def _report_broken_images(broken: BrokenImages, config: DataConfig, notify: Notify) -> None:
     """Warn of the broken files in one line, or raise it as a UserError under `data.strict`."""
     if not broken:
         return
-    files = [f"{broken[index].file} ({broken[index].reason})" for index in sorted(broken)]
-    more = f" and {len(files) - MAX_NAMED_FILES} more" if len(files) > MAX_NAMED_FILES else ""
-    named = ", ".join(files[:MAX_NAMED_FILES]) + more
+    count, named = len(broken), describe_broken([broken[index] for index in sorted(broken)])
     if config.strict:
-        raise UserError(f"data.strict: {len(files)} of the files cannot be used as images: {named}")
-    notify(f"data.root: {len(files)} file{'s' * (len(files) > 1)} that cannot be used as images skipped: {named}")
+        raise UserError(f"data.strict: {count} of the files cannot be used as images: {named}")
+    notify(f"data.root: {count} file{'s' * (count > 1)} that cannot be used as images skipped: {named}")
 
 
 def _compute_fingerprint(source: Source, config: DataConfig, store: Tensor | ImageReader, usable: Tensor) -> str:

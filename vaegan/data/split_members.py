@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import torch
 
-from vaegan.config.schema import DataConfig
+from vaegan.config.data import DataConfig
 from vaegan.text import make_encodable
 
 from .dataset import Data, Images, Source
@@ -27,7 +27,7 @@ from .members import (
 )
 from .reading import ReadImages
 
-SETTINGS_WITHOUT_PIXELS = {"root", "hub", "cache", "workers", "strict", "download", "horizontal_flip", "sha256"}
+SETTINGS_WITHOUT_PIXELS = {"root", "hub", "crop", "cache", "workers", "strict", "download", "horizontal_flip", "sha256"}
 """Settings of the `data` section that change no image before it is trained on, and no split."""
 
 

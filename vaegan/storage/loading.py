@@ -8,8 +8,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from vaegan.config.data import DataVersion, Fit
 from vaegan.config.models import GANConfig
-from vaegan.config.schema import DataVersion, NetworksConfig
+from vaegan.config.schema import NetworksConfig
 from vaegan.errors import UserError
 from vaegan.io import load_tensors
 from vaegan.models import Autoencoder, Classifier, Model, build_model
@@ -52,8 +53,8 @@ def load_class_names(path: str | Path) -> tuple[str, ...]:
     return read_description(_get_model_folder(Path(path))).classes or ()
 
 
-def load_data_version(path: str | Path) -> DataVersion:
-    """Read the `data.version` of a run, by which the images that its model is given are decoded.
+def load_decoding(path: str | Path) -> tuple[DataVersion, Fit]:
+    """Read `data.version` and `data.fit` of a run, by which the images that its model is given are decoded.
 
     Args:
         path: The run's folder, or the folder of an exported model.
@@ -61,7 +62,8 @@ def load_data_version(path: str | Path) -> DataVersion:
     Raises:
         UserError: There is no model, or it is damaged.
     """
-    return read_description(_get_model_folder(Path(path))).data_version
+    description = read_description(_get_model_folder(Path(path)))
+    return description.data_version, description.data_fit
 
 
 def load_classifier(path: str | Path) -> Classifier:

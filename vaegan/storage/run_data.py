@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vaegan.config.data import CHANGEABLE_SOURCES
 from vaegan.config.load import validate_config
-from vaegan.config.schema import CHANGEABLE_SOURCES, Config
+from vaegan.config.schema import Config
 from vaegan.data.dataset import Data
 from vaegan.data.given import GivenImages
 from vaegan.data.members import Differences, Found, MemberList, compare

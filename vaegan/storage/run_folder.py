@@ -8,9 +8,10 @@ from typing import cast
 from pydantic import model_validator
 from torch import nn
 
+from vaegan.config.data import DataVersion, Fit
 from vaegan.config.load import dump_config, read_yaml, validate_config
 from vaegan.config.models import ConditionalConfig, ModelConfig
-from vaegan.config.schema import Config, DataVersion, NetworksConfig
+from vaegan.config.schema import Config, NetworksConfig
 from vaegan.config.section import Channels, Section, Side
 from vaegan.data.members import MemberList, parse_members
 from vaegan.errors import UserError
@@ -159,6 +160,7 @@ class Run:
         class_names: tuple[str, ...] = (),
         networks: NetworksConfig | None = None,
         data_version: DataVersion = 2,
+        data_fit: Fit = "crop",
     ) -> None:
         """Write the model that `load` reads.
 
@@ -168,6 +170,7 @@ class Run:
             class_names: Names of the data set's classes, recorded if the model is conditional.
             networks: The `networks` section of the run's config, of which those of the model are recorded.
             data_version: Its `data.version`.
+            data_fit: Its `data.fit`.
         """
         with replace_folder(self.model_folder) as partial:
             weights = partial / WEIGHTS_FILE
@@ -180,6 +183,7 @@ class Run:
                 classes=class_names if model.classes is not None else None,
                 networks=_select_model_networks(networks),
                 data_version=data_version,
+                data_fit=data_fit,
             )
             (partial / DESCRIPTION_FILE).write_text(description.model_dump_json(indent=1), encoding="utf-8")
 
@@ -218,6 +222,8 @@ class ExportedModel(Section):
     """Encoder and decoder, as far as they were given as modules."""
     data_version: DataVersion = 1
     """The `data.version` by which its images are decoded; that of models from before it was recorded is 1."""
+    data_fit: Fit = "crop"
+    """The `data.fit` by which its images become square."""
 
     @model_validator(mode="after")
     def _check_shape_and_class_names(self) -> "ExportedModel":

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import save_file
 
-from vaegan.config.schema import DataConfig
+from vaegan.config.data import DataConfig
 from vaegan.data import open_data
 from vaegan.data.arrays import open_arrays
 from vaegan.data.image_file import fit_to_square

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vaegan.config.schema import DataConfig
+from vaegan.config.data import DataConfig
 from vaegan.data import open_data, read_image
 from vaegan.data.contact_sheet import COLUMNS, GAP_PIXELS, MARGIN_PIXELS, MAX_ROWS, draw_contact_sheet
 from vaegan.data.description import DataDescription, NamedImage, describe_data

@@ -57,7 +57,7 @@ stub = types.ModuleType("torchvision")
 stub.datasets = types.SimpleNamespace(MNIST=fetch)
 sys.modules["torchvision"] = stub
 
-from vaegan.config.schema import DataConfig
+from vaegan.config.data import DataConfig
 from vaegan.data import open_data
 
 config = DataConfig(source="mnist", root=Path("set"), image_size=32, channels=1, download=True)

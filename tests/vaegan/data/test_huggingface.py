@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vaegan.config.schema import DataConfig
+from vaegan.config.data import DataConfig
 from vaegan.data import open_data
 from vaegan.data.description import describe_data
 from vaegan.data.huggingface import NO_BYTES, HuggingFaceReader

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from torchvision import transforms
 
 from vaegan import extras
-from vaegan.config.schema import DataConfig
+from vaegan.config.data import DataConfig
 from vaegan.data import UnreadableImageError, find_images, image_file, read_image
 from vaegan.data.image_file import fit_to_square
 

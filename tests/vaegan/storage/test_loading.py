@@ -16,7 +16,7 @@ import vaegan
 from vaegan.data import Data
 from vaegan.errors import UserError
 from vaegan.models import Autoencoder, Classifier
-from vaegan.storage.loading import load_class_names, load_classifier, load_data_version, load_discriminator
+from vaegan.storage.loading import load_class_names, load_classifier, load_decoding, load_discriminator
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 from vaegan.trainers.log.recorder import Recorder
@@ -236,11 +236,13 @@ def test_a_run_without_a_model_says_how_to_get_one(run: Run) -> None:
 
 
 def test_the_version_of_decoding_is_the_runs_and_1_where_none_is_recorded(run: Run, data: Data) -> None:
-    assert load_data_version(run.path) == load_data_version(run.model_folder) == 2
+    assert load_decoding(run.path) == load_decoding(run.model_folder) == (2, "crop")
     file = run.model_folder / "config.json"
     description = json.loads(file.read_text())
     del description["data_version"]
     file.write_text(json.dumps(description))
-    assert load_data_version(run.path) == load_data_version(run.model_folder) == 1
+    assert load_decoding(run.path) == load_decoding(run.model_folder) == (1, "crop")
     old = train(tiny("vae", "data.version=1"), run.path.with_name("old"), data)
-    assert load_data_version(old.path) == 1
+    assert load_decoding(old.path) == (1, "crop")
+    stretched = train(tiny("vae", "data.fit=stretch"), run.path.with_name("stretched"), data)
+    assert load_decoding(stretched.path) == (2, "stretch")
