@@ -55,7 +55,7 @@ PACKAGE_DATA = {
 REQUIRES = [
     "click>=8.1",
     "numpy>=1.26",
-    "pillow>=10.1",
+    "pillow>=10.3",
     "pydantic>=2.7",  # use_attribute_docstrings
     "pyyaml>=6.0.1",
     "rich>=13.7",
@@ -84,9 +84,13 @@ WANDB = [MATPLOTLIB, "wandb>=0.31"]
 
 CELEBA = ["gdown>=5"]  # torchvision downloads CelebA from Google Drive with it
 
+HUGGINGFACE = ["datasets>=4.0"]  # since then it runs no code of a set
+
+HEIF = ["pillow-heif>=0.16"]  # HEIC photographs
+
 FID = ["torch-fidelity>=0.3"]  # has the Inception network
 
-ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA]
+ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE]
 
 TEST = [
     *ALL,
@@ -133,6 +137,8 @@ setup(
         "wandb": WANDB,
         "fid": FID,
         "celeba": CELEBA,
+        "heif": HEIF,
+        "huggingface": HUGGINGFACE,
         "all": ALL,
         "docs": DOCS,
         "test": TEST,

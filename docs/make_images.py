@@ -17,7 +17,8 @@ from sklearn.datasets import load_sample_image
 
 import vaegan
 from vaegan.cli.console import Console
-from vaegan.config.schema import DataConfig, EvaluateConfig
+from vaegan.config.data import DataConfig
+from vaegan.config.schema import EvaluateConfig
 from vaegan.data import open_data
 from vaegan.data.image_file import fit_to_square
 from vaegan.evaluate.negative_controls import NEGATIVE_CONTROLS, evaluate_negative_controls

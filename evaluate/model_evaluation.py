@@ -21,7 +21,7 @@ from .metrics.build import build_metrics
 from .metrics.metric import ImagePairs, Metric, Sums, reduce_on_main, round_to_8_bits
 from .one_pass import ImageSplit, evaluation_mode, pass_over_images
 from .protocol import check_same_protocol, describe_computation, describe_images
-from .result import EvaluationResult
+from .result import EvaluationResult, format_left_out
 
 
 def warn_on_main(message: str) -> None:
@@ -99,13 +99,20 @@ def evaluate_model(
         )  # fmt: skip
 
     def compute_result(sums: Sums) -> EvaluationResult:
-        collected = EvaluationResult({}, protocol)
+        collected, left_out = EvaluationResult({}, protocol), dict[str, str]()
         for name, metric in metrics.items():
-            for kind, values in vars(metric.compute_result(sums[name])).items():
+            kinds = {**vars(metric.compute_result(sums[name]))}
+            left_out |= kinds.pop("left_out")
+            for kind, values in kinds.items():
                 getattr(collected, kind).update(values)
+        if left_out:
+            protocol["left_out"] = left_out
         return collected
 
-    return reduce_on_main(sums, compute_result)
+    result = reduce_on_main(sums, compute_result)
+    if result.metrics and (left_out := result.protocol.get("left_out")):
+        notify(f"evaluate.metrics: left out are {format_left_out(left_out)}")
+    return result
 
 
 def _describe_protocol(

@@ -77,6 +77,14 @@ class _MetricsFile:
     """SHA-256 of ``scores.safetensors``, hexadecimal."""
 
 
+def format_left_out(left_out: Mapping[str, str]) -> str:
+    """Return metrics that were left out, with their reasons, in a few words."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+
+
 def write_result(result: EvaluationResult, run: Run) -> None:
     """Write ``scores.safetensors`` and ``metrics.json``, which holds the hash of the former, each atomically.
 
@@ -113,7 +121,11 @@ def read_result(run: Run) -> EvaluationResult:
 
 
 def load_or_evaluate(
-    run: Run, describe: Callable[[], dict[str, Any]], evaluate: Callable[[], EvaluationResult], force: bool = False
+    run: Run,
+    describe: Callable[[], dict[str, Any]],
+    evaluate: Callable[[], EvaluationResult],
+    force: bool = False,
+    show: Callable[[EvaluationResult], None] | None = None,
 ) -> EvaluationResult:
     """Return the result stored in a folder, or else compute it and write it there.
 
@@ -124,6 +136,7 @@ def load_or_evaluate(
         describe: Function that returns the origin: everything that the result is a function of.
         evaluate: Function that computes the result.
         force: Whether to compute it even if the folder has a valid result.
+        show: Called with a new result before it is written, so that it is not lost if it cannot be; None: nothing is.
     """
 
     def look_up() -> tuple[dict[str, Any], EvaluationResult | None]:
@@ -135,6 +148,8 @@ def load_or_evaluate(
         return cached
     result = evaluate()
     result.protocol["origin"] = origin
+    if show is not None:
+        show(result)
 
     def write() -> None:
         run.path.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ for a stored result by `load_or_evaluate`; without one, `evaluate_on_data` picks
 the metrics (for a classifier, `evaluate_classifier_splits`).
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from .metrics.feature_extractors import INCEPTION
 from .model_evaluation import evaluate_model
 from .one_pass import ImageSplit, evaluation_mode, get_device
 from .protocol import get_versions
-from .result import EvaluatedRun, EvaluationResult, load_or_evaluate
+from .result import EvaluatedRun, EvaluationResult, format_left_out, load_or_evaluate
 from .training_cost import count_run_parameters, read_training_cost
 
 
@@ -54,6 +55,7 @@ def evaluate_run(
     *,
     force: bool = False,
     networks: GivenNetworks | None = None,
+    show: Callable[[EvaluationResult], None] | None = None,
 ) -> EvaluationResult:
     """Evaluate a run's exported model and keep the result in the run's folder; all processes do this together.
 
@@ -69,6 +71,7 @@ def evaluate_run(
         force: Whether to evaluate even if the folder has a valid result; the new one must then have a metric, since it
             replaces the old one.
         networks: The modules of a run that was given modules.
+        show: Called with a new result before it is written; None: nothing is.
 
     Raises:
         UserError: The result has no metric (the stored one is kept), or the classes of a conditional model are
@@ -79,6 +82,12 @@ def evaluate_run(
     title = f"Evaluating {Path(*run.path.parts[-2:])}"
 
     def evaluate() -> EvaluationResult:
+        result = measure()
+        if data.differences:
+            result.protocol["other_data"] = data.differences.describe()
+        return result
+
+    def measure() -> EvaluationResult:
         if isinstance(model, Classifier):
             with reporter.progress(title, "images") as progress:
                 return evaluate_classifier_splits(model, data, config, seed=run.config.seed, progress=progress)
@@ -87,15 +96,15 @@ def evaluate_run(
             discriminator = run_on_all_ranks(lambda: load_discriminator(run, reporter.note, networks))
         result = evaluate_on_data(model, config, data, run.config.seed, title, reporter, discriminator)
         if force and not result.metrics:
-            names = ", ".join(config.metrics)
-            raise UserError(
-                f"evaluate.metrics: {names}: cannot be measured of {run.path}; name others", on_all_ranks=True
-            )
+            names, left_out = ", ".join(config.metrics), result.protocol.get("left_out", {})
+            problem = f"cannot be measured of {run.path}" + (f": {format_left_out(left_out)}" if left_out else "")
+            raise UserError(f"evaluate.metrics: {names}: {problem}; name others", on_all_ranks=True)
         return result
 
     return load_or_evaluate(
-        run, lambda: describe_origin(config, data, hash_file(run.model_folder / WEIGHTS_FILE)), evaluate, force
-    )
+        run, lambda: describe_origin(config, data, hash_file(run.model_folder / WEIGHTS_FILE)), evaluate, force,
+        show,
+    )  # fmt: skip
 
 
 def evaluate_on_data(

@@ -7,14 +7,15 @@ from pathlib import Path
 from vaegan.config import Config, StudyConfig
 from vaegan.config.differences import describe_differences, get_training_settings
 from vaegan.config.schema import PriorConfig
-from vaegan.data import Data, open_images
+from vaegan.data import Data
 from vaegan.distributed import broadcast_from_main, init_process_group, run_on_all_ranks, run_on_main
 from vaegan.errors import UserError
 from vaegan.io import write_text
 from vaegan.progress import Reporter
-from vaegan.storage.checkpoints import load_newest_checkpoint
 from vaegan.storage.loading import load_classifier
-from vaegan.storage.run_folder import Run
+from vaegan.storage.run_data import check_run_data, open_study_data
+from vaegan.storage.run_folder import Run, adopt_data_version
+from vaegan.text import make_encodable
 
 from .comparing.comparison import Comparison
 from .comparing.matching import check_matched
@@ -47,6 +48,7 @@ def compare(
     features: tuple[str, Config] | None = None,
     start_publisher: StartPublisher | None = None,
     train_ahead: Callable[[Mapping[Path, Config]], None] | None = None,
+    allow_other_data: bool = False,
 ) -> Comparison | None:
     """Train and evaluate all runs that are not yet, and write `comparison.json`, `report.html`, tables and pictures.
 
@@ -63,6 +65,7 @@ def compare(
         start_publisher: Function that opens a run of a tracker for the comparison; None: it is not published.
         train_ahead: Function that trains several runs, given by their folders, before ``train`` goes over them; None:
             ``train`` trains them one after another.
+        allow_other_data: Whether to go on with images that are not those of the runs that are there.
 
     Returns:
         The comparison; None on processes of another rank.
@@ -72,9 +75,13 @@ def compare(
         Failure: A training or an evaluation failed; what is finished is kept.
         Interrupted: A training was asked to stop.
     """
-    plan_runs(study, configs, output)
+    folders = [*plan_runs(study, configs, output), *(output / "wall_clock" / name for name in configs)]
+    folders += [output / "features" / features[0]] if features is not None else []
+    configs = {name: adopt_data_version(config, *folders) for name, config in configs.items()}
+    features = features and (features[0], adopt_data_version(features[1], *folders))
     init_process_group()
-    data = open_images(next(iter(configs.values())).data, reporter)
+    started = [run for run in map(Run, folders) if run.exists]
+    data = open_study_data(next(iter(configs.values())), started, reporter, allow_other_data)
 
     def train_runs(runs: Mapping[Path, Config]) -> None:
         run_on_all_ranks(lambda: check_run_folders(runs))
@@ -215,16 +222,14 @@ def complete_run(config: Config, folder: Path, data: Data, train: Train, reporte
     if not run.finished:
         reporter.note(f"{name}: {'going on with it' if run.exists else 'training'}")
         return train(config, folder, data, True)
-    checkpoint = load_newest_checkpoint(run.checkpoints, reporter.note)
-    if checkpoint is not None and checkpoint.state["fingerprint"] != data.fingerprint:
-        raise UserError(f"{folder}: was trained on other images than the study's data are now; choose another --output")
+    run_on_all_ranks(lambda: check_run_data(run, data))
     reporter.note(f"{name}: finished already, kept")
     return run
 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
     """Write `comparison.json` atomically."""
-    write_text(path, json.dumps(comparison.to_record(), indent=2, allow_nan=False))
+    write_text(path, json.dumps(make_encodable(comparison.to_record()), indent=2, allow_nan=False))
 
 
 def _make_timed_config(config: Config) -> Config:

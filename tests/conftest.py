@@ -1,9 +1,11 @@
 """Settings of every test; photographs, and weights that stand in for the published ones."""
 
+import atexit
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; tiny tensors are slower on more
+if "VAEGAN_CACHE" not in os.environ:
+    cache = TemporaryDirectory()
+    atexit.register(cache.cleanup)
+    os.environ["VAEGAN_CACHE"] = cache.name
 for ignored, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(ignored) == signal.SIG_IGN:  # as in the background of a shell; tests send them
         signal.signal(ignored, usual)

@@ -45,8 +45,9 @@ def find_resume_checkpoint(
             reasons = to_one_line(", ".join(f"{path.name}: {reason}" for path, reason in damaged.items()))
             remedy = "restore one, or remove the folder `checkpoints` to begin again"
             raise UserError(f"{run.checkpoints}: no whole checkpoint is left ({reasons}); {remedy}")
-        if checkpoint is not None and checkpoint.state.get("fingerprint") != data.fingerprint:
-            raise UserError(f"{run.path}: the images are no longer those that the run was started with")
+        if checkpoint is not None and not _is_of_images(checkpoint, data):
+            problem = "the images are no longer those that the run was started with"
+            raise UserError(f"{run.path}: {problem}; restore them, or go on by --allow-other-data")
         if checkpoint is not None and checkpoint.step > config.train.steps:
             raise UserError(f"train.steps: {config.train.steps} are fewer than the {checkpoint.step} of {run.path}")
         return checkpoint, damaged
@@ -62,6 +63,12 @@ def find_resume_checkpoint(
         raise UserError(f"{run.path}: {problem}", on_all_ranks=True)
     run_on_main(quarantine_damaged)
     return checkpoint
+
+
+def _is_of_images(checkpoint: Checkpoint, data: Data) -> bool:
+    """Return whether a checkpoint was written with the images, or whoever opened them has allowed how they differ."""
+    earlier = data.members.earlier if data.members is not None else ()
+    return bool(data.differences) or checkpoint.state.get("fingerprint") in (data.fingerprint, *earlier)
 
 
 def _check_same_run(config: Config, run: Run, resume: bool, extend: bool) -> None:

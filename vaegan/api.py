@@ -13,16 +13,17 @@ from vaegan.config.load import load_config, nest_settings
 from vaegan.config.load_study_files import load_study
 from vaegan.config.recipes import describe_recipes, get_default_folder
 from vaegan.data.given import GivenImages, describe_given
-from vaegan.data.sources import open_given_images
 from vaegan.distributed import init_process_group
 from vaegan.entry import python_entry
 from vaegan.extras import check_training_packages
 from vaegan.images import show
 from vaegan.networks.given import GivenNetworks, add_networks
 from vaegan.notebook import make_reporter
+from vaegan.paths import expand_path
 from vaegan.plotting import plot_history
 from vaegan.storage import loading
-from vaegan.storage.run_folder import Run
+from vaegan.storage.run_data import open_training_data
+from vaegan.storage.run_folder import Run, adopt_data_version
 
 from .cli import workflows
 
@@ -49,6 +50,7 @@ def train(
     networks: GivenNetworks | None = None,
     resume: bool = False,
     extend: bool = False,
+    allow_other_data: bool = False,
     progress: bool = True,
 ) -> Run:
     """Train a run to its end, and return it.
@@ -64,6 +66,8 @@ def train(
             ``discriminator``; `vaegan.networks.given` says what each must do. They are copied.
         resume: Go on from the newest checkpoint in the folder; begin if there is none.
         extend: Let a resumed run have more `train.steps` than it was started with.
+        allow_other_data: Let a resumed run go on although images are missing, whose places others take, or have other
+            labels; new ones are passed over.
         progress: Whether a bar is shown.
 
     Raises:
@@ -74,16 +78,20 @@ def train(
     overrides, reporter = nest_settings(settings or {}), make_reporter(progress)
     if data is not None:
         overrides = describe_given(data, overrides)
-    resolved = load_config(config, overrides)
+    folder = (get_default_folder(config) if output is None else expand_path("output", output)).absolute()
+    images = None
+    resolved = adopt_data_version(load_config(config, overrides), folder)
     check_training_packages(resolved)
     init_process_group()
-    folder, images = Path(output or get_default_folder(config)).absolute(), None
     if data is not None:
-        images, resolved = open_given_images(data, resolved, reporter)
+        images, resolved = open_training_data(resolved, folder, reporter, data, allow_other_data=allow_other_data)
     resolved = add_networks(resolved, networks)
     if not workflows.is_finished(folder, resolved, resume=resume, extend=extend):
         workflows.check_step_inputs(resolved, networks)
-        workflows.train_run(resolved, folder, reporter, images, networks, resume=resume, extend=extend)
+        workflows.train_run(
+            resolved, folder, reporter, images, networks, resume=resume, extend=extend,
+            allow_other_data=allow_other_data,
+        )  # fmt: skip
     return Run(folder)
 
 
@@ -98,6 +106,8 @@ def evaluate_run(
     density: str | None = None,
     data: GivenImages | None = None,
     networks: GivenNetworks | None = None,
+    data_root: str | Path | None = None,
+    allow_other_data: bool = False,
     progress: bool = True,
 ) -> "EvaluationResult":
     """Evaluate the trained model of a run, write `metrics.json` into its folder, and return the result.
@@ -114,6 +124,9 @@ def evaluate_run(
         density: Density over the codes that samples are drawn from: ``gaussian``, ``gmm`` or ``gmm:K``.
         data: The images of a run that was given its images.
         networks: The modules of a run that was given modules; their weights are replaced by the trained ones.
+        data_root: Folder that the run's images have moved to, which is remembered.
+        allow_other_data: Evaluate although the images are not those that the run was trained on, which the protocol
+            then says; those that it was trained on are in no other split.
         progress: Whether a bar is shown.
 
     Raises:
@@ -124,11 +137,13 @@ def evaluate_run(
         "metrics": [metrics] if isinstance(metrics, str) else metrics, "samples": samples, "split": split,
         "features": features and os.fspath(features), "density": density,
     }  # fmt: skip
-    config, reporter, images = workflows.read_evaluation_config(Path(run), settings), make_reporter(progress), None
+    folder, reporter = expand_path("run", run), make_reporter(progress)
+    config = workflows.read_evaluation_config(folder, settings)
     init_process_group()
-    if data is not None:
-        images, config = open_given_images(data, config, reporter)
-    return workflows.evaluate_folder(Path(run), config, reporter, images, networks)
+    return workflows.evaluate_folder(
+        folder, config, reporter, None, networks, images=data,
+        data_root=None if data_root is None else expand_path("data_root", data_root), allow_other_data=allow_other_data,
+    )  # fmt: skip
 
 
 @python_entry
@@ -137,6 +152,7 @@ def compare(
     settings: Mapping[str, Any] | None = None,
     *,
     output: str | Path | None = None,
+    allow_other_data: bool = False,
     progress: bool = True,
 ) -> "Comparison | None":
     """Train and evaluate every variant of a study for every seed, and return their comparison.
@@ -149,6 +165,7 @@ def compare(
         settings: Settings that replace those of the study; those of a run (``{"train.steps": 500}``) apply to every
             variant, others (``{"seeds": [0, 1]}``) to the study.
         output: Folder of the study; None: runs/NAME, after the recipe or the file.
+        allow_other_data: Go on although the images are not those that the runs in the folder were trained on.
         progress: Whether bars are shown.
 
     Returns:
@@ -161,7 +178,8 @@ def compare(
     """
     loaded, reporter = load_study(study, nest_settings(settings or {})), make_reporter(progress)
     init_process_group()
-    return workflows.compare_study(loaded, Path(output or get_default_folder(study)), reporter)
+    folder = get_default_folder(study) if output is None else expand_path("output", output)
+    return workflows.compare_study(loaded, folder, reporter, allow_other_data=allow_other_data)
 
 
 @python_entry
@@ -180,7 +198,7 @@ def load(path: RunPath, networks: GivenNetworks | None = None) -> "Autoencoder":
     Raises:
         UserError: There is no model, it is damaged, it is not an autoencoder, or the modules are not those of the run.
     """
-    return loading.load(Path(path), networks)
+    return loading.load(expand_path("path", path), networks)
 
 
 def recipes() -> dict[str, str]:

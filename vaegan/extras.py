@@ -15,11 +15,13 @@ if TYPE_CHECKING:  # pydantic is slow to import, and the command line imports th
 
 PACKAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "accelerate": ("accelerate", ("train",)),
+    "datasets": ("datasets", ("huggingface",)),
     "gdown": ("gdown", ("celeba",)),
     "jinja2": ("jinja2", ("eval",)),
     "lpips": ("lpips", ("eval",)),
     "matplotlib": ("matplotlib", ("eval", "wandb")),
     "pandas": ("pandas", ("eval",)),
+    "pillow_heif": ("pillow-heif", ("heif",)),
     "psutil": ("psutil", ("train",)),
     "scipy": ("scipy", ("eval",)),
     "sklearn": ("scikit-learn", ("train", "eval")),
@@ -30,7 +32,7 @@ PACKAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Name under which a package is installed, and the extras that bring it, by the name under which it is imported."""
 
-DATA_PACKAGES = {"digits": "sklearn", "photos": "sklearn"}
+DATA_PACKAGES = {"digits": "sklearn", "photos": "sklearn", "huggingface": "datasets"}
 """Package that holds the images of a source."""
 METRIC_PACKAGES = {
     "psnr": "torchmetrics", "ssim": "torchmetrics", "ms_ssim": "torchmetrics",

@@ -12,8 +12,10 @@ from .errors import UserError
 
 SHOWN_COLUMNS = 8
 """Images of each row of `show`, unless more or fewer are asked for."""
-MAX_SHOWN_VALUE = 2.0
-"""Largest absolute value of floats that `show` takes for pixels in [-1, 1]; a network may leave that range a little."""
+GAP_PIXELS = 2
+"""White pixels between the images of a grid."""
+MAX_PIXEL_VALUE = 2.0
+"""Largest absolute value of floats that are taken for pixels in [-1, 1]; a network may leave that range a little."""
 
 
 def to_float(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -32,6 +34,16 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
+def check_pixel_values(images: Tensor) -> None:
+    """Check that floats can be pixels in [-1, 1]; other types and no pixels at all pass.
+
+    Raises:
+        UserError: A value is far outside, as those of 0 to 255 are.
+    """
+    if images.is_floating_point() and images.numel() and (largest := images.abs().max().item()) > MAX_PIXEL_VALUE:
+        raise UserError(f"images: floats up to {largest:g}; give floats from -1 to 1, or uint8 from 0 to 255")
+
+
 def draw_image_grid(images: Tensor, columns: int, scale: int | None = None) -> Image.Image:
     """Draw images side by side on a white ground.
 
@@ -46,7 +58,22 @@ def draw_image_grid(images: Tensor, columns: int, scale: int | None = None) -> I
     return to_pil(lay_out(enlarged, columns))
 
 
-def lay_out(images: Tensor, columns: int, gap: int = 2) -> Tensor:
+def get_grid_size(count: int, side: int, columns: int) -> tuple[int, int]:
+    """Return width and height in pixels of the picture that `draw_image_grid` makes of images (N, C, S, S).
+
+    Args:
+        count: Number N of images.
+        side: Height and width S of an image.
+        columns: Images of each row.
+    """
+    enlarged = side * max(1, 64 // side)
+    if count == 1:
+        return enlarged, enlarged
+    width, height = min(columns, count), -(-count // min(columns, count))
+    return width * (enlarged + GAP_PIXELS) + GAP_PIXELS, height * (enlarged + GAP_PIXELS) + GAP_PIXELS
+
+
+def lay_out(images: Tensor, columns: int, gap: int = GAP_PIXELS) -> Tensor:
     """Lay out images in rows on a white ground, with white pixels around each; a single image gets none.
 
     Args:
@@ -110,8 +137,7 @@ def show(images: Any, columns: int | None = None) -> Image.Image:
         raise UserError(f"images: shape {shape}; give (N, C, S, S), or (C, S, S) for one image, with C = 1 or 3")
     if pixels.dtype != torch.uint8 and not pixels.is_floating_point():
         raise UserError(f"images: {pixels.dtype}; give uint8 from 0 to 255, or floats from -1 to 1")
-    if pixels.is_floating_point() and (largest := pixels.abs().max().item()) > MAX_SHOWN_VALUE:
-        raise UserError(f"images: floats up to {largest:g}; give floats from -1 to 1, or uint8 from 0 to 255")
+    check_pixel_values(pixels)
     if columns is not None and (not isinstance(columns, int) or columns < 1):
         raise UserError(f"columns: {columns!r}; give 1 or more, a whole number")
     return draw_image_grid(pixels, columns or SHOWN_COLUMNS)

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from safetensors import SafetensorError
 
+from .text import encode_text, has_undecodable_bytes
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_TEXT_FILE_BYTES = 2**24
 """Largest size of a text file: a description, metrics, checksums."""
+CACHE_VARIABLE = "VAEGAN_CACHE"
+"""Environment variable with the folder of the cache, in place of ~/.cache/vaegan."""
 NONBLOCKING_FLAG = getattr(os, "O_NONBLOCK", 0)
 """Flag without which opening a pipe that nobody writes into blocks for ever; Windows has none."""
 
@@ -64,6 +68,14 @@ def read_json_lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
     return lines
 
 
+def get_cache_folder() -> Path | None:
+    """Return the folder of the cache, `CACHE_VARIABLE` or else ~/.cache/vaegan; None: there is no home folder."""
+    try:
+        return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "vaegan")
+    except RuntimeError:
+        return None
+
+
 def remove(path: Path) -> None:
     """Delete a file, a folder, or a link but not its target; do nothing if the path does not exist."""
     if path.is_dir() and not path.is_symlink():
@@ -84,6 +96,18 @@ def save_tensors(tensors: "Mapping[str, Tensor]", file: Path) -> None:
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, file)
     except SafetensorError as error:
         raise OSError(f"{file}: {error}") from error
+
+
+def load_tensors(file: Path) -> "dict[str, Tensor]":
+    """Return the named tensors of a safetensors file, which is mapped into memory as far as they are used.
+
+    Raises:
+        SafetensorError: The file is damaged.
+        OSError: The file cannot be read.
+    """
+    from safetensors.torch import load, load_file  # which import torch
+
+    return load(file.read_bytes()) if has_undecodable_bytes(str(file)) else load_file(file)  # it opens UTF-8 paths only
 
 
 @contextmanager
@@ -140,12 +164,14 @@ def replace_file(final: Path, suffix: str = ".partial") -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file; a reader sees the old text or the new one, never half of one.
 
+    Bytes of file names that are not UTF-8 are written as escapes.
+
     Raises:
         OSError: The file cannot be written; the error names ``path``.
     """
     try:
-        with replace_file(path) as partial, partial.open("x", encoding="utf-8") as file:
-            file.write(text)
+        with replace_file(path) as partial, partial.open("xb") as file:
+            file.write(encode_text(text))
     except OSError as error:  # on a full disk it names no file
         raise OSError(error.errno, error.strerror, str(path)) from error
 

@@ -14,6 +14,7 @@ from .entry import python_entry
 from .errors import UserError
 from .extras import check_packages
 from .io import read_json_lines
+from .paths import expand_path
 from .storage.run_folder import NOT_A_RUN, VALIDATION_PREFIX, Run
 from .text import shorten
 
@@ -72,7 +73,7 @@ def plot_history(run: "str | PathLike[str]", keys: str | Sequence[str] | None = 
             is not installed.
     """
     check_packages(["matplotlib"])
-    folder, keys = Run(Path(run)), (keys,) if isinstance(keys, str) else keys
+    folder, keys = Run(expand_path("run", run)), (keys,) if isinstance(keys, str) else keys
     if not folder.exists:
         raise UserError(NOT_A_RUN.format(folder.path))
     curves = _read_curves(folder.history_file)

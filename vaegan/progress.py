@@ -12,6 +12,10 @@ def ignore_progress(done: int, total: int) -> None:
     """Show nothing: the default `ProgressCallback`."""
 
 
+def ignore_notice(message: str) -> None:
+    """Show nothing: the default of functions that say something in one line."""
+
+
 def nest_progress(progress: ProgressCallback, before: int, count: int, total: int) -> ProgressCallback:
     """Return a callback for one part of a task, which calls ``progress`` with the progress of the complete task.
 

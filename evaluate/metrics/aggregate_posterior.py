@@ -3,7 +3,7 @@
 from vaegan.losses.aggregate_posterior import frechet_standard_normal, mmd_imq
 from vaegan.randomness import draw_normal
 
-from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
+from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, describe_too_few, make_rows
 
 MAX_KERNEL_CODES = 2048
 """Largest number of codes that the kernel is computed of, at even distances, since its cost grows with their square."""
@@ -28,10 +28,10 @@ class AggregatePosterior(Metric):
         return {"codes": make_rows(pairs.start, pairs.codes)}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """Return MMD^2 and Frechet distance, without unit; nothing if there is one image only."""
+        """Return MMD^2 and Frechet distance, without unit; nothing but the reason if there is one image only."""
         codes = concatenate_in_order(sums["codes"])
         if len(codes) < 2:
-            return MetricResult({})
+            return MetricResult({}, left_out={"gap": describe_too_few(len(codes), 2)})
         subset = codes[:: -(-len(codes) // MAX_KERNEL_CODES)]
         prior_codes = draw_normal((len(subset), subset.shape[1]), self.seed, "gap")
         frechet = frechet_standard_normal(codes).item()

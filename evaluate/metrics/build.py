@@ -88,6 +88,11 @@ def check_metrics(config: Config) -> None:
     build_metrics(config.evaluate, config.model, config.data.image_shape, config.seed, None, None, lambda _: None)
 
 
+def list_unmeasured(config: EvaluateConfig, protocol: Mapping[str, Any]) -> list[str]:
+    """Return the metrics of a config that a model's family cannot have, by the protocol of its evaluation."""
+    return [name for name in config.metrics if name not in SET_METRICS and name not in protocol]
+
+
 def get_feature_network(config: EvaluateConfig) -> str | None:
     """Return the network in whose features sets of images are compared; None: no metric of sets is measured."""
     return config.features if SET_METRICS & set(config.metrics) else None

@@ -16,7 +16,7 @@ from vaegan.precision import full_precision
 from vaegan.pretrained import WEIGHT_FILES, hash_weights
 from vaegan.storage.loading import load_classifier
 from vaegan.storage.run_folder import Run
-from vaegan.text import get_reason
+from vaegan.text import get_reason, make_encodable
 
 from ..result import read_result
 
@@ -104,7 +104,7 @@ class ClassifierExtractor:
             raise UserError(
                 f"evaluate.features: {path} is for images of {expected}, not {given}; train one on these images"
             )
-        self.name = path.resolve().name
+        self.name = make_encodable(path.resolve().name)
         self.protocol = {
             "network": f"classifier {self.name}",
             "accuracy": read_accuracy(Run(path)),

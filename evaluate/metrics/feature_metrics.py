@@ -15,16 +15,14 @@ from safetensors.torch import load
 from torch import Tensor
 
 from vaegan.distributed import all_gather_object
-from vaegan.io import read_bytes, replace_file, save_tensors
+from vaegan.io import get_cache_folder, read_bytes, replace_file, save_tensors
 
 from .feature_extractors import Extractor
 from .frechet import MOMENTS, compute_moments, fit_gaussian, frechet
 from .kid import MAX_BLOCKS, MAX_FEATURES, MIN_BLOCK_FEATURES, compute_block_values, compute_kid
-from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
+from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, describe_too_few, make_rows
 from .precision_recall import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR, compute_prdc
 
-CACHE_VARIABLE = "VAEGAN_CACHE"
-"""Environment variable with the folder of the cache, in place of ~/.cache/vaegan."""
 MAX_CACHE_FILE_BYTES = 2**34
 """Largest size of a cached file that is read."""
 
@@ -41,6 +39,8 @@ PROTOCOLS = {
     "prdc": {"neighbour": PRECISION_NEIGHBOUR, "neighbour_of_density": DENSITY_NEIGHBOUR},
 }
 """Protocol of each metric of sets of images, in addition to that of the network."""
+LEAST_IMAGES = {"frechet": 2, "kid": 2, "prdc": DENSITY_NEIGHBOUR + 1}
+"""Fewest images of either set: a covariance and pairs take two, the k-th neighbour k others."""
 
 
 class FeatureMetrics(Metric):
@@ -85,16 +85,17 @@ class FeatureMetrics(Metric):
         return {"sample": self._make_sums(self.extractor(images), start)}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """Return the metrics, named after the network, without those that need more images than there are."""
+        """Return the metrics, named after the network, and why some are left out."""
         sets = {name: self._make_feature_set(values) for name, values in sums.items()}
         real = self.real_features or sets.pop("real")
         if self.real_features is None and self.file is not None:
             save_features(self.file, real)
         result = MetricResult({})
         for name, other in sets.items():
-            metrics, scores = self._compare(real, other)
+            metrics, scores, left_out = self._compare(real, other)
             result.metrics |= {f"{name}/{self.extractor.get_metric_name(key)}": value for key, value in metrics.items()}
             result.scores |= {f"{name}/{self.extractor.get_metric_name(key)}": values for key, values in scores.items()}
+            result.left_out |= {f"{name}/{key}": reason for key, reason in left_out.items()}
         return result
 
     def _make_sums(self, features: Tensor, start: int) -> Sums:
@@ -103,32 +104,41 @@ class FeatureMetrics(Metric):
     def _make_feature_set(self, sums: Sums) -> FeatureSet:
         return {"rows": concatenate_in_order(sums["rows"])} if self.keeps_rows else sums
 
-    def _compare(self, real: FeatureSet, other: FeatureSet) -> tuple[dict[str, float], dict[str, Tensor]]:
+    def _compare(
+        self, real: FeatureSet, other: FeatureSet
+    ) -> tuple[dict[str, float], dict[str, Tensor], dict[str, str]]:
+        """Return the metrics, the scores of KID's blocks, and why metrics are left out."""
         metrics: dict[str, float] = {}
         scores: dict[str, Tensor] = {}
         sets = [{name: values.to(self.device) for name, values in features.items()} for features in (real, other)]
         rows = [features["rows"] for features in sets] if self.keeps_rows else []
-        count = min(map(len, rows), default=0)
-        if "frechet" in self.names:
+        count = min(map(_count_images, sets))
+        names = {name for name in self.names if count >= LEAST_IMAGES[name]}
+        if "frechet" in names:
             moments = [compute_moments(features) for features in rows] or sets
             metrics["fd"] = frechet(*map(fit_gaussian, moments))
-        if "kid" in self.names and count > 1:
+        if "kid" in names:
             metrics["kid"] = compute_kid(*rows)
             scores["kid"] = compute_block_values(*rows)
-        if "prdc" in self.names and count > DENSITY_NEIGHBOUR:
+        if "prdc" in names:
             metrics |= asdict(compute_prdc(*rows))
-        return metrics, scores
+        left_out = {name: describe_too_few(count, LEAST_IMAGES[name]) for name in sorted(self.names - names)}
+        return metrics, scores, left_out
 
 
-def get_cache_file(inputs: Mapping[str, Any]) -> Path:
-    """Return the cached file of the features of real images.
+def _count_images(features: FeatureSet) -> int:
+    return len(features["rows"]) if "rows" in features else int(features["count"])
+
+
+def get_cache_file(inputs: Mapping[str, Any]) -> Path | None:
+    """Return the cached file of the features of real images; None: there is no folder for it.
 
     Args:
         inputs: Everything that the features are a function of.
     """
     name = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    cache = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "vaegan")
-    return cache / "features" / f"{name}.safetensors"
+    cache = get_cache_folder()
+    return None if cache is None else cache / "features" / f"{name}.safetensors"
 
 
 def load_features(file: Path, names: Sequence[str]) -> FeatureSet | None:

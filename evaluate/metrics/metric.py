@@ -89,6 +89,8 @@ class MetricResult:
     """Counts."""
     scores: dict[str, Tensor] = field(default_factory=dict)
     """Values of single images, float64, shape (N,) or (N, k), in the order of the images."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Reason why a metric could not be computed, by its name."""
 
 
 class Metric:
@@ -145,6 +147,11 @@ class PerImage(Metric):
         """Return the mean of the values."""
         values = concatenate_in_order(sums["values"])
         return MetricResult({self.key: values.mean().item()}, scores={self.key: values})
+
+
+def describe_too_few(count: int, least: int) -> str:
+    """Return the reason why a metric is left out that needs at least ``least`` images, of which there are ``count``."""
+    return f"fewer than {least} images ({count})"
 
 
 def round_to_8_bits(images: Tensor) -> Tensor:

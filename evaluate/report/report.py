@@ -12,6 +12,7 @@ from vaegan.config import Config, dump_config
 from vaegan.config.models import GANVAEConfig, VAEGANConfig, VectorConfig
 from vaegan.data import Data
 from vaegan.io import write_text
+from vaegan.text import encode_text
 
 from ..comparing.comparison import Comparison
 from ..metric_descriptions import ARROWS, describe_metric, format_sample_source
@@ -118,4 +119,4 @@ def _get_latent_size(comparison: Comparison) -> int | None:
 
 
 def _to_csv_uri(text: str) -> str:
-    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(encode_text(text)).decode()

@@ -154,7 +154,9 @@ def test_a_run_of_other_images_is_refused(copied: Path) -> None:
         for seed in (5, 6):
             run = Run(copied / name / f"seed_{seed}")
             run.write_config(run.config.model_copy(update={"data": other[name].data}))
-    with pytest.raises(UserError, match="other images"):
+    with pytest.raises(
+        UserError, match=r"seed_5: the images are not those that the run was trained on: the set digits is another one"
+    ):
         run_study(copied, other, train_run=train_never)
 
 

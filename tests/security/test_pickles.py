@@ -26,6 +26,7 @@ KINDS = {
     "config or study": r"\w+\.yaml",
     "config of a run": r"runs/.+/config\.yaml",
     "description of a model": r"runs/.+/model/config\.json",
+    "list of the images of a run": r"runs/.+/members\.jsonl",
     "weights of a model": r"runs/.+/model/model\.safetensors",
     "tensors of a checkpoint": r"runs/.+/checkpoints/step_\d+/[\w.]+\.safetensors",
     "state of a checkpoint": r"runs/.+/checkpoints/step_\d+/state\.json",
@@ -133,7 +134,8 @@ def attacks(world: World, kind: str, everything: bool, mark: Path) -> Iterator[t
 def find_problem(world: World, vaegan, number: int, name: str, content: str, mark: Path) -> str | None:
     """Return what is wrong with a command's answer to a file that was exchanged; None if nothing is."""
     world.restore(number)
-    sources._data_cache.clear()  # else a set whose files have the same names and sizes would not be read again
+    sources._read_cache.clear()  # as in another process
+    sources._data_cache.clear()
     file = world.work / name
     file.unlink()
     if content in NO_FILE:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 
-from vaegan.config.schema import DataConfig
+from vaegan.config.data import DataConfig
 from vaegan.data import Data, open_data
 from vaegan.data.cifar_pickle import ALLOWED_GLOBALS, read_cifar_batch
 from vaegan.errors import UserError

@@ -192,3 +192,21 @@ def test_a_returned_run_is_found_from_another_folder(tmp_path: Path, monkeypatch
     run = vaegan.train(tiny("ae"), output="run", progress=False)
     monkeypatch.chdir("/")
     assert run.finished and vaegan.load(run).image_shape == (1, 8, 8)
+
+
+def test_paths_may_start_at_home_and_must_not_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    run = vaegan.train(tiny("ae", "train.steps=1"), output="~/run", progress=False)
+    assert run.path == tmp_path / "run" and not (tmp_path / "~").exists()
+    assert vaegan.load("~/run").image_shape == (1, 8, 8)
+    assert "reconstruction/psnr" in vaegan.evaluate_run("~/run", metrics=["psnr"], progress=False).metrics
+    for call, name in (
+        (lambda: vaegan.train(tiny("ae"), output=""), "output"), (lambda: vaegan.load(""), "path"),
+        (lambda: vaegan.evaluate_run(""), "run"), (lambda: vaegan.plot_history(""), "run"),
+        (lambda: vaegan.train(tiny("ae"), {"data": {"source": "folder", "root": ""}}, output="x"), "Config: data.root"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=f"^{name}: empty; name a folder or a file"):
+            call()
+    with pytest.raises(UserError, match=r"^output: ~nobody-here/run: this home folder is not known"):
+        vaegan.train(tiny("ae"), output="~nobody-here/run")

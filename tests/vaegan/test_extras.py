@@ -24,7 +24,7 @@ from vaegan.extras import (
 from ..tiny import tiny
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("train", "eval", "wandb", "fid", "celeba")
+EXTRAS = ("train", "eval", "wandb", "fid", "celeba", "heif", "huggingface")
 BROUGHT_ALONG = {"markupsafe", "IPython"}
 """Packages that come with another: jinja2, and a notebook, in which alone it is imported."""
 

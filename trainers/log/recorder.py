@@ -166,7 +166,7 @@ class Recorder:
             if state.step > self.timed_step:
                 self._log_timing(state.step)
             if state.step < self.config.train.steps:  # with all its steps it is a finished run's
-                self.run.export(state.average, state.step, self.data.classes, self.config.networks)
+                self._export(state)
 
         required = required or state.step == self.config.train.steps
         if self.faults.write("a checkpoint", state.step, write, required):
@@ -185,7 +185,7 @@ class Recorder:
             self.history.sync()
             # Where a kill came between a checkpoint and the deletion of older ones.
             checkpoints.prune_checkpoints(self.run.checkpoints, state.step, self.config.train.keep_checkpoints)
-            self.run.export(state.average, state.step, self.data.classes, self.config.networks)
+            self._export(state)
 
         self.faults.write("the model", state.step, write, required=True)
         if self.accelerator.is_main_process:
@@ -239,6 +239,10 @@ class Recorder:
             self.tracker.log_images(state.step, {f"grid/{name}": grid for name, grid in drawn.items()})
 
         self.faults.write("the grids", state.step, write)
+
+    def _export(self, state: State) -> None:
+        networks, data = self.config.networks, self.config.data
+        self.run.export(state.average, state.step, self.data.classes, networks, data.version, data.fit)
 
     def _evaluate(self, state: State) -> None:
         """Evaluate the averaged model, if that is due."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from PIL import Image
 
 from vaegan.config.schema import Config
-from vaegan.text import shorten, to_one_line
+from vaegan.text import has_undecodable_bytes, make_encodable, shorten, to_one_line
 
 from .confusion import draw_confusion
 from .history import LogValue
@@ -145,7 +145,14 @@ def _open(
 ) -> "wandb.Run":
     import wandb
 
-    track, run_id = config.track, run_id or _find_newest_run_id(run_folder)
+    folder = os.environ.get("WANDB_DIR") or str(run_folder.absolute())
+    if "HOME" not in os.environ:  # its service would print its whole log
+        home = os.path.expanduser("~")  # by the system's list of users
+        os.environ["HOME"] = home if os.path.isabs(home) else folder
+    if has_undecodable_bytes(folder):  # its logs would end in a traceback each
+        raise ValueError(f"{folder} is no UTF-8, and wandb takes no other folder; WANDB_DIR names another")
+    settings_of_run = make_encodable(config.model_dump(mode="json"))
+    track, run_id = settings_of_run["track"], run_id or _find_newest_run_id(run_folder)
     silent = wandb.Settings(silent=True)
     wandb.setup(silent)  # before the login, which would say that it found a key
     settings = wandb.Settings(  # the terminal belongs to the progress bar
@@ -155,13 +162,13 @@ def _open(
     def init(mode: Literal["online", "offline"]) -> "wandb.Run":
         run = wandb.init(
             mode=mode,
-            dir=os.environ.get("WANDB_DIR") or run_folder.absolute(),
-            config=config.model_dump(mode="json"),
-            project=track.project,
-            entity=track.entity,
-            name=track.name or run_folder.absolute().name,
-            group=track.group,
-            tags=list(track.tags),
+            dir=folder,
+            config=settings_of_run,
+            project=track["project"],
+            entity=track["entity"],
+            name=track["name"] or make_encodable(run_folder.absolute().name),
+            group=track["group"],
+            tags=track["tags"],
             id=run_id,
             resume="allow",
             reinit="create_new",
@@ -232,7 +239,8 @@ def _log_table(run: "wandb.Run", name: str, header: Sequence[str], rows: Sequenc
     def to_cell(value: TableCell) -> object:
         return wandb.Image(value, file_type="png") if isinstance(value, Image.Image) else value
 
-    run.log({name: wandb.Table(columns=list(header), data=[[to_cell(value) for value in row] for row in rows])})
+    cells = [[to_cell(value) for value in row] for row in make_encodable(rows)]
+    run.log({name: wandb.Table(columns=make_encodable(header), data=cells)})
 
 
 def _finish(run: "wandb.Run", exit_code: int) -> None:

@@ -65,9 +65,9 @@ def load_autoencoder(config: Config) -> VQVAE:
         raise UserError(f"prior.autoencoder: {path}: is for images of {sizes[0]}, not {sizes[1]}")
     data, other = config.data, Run(path).config.data
     if (data.source, data.root, data.count, data.sha256) == (other.source, other.root, other.count, other.sha256):
-        for key in ("validation", "test"):
-            if (fraction := getattr(data, key)) != (other_fraction := getattr(other, key)):
-                problem = f"was trained with data.{key}={other_fraction:g}, not {fraction:g}, and may have seen"
+        for key in ("version", "validation", "test"):
+            if (value := getattr(data, key)) != (other_value := getattr(other, key)):
+                problem = f"was trained with data.{key}={other_value:g}, not {value:g}, and may have seen"
                 raise UserError(f"prior.autoencoder: {path}: {problem} what is held out here; give both the same")
     if model.config != getattr(config.model, "autoencoder", None):
         raise UserError(f"prior.autoencoder: {path}: another VQ-VAE than model.autoencoder says")

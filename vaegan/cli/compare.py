@@ -10,7 +10,7 @@ from vaegan.extras import check_comparison_packages
 
 from .completion import complete_study
 from .console import Console
-from .options import FOLDER, OVERRIDES_ARGUMENT, PROCESSES_OPTION, Integer, check_folder_path
+from .options import FOLDER, OTHER_DATA_OPTION, OVERRIDES_ARGUMENT, PROCESSES_OPTION, Integer, check_folder_path
 from .workflows import compare_study
 
 
@@ -19,8 +19,11 @@ from .workflows import compare_study
 @OVERRIDES_ARGUMENT
 @click.option("--output", type=FOLDER, callback=check_folder_path, help="Folder of the study.  [default: runs/NAME]")
 @click.option("--jobs", type=Integer(1, 1024), default=1, help="Runs to train side by side.  [default: 1]")
+@OTHER_DATA_OPTION
 @PROCESSES_OPTION
-def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: int, processes: int) -> None:
+def compare(
+    study: str, overrides: tuple[str, ...], output: Path | None, jobs: int, allow_other_data: bool, processes: int
+) -> None:
     """Train and evaluate every variant of STUDY for every seed, and write comparison.json and report.html.
 
     Finished runs are kept, interrupted ones are resumed. Settings of a run (train.steps=500) are replaced in every
@@ -35,11 +38,11 @@ def compare(study: str, overrides: tuple[str, ...], output: Path | None, jobs: i
     from .launch import join_processes
 
     folder, console = output or get_default_folder(study), Console()
-    train_side_by_side = Jobs(folder, jobs, processes, console).train if jobs > 1 else None
+    train_side_by_side = Jobs(folder, jobs, processes, console, allow_other_data).train if jobs > 1 else None
     if train_side_by_side is None:
         join_processes(processes, list(loaded.configs.values()), console)
     command = shlex.join(["vaegan", *sys.argv[1:]])
-    comparison = compare_study(loaded, folder, console, command, train_side_by_side)
+    comparison = compare_study(loaded, folder, console, command, train_side_by_side, allow_other_data)
     if comparison is not None:
         console.table(*comparison.build_table())
         console.say("\n".join(comparison.list_sentences()))

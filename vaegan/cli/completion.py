@@ -4,18 +4,30 @@ The shell starts `vaegan` at every press of the tab key, so nothing here imports
 """
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
 from vaegan.errors import UserError
+from vaegan.paths import expand_path
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 """Returns the completions of an incomplete word."""
 
 
-class FolderPath(click.Path):
+class UserPath(click.Path):
+    """A path that is not empty; ~ in it is the home folder, which a shell does not replace in ``--output=~/x``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        if isinstance(param, click.Option):
+            return expand_path(max(param.opts, key=len), value)
+        return expand_path("path" if param is None else param.human_readable_name.rstrip("."), value)
+
+
+class FolderPath(UserPath):
     """A path that is completed by folders alone."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -45,6 +57,13 @@ def complete_labelled_set(context: click.Context, parameter: click.Parameter, in
 
     sets = (name.removesuffix(CLASSIFIER_SUFFIX) for name in _read_recipes() if name.endswith(CLASSIFIER_SUFFIX))
     return _select(sets, incomplete, "file")
+
+
+def complete_source(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of an image set or of a recipe, or a file or folder."""
+    from vaegan.config.load_data import list_sets
+
+    return _select([*list_sets(), *_read_recipes()], incomplete, "file")
 
 
 def complete_metrics(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -80,6 +99,7 @@ def _load_settings(parameters: dict[str, str]) -> dict[str, str]:
     """
     from vaegan.config import load_config, load_study
     from vaegan.config.differences import flatten
+    from vaegan.config.load_data import load_data_config
     from vaegan.config.load_study_files import load_classifier_config
 
     tree: dict[str, object] = {}
@@ -90,6 +110,8 @@ def _load_settings(parameters: dict[str, str]) -> dict[str, str]:
         tree |= variant.model_dump(mode="json", exclude={"seed"})
     elif data := parameters.get("data"):
         tree = load_classifier_config(data)[1].model_dump(mode="json")
+    elif source := parameters.get("source"):
+        tree["data"] = load_data_config(source).model_dump(mode="json")
     elif config_name := parameters.get("config"):
         tree = load_config(config_name).model_dump(mode="json")
     return {key: _format_value(value) for key, value in flatten(tree).items()}

@@ -3,12 +3,14 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from vaegan.distributed import get_rank
 from vaegan.progress import ProgressCallback, Reporter, Speed, ignore_progress
 from vaegan.text import make_printable
+
+from .streams import is_terminal
 
 MIN_BAR_SECONDS = 0.5
 """Seconds of work after which a progress bar is shown."""
@@ -29,7 +31,7 @@ class Console(Reporter):
     def __init__(self, shown: bool | None = None, bars: bool = True) -> None:
         self.shown = get_rank() == 0 if shown is None else shown
         self.bars = self.shown and bars
-        self.interactive = sys.stderr.isatty()
+        self.interactive = is_terminal(sys.stderr)
         self.noted: set[str] = set()
 
     def say(self, text: str) -> None:
@@ -49,7 +51,19 @@ class Console(Reporter):
                 table.add_column(name, justify="right" if column else "left", overflow="fold")
             for row in rows:
                 table.add_row(*map(make_printable, row))
-            width = None if sys.stdout.isatty() else 200
+            width = None if is_terminal(sys.stdout) else 200
+            Terminal(width=width, markup=False, highlight=False).print(table)
+
+    def pairs(self, pairs: Mapping[str, str]) -> None:
+        """Print names and what is said of each, one below the other."""
+        from rich.console import Console as Terminal
+        from rich.table import Table
+
+        if self.shown:
+            table = Table.grid(padding=(0, 2), pad_edge=True)
+            for name, text in pairs.items():
+                table.add_row(f" {make_printable(name)}", make_printable(text))
+            width = None if is_terminal(sys.stdout) else 200
             Terminal(width=width, markup=False, highlight=False).print(table)
 
     def note(self, text: str) -> None:
@@ -77,7 +91,7 @@ class Console(Reporter):
         title = make_printable(title)
         if not self.bars:
             yield ignore_progress
-        elif sys.stderr.isatty():
+        elif is_terminal(sys.stderr):
             with _show_bar(title, unit, per_step) as update:
                 yield update
         else:

@@ -1,7 +1,7 @@
 """The command that evaluates a run: `evaluate`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,8 +9,11 @@ from vaegan.extras import check_evaluation_packages
 
 from .completion import complete_metrics, complete_words
 from .console import Console
-from .options import DENSITY_OPTION, FOLDER, PROCESSES_OPTION
+from .options import DATA_ROOT_OPTION, DENSITY_OPTION, FOLDER, OTHER_DATA_OPTION, PROCESSES_OPTION
 from .workflows import evaluate_folder, read_evaluation_config
+
+if TYPE_CHECKING:
+    from vaegan.evaluate.result import EvaluationResult
 
 
 @click.command(short_help="Evaluate a trained run.")
@@ -33,10 +36,15 @@ from .workflows import evaluate_folder, read_evaluation_config
     help="inception, or a run of train-features.  [default: evaluate.features]",
 )  # fmt: skip
 @DENSITY_OPTION
+@DATA_ROOT_OPTION
+@OTHER_DATA_OPTION
 @PROCESSES_OPTION
-def evaluate(run: Path, metrics: str | None, processes: int, **settings: Any) -> None:
+def evaluate(
+    run: Path, metrics: str | None, data_root: Path | None, allow_other_data: bool, processes: int, **settings: Any
+) -> None:
     """Evaluate the trained model of RUN and write RUN/metrics.json; of a classifier, its accuracy."""
     from vaegan.evaluate.metric_descriptions import format_sample_source
+    from vaegan.evaluate.metrics.build import list_unmeasured
     from vaegan.storage.run_folder import Run
 
     from .launch import join_processes
@@ -45,9 +53,12 @@ def evaluate(run: Path, metrics: str | None, processes: int, **settings: Any) ->
     config, console = read_evaluation_config(run, settings), Console()
     check_evaluation_packages(config)
     join_processes(processes, [], console)
-    result = evaluate_folder(run, config, console)
-    rows = [
-        [name + format_sample_source(name, result.density), f"{value:.4g}"] for name, value in result.metrics.items()
-    ]
-    console.table(["metric", str(run)], rows)
+
+    def show(result: "EvaluationResult") -> None:
+        names = {name: name + format_sample_source(name, result.density) for name in result.metrics}
+        console.table(["metric", str(run)], [[names[name], f"{value:.4g}"] for name, value in result.metrics.items()])
+        if settings["metrics"] and (others := list_unmeasured(config.evaluate, result.protocol)):
+            console.say(f"left out, since a run of {config.model.family} has none: {', '.join(others)}")
+
+    evaluate_folder(run, config, console, data_root=data_root, allow_other_data=allow_other_data, show=show)
     console.say(f"written to {Run(run).metrics_file}, with the protocol of every metric")

@@ -25,6 +25,7 @@ from vaegan.extras import explain_missing_packages
 from vaegan.text import make_printable
 
 from .command_group import describe_usage_error
+from .streams import is_terminal
 
 
 @contextmanager
@@ -89,15 +90,15 @@ def _print_and_exit(message: str, code: int, on_all_ranks: bool = False) -> NoRe
 
 def _end_terminal_line() -> None:
     """End the line in which the terminal has echoed ^C."""
-    if get_rank() == 0 and sys.stderr.isatty():
-        click.echo(err=True)
+    if get_rank() == 0 and is_terminal(sys.stderr):
+        print(file=sys.stderr)
 
 
 def _print_message(message: str, on_all_ranks: bool) -> None:
     message = make_printable(message)
     if get_rank() == 0:
-        click.echo(f"vaegan: {message}", err=True)
+        print(f"vaegan: {message}", file=sys.stderr, flush=True)
     elif on_all_ranks:
         time.sleep(MAIN_RANK_HEAD_START_SECONDS)
     else:
-        click.echo(f"[rank {get_rank()}] vaegan: {message}", err=True)
+        print(f"[rank {get_rank()}] vaegan: {message}", file=sys.stderr, flush=True)

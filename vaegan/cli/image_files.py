@@ -1,43 +1,109 @@
 """Image files that a command reads and writes, and the batches in which a model computes images."""
 
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL.Image import Image
+from PIL.Image import Image, registered_extensions
 from torch import Tensor
 
-from vaegan.data import UnreadableImageError, find_images, read_image
+from vaegan.config.data import DataVersion, Fit
+from vaegan.data import UnreadableImageError, find_images, read_image, silence_pillow
+from vaegan.data.folder import label_by_folder
+from vaegan.data.reading import describe_broken
 from vaegan.errors import Failure, UserError
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder
 from vaegan.progress import ProgressCallback, nest_progress
-from vaegan.text import get_reason
+from vaegan.text import get_reason, make_encodable
 
 from .console import Console
+from .destinations import check_output_is_no_input
 
 BATCH_IMAGES = 64
 """Images that a model computes at a time."""
 
 
-def read_images(paths: Sequence[Path], model: Autoencoder, max_images: int) -> Tensor:
-    """Read image files, and those in folders, as a model takes them: in [-1, 1], shape (N, C, S, S), of its dtype.
+class ImageFile(NamedTuple):
+    """An image file that a command was given."""
+
+    path: Path
+    folder: Path | None = None
+    """The folder that was named, where it was found; None: it was named itself."""
+    label: str | None = None
+    """The class folder that it lies in: one in the folder that was named, or else that folder itself."""
+
+
+def find_image_files(
+    paths: Sequence[Path], output: Path, max_images: int, version: DataVersion, console: Console
+) -> list[ImageFile]:
+    """Return the image files that are named, and those in folders, as a training finds them.
+
+    Args:
+        paths: Files and folders.
+        output: Picture that will be made of them.
+        max_images: Most images that there may be.
+        version: The `data.version` of the run.
+        console: Takes a note of what is passed over.
 
     Raises:
-        UserError: A file is no image, a folder holds none, or there are more than ``max_images``.
+        UserError: A folder holds no image, there are more than ``max_images``, or ``output`` is one of them or would
+            be the next time.
     """
-    files: list[Path] = []
+    files: list[ImageFile] = []
     for path in paths:
-        files += [path / name for name in find_images(path)] if path.is_dir() else [path]
+        if not path.is_dir():
+            files.append(ImageFile(path))
+            continue
+        names = find_images(path, version, console.note)
+        _, labels = label_by_folder(dict(enumerate(names)))
+        name = make_encodable(path.resolve().name)
+        files += [ImageFile(path / each, path, labels[index] or name) for index, each in enumerate(names)]
     if len(files) > max_images:
         raise UserError(f"{len(files)} images: one picture holds at most {max_images}; name fewer")
-    channels, side, _ = model.image_shape
-    try:
-        images = torch.from_numpy(np.stack([read_image(file, side, channels) for file in files]))
-    except UnreadableImageError as error:
-        raise UserError(f"{error.file}: {error.reason}") from None
-    return to_float(images, next(model.parameters()).dtype)
+    folders = {file.path.parent for file in files if file.folder is not None}
+    check_output_is_no_input(output, [file.path for file in files], [*filter(Path.is_dir, paths), *folders])
+    return files
+
+
+def read_images(
+    files: Sequence[ImageFile], model: Autoencoder, decoding: tuple[DataVersion, Fit], console: Console
+) -> tuple[Tensor, list[ImageFile]]:
+    """Read image files as a model takes them; of those found in folders, skip what is no image, as a training does.
+
+    Args:
+        files: The files.
+        model: The model.
+        decoding: The `data.version` and the `data.fit` of its run.
+        console: Takes a note of what is skipped, and of each very large picture.
+
+    Returns:
+        The images in [-1, 1], shape (N, C, S, S), of the model's dtype, and the file of each of them.
+
+    Raises:
+        UserError: A file that was named, or each of those that were found, is no image.
+    """
+    (channels, side, _), (version, fit) = model.image_shape, decoding
+    pixels, read, broken = [], list[ImageFile](), list[UnreadableImageError]()
+    for file in files:
+        try:
+            with silence_pillow():
+                pixels.append(read_image(file.path, side, channels, version, console.note, fit))
+        except UnreadableImageError as error:
+            if file.folder is None:
+                raise UserError(f"{error.file}: {error.reason}") from None
+            broken.append(error)
+        else:
+            read.append(file)
+    if broken:
+        if not read:
+            raise UserError(f"none of the files can be used as an image: {describe_broken(broken)}")
+        count = f"{len(broken)} file{'s' * (len(broken) > 1)}"
+        console.note(f"{count} that cannot be used as images skipped: {describe_broken(broken)}")
+    return to_float(torch.from_numpy(np.stack(pixels)), next(model.parameters()).dtype), read
 
 
 def run_in_batches(
@@ -70,8 +136,10 @@ def write_image(picture: Image, file: Path, console: Console) -> None:
         Failure: The file cannot be written.
     """
     try:
+        contents = BytesIO()
+        picture.save(contents, registered_extensions()[file.suffix.lower()])
         file.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(file)
+        file.write_bytes(contents.getbuffer())  # what cannot be encoded leaves an older file as it is
     except (OSError, ValueError) as error:
         raise Failure(f"--output {file}: {get_reason(error)}") from None
     console.say(f"{file}: {picture.width} x {picture.height} pixels")

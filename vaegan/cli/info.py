@@ -19,11 +19,11 @@ def configs(schema: bool) -> None:
     from vaegan.config.recipes import describe_recipes
 
     if schema:
-        click.echo(format_schema())
+        print(format_schema())
         return
     recipes = describe_recipes()
     for name, description in recipes.items():
-        click.echo(f"{name:{max(map(len, recipes))}}  {description}")
+        print(f"{name:{max(map(len, recipes))}}  {description}")
 
 
 @click.command(short_help="List or fetch the trained weights that metrics use.")

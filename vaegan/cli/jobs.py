@@ -30,14 +30,18 @@ class Jobs:
         jobs: Number of trainings at a time.
         processes: Number of processes of each training.
         console: Shows the output of the trainings, each line with the run's name.
+        allow_other_data: Whether each training gets the option of this name.
 
     Raises:
         UserError: This process is one of several of a launch.
     """
 
-    def __init__(self, study: Path, jobs: int, processes: int, console: Console) -> None:
+    def __init__(
+        self, study: Path, jobs: int, processes: int, console: Console, allow_other_data: bool = False
+    ) -> None:
         if get_world_size() > 1:
             raise UserError("--jobs: starts processes itself; leave out the launcher, or --jobs")
+        self.options = ["--allow-other-data"] if allow_other_data else []
         self.study, self.jobs, self.processes, self.console = study, jobs, processes, console
         self.running: dict[int, subprocess.Popen[str]] = {}
         self.free_slots = list(range(jobs))
@@ -99,7 +103,7 @@ class Jobs:
         """Run a training to its end, and return its exit code and its last line of output."""
         process = self.running[slot] = subprocess.Popen(  # noqa: S603 # our own command line
             [sys.executable, "-m", "vaegan", "train", str(config), "--output", str(folder), "--resume",
-             "--processes", str(self.processes)],
+             "--processes", str(self.processes), *self.options],
             env={**os.environ, **self._get_variables(slot)}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace",
         )  # fmt: skip

@@ -10,13 +10,17 @@ import click
 
 from vaegan import __version__
 from vaegan.distributed import destroy_process_group, get_rank, report_lost_ranks
+from vaegan.errors import UserError
+from vaegan.text import get_reason
 
 from .command_group import CommandGroup
 from .compare import compare
+from .data import data
 from .evaluate import evaluate
 from .exit_handling import exit_with_one_line
 from .inference import interpolate, reconstruct, sample
 from .info import configs, weights
+from .streams import open_standard_streams
 from .train import train, train_features
 
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else torch prints its stack when a process is lost
@@ -40,14 +44,23 @@ vaegan sample runs/digits -o samples.png
 @click.version_option(__version__)
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Print the help if no command is given, and end the processes that have no part in the command."""
+    """Print the help if no command is given, and end the processes that have no part in the command.
+
+    Raises:
+        UserError: The working folder has been deleted.
+    """
     if get_rank() != 0 and context.invoked_subcommand not in COMMANDS_OF_ALL_RANKS:
         context.exit()
     if context.invoked_subcommand is None:
-        click.echo(context.get_help(), err=True)
+        print(context.get_help(), file=sys.stderr)
         sys.exit(2)
+    try:
+        os.getcwd()
+    except OSError as error:  # it would end in the words of whatever library asks for it first
+        raise UserError(f"the working folder is gone ({get_reason(error)}); go to another one with cd") from None
 
 
+cli.add_section("Look at images", data)
 cli.add_section("Train", train, train_features)
 cli.add_section("Evaluate and compare", evaluate, compare)
 cli.add_section("Use a trained model", sample, reconstruct, interpolate)
@@ -56,6 +69,7 @@ cli.add_section("Recipes, settings, weights", configs, weights)
 
 def main() -> None:
     """Run the command line."""
+    open_standard_streams()
     with exit_with_one_line(), report_lost_ranks("start again"):
         cli.main(prog_name="vaegan", standalone_mode=False)
         destroy_process_group()

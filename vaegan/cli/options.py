@@ -10,12 +10,14 @@ import click
 
 from vaegan.distributed import get_world_size
 from vaegan.errors import UserError
+from vaegan.paths import check_folder_is_writable
 
-from .completion import FolderPath, complete_override, complete_words
+from .completion import FolderPath, UserPath, complete_override, complete_words
+from .destinations import check_picture_file
 
-PATH = click.Path(path_type=Path)
+PATH = UserPath()
 """Type of an option or argument that is a path."""
-FOLDER = FolderPath(path_type=Path)
+FOLDER = FolderPath()
 """Type of an option or argument that is the path of a folder."""
 MAX_PROCESSES = 1024
 """Most processes on one machine."""
@@ -53,6 +55,13 @@ DENSITY_OPTION = click.option(
 LABEL_OPTION = click.option(
     "--label", metavar="N|NAME", help="Class of a conditional run, by its name or its number from 0."
 )
+DATA_ROOT_OPTION = click.option(
+    "--data-root", type=FOLDER, help="Folder that the run's images have moved to; it is remembered."
+)
+OTHER_DATA_OPTION = click.option(
+    "--allow-other-data", is_flag=True,
+    help="Go on if the images are not those that the run was trained on; the protocol says what differs.",
+)  # fmt: skip
 OVERRIDES_ARGUMENT = click.argument(
     "overrides", metavar="[key.sub=value]...", nargs=-1, shell_complete=complete_override
 )
@@ -67,6 +76,7 @@ def add_training_options(command: Callable[..., None]) -> Callable[..., None]:
             "--extend", is_flag=True,
             help="With --resume: let train.steps be more than before, where train.decay is constant.",
         ),
+        OTHER_DATA_OPTION,
         click.option("--resume", is_flag=True, help="Go on from the run folder's newest checkpoint."),
         OVERRIDES_ARGUMENT,
     ):  # fmt: skip
@@ -75,31 +85,35 @@ def add_training_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def check_picture_path(context: click.Context, option: click.Parameter, path: Path) -> Path:
-    """Check that an image file can be written at ``path``, and return the path.
+    """Check that a picture can be written at ``path``, and return the path.
 
     Raises:
-        UserError: The name has no ending of an image format, or ``path`` or its folder is something else already.
+        UserError: The name has no ending of a format that holds any picture, or ``path`` or its folder is something
+            else already.
+        FileFailure: The file cannot be written.
     """
-    from PIL import Image
-
-    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
-        raise UserError(f"--output {path}: not the name of a picture; let it end in .png or .jpg")
-    if path.is_dir():
-        raise UserError(f"--output {path}: a folder, not a file")
-    check_folder_path(context, option, path.parent)
+    _check_parents(path, path.parent)
+    check_picture_file(path)
     return path
 
 
 def check_folder_path(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    """Check that ``path`` is a folder or can become one, and return the path.
+    """Check that ``path`` is a folder or can become one, in which files can be created, and return the path.
 
     Raises:
         UserError: ``path`` or one of its parents is a file.
+        FileFailure: No file can be created there.
     """
-    for folder in (path, *path.parents) if path else ():
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"--output {path}: {folder} is a file, not a folder")
+    if path is not None:
+        _check_parents(path, path)
+        check_folder_is_writable(path)
     return path
+
+
+def _check_parents(path: Path, folder: Path) -> None:
+    for place in (folder, *folder.parents):
+        if os.path.exists(place) and not place.is_dir():
+            raise UserError(f"--output {path}: {place} is a file, not a folder")
 
 
 def get_sweep_folder() -> Path | None:

@@ -28,6 +28,7 @@ def train(
     dry_run: bool,
     resume: bool,
     extend: bool,
+    allow_other_data: bool,
 ) -> None:
     """Train CONFIG: a YAML file, or a shipped recipe such as cifar10/vaegan3.
 
@@ -35,11 +36,12 @@ def train(
     """
     from vaegan.config.load import load_config
     from vaegan.config.recipes import get_default_folder
+    from vaegan.storage.run_folder import adopt_data_version
 
     from .launch import join_processes
 
     folder = output or get_sweep_folder() or get_default_folder(config)
-    resolved, console = load_config(config, overrides), Console()
+    resolved, console = adopt_data_version(load_config(config, overrides), folder), Console()
     if dry_run:
         _show_dry_run(resolved, processes, console)
         return
@@ -47,7 +49,7 @@ def train(
         check_training_packages(resolved)
         join_processes(processes, [resolved], console)
         check_step_inputs(resolved)
-        train_run(resolved, folder, console, resume=resume, extend=extend)
+        train_run(resolved, folder, console, resume=resume, extend=extend, allow_other_data=allow_other_data)
     console.say(f"{folder}: {_describe_training(resolved, finished)}; evaluate it with `vaegan evaluate {folder}`")
 
 
@@ -63,6 +65,7 @@ def train_features(
     dry_run: bool,
     resume: bool,
     extend: bool,
+    allow_other_data: bool,
 ) -> None:
     """Train a classifier on DATA: digits, shapes, cifar10, folder64, or a YAML file of family classifier.
 
@@ -70,20 +73,25 @@ def train_features(
     """
     from vaegan.config.load_study_files import load_classifier_config
     from vaegan.config.recipes import get_default_folder
-    from vaegan.data.sources import open_images
     from vaegan.evaluate.run_evaluation import check_images
+    from vaegan.storage.run_data import open_run_data, open_training_data
+    from vaegan.storage.run_folder import Run, adopt_data_version
 
     from .launch import join_processes
 
     name, resolved = load_classifier_config(data, overrides)
     folder, console = output or Path("runs/features") / get_default_folder(name).name, Console()
+    resolved = adopt_data_version(resolved, folder)
     if dry_run:
         _show_dry_run(resolved, processes, console)
         return
     finished = is_finished(folder, resolved, resume, extend)
     check_training_packages(resolved)
     join_processes(processes, [resolved], console)
-    images = open_images(resolved.data, console)
+    if finished:
+        images, _ = open_run_data(Run(folder), resolved, console, allow_other_data=allow_other_data)
+    else:
+        images, _ = open_training_data(resolved, folder, console, allow_other_data=allow_other_data)
     check_images(resolved, images)
     if not finished:
         train_run(resolved, folder, console, images, resume=resume, extend=extend)

@@ -10,15 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vaegan.distributed import run_on_all_ranks
+from vaegan.distributed import run_on_all_ranks, run_on_main
 from vaegan.errors import Interrupted, UserError
 from vaegan.extras import check_comparison_packages, check_evaluation_packages
+from vaegan.paths import check_folder_is_writable, is_searched
 from vaegan.progress import ProgressCallback, Reporter
 
 if TYPE_CHECKING:
     from vaegan.config import Config
     from vaegan.config.load_study_files import LoadedStudy
     from vaegan.data import Data
+    from vaegan.data.given import GivenImages
     from vaegan.evaluate.comparing.comparison import Comparison
     from vaegan.evaluate.result import EvaluationResult
     from vaegan.networks.given import GivenNetworks
@@ -60,6 +62,21 @@ def check_step_inputs(config: "Config", networks: "GivenNetworks | None" = None)
     training_step.check_networks()
 
 
+def check_run_destination(folder: Path, *configs: "Config") -> None:
+    """Check that a new run or study can be written into a folder, and that its pictures will be no images of its own.
+
+    Raises:
+        UserError: The folder lies in that of the images.
+        FileFailure: No file can be created there.
+    """
+    check_folder_is_writable(folder)
+    for config in configs:
+        root, is_new = config.data.root, next(folder.rglob("config.yaml"), None) is None
+        if config.data.source == "folder" and root is not None and is_new and is_searched(folder, root):
+            problem = f"inside data.root={root}, whose images would be joined by the pictures that are written"
+            raise UserError(f"--output {folder}: {problem}; name a folder elsewhere")
+
+
 def train_run(
     config: "Config",
     folder: Path,
@@ -69,6 +86,7 @@ def train_run(
     *,
     resume: bool,
     extend: bool = False,
+    allow_other_data: bool = False,
 ) -> "Run":
     """Train a run, and measure it on the validation images every `train.evaluate_every` steps.
 
@@ -80,16 +98,19 @@ def train_run(
         networks: Modules in the place of networks of the config.
         resume: Resume from the newest checkpoint in ``folder``, if there is one.
         extend: Let a resumed run have more `train.steps` than it was started with.
+        allow_other_data: Let a resumed run go on although images are missing or have other labels.
 
     Raises:
         UserError: The settings or the run folder do not allow this training, or its metrics cannot be computed here.
         Failure: The training could not be finished.
         Interrupted: A signal asked the training to stop, and a checkpoint was written.
     """
-    from vaegan.data.sources import open_images
+    from vaegan.storage.run_data import open_training_data
     from vaegan.trainers import train
 
-    data = data or open_images(config.data, reporter)
+    run_on_main(lambda: check_run_destination(folder, config))
+    if data is None:
+        data, _ = open_training_data(config, folder, reporter, allow_other_data=allow_other_data)
     evaluator = _make_evaluator(config, data, reporter) if config.train.evaluate_every is not None else None
     return train(config, folder, data, evaluator, reporter, resume=resume, extend=extend, networks=networks)
 
@@ -115,6 +136,11 @@ def evaluate_folder(
     reporter: Reporter,
     data: "Data | None" = None,
     networks: "GivenNetworks | None" = None,
+    *,
+    images: "GivenImages | None" = None,
+    data_root: Path | None = None,
+    allow_other_data: bool = False,
+    show: "Callable[[EvaluationResult], None] | None" = None,
 ) -> "EvaluationResult":
     """Evaluate a run's model with all processes, and write `metrics.json` and `scores.safetensors` into its folder.
 
@@ -124,23 +150,31 @@ def evaluate_folder(
         reporter: Shows progress and notes.
         data: The images that `config.data` names; None: they are opened here.
         networks: Modules in the place of networks of the config.
+        images: The images of a run of the source ``given``.
+        data_root: Folder that the images have moved to, which is remembered; None: they are where the config says.
+        allow_other_data: Whether to evaluate on images that are not those of the run, which the protocol then says.
+        show: Called with the result before it is written; None: nothing is.
 
     Raises:
         UserError: The folder holds no model, the images are missing or not the run's, or nothing can be measured.
         Failure: A result is not finite, or a file cannot be read or written.
     """
     check_evaluation_packages(config)
-    from vaegan.data.sources import open_images
+    run_on_main(lambda: check_folder_is_writable(folder, "evaluate a copy of the run"))
     from vaegan.evaluate.one_pass import get_device
     from vaegan.evaluate.run_evaluation import check_images, evaluate_run
     from vaegan.storage.loading import load_model
+    from vaegan.storage.run_data import open_run_data
     from vaegan.storage.run_folder import Run
 
     load = partial(load_model, networks=networks)
     model: Any = run_on_all_ranks(lambda: load_run_model(folder, load, reporter)).to(get_device())
-    data = data or open_images(config.data, reporter)
+    if data is None:
+        data, config = open_run_data(
+            Run(folder), config, reporter, images, data_root=data_root, allow_other_data=allow_other_data
+        )
     check_images(config, data, "--split")
-    return evaluate_run(Run(folder), model, config.evaluate, data, reporter, force=True, networks=networks)
+    return evaluate_run(Run(folder), model, config.evaluate, data, reporter, force=True, networks=networks, show=show)
 
 
 def compare_study(
@@ -149,6 +183,7 @@ def compare_study(
     reporter: Reporter,
     command: str | None = None,
     train_ahead: "Callable[[Mapping[Path, Config]], None] | None" = None,
+    allow_other_data: bool = False,
 ) -> "Comparison | None":
     """Train and evaluate the runs of a study as far as they are not yet, and write its comparison and report.
 
@@ -159,6 +194,7 @@ def compare_study(
         command: Command line, for the record; None: the study is run from Python.
         train_ahead: Function that trains several runs, given by their folders, side by side; None: they are trained one
             after another.
+        allow_other_data: Whether to go on with images that are not those of the study's runs.
 
     Returns:
         The comparison; None on processes of another rank than 0.
@@ -175,6 +211,7 @@ def compare_study(
 
     for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID"):  # ids of a single run, and a study has several
         os.environ.pop(name, None)
+    run_on_main(lambda: check_run_destination(folder, *configs.values()))
     for name, variant in configs.items():
         if study.variants[name].prior is None:  # a prior's autoencoder is trained first, in this study
             check_step_inputs(variant)
@@ -187,7 +224,7 @@ def compare_study(
 
     return compare(
         study, configs, folder, train_or_stop, reporter, command, classifier,
-        lambda variant, run: Tracker.start(variant, run, None, reporter.note), train_ahead,
+        lambda variant, run: Tracker.start(variant, run, None, reporter.note), train_ahead, allow_other_data,
     )  # fmt: skip
 
 

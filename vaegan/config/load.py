@@ -12,11 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from vaegan.errors import UserError
 from vaegan.io import read_bytes
-from vaegan.text import format_value, shorten, to_one_line
+from vaegan.paths import expand_path
+from vaegan.text import format_value, has_undecodable_bytes, shorten, to_one_line
 
+from .data import DataConfig
 from .explain_error import explain_error
 from .recipes import find_config
 from .schema import Config
+from .text_settings import find_text_setting, read_text
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
 Tree = dict[str, Any]
@@ -104,10 +107,10 @@ def read_yaml(path: Path) -> Tree:
 
 
 def parse_overrides(words: Sequence[str]) -> Tree:
-    """Parse ``["train.steps=10", "model.beta=2"]`` into nested settings, the values as YAML.
+    """Parse ``["train.steps=10", "data.root=a b"]`` into nested settings: text as it is, other values as YAML.
 
     Raises:
-        UserError: A word is not ``key.sub=value``, or its value is not YAML.
+        UserError: A word is not ``key.sub=value``, or its value is not YAML or an empty text.
     """
     tree: Tree = {}
     for word in words:
@@ -115,7 +118,7 @@ def parse_overrides(words: Sequence[str]) -> Tree:
         if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+){0,9}", key):
             raise UserError(f"{shorten(word)}: not a setting; write key.sub=value, for example train.steps=1000")
         try:
-            value = _parse_yaml(text)
+            value = _parse_yaml(text) if (setting := find_text_setting(key)) is None else read_text(setting, text)
         except UserError as error:
             raise UserError(f"{shorten(word)}: {error}") from None
         tree = merge(tree, nest_settings({key: value}))
@@ -134,7 +137,7 @@ def nest_settings(settings: Mapping[str, Any]) -> Tree:
     for key, value in settings.items():
         if not isinstance(key, str):
             raise UserError(f"{format_value(key)}: not the name of a setting; write it as text, such as 'train.steps'")
-        nested = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        nested = _dump_settings(value) if isinstance(value, BaseModel) else value
         for part in reversed(key.split(".")):
             nested = {part: nested}
         tree = merge(tree, nested)
@@ -163,8 +166,11 @@ def validate_config(schema: type[SectionT], tree: Tree, source: str) -> SectionT
             typo the nearest key.
     """
     try:
+        text = json.dumps(tree, default=_to_plain)
+        if has_undecodable_bytes(json.dumps(plain := json.loads(text), ensure_ascii=False)):  # no JSON to pydantic
+            return schema.model_validate(plain)
         # In JSON, strict mode accepts lists as tuples and text as paths, but still not "5" or true as a number.
-        return schema.model_validate_json(json.dumps(tree, default=_to_plain))
+        return schema.model_validate_json(text)
     except TypeError as error:
         raise UserError(f"{source}: {to_one_line(error)}") from None
     except ValidationError as error:
@@ -203,7 +209,7 @@ def read_settings(config: str | Path | Mapping[str, Any] | BaseModel, folder: Pa
         UserError: There is no such file, or it cannot be read.
     """
     if isinstance(config, BaseModel):
-        return config.model_dump(mode="json"), type(config).__name__
+        return _dump_settings(config), type(config).__name__
     if isinstance(config, Mapping):
         return nest_settings(config), "config"
     return read_yaml(find_config(str(config), folder)), str(config)
@@ -239,7 +245,7 @@ def add_autoencoder_config(tree: Tree) -> Tree:
     run = prior.get("autoencoder")
     if model.get("family") != "pixelcnn" or model.get("autoencoder") or not isinstance(run, str | os.PathLike):
         return tree
-    file = Path(run).expanduser() / "config.yaml"
+    file = expand_path("prior.autoencoder", run) / "config.yaml"
     if not file.is_file():
         raise UserError(
             f"prior.autoencoder: {shorten(run)}: not a run folder (it has no config.yaml);"
@@ -257,6 +263,15 @@ def add_autoencoder_config(tree: Tree) -> Tree:
 def dump_config(config: BaseModel) -> str:
     """Return the config as YAML with every default filled in; loading it gives an equal config."""
     return yaml.dump(config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def _dump_settings(config: BaseModel) -> Tree:
+    """Return a config or a section as nested settings, without a `data.version` that nobody chose."""
+    tree = config.model_dump(mode="json")
+    data, settings = (config.data, tree["data"]) if isinstance(config, Config) else (config, tree)
+    if isinstance(data, DataConfig) and "version" not in data.model_fields_set:
+        del settings["version"]
+    return tree
 
 
 def _to_plain(value: object) -> Any:

@@ -10,90 +10,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from .data import DataConfig
 from .models import ModelConfig, PixelCNNConfig, VectorConfig
-from .section import FROM_PYTHON, Channels, Count, DensityName, Fraction, Positive, Section, Side, Steps, Text
+from .section import FROM_PYTHON, Count, DensityName, Fraction, Positive, Section, Steps, Text, make_absolute
 
-SourceName = Literal["digits", "photos", "shapes", "folder", "mnist", "fashion_mnist", "cifar10", "celeba", "given"]
 SplitName = Literal["train", "validation", "test"]
 MetricName = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
     "iwae", "gap", "codebook", "confusion",
 ]  # fmt: skip
-
-SYNTHETIC_SOURCES: tuple[SourceName, ...] = ("photos", "shapes")
-"""Sources whose number of images is a setting."""
-
-
-def _make_absolute(key: str) -> AfterValidator:
-    """Return a validator that makes the path of setting ``key`` absolute."""
-
-    def validate(path: Path) -> Path:
-        if "\0" in str(path):
-            raise ValueError(f"{key}: a path cannot hold a null character")
-        return Path(os.path.expanduser(path)).absolute()
-
-    return AfterValidator(validate)
-
-
-class DataConfig(Section):
-    """The images."""
-
-    source: SourceName
-    """Image set. `digits`, `photos` and `shapes` are embedded; `folder` is any tree of image files under `root`;
-    the others are read from torchvision's files under `root`. `given`: images that `vaegan.train(data=...)` was given
-    in Python."""
-    root: Annotated[Path, FROM_PYTHON, _make_absolute("data.root")] | None = None
-    """Folder of the images (`folder`), or folder that holds or receives the set (`mnist`, ...; None: `data`
-    in the working folder). The embedded sets take none."""
-    image_size: Side
-    """Height and width in pixels; images of other sizes are resized (antialiased bicubic, short side) and
-    centre-cropped."""
-    channels: Channels = 3
-    """Channels of the images. 1: grey (luminance); 3: RGB."""
-    count: Annotated[int, Field(ge=10, le=100_000_000)] | None = None
-    """`photos` and `shapes`: number of images in all splits together; None: 10,000. Other sources take none."""
-    validation: Fraction = 0.1
-    """Fraction of the images that is held out for evaluation during training; `celeba` keeps its official split."""
-    test: Fraction = 0.1
-    """Fraction that is held out for the final evaluation; `mnist`, `fashion_mnist`, `cifar10` and `celeba` keep their
-    official test split."""
-    horizontal_flip: bool = False
-    """Mirror each training image with probability 1/2, as a function of seed, step and index in the batch."""
-    cache: Literal["auto", "device", "memory", "none"] = "auto"
-    """Storage of the decoded images (uint8): `device`, `memory`, or `none`, where worker processes decode them ahead.
-    `auto`: `device` for up to 1 GiB on an accelerator, `memory` for up to 4 GiB, else `none`."""
-    workers: Annotated[int, Field(ge=0, le=256)] = 4
-    """Worker processes of each rank that decode images ahead under `cache: none`; 0: the training process decodes."""
-    strict: bool = False
-    """`folder`: a file that cannot be read as an image is an error instead of a warning."""
-    download: bool = False
-    """Let torchvision download `mnist`, `fashion_mnist`, `cifar10` or `celeba` if it is missing."""
-    sha256: str | None = None
-    """`given`: SHA-256 of images and labels, hexadecimal, which `vaegan.train` fills in."""
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(C, S, S) of the images."""
-        return self.channels, self.image_size, self.image_size
-
-    @model_validator(mode="after")
-    def _check_consistency(self) -> "DataConfig":
-        if self.source == "folder" and self.root is None:
-            raise ValueError("data.root: missing; data.source=folder needs the folder of the images")
-        if self.source in ("digits", "given", *SYNTHETIC_SOURCES) and self.root is not None:
-            origin = "of images in Python" if self.source == "given" else "embedded"
-            raise ValueError(f"data.root: {self.source} is {origin} and has no folder; leave it out, or give null")
-        if self.source != "folder" and self.strict:
-            raise ValueError("data.strict: only folder takes it; leave it out")
-        if self.source in ("digits", "folder", "given", *SYNTHETIC_SOURCES) and self.download:
-            raise ValueError("data.download: only mnist, fashion_mnist, cifar10 and celeba are fetched; leave it out")
-        if self.source not in SYNTHETIC_SOURCES and self.count is not None:
-            raise ValueError(f"data.count: only {' and '.join(SYNTHETIC_SOURCES)} take it; leave it out")
-        if self.source != "given" and self.sha256 is not None:
-            raise ValueError("data.sha256: only given has it; leave it out")
-        if self.validation + self.test >= 1:
-            raise ValueError("data.validation: with data.test it leaves no image to train on; keep their sum below 1")
-        return self
 
 
 class TrainConfig(Section):
@@ -163,7 +88,7 @@ class EvaluateConfig(Section):
     )  # fmt: skip
     """Metrics to compute; those that the family does not have (the ELBO of an AE) are left out. If p(x | z) is not a
     distribution of 8-bit pixels, `elbo` is the rate alone, and `iwae` is left out."""
-    features: Text = "inception"
+    features: Annotated[Text, AfterValidator(os.path.expanduser)] = "inception"
     """Feature network of `frechet`, `kid` and `prdc`: `inception`, or the run folder of `vaegan train-features`."""
     importance_samples: Count = 64
     """Importance samples of each image for `iwae`."""
@@ -201,7 +126,7 @@ class TrackConfig(Section):
 class PriorConfig(Section):
     """Training of a prior over the codes of a finished autoencoder."""
 
-    autoencoder: Annotated[Path, FROM_PYTHON, _make_absolute("prior.autoencoder")]
+    autoencoder: Annotated[Path, FROM_PYTHON, make_absolute("prior.autoencoder")]
     """Run folder of the finished VQ-VAE."""
 
 

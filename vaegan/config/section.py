@@ -1,10 +1,12 @@
 """Base class and shared types of the sections of a config."""
 
 import re
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
 
+from vaegan.paths import expand_path
 from vaegan.text import format_value
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -47,3 +49,13 @@ class Section(BaseModel):
         allow_inf_nan=False,
         validate_default=True,
     )
+
+
+def make_absolute(key: str) -> WrapValidator:
+    """Return a validator that makes the path of setting ``key`` absolute."""
+
+    def validate(value: Any, make_path: ValidatorFunctionWrapHandler) -> Path:
+        path = make_path(value)
+        return expand_path(key, value if isinstance(value, str) else path).absolute()
+
+    return WrapValidator(validate)

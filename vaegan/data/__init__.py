@@ -2,7 +2,7 @@
 
 from .dataset import Data, Images
 from .folder import find_images
-from .image_file import UnreadableImageError, read_image
+from .image_file import UnreadableImageError, read_image, silence_pillow
 from .sources import open_data, open_images
 from .stream import MicroBatch, iterate_batches
 
@@ -16,4 +16,5 @@ __all__ = [
     "open_data",
     "open_images",
     "read_image",
+    "silence_pillow",
 ]

@@ -1,5 +1,7 @@
 """Image sets: readers that decode single images, the splits, and the images of a split."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -8,9 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vaegan.config.data import Crop
 from vaegan.errors import Failure, UserError
+from vaegan.text import make_printable
 
-from .image_file import UnreadableImageError, silence_pillow
+from .crops import cut_crop
+from .image_file import StoredImage, UnreadableImageError, silence_pillow
+from .members import NO_DIFFERENCES, Differences, MemberList
+from .verdicts import FileState
 
 UInt8Image = NDArray[np.uint8]
 """Pixels of one image, uint8, shape (C, S, S)."""
@@ -34,6 +41,43 @@ class ImageReader(Protocol):
         Raises:
             UnreadableImageError: Its file is not an image, or no longer exists.
         """
+
+    def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
+        """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W).
+
+        Raises:
+            TypeError: The images are drawn at their size, so that nothing is left to crop.
+            UnreadableImageError: Its file is not an image, or no longer exists.
+        """
+        raise TypeError("these images are drawn at their size")
+
+    def get_name(self, index: int) -> str:
+        """Return the name of image ``index``, by default its number."""
+        return str(index)
+
+    def locate(self, index: int) -> str:
+        """Return where image ``index`` is, for a message; by default its name."""
+        return make_printable(self.get_name(index))
+
+    def get_state(self, index: int) -> FileState:
+        """Return what changes when the file of image ``index`` is written; by default it never is."""
+        return FileState()
+
+    def compute_image_digest(self, index: int, pixels_digest: bytes) -> str:
+        """Return a digest of the bytes of image ``index``, hexadecimal; by default that of its pixels, which is given.
+
+        Raises:
+            UnreadableImageError: Its file cannot be read.
+        """
+        return pixels_digest.hex()
+
+    def describe(self, index: int) -> StoredImage | None:
+        """Return what image ``index`` is before it is decoded; None, the default: it is drawn at any size.
+
+        Raises:
+            UnreadableImageError: Its file cannot be opened, or is no image.
+        """
+        return None
 
     def check(self, index: int) -> None:
         """Check image ``index`` without decoding it; by default it cannot be broken.
@@ -69,6 +113,19 @@ class Source:
     """Splits that the source defines; None: they are drawn."""
     test_indices: Tensor | None = None
     """Images of the official test split, int64; None: the test split is drawn too."""
+    official_splits: tuple[str, ...] = ()
+    """Split of each image of a set whose contents can change and that comes with splits; (): they are drawn."""
+    label_by_folder: bool = False
+    """Whether the class of an image is the folder in its name, so that classes without a usable image are none."""
+
+
+@contextmanager
+def _explain_unreadable() -> Iterator[None]:
+    try:
+        with silence_pillow():
+            yield
+    except UnreadableImageError as error:
+        raise Failure(f"{error.file}: {error.reason}; mend or restore this image, then resume") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +140,8 @@ class Images:
     """Class of each image of this split, int64, shape (M,); None if the set has no labels."""
     classes: tuple[str, ...]
     """Class names."""
+    canvases: Sequence[UInt8Image] | None = None
+    """What random crops are taken from, each uint8, shape (C, H, W), in memory; None: they are decoded on access."""
     _copies: dict[torch.device, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -97,11 +156,34 @@ class Images:
         indices = self.indices[positions]
         if isinstance(self.store, Tensor):
             return self.store[indices]
-        try:
-            with silence_pillow():
-                return torch.from_numpy(np.stack([self.store(index) for index in indices.tolist()]))
-        except UnreadableImageError as error:
-            raise Failure(f"{error.file}: {error.reason}; mend or restore this image, then resume") from error
+        with _explain_unreadable():
+            return torch.from_numpy(np.stack([self.store(index) for index in indices.tolist()]))
+
+    def cut_crops(self, positions: Tensor, numbers: Tensor, crop: Crop, size: int) -> Tensor:
+        """Return random crops of images by their position in the split, on the CPU.
+
+        Args:
+            positions: The images, int64, shape (B,).
+            numbers: What the crops are a function of, in [0, 1), float64, shape (B, `crops.CROP_NUMBERS`).
+            crop: Kind of the crops.
+            size: Their height and width S.
+
+        Returns:
+            uint8 pixels, shape (B, C, S, S).
+
+        Raises:
+            Failure: An image that was readable when the set was opened no longer is.
+        """
+        with _explain_unreadable():
+            canvases = [self._load_canvas(position, crop) for position in positions.tolist()]
+        pairs = zip(canvases, numbers.numpy(), strict=True)
+        return torch.from_numpy(np.stack([cut_crop(canvas, size, crop, row) for canvas, row in pairs]))
+
+    def _load_canvas(self, position: int, crop: Crop) -> UInt8Image:
+        if self.canvases is not None:
+            return self.canvases[position]
+        assert not isinstance(self.store, Tensor), "pixels in memory were cropped already"
+        return self.store.load_canvas(int(self.indices[position]), crop)
 
     def select_evenly(self, count: int) -> Tensor:
         """Return ``count`` evenly spaced positions in the split, int64; all positions if it has no more images.
@@ -174,4 +256,9 @@ class Data:
     classes: tuple[str, ...]
     """Class names; () if the set has no labels."""
     fingerprint: str
-    """Hex digest of the set as configured: of its pixels, or under ``cache: none`` of its files' names and sizes."""
+    """Hex digest of the set as configured: of names, classes and bytes of the images of each split. Under
+    `data.version` 1, of its pixels, or under ``cache: none`` of its files' names and sizes."""
+    members: MemberList | None = None
+    """The list of its images, if its contents can change."""
+    differences: Differences = NO_DIFFERENCES
+    """How it differs from the images of the run that it was opened for."""

@@ -29,22 +29,25 @@ def require_files(
         Failure: The download failed.
     """
 
-    def is_complete() -> bool:
-        return all(any(Path(f"{path}{suffix}").exists() for suffix in ("", packed_suffix)) for path in paths)
+    def list_missing() -> list[Path]:
+        return [path for path in paths if not any(Path(f"{path}{suffix}").exists() for suffix in ("", packed_suffix))]
 
-    hint = f"put {', '.join(path.name for path in paths)} into {paths[0].parent}"
+    def describe_mend() -> str:
+        return f"put {', '.join(path.name for path in list_missing() or paths)} into {paths[0].parent}"
+
     if fetch:
         try:
-            if not is_complete() or os.access(root / DOWNLOAD_LOCK, os.R_OK):  # another process may be half done
+            if list_missing() or os.access(root / DOWNLOAD_LOCK, os.R_OK):  # another process may be half done
                 with _lock_folder(root):
-                    if not is_complete():
+                    if list_missing():
                         with redirect_stdout(sys.stderr):
                             fetch()
         except Exception as error:  # downloaders raise nearly anything
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise Failure(f"data.download: {source} could not be fetched ({reason}); {hint}") from error
-    if not is_complete():
-        raise UserError(f"data.root: {source}: not found; set data.download=true, or {hint}")
+            raise Failure(f"data.download: {source} could not be fetched ({reason}); {describe_mend()}") from error
+    if missing := list_missing():
+        found = "not found" if len(missing) == len(paths) else f"{', '.join(path.name for path in missing)} is missing"
+        raise UserError(f"data.root: {source}: {found}; set data.download=true, or {describe_mend()}")
 
 
 @contextmanager

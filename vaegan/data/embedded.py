@@ -9,8 +9,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from vaegan.config.data import Crop, Fit
+
 from .dataset import ImageReader, Source, SplitIndices, UInt8Image
-from .image_file import fit_to_square
+from .fit import DATA_VERSION, fit_to_square, make_canvas
+from .image_file import StoredImage
 
 TEST_COLUMNS, VALIDATION_COLUMNS = (128, 224), (384, 480)
 """Columns of each photograph reserved for a held-out split: parts of both motifs, cut between JPEG blocks."""
@@ -26,16 +29,32 @@ class ArrayReader(ImageReader):
     channels: int
     pad: int = 0
     """Black pixels added on each side of an image before it is resized."""
+    version: int = DATA_VERSION
+    """The `data.version`, by which they are resized."""
+    fit: Fit = "crop"
+    """The setting `data.fit`."""
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __call__(self, index: int) -> UInt8Image:
         """Decode image ``index`` into uint8 pixels, shape (C, S, S)."""
+        return fit_to_square(self._get_image(index), self.size, self.channels, self.version, self.fit)
+
+    def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
+        """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W)."""
+        return make_canvas(self._get_image(index), self.size, self.channels, crop)
+
+    def _get_image(self, index: int) -> Image.Image:
         image = self.pixels[index]
         if self.pad:
             image = np.pad(image, [(self.pad, self.pad)] * 2 + [(0, 0)] * (image.ndim - 2))
-        return fit_to_square(Image.fromarray(image), self.size, self.channels)
+        return Image.fromarray(image)
+
+    def describe(self, index: int) -> StoredImage:
+        """Return the size of image ``index`` before it is padded."""
+        height, width, *colours = self.pixels.shape[1:]
+        return StoredImage(width, height, "RGB" if colours else "L", "array")
 
     def compute_digest(self) -> bytes:
         """Return a digest of the raw pixels."""

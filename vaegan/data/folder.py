@@ -1,19 +1,29 @@
 """The source `folder`: a tree of image files."""
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
 import torch
 
+from vaegan.config.data import Crop, Fit
 from vaegan.errors import UserError
+from vaegan.io import open_regular_file
+from vaegan.progress import ignore_notice
+from vaegan.text import get_reason, make_encodable, make_printable
 
 from .dataset import ImageReader, Source, UInt8Image
-from .image_file import check_image, read_image
+from .fit import DATA_VERSION
+from .image_file import StoredImage, UnreadableImageError, check_image, describe_image, read_canvas, read_image
+from .verdicts import FileState, get_file_state
 
 IMAGE_SUFFIXES = ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
 """Suffixes, in lower case, of image files; other files in the tree are ignored."""
+
+HEIF_SUFFIXES = [".heic", ".heif", ".hif"]
+"""Suffixes of HEIF files, which are read if pillow-heif is installed."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +35,57 @@ class FileReader(ImageReader):
     """Paths under the root, with forward slashes."""
     size: int
     channels: int
+    version: int = DATA_VERSION
+    """The `data.version`, by which they are decoded."""
+    fit: Fit = "crop"
+    """The setting `data.fit`."""
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __call__(self, index: int) -> UInt8Image:
         """Decode image ``index`` into uint8 pixels, shape (C, S, S)."""
-        return read_image(os.path.join(self.root, self.names[index]), self.size, self.channels)
+        path = os.path.join(self.root, self.names[index])
+        return read_image(path, self.size, self.channels, self.version, fit=self.fit)
+
+    def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
+        """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W)."""
+        return read_canvas(os.path.join(self.root, self.names[index]), self.size, self.channels, crop)
+
+    def get_name(self, index: int) -> str:
+        """Return the path of image ``index`` under the root."""
+        return self.names[index]
+
+    def locate(self, index: int) -> str:
+        """Return the path of image ``index``, printable."""
+        return make_printable(os.path.join(self.root, self.names[index]))
+
+    def get_state(self, index: int) -> FileState:
+        """Return the size of the file of image ``index`` and the time of its last change."""
+        return get_file_state(os.path.join(self.root, self.names[index]))
+
+    def compute_image_digest(self, index: int, pixels_digest: bytes) -> str:
+        """Return a digest of the bytes of the file of image ``index``, hexadecimal.
+
+        Raises:
+            UnreadableImageError: The file cannot be read.
+        """
+        digest = blake2b(digest_size=16)
+        try:
+            with open_regular_file(os.path.join(self.root, self.names[index])) as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise UnreadableImageError(self.locate(index), get_reason(error)) from error
+        return digest.hexdigest()
+
+    def describe(self, index: int) -> StoredImage:
+        """Read size, mode and format of image ``index`` from its header.
+
+        Raises:
+            UnreadableImageError: The file has no valid header, or cannot be read.
+        """
+        return describe_image(os.path.join(self.root, self.names[index]), self.version)
 
     def check(self, index: int) -> None:
         """Check the header of image ``index``.
@@ -39,7 +93,7 @@ class FileReader(ImageReader):
         Raises:
             UnreadableImageError: The file has no valid header, or cannot be read.
         """
-        check_image(os.path.join(self.root, self.names[index]))
+        check_image(os.path.join(self.root, self.names[index]), self.version)
 
     def compute_digest(self) -> bytes:
         """Return a digest of the files' names and sizes."""
@@ -47,32 +101,80 @@ class FileReader(ImageReader):
         return blake2b(b"".join(map(os.fsencode, sizes))).digest()
 
 
-def open_folder(root: Path, size: int, channels: int) -> Source:
+def open_folder(
+    root: Path,
+    size: int,
+    channels: int,
+    version: int = DATA_VERSION,
+    notify: Callable[[str], None] = ignore_notice,
+) -> Source:
     """Open every image file in a tree, in the order of the paths.
 
     The folder of an image, named by its path under the root, is its label. If the root itself holds images, the set
     has no labels.
 
+    Args:
+        root: Folder of the tree.
+        size: Height and width that the images are fitted to.
+        channels: Channels that they are converted to.
+        version: The `data.version`.
+        notify: Called with one line about each folder or link that is passed over.
+
     Raises:
         UserError: There is no such folder, it may not be read, or no file in it has an image's suffix.
     """
     try:
-        names = find_images(root)
+        names = find_images(root, version, notify)
     except UserError as error:
         raise UserError(f"data.root: {error}") from error
-    reader, parents = FileReader(root, names, size, channels), [name.rpartition("/")[0] for name in names]
+    reader, parents = FileReader(root, names, size, channels, version), [name.rpartition("/")[0] for name in names]
     if "" in parents:
-        return Source(reader)
+        return Source(reader, label_by_folder=True)
     classes = tuple(sorted(set(parents)))
     numbers = {name: number for number, name in enumerate(classes)}
-    return Source(reader, classes, torch.tensor([numbers[parent] for parent in parents]))
+    return Source(reader, classes, torch.tensor([numbers[parent] for parent in parents]), label_by_folder=True)
 
 
-def find_images(root: Path) -> tuple[str, ...]:
+def label_by_folder(names: Mapping[int, str]) -> tuple[tuple[str, ...], dict[int, str | None]]:
+    """Return the classes of images, in order, and the class of each image by its key.
+
+    The folder of an image is its class. If the root itself holds images, there are no classes.
+
+    Args:
+        names: Path of each image under the root.
+    """
+    parents = {key: str(make_encodable(name.rpartition("/")[0])) for key, name in names.items()}
+    if "" in parents.values():
+        return (), dict.fromkeys(parents)
+    return tuple(sorted(set(parents.values()))), {**parents}
+
+
+def describe_strays(names: Sequence[str]) -> str:
+    """Return a clause that names the few images beside the folders of a tree, which then are no labels; empty: none.
+
+    Args:
+        names: Path of each image under the root.
+    """
+    strays = [make_printable(name) for name in names if "/" not in name]
+    if not strays or 2 * len(strays) >= len(names):
+        return ""
+    lie = f"{strays[0]} lies" if len(strays) == 1 else f"{strays[0]} and {len(strays) - 1} more lie"
+    return f"its folders are no labels, since {lie} beside them"
+
+
+def find_images(
+    root: Path, version: int = DATA_VERSION, notify: Callable[[str], None] = ignore_notice
+) -> tuple[str, ...]:
     """Return the paths of the image files under a folder, relative to it with forward slashes, in code point order.
 
     Links are followed, but no folder is visited twice (a link may lead to a parent). Hidden files and folders are
-    ignored.
+    ignored, and in `data.version` 1 those of `HEIF_SUFFIXES`. A folder in the tree that may not be read, and a link
+    that leads nowhere, are passed over.
+
+    Args:
+        root: The folder.
+        version: The `data.version`.
+        notify: Called with one line about each folder or link that is passed over.
 
     Raises:
         UserError: There is no such folder, it may not be read, or no file in it has an image's suffix.
@@ -82,23 +184,38 @@ def find_images(root: Path) -> tuple[str, ...]:
     if not root.is_dir():
         raise UserError(f"{root}: a file, not a folder of images")
     names: list[str] = []
+    suffixes = IMAGE_SUFFIXES if version == 1 else IMAGE_SUFFIXES + HEIF_SUFFIXES
     folders, links, seen = [""], list[str](), set[tuple[int, int]]()
     while folders or links:
         folder = folders.pop() if folders else links.pop()
-        status = os.stat(os.path.join(root, folder))
-        if (status.st_dev, status.st_ino) in seen:
+        try:
+            status = os.stat(os.path.join(root, folder))
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = _list_entries(root, folder)
+        except OSError as error:
+            problem = f"{make_printable(os.path.join(root, folder))}: {get_reason(error).lower()}"
+            if not folder:
+                raise UserError(problem) from None
+            notify(f"{problem}; passed over, with every image in it")
             continue
-        seen.add((status.st_dev, status.st_ino))
-        for entry in _list_entries(root, folder):
+        for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.is_dir():
-                (links if entry.is_symlink() else folders).append(name)
-            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+            is_image = os.path.splitext(entry.name)[1].lower() in suffixes
+            try:
+                if entry.is_dir():
+                    (links if entry.is_symlink() else folders).append(name)
+                    continue
+            except OSError as error:  # a link to itself, for example; as an image it is reported when it is read
+                if not is_image:
+                    notify(f"{make_printable(entry.path)}: {get_reason(error).lower()}; passed over")
+            if is_image:
                 names.append(name)
         links.sort(reverse=True)
     if not names:
-        *suffixes, last = IMAGE_SUFFIXES
-        raise UserError(f"{root}: no image in it; files ending in {', '.join(suffixes)} or {last} are taken for images")
+        *others, last = suffixes
+        raise UserError(f"{root}: no image in it; files ending in {', '.join(others)} or {last} are taken for images")
     return tuple(sorted(names))
 
 
@@ -110,8 +227,5 @@ def _get_file_size(path: str) -> int | None:
 
 
 def _list_entries(root: Path, name: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(os.path.join(root, name)) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise UserError(f"{os.path.join(root, name)}: {(error.strerror or str(error)).lower()}") from error
+    with os.scandir(os.path.join(root, name)) as entries:
+        return [entry for entry in entries if not entry.name.startswith(".")]

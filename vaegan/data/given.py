@@ -1,7 +1,8 @@
 """Images that are given in Python, as an array or a data set, instead of being read from where the config says."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -10,12 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vaegan.config.data import Crop, Fit
 from vaegan.config.load import merge
 from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback, ignore_progress
+from vaegan.text import to_one_line
 
 from .dataset import ImageReader, Source, UInt8Image
-from .image_file import fit_to_square
+from .fit import DATA_VERSION, fit_to_square, make_canvas, to_pil
 
 GREY_MODES = ("1", "L", "LA", "I;16")
 """Modes of PIL images without colour."""
@@ -51,6 +54,10 @@ class GivenReader(ImageReader):
     channels: int
     sha256: str = ""
     """SHA-256 of the fitted images and their labels, hexadecimal."""
+    version: int = DATA_VERSION
+    """The `data.version`, by which they are fitted."""
+    fit: Fit = "crop"
+    """The setting `data.fit`."""
 
     thread_safe: ClassVar[bool] = False
 
@@ -67,19 +74,37 @@ class GivenReader(ImageReader):
         if not isinstance(image, Image.Image):
             if image.shape == (self.channels, self.size, self.size):
                 return np.ascontiguousarray(image)
-            image = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
-        try:
-            return fit_to_square(image, self.size, self.channels)
-        except (OSError, ValueError) as error:
-            raise UserError(f"data: image {index}: {error}") from None
+            image = to_pil(image)
+        with _name_errors(index):
+            return fit_to_square(image, self.size, self.channels, self.version, self.fit)
+
+    def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
+        """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W)."""
+        image = get_image(self.items[index], index)
+        with _name_errors(index):
+            image = image if isinstance(image, Image.Image) else to_pil(image)
+            return make_canvas(image, self.size, self.channels, crop)
 
     def compute_digest(self) -> bytes:
         """Return the SHA-256 of images and labels."""
         return bytes.fromhex(self.sha256)
 
 
+@contextmanager
+def _name_errors(index: int) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise UserError(f"data: image {index}: {to_one_line(error)}") from None
+
+
 def open_given(
-    images: GivenImages, size: int, channels: int, progress: ProgressCallback = ignore_progress
+    images: GivenImages,
+    size: int,
+    channels: int,
+    progress: ProgressCallback = ignore_progress,
+    version: int = DATA_VERSION,
+    fit: Fit = "crop",
 ) -> tuple[Source, str]:
     """Return given images as a source, and the SHA-256 of the fitted images with their labels, hexadecimal.
 
@@ -90,6 +115,8 @@ def open_given(
         size: Height and width S that they are fitted to.
         channels: Channels C that they are converted to, 1 or 3.
         progress: Called with the number of images read and their total.
+        version: The `data.version` of the run.
+        fit: The setting `data.fit`.
 
     Raises:
         UserError: There are no images, images or labels are not of the described kinds, or an image is another one
@@ -97,8 +124,8 @@ def open_given(
     """
     items, labels = separate_labels(images)
     labels = read_labels(items) if labels is None else check_labels(labels, len(items))
-    reader, digest = GivenReader(items, size, channels), sha256(f"{len(items)} {channels} {size}".encode())
-    first: list[bytes] = []
+    reader = GivenReader(items, size, channels, version=version, fit=fit)
+    digest, first = sha256(f"{len(items)} {channels} {size}".encode()), list[bytes]()
     for index in range(len(reader)):
         pixels = reader(index)
         digest.update(pixels.data)
@@ -113,7 +140,7 @@ def open_given(
     if labels is not None:
         digest.update(labels.numpy().data)
         classes = name_classes(images, int(labels.max()) + 1)
-    return Source(GivenReader(items, size, channels, digest.hexdigest()), classes, labels), digest.hexdigest()
+    return Source(replace(reader, sha256=digest.hexdigest()), classes, labels), digest.hexdigest()
 
 
 def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,7 +174,8 @@ def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str
             problem = f"images of {side} pixels, but a side is a multiple of 8 from 8 to 256"
             raise UserError(f"data: {problem}; resize them by the setting data.image_size={nearest}")
     shape |= chosen
-    elsewhere = dict.fromkeys(("root", "count")) | dict.fromkeys(("strict", "download"), False)
+    elsewhere: dict[str, Any] = dict.fromkeys(("root", "hub", "image_column", "label_column", "count"))
+    elsewhere |= {"strict": False, "download": False}
     return merge(settings, {"data": {"source": "given", **elsewhere, **shape}})
 
 

@@ -1,22 +1,65 @@
 """Reading of one image file of any size and mode into uint8 pixels of the model's size."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
+from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from vaegan.config.data import Crop, Fit
+from vaegan.extras import check_packages
 from vaegan.io import open_regular_file
 from vaegan.text import make_printable, to_one_line
+
+from .fit import DATA_VERSION, fit_to_square, make_canvas
+from .pixel_format import check_pixel_format, correct_transparency
 
 MIN_IMAGE_SIDE_PIXELS = 8
 """Smallest side of an image that is used, which is the smallest `data.image_size`."""
 
 PILLOW_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 """Pillow's names of the formats that are read. Files choose their format themselves, and some (EPS) start programs."""
+
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""Brands of HEIF files, which are read if pillow-heif is installed."""
+
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes of TIFF files."""
+
+TURNED_ORIENTATIONS = (5, 6, 7, 8)
+"""EXIF orientations of images that lie on their side."""
+
+
+class StoredImage(NamedTuple):
+    """What an image is before it is decoded to the size of the config."""
+
+    width: int
+    """Width in pixels, upright."""
+    height: int
+    """Height in pixels, upright."""
+    mode: str
+    """Pillow's name of its kind of pixels: `RGB`, `L`, `CMYK`, ..."""
+    format: str
+    """Format of its file: `JPEG`, `PNG`, `npy`, ..."""
+
+
+class EncodedImage(NamedTuple):
+    """The contents of an image file that is not on disk."""
+
+    name: str
+    """Name of the image, for messages."""
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class UnreadableImageError(Exception):
@@ -38,56 +81,130 @@ def silence_pillow() -> Iterator[None]:
         yield
 
 
-def read_image(path: str | Path, size: int, channels: int) -> NDArray[np.uint8]:
+def read_image(
+    path: str | Path | EncodedImage,
+    size: int,
+    channels: int,
+    version: int = DATA_VERSION,
+    notify: Callable[[str], None] | None = None,
+    fit: Fit = "crop",
+) -> NDArray[np.uint8]:
     """Read the first frame of an image file, upright, into uint8 pixels, shape (channels, size, size).
+
+    Args:
+        path: The file, or its contents.
+        size: Height and width that it is fitted to.
+        channels: Channels that it is converted to, 1 or 3.
+        version: The `data.version` of the run.
+        notify: Called with one line about a picture of more pixels than Pillow takes for harmless.
+        fit: The setting `data.fit`.
 
     Raises:
         UnreadableImageError: The file cannot be opened or decoded, has more than about 179 million pixels, is smaller
             than `MIN_IMAGE_SIDE_PIXELS`, or has pixels of an unknown range.
     """
-    with _open_image(path) as image:
+    with _open_image(path, version) as image:
+        if notify is not None and Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+            notify(f"{make_printable(path)}: {image.width * image.height:,} pixels, read all the same")
+        if version > 1:
+            correct_transparency(image)
         ImageOps.exif_transpose(image, in_place=True)
-        return fit_to_square(image, size, channels)
+        return fit_to_square(image, size, channels, version, fit)
 
 
-def check_image(path: str | Path) -> None:
+def read_canvas(path: str | Path | EncodedImage, size: int, channels: int, crop: Crop) -> NDArray[np.uint8]:
+    """Read an image file into the pixels that random crops are taken from, as `make_canvas` returns them.
+
+    Raises:
+        UnreadableImageError: The file cannot be used as an image, as in `read_image`.
+    """
+    with _open_image(path) as image:
+        correct_transparency(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        return make_canvas(image, size, channels, crop)
+
+
+def check_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> None:
     """Check an image file's header, which does not reveal a damaged body.
+
+    Raises:
+        UnreadableImageError: The file cannot be opened, is no image, is smaller than `MIN_IMAGE_SIDE_PIXELS`, or has
+            pixels of an unknown range.
+    """
+    with _open_image(path, version):
+        pass
+
+
+def describe_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> StoredImage:
+    """Read size, mode and format of an image file from its header.
 
     Raises:
         UnreadableImageError: The file cannot be opened, is no image, or is smaller than `MIN_IMAGE_SIDE_PIXELS`.
     """
-    with _open_image(path):
-        pass
-
-
-def fit_to_square(image: Image.Image, size: int, channels: int) -> NDArray[np.uint8]:
-    """Crop the centre square of an image and resize it with Pillow's antialiased bicubic filter.
-
-    Transparent pixels are laid on white; 16-bit grey is scaled to 8 bits; grey (channels 1) is ITU-R 601 luminance.
-
-    Returns:
-        uint8 pixels, shape (channels, size, size).
-
-    Raises:
-        ValueError: The pixels have no known range (floats, 32-bit integers).
-    """
-    image = _convert_to_8_bits(image).convert("L" if channels == 1 else "RGB")
-    image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    pixels = np.asarray(image).reshape(size, size, channels)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    with _open_image(path, version) as image:
+        exif = Image.Image.getexif(image)  # that of PNG files decodes them first
+        turned = exif.get(ExifTags.Base.Orientation) in TURNED_ORIENTATIONS
+        width, height = image.size[::-1] if turned else image.size
+        return StoredImage(width, height, image.mode, image.format or "unknown")
 
 
 @contextmanager
-def _open_image(path: str | Path) -> Iterator[Image.Image]:
-    Image.init()
+def _open_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> Iterator[Image.Image]:
     try:
-        formats = [name for name in PILLOW_FORMATS if name in Image.OPEN]
-        with open_regular_file(path) as file, Image.open(file, formats=formats) as image:
+        with _open_bytes(path) as file, _identify(file, version) as image:
             if min(image.size) < MIN_IMAGE_SIDE_PIXELS:
                 raise ValueError(f"{image.width}x{image.height} pixels, fewer than {MIN_IMAGE_SIDE_PIXELS} on a side")
+            if version > 1:
+                check_pixel_format(image)
             yield image
     except Exception as error:  # a damaged file makes Pillow's readers raise nearly anything
         raise UnreadableImageError(make_printable(path), _describe_error(error)) from error
+
+
+def _open_bytes(path: str | Path | EncodedImage) -> AbstractContextManager[IO[bytes]]:
+    return BytesIO(path.content) if isinstance(path, EncodedImage) else open_regular_file(path)
+
+
+def _identify(file: IO[bytes], version: int) -> Image.Image:
+    """Read the header of an image file.
+
+    Raises:
+        UnidentifiedImageError: It is of none of the formats that are read.
+        ValueError: It is a HEIF picture, and the version is 1, or a TIFF file of unknown pixels.
+        UserError: It is a HEIF picture, and pillow-heif is not installed.
+    """
+    Image.init()
+    formats = [name for name in PILLOW_FORMATS if name in Image.OPEN]
+    if version > 1 and _register_heif():
+        formats.append("HEIF")
+    try:
+        return Image.open(file, formats=formats)
+    except UnidentifiedImageError:
+        file.seek(0)
+        head = file.read(12)
+        if head[4:8] == b"ftyp" and head[8:] in HEIF_BRANDS:
+            if version == 1:
+                raise ValueError("a HEIC picture, which runs of data.version 1 do not read") from None
+            check_packages(["pillow_heif"])
+        if head[:4] in TIFF_SIGNATURES:
+            raise ValueError("a TIFF file that is damaged, or of a kind that Pillow does not read") from None
+        raise
+
+
+def describe_decoder() -> str:
+    """Return text that names all on this machine that a file's being readable depends on."""
+    return f"Pillow {PIL.__version__}{', pillow-heif' * _register_heif()}"
+
+
+@lru_cache(maxsize=1)
+def _register_heif() -> bool:
+    """Let Pillow read HEIF files if the package for it is installed, and return whether it is."""
+    if find_spec("pillow_heif") is None:
+        return False
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    return True
 
 
 def _describe_error(error: Exception) -> str:
@@ -95,18 +212,6 @@ def _describe_error(error: Exception) -> str:
         return "not an image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
     return to_one_line(error) or type(error).__name__
-
-
-def _convert_to_8_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("32-bit integer pixels, whose range is not known")
-        return Image.fromarray(((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("floating-point pixels, whose range is not known")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image

@@ -37,7 +37,7 @@ CIFAR_BATCHES = {
 
 
 def open_mnist(
-    source: Literal["mnist", "fashion_mnist"], root: Path, size: int, channels: int, download: bool
+    source: Literal["mnist", "fashion_mnist"], root: Path, size: int, channels: int, version: int, download: bool
 ) -> Source:
     """Open MNIST (LeCun et al. 1998) or Fashion-MNIST (Xiao et al. 2017), padded from 28 to 32 pixels, then resized.
 
@@ -60,7 +60,7 @@ def open_mnist(
     for images, labels in ((train, train_labels), (test, test_labels)):
         if images.ndim != 3 or images.shape[1:] != train.shape[1:] or labels.shape != images.shape[:1]:
             raise UserError(f"data.root: {raw}: images {images.shape} and labels {labels.shape} do not belong together")
-    reader = ArrayReader(np.concatenate([train, test]), size, channels, pad=2)
+    reader = ArrayReader(np.concatenate([train, test]), size, channels, pad=2, version=version)
     all_labels = torch.from_numpy(np.concatenate([train_labels, test_labels])).long()
     if (all_labels >= 10).any():
         raise UserError(f"data.root: {raw}: a label outside 0 to 9")
@@ -94,7 +94,7 @@ def open_cifar10(root: Path, size: int, channels: int, download: bool, notify: C
     return Source(reader, classes, torch.from_numpy(np.concatenate(labels)), test_indices=test_indices)
 
 
-def open_celeba(root: Path, size: int, channels: int, download: bool) -> Source:
+def open_celeba(root: Path, size: int, channels: int, version: int, download: bool) -> Source:
     """Open CelebA (Liu et al. 2015), aligned and cropped faces, with its three official splits and without labels.
 
     The images are stored in ``celeba/img_align_celeba/``, the splits in ``celeba/list_eval_partition.txt``.
@@ -124,7 +124,7 @@ def open_celeba(root: Path, size: int, channels: int, download: bool) -> Source:
     if not names:
         raise UserError(f"data.root: {listing}: no file name in it")
     splits = SplitIndices(*((torch.tensor(split) == number).nonzero().flatten() for number in range(3)))
-    return Source(FileReader(images, tuple(names), size, channels), splits=splits)
+    return Source(FileReader(images, tuple(names), size, channels, version), splits=splits)
 
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:

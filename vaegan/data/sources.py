@@ -1,44 +1,39 @@
-"""Opening of the image set that the `data` section of a config names: decoding it in threads, and its splits."""
+"""Opening of an image set: its images read in threads and cached, and its splits."""
 
 import math
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import blake2b
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vaegan.config.schema import Config, DataConfig
+from vaegan.config.data import CHANGEABLE_SOURCES, ROOTED_SOURCES, DataConfig
+from vaegan.config.schema import Config
 from vaegan.distributed import count_cpu_cores, run_on_all_ranks
-from vaegan.errors import UserError
+from vaegan.errors import Failure, UserError
 from vaegan.progress import ProgressCallback, Reporter, ignore_progress
+from vaegan.text import make_encodable
 
 from .dataset import Data, ImageReader, Images, Source, SplitIndices
-from .embedded import open_digits, open_photos
-from .folder import FileReader, open_folder
+from .folder import FileReader, describe_strays
 from .given import GivenImages, open_given
-from .image_file import UnreadableImageError, silence_pillow
-from .official import open_celeba, open_cifar10, open_mnist
-from .shapes import open_shapes
-from .splits import draw_splits, split_consecutively
+from .image_file import describe_decoder
+from .members import NO_DIFFERENCES, Differences, MemberList
+from .open_source import open_source
+from .reading import MAX_VERIFIED_IMAGES, BrokenImages, Notify, ReadImages, describe_broken, read_images, visit_images
+from .split_members import append_history, compute_fingerprint, describe_settings, split_members
+from .splits import draw_splits
+from .verdicts import Verdicts
 
 MAX_MEMORY_BYTES = 4 * 2**30
 """Largest size of the pixels that `data.cache: auto` holds in memory."""
-MAX_NAMED_FILES = 20
-"""Broken files that a warning names; it counts the others."""
-CHUNK_IMAGES = 128
-"""Images of one task of a thread, and between two calls of the progress callback."""
+PIXELS_BY_CROP = {"centre": 1, "random": 3, "random_resized": 8}
+"""Pixels that are held in memory for each training image, about, in units of those of its centre."""
 
-BrokenImages = dict[int, UnreadableImageError]
-"""Index and error of each image that cannot be used."""
-
-Notify = Callable[[str], None]
-"""A function that is called with one-line warnings."""
-
-_data_cache: dict[tuple[DataConfig, bytes, tuple[str, ...]], Data] = {}
+_read_cache: dict[tuple[DataConfig, bytes], ReadImages] = {}
+_data_cache: dict[tuple[object, ...], Data] = {}
 
 
 def warn_on_stderr(message: str) -> None:
@@ -51,48 +46,82 @@ def open_data(
     notify: Notify = warn_on_stderr,
     progress: ProgressCallback = ignore_progress,
     given: Source | None = None,
+    known: MemberList | None = None,
+    training: bool = True,
 ) -> Data:
     """Open an image set: read it, leave out broken images, cache and split it.
 
-    The set that was opened last stays cached, so that the variants of a study share it. It is read again if a file's
-    name or size has changed.
+    The set that was opened last stays cached, so that the variants of a study share it. It is read again if a file has
+    changed.
 
     Args:
         config: The `data` section.
         notify: Called with one-line warnings.
         progress: Called with the number of images read and their total, from this thread.
         given: The images of the source ``given``.
+        known: The list of the run that the set is opened for, whose members keep their splits; None: a new run. The
+            caller decides about `Data.differences`.
+        training: Whether the set is opened to train on it, or to evaluate a finished run.
 
     Raises:
         UserError: There is no such set, it is broken, or it is too small to be split.
         Failure: The download failed.
     """
-    source = given or _open_source(config, notify)
-    key = config, source.reader.compute_digest(), source.classes
-    if key not in _data_cache:
-        data = _read_and_split(source, config, notify, progress)
+    source = given or open_source(config, notify)
+    key = config, _compute_state_digest(source)
+    if key not in _read_cache:
+        read = _read(source, config, notify, progress)
         _data_cache.clear()
-        _data_cache[key] = data
-    return _data_cache[key]
+        _read_cache.clear()
+        _read_cache[key] = read
+    data_key = *key, None if known is None else (known.fingerprint, known.earlier, known.changes), training
+    if data_key not in _data_cache:
+        data = _split(source, config, _read_cache[key], known, training, notify)
+        if config.crop != "centre" and training and data.train.in_memory:
+            data = replace(data, train=_load_canvases(source.reader, data.train, config, progress))
+        _data_cache.clear()
+        _data_cache[data_key] = data
+    return _data_cache[data_key]
 
 
-def open_images(config: DataConfig, reporter: Reporter, given: Source | None = None) -> Data:
+def _compute_state_digest(source: Source) -> bytes:
+    """Compute a digest that changes when an image or a label does."""
+    digest = blake2b(source.reader.compute_digest() + repr(source.classes).encode())
+    if source.labels is not None:
+        digest.update(source.labels.numpy().tobytes())
+    if isinstance(source.reader, FileReader):
+        for index in range(len(source.reader)):
+            digest.update(repr(source.reader.get_state(index)).encode())
+    return digest.digest()
+
+
+def open_images(
+    config: DataConfig,
+    reporter: Reporter,
+    given: Source | None = None,
+    known: MemberList | None = None,
+    training: bool = True,
+) -> Data:
     """Open an image set on every process, with a progress bar; all processes do this together.
 
     Args:
         config: The `data` section.
         reporter: Shows progress and warnings.
         given: The images of the source ``given``.
+        known: The list of the run that the set is opened for; None: a new run.
+        training: Whether the set is opened to train on it, or to evaluate a finished run.
 
     Raises:
         UserError: There is no such set, it is broken, or it is too small to be split.
         Failure: The download failed.
     """
     with reporter.progress("Reading images", "images") as progress:
-        return run_on_all_ranks(lambda: open_data(config, reporter.note, progress, given))
+        return run_on_all_ranks(lambda: open_data(config, reporter.note, progress, given, known, training))
 
 
-def open_given_images(images: GivenImages, config: Config, reporter: Reporter) -> tuple[Data, Config]:
+def open_given_images(
+    images: GivenImages, config: Config, reporter: Reporter, known: MemberList | None = None, training: bool = True
+) -> tuple[Data, Config]:
     """Open images that were given in Python, and return them and the config with their SHA-256.
 
     All processes do this together.
@@ -101,6 +130,9 @@ def open_given_images(images: GivenImages, config: Config, reporter: Reporter) -
         images: The images.
         config: A config of the source ``given``.
         reporter: Shows progress and warnings.
+        known: The list of the run that the set is opened for, whose differences the caller decides about; None: the
+            images must have the SHA-256 of the config, if it has one.
+        training: Whether the set is opened to train on it, or to evaluate a finished run.
 
     Raises:
         UserError: The config is of another source, or the images are not of the described kinds, not those of the
@@ -110,108 +142,101 @@ def open_given_images(images: GivenImages, config: Config, reporter: Reporter) -
     if data.source != "given":
         raise UserError(f"data: the run's images are those of data.source={data.source}; leave the argument out")
     with reporter.progress("Reading images", "images") as progress:
-        source, sha256 = run_on_all_ranks(lambda: open_given(images, data.image_size, data.channels, progress))
-    if data.sha256 not in (None, sha256):
+        source, sha256 = run_on_all_ranks(
+            lambda: open_given(images, data.image_size, data.channels, progress, data.version, data.fit)
+        )
+    if known is None and data.sha256 not in (None, sha256):
         raise UserError(
             f"data: other images or labels than the run's, by their SHA-256 ({sha256[:8]}..., not {data.sha256[:8]}...)"
         )
     data = data.model_copy(update={"sha256": sha256})
-    return open_images(data, reporter, source), config.model_copy(update={"data": data})
+    return open_images(data, reporter, source, known, training), config.model_copy(update={"data": data})
 
 
-def _open_source(config: DataConfig, notify: Notify) -> Source:
-    size, channels = config.image_size, config.channels
-    root = config.root or Path("data").absolute()
-    match config.source:
-        case "digits":
-            return open_digits(size, channels)
-        case "photos" | "shapes":
-            splits = split_consecutively(config.count or 10_000, config.validation, config.test)
-            return (open_photos if config.source == "photos" else open_shapes)(size, channels, splits)
-        case "folder":
-            return open_folder(root, size, channels)
-        case "mnist" | "fashion_mnist":
-            return open_mnist(config.source, root, size, channels, config.download)
-        case "cifar10":
-            return open_cifar10(root, size, channels, config.download, notify)
-        case "celeba":
-            return open_celeba(root, size, channels, config.download)
-        case "given":
-            raise UserError(
-                "data.source: given: these images were given in Python; give them again, as in"
-                " vaegan.evaluate_run(run, data=images)",
-                on_all_ranks=True,
-            )
+def _read(source: Source, config: DataConfig, notify: Notify, progress: ProgressCallback) -> ReadImages:
+    """Visit every image of a set, keep its pixels as `data.cache` says, and report those that cannot be used.
 
-
-def _read_and_split(source: Source, config: DataConfig, notify: Notify, progress: ProgressCallback) -> Data:
-    store: Tensor | ImageReader = source.reader
-    count = len(source.reader)
-    slow = isinstance(source.reader, FileReader) or config.image_size >= 64
-    threads = count_cpu_cores() if slow and source.reader.thread_safe else 1
-    size = count * math.prod(config.image_shape)
-    if config.cache != "none" and (config.cache != "auto" or size <= MAX_MEMORY_BYTES):
-        store, broken = _decode_all(source.reader, config.image_shape, threads, progress)
-    else:
-        broken = _visit_images(count, source.reader.check, threads, progress)
-    usable = torch.ones(count, dtype=torch.bool)
-    usable[list(broken)] = False
-    _report_broken_images(broken, config, notify)
-    if len(broken) == count:
-        raise UserError(f"data.root: {config.root}: none of the {count} files can be used as an image")
-    splits = {
-        name: Images(store, indices, None if source.labels is None else source.labels[indices], source.classes)
-        for name, indices in _split_source(source, config, usable)._asdict().items()
-    }
-    for name, fraction in (("train", 1), ("validation", config.validation), ("test", config.test)):
-        if not len(splits[name]) and fraction > 0:
-            raise UserError(f"data.source: {config.source}: the {name} split is empty")
-    fingerprint = _compute_fingerprint(source, config, store, usable)
-    return Data(**splits, classes=source.classes, fingerprint=fingerprint)
-
-
-def _decode_all(
-    reader: ImageReader, shape: tuple[int, int, int], threads: int, progress: ProgressCallback
-) -> tuple[Tensor, BrokenImages]:
-    """Decode every image.
-
-    Args:
-        reader: The images.
-        shape: Shape (C, S, S) of each image.
-        threads: Number of threads. Numpy's operations on small arrays are fastest in one.
-        progress: Called with the number of images done and their total.
-
-    Returns:
-        The pixels of all images, uint8, shape (N, C, S, S), undefined for broken ones; and the broken images.
+    Raises:
+        UserError: Images cannot be used, all of them or under `data.strict`.
     """
-    pixels = np.empty((len(reader), *shape), dtype=np.uint8)
+    reader, count = source.reader, len(source.reader)
+    size = count * math.prod(config.image_shape) * PIXELS_BY_CROP[config.crop]
+    in_memory = config.cache != "none" and (config.cache != "auto" or size <= MAX_MEMORY_BYTES)
+    is_of_files, verdicts = isinstance(reader, FileReader) or config.source in ROOTED_SOURCES, None
+    if config.version > 1 and (is_of_files or config.source in CHANGEABLE_SOURCES):
+        kind = repr((str(config.root or config.hub), describe_settings(config), describe_decoder()))
+        verdicts = Verdicts(kind if is_of_files and not in_memory else None)
+        if count > MAX_VERIFIED_IMAGES and not in_memory:
+            notify(f"data: {count:,} images, more than {MAX_VERIFIED_IMAGES:,}: only their headers were checked")
+    read = read_images(reader, config.image_shape, in_memory, verdicts, count_threads(reader, config), progress)
+    _report_broken_images(read.broken, config, notify)
+    if len(read.broken) == count:
+        raise UserError(f"data.root: {config.root}: none of the {count} files can be used as an image")
+    usable = (reader.get_name(index) for index in range(count) if index not in read.broken)
+    if source.label_by_folder and (strays := describe_strays(list(usable))):
+        notify(f"data.root: {config.root}: {strays}")
+    return read
 
-    def decode(index: int) -> None:
-        pixels[index] = reader(index)
 
-    broken = _visit_images(len(reader), decode, threads, progress)
-    return torch.from_numpy(pixels), broken
+def _split(
+    source: Source, config: DataConfig, read: ReadImages, known: MemberList | None, training: bool, notify: Notify
+) -> Data:
+    if config.version > 1 and config.source in CHANGEABLE_SOURCES:
+        data = split_members(source, config, read, known, training, notify)
+    else:
+        data = _split_unchangeable(source, config, read)
+        if config.version > 1:
+            data = _compare_set(data, config, known, training)
+    for name, fraction in (("train", 1), ("validation", config.validation), ("test", config.test)):
+        if not len(getattr(data, name)) and fraction > 0 and not data.differences:
+            raise UserError(f"data.source: {config.source}: the {name} split is empty")
+    return data
 
 
-def _visit_images(count: int, action: Callable[[int], None], threads: int, progress: ProgressCallback) -> BrokenImages:
-    def visit_chunk(start: int) -> BrokenImages:
-        broken = {}
-        for index in range(start, min(start + CHUNK_IMAGES, count)):
-            try:
-                action(index)
-            except UnreadableImageError as error:
-                broken[index] = error
-        return broken
+def _compare_set(data: Data, config: DataConfig, known: MemberList | None, training: bool) -> Data:
+    """Return a set whose contents should never change with its list, and with how it differs from that of a run."""
+    listed, differences = MemberList(config.source, data.fingerprint, (), data.classes), data.differences
+    if known is not None:
+        if known.fingerprint != data.fingerprint:
+            differences = Differences(other=f"the set {config.source} is another one")
+        listed = append_history(listed, known, differences if training else NO_DIFFERENCES)
+    return replace(data, members=listed, differences=differences)
 
-    broken_images: BrokenImages = {}
-    with silence_pillow(), ThreadPoolExecutor(threads) as pool:
-        try:
-            for number, broken in enumerate(pool.map(visit_chunk, range(0, count, CHUNK_IMAGES)), start=1):
-                broken_images |= broken
-                progress(min(number * CHUNK_IMAGES, count), count)
-        finally:  # on Ctrl-C, for example, the chunks that have not begun are dropped
-            pool.shutdown(wait=False, cancel_futures=True)
-    return broken_images
+
+def _split_unchangeable(source: Source, config: DataConfig, read: ReadImages) -> Data:
+    """Return a set with the splits that it defines, or with splits that are drawn by the number of its images."""
+    usable = torch.ones(len(source.reader), dtype=torch.bool)
+    usable[list(read.broken)] = False
+    classes, labels = tuple(make_encodable(source.classes)), source.labels
+    splits = (
+        Images(read.store, indices, None if labels is None else labels[indices], classes)
+        for indices in _split_source(source, config, usable)
+    )
+    train, validation, test = splits
+    return Data(train, validation, test, classes, _compute_fingerprint(source, config, read.store, usable))
+
+
+def _load_canvases(reader: ImageReader, images: Images, config: DataConfig, progress: ProgressCallback) -> Images:
+    """Return training images with what their random crops are taken from in memory.
+
+    Raises:
+        Failure: An image that could be read before cannot be read any more.
+    """
+    canvases: list[Any] = [None] * len(images)
+
+    def load(position: int) -> None:
+        canvases[position] = reader.load_canvas(int(images.indices[position]), config.crop)
+
+    broken = visit_images(len(images), load, count_threads(reader, config), progress)
+    if broken:
+        raise Failure(f"data.root: {config.root}: {describe_broken(list(broken.values()))}; begin again")
+    return replace(images, canvases=canvases)
+
+
+def count_threads(reader: ImageReader, config: DataConfig) -> int:
+    """Return the number of threads that decode images fastest."""
+    slow = isinstance(reader, FileReader) or config.image_size >= 64
+    return count_cpu_cores() if slow and reader.thread_safe else 1
 
 
 def _split_source(source: Source, config: DataConfig, usable: Tensor) -> SplitIndices:
@@ -228,16 +253,18 @@ def _report_broken_images(broken: BrokenImages, config: DataConfig, notify: Noti
     """Warn of the broken files in one line, or raise it as a UserError under `data.strict`."""
     if not broken:
         return
-    files = [f"{broken[index].file} ({broken[index].reason})" for index in sorted(broken)]
-    more = f" and {len(files) - MAX_NAMED_FILES} more" if len(files) > MAX_NAMED_FILES else ""
-    named = ", ".join(files[:MAX_NAMED_FILES]) + more
+    count, named = len(broken), describe_broken([broken[index] for index in sorted(broken)])
     if config.strict:
-        raise UserError(f"data.strict: {len(files)} of the files cannot be used as images: {named}")
-    notify(f"data.root: {len(files)} file{'s' * (len(files) > 1)} that cannot be used as images skipped: {named}")
+        raise UserError(f"data.strict: {count} of the files cannot be used as images: {named}")
+    notify(f"data.root: {count} file{'s' * (count > 1)} that cannot be used as images skipped: {named}")
 
 
 def _compute_fingerprint(source: Source, config: DataConfig, store: Tensor | ImageReader, usable: Tensor) -> str:
     """Compute a digest of everything that determines the set's images, labels and splits, in hex."""
+    if config.version > 1:
+        parts = (usable.numpy().tobytes(), b"" if source.labels is None else source.labels.numpy().tobytes())
+        content = source.reader.compute_digest()
+        return compute_fingerprint(config, source.classes, (part.hex() for part in (*parts, content)))
     settings = config.source, config.image_size, config.channels, config.count, config.validation, config.test
     digest = blake2b(repr((settings, source.classes)).encode(), digest_size=16)
     digest.update(usable.numpy().tobytes())

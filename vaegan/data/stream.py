@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import tee
+from itertools import repeat, tee
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vaegan.config.schema import DataConfig
+from vaegan.config.data import Crop, DataConfig
 from vaegan.errors import Failure, UserError
 from vaegan.randomness import draw_order, make_generator
 
+from .crops import CROP_NUMBERS
 from .dataset import Images
 
 MAX_DEVICE_BYTES = 2**30
@@ -49,13 +50,14 @@ def iterate_batches(
 ) -> Generator[list[MicroBatch], None, None]:
     """Yield this process's images and labels for each of the optimizer steps ``start`` to ``stop - 1``.
 
-    Step k uses the positions k B to (k + 1) B of `randomness.draw_order`. The images of a step, and which of them are
-    mirrored, are a function of seed and step, whatever the number of processes, the micro-batches or the cache.
+    Step k uses the positions k B to (k + 1) B of `randomness.draw_order`. The images of a step, what is cropped of
+    them, and which of them are mirrored, are a function of seed and step, whatever the number of processes, the
+    micro-batches or the cache.
 
     Args:
         images: The split to train on.
-        config: Its caching, decoding and mirroring.
-        seed: Seed of the order and of the mirroring.
+        config: Its caching, decoding, cropping and mirroring.
+        seed: Seed of the order, of the crops and of the mirroring.
         batch_size: B, images of one optimizer step over all processes.
         batch_slice: This process's slice of the global batch.
         micro_batch_size: Images of one forward pass; None: all images of the slice.
@@ -73,12 +75,16 @@ def iterate_batches(
     steps = range(start, stop)
     step_indices, read_indices = tee(_draw_step_indices(len(images), seed, batch_size, batch_slice, steps))
     fits = config.cache == "device" or (config.cache == "auto" and images.nbytes <= MAX_DEVICE_BYTES)
-    if device.type != "cpu" and images.in_memory and fits:
+    crops = _draw_crops(seed, batch_size, batch_slice, steps) if config.crop != "centre" else repeat(None)
+    requests = map(_Request, read_indices, crops)
+    if device.type != "cpu" and images.in_memory and fits and config.crop == "centre":
         batches = _iterate_from_device(images, read_indices, device)
     elif images.in_memory or config.workers == 0:
-        batches = (_copy_to_device(images[indices], device) for indices in read_indices)
+        reader = _BatchReader(images, config.crop, config.image_size)
+        batches = (_copy_to_device(reader.read(request), device) for request in requests)
     else:
-        batches = _iterate_from_workers(images, read_indices, config.workers, device)
+        reader = _BatchReader(images, config.crop, config.image_size)
+        batches = _iterate_from_workers(reader, requests, config.workers, device)
     for step, indices, batch in zip(steps, step_indices, batches, strict=True):
         if config.horizontal_flip:
             mirrored = torch.rand(batch_size, generator=make_generator(seed, "flip", step))[batch_slice] < 0.5
@@ -97,6 +103,13 @@ def _draw_step_indices(count: int, seed: int, batch_size: int, batch_slice: slic
         yield draw_order(count, step * batch_size, (step + 1) * batch_size, seed)[batch_slice]
 
 
+def _draw_crops(seed: int, batch_size: int, batch_slice: slice, steps: range) -> Iterator[Tensor]:
+    """Draw what the crops of a process are a function of at each step, float64, shape (length, `CROP_NUMBERS`)."""
+    for step in steps:
+        generator = make_generator(seed, "crop", step)
+        yield torch.rand((batch_size, CROP_NUMBERS), generator=generator, dtype=torch.float64)[batch_slice]
+
+
 def _iterate_from_device(images: Images, step_indices: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
     try:
         pixels = images.copy_to(device)
@@ -113,29 +126,46 @@ def _copy_to_device(batch: Tensor, device: torch.device) -> Tensor:
     return (batch if batch.is_pinned() else batch.pin_memory()).to(device, non_blocking=True)
 
 
+class _Request(NamedTuple):
+    """What a process reads for a step."""
+
+    indices: Tensor
+    """Positions of the images, int64, shape (B,)."""
+    crops: Tensor | None
+    """Numbers that their crops are a function of, float64, shape (B, `CROP_NUMBERS`); None: they are not cropped."""
+
+
 @dataclass(frozen=True)
-class _WorkerDataset(Dataset[Tensor | Failure]):
+class _BatchReader(Dataset[Tensor | Failure]):
     """Images as the decoding processes serve them; a failure is returned like a batch, which spares the traceback."""
 
     images: Images
+    crop: Crop
+    size: int
 
-    def __getitem__(self, indices: Tensor) -> Tensor | Failure:
+    def read(self, request: _Request) -> Tensor:
+        """Return the images of a step, uint8, shape (B, C, S, S)."""
+        if request.crops is None:
+            return self.images[request.indices]
+        return self.images.cut_crops(request.indices, request.crops, self.crop, self.size)
+
+    def __getitem__(self, request: _Request) -> Tensor | Failure:
         try:
-            return self.images[indices]
+            return self.read(request)
         except Failure as failure:
             return failure
 
 
 def _iterate_from_workers(
-    images: Images, step_indices: Iterator[Tensor], workers: int, device: torch.device
+    reader: _BatchReader, requests: Iterator[_Request], workers: int, device: torch.device
 ) -> Iterator[Tensor]:
     """Yield the batches in the order of the steps, decoded ahead by worker processes."""
     with _isolate_signals(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the user decides whether to have more processes than cores
         loader = DataLoader(
-            _WorkerDataset(images),
+            reader,
             batch_size=None,
-            sampler=step_indices,
+            sampler=requests,
             num_workers=workers,
             prefetch_factor=4,
             pin_memory=device.type == "cuda",

@@ -44,10 +44,10 @@ class AE(VectorAutoencoder):
         """Encode and decode images.
 
         Args:
-            images: Shape (N, C, S, S) in [-1, 1].
+            images: Shape (N, C, S, S) in [-1, 1], or uint8 pixels.
             autocast_dtype: Autocast type (bfloat16); None: no autocast.
         """
-        self.check_images(images)
+        images = self.prepare_images(images, check_values=not self.training)
         with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, None)
             reconstruction = self._decode(posterior.mean, None).to(images.dtype)

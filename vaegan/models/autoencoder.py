@@ -21,7 +21,8 @@ from .posterior import Posterior
 class Autoencoder(Model):
     """Base of a model with an encoder, a decoder and, if the family has one, a prior of the codes.
 
-    Images are tensors (N, C, S, S) in [-1, 1], of the model's dtype and device, with (C, S, S) the `image_shape`:
+    Images are tensors (N, C, S, S) in [-1, 1], of the model's dtype and device, with (C, S, S) the `image_shape`; uint8
+    pixels, 0 to 255, are converted:
 
         model = vaegan.load("runs/a")
         images = model.sample(16)
@@ -49,14 +50,14 @@ class Autoencoder(Model):
         """Return the posterior over the codes of images, of shape (N, d).
 
         Args:
-            images: Shape (N, C, S, S) in [-1, 1].
+            images: Shape (N, C, S, S) in [-1, 1], or uint8 pixels.
             labels: Class of each image, int64, shape (N,), or one class of all; None: the model is unconditional.
 
         Raises:
             UserError: `images` are of another shape, dtype or device than the model takes; or `labels` are of another
                 type or shape, name no class of the model, are missing, or are given to an unconditional model.
         """
-        self.check_images(images)
+        images = self.prepare_images(images)
         return self._encode(images, self.check_labels(labels, len(images)))
 
     def decode(self, codes: Tensor, labels: Labels = None) -> Tensor:
@@ -77,7 +78,7 @@ class Autoencoder(Model):
         """Decode the posterior means of images, shape (N, C, S, S) in [-1, 1].
 
         Args:
-            images: Shape (N, C, S, S) in [-1, 1].
+            images: Shape (N, C, S, S) in [-1, 1], or uint8 pixels.
             labels: Class of each image, int64, shape (N,), or one class of all; None: the model is unconditional.
 
         Raises:
@@ -103,18 +104,6 @@ class Autoencoder(Model):
             UserError: The family has no prior and no density is given, or the labels are not those of the model.
         """
         return Sampler(self, seed, density).draw(0, count, labels)
-
-    def check_images(self, images: Tensor) -> None:
-        """Check that images are those of the model; nothing is read from a device.
-
-        Args:
-            images: Shape (N, C, S, S) in [-1, 1], of the model's dtype and device.
-
-        Raises:
-            UserError: `images` are of another shape, dtype or device.
-        """
-        advice = " in [-1, 1], as vaegan.images.to_float makes them of uint8"
-        check_tensor("images", images, self.image_shape, next(self.parameters()), advice)
 
     def check_forward_labels(self, labels: Labels, count: int) -> Tensor | None:
         """Check the labels of a forward and return them as the networks take them.

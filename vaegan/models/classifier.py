@@ -50,7 +50,12 @@ class Classifier(Model):
         initialise(self, seed, "classifier")
 
     def features(self, images: Tensor) -> Tensor:
-        """Compute the features of images (N, C, S, S) in [-1, 1], the inputs of the linear layer, shape (N, d)."""
+        """Compute the features of images (N, C, S, S), the inputs of the linear layer, shape (N, d).
+
+        Raises:
+            UserError: `images` are neither in [-1, 1], of the model's dtype and device, nor uint8 pixels.
+        """
+        images = self.prepare_images(images, check_values=not self.training)
         features: Tensor = self.trunk(images)[-1].mean((2, 3))
         return features
 
@@ -58,9 +63,10 @@ class Classifier(Model):
         """Compute the logits of images, shape (N, classes), in the type of the images.
 
         Args:
-            images: Shape (N, C, S, S) in [-1, 1].
+            images: Shape (N, C, S, S) in [-1, 1], or uint8 pixels.
             autocast_dtype: Autocast type (bfloat16) of the features; None: no autocast.
         """
+        images = self.prepare_images(images, check_values=not self.training)
         with self.autocast(images, autocast_dtype):
             features = self.features(images)
         logits: Tensor = self.head(features.to(images.dtype))

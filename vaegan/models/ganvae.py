@@ -60,7 +60,7 @@ class GANVAE(GaussianAutoencoder):
                 prior noise.
         """
         if images is not None:
-            self.check_images(images)
+            images = self.prepare_images(images, check_values=not self.training)
         if prior_noise is None:
             if images is None:
                 raise UserError("images: missing; give images, or as prior_noise the codes of generated ones")

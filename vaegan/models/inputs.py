@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vaegan.errors import UserError
+from vaegan.images import check_pixel_values, to_float
 
 Labels: TypeAlias = Tensor | int | None
 """Class of each of N images, int64, shape (N,), or one class of all of them; None: the model is unconditional."""
@@ -32,6 +33,28 @@ def check_tensor(name: str, value: Any, shape: Sequence[int], weight: Tensor, ad
         raise UserError(f"{name}: {value.dtype} of shape {tuple(value.shape)}; give {expected}{advice}")
     if value.device != weight.device:
         raise UserError(f"{name}: on {value.device}; bring them to the model's device, {weight.device}")
+
+
+def prepare_images(images: Any, shape: Sequence[int], weight: Tensor, check_values: bool = True) -> Tensor:
+    """Return images as a model takes them, in [-1, 1], of its dtype: uint8 pixels are converted, others are checked.
+
+    Args:
+        images: The images, shape (N, C, S, S).
+        shape: (C, S, S).
+        weight: A parameter of the model, whose dtype and device they must have.
+        check_values: Whether floats are read to see that they are not of 0 to 255. Those on an accelerator never are,
+            since the program would have to wait for it.
+
+    Raises:
+        UserError: They are no tensor, or of another shape, dtype or device, or far outside [-1, 1].
+    """
+    if isinstance(images, Tensor) and images.dtype == torch.uint8 and images.shape[1:] == tuple(shape):
+        images = to_float(images, weight.dtype)
+    check_tensor("images", images, shape, weight, " in [-1, 1], or torch.uint8 from 0 to 255")
+    if check_values and images.device.type == "cpu":
+        check_pixel_values(images)
+    prepared: Tensor = images
+    return prepared
 
 
 def check_labels(labels: Labels, count: int, classes: int | None, needed: bool) -> Tensor | None:

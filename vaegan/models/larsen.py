@@ -54,7 +54,7 @@ class Larsen(GaussianAutoencoder):
         loss it therefore counts gamma times, and the gradient that passes the codes is divided by gamma.
 
         Args:
-            images: Shape (N, C, S, S) in [-1, 1].
+            images: Shape (N, C, S, S) in [-1, 1], or uint8 pixels.
             noise: Standard normal noise of the posterior samples, shape (N, d); None: fresh noise.
             prior_noise: Standard normal codes of the generated images, shape (N, d); None: fresh noise.
             autocast_dtype: Autocast type (bfloat16); None: no autocast.
@@ -64,7 +64,7 @@ class Larsen(GaussianAutoencoder):
         Raises:
             UserError: `images`, `noise` or `labels` are not what the model takes.
         """
-        self.check_images(images)
+        images = self.prepare_images(images, check_values=not self.training)
         labels = self.check_forward_labels(labels, len(images))
         with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)

@@ -13,6 +13,8 @@ from vaegan.config.section import Section
 from vaegan.errors import UserError
 from vaegan.text import format_value
 
+from .inputs import prepare_images
+
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -56,6 +58,18 @@ class Model(nn.Module):
     def trained_config(self) -> Section:
         """The config with trained values in place of the settings that they start from."""
         return self.config
+
+    def prepare_images(self, images: Any, check_values: bool = True) -> Tensor:
+        """Return images as the networks take them: uint8 pixels converted to [-1, 1], others checked.
+
+        Args:
+            images: Shape (N, C, S, S) in [-1, 1], of the model's dtype and device, or uint8 pixels.
+            check_values: Whether floats are looked at; those on an accelerator never are.
+
+        Raises:
+            UserError: They are no such images.
+        """
+        return prepare_images(images, self.image_shape, next(self.parameters()), check_values)
 
     @staticmethod
     def autocast(images: Tensor, dtype: torch.dtype | None) -> torch.autocast:

@@ -115,14 +115,14 @@ class PixelCNN(Autoencoder):
         """Encode images and predict the index at each position from those before it.
 
         Args:
-            images: Shape (N, C, S, S) in [-1, 1].
+            images: Shape (N, C, S, S) in [-1, 1], or uint8 pixels.
             autocast_dtype: Autocast type (bfloat16) of the prior; None: no autocast.
             labels: Class of each image, int64, shape (N,), or one class of all; ignored by an unconditional model.
 
         Raises:
             UserError: `images` or `labels` are not what the model takes.
         """
-        self.check_images(images)
+        images = self.prepare_images(images, check_values=not self.training)
         labels = self.check_forward_labels(labels, len(images))
         with torch.no_grad():
             indices = self.encode_indices(images)

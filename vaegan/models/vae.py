@@ -49,7 +49,7 @@ class VAE(GaussianAutoencoder):
         """Encode images, sample their codes and decode them.
 
         Args:
-            images: Shape (N, C, S, S) in [-1, 1].
+            images: Shape (N, C, S, S) in [-1, 1], or uint8 pixels.
             noise: Standard normal noise of the posterior samples, shape (N, d); None: fresh noise.
             autocast_dtype: Autocast type (bfloat16); None: no autocast.
             labels: Class of each image, int64, shape (N,), or one class of all; ignored by an unconditional model.
@@ -57,7 +57,7 @@ class VAE(GaussianAutoencoder):
         Raises:
             UserError: `images`, `noise` or `labels` are not what the model takes.
         """
-        self.check_images(images)
+        images = self.prepare_images(images, check_values=not self.training)
         labels = self.check_forward_labels(labels, len(images))
         with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)

@@ -64,7 +64,7 @@ class VAEGAN(GaussianAutoencoder):
         appears twice, once over codes without a graph, so that one backward routes every term.
 
         Args:
-            images: Shape (N, C, S, S) in [-1, 1].
+            images: Shape (N, C, S, S) in [-1, 1], or uint8 pixels.
             noise: Standard normal noise of the posterior samples, shape (N, d); None: fresh noise.
             prior_noise: Standard normal codes of the generated images, shape (N, d); None: fresh noise.
             autocast_dtype: Autocast type (bfloat16); None: no autocast.
@@ -74,7 +74,7 @@ class VAEGAN(GaussianAutoencoder):
         Raises:
             UserError: `images`, `noise` or `labels` are not what the model takes.
         """
-        self.check_images(images)
+        images = self.prepare_images(images, check_values=not self.training)
         count = len(images)
         labels = self.check_forward_labels(labels, count)
         with self.autocast(images, autocast_dtype):

@@ -114,11 +114,11 @@ class VQVAE(Autoencoder):
         """Encode, quantise and decode images.
 
         Args:
-            images: Shape (N, C, S, S) in [-1, 1].
+            images: Shape (N, C, S, S) in [-1, 1], or uint8 pixels.
             autocast_dtype: Autocast type (bfloat16) of encoder and decoder; None: no autocast. Distances are computed
                 in the type of the images.
         """
-        self.check_images(images)
+        images = self.prepare_images(images, check_values=not self.training)
         with self.autocast(images, autocast_dtype):
             vectors = self._encode_vectors(images)
         indices = self._find_nearest(vectors)

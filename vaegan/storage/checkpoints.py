@@ -17,11 +17,10 @@ from stat import S_ISREG
 from typing import Any, TypeVar
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from vaegan.errors import FileFailure
-from vaegan.io import MAX_TEXT_FILE_BYTES, hash_file, read_bytes, remove, replace_folder, save_tensors
+from vaegan.io import MAX_TEXT_FILE_BYTES, hash_file, load_tensors, read_bytes, remove, replace_folder, save_tensors
 from vaegan.text import get_reason, shorten, to_one_line
 
 T = TypeVar("T")
@@ -113,6 +112,20 @@ def load_newest_checkpoint(folder: Path, notify: Callable[[str], None]) -> Check
     return checkpoint
 
 
+def read_newest_fingerprint(folder: Path) -> str | None:
+    """Return the fingerprint of the images that the newest checkpoint was written with; None: there is none to read."""
+    with _report_disk_errors(folder):
+        paths = _list_checkpoints(folder)
+    for path in paths:
+        try:
+            match _read(path / "state.json", _load_json):
+                case {"state": {"fingerprint": str(fingerprint)}}:
+                    return fingerprint
+        except ValueError:
+            continue
+    return None
+
+
 def quarantine_checkpoint(path: Path) -> Path:
     """Rename a damaged checkpoint, so that it is neither counted nor pruned; replace an older one of the new name.
 
@@ -155,7 +168,7 @@ def _load_checkpoint(path: Path) -> Checkpoint:
         case {"step": int(step), "files": [*names], "state": dict(rest)} if path.name == _get_name(step):
             files = {str(name): f"{name}.safetensors" for name in names}
             if {"state.json", *files.values()} == hashes.keys():
-                return Checkpoint(step, {name: _read(path / file, load_file) for name, file in files.items()}, rest)
+                return Checkpoint(step, {name: _read(path / file, load_tensors) for name, file in files.items()}, rest)
     raise ValueError("state.json is not what was written")
 
 

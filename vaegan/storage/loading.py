@@ -6,12 +6,13 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from vaegan.config.data import DataVersion, Fit
 from vaegan.config.models import GANConfig
 from vaegan.config.schema import NetworksConfig
 from vaegan.errors import UserError
+from vaegan.io import load_tensors
 from vaegan.models import Autoencoder, Classifier, Model, build_model
 from vaegan.networks.build import build_discriminator
 from vaegan.networks.discriminator import Discriminator
@@ -52,6 +53,19 @@ def load_class_names(path: str | Path) -> tuple[str, ...]:
     return read_description(_get_model_folder(Path(path))).classes or ()
 
 
+def load_decoding(path: str | Path) -> tuple[DataVersion, Fit]:
+    """Read `data.version` and `data.fit` of a run, by which the images that its model is given are decoded.
+
+    Args:
+        path: The run's folder, or the folder of an exported model.
+
+    Raises:
+        UserError: There is no model, or it is damaged.
+    """
+    description = read_description(_get_model_folder(Path(path)))
+    return description.data_version, description.data_fit
+
+
 def load_classifier(path: str | Path) -> Classifier:
     """Load the trained classifier of a run, on the CPU, ready to compute `features` of images.
 
@@ -82,7 +96,7 @@ def load_model(path: str | Path, networks: GivenNetworks | None = None) -> Model
     trained = run.config.networks if run.exists else description.networks
     given = select_networks(networks, trained, ("encoder", "decoder"), path)
     try:
-        weights = load_file(folder / WEIGHTS_FILE)
+        weights = load_tensors(folder / WEIGHTS_FILE)
     except (SafetensorError, ValueError) as error:
         raise _make_weights_error(folder, error) from None
     for name, module in given.items():

@@ -8,19 +8,23 @@ from typing import cast
 from pydantic import model_validator
 from torch import nn
 
+from vaegan.config.data import DataVersion, Fit
 from vaegan.config.load import dump_config, read_yaml, validate_config
 from vaegan.config.models import ConditionalConfig, ModelConfig
 from vaegan.config.schema import Config, NetworksConfig
 from vaegan.config.section import Channels, Section, Side
+from vaegan.data.members import MemberList, parse_members
 from vaegan.errors import UserError
 from vaegan.io import hash_file, read_bytes, replace_file, replace_folder, save_tensors, write_text
 from vaegan.models import Model
-from vaegan.text import to_one_line
+from vaegan.text import get_reason, to_one_line
 
 ImageShape = tuple[Channels, Side, Side]
 """Channels, height and width of an image: (C, S, S)."""
 WEIGHTS_FILE, DESCRIPTION_FILE = "model.safetensors", "config.json"
 """Names of the files of an exported model."""
+MAX_MEMBERS_FILE_BYTES = 2**30
+"""Largest size of a list of images that is read."""
 VALIDATION_PREFIX = "validation/"
 """Prefix of the metrics of an evaluation in the history."""
 NOT_A_RUN = "{}: not a run folder (it has no config.yaml); give the --output of `vaegan train`"
@@ -40,6 +44,7 @@ class Run:
         samples: Folder of the image grids drawn during training.
         model_folder: Folder of the exported model: averaged weights and `config.json`.
         networks_folder: Folder of the initial weights of the networks that were given as modules, if there are any.
+        members_file: File of the list of the images that the run was started with.
         metrics_file: File of the last evaluation's metrics and their protocol.
         scores_file: File of the last evaluation's scores of single images.
     """
@@ -52,7 +57,7 @@ class Run:
         self.config_file = path / "config.yaml"
         self.history_file, self.timing_file = path / "history.jsonl", path / "timing.jsonl"
         self.checkpoints, self.samples, self.model_folder = path / "checkpoints", path / "samples", path / "model"
-        self.networks_folder = path / "networks"
+        self.networks_folder, self.members_file = path / "networks", path / "members.jsonl"
         self.metrics_file, self.scores_file = path / "metrics.json", path / "scores.safetensors"
 
     def __fspath__(self) -> str:
@@ -66,14 +71,17 @@ class Run:
 
     @property
     def config(self) -> Config:
-        """The resolved config.
+        """The resolved config; of a run from before there was `data.version`, with version 1.
 
         Raises:
             UserError: The folder has no `config.yaml`, or that is no valid config.
         """
         if not self.exists:
             raise UserError(NOT_A_RUN.format(self.path))
-        return validate_config(Config, read_yaml(self.config_file), str(self.config_file))
+        tree = read_yaml(self.config_file)
+        if isinstance(data := tree.get("data"), dict):
+            tree["data"] = {"version": 1} | data
+        return validate_config(Config, tree, str(self.config_file))
 
     def write_config(self, config: Config) -> None:
         """Create the folder and write the config into it.
@@ -85,6 +93,39 @@ class Run:
             _refuse_link(folder)
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.config_file, dump_config(config))
+
+    @property
+    def members(self) -> MemberList | None:
+        """The list of the images that the run was started with; None: it is from before there were such lists.
+
+        Raises:
+            UserError: The list is damaged.
+        """
+        try:
+            return parse_members(read_bytes(self.members_file, MAX_MEMBERS_FILE_BYTES).splitlines())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            reason, remedy = (
+                get_reason(error),
+                "restore it; without the file only the fingerprint of the images is compared",
+            )
+            raise UserError(f"{self.members_file}: damaged ({reason}); {remedy}") from None
+
+    def write_members(self, members: MemberList) -> None:
+        """Write the list of the run's images, unless the one that is there has the same fingerprint.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        try:
+            if (before := self.members) is not None and before.fingerprint == members.fingerprint:
+                return
+        except UserError:
+            pass  # a damaged one is replaced
+        self.path.mkdir(parents=True, exist_ok=True)
+        with replace_file(self.members_file) as partial, partial.open("x", encoding="ascii") as file:
+            file.writelines(f"{line}\n" for line in members.to_lines())
 
     def write_networks(self, networks: Mapping[str, nn.Module]) -> None:
         """Write the initial weights of given modules, each into a file of its name.
@@ -113,7 +154,13 @@ class Run:
         return self.exists and self.exported_step == self.config.train.steps
 
     def export(
-        self, model: Model, step: int, class_names: tuple[str, ...] = (), networks: NetworksConfig | None = None
+        self,
+        model: Model,
+        step: int,
+        class_names: tuple[str, ...] = (),
+        networks: NetworksConfig | None = None,
+        data_version: DataVersion = 2,
+        data_fit: Fit = "crop",
     ) -> None:
         """Write the model that `load` reads.
 
@@ -122,6 +169,8 @@ class Run:
             step: Number of optimizer steps it was trained for.
             class_names: Names of the data set's classes, recorded if the model is conditional.
             networks: The `networks` section of the run's config, of which those of the model are recorded.
+            data_version: Its `data.version`.
+            data_fit: Its `data.fit`.
         """
         with replace_folder(self.model_folder) as partial:
             weights = partial / WEIGHTS_FILE
@@ -133,8 +182,27 @@ class Run:
                 model=cast(ModelConfig, model.config),
                 classes=class_names if model.classes is not None else None,
                 networks=_select_model_networks(networks),
+                data_version=data_version,
+                data_fit=data_fit,
             )
             (partial / DESCRIPTION_FILE).write_text(description.model_dump_json(indent=1), encoding="utf-8")
+
+
+def adopt_data_version(config: Config, *folders: Path) -> Config:
+    """Return a config with the `data.version` of the first of some folders that holds a run, unless it gives one.
+
+    The last folder is that of a prior's autoencoder, which must hold out the same images.
+
+    Raises:
+        UserError: The run's `config.yaml` is no valid config.
+    """
+    if "version" in config.data.model_fields_set:
+        return config
+    autoencoder = [config.prior.autoencoder] if config.prior is not None else []
+    run = next((run for run in map(Run, [*folders, *autoencoder]) if run.exists), None)
+    if run is None:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"version": run.config.data.version})})
 
 
 class ExportedModel(Section):
@@ -152,6 +220,10 @@ class ExportedModel(Section):
     """Names of the classes of a conditional model, in order."""
     networks: NetworksConfig | None = None
     """Encoder and decoder, as far as they were given as modules."""
+    data_version: DataVersion = 1
+    """The `data.version` by which its images are decoded; that of models from before it was recorded is 1."""
+    data_fit: Fit = "crop"
+    """The `data.fit` by which its images become square."""
 
     @model_validator(mode="after")
     def _check_shape_and_class_names(self) -> "ExportedModel":

@@ -66,11 +66,24 @@ def test_the_metrics_are_those_of_the_features(names: tuple[str, ...], trained: 
     assert set(names) <= set(protocol)
 
 
-def test_with_few_images_what_needs_more_is_left_out(trained: Path, digits: Tensor) -> None:
-    one = evaluate(digits[:1], lambda images: images, "frechet", "kid", "prdc", features=str(trained)).metrics
-    assert set(one) == {"reconstruction/fd_net", "sample/fd_net"}
-    five = evaluate(digits[:5], lambda images: images, "frechet", "kid", "prdc", features=str(trained)).metrics
-    assert set(five) == {f"{kind}/{name}_net" for kind in ("reconstruction", "sample") for name in ("fd", "kid")}
+def test_with_few_images_what_needs_more_is_left_out_and_says_so(trained: Path, digits: Tensor) -> None:
+    one = evaluate(digits[:1], lambda images: images, "frechet", "kid", "prdc", "psnr", features=str(trained))
+    assert set(one.metrics) == {"reconstruction/psnr"}
+    least = {"frechet": 2, "kid": 2, "prdc": 6}
+    assert one.protocol["left_out"] == {
+        f"{kind}/{name}": f"fewer than {least[name]} images (1)"
+        for kind in ("reconstruction", "sample")
+        for name in least
+    }
+    five = evaluate(digits[:5], lambda images: images, "frechet", "kid", "prdc", features=str(trained))
+    assert set(five.metrics) == {
+        f"{kind}/{name}_net" for kind in ("reconstruction", "sample") for name in ("fd", "kid")
+    }
+    assert set(five.protocol["left_out"]) == {"reconstruction/prdc", "sample/prdc"}
+    alone = evaluate(digits[:1], lambda images: images, "frechet", features=str(trained))
+    assert not alone.metrics and set(alone.protocol["left_out"]) == {"reconstruction/frechet", "sample/frechet"}
+    six = evaluate(digits[:6], lambda images: images, "frechet", "kid", "prdc", features=str(trained))
+    assert "left_out" not in six.protocol and len(six.metrics) == 12
 
 
 def test_worse_images_are_further_away(trained: Path, digits: Tensor) -> None:

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 import torch
+import wandb
 
 from vaegan.trainers.log.tracking import Mode, Tracker, choose_mode
 
@@ -83,3 +84,21 @@ def test_without_matplotlib_only_confusion_matrices_are_left_out(run_folder, not
     assert "confusion matrices are left out" in line and "pip install 'vaegan[wandb]'" in line
     (entry,) = read_history(read_run(run_folder))
     assert entry["a"] == 1.0 and "c" not in entry
+
+
+def test_without_a_home_folder_in_the_environment_the_service_prints_nothing(
+    run_folder, notes, monkeypatch, capfd
+) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    tracker = Tracker.start(tracking_config(wandb="offline"), run_folder, None, notes.append)
+    tracker.log(1, {"a": 1.0})
+    tracker.finish()
+    wandb.teardown()
+    assert notes == [] and capfd.readouterr() == ("", "")
+    assert [entry["a"] for entry in read_history(read_run(run_folder))] == [1.0]
+
+
+def test_a_folder_that_is_no_utf_8_is_one_line(tmp_path, notes) -> None:
+    Tracker.start(tracking_config(wandb="offline"), tmp_path / "run\udce9", None, notes.append)
+    assert len(notes) == 1 and "run\\udce9 is no UTF-8" in notes[0] and notes[0].endswith("the training goes on")

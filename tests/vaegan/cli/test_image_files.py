@@ -2,18 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from vaegan.cli.console import Console
-from vaegan.cli.image_files import BATCH_IMAGES, run_in_batches
-from vaegan.images import to_uint8
+from vaegan.cli.image_files import BATCH_IMAGES, ImageFile, read_images, run_in_batches
+from vaegan.data import read_image
+from vaegan.images import to_float, to_uint8
 from vaegan.models import build_model
 from vaegan.models.autoencoder import Sampler
 from vaegan.progress import ProgressCallback
 
 from ...tiny import tiny
+from ..data.image_sets import make_image
 
 
 class RecordingConsole(Console):
@@ -46,3 +51,18 @@ def test_drawing_from_a_pixelcnn_reports_the_rows_of_its_grids() -> None:
     model = build_model(config.model, config.data.image_shape, 0)
     images = Sampler(model, 1).draw(0, 3, progress=lambda done, total: rows.append((done, total)))
     assert torch.equal(images, model.sample(3, 1)) and rows == [(1, 2), (2, 2)]
+
+
+def test_images_are_decoded_by_the_version_of_the_run_and_large_ones_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_image(33, 16).save(tmp_path / "x.png")
+    model = build_model(tiny("ae").model, (1, 8, 8), 0)
+    expected = {version: read_image(tmp_path / "x.png", 8, 1, version).copy() for version in (1, 2)}
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    files = [ImageFile(tmp_path / "x.png", tmp_path)]
+    images = {version: read_images(files, model, version, Console())[0] for version in (1, 2)}
+    for version, got in images.items():
+        assert torch.equal(got[0], to_float(torch.from_numpy(expected[version])))
+    assert not torch.equal(images[1], images[2])
+    assert capsys.readouterr().err == f"{tmp_path / 'x.png'}: 528 pixels, read all the same\n" * 2

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vaegan.config.schema import DataConfig
+from vaegan.config.data import DataConfig
 from vaegan.data import Data, Images, open_data
 
 EMBEDDED = ("digits", "photos", "shapes")

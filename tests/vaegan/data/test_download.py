@@ -57,7 +57,7 @@ stub = types.ModuleType("torchvision")
 stub.datasets = types.SimpleNamespace(MNIST=fetch)
 sys.modules["torchvision"] = stub
 
-from vaegan.config.schema import DataConfig
+from vaegan.config.data import DataConfig
 from vaegan.data import open_data
 
 config = DataConfig(source="mnist", root=Path("set"), image_size=32, channels=1, download=True)
@@ -99,3 +99,15 @@ def test_nothing_is_written_where_nothing_is_missing(tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     open_official("mnist", tmp_path, channels=1, download=True)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_of_several_files_those_that_are_missing_are_named(tmp_path: Path) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    write_mnist(raw)
+    missing = next(file for file in raw.iterdir() if "t10k-labels" in file.name)
+    missing.unlink()
+    with pytest.raises(UserError) as caught:
+        open_official("mnist", tmp_path, channels=1)
+    name = "t10k-labels-idx1-ubyte"
+    expected = f"data.root: mnist: {name} is missing; set data.download=true, or put {name} into {raw}"
+    assert str(caught.value) == expected

@@ -1,5 +1,6 @@
 """The source `folder`: which files of a tree are images, in which order, and their labels."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,38 @@ def test_a_root_that_is_no_set_is_an_error_in_one_line(tmp_path: Path, make, mes
     with pytest.raises(UserError, match=message) as caught:
         open_image_tree(tmp_path / "set")
     assert "\n" not in str(caught.value) and str(caught.value).startswith("data")
+
+
+def test_few_images_beside_class_folders_are_named(tmp_path: Path) -> None:
+    make_image().save(write_image_tree(tmp_path) / "loose.png")
+    data, warnings = open_image_tree(tmp_path)
+    assert not data.classes
+    assert warnings == [f"data.root: {tmp_path}: its folders are no labels, since loose.png lies beside them"]
+    for number in range(12):
+        make_image().save(tmp_path / f"{number}.png")
+    assert not any("labels" in warning for warning in open_image_tree(tmp_path)[1])
+
+
+def test_links_and_folders_that_lead_nowhere_are_passed_over_with_a_warning(tmp_path: Path, monkeypatch) -> None:
+    root = write_image_tree(tmp_path / "set", 20)
+    (root / "self").symlink_to("self")
+    (root / "itself.png").symlink_to("itself.png")
+    (root / "closed").mkdir()
+    scan = os.scandir
+
+    def refuse_closed(path: str) -> object:  # the tests may be root's, who may read every folder
+        if os.path.basename(path) == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse_closed)
+    data, warnings = open_image_tree(root)
+    assert len(data.train) + len(data.validation) + len(data.test) == 20 and data.classes == ("cat", "dog")
+    assert warnings == [
+        f"data.root: {root}/self: too many levels of symbolic links; passed over",
+        f"data.root: {root}/closed: permission denied; passed over, with every image in it",
+        "data.root: 1 file that cannot be used as images skipped:"
+        f" {root}/itself.png (too many levels of symbolic links)",
+    ]
+    with pytest.raises(UserError, match=r"data\.strict: .*self: too many levels"):
+        open_image_tree(root, strict=True)

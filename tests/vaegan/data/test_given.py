@@ -11,12 +11,13 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
-from vaegan.config.schema import DataConfig
-from vaegan.data import open_data
+from vaegan.config.data import DataConfig
+from vaegan.data import open_data, read_image
 from vaegan.data.given import describe_given, open_given
 from vaegan.errors import UserError
 
 from .image_sets import list_splits, make_image, read_all
+from .raw_files import ADOBE_GAMMA, ADOBE_RGB, make_rgb_profile
 
 COLOUR = torch.stack([torch.from_numpy(np.array(make_image(16, 16, seed))).permute(2, 0, 1) for seed in range(12)])
 """uint8 (12, 3, 16, 16)."""
@@ -73,9 +74,10 @@ def test_every_pixel_and_every_label_is_in_the_hash() -> None:
 
 
 def test_given_digits_are_the_digits() -> None:
+    """Split like them as well under version 1, where splits are drawn by the number of images."""
     embedded = open_data(DataConfig(source="digits", image_size=8, channels=1))
     pixels = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)[:, None]
-    config = DataConfig(source="given", image_size=8, channels=1)
+    config = DataConfig(source="given", image_size=8, channels=1, version=1)
     given = open_data(config, given=open_given((pixels, load_digits().target), 8, 1)[0])
     assert given.classes == embedded.classes
     for one, other in zip(list_splits(embedded), list_splits(given), strict=True):
@@ -119,7 +121,8 @@ def test_the_names_of_a_data_set_are_kept() -> None:
 )
 def test_a_config_takes_over_the_size_of_the_first_image(images: Any, settings: Any, expected: dict[str, int]) -> None:
     described = describe_given(images, {"data": settings, "seed": 3})
-    elsewhere = {"root": None, "count": None, "strict": False, "download": False}
+    columns = {"hub": None, "image_column": None, "label_column": None}
+    elsewhere = {"root": None, **columns, "count": None, "strict": False, "download": False}
     assert described == {"data": {**settings, "source": "given", **elsewhere, **expected}, "seed": 3}
 
 
@@ -200,3 +203,19 @@ def test_a_side_that_no_network_takes_is_named_with_the_nearest() -> None:
 def test_given_images_must_be_given_again() -> None:
     with pytest.raises(UserError, match=r"^data\.source: given: .* vaegan\.evaluate_run\(run, data=images\)$"):
         open_data(DataConfig(source="given", image_size=8))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_pil_images_are_decoded_as_files_are(tmp_path: Path, version: int) -> None:
+    file = tmp_path / "x.png"
+    make_image(33, 20).save(file, icc_profile=make_rgb_profile(ADOBE_GAMMA, ADOBE_RGB))
+    source, _ = open_given([Image.open(file)], 16, 3, version=version)
+    assert np.array_equal(source.reader(0), read_image(file, 16, 3, version))
+    assert not np.array_equal(source.reader(0), read_image(file, 16, 3, 3 - version))
+
+
+def test_a_pil_image_with_a_torn_file_is_named(tmp_path: Path) -> None:
+    make_image(64, 64).save(tmp_path / "x.png")
+    (tmp_path / "x.png").write_bytes((tmp_path / "x.png").read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"^data: image 1: image file is truncated"):
+        open_given([make_image(), Image.open(tmp_path / "x.png")], 16, 3)

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vaegan.config.schema import DataConfig
+from vaegan.config.data import DataConfig
 from vaegan.data import Data, MicroBatch, find_images, iterate_batches, open_data
-from vaegan.data.stream import _draw_step_indices, _iterate_from_device, _WorkerDataset
+from vaegan.data.stream import _BatchReader, _draw_step_indices, _iterate_from_device, _Request
 from vaegan.errors import Failure
 from vaegan.randomness import draw_order
 
@@ -124,8 +124,8 @@ def test_mirroring_is_half_of_the_images_and_other_seeds_differ() -> None:
 
 def test_the_worker_dataset_survives_pickling() -> None:
     images = open_data(make_config(cache="none")).train
-    sent = pickle.loads(pickle.dumps(_WorkerDataset(images)))
-    assert torch.equal(sent[torch.arange(5)], images[torch.arange(5)])
+    sent = pickle.loads(pickle.dumps(_BatchReader(images, "centre", 8)))
+    assert torch.equal(sent[_Request(torch.arange(5), None)], images[torch.arange(5)])
 
 
 @pytest.fixture

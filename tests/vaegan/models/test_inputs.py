@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from vaegan.errors import UserError
-from vaegan.images import to_float
+from vaegan.images import to_float, to_uint8
+from vaegan.models import Autoencoder, Classifier
 
 from ...tiny import ADVERSARIES, AUTOENCODERS, CONDITIONAL_OPTIONS
 from .build import build, draw_images
@@ -87,23 +88,50 @@ def test_a_forward_takes_one_label_for_all_and_refuses_missing_and_wrong_ones(na
     assert unconditional(x, labels=torch.zeros(6).long()).reconstruction.shape == x.shape  # they are ignored
 
 
-@pytest.mark.parametrize("name", AUTOENCODERS)
+def build_any(name: str) -> Autoencoder | Classifier:
+    return Classifier(image_shape=(1, 8, 8), classes=10, width=8) if name == "classifier" else build(name)
+
+
+@pytest.mark.parametrize("name", [*AUTOENCODERS, "classifier"])
 def test_wrong_images_are_one_line(name: str) -> None:
-    model, x = build(name), draw_images()
+    model, x = build_any(name).eval(), draw_images()
+    calls = (model, model.features) if isinstance(model, Classifier) else (model, model.encode, model.reconstruct)
     pixels = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
-    expected = "give torch.float32 of shape (N, 1, 8, 8) in [-1, 1], as vaegan.images.to_float makes them of uint8"
+    expected = "give torch.float32 of shape (N, 1, 8, 8) in [-1, 1], or torch.uint8 from 0 to 255"
     for images, given in (
-        (pixels, "torch.uint8 of shape (6, 1, 8, 8)"), (x.double(), "torch.float64 of shape (6, 1, 8, 8)"),
+        (pixels[0], "torch.uint8 of shape (1, 8, 8)"), (pixels[..., :4], "torch.uint8 of shape (6, 1, 8, 4)"),
+        (x.double(), "torch.float64 of shape (6, 1, 8, 8)"), (x.long(), "torch.int64 of shape (6, 1, 8, 8)"),
         (x[0], "torch.float32 of shape (1, 8, 8)"), (x[..., :4], "torch.float32 of shape (6, 1, 8, 4)"),
         (x.expand(6, 3, 8, 8), "torch.float32 of shape (6, 3, 8, 8)"), (x.numpy(), "ndarray"), (x.sum(), "torch.float"),
+        (pixels.numpy(), "ndarray"), (None, "NoneType"),
     ):  # fmt: skip
-        for call in (model.encode, model.reconstruct, model):
+        if images is None and name == "ganvae":
+            continue
+        for call in calls:
             with pytest.raises(UserError) as caught:
                 call(images)
             assert str(caught.value).startswith(f"images: {given}") and str(caught.value).endswith(expected)
-    with pytest.raises(UserError, match=r"^images: on meta; bring them to the model's device, cpu$"):
-        model.encode(x.to("meta"))
-    assert model.reconstruct(to_float(pixels)).shape == x.shape and len(model.reconstruct(x[:0])) == 0
+    for call in calls:
+        with pytest.raises(UserError, match=r"^images: on meta; bring them to the model's device, cpu$"):
+            call(x.to("meta"))
+        with pytest.raises(UserError, match=r"^images: floats up to 255; give floats from -1 to 1, or uint8 from 0"):
+            call(torch.full_like(x, 255.0))
+        assert call(1.5 * x.sign()) is not None  # a little outside
+
+
+@pytest.mark.parametrize("name", [*AUTOENCODERS, "classifier"])
+def test_uint8_pixels_are_converted(name: str) -> None:
+    model, pixels = build_any(name).double().eval(), to_uint8(draw_images())
+    x = to_float(pixels, torch.float64)
+    if isinstance(model, Classifier):
+        assert torch.equal(model(pixels), model(x)) and torch.equal(model.features(pixels), model.features(x))
+        return
+    assert torch.equal(model.encode(pixels).mean, model.encode(x).mean)
+    assert torch.equal(model.reconstruct(pixels), model.reconstruct(x)) and len(model.reconstruct(x[:0])) == 0
+    torch.manual_seed(3)
+    first = model(pixels).reconstruction
+    torch.manual_seed(3)
+    assert torch.equal(first, model(x).reconstruction)
 
 
 @pytest.mark.parametrize("name", AUTOENCODERS)

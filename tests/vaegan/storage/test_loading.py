@@ -17,7 +17,7 @@ from vaegan.data import Data
 from vaegan.errors import UserError
 from vaegan.models import Autoencoder, Classifier
 from vaegan.networks.given import add_networks
-from vaegan.storage.loading import load_class_names, load_classifier, load_discriminator
+from vaegan.storage.loading import load_class_names, load_classifier, load_decoding, load_discriminator
 from vaegan.storage.run_folder import Run, read_description
 from vaegan.trainers import train
 from vaegan.trainers.log.recorder import Recorder
@@ -244,3 +244,16 @@ def test_a_damaged_description_is_refused(run: Run, text: str) -> None:
 def test_a_run_without_a_model_says_how_to_get_one(run: Run) -> None:
     os.system(f"rm -r {run.model_folder}")
     check_refused(run.path, "no model yet", "resume=True")
+
+
+def test_the_version_of_decoding_is_the_runs_and_1_where_none_is_recorded(run: Run, data: Data) -> None:
+    assert load_decoding(run.path) == load_decoding(run.model_folder) == (2, "crop")
+    file = run.model_folder / "config.json"
+    description = json.loads(file.read_text())
+    del description["data_version"]
+    file.write_text(json.dumps(description))
+    assert load_decoding(run.path) == load_decoding(run.model_folder) == (1, "crop")
+    old = train(tiny("vae", "data.version=1"), run.path.with_name("old"), data)
+    assert load_decoding(old.path) == (1, "crop")
+    stretched = train(tiny("vae", "data.fit=stretch"), run.path.with_name("stretched"), data)
+    assert load_decoding(stretched.path) == (2, "stretch")

@@ -58,7 +58,7 @@ def test_no_checkpoint_is_damaged_because_too_many_files_are_open(tmp_path: Path
     ("call", "number"),
     [
         *itertools.product(["listdir", "stat", "open"], [errno.EIO, errno.ESTALE, errno.EACCES, errno.EMFILE]),
-        ("load_file", errno.ENOENT),  # so safetensors calls whatever keeps it from opening a file
+        ("load_tensors", errno.ENOENT),  # so safetensors calls whatever keeps it from opening a file
     ],
 )
 def test_an_error_of_the_disk_is_no_damage(
@@ -67,7 +67,7 @@ def test_an_error_of_the_disk_is_no_damage(
     """The error is raised by each call of a function in turn."""
     for step in (1, 2):
         save_checkpoint(tmp_path, make_checkpoint(step), keep=3)
-    owner = {"stat": Path, "load_file": vaegan.storage.checkpoints}.get(call, os)
+    owner = {"stat": Path, "load_tensors": vaegan.storage.checkpoints}.get(call, os)
     original, left = getattr(owner, call), 0
 
     def fail_once(path, *args, **options):

@@ -1,0 +1,72 @@
+"""Checks of what a command will write, before it works for it."""
+
+import os
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+from vaegan.errors import UserError
+from vaegan.paths import check_file_is_writable, is_searched
+
+ANY_SIDE = 2**31 - 1
+PICTURE_SUFFIXES = {
+    ".png": ANY_SIDE, ".jpg": 65_500, ".jpeg": 65_500, ".jpe": 65_500, ".jfif": 65_500, ".webp": 16_383,
+    ".tif": ANY_SIDE, ".tiff": ANY_SIDE, ".bmp": ANY_SIDE, ".ppm": ANY_SIDE, ".pnm": ANY_SIDE, ".tga": 65_535,
+    ".jp2": ANY_SIDE, ".avif": 65_535,
+}  # fmt: skip
+"""Endings of files that hold any picture as it is drawn, up to the JPEG's, WebP's and AVIF's loss, and the most pixels
+of a side."""
+
+
+def check_picture_file(file: Path) -> None:
+    """Check that a picture can be written into a file.
+
+    Raises:
+        UserError: The name has no ending of a format that holds any picture, or the path is a folder.
+        FileFailure: The file cannot be written.
+    """
+    from PIL import Image
+
+    suffix = file.suffix.lower()
+    try:
+        if suffix not in PICTURE_SUFFIXES:
+            raise ValueError
+        Image.new("RGB", (32, 32)).save(BytesIO(), Image.registered_extensions()[suffix])
+    except (KeyError, OSError, ValueError):  # Pillow is built without some of the codecs
+        problem = f"{suffix} cannot hold every picture" if suffix in Image.registered_extensions() else "not a picture"
+        raise UserError(f"--output {file}: {problem}; let it end in .png or .jpg") from None
+    if os.path.isdir(file):
+        raise UserError(f"--output {file}: a folder, not a file")
+    check_file_is_writable(file)
+
+
+def check_picture_size(file: Path, width: int, height: int) -> None:
+    """Check that the format of a file holds a picture of a size in pixels, before it is drawn.
+
+    Raises:
+        UserError: It does not.
+    """
+    most = PICTURE_SUFFIXES[file.suffix.lower()]
+    if max(width, height) > most:
+        problem = f"{width} x {height} pixels, and a side of {file.suffix} has at most {most:,}"
+        raise UserError(f"--output {file}: {problem}; let it end in .png, or draw fewer images")
+
+
+def check_output_is_no_input(output: Path, files: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Check that a picture would neither replace an image that it is made of, nor be found by the next reading of them.
+
+    Args:
+        output: The file.
+        files: Images that are read.
+        folders: Folders in which images are searched.
+
+    Raises:
+        UserError: It would.
+    """
+    for file in files:
+        if output.exists() and file.exists() and output.samefile(file):
+            raise UserError(f"--output {output}: the image {file} itself, which it would replace; name another file")
+    for folder in folders:
+        if is_searched(output, folder):
+            problem = f"inside {folder}, whose images are read, and the next time it would be one of them"
+            raise UserError(f"--output {output}: {problem}; name a file elsewhere")

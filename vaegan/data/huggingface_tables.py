@@ -1,0 +1,121 @@
+"""Loading of the tables of a set of the library `datasets`, without running code, and their splits."""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vaegan.config.source_files import SAVED_FILES, TABLE_SUFFIXES
+from vaegan.errors import Failure, UserError
+from vaegan.text import shorten, to_one_line
+
+SPLIT_NAMES = {
+    "train": ("train", "training"), "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}  # fmt: skip
+"""Names that a set may give to each of our splits."""
+
+
+def load_tables(root: Path | None, hub: str | None, place: str) -> Mapping[str, Any]:
+    """Return the sets of a folder, a file or a name by their splits.
+
+    Raises:
+        UserError: There is no such set, or a file of it is torn.
+        Failure: The set could not be fetched.
+    """
+    import datasets
+
+    with be_quiet(datasets), explain_errors(place, fetched=root is None):
+        if root is None:
+            name, _, subset = str(hub).partition(":")
+            if os.path.lexists(name):
+                raise UserError(f"{place}: a folder or file of this name is here, and is meant by data.root alone")
+            loaded = datasets.load_dataset(name, subset or None)
+        elif root.is_dir() and any((root / name).is_file() for name in SAVED_FILES):
+            loaded = datasets.load_from_disk(str(root))
+        else:
+            files = _group_files(root, place)
+            kind = next(iter(files.values()))[0].rpartition(".")[2].lower()
+            loaded = datasets.load_dataset(kind, data_files=files)
+    return loaded if isinstance(loaded, Mapping) else {"train": loaded}
+
+
+def _group_files(root: Path, place: str) -> dict[str, list[str]]:
+    """Return the files of a folder, or a single one, by the splits that their names tell; else all are to train on.
+
+    Raises:
+        UserError: There are none, or they are of two kinds.
+    """
+    if not root.is_dir():
+        if root.suffix.lower() in TABLE_SUFFIXES and root.is_file():
+            return {"train": [str(root)]}
+        problem = "neither a folder nor a Parquet or Arrow file" if os.path.lexists(root) else "no such folder or file"
+        raise UserError(f"{place}: {problem}")
+    names = [file.relative_to(root) for file in sorted(root.rglob("*")) if file.suffix.lower() in TABLE_SUFFIXES]
+    if not names:
+        raise UserError(f"{place}: no file ending in {' or '.join(TABLE_SUFFIXES)} in it, nor what save_to_disk writes")
+    if len({name.suffix.lower() for name in names}) > 1:
+        raise UserError(f"{place}: both Parquet and Arrow files in it; name a folder of one kind, or a file")
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        words = [word for part in reversed(name.parts) for word in re.split("[^a-z]+", part.lower())]
+        split = next((split for word in words for split, aliases in SPLIT_NAMES.items() if word in aliases), "")
+        groups.setdefault(split, []).append(str(root / name))
+    named = {split: files for split, files in groups.items() if split}
+    return named or {"train": groups[""]}
+
+
+def select_splits(loaded: Mapping[str, Any], place: str, notify: Callable[[str], None]) -> dict[str, Any]:
+    """Return the sets by our names of the splits; a set of a single split is one to train on.
+
+    Raises:
+        UserError: It is not known which images are to be trained on, or there are none.
+    """
+    if len(loaded) == 1:
+        loaded = {"train": next(iter(loaded.values()))}
+    names = {split: next((name for name in aliases if name in loaded), None) for split, aliases in SPLIT_NAMES.items()}
+    if names["train"] is None:
+        raise UserError(f"{place}: its splits are {', '.join(map(shorten, loaded))}, and none is train; save one alone")
+    splits = {split: loaded[name] for split, name in names.items() if name is not None and len(loaded[name])}
+    if "train" not in splits:
+        raise UserError(f"{place}: there are no images in it")
+    if others := [name for name in loaded if name not in names.values()]:
+        notify(f"{place}: left out its splits {', '.join(map(shorten, others))}")
+    return splits
+
+
+@contextmanager
+def be_quiet(datasets: Any) -> Iterator[None]:
+    """Suppress the progress bars and messages of the library inside the block."""
+    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
+    levels, shows_bars = [logger.level for logger in loggers], datasets.is_progress_bar_enabled()
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        datasets.disable_progress_bars()
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if shows_bars:
+            datasets.enable_progress_bars()
+
+
+@contextmanager
+def explain_errors(place: str, fetched: bool = False) -> Iterator[None]:
+    """Turn the errors of the library into one line that names the set."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        reason = to_one_line(cause) or type(cause).__name__
+        if fetched:
+            raise Failure(f"{place}: could not be fetched: {reason}") from error
+        raise UserError(f"{place}: cannot be read: {reason}") from error

@@ -1,0 +1,98 @@
+"""Pixels of any format as 8 bits of grey or sRGB, by what the file says of them and never by their values."""
+
+import numpy as np
+from PIL import Image
+
+from .colour_profile import convert_profile, get_profile, make_grey_table
+
+BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
+"""Tags of TIFF files."""
+WHITE_IS_ZERO, SIGNED = 0, 2
+"""Values of the tags `PHOTOMETRIC` and `SAMPLE_FORMAT`."""
+
+
+def check_pixel_format(image: Image.Image) -> None:
+    """Check that the range of an image's pixels is known from its header, and that Pillow reads all of it.
+
+    Raises:
+        ValueError: It has floating-point, signed or 32-bit pixels, or one transparent colour of 16 bits.
+    """
+    if image.mode == "F":
+        raise ValueError("floating-point pixels, whose range is not known")
+    if SIGNED in _get_tiff_values(image, SAMPLE_FORMAT):
+        raise ValueError("signed integer pixels, whose range is not known")
+    if image.mode == "I" and image.format not in ("PNG", "PPM"):  # Pillow has 16 bits of these two in mode I
+        raise ValueError("32-bit integer pixels, whose range is not known")
+    if _get_raw_mode(image) == "RGB;16B" and "transparency" in image.info:  # Pillow drops the lower 8 bits
+        raise ValueError("16-bit colours of which one is transparent; save it with an alpha channel")
+
+
+def correct_transparency(image: Image.Image) -> None:
+    """Bring the transparent grey of a PNG file of 1, 2 or 4 bits to the 8 bits that Pillow makes of its pixels.
+
+    It is known how many bits there were as long as the pixels are not loaded, and they are loaded by this.
+    """
+    grey, levels = image.info.get("transparency"), {"1": 1, "L;2": 3, "L;4": 15}.get(_get_raw_mode(image) or "")
+    if levels and isinstance(grey, int):
+        image.load()
+        image.info["transparency"] = min(grey * 255 // levels, 255)  # of 1 bit, some versions of Pillow have done it
+
+
+def convert_to_srgb(image: Image.Image) -> Image.Image:
+    """Convert an image of any mode to 8 bits of grey (mode L or LA) or of sRGB (mode RGB or RGBA).
+
+    Colours are converted by the image's profile (see `colour_profile`); its transparent parts stay transparent.
+
+    Raises:
+        ValueError: The range of its pixels is not known.
+    """
+    check_pixel_format(image)
+    correct_transparency(image)
+    profile = get_profile(image)
+    if image.mode.startswith("I"):
+        return _convert_wide_grey(image, profile)
+    is_grey = image.mode in ("1", "L", "LA", "La")
+    if not image.has_transparency_data:
+        if image.mode not in ("CMYK", "LAB"):
+            image = convert_mode(image, "L" if is_grey else "RGB")
+        return convert_profile(image, profile)
+    image = convert_mode(image, "LA" if is_grey else "RGBA")
+    converted = convert_profile(image.convert("L" if is_grey else "RGB"), profile)
+    converted.putalpha(image.getchannel("A"))
+    return converted
+
+
+def convert_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Return an image in another mode of 8 bits; without a copy if it has that mode."""
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _convert_wide_grey(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Convert grey of 9 to 16 bits to mode L, or to mode LA if one value of it is transparent."""
+    (bits,) = _get_tiff_values(image, BITS_PER_SAMPLE) or (16,)
+    largest = 2**bits - 1
+    levels = np.arange(largest + 1, dtype=np.uint32)
+    table = ((levels * 255 + largest // 2) // largest).astype(np.uint8)
+    if profile is not None and (curve := make_grey_table(profile)) is not None:
+        table = np.rint(np.interp(levels * (255 / largest), np.arange(256), curve)).astype(np.uint8)
+    values = np.asarray(image)
+    if WHITE_IS_ZERO in _get_tiff_values(image, PHOTOMETRIC):
+        table = table[::-1]
+    converted = Image.fromarray(table[values])
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        converted.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    return converted
+
+
+def _get_tiff_values(image: Image.Image, tag: int) -> tuple[int, ...]:
+    """Return the values of a tag of a TIFF file; () if it has none, or is of another format."""
+    values = getattr(image, "tag_v2", {}).get(tag, ()) if image.format == "TIFF" else ()
+    return values if isinstance(values, tuple) else (values,)
+
+
+def _get_raw_mode(image: Image.Image) -> str | None:
+    """Return Pillow's name of the layout of a PNG file's pixels; None if they are loaded, or of another format."""
+    tiles = getattr(image, "tile", None) if image.format == "PNG" else None
+    layout = tiles[0][3] if tiles else None
+    return layout if isinstance(layout, str) else None

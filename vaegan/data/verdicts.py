@@ -1,0 +1,97 @@
+"""What was found when image files were decoded, kept in the cache folder so that an unchanged file is decoded once."""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from vaegan.io import get_cache_folder, read_bytes, replace_file
+
+MAX_VERDICTS_FILE_BYTES = 2**30
+"""Largest size of a file of verdicts that is read."""
+
+
+class FileState(NamedTuple):
+    """What changes when a file is written."""
+
+    size: int = 0
+    """Bytes; -1 if there is no such file."""
+    time: int = 0
+    """Time of the last change, in nanoseconds."""
+
+
+def get_file_state(file: str | Path) -> FileState:
+    """Return the size of a file and the time of its last change."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return FileState(-1)
+    return FileState(status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of one image."""
+
+    digest: str = ""
+    """Digest of its bytes, hexadecimal."""
+    content: bytes = b""
+    """Digest of its pixels."""
+    reason: str | None = None
+    """Reason why it cannot be used; None: it can."""
+
+
+class Verdicts:
+    """The verdicts about the files of one folder, read with one kind of decoding.
+
+    Args:
+        key: Text that names the folder and all that the verdicts depend on beside the files' contents; None: they are
+            not kept.
+    """
+
+    def __init__(self, key: str | None) -> None:
+        self.file: Path | None = None
+        if key is not None and (cache := get_cache_folder()) is not None:
+            name = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+            self.file = cache / "images" / f"{name}.json"
+        self.known = _load(self.file) if self.file is not None else {}
+        self.added: dict[str, tuple[FileState, Verdict]] = {}
+
+    def find(self, name: str, state: FileState) -> Verdict | None:
+        """Return the verdict about a file, unless the file was changed since, or None is known."""
+        before = self.known.get(name)
+        return before[1] if before is not None and before[0] == state else None
+
+    def add(self, name: str, state: FileState, verdict: Verdict) -> None:
+        """Add the verdict about a file."""
+        if self.file is not None:
+            self.added[name] = (state, verdict)
+
+    def save(self) -> None:
+        """Write the verdicts, if there are new ones and they can be written."""
+        if self.file is None or not self.added:
+            return
+        rows = {
+            name: [*state, verdict.digest, verdict.content.hex(), verdict.reason]
+            for name, (state, verdict) in (self.known | self.added).items()
+        }
+        with suppress(OSError):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with replace_file(self.file, f".{os.getpid()}") as partial:  # other processes may write the same file
+                partial.write_text(json.dumps(rows), encoding="utf-8")
+
+
+def _load(file: Path) -> dict[str, tuple[FileState, Verdict]]:
+    """Return the verdicts in a file by name; none if it is missing or damaged."""
+    try:
+        rows = json.loads(read_bytes(file, MAX_VERDICTS_FILE_BYTES))
+        return {
+            str(name): (FileState(int(size), int(time)), Verdict(str(digest), bytes.fromhex(content), reason))
+            for name, (size, time, digest, content, reason) in rows.items()
+            if reason is None or isinstance(reason, str)
+        }
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}

@@ -1,0 +1,74 @@
+"""Paths that a user names, and destinations that are tried before any work."""
+
+import os
+import tempfile
+from contextlib import suppress
+from os import PathLike
+from pathlib import Path
+
+from .errors import FileFailure, UserError
+from .text import get_reason, shorten
+
+
+def expand_path(name: str, path: "str | PathLike[str]") -> Path:
+    """Return a path with ~ replaced by the home folder.
+
+    Args:
+        name: Option, argument or setting that gives the path, for messages.
+        path: The path.
+
+    Raises:
+        UserError: It is empty, which would be the working folder, holds a null character, or names no known home.
+    """
+    text = os.fspath(path)
+    if not text:
+        raise UserError(f"{name}: empty; name a folder or a file")
+    if "\0" in text:
+        raise UserError(f"{name}: a path cannot hold a null character")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(f"{name}: {shorten(text)}: this home folder is not known; write the whole path") from None
+
+
+def check_folder_is_writable(folder: Path, advice: str = "name another place") -> None:
+    """Check that files can be created in a folder, or that it can be created itself; nothing is left there.
+
+    Args:
+        folder: The folder.
+        advice: End of the message.
+
+    Raises:
+        FileFailure: They cannot be.
+    """
+    try:
+        nearest = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise FileFailure(f"{folder}: cannot be written ({get_reason(error)}); {advice}") from None
+
+
+def check_file_is_writable(file: Path) -> None:
+    """Check that a file can be created or overwritten; it is not changed.
+
+    Raises:
+        FileFailure: It cannot be.
+    """
+    try:
+        if not os.path.exists(file):
+            with suppress(FileNotFoundError):
+                os.lstat(file)  # a name may be too long
+            check_folder_is_writable(file.parent)
+        elif not os.access(file, os.W_OK):
+            raise FileFailure(f"{file}: cannot be written (permission denied); name another file")
+    except OSError as error:
+        raise FileFailure(f"{file}: cannot be written ({get_reason(error)}); name another file") from None
+
+
+def is_searched(path: Path, folder: Path) -> bool:
+    """Return whether a path, which may not exist yet, leads into a folder of images, by whatever links.
+
+    Hidden folders in it are not searched for images.
+    """
+    place, root = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
+    return place.is_relative_to(root) and not any(part.startswith(".") for part in place.relative_to(root).parts)
