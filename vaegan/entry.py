@@ -28,6 +28,8 @@ ARGUMENTS = {
     "--resume train.nan=skip": "resume=True and train.nan=skip",
     "--resume": "resume=True",
     "--extend": "extend=True",
+    "--allow-other-data": "allow_other_data=True",
+    "--data-root": "data_root",
     **{f"--{name}": name for name in ("output", "metrics", "samples", "split", "features", "density")},
 }
 """Argument of Python for each option of the command line that a message may name."""
