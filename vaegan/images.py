@@ -39,9 +39,9 @@ def check_pixel_values(images: Tensor) -> None:
     """Check that floats can be pixels in [-1, 1]; other types and no pixels at all pass.
 
     Raises:
-        UserError: A value is far outside, as those of 0 to 255 are.
+        UserError: A value is far outside, as those of 0 to 255 are, or no number.
     """
-    if images.is_floating_point() and images.numel() and (largest := images.abs().max().item()) > MAX_PIXEL_VALUE:
+    if images.is_floating_point() and images.numel() and not (largest := images.abs().max().item()) <= MAX_PIXEL_VALUE:
         raise UserError(f"images: floats up to {largest:g}; give floats from -1 to 1, or uint8 from 0 to 255")
 
 
