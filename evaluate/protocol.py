@@ -11,13 +11,15 @@ from vaegan.config.differences import describe_differences, flatten
 from vaegan.data import Images
 from vaegan.distributed import all_gather_object
 from vaegan.errors import UserError
+from vaegan.images import ALPHA_CHANNELS
 from vaegan.models.model import Model
 
 
 def describe_images(images: Images, model: Model) -> dict[str, Any]:
     """Return the protocol's entries on the images of a split as a model sees them."""
     channels, size, _ = model.image_shape
-    return {"of": len(images), "subset": "even distances", "resolution": size, "channels": channels}
+    alpha = {"alpha": "laid on white, except for features of classifiers"} if channels in ALPHA_CHANNELS else {}
+    return {"of": len(images), "subset": "even distances", "resolution": size, "channels": channels, **alpha}
 
 
 def describe_computation(model: Model, seed: int, batch_size: int) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def compare(
     start_publisher: StartPublisher | None = None,
     train_ahead: Callable[[Mapping[Path, Config]], None] | None = None,
     allow_other_data: bool = False,
+    show: Callable[[Comparison], None] | None = None,
 ) -> Comparison | None:
     """Train and evaluate all runs that are not yet, and write `comparison.json`, `report.html`, tables and pictures.
 
@@ -66,6 +67,7 @@ def compare(
         train_ahead: Function that trains several runs, given by their folders, before ``train`` goes over them; None:
             ``train`` trains them one after another.
         allow_other_data: Whether to go on with images that are not those of the runs that are there.
+        show: Called on rank 0 with the comparison before it is written; None: nothing is.
 
     Returns:
         The comparison; None on processes of another rank.
@@ -113,6 +115,8 @@ def compare(
     def write() -> Comparison:
         page = output / "report.html"
         comparison = Comparison(study, evaluated, controls, command, densities, page)
+        if show is not None:
+            show(comparison)
         write_comparison(comparison, output / "comparison.json")
         write_report(comparison, data, page, reporter.note)
         if start_publisher is not None:

@@ -31,6 +31,8 @@ ARGUMENTS = {
     "--resume train.nan=skip": "resume=True and train.nan=skip",
     "--resume": "resume=True",
     "--extend": "extend=True",
+    "--allow-other-data": "allow_other_data=True",
+    "--data-root": "data_root",
     **{f"--{name}": name for name in ("output", "metrics", "samples", "split", "features", "density")},
 }
 """What stands for an option, a command or words about one in the messages to a caller in Python."""

@@ -10,6 +10,8 @@ from torch import Tensor
 from .entry import python_entry
 from .errors import UserError
 
+ALPHA_CHANNELS = (2, 4)
+"""Numbers of channels of which the last is alpha: of grey and of colours."""
 SHOWN_COLUMNS = 8
 """Images of each row of `show`, unless more or fewer are asked for."""
 GAP_PIXELS = 2
@@ -29,7 +31,7 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """Convert an image, uint8, shape (C, H, W) with C = 1 or 3, to a PIL image."""
+    """Convert an image, uint8, shape (C, H, W) with C = 1 to 4, to a PIL image of mode L, LA, RGB or RGBA."""
     pixels = image.cpu().permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
@@ -38,14 +40,14 @@ def check_pixel_values(images: Tensor) -> None:
     """Check that floats can be pixels in [-1, 1]; other types and no pixels at all pass.
 
     Raises:
-        UserError: A value is far outside, as those of 0 to 255 are.
+        UserError: A value is far outside, as those of 0 to 255 are, or no number.
     """
-    if images.is_floating_point() and images.numel() and (largest := images.abs().max().item()) > MAX_PIXEL_VALUE:
+    if images.is_floating_point() and images.numel() and not (largest := images.abs().max().item()) <= MAX_PIXEL_VALUE:
         raise UserError(f"images: floats up to {largest:g}; give floats from -1 to 1, or uint8 from 0 to 255")
 
 
 def draw_image_grid(images: Tensor, columns: int, scale: int | None = None) -> Image.Image:
-    """Draw images side by side on a white ground.
+    """Draw images side by side on a white ground; a single one keeps its alpha.
 
     Args:
         images: uint8, or float in [-1, 1], shape (N, C, S, S).
@@ -55,7 +57,25 @@ def draw_image_grid(images: Tensor, columns: int, scale: int | None = None) -> I
     images = images if images.dtype == torch.uint8 else to_uint8(images)
     scale = scale or max(1, 64 // images.shape[-1])
     enlarged = images.cpu().repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-    return to_pil(lay_out(enlarged, columns))
+    keeps_alpha = len(images) == 1 and images.shape[1] in ALPHA_CHANNELS
+    return to_pil(enlarged[0] if keeps_alpha else lay_out(enlarged, columns))
+
+
+def lay_on_white(images: Tensor) -> Tensor:
+    """Lay images with alpha on white, and return others as they are.
+
+    Args:
+        images: uint8, or float in [-1, 1], shape (N, C, H, W); with C = 2 or 4 the last channel is alpha.
+
+    Returns:
+        Of the same dtype, shape (N, C', H, W): C' = 1 for grey, 3 for colours. Differentiable if the images are float.
+    """
+    if images.shape[1] not in ALPHA_CHANNELS:
+        return images
+    colours, alpha = images[:, :-1], images[:, -1:]
+    if images.dtype == torch.uint8:
+        return 255 - ((255 - colours.int()) * alpha.int() + 127).div(255, rounding_mode="floor").to(torch.uint8)
+    return 1 - (1 - colours) * (alpha + 1) / 2
 
 
 def get_grid_size(count: int, side: int, columns: int) -> tuple[int, int]:
@@ -77,14 +97,14 @@ def lay_out(images: Tensor, columns: int, gap: int = GAP_PIXELS) -> Tensor:
     """Lay out images in rows on a white ground, with white pixels around each; a single image gets none.
 
     Args:
-        images: uint8, shape (N, C, H, W) with C = 1 or 3.
+        images: uint8, shape (N, C, H, W) with C = 1 to 4; those with alpha are laid on white.
         columns: Images of each row.
         gap: Pixels between the images.
 
     Returns:
         The picture, uint8, shape (3, H', W').
     """
-    images, columns = images.expand(-1, 3, -1, -1), min(columns, len(images))
+    images, columns = lay_on_white(images).expand(-1, 3, -1, -1), min(columns, len(images))
     if len(images) == 1:
         return images[0]
     height, width = (side + gap for side in images.shape[2:])
@@ -114,8 +134,9 @@ def show(images: Any, columns: int | None = None) -> Image.Image:
     """Draw images side by side and return the picture, which a notebook shows at the end of a cell.
 
     Args:
-        images: A tensor or an array, shape (N, C, S, S), or one image, shape (C, S, S), with C = 1 or 3: uint8, or
-            float in [-1, 1], as a model's images are.
+        images: A tensor or an array, shape (N, C, S, S), or one image, shape (C, S, S), with C = 1 to 4: uint8, or
+            float in [-1, 1], as a model's images are. With 2 or 4 the last channel is alpha, and several are laid on
+            white.
         columns: Images of each row; None: as many as there are, at most 8.
 
     Returns:
@@ -132,9 +153,9 @@ def show(images: Any, columns: int | None = None) -> Image.Image:
         raise UserError(f"images: {type(images).__name__}; give a tensor or an array") from None
     if pixels.ndim == 3:
         pixels = pixels[None]
-    if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or not pixels.numel():
+    if pixels.ndim != 4 or pixels.shape[1] not in (1, 2, 3, 4) or not pixels.numel():
         shape = tuple(pixels.shape)
-        raise UserError(f"images: shape {shape}; give (N, C, S, S), or (C, S, S) for one image, with C = 1 or 3")
+        raise UserError(f"images: shape {shape}; give (N, C, S, S), or (C, S, S) for one image, with C = 1 to 4")
     if pixels.dtype != torch.uint8 and not pixels.is_floating_point():
         raise UserError(f"images: {pixels.dtype}; give uint8 from 0 to 255, or floats from -1 to 1")
     check_pixel_values(pixels)

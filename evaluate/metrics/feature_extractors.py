@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vaegan.errors import UserError
-from vaegan.images import to_uint8
+from vaegan.images import lay_on_white, to_uint8
 from vaegan.models import Classifier
 from vaegan.precision import full_precision
 from vaegan.pretrained import WEIGHT_FILES, hash_weights
@@ -75,7 +75,7 @@ class InceptionExtractor:
         """Return the features, float32 (N, 2048), of images (N, C, S, S) in [-1, 1] that are rounded to 8 bits."""
         self.network.to(images.device)
         with full_precision(images.device):
-            features: Tensor = self.network(to_uint8(images).expand(-1, 3, -1, -1))[0]
+            features: Tensor = self.network(to_uint8(lay_on_white(images)).expand(-1, 3, -1, -1))[0]
         return features
 
     def get_metric_name(self, name: str) -> str:

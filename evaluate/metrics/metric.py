@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vaegan.distributed import broadcast_from_main, gather_to_main
 from vaegan.errors import Failure
-from vaegan.images import to_float, to_uint8
+from vaegan.images import lay_on_white, to_float, to_uint8
 from vaegan.models import Autoencoder, Posterior
 from vaegan.randomness import draw_normal
 
@@ -55,6 +55,11 @@ class ImagePairs:
     def reconstruction(self) -> Tensor:
         """Decoded posterior means, shape (B, C, S, S) in [-1, 1], of the model's device and dtype."""
         return round_to_8_bits(self.decode(self.posterior.mean))
+
+    @cached_property
+    def seen(self) -> tuple[Tensor, Tensor]:
+        """Real images and reconstructions as they are seen: those with alpha are laid on white, (B, C', S, S)."""
+        return lay_on_white(self.real), lay_on_white(self.reconstruction)
 
     @cached_property
     def likelihood_mean(self) -> Tensor:
@@ -141,7 +146,7 @@ class PerImage(Metric):
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return the value of each pair."""
-        return {"values": make_rows(pairs.start, self.compute(pairs.real, pairs.reconstruction).double())}
+        return {"values": make_rows(pairs.start, self.compute(*pairs.seen).double())}
 
     def compute_result(self, sums: Sums) -> MetricResult:
         """Return the mean of the values."""

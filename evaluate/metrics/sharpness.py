@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaegan.images import lay_on_white
+
 from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
 from .pixels import ROUNDING_VARIANCE
 
@@ -244,16 +246,17 @@ class Sharpness(Metric):
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return the moments of real images and reconstructions, and the cross-spectrum of each pair."""
-        real, reconstruction = spectrum(pairs.real), spectrum(pairs.reconstruction)
+        real, reconstruction = map(spectrum, pairs.seen)
         moments = {
-            "real": compute_image_moments(pairs.real, real),
-            "reconstruction": compute_image_moments(pairs.reconstruction, reconstruction),
+            "real": compute_image_moments(pairs.seen[0], real),
+            "reconstruction": compute_image_moments(pairs.seen[1], reconstruction),
             "cross": band_means((real.conj() * reconstruction).real),
         }
         return {name: make_rows(pairs.start, values) for name, values in moments.items()}
 
     def measure_samples(self, images: Tensor, start: int) -> Sums:
         """Return the moments of samples."""
+        images = lay_on_white(images)
         return {"sample": make_rows(start, compute_image_moments(images, spectrum(images)))}
 
     def compute_result(self, sums: Sums) -> MetricResult:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaegan.images import to_float, to_pil, to_uint8
+from vaegan.images import lay_on_white, to_float, to_pil, to_uint8
 from vaegan.models import Autoencoder
 from vaegan.models.autoencoder import Sampler
 
@@ -79,8 +79,10 @@ def build_reconstructions(models: Mapping[str, Autoencoder], real: Tensor, label
         labels: Classes of the real images for each variant.
     """
     reconstructed = {
-        name: to_uint8(model.reconstruct(_to_input(model, real), labels[name])).cpu() for name, model in models.items()
+        name: lay_on_white(to_uint8(model.reconstruct(_to_input(model, real), labels[name])).cpu())
+        for name, model in models.items()
     }
+    real = lay_on_white(real)
     differences = {name: (images.int() - real.int()).abs() for name, images in reconstructed.items()}
     details = {name: get_fine_detail(images) for name, images in {"": real, **reconstructed}.items()}
     difference_factor = choose_amplification(torch.cat(list(differences.values())), 255)
@@ -164,9 +166,9 @@ def choose_amplification(values: Tensor, limit: float) -> int:
 
 
 def to_data_uris(images: Tensor) -> list[str]:
-    """Return the data URI of each image, uint8, shape (N, C, S, S), as a PNG."""
+    """Return the data URI of each image, uint8, shape (N, C, S, S), as a PNG; those with alpha are laid on white."""
     uris = []
-    for image in images:
+    for image in lay_on_white(images):
         file = io.BytesIO()
         to_pil(image).save(file, "PNG", optimize=True)
         uris.append("data:image/png;base64," + base64.b64encode(file.getvalue()).decode())

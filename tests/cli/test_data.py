@@ -77,6 +77,7 @@ def test_many_classes_are_summed_up(work, vaegan):
 def test_one_line_says_what_is_wrong(pictures, work, get_error):
     assert get_error("data", "picture").startswith("picture: neither a folder, a file, a recipe nor a set of images")
     assert "let it end in .png" in get_error("data", pictures, "-o", "sheet")
+    assert "whose images are read" in get_error("data", pictures, "-o", f"{pictures}/sheet.png")
     (work / "empty").mkdir()
     assert "no image in it" in get_error("data", "empty")
     (work / "torn.npz").write_bytes(b"PK\3\4")

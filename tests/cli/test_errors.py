@@ -1,5 +1,6 @@
 """Errors of the user end with one line and exit code 2; failures end with one line and exit code 1."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -171,6 +172,32 @@ def test_a_conditional_run_is_evaluated_on_the_same_classes_in_the_same_order(wo
     assert message.startswith(
         "run: the images are not those that the run was trained on: 12 moved: cat/0.png -> ant/0.png, "
     )
+
+
+def test_other_images_than_those_of_the_training(work, vaegan, get_error):
+    """A copy of a training image beside the others, and the ways on."""
+    (work / "images").mkdir()
+    for number in range(24):
+        Image.effect_noise((8, 8), 5 * number).convert("RGB").save(work / f"images/{number}.png")
+    folder = "data={source: folder, image_size: 8, root: images, count: null, test: 0.25}"
+    assert vaegan("train", "tiny.yaml", folder, "--output", "run")[0] == 0
+    assert vaegan("evaluate", "run", "--metrics", "psnr")[0] == 0
+    before = json.loads((work / "run/metrics.json").read_text())
+    shutil.copy(work / "images/3.png", work / "images/000.png")
+    for command in (("evaluate", "run"), ("sample", "run", "--density", "gaussian")):
+        message = get_error(*command)
+        assert "the images are not those that the run was trained on: 1 image more: 000.png; " in message
+        assert vaegan(*command, "--allow-other-data")[0] == 0
+    after = json.loads((work / "run/metrics.json").read_text())
+    assert after["protocol"]["other_data"] == "1 image more: 000.png" and after["metrics"] != {}
+    assert after["protocol"]["of"] == before["protocol"]["of"]
+    (work / "images/000.png").unlink()
+    (work / "images").rename(work / "moved")
+    assert get_error("evaluate", "run").endswith("name their folder by --data-root")
+    assert vaegan("evaluate", "run", "--metrics", "psnr", "--data-root", "moved")[0] == 0
+    assert vaegan("sample", "run", "--density", "gaussian")[0] == 0, "the place is remembered"
+    assert json.loads((work / "run/metrics.json").read_text())["metrics"] == before["metrics"]
+    assert get_error("sample", "run", "--data-root", "moved").startswith("--data-root, --allow-other-data: samples of")
 
 
 def test_a_density_without_the_training_images(work, vaegan, get_error):

@@ -52,6 +52,14 @@ def test_class_folders_are_the_classes_of_their_images(conditional, vaegan, get_
     assert "the images come without labels" in get_error("reconstruct", "run", "new/bird/0.png", "-o", "made.png")
 
 
+def test_a_picture_does_not_join_the_images_of_its_run(conditional, get_error):
+    Image.new("RGB", (8, 8)).save("a.png")
+    for words in (["sample"], ["reconstruct", "a.png"], ["interpolate", "a.png", "a.png"]):
+        command, *images = words
+        message = get_error(command, "run", *images, "-o", "images/new.png")
+        assert message.startswith(f"--output images/new.png: inside {conditional}/images, whose images are read")
+
+
 def test_a_broken_file_of_a_folder_is_skipped_and_a_named_one_refused(trained, work, vaegan, get_error):
     write_classes(work / "images", 2)
     (work / "images" / "cat" / "1.png").write_bytes(b"no picture")

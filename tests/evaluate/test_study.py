@@ -25,6 +25,7 @@ from vaegan.trainers.dry_run import estimate_size
 
 from ..tiny import are_bit_identical, load_newest
 from ..tiny import flatten as tensors
+from ..vaegan.data.image_sets import make_image, write_image_tree
 from .studies import make_configs, make_study, run_study, train_never, train_one
 
 
@@ -158,6 +159,51 @@ def test_a_run_of_other_images_is_refused(copied: Path) -> None:
         UserError, match=r"seed_5: the images are not those that the run was trained on: the set digits is another one"
     ):
         run_study(copied, other, train_run=train_never)
+
+
+def test_a_study_is_compared_on_the_images_of_its_runs(tmp_path: Path) -> None:
+    root = write_image_tree(tmp_path / "A", 24)
+    words = ("data.source=folder", f"data.root={root}", "data.test=0.25", "evaluate.metrics=[psnr]", "train.steps=2")
+    configs, study = make_configs(*words, names=("vae", "ae")), tmp_path / "study"
+    before = run_study(study, configs, seeds=(5,))
+    make_image(20, 20, 99).save(root / "cat" / "!.png")
+    with pytest.raises(
+        UserError, match=r"seed_5: the images are not those .*: 1 image more: cat/!\.png; .* by --allow-other"
+    ):
+        run_study(study, configs, seeds=(5,), train_run=train_never)
+    other = run_study(study, configs, seeds=(5,), train_run=train_never, allow_other_data=True)
+    assert [other.get_spreads(name) for name in configs] == [before.get_spreads(name) for name in configs]
+    members = Run(study / "vae" / "seed_5").members
+    assert members is not None
+    (root / next(member.name for member in members.members if member.split == "test")).unlink()
+    configs = make_configs(*words, names=("vae", "ae", "vaegan3"))
+    run_study(study, configs, seeds=(5,), allow_other_data=True)
+    for name in configs:
+        protocol = record(study)["variants"][name]["runs"]["5"]["protocol"]
+        assert protocol["other_data"].startswith("1 image more: cat/!.png; 1 missing: ")
+        listed = Run(study / name / "seed_5").members
+        assert listed is not None and listed.members == members.members
+
+
+def test_a_study_goes_on_with_images_that_were_mended(tmp_path: Path) -> None:
+    root = write_image_tree(tmp_path / "A", 24)
+    words = ("data.source=folder", f"data.root={root}", "evaluate.metrics=[psnr]", "train.steps=2")
+    configs, study = make_configs(*words, names=("vae", "ae")), tmp_path / "study"
+
+    def stop(config: Config, folder: Path, data: Data, resume: bool) -> Run:
+        train_one(
+            config.model_copy(update={"train": config.train.model_copy(update={"steps": 1})}), folder, data, resume
+        )
+        Run(folder).write_config(config)
+        raise Interrupted("stopped")
+
+    with pytest.raises(Interrupted):
+        run_study(study, configs, seeds=(5,), train_run=stop)
+    make_image(20, 20, 99).save(root / "cat" / "00.png")
+    run_study(study, configs, seeds=(5,))
+    for name, changes in (("vae", ("1 changed: cat/00.png",)), ("ae", ("1 changed: cat/00.png",))):
+        members = Run(study / name / "seed_5").members
+        assert members is not None and members.changes == changes
 
 
 def test_a_seed_counts_once(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ EXECUTING_CALLS = {
 }
 ALLOWED_MODULES = {"vaegan/data/cifar_pickle.py": {"pickle"}, "vaegan/cli/jobs.py": {"subprocess"}}
 """Exceptions: the file that reads pickles, with an unpickler of five names, and the one that starts `vaegan train`."""
-SAFE_LOADER_FILE = "vaegan/config/load.py"
+SAFE_LOADER_FILE = "vaegan/config/yaml_text.py"
 """File of the safe YAML loader."""
 
 
@@ -83,7 +83,7 @@ def test_the_yaml_loader_is_safe() -> None:
     """The loader builds plain values only, whatever the tag."""
     import yaml
 
-    from vaegan.config.load import _Loader
+    from vaegan.config.yaml_text import _Loader
 
     assert issubclass(_Loader, yaml.SafeLoader) and not issubclass(_Loader, yaml.FullLoader)
     assert {tag.rpartition(":")[2] for tag in _Loader.yaml_constructors if tag} == {

@@ -60,7 +60,8 @@ def test_a_run_leaves_what_the_design_says(name: str, tmp_path: Path, data: Data
     files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
     tensors = ["average", *get_network_names(name), *(f"{network}.optimizer" for network in get_network_names(name))]
     assert files == (
-        {".lock", "config.yaml", "history.jsonl", "timing.jsonl", "model/model.safetensors", "model/config.json"}
+        {".lock", "config.yaml", "members.jsonl", "history.jsonl", "timing.jsonl"}
+        | {"model/model.safetensors", "model/config.json"}
         | {f"checkpoints/{step}/{tensor}.safetensors" for step in steps for tensor in tensors}
         | {f"checkpoints/{step}/{file}.json" for step in steps for file in ("state", "sha256")}
         | {f"samples/step_{step:08d}_{what}.png" for step in (3, 5) for what in shown}

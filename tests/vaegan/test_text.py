@@ -1,8 +1,20 @@
 """Text from outside, as a part of one line of output."""
 
+import os
+
 import pytest
 
-from vaegan.text import MAX_VALUE_CHARACTERS, format_value, get_reason, make_printable, shorten, to_one_line
+from vaegan.text import (
+    MAX_VALUE_CHARACTERS,
+    encode_text,
+    format_value,
+    get_reason,
+    has_undecodable_bytes,
+    make_encodable,
+    make_printable,
+    shorten,
+    to_one_line,
+)
 
 
 def test_control_characters_and_line_breaks_become_escapes() -> None:
@@ -39,3 +51,10 @@ def test_the_reason_of_an_error_names_no_file(error: Exception, expected: str) -
 )
 def test_a_value_is_shown_as_json(value: object, expected: str) -> None:
     assert format_value(value) == expected
+
+
+def test_bytes_that_are_not_utf_8_become_escapes_at_any_depth() -> None:
+    name = os.fsdecode(b"caf\xe9")
+    assert has_undecodable_bytes(name) and not has_undecodable_bytes("café")
+    assert make_encodable({name: [name, ("ü", 1)]}) == {"caf\\xe9": ["caf\\xe9", ["ü", 1]]}
+    assert encode_text(name) == b"caf\\xe9" and encode_text("\ud800é") == b"\\ud800\xc3\xa9"

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from .completion import complete_study
 from .console import Console
 from .options import FOLDER, OTHER_DATA_OPTION, OVERRIDES_ARGUMENT, PROCESSES_OPTION, Integer, check_folder_path
 from .workflows import compare_study
+
+if TYPE_CHECKING:
+    from vaegan.evaluate.comparing.comparison import Comparison
 
 
 @click.command(short_help="Train and evaluate the variants of a study and report.")
@@ -42,9 +46,12 @@ def compare(
     if train_side_by_side is None:
         join_processes(processes, list(loaded.configs.values()), console)
     command = shlex.join(["vaegan", *sys.argv[1:]])
-    comparison = compare_study(loaded, folder, console, command, train_side_by_side, allow_other_data)
-    if comparison is not None:
+
+    def show(comparison: "Comparison") -> None:
         console.table(*comparison.build_table())
         console.say("\n".join(comparison.list_sentences()))
+
+    comparison = compare_study(loaded, folder, console, command, train_side_by_side, allow_other_data, show)
+    if comparison is not None:
         assert comparison.report_file is not None
         console.say(f"report: {comparison.report_file.absolute()}")

@@ -12,11 +12,14 @@ from vaegan.text import make_printable
 
 from .completion import complete_source
 from .console import Console
+from .destinations import check_output_is_no_input
 from .options import OVERRIDES_ARGUMENT, PATH, check_picture_path
 
 if TYPE_CHECKING:
     from vaegan.data.description import DataDescription, NamedImage
 
+CHANNEL_NAMES = ("grey", "grey with alpha", "RGB", "RGB with alpha")
+"""What images of 1 to 4 channels hold."""
 MAX_CLASSES, MAX_LINES, MAX_KINDS, MAX_COPIES = 20, 10, 6, 3
 """Most classes, lines about files, kinds of images, and copies of one image that are shown to a person."""
 
@@ -45,6 +48,8 @@ def data(source: str, overrides: tuple[str, ...], output: Path | None, as_json: 
     from .image_files import write_image
 
     config, console = load_data_config(source, overrides), Console()
+    if output is not None and config.source == "folder" and config.root is not None:
+        check_output_is_no_input(output, [], [config.root])
     description = describe_data(config, console, Run(expand_path("SOURCE", source)).members if is_run(source) else None)
     if as_json:
         console.say(json.dumps(description.to_json(), indent=1))
@@ -86,7 +91,7 @@ def _describe_facts(description: "DataDescription") -> dict[str, str]:
         "modes": _format_kinds(description.count_stored("mode")),
         "formats": _format_kinds(description.count_stored("format")),
         "enlarged": f"{description.enlarged:,} smaller than {config.image_size} pixels",
-        "used as": f"{config.image_size}x{config.image_size}, {'grey' if config.channels == 1 else 'RGB'}",
+        "used as": f"{config.image_size}x{config.image_size}, {CHANNEL_NAMES[config.channels - 1]}",
         "mean": f"{mean} of the training images, from 0 to 1",
         "deviation": deviation,
         "broken": f"{len(description.broken):,}",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import PIL.Image
 import torch
 from PIL.Image import Image, registered_extensions
 from torch import Tensor
@@ -23,6 +24,8 @@ from vaegan.text import get_reason, make_encodable
 from .console import Console
 from .destinations import check_output_is_no_input
 
+ALPHA_SUFFIXES = (".png", ".tif", ".tiff", ".webp")
+"""Endings of pictures that keep alpha; in others it is laid on white."""
 BATCH_IMAGES = 64
 """Images that a model computes at a time."""
 
@@ -137,6 +140,9 @@ def write_image(picture: Image, file: Path, console: Console) -> None:
     """
     try:
         contents = BytesIO()
+        if picture.has_transparency_data and file.suffix.lower() not in ALPHA_SUFFIXES:
+            white = PIL.Image.new("RGBA", picture.size, "white")
+            picture = PIL.Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
         picture.save(contents, registered_extensions()[file.suffix.lower()])
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(contents.getbuffer())  # what cannot be encoded leaves an older file as it is

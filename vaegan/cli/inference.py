@@ -10,7 +10,7 @@ from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback
 
 from .console import Console
-from .destinations import check_picture_size
+from .destinations import check_output_is_no_input, check_picture_size
 from .options import (
     DATA_ROOT_OPTION,
     DENSITY_OPTION,
@@ -70,6 +70,7 @@ def sample(
     from .image_files import run_in_batches, write_image
 
     console = Console()
+    _check_output_of_run(run, output)
     model, class_number = _load_model_and_class(run, label, console)
     fitted = None
     if density is not None:
@@ -115,6 +116,7 @@ def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: P
     from .image_files import find_image_files, read_images, run_in_batches, write_image
 
     console, decoding = Console(), load_decoding(run)
+    _check_output_of_run(run, output)
     files = find_image_files(paths, output, MAX_PICTURE_IMAGES, decoding[0], console)
     model, class_numbers = _load_model_and_classes(run, label, console, [file.label for file in files])
     rows, columns = -(-len(files) // MAX_PAIR_COLUMNS), min(MAX_PAIR_COLUMNS, len(files))
@@ -157,6 +159,7 @@ def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, outp
     from .image_files import find_image_files, read_images, run_in_batches, write_image
 
     console, decoding = Console(), load_decoding(run)
+    _check_output_of_run(run, output)
     for path in (a, b):
         if path.is_dir():
             raise UserError(f"{path}: a folder; name an image")
@@ -168,6 +171,19 @@ def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, outp
     codes = torch.stack([torch.lerp(start, end, weight) for weight in torch.linspace(0, 1, steps).to(start)])
     images = run_in_batches("Drawing", codes, lambda batch, _: model.decode(batch, class_number), console)
     write_image(draw_image_grid(images, columns=steps), output, console)
+
+
+def _check_output_of_run(run: Path, output: Path) -> None:
+    """Check that a picture is not written into the folder of the images that a run was trained on.
+
+    Raises:
+        UserError: It would be, or ``run`` is no run folder.
+    """
+    from vaegan.storage.run_folder import Run
+
+    data = Run(run).config.data
+    if data.source == "folder" and data.root is not None:
+        check_output_is_no_input(output, [], [data.root])
 
 
 def _fit_density(

@@ -14,6 +14,7 @@ from .workflows import check_step_inputs, evaluate_folder, is_finished, train_ru
 
 if TYPE_CHECKING:
     from vaegan.config import Config
+    from vaegan.evaluate.result import EvaluationResult
 
 
 @click.command(short_help="Train a config or a shipped recipe.")
@@ -95,12 +96,15 @@ def train_features(
     check_images(resolved, images)
     if not finished:
         train_run(resolved, folder, console, images, resume=resume, extend=extend)
-    result = evaluate_folder(folder, resolved, console, images)
-    accuracies = [
-        f"{result.metrics[f'{split}/accuracy']:.1%} of {result.protocol[split]['images']:,} {split} images"
-        for split in dict.fromkeys((resolved.evaluate.split, "train"))
-    ]
-    console.say(f"{folder}: {_describe_training(resolved, finished)}; right about {' and '.join(accuracies)}")
+
+    def show(result: "EvaluationResult") -> None:
+        accuracies = [
+            f"{result.metrics[f'{split}/accuracy']:.1%} of {result.protocol[split]['images']:,} {split} images"
+            for split in dict.fromkeys((resolved.evaluate.split, "train"))
+        ]
+        console.say(f"{folder}: {_describe_training(resolved, finished)}; right about {' and '.join(accuracies)}")
+
+    evaluate_folder(folder, resolved, console, images, show=show)
 
 
 def _describe_training(config: "Config", finished_before: bool) -> str:

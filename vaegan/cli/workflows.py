@@ -184,6 +184,7 @@ def compare_study(
     command: str | None = None,
     train_ahead: "Callable[[Mapping[Path, Config]], None] | None" = None,
     allow_other_data: bool = False,
+    show: "Callable[[Comparison], None] | None" = None,
 ) -> "Comparison | None":
     """Train and evaluate the runs of a study as far as they are not yet, and write its comparison and report.
 
@@ -195,6 +196,7 @@ def compare_study(
         train_ahead: Function that trains several runs, given by their folders, side by side; None: they are trained one
             after another.
         allow_other_data: Whether to go on with images that are not those of the study's runs.
+        show: Called on rank 0 with the comparison before it is written; None: nothing is.
 
     Returns:
         The comparison; None on processes of another rank than 0.
@@ -225,6 +227,7 @@ def compare_study(
     return compare(
         study, configs, folder, train_or_stop, reporter, command, classifier,
         lambda variant, run: Tracker.start(variant, run, None, reporter.note), train_ahead, allow_other_data,
+        show,
     )  # fmt: skip
 
 

@@ -49,7 +49,8 @@ class DataConfig(Section):
     """Height and width in pixels; images of other sizes are resized (antialiased bicubic, short side) and
     centre-cropped."""
     channels: Channels = 3
-    """Channels of the images. 1: grey (luminance); 3: RGB."""
+    """Channels of the images. 1: grey (luminance); 3: RGB; transparent pixels are laid on white. 2: grey and alpha; 4:
+    RGBA; for `folder`, `arrays`, `huggingface` and `given`. Metrics of what is seen lay these on white."""
     fit: Fit = "crop"
     """How images that are not square become so: `crop` the centre, or `stretch` both sides to `image_size`."""
     crop: Crop = "centre"
@@ -101,6 +102,9 @@ class DataConfig(Section):
                 raise ValueError(f"data.{name}: {self.source} are drawn as squares; leave it out")
             if value != default and self.version == 1:
                 raise ValueError(f"data.{name}: {value} came with data.version 2; leave one of them out")
+        if self.channels in (2, 4) and (self.source not in CHANGEABLE_SOURCES or self.version == 1):
+            reason = "came with data.version 2" if self.version == 1 else f"images of {self.source} are not transparent"
+            raise ValueError(f"data.channels: {self.channels}: {reason}; give {self.channels - 1}")
         if self.fit == "stretch" and self.crop != "centre":
             raise ValueError(f"data.crop: {self.crop}: data.fit=stretch leaves nothing to crop; leave one of them out")
         if self.source in ROOTED_SOURCES[1:] and self.version == 1:

@@ -16,7 +16,7 @@ Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=8, le=256, multiple_of=8)]
-Channels = Literal[1, 3]
+Channels = Literal[1, 2, 3, 4]
 Text = Annotated[str, Field(strict=False, coerce_numbers_to_str=True)]
 
 FROM_PYTHON = Field(strict=False)

@@ -26,8 +26,10 @@ from .verdicts import FileState, get_file_state
 
 IMAGES, LABELS = "images", "labels"
 """Names of the two arrays in a file, or of their files in a folder."""
-ARRAY_CHANNELS = (1, 3)
+ARRAY_CHANNELS = (1, 2, 3, 4)
 """Channels that images in an array may have."""
+ARRAY_MODES = ("L", "LA", "RGB", "RGBA")
+"""Pillow's name of the pixels of 1 to 4 channels."""
 
 
 class StoredArray(Protocol):
@@ -94,7 +96,7 @@ class StoredArrayReader(ImageReader):
         first = len(lengths) == 3 and lengths[0] in ARRAY_CHANNELS
         height, width = lengths[1:] if first else lengths[:2]
         channels = 1 if len(lengths) == 2 else lengths[0 if first else 2]
-        return StoredImage(width, height, "L" if channels == 1 else "RGB", self.file.suffix.lower().lstrip("."))
+        return StoredImage(width, height, ARRAY_MODES[channels - 1], self.file.suffix.lower().lstrip("."))
 
     def get_state(self, index: int) -> FileState:
         """Return the size of the file and the time of its last change, which are those of every image in it."""
@@ -142,9 +144,8 @@ def check_images(file: Path, shape: tuple[int, ...], dtype: str) -> tuple[int, .
     channels_at = [axis for axis in (1, 3) if len(shape) == 4 and shape[axis] in ARRAY_CHANNELS]
     sides = [length for axis, length in enumerate(shape) if axis > 0 and axis not in channels_at]
     if len(sides) != 2 or len(shape) not in (3, 4):
-        counts = " or ".join(map(str, ARRAY_CHANNELS))
         raise UserError(
-            f"data.root: {file}: {IMAGES} of shape {shape}; store (N, C, H, W), (N, H, W, C) or (N, H, W), C = {counts}"
+            f"data.root: {file}: {IMAGES} of shape {shape}; store (N, C, H, W), (N, H, W, C) or (N, H, W), C = 1 to 4"
         )
     if not shape[0]:
         raise UserError(f"data.root: {file}: there are no images in it")

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from vaegan.images import to_pil
+from vaegan.images import lay_on_white, to_pil
 from vaegan.text import make_printable
 
 from .dataset import Images
@@ -57,7 +57,7 @@ def draw_contact_sheet(splits: Sequence[Images]) -> Image.Image:
             baseline = top + CAPTION_PIXELS - FONT_PIXELS // 2
             draw.text((MARGIN_PIXELS, baseline), name, INK, font, anchor="ls")
             draw.text((MARGIN_PIXELS + draw.textlength(name, font), baseline), row.note, PALE_INK, font, anchor="ls")
-        for column, image in enumerate(row.images):
+        for column, image in enumerate(lay_on_white(row.images)):
             method = Image.Resampling.NEAREST if side <= MAX_TILE_PIXELS else Image.Resampling.BOX
             left = MARGIN_PIXELS + column * (tile + GAP_PIXELS)
             sheet.paste(to_pil(image).resize((tile, tile), method), (left, top + height - tile - GAP_PIXELS))

@@ -6,25 +6,14 @@ from PIL import Image
 
 from vaegan.config.data import Crop
 
-CANVAS_SIDES = 2
-"""Shortest side of what a `random_resized` crop is taken from, at most, in units of the side of the crop."""
+from .fit import to_pil, to_planes
+
 MIN_AREA = 0.25
 """Smallest area of a `random_resized` crop, as a fraction of that of the largest square."""
 MAX_RATIO = 4 / 3
 """Largest ratio of the sides of a `random_resized` crop, as in Szegedy et al. 2015."""
 CROP_NUMBERS = 4
 """Uniform numbers that determine a crop."""
-
-
-def get_canvas_side(short: int, size: int, crop: Crop) -> int:
-    """Return the shortest side of what crops of an image are taken from, in pixels.
-
-    Args:
-        short: Shortest side of the image, in pixels.
-        size: Side of the crops, in pixels.
-        crop: Kind of the crops.
-    """
-    return size if crop == "random" else min(short, CANVAS_SIDES * size)
 
 
 def cut_crop(canvas: NDArray[np.uint8], size: int, crop: Crop, numbers: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -51,7 +40,4 @@ def cut_crop(canvas: NDArray[np.uint8], size: int, crop: Crop, numbers: NDArray[
     box = canvas[:, top : top + tall, left : left + wide]
     if (tall, wide) == (size, size):
         return np.ascontiguousarray(box)
-    planes = [
-        Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BICUBIC) for plane in box
-    ]
-    return np.stack([np.asarray(plane) for plane in planes])
+    return to_planes(to_pil(box).resize((size, size), Image.Resampling.BICUBIC))

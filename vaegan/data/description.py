@@ -131,7 +131,7 @@ def describe_data(config: DataConfig, reporter: Reporter, known: MemberList | No
     source = open_source(config, reporter.note)
     with reporter.progress("Reading images", "images") as progress:
         # What it would say is part of the description.
-        data = open_data(config, ignore_notice, progress, source, known, training=False)
+        data = open_data(config, ignore_notice, progress, source, known, training=False, verify=True)
     reader, splits = source.reader, {split: getattr(data, split) for split in SPLITS}
     with reporter.progress("Looking at images", "images") as progress:
         return _describe_images(config, data, reader, splits, progress)

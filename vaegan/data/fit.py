@@ -6,7 +6,6 @@ from PIL import Image
 
 from vaegan.config.data import Crop, Fit
 
-from .crops import get_canvas_side
 from .pixel_format import convert_mode, convert_to_srgb
 from .version_1 import fit_to_square_in_version_1
 
@@ -15,6 +14,8 @@ DATA_VERSION = 2
 
 MAX_ASPECT_RATIO = 64
 """Longest side of an image that is resized, in units of its shortest side."""
+CANVAS_SIDES = 2
+"""Shortest side of what a `random_resized` crop is taken from, at most, in units of the side of the crop."""
 
 
 def fit_to_square(
@@ -22,14 +23,15 @@ def fit_to_square(
 ) -> NDArray[np.uint8]:
     """Convert an image to sRGB or grey, resize its short side by an antialiased bicubic filter, and crop the centre.
 
-    Transparent pixels are laid on white; grey (channels 1) is ITU-R 601 luminance. What is made of these pixels is, to
-    the bit, what torchvision's `Resize(size, BICUBIC)` and `CenterCrop(size)` make of them; an image whose short side
-    is ``size`` is only cropped.
+    Where there is no channel for alpha, transparent pixels are laid on white; grey is ITU-R 601 luminance. What is made
+    of these pixels is, to the bit, what torchvision's `Resize(size, BICUBIC)` and `CenterCrop(size)` make of them; an
+    image whose short side is ``size`` is only cropped.
 
     Args:
         image: An image of any mode.
         size: Height and width that it is fitted to.
-        channels: Channels that it is converted to, 1 or 3.
+        channels: Channels that it is converted to: 1, grey; 2, with alpha; 3, RGB; 4, with alpha, by which colours are
+            weighted where it is resized.
         version: The `data.version` of the run.
         fit: ``crop``, or ``stretch``, which resizes both sides and crops nothing.
 
@@ -46,13 +48,13 @@ def fit_to_square(
         image = image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BICUBIC)
     else:
         image = resize_and_crop(image, size)
-    return _get_planes(image, channels)
+    return to_planes(image)
 
 
 def make_canvas(image: Image.Image, size: int, channels: int, crop: Crop) -> NDArray[np.uint8]:
     """Return the pixels that random crops of an image are taken from, uint8, shape (channels, H, W).
 
-    They are those of `fit_to_square` before it crops, in the size that `crops.get_canvas_side` says.
+    They are those of `fit_to_square` before it crops, in the size that `get_canvas_side` says.
 
     Args:
         image: An image of any mode.
@@ -64,20 +66,32 @@ def make_canvas(image: Image.Image, size: int, channels: int, crop: Crop) -> NDA
         ValueError: The pixels have no known range.
     """
     image = _convert_pixels(image, channels)
-    return _get_planes(resize_short_side(image, get_canvas_side(min(image.size), size, crop)), channels)
+    return to_planes(resize_short_side(image, get_canvas_side(min(image.size), size, crop)))
 
 
 def _convert_pixels(image: Image.Image, channels: int) -> Image.Image:
-    """Return an image in sRGB or grey, its transparent pixels laid on white."""
+    """Return an image in sRGB or grey, with its alpha or, where there is no channel for it, laid on white."""
     image = convert_to_srgb(image)
-    if image.mode in ("LA", "RGBA"):
+    if image.mode in ("LA", "RGBA") and channels in (1, 3):
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return convert_mode(image, "L" if channels == 1 else "RGB")
+    return convert_mode(image, {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels])
 
 
-def _get_planes(image: Image.Image, channels: int) -> NDArray[np.uint8]:
-    pixels = np.asarray(image).reshape(image.height, image.width, channels)
+def to_planes(image: Image.Image) -> NDArray[np.uint8]:
+    """Convert a PIL image of mode L, LA, RGB or RGBA to pixels, uint8, shape (C, H, W)."""
+    pixels = np.asarray(image).reshape(image.height, image.width, -1)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def get_canvas_side(short: int, size: int, crop: Crop) -> int:
+    """Return the shortest side of what crops of an image are taken from, in pixels.
+
+    Args:
+        short: Shortest side of the image, in pixels.
+        size: Side of the crops, in pixels.
+        crop: Kind of the crops.
+    """
+    return size if crop == "random" else min(short, CANVAS_SIDES * size)
 
 
 def to_pil(pixels: NDArray[np.uint8]) -> Image.Image:

@@ -113,7 +113,7 @@ def open_given(
     Args:
         images: The images, with their labels if there are any.
         size: Height and width S that they are fitted to.
-        channels: Channels C that they are converted to, 1 or 3.
+        channels: Channels C that they are converted to, 1 to 4.
         progress: Called with the number of images read and their total.
         version: The `data.version` of the run.
         fit: The setting `data.fit`.
@@ -233,8 +233,8 @@ def get_image(item: Any, index: int) -> UInt8Image | Image.Image:
     if pixels.dtype != np.uint8:
         advice = "give uint8 pixels, 0 to 255; of a data set with ToTensor, leave that transform out"
         raise UserError(f"data: image {index} is of {pixels.dtype}; {advice}")
-    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or 0 in pixels.shape:
-        raise UserError(f"data: image {index} has the shape {pixels.shape}; give (C, S, S), with C = 1 or 3 in front")
+    if pixels.ndim != 3 or pixels.shape[0] not in (1, 2, 3, 4) or 0 in pixels.shape:
+        raise UserError(f"data: image {index} has the shape {pixels.shape}; give (C, S, S), with C = 1 to 4 in front")
     return pixels
 
 

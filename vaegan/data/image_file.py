@@ -94,7 +94,7 @@ def read_image(
     Args:
         path: The file, or its contents.
         size: Height and width that it is fitted to.
-        channels: Channels that it is converted to, 1 or 3.
+        channels: Channels that it is converted to, 1 to 4.
         version: The `data.version` of the run.
         notify: Called with one line about a picture of more pixels than Pillow takes for harmless.
         fit: The setting `data.fit`.

@@ -42,6 +42,8 @@ class ReadImages:
     if they were not asked for."""
     contents: tuple[bytes, ...] = ()
     """Digest of the pixels of each image; empty if they were not decoded."""
+    unverified: int = 0
+    """Images of which only the headers were ever checked."""
 
 
 def read_images(
@@ -51,6 +53,7 @@ def read_images(
     verdicts: Verdicts | None,
     threads: int,
     progress: ProgressCallback,
+    verify: bool = False,
 ) -> ReadImages:
     """Visit every image of a source.
 
@@ -62,25 +65,27 @@ def read_images(
             added to; None: no digests are needed, and of images that are not kept only the headers are checked.
         threads: Number of threads. Numpy's operations on small arrays are fastest in one.
         progress: Called with the number of images done and their total.
+        verify: Whether more than `MAX_VERIFIED_IMAGES` are decoded too. Their digests are their sizes all the same.
     """
     count = len(reader)
+    too_many = count > MAX_VERIFIED_IMAGES and not in_memory
     if in_memory:
         pixels = np.empty((count, *shape), dtype=np.uint8)
     found: list[Verdict] = [Verdict()] * count
-    decodes = in_memory or (verdicts is not None and count <= MAX_VERIFIED_IMAGES)
+    decodes = in_memory or (verdicts is not None and (verify or not too_many))
+    unverified = list[int]()
 
     def visit(index: int) -> None:
-        if not decodes:
-            reader.check(index)
-            if verdicts is not None:
-                found[index] = Verdict(str(reader.get_state(index).size))
-            return
         state = reader.get_state(index) if verdicts is not None else FileState()
         known = verdicts.find(reader.get_name(index), state) if verdicts is not None and not in_memory else None
         if known is not None:
             found[index] = known
             if known.reason is not None:
                 raise UnreadableImageError(reader.locate(index), known.reason)
+            return
+        if not decodes:
+            reader.check(index)
+            unverified.append(index)
             return
         try:
             image = reader(index)
@@ -101,7 +106,10 @@ def read_images(
     if verdicts is None:
         return ReadImages(store, broken)
     verdicts.save()
-    return ReadImages(store, broken, tuple(each.digest for each in found), tuple(each.content for each in found))
+    if too_many:
+        found = [Verdict(str(reader.get_state(index).size)) for index in range(count)]
+    digests, contents = tuple(each.digest for each in found), tuple(each.content for each in found)
+    return ReadImages(store, broken, digests, contents, len(unverified))
 
 
 def describe_broken(errors: Sequence[UnreadableImageError]) -> str:

@@ -32,7 +32,7 @@ MAX_MEMORY_BYTES = 4 * 2**30
 PIXELS_BY_CROP = {"centre": 1, "random": 3, "random_resized": 8}
 """Pixels that are held in memory for each training image, about, in units of those of its centre."""
 
-_read_cache: dict[tuple[DataConfig, bytes], ReadImages] = {}
+_read_cache: dict[tuple[DataConfig, bytes, bool], ReadImages] = {}
 _data_cache: dict[tuple[object, ...], Data] = {}
 
 
@@ -48,6 +48,7 @@ def open_data(
     given: Source | None = None,
     known: MemberList | None = None,
     training: bool = True,
+    verify: bool = False,
 ) -> Data:
     """Open an image set: read it, leave out broken images, cache and split it.
 
@@ -62,15 +63,16 @@ def open_data(
         known: The list of the run that the set is opened for, whose members keep their splits; None: a new run. The
             caller decides about `Data.differences`.
         training: Whether the set is opened to train on it, or to evaluate a finished run.
+        verify: Whether the images of a very large set are all decoded once, of which otherwise the headers are read.
 
     Raises:
         UserError: There is no such set, it is broken, or it is too small to be split.
         Failure: The download failed.
     """
     source = given or open_source(config, notify)
-    key = config, _compute_state_digest(source)
+    key = config, _compute_state_digest(source), verify
     if key not in _read_cache:
-        read = _read(source, config, notify, progress)
+        read = _read(source, config, notify, progress, verify)
         _data_cache.clear()
         _read_cache.clear()
         _read_cache[key] = read
@@ -153,7 +155,7 @@ def open_given_images(
     return open_images(data, reporter, source, known, training), config.model_copy(update={"data": data})
 
 
-def _read(source: Source, config: DataConfig, notify: Notify, progress: ProgressCallback) -> ReadImages:
+def _read(source: Source, config: DataConfig, notify: Notify, progress: ProgressCallback, verify: bool) -> ReadImages:
     """Visit every image of a set, keep its pixels as `data.cache` says, and report those that cannot be used.
 
     Raises:
@@ -166,9 +168,11 @@ def _read(source: Source, config: DataConfig, notify: Notify, progress: Progress
     if config.version > 1 and (is_of_files or config.source in CHANGEABLE_SOURCES):
         kind = repr((str(config.root or config.hub), describe_settings(config), describe_decoder()))
         verdicts = Verdicts(kind if is_of_files and not in_memory else None)
-        if count > MAX_VERIFIED_IMAGES and not in_memory:
-            notify(f"data: {count:,} images, more than {MAX_VERIFIED_IMAGES:,}: only their headers were checked")
-    read = read_images(reader, config.image_shape, in_memory, verdicts, count_threads(reader, config), progress)
+    threads = count_threads(reader, config)
+    read = read_images(reader, config.image_shape, in_memory, verdicts, threads, progress, verify)
+    if read.unverified:
+        problem = f"{count:,} images, more than {MAX_VERIFIED_IMAGES:,}: only their headers were checked"
+        notify(f"data: {problem}; `vaegan data` with these settings reads them all once")
     _report_broken_images(read.broken, config, notify)
     if len(read.broken) == count:
         raise UserError(f"data.root: {config.root}: none of the {count} files can be used as an image")

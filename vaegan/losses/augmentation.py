@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from vaegan.images import ALPHA_CHANNELS
+
 DRAWS_PER_IMAGE = 10
 """Random numbers of each image's augmentation."""
 MAX_SHIFT_FRACTION = 1 / 8
@@ -21,7 +23,7 @@ def augment(images: Tensor, noise: Tensor, probability: Tensor | float) -> Tenso
     about 0.8.
 
     Args:
-        images: Shape (N, C, S, S) in [-1, 1].
+        images: Shape (N, C, S, S) in [-1, 1]; with C = 2 or 4 the last channel is alpha, which has no colour.
         noise: Standard normal, shape (N, `DRAWS_PER_IMAGE`); image i depends on row i alone.
         probability: Probability of each of the three, in [0, 1].
 
@@ -34,9 +36,12 @@ def augment(images: Tensor, noise: Tensor, probability: Tensor | float) -> Tenso
         torch.where(colour, scale * (uniform[:, index] - 0.5), 0)[:, None, None, None]
         for index, scale in ((3, 1), (4, 2), (5, 1))
     )
+    has_alpha = images.shape[1] in ALPHA_CHANNELS
+    images, alpha = (images[:, :-1], images[:, -1:]) if has_alpha else (images, None)
     images = images + brightness
     images = images + saturation * (images - images.mean(1, keepdim=True))
     images = images + contrast * (images - images.mean((1, 2, 3), keepdim=True))
+    images = images if alpha is None else torch.cat([images, alpha], 1)
 
     side = images.shape[-1]
     positions = torch.arange(side, device=images.device)

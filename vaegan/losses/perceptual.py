@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaegan.errors import UserError
+from vaegan.images import lay_on_white
 from vaegan.precision import full_precision
 from vaegan.pretrained import WEIGHT_FILES, load_weights
 from vaegan.randomness import seed_global_generator
@@ -84,7 +85,7 @@ def lpips_distance(network: nn.Module, images: Tensor, reconstruction: Tensor) -
 
     Args:
         network: Network of `load_lpips_network` or `build_random_lpips_network`, on the images' device.
-        images: Shape (N, C, S, S) in [-1, 1], C = 1 or 3.
+        images: Shape (N, C, S, S) in [-1, 1], C = 1 to 4; those with alpha are laid on white.
         reconstruction: Shape (N, C, S, S) in [-1, 1].
     """
     with full_precision(images.device):
@@ -103,7 +104,7 @@ def _build_network(backbone: Backbone, lpips: bool) -> nn.Module:
 
 
 def _prepare(images: Tensor) -> Tensor:
-    colour, side = images.float().expand(-1, 3, -1, -1), MIN_LPIPS_SIDE_PIXELS
+    colour, side = lay_on_white(images.float()).expand(-1, 3, -1, -1), MIN_LPIPS_SIDE_PIXELS
     if colour.shape[-1] >= side:
         return colour
     return F.interpolate(colour, size=(side, side), mode="bilinear", align_corners=False)

@@ -58,8 +58,11 @@ def open_run_data(
     data, config = _open(config, reporter, images, known, training=False)
     data = _compare_fingerprints(run, data, known)
     if data.differences:
-        remedy = "restore them, name the folder that they have moved to by --data-root, or evaluate"
-        data = _allow(run, data, allow_other_data, reporter, f"{remedy} on what is there by --allow-other-data")
+        remedy = "restore them, name the folder that they have moved to by --data-root, or use what is there by"
+        remedy += " --allow-other-data"
+        if images is not None:
+            remedy = "give those, or evaluate on these by allow_other_data=True"
+        data = _allow(run, data, allow_other_data, reporter, remedy)
     elif data_root is not None:
         run_on_main(lambda: _remember_place(run, config, reporter))
     return data, config
@@ -102,6 +105,8 @@ def open_training_data(
         reporter.note(f"{folder}: {described} since the run was started; it goes on with what is there, and records it")
     elif data.differences:
         remedy = "restore them, name their folder by data.root, or go on without them by --allow-other-data"
+        if images is not None:
+            remedy = "give those, or go on with these by allow_other_data=True"
         data = _allow(run, data, allow_other_data, reporter, remedy)
         if not len(data.train):
             raise UserError(f"{folder}: none of the images that the run is trained on is there", on_all_ranks=True)

@@ -61,7 +61,7 @@ def test_images_are_decoded_by_the_version_of_the_run_and_large_ones_named(
     expected = {version: read_image(tmp_path / "x.png", 8, 1, version).copy() for version in (1, 2)}
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     files = [ImageFile(tmp_path / "x.png", tmp_path)]
-    images = {version: read_images(files, model, version, Console())[0] for version in (1, 2)}
+    images = {version: read_images(files, model, (version, "crop"), Console())[0] for version in (1, 2)}
     for version, got in images.items():
         assert torch.equal(got[0], to_float(torch.from_numpy(expected[version])))
     assert not torch.equal(images[1], images[2])

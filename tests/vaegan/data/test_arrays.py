@@ -193,7 +193,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no images": (lambda p: write(p, "npz", COLOUR[:0]), "there are no images in it"),
     "five channels": (lambda p: write(p, "npz", np.zeros((9, 5, 16, 16), np.uint8)), "of shape (9, 5, 16, 16)"),
     "flat": (lambda p: write(p, "safetensors", COLOUR.reshape(24, -1)), "store (N, C, H, W), (N, H, W, C) or"),
-    "small": (lambda p: write(p, "npz", COLOUR[..., :4]), "images of 4x16 pixels, fewer than 8 on a side"),
+    "small": (lambda p: write(p, "npz", COLOUR[..., :5]), "images of 5x16 pixels, fewer than 8 on a side"),
     "few labels": (lambda p: write(p, "npz", COLOUR, LABELS[:9]), "labels of int64 of shape (9,); give one integer"),
     "float labels": (lambda p: write(p, "safetensors", COLOUR, LABELS / 2), "labels of float64"),
     "negative labels": (lambda p: write(p, "npz", COLOUR, LABELS - 1), "labels of int64 of shape (24,)"),

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from vaegan.config.data import DataConfig
-from vaegan.data import open_data, read_image
+from vaegan.data import open_data, read_image, reading, sources
 from vaegan.data.contact_sheet import COLUMNS, GAP_PIXELS, MARGIN_PIXELS, MAX_ROWS, draw_contact_sheet
 from vaegan.data.description import DataDescription, NamedImage, describe_data
 from vaegan.images import to_pil
@@ -81,6 +81,20 @@ def test_copies_within_and_across_splits_are_counted(tmp_path: Path) -> None:
     groups = (["train", "test"], ["test", "train", "train", "validation"])
     found.duplicates[:] = [[NamedImage("x", split) for split in group] for group in groups]
     assert found.count_duplicates() == (1, 3)
+
+
+def test_a_set_too_large_to_be_verified_is_verified_by_its_description(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (reading, sources):
+        monkeypatch.setattr(module, "MAX_VERIFIED_IMAGES", 5)
+    config, before, after = folder_config(mixed, cache="none"), list[str](), list[str]()
+    data = open_data(config, before.append)
+    assert "only their headers were checked" in before[0] and "torn.png" not in before[1]  # its header is whole
+    assert set(describe_data(config, Reporter()).broken) == {"cat/text.jpg", "cat/torn.png"}
+    verified = open_data(config, after.append)
+    assert len(after) == 1 and "torn.png (" in after[0]
+    assert sum(map(len, list_splits(verified))) == sum(map(len, list_splits(data))) - 1
 
 
 def test_everything_is_plain_json(mixed: Path) -> None:

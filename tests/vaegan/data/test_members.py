@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vaegan.data import reading, sources
 from vaegan.data.members import (
     Differences,
     Found,
@@ -198,6 +199,17 @@ def test_a_kept_verdict_ends_when_the_file_is_written(tmp_path: Path) -> None:
     file.write_bytes(whole)
     data, warnings = open_image_tree(tmp_path, cache="none")
     assert not warnings and sum(map(len, list_splits(data))) == 20
+
+
+def test_a_set_too_large_to_be_verified_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (reading, sources):
+        monkeypatch.setattr(module, "MAX_VERIFIED_IMAGES", 19)
+    write_image_tree(tmp_path, 20)
+    data, warnings = open_image_tree(tmp_path, cache="none")
+    checked = "data: 20 images, more than 19: only their headers were checked"
+    assert warnings == [f"{checked}; `vaegan data` with these settings reads them all once"]
+    assert data.members is not None and data.members.members[0].digest == str((tmp_path / "cat/00.png").stat().st_size)
+    assert not open_image_tree(tmp_path)[1]
 
 
 def test_copies_are_said_in_one_line(tmp_path: Path) -> None:

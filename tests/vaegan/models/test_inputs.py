@@ -116,6 +116,8 @@ def test_wrong_images_are_one_line(name: str) -> None:
             call(x.to("meta"))
         with pytest.raises(UserError, match=r"^images: floats up to 255; give floats from -1 to 1, or uint8 from 0"):
             call(torch.full_like(x, 255.0))
+        with pytest.raises(UserError, match=r"^images: floats up to nan; give floats from -1 to 1"):
+            call(x * torch.nan)
         assert call(1.5 * x.sign()) is not None  # a little outside
 
 
