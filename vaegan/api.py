@@ -78,7 +78,7 @@ def train(
     overrides, reporter = nest_settings(settings or {}), make_reporter(progress)
     if data is not None:
         overrides = describe_given(data, overrides)
-    folder = (get_default_folder(config) if output is None else expand_path("output", output)).absolute()
+    folder = get_default_folder(config) if output is None else expand_path("output", output)
     images = None
     resolved = adopt_data_version(load_config(config, overrides), folder)
     check_training_packages(resolved)
@@ -92,7 +92,7 @@ def train(
             resolved, folder, reporter, images, networks, resume=resume, extend=extend,
             allow_other_data=allow_other_data,
         )  # fmt: skip
-    return Run(folder)
+    return Run(folder.absolute())
 
 
 @python_entry

@@ -100,7 +100,7 @@ def test_the_bound_is_below_the_importance_sampled_likelihood(likelihood: str, d
     ]
     with torch.no_grad():
         draws = 20_000
-        posterior = model.encode(pixels / 127.5 - 1)
+        posterior = model.encode((pixels / 127.5 - 1).expand(draws, 1, 8, 8))
         noise = draw_normal((draws, 2), 0, "importance")
         codes = posterior.sample(noise)
         log_p = log_probability(pixels.expand(draws, 1, 8, 8), model.decode(codes), likelihood, 0.5).flatten(1).sum(1)

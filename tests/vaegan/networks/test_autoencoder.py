@@ -44,7 +44,7 @@ def test_no_network_depends_on_the_neighbours_in_the_batch(network: str) -> None
     config = configure(network, 8, 1)
     model = build_model(config.model, (1, 8, 8), 0).double()
     discriminator = build_discriminator(config.model, (1, 8, 8), 0).double()
-    images, codes = torch.randn(5, 1, 8, 8).double(), torch.randn(5, 4).double()
+    images, codes = torch.randn(5, 1, 8, 8).tanh().double(), torch.randn(5, 4).double()
     functions = ((model.reconstruct, images), (model.decode, codes), (lambda x: discriminator(x).scores, images))
     for function, inputs in functions:
         whole, alone = function(inputs), torch.cat([function(each) for each in inputs.split(1)])
@@ -81,6 +81,6 @@ def test_contrast_and_the_length_of_a_code_can_be_learned(network: str) -> None:
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):
                 parameter.copy_(torch.linspace(-0.3, 0.3, len(parameter)))
-    images, codes = torch.randn(3, 1, 8, 8).double(), torch.randn(3, 4).double()
+    images, codes = torch.randn(3, 1, 8, 8).tanh().double(), torch.randn(3, 4).double()
     assert (model.encode(images).mean - model.encode(images / 2).mean).abs().max() > 0.01
     assert (model.decode(codes) - model.decode(codes / 2)).abs().max() > 0.01

@@ -13,9 +13,7 @@ SIDE, ENTRIES = 5, 6
 
 
 def build(depth: int = 3, reach: int = 1, classes: int | None = None) -> GatedPixelCNN:
-    network = GatedPixelCNN(ENTRIES, 8, depth, reach, classes).double()
-    initialise(network, 0, "prior")
-    return network
+    return initialise(GatedPixelCNN(ENTRIES, 8, depth, reach, classes), 1, "prior").double()
 
 
 def draw_grids(count: int) -> Tensor:
