@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vaegan.progress import ProgressCallback
+from vaegan.text import to_one_line
 
 from .dataset import ImageReader
 from .image_file import UnreadableImageError, silence_pillow
@@ -81,7 +82,7 @@ def read_images(
         if known is not None:
             found[index] = known
             if known.reason is not None:
-                raise UnreadableImageError(reader.locate(index), known.reason)
+                raise UnreadableImageError(reader.locate(index), to_one_line(known.reason))
             return
         if not decodes:
             reader.check(index)
