@@ -197,7 +197,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "few labels": (lambda p: write(p, "npz", COLOUR, LABELS[:9]), "labels of int64 of shape (9,); give one integer"),
     "float labels": (lambda p: write(p, "safetensors", COLOUR, LABELS / 2), "labels of float64"),
     "negative labels": (lambda p: write(p, "npz", COLOUR, LABELS - 1), "labels of int64 of shape (24,)"),
-    "huge labels": (lambda p: write(p, "npz", COLOUR, LABELS * 10**12), "labels of int64 of shape (24,); give one integer"),
+    "huge labels": (lambda p: write(p, "npz", COLOUR, LABELS * 10**12), "labels of int64 of shape (24,)"),
     "scalar labels": (lambda p: write(p, "safetensors", COLOUR, 3), "labels of "),
 }  # fmt: skip
 
