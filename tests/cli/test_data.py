@@ -44,6 +44,7 @@ def test_json_has_every_name(pictures, vaegan):
     code, out, err = vaegan("data", pictures, "--json", "data.image_size=16", "data.channels=1", "data.test=0")
     found = json.loads(out)
     assert (code, err, found["images"], found["splits"]["test"]) == (0, "", 13, 0)
+    assert json.loads(vaegan("data", pictures, "--json", "-o", "sheet.png")[1])["images"] == 13
     assert (len(found["mean"]), found["sizes"], found["broken"]) == (1, {"30x20": 13}, {"dogs/bad.jpg": "not an image"})
     assert {name: sum(counts.values()) for name, counts in found["classes"].items()} == {"cats": 6, "dogs": 7}
 

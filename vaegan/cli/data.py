@@ -56,7 +56,8 @@ def data(source: str, overrides: tuple[str, ...], output: Path | None, as_json: 
     else:
         _show(description, console)
     if output is not None:
-        write_image(draw_contact_sheet(list(description.splits.values())), output, console)
+        quiet = Console(shown=False) if as_json else console  # a line about the picture is no JSON
+        write_image(draw_contact_sheet(list(description.splits.values())), output, quiet)
 
 
 def _show(description: "DataDescription", console: Console) -> None:
@@ -70,7 +71,7 @@ def _show(description: "DataDescription", console: Console) -> None:
         sums = [sum(counts[split] for _, counts in others) for split in splits]
         rows.append([f"{len(others):,} smaller classes", *_format_counts(sums)])
     rows.append(["all images", *_format_counts(map(len, splits.values()))])
-    console.table([str(config.root or config.source), *splits, "all"], rows)
+    console.table([str(config.root or config.hub or config.source), *splits, "all"], rows)
     console.pairs(_describe_facts(description))
     if description.differences:
         console.say(f"not as the run was trained on: {description.differences}")

@@ -44,8 +44,6 @@ def load_data_config(source: str, overrides: Settings = ()) -> DataConfig:
     Raises:
         UserError: It is none of these, or a setting is wrong.
     """
-    if not source:
-        raise UserError("SOURCE: empty; name a folder, a file, a recipe or a set of images")
     settings, path = read_overrides(overrides), expand_path("SOURCE", source)
     if is_run(source):
         return validate_config(_Data, {"data": _read_run_data(path) | settings.pop("data", {})}, str(path)).data

@@ -37,7 +37,7 @@ def test_each_kind_of_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert load_data_config("digits").image_shape == (1, 8, 8)
     assert load_data_config("folder64/ae", ["data.root=pictures"]).root == tmp_path / "pictures"
     assert load_data_config("pictures", ["data.image_size=16", "data.test=0.5"]).test == 0.5
-    assert [is_run(name) for name in ("run", "pictures", "digits", "")] == [True, False, False, False]
+    assert [is_run(name) for name in ("run", "pictures", "digits")] == [True, False, False]
 
 
 def test_a_run_without_a_version_keeps_that_of_its_time(tmp_path: Path) -> None:
@@ -53,6 +53,7 @@ def test_a_run_without_a_version_keeps_that_of_its_time(tmp_path: Path) -> None:
     ("source", "overrides", "message"),
     [
         ("", [], "SOURCE: empty; name a folder"),
+        ("~nobody-here/images", [], "SOURCE: ~nobody-here/images: this home folder is not known"),
         ("nowhere", [], "nowhere: neither a folder, a file, a recipe nor a set of images; the sets are digits"),
         ("digitz", [], "did you mean digits?"),
         ("given", [], "given: neither a folder"),
