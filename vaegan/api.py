@@ -1,4 +1,4 @@
-"""What `import vaegan` offers: train, evaluate, compare and load models in a notebook or a script.
+"""The interface of `import vaegan`: train, evaluate, compare and load models in a notebook or a script.
 
 Every process of a launch calls a function with the same arguments.
 """

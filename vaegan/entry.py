@@ -1,4 +1,4 @@
-"""What every function of `vaegan.api` does around its work, for a caller in a notebook or in a script."""
+"""The frame around every function of `vaegan.api`, for a caller in a notebook or in a script."""
 
 import atexit
 import functools
@@ -35,7 +35,7 @@ ARGUMENTS = {
     "--data-root": "data_root",
     **{f"--{name}": name for name in ("output", "metrics", "samples", "split", "features", "density")},
 }
-"""What stands for an option, a command or words about one in the messages to a caller in Python."""
+"""Replacements of options, commands and words about them in the messages to a caller in Python."""
 OPTION_PATTERN = re.compile("|".join(rf"(?<![\w-]){re.escape(option)}(?![\w-])" for option in ARGUMENTS))
 FUNCTIONS = {"train": "train", "evaluate": "evaluate_run", "compare": "compare"}
 """Function of `vaegan.api` for each command that a message may name with its one argument."""

@@ -1,4 +1,4 @@
-"""What a shell completes: recipes, settings, folders of runs, and the values of options.
+"""Completion in a shell: recipes, settings, folders of runs, and the values of options.
 
 The shell starts `vaegan` at every press of the tab key, so nothing here imports torch.
 """

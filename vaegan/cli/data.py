@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vaegan.data.description import DataDescription, NamedImage
 
 CHANNEL_NAMES = ("grey", "grey with alpha", "RGB", "RGB with alpha")
-"""What images of 1 to 4 channels hold."""
+"""Names of images by their number of channels, 1 to 4."""
 MAX_CLASSES, MAX_LINES, MAX_KINDS, MAX_COPIES = 20, 10, 6, 3
 """Most classes, lines about files, kinds of images, and copies of one image that are shown to a person."""
 

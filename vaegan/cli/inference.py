@@ -217,7 +217,7 @@ def _load_model_and_classes(
 
     Args:
         run: Run folder.
-        label: Name or number of the class of all of them, as of `_load_model_and_class`; None: their folders'.
+        label: Name of the class of all images, or its number; None: their folders are their classes.
         console: Takes a note if the run is not finished.
         found: Class folder of each image; None: it was named by itself.
 
@@ -225,7 +225,7 @@ def _load_model_and_classes(
         The model, and the number of the class by the class folder; None: its networks take no class.
 
     Raises:
-        UserError: As of `_load_model_and_class`, or a class folder is no class of the run.
+        UserError: There is no such model or class, or a class folder is no class of the run.
     """
     from vaegan.storage.loading import load, load_class_names
 

@@ -52,9 +52,9 @@ class DataConfig(Section):
     """Channels of the images. 1: grey (luminance); 3: RGB; transparent pixels are laid on white. 2: grey and alpha; 4:
     RGBA; for `folder`, `arrays`, `huggingface` and `given`. Metrics of what is seen lay these on white."""
     fit: Fit = "crop"
-    """How images that are not square become so: `crop` the centre, or `stretch` both sides to `image_size`."""
+    """Fitting of images that are not square: `crop` the centre, or `stretch` both sides to `image_size`."""
     crop: Crop = "centre"
-    """What a step takes of a training image, as a function of seed, step and index in the batch: the `centre`; a
+    """Part of a training image that a step sees, as a function of seed, step and index in the batch: the `centre`; a
     `random` square as wide as the short side; or, `random_resized`, a box of 1/4 to 1 of that square's area with sides
     in a ratio of 3/4 to 4/3, resized to `image_size`. Evaluations take the centre. Crops are cut on the CPU."""
     count: Annotated[int, Field(ge=10, le=100_000_000)] | None = None

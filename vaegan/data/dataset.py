@@ -141,7 +141,7 @@ class Images:
     classes: tuple[str, ...]
     """Class names."""
     canvases: Sequence[UInt8Image] | None = None
-    """What random crops are taken from, each uint8, shape (C, H, W), in memory; None: they are decoded on access."""
+    """Images that random crops are cut from, uint8, shape (C, H, W), in memory; None: they are decoded on access."""
     _copies: dict[torch.device, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -261,4 +261,4 @@ class Data:
     members: MemberList | None = None
     """The list of its images, if its contents can change."""
     differences: Differences = NO_DIFFERENCES
-    """How it differs from the images of the run that it was opened for."""
+    """Differences from the images of the run that it was opened for."""

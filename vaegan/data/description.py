@@ -1,4 +1,4 @@
-"""What an image set holds, before anything is trained on it: numbers, sizes, classes, broken files, duplicates."""
+"""Description of an image set, before anything is trained on it: numbers, sizes, classes, broken files, duplicates."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class NamedImage(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DataDescription:
-    """What an image set holds."""
+    """The contents of an image set in numbers."""
 
     config: DataConfig
     """The set."""
@@ -40,7 +40,7 @@ class DataDescription:
     stored: Counter[StoredImage]
     """Number of usable images of each size, mode and format; empty for a set that is drawn at any size."""
     differences: str
-    """How the images differ from those of the run that they are described for; empty: they do not."""
+    """Differences from the images of the run that they are described for; empty: there are none."""
     duplicates: list[list[NamedImage]]
     """Groups of images whose decoded pixels are equal."""
     mean: tuple[float, ...]

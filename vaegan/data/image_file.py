@@ -39,7 +39,7 @@ TURNED_ORIENTATIONS = (5, 6, 7, 8)
 
 
 class StoredImage(NamedTuple):
-    """What an image is before it is decoded to the size of the config."""
+    """Size, mode and format of an image before it is decoded to the size of the config."""
 
     width: int
     """Width in pixels, upright."""

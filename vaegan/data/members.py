@@ -49,7 +49,7 @@ class MemberList:
     earlier: tuple[str, ...] = ()
     """Fingerprints that the run's images had before they were changed."""
     changes: tuple[str, ...] = ()
-    """What was changed when the run was resumed, a line for each time."""
+    """Changes with which the run was resumed, a line for each time."""
     gone: tuple[str, ...] = ()
     """Names of members that were missing then; they are missed no more."""
 
@@ -102,7 +102,7 @@ class Differences:
     moved: tuple[str, ...] = ()
     """``old name -> new name`` of images with the same bytes."""
     other: str = ""
-    """What is known of a set without a list: that its fingerprint is another one."""
+    """Difference of a set without a list: its fingerprint is another one."""
 
     def __bool__(self) -> bool:
         return any(vars(self).values())

@@ -127,7 +127,7 @@ def _copy_to_device(batch: Tensor, device: torch.device) -> Tensor:
 
 
 class _Request(NamedTuple):
-    """What a process reads for a step."""
+    """Indices and crops that a process reads for a step."""
 
     indices: Tensor
     """Positions of the images, int64, shape (B,)."""

@@ -1,4 +1,4 @@
-"""What was found when image files were decoded, kept in the cache folder so that an unchanged file is decoded once."""
+"""Verdicts about image files that were decoded, kept in the cache folder so that an unchanged file is decoded once."""
 
 import json
 import os
@@ -15,7 +15,7 @@ MAX_VERDICTS_FILE_BYTES = 2**30
 
 
 class FileState(NamedTuple):
-    """What changes when a file is written."""
+    """Size and times of a file, which change when it is written."""
 
     size: int = 0
     """Bytes; -1 if there is no such file."""
@@ -34,7 +34,7 @@ def get_file_state(file: str | Path) -> FileState:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found of one image."""
+    """Verdict about one image."""
 
     digest: str = ""
     """Digest of its bytes, hexadecimal."""

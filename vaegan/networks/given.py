@@ -47,7 +47,7 @@ class GivenNetwork(nn.Module):
     output_counts: ClassVar[tuple[int, ...]] = (1,)
     """Numbers of tensors that its forward may return."""
     output_name: ClassVar[str] = "one tensor"
-    """What its forward returns, in words."""
+    """Output of its forward, in words."""
 
     def __init__(self, module: nn.Module, takes_labels: bool) -> None:
         super().__init__()
