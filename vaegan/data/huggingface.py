@@ -138,7 +138,7 @@ def open_huggingface(
         Failure: The set could not be fetched.
     """
     setting, place = ("data.hub", str(hub)) if root is None else ("data.root", str(root))
-    place = f"{setting}: {shorten(place)}"
+    place = f"{setting}: {make_printable(place)}"
     splits = select_splits(load_tables(root, hub, place), place, notify)
     first = next(iter(splits.values()))
     column = image_column or _find_image_column(first.features, place)

@@ -34,7 +34,7 @@ def encode_vectors(network: VQVAE, images: Tensor) -> Tensor:
 
 @pytest.fixture
 def sorted_set(tmp_path: Path) -> Path:
-    """Images of one shade, 100 dark ones and then 100 bright ones."""
+    """Images of one shade, 100 dark ones and then 100 bright ones; copies share a split."""
     for name, shade in (("dark", 20), ("light", 230)):
         (tmp_path / name).mkdir()
         for number in range(100):
@@ -45,7 +45,13 @@ def sorted_set(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("codebook", CODEBOOKS)
 @pytest.mark.parametrize("cosine", ["false", "true"])
 def test_the_first_codebook_lies_among_the_vectors_of_all_classes(codebook: str, cosine: str, sorted_set: Path) -> None:
-    words = ("data.source=folder", f"data.root={sorted_set}", f"model.codebook={codebook}", f"model.cosine={cosine}")
+    source = (
+        "data.source=folder",
+        f"data.root={sorted_set}",
+        "data.validation=0",
+        "data.test=0",
+    )  # copies share a split
+    words = (*source, f"model.codebook={codebook}", f"model.cosine={cosine}")
     config = tiny("vqvae", *words)
     data = open_data(config.data)
     network = init_network(config, data)

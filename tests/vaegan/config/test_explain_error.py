@@ -24,7 +24,7 @@ from .configs import FAMILIES, RUN, get_refusal
         ("data=3", "data: got 3; allowed: mapping of source, root,"),
         ("data.image_size=12", "data.image_size: got 12; allowed: integer >= 8, <= 256, multiple of 8"),
         ("data.source=digit", 'data.source: got "digit"; did you mean digits?; allowed: digits | photos |'),
-        ("data.channels='3'", 'data.channels: got "3"; did you mean 3?; allowed: 1 | 3'),
+        ("data.channels='3'", 'data.channels: got "3"; did you mean 3?; allowed: 1 | 2 | 3 | 4'),
         ("data.source=folder", "data.root: missing"),
         ("data.count=10", "data.count: only photos and shapes"),
         ("data.validation=0.9", "data.validation: with data.test it leaves no image"),
