@@ -13,7 +13,7 @@ from .errors import UserError
 ALPHA_CHANNELS = (2, 4)
 """Numbers of channels of which the last is alpha: of grey and of colours."""
 SHOWN_COLUMNS = 8
-"""Images of each row of `show`, unless more or fewer are asked for."""
+"""Images of each row of `show` by default."""
 GAP_PIXELS = 2
 """White pixels between the images of a grid."""
 MAX_PIXEL_VALUE = 2.0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Curve: TypeAlias = tuple[list[int], list[float]]
 """Steps and values of one scalar."""
 UNPLOTTED_KEYS = ("updates", "learning_rate", "gradient")
-"""Beginnings of the names of scalars that `plot_history` leaves out unless they are asked for."""
+"""Beginnings of the names of scalars that `plot_history` leaves out by default; `keys` can name them."""
 PANEL_COLUMNS = 4
 """Plots of each row of `plot_history`."""
 PANEL_INCHES = (2.6, 1.9)

@@ -11,7 +11,7 @@ A module is copied, and keeps its weights, its frozen parameters and its mode (t
 
 k is 3 for three classes, 2 for three classes under the relativistic loss, and else 1. The learned similarity compares
 a discriminator's features. A decoder has `get_last_layer()`, which returns a parameter, if
-`model.adversarial.adaptive` is set. `vaegan.networks.check_given` says what else is asked of a module.
+`model.adversarial.adaptive` is set. `vaegan.networks.check_given` has the other rules for modules.
 """
 
 import copy
