@@ -1,5 +1,6 @@
 """A density fitted to the codes of real images, from which codes are drawn instead of from a prior."""
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ MAX_EM_ITERATIONS = 2000
 """Iterations after which the EM algorithm counts as not converging, as in the code of Ghosh et al."""
 COVARIANCE_REGULARISATION = 1e-6
 """Value that scikit-learn adds to the diagonal of each covariance of a mixture."""
+MIN_RELATIVE_VARIANCE = 1e-9
+"""Least variance of a direction, relative to the largest one of its component, where probabilities are computed; codes
+of a deterministic encoder may not vary at all in some directions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,20 @@ class Density:
     def covariances(self) -> Tensor:
         """Covariances of the components, float64, shape (K, d, d)."""
         return self.roots @ self.roots
+
+    def compute_log_probability(self, codes: Tensor) -> Tensor:
+        """Compute log p(z) of codes in nats, of their dtype and device, differentiable: (N, d) => (N,).
+
+        log sum_k w_k N(z; mean_k, covariance_k), where no variance is less than `MIN_RELATIVE_VARIANCE`.
+        """
+        scales, vectors = (part.to(codes.device) for part in torch.linalg.eigh(self.roots))
+        variances = scales.square()
+        variances = torch.maximum(variances, variances.amax(1, keepdim=True) * MIN_RELATIVE_VARIANCE)
+        centred = codes.double()[:, None] - self.means.to(codes.device)
+        distances = torch.einsum("nkd,kde->nke", centred, vectors).square() / variances
+        constant = variances.log().sum(1) + self.means.shape[1] * math.log(2 * math.pi)
+        logs = self.weights.log().to(codes.device) - 0.5 * (distances.sum(2) + constant)
+        return logs.logsumexp(1).to(codes)
 
     def draw_codes(self, start: int, stop: int, seed: int) -> Tensor:
         """Draw the codes of indices ``start`` to ``stop - 1``, float64, shape (n, d), on the CPU.

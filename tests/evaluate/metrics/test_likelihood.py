@@ -9,9 +9,9 @@ from torch import Tensor
 
 from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
-from vaegan.evaluate.metrics.likelihood import gaussian_log_interval, laplace_log_interval, log_probability
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.images import to_float
+from vaegan.losses.discrete_likelihood import gaussian_log_interval, laplace_log_interval, log_probability
 from vaegan.losses.elbo import NLL_WITH_SCALE
 from vaegan.models import VAE
 from vaegan.randomness import draw_normal

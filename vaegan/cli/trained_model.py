@@ -1,0 +1,153 @@
+"""The trained model of a run, the class of images that a command is given, and the images the run was trained on."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vaegan.errors import UserError
+
+from .console import Console
+from .destinations import check_output_is_no_input
+from .workflows import load_run_model
+
+if TYPE_CHECKING:
+    from vaegan.config.schema import Config
+    from vaegan.data import Data
+    from vaegan.models import Autoencoder
+    from vaegan.models.density import Density
+
+MAX_CLASS_LIST_CHARACTERS = 500
+"""Most characters of the list of a run's classes in a message."""
+
+
+def check_output_of_run(run: Path, output: Path) -> None:
+    """Check that a picture is not written into the folder of the images that a run was trained on.
+
+    Raises:
+        UserError: It would be, or ``run`` is no run folder.
+    """
+    from vaegan.storage.run_folder import Run
+
+    data = Run(run).config.data
+    if data.source == "folder" and data.root is not None:
+        check_output_is_no_input(output, [], [data.root])
+
+
+def fit_run_density(
+    run: Path, density: str, model: "Autoencoder", console: Console, data_root: Path | None, allow_other_data: bool
+) -> "Density":
+    """Fit the density that an evaluation with `evaluate.density` would draw samples from.
+
+    Raises:
+        UserError: There is no such density, or the images that the run was trained on are missing or others.
+    """
+    from vaegan.config.load import override_evaluation
+    from vaegan.density_fitting import fit_density_to_images
+    from vaegan.storage.run_data import open_run_data
+    from vaegan.storage.run_folder import Run
+
+    config = override_evaluation(Run(run).config, {"density": density}, str(run))
+    density_name = config.evaluate.density
+    assert density_name is not None
+    try:
+        data, config = open_run_data(Run(run), config, console, data_root=data_root, allow_other_data=allow_other_data)
+    except UserError as error:
+        raise UserError(f"--density {density}: fitted to the images that {run} was trained on; {error}") from None
+    with console.progress("Encoding", "images") as progress:
+        return fit_density_to_images(density_name, model, data.train, config.seed, config.evaluate.batch_size, progress)
+
+
+def open_images_of_run(
+    run: Path, split: str | None, console: Console, data_root: Path | None, allow_other_data: bool
+) -> "tuple[Data, Config]":
+    """Open the images of a run, and return them and its config, whose `evaluate.split` names a split with images.
+
+    Args:
+        run: Run folder.
+        split: `train`, `validation` or `test`; None: that of the run's config.
+        console: Shows progress and notes.
+        data_root: Folder that the images have moved to; None: they are where the config says.
+        allow_other_data: Whether to go on with images that are not those of the run.
+
+    Raises:
+        UserError: There is no such split, it has no image, or the images are missing or not those of the run.
+    """
+    from vaegan.config.load import override_evaluation
+    from vaegan.evaluate.run_evaluation import check_images
+    from vaegan.storage.run_data import open_run_data
+    from vaegan.storage.run_folder import Run
+
+    config = override_evaluation(Run(run).config, {"split": split}, str(run))
+    data, config = open_run_data(Run(run), config, console, data_root=data_root, allow_other_data=allow_other_data)
+    check_images(config, data, "--split")
+    return data, config
+
+
+def load_model_and_classes(
+    run: Path, label: str | None, console: Console, found: Sequence[str | None]
+) -> "tuple[Autoencoder, Mapping[str | None, int] | None]":
+    """Load the model of a run, and find the number of the class of images by the class folders that they lie in.
+
+    Args:
+        run: Run folder.
+        label: Name of the class of all images, or its number; None: their folders are their classes.
+        console: Takes a note if the run is not finished.
+        found: Class folder of each image; None: it was named by itself.
+
+    Returns:
+        The model, and the number of the class by the class folder; None: its networks take no class.
+
+    Raises:
+        UserError: There is no such model or class, or a class folder is no class of the run.
+    """
+    from vaegan.storage.loading import load, load_class_names
+
+    names = load_class_names(run)
+    others = [each for each in found if each not in names]
+    if label is None and names and not others:
+        model = load_run_model(run, load, console)
+        numbers: dict[str | None, int] = {each: names.index(each) for each in found if each is not None}
+        return model, numbers if model.networks_take_labels else None
+    other = next((each for each in others if each is not None), None)
+    model, number = load_model_and_class(run, label, console, of_images=True, other_class=other)
+    return model, None if number is None else dict.fromkeys(found, number)
+
+
+def load_model_and_class(
+    run: Path, label: str | None, console: Console, of_images: bool = False, other_class: str | None = None
+) -> "tuple[Autoencoder, int | None]":
+    """Load the model of a run, and find the number of the class that --label names; None if the option is not given.
+
+    Args:
+        run: Run folder.
+        label: Name of a class, or its number if no class has that name.
+        console: Takes a note if the run is not finished.
+        of_images: Whether it is the class of given images, which the networks of a conditional model may need.
+        other_class: Class folder of images that is no class of the run, for the message.
+
+    Raises:
+        UserError: There is no such model or class, the model is unconditional, or it needs a class and none is given.
+    """
+    from vaegan.storage.loading import load, load_class_names
+    from vaegan.text import make_encodable, shorten, to_one_line
+
+    model = load_run_model(run, load, console)
+    if label is None and (model.classes is None or not (of_images and model.networks_take_labels)):
+        return model, None
+    if model.classes is None:
+        raise UserError(f"--label {label}: {run} is unconditional; leave it out, or use a run with model.labels")
+    names = load_class_names(run)
+    if make_encodable(label) in names:
+        return model, names.index(make_encodable(label))
+    if label is not None and label.isascii() and label.isdecimal() and int(label) < model.classes:
+        return model, int(label)
+    named = ", ".join(f"{number} ({name})" for number, name in enumerate(names) if name != str(number))
+    allowed = f"0 to {model.classes - 1}"
+    if named:
+        allowed += f", or by name: {to_one_line(named, MAX_CLASS_LIST_CHARACTERS)}"
+    if label is None:
+        problem = (
+            "the images come without labels" if other_class is None else f"{shorten(other_class)} is no class of it"
+        )
+        raise UserError(f"--label: {run} is conditional, and {problem}; give {allowed}")
+    raise UserError(f"--label {label}: no class of {run}; give {allowed}")
