@@ -79,6 +79,8 @@ _ELBO = "Lower bound of the log-probability of an image."
 _IWAE = "A closer lower bound, from several codes of each image."
 _BITS = "Bits for each value of an image if the model were used to compress it."
 _RATE = "Cost of an image’s code: the divergence of its posterior from the prior, or the NLL of its entries."
+_ECE = "Mean distance, over 19 levels, of how often the true value lies inside its interval from how often it should."
+_WIDTH = "Mean width of the interval that is to hold the true value in 90 % of cases, of a range of 2."
 _GAP = "Distance of the real images’ codes from the prior."
 _PERPLEXITY = "Number of equally frequent entries with the same entropy as those in use."
 _USAGE = "Fraction of the entries that some test image uses."
@@ -130,6 +132,8 @@ METRIC_DESCRIPTIONS: dict[str, MetricDescription] = {
     "rate": MetricDescription(LIKELIHOOD, "rate, bits per image", _RATE, None, None, "{:,.1f}".format),
     "iwae": MetricDescription(LIKELIHOOD, "importance-weighted bound, nats", _IWAE, "higher", None, "{:,.1f}".format),
     "iwae_bits_per_dim": MetricDescription(LIKELIHOOD, "importance-weighted bits/dim", _BITS, "lower"),
+    "calibration/ece": MetricDescription(LIKELIHOOD, "calibration error", _ECE, "lower", None, _FOUR_DECIMALS),
+    "calibration/width": MetricDescription(LIKELIHOOD, "width of 90 % intervals", _WIDTH),
     "gap/mmd2": MetricDescription(CODES, "gap to the prior, MMD²", _GAP, "lower", write=_FOUR_DECIMALS),
     "gap/frechet": MetricDescription(CODES, "gap to the prior, Fréchet", _GAP, "lower"),
     "codebook/perplexity": MetricDescription(CODES, "codebook’s perplexity", _PERPLEXITY, None, None, "{:,.1f}".format),

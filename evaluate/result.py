@@ -30,7 +30,8 @@ class EvaluationResult:
     protocol: dict[str, Any] = field(repr=False)
     """Every choice that the metrics depend on."""
     curves: dict[str, list[float]] = field(default_factory=dict, repr=False)
-    """Values per radial frequency band, at ``frequency`` cycles per pixel."""
+    """Values per radial frequency band, at ``frequency`` cycles per pixel; ``calibration/coverage`` of the intervals of
+    each ``calibration/level``."""
     matrices: dict[str, list[list[int]]] = field(default_factory=dict, repr=False)
     """``discriminator/confusion``: a row each for real, reconstructed and generated images, a column for each predicted
     class."""

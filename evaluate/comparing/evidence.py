@@ -8,6 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vaegan.applications.uncertainty import compute_calibration_error
+
+from ..metrics.calibration import COVERAGE
 from ..metrics.sharpness import coherence, compute_distances, compute_statistics, high_band_mean, spectrum_error
 from ..result import EvaluationResult
 from .bootstrap import Estimate, Means, estimate, estimate_from_blocks, make_estimate_without_interval
@@ -146,6 +149,15 @@ def compare_set_metric(candidate: SeedResults, reference: SeedResults, key: str)
     if not all(key in result.scores for pair in pairs for result in pair):
         return make_estimate_without_interval(torch.tensor(values, dtype=torch.float64))
     return estimate_from_blocks(values, [result.scores[key] - other.scores[key] for result, other in pairs])
+
+
+def compare_calibration(candidate: SeedResults, reference: SeedResults) -> Estimate:
+    """Estimate the difference of the calibration errors; the results of both must have the images' coverages."""
+    seeds = [
+        {"pairs/candidate": result.scores[COVERAGE], "pairs/reference": reference[seed].scores[COVERAGE]}
+        for seed, result in candidate.items()
+    ]
+    return estimate(seeds, lambda means: _subtract(lambda name: compute_calibration_error(means[f"pairs/{name}"])))
 
 
 def get_common(candidate: SeedResults, reference: SeedResults, field: Literal["metrics", "scores"]) -> list[str]:

@@ -5,8 +5,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..metric_descriptions import describe_metric, format_sample_source
+from ..metrics.calibration import COVERAGE, ERROR
 from .bootstrap import MIN_SEEDS, Estimate, compute_effect_size, correct_holm, estimate
-from .evidence import Answer, Evidence, ImageKind, SeedResults, collect_evidence, compare_set_metric, decide, get_common
+from .evidence import (
+    Answer,
+    Evidence,
+    ImageKind,
+    SeedResults,
+    collect_evidence,
+    compare_calibration,
+    compare_set_metric,
+    decide,
+    get_common,
+)
 
 VariantResults = Mapping[str, SeedResults]
 """Results of variants by name, then by seed."""
@@ -86,7 +97,7 @@ class Effect:
     corrected: float
     """Probability of the estimate, corrected for all effects of the study."""
     size: float | None
-    """Cohen's d of the paired images; None: it is a metric of sets."""
+    """Cohen's d of the paired images; None: a single image has no value of the metric."""
 
 
 def find_verdicts(results: VariantResults, pairs: Sequence[Pair]) -> list[Verdict]:
@@ -128,7 +139,9 @@ def _estimate_effects(candidate: SeedResults, reference: SeedResults) -> Iterato
     for key in get_common(candidate, reference, "scores"):
         if key.startswith("sharpness/"):
             continue
-        if describe_metric(key).is_set_metric:
+        if key == COVERAGE:
+            yield ERROR, compare_calibration(candidate, reference), None
+        elif describe_metric(key).is_set_metric:
             yield key, compare_set_metric(candidate, reference, key), None
         else:
             differences = [result.scores[key] - reference[seed].scores[key] for seed, result in candidate.items()]

@@ -11,6 +11,7 @@ from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.config.section import Section
 
 from .aggregate_posterior import AggregatePosterior
+from .calibration import Calibration
 from .codebook import Codebook
 from .confusion import Confusion
 from .feature_extractors import build_extractor
@@ -66,6 +67,8 @@ def build_metrics(
                 metrics[name] = RateMetric()
             case "iwae", ELBOConfig(likelihood="gaussian" | "laplace"):
                 metrics[name] = ImportanceWeightedMetric(model_config, values, config.importance_samples)
+            case "calibration", ELBOConfig(likelihood="gaussian" | "laplace"):
+                metrics[name] = Calibration(model_config)
             case "gap", GaussianConfig():
                 metrics[name] = AggregatePosterior(seed)
             case "codebook", VQVAEConfig(codes=entries) | PixelCNNConfig(autoencoder=VQVAEConfig(codes=entries)):

@@ -89,7 +89,7 @@ class MetricResult:
     metrics: dict[str, float]
     """Values by key, all finite."""
     curves: dict[str, list[float]] = field(default_factory=dict)
-    """Values per radial frequency band."""
+    """Values per radial frequency band, or per level of intervals."""
     matrices: dict[str, list[list[int]]] = field(default_factory=dict)
     """Counts."""
     scores: dict[str, Tensor] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from ..comparing.comparison import Comparison
 from ..metric_descriptions import ARROWS, describe_metric, format_sample_source
 from ..negative_controls import BLUR_SIGMA_PIXELS, CHECKERBOARD_AMPLITUDE, NOISE_DEVIATION, REAL, SHARPENING_AMOUNT
 from . import reproduce
+from .calibration_plot import plot_calibration
 from .control_rows import CONTROL_METRICS, MIN_INCREASE, build_control_rows
 from .image_sheets import DETAIL_SIGMA_PIXELS, VIEWS, build_interpolations, build_reconstructions, build_samples
 from .picture_files import RECONSTRUCTIONS_PICTURE, SAMPLES_PICTURE, write_picture
@@ -90,6 +91,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         confusions=build_confusions(comparison),
         relativistic=[name for name, config in comparison.configs.items() if _is_relativistic(config)],
         spectra=plot_spectra(comparison),
+        calibration=plot_calibration(comparison),
         tradeoffs=plot_tradeoffs(comparison),
         training=plot_training(comparison, notify),
         draw_key=draw_key,

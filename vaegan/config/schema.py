@@ -17,7 +17,7 @@ from .section import FROM_PYTHON, Count, DensityName, Fraction, Positive, Sectio
 SplitName = Literal["train", "validation", "test"]
 MetricName = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
-    "iwae", "gap", "codebook", "confusion",
+    "iwae", "calibration", "gap", "codebook", "confusion",
 ]  # fmt: skip
 
 
@@ -87,7 +87,7 @@ class EvaluateConfig(Section):
         "psnr", "ssim", "lpips", "sharpness", "elbo", "gap", "codebook", "confusion",
     )  # fmt: skip
     """Metrics to compute; those that the family does not have (the ELBO of an AE) are left out. If p(x | z) is not a
-    distribution of 8-bit pixels, `elbo` is the rate alone, and `iwae` is left out."""
+    distribution of 8-bit pixels, `elbo` is the rate alone, and `iwae` and `calibration` are left out."""
     features: Annotated[Text, AfterValidator(os.path.expanduser)] = "inception"
     """Feature network of `frechet`, `kid` and `prdc`: `inception`, or the run folder of `vaegan train-features`."""
     importance_samples: Count = 64

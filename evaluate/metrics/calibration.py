@@ -1,0 +1,54 @@
+"""Calibration of the predictive distribution of pixels: how often the true value lies inside its interval."""
+
+from typing import Any
+
+from vaegan.applications.uncertainty import (
+    LEVELS,
+    compute_calibration_error,
+    compute_coverage,
+    predict,
+)
+from vaegan.config.models import ELBOConfig
+
+from .likelihood import get_likelihood_protocol
+from .metric import ImagePairs, Metric, MetricResult, Sums, check_finite, concatenate_in_order, make_rows
+
+DRAWS = 16
+"""Draws of each image's posterior that its predictive distribution is a mixture of."""
+WIDTH_LEVEL = 0.9
+"""Level of the intervals whose width is measured."""
+COVERAGE, ERROR, WIDTH = "calibration/coverage", "calibration/ece", "calibration/width"
+"""Keys of the scores of images and of the curve; of the expected calibration error; of the width."""
+
+
+class Calibration(Metric):
+    """Coverage of the central intervals of each value of an image, its distance from their levels, and their width.
+
+    Args:
+        config: Config of the model, with the scale that it has learned.
+    """
+
+    def __init__(self, config: ELBOConfig) -> None:
+        self.protocol: dict[str, Any] = {
+            **get_likelihood_protocol(config), "posterior_samples": DRAWS, "levels": list(LEVELS),
+            "width_level": WIDTH_LEVEL,
+        }  # fmt: skip
+
+    def measure_pairs(self, pairs: ImagePairs) -> Sums:
+        """Return coverages and width of each image; the noise of a draw is a function of the seed, its index and k."""
+        noise = (pairs.draw_noise("calibration", draw) for draw in range(DRAWS))
+        prediction = predict(pairs.model, pairs.posterior, noise, pairs.labels)
+        check_finite(prediction.decoded)
+        coverage = compute_coverage(*prediction.compute_pit(pairs.pixels))
+        width = prediction.compute_width(WIDTH_LEVEL).flatten(1).mean(1)
+        return {"coverage": make_rows(pairs.start, coverage), "width": make_rows(pairs.start, width)}
+
+    def compute_result(self, sums: Sums) -> MetricResult:
+        """Return the error of the mean coverages and the mean width, in units of [-1, 1], with the coverage curve."""
+        coverage, width = (concatenate_in_order(sums[name]) for name in ("coverage", "width"))
+        mean = coverage.mean(0)
+        return MetricResult(
+            {ERROR: compute_calibration_error(mean).item(), WIDTH: width.mean().item()},
+            curves={"calibration/level": list(LEVELS), COVERAGE: mean.tolist()},
+            scores={COVERAGE: coverage, WIDTH: width},
+        )
