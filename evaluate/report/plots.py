@@ -136,11 +136,16 @@ def draw_mark(axes: "Axes", variant: int, title: str, x: float, y: float, faint:
         y: Vertical coordinate.
         faint: Whether it is one of several whose mean is another mark.
     """
-    index = variant % VARIANT_STYLES
     axes.plot(
-        x, y, MARKERS[(index + index // len(MARKERS)) % len(MARKERS)], markersize=7.5 if faint else 11.5, label=title,
-        alpha=0.4 if faint else 1, color=COLOURS[f"c{index}"], markeredgecolor=COLOURS["ground"], clip_on=False,
+        x, y, get_marker(variant), markersize=7.5 if faint else 11.5, label=title, alpha=0.4 if faint else 1,
+        color=COLOURS[f"c{variant % VARIANT_STYLES}"], markeredgecolor=COLOURS["ground"], clip_on=False,
     )  # fmt: skip
+
+
+def get_marker(variant: int) -> str:
+    """Return matplotlib's marker of a variant by its index in the study."""
+    index = variant % VARIANT_STYLES
+    return MARKERS[(index + index // len(MARKERS)) % len(MARKERS)]
 
 
 def draw_key(variant: int, mark: bool) -> Markup:

@@ -5,9 +5,6 @@ from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-import vaegan
 from vaegan.config import Config, dump_config
 from vaegan.config.models import GANVAEConfig, VAEGANConfig, VectorConfig
 from vaegan.data import Data
@@ -26,6 +23,7 @@ from .plots import draw_key
 from .rows import build_confusions, build_cost_bars, build_effect_rows
 from .spectrum_plot import plot_spectra
 from .tables import write_tables
+from .templates import render_page
 from .tradeoff_plots import plot_tradeoffs
 from .training_plots import plot_training
 
@@ -64,11 +62,8 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
     write_picture(reconstructions.sheet, path.parent / RECONSTRUCTIONS_PICTURE, COLUMN_IMAGES)
     if samples.rows:
         write_picture(samples, path.parent / SAMPLES_PICTURE, COLUMN_IMAGES)
-    templates = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(
-        loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("page.html.j2").render(
+    page = render_page(
+        "page.html.j2",
         comparison=comparison,
         names=comparison.names,
         latent_size=_get_latent_size(comparison),
@@ -104,7 +99,6 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         classifier_command=reproduce.get_classifier_command(comparison, path.parent),
         configs={name: dump_config(comparison.runs[name][seed].config) for name in comparison.names},
         own_protocols={name: reproduce.format_own_protocols(comparison, name) for name in comparison.names},
-        version=vaegan.__version__,
     )  # fmt: skip
     write_text(path, page)
 

@@ -1,7 +1,7 @@
 """Checks of what a command will write, before it works for it."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -16,20 +16,26 @@ PICTURE_SUFFIXES = {
 }  # fmt: skip
 """Endings of files that hold any picture as it is drawn, up to the JPEG's, WebP's and AVIF's loss, and the most pixels
 of a side."""
+ANIMATION_SUFFIXES = {".gif": 65_535, ".webp": 16_383}
+"""Endings of files that hold moving pictures, and the most pixels of a side."""
 
 
-def check_picture_file(file: Path) -> None:
+def check_picture_file(file: Path, suffixes: Mapping[str, int] = PICTURE_SUFFIXES) -> None:
     """Check that a picture can be written into a file.
 
+    Args:
+        file: The file.
+        suffixes: Endings that its name may have, with the most pixels of a side.
+
     Raises:
-        UserError: The name has no ending of a format that holds any picture, or the path is a folder.
+        UserError: The name has no such ending, or the path is a folder.
         FileFailure: The file cannot be written.
     """
     from PIL import Image
 
     suffix = file.suffix.lower()
     try:
-        if suffix not in PICTURE_SUFFIXES:
+        if suffix not in suffixes:
             raise ValueError
         Image.new("RGB", (32, 32)).save(BytesIO(), Image.registered_extensions()[suffix])
     except (KeyError, OSError, ValueError):  # Pillow is built without some of the codecs
@@ -46,7 +52,7 @@ def check_picture_size(file: Path, width: int, height: int) -> None:
     Raises:
         UserError: It does not.
     """
-    most = PICTURE_SUFFIXES[file.suffix.lower()]
+    most = (PICTURE_SUFFIXES | ANIMATION_SUFFIXES)[file.suffix.lower()]
     if max(width, height) > most:
         problem = f"{width} x {height} pixels, and a side of {file.suffix} has at most {most:,}"
         raise UserError(f"--output {file}: {problem}; let it end in .png, or draw fewer images")

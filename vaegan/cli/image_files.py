@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -26,6 +26,8 @@ from .destinations import check_output_is_no_input
 
 ALPHA_SUFFIXES = (".png", ".tif", ".tiff", ".webp")
 """Endings of pictures that keep alpha; in others it is laid on white."""
+FRAME_MILLISECONDS = 120
+"""Time for which each picture of an animation is shown."""
 BATCH_IMAGES = 64
 """Images that a model computes at a time."""
 
@@ -138,14 +140,29 @@ def write_image(picture: Image, file: Path, console: Console) -> None:
     Raises:
         Failure: The file cannot be written.
     """
+    if picture.has_transparency_data and file.suffix.lower() not in ALPHA_SUFFIXES:
+        white = PIL.Image.new("RGBA", picture.size, "white")
+        picture = PIL.Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    _save(picture, file)
+    console.say(f"{file}: {picture.width} x {picture.height} pixels")
+
+
+def write_animation(frames: Sequence[Image], file: Path, console: Console) -> None:
+    """Save a moving picture without end and print its name and size; create its folder if that does not exist.
+
+    Raises:
+        Failure: The file cannot be written.
+    """
+    _save(frames[0], file, save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0)
+    console.say(f"{file}: {len(frames)} frames of {frames[0].width} x {frames[0].height} pixels")
+
+
+def _save(picture: Image, file: Path, **options: Any) -> None:
+    """Write a picture into a file, with options of Pillow's format."""
     try:
         contents = BytesIO()
-        if picture.has_transparency_data and file.suffix.lower() not in ALPHA_SUFFIXES:
-            white = PIL.Image.new("RGBA", picture.size, "white")
-            picture = PIL.Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-        picture.save(contents, registered_extensions()[file.suffix.lower()])
+        picture.save(contents, registered_extensions()[file.suffix.lower()], **options)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(contents.getbuffer())  # what cannot be encoded leaves an older file as it is
     except (OSError, ValueError) as error:
         raise Failure(f"--output {file}: {get_reason(error)}") from None
-    console.say(f"{file}: {picture.width} x {picture.height} pixels")

@@ -10,10 +10,10 @@ import click
 
 from vaegan.distributed import get_world_size
 from vaegan.errors import UserError
-from vaegan.paths import check_folder_is_writable
+from vaegan.paths import check_file_is_writable, check_folder_is_writable
 
 from .completion import FolderPath, UserPath, complete_override, complete_words
-from .destinations import check_picture_file
+from .destinations import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, check_picture_file
 
 PATH = UserPath()
 """Type of an option or argument that is a path."""
@@ -94,6 +94,34 @@ def check_picture_path(context: click.Context, option: click.Parameter, path: Pa
     """
     _check_parents(path, path.parent)
     check_picture_file(path)
+    return path
+
+
+def check_traversal_path(context: click.Context, option: click.Parameter, path: Path) -> Path:
+    """Check that a picture, moving if its ending says so, can be written at ``path``, and return the path.
+
+    Raises:
+        UserError: The name has no ending of a picture, or ``path`` or its folder is something else already.
+        FileFailure: The file cannot be written.
+    """
+    _check_parents(path, path.parent)
+    check_picture_file(path, PICTURE_SUFFIXES | ANIMATION_SUFFIXES)
+    return path
+
+
+def check_tensor_path(context: click.Context, option: click.Parameter, path: Path) -> Path:
+    """Check that a file of tensors can be written at ``path``, and return the path.
+
+    Raises:
+        UserError: The name does not end in .safetensors, or ``path`` or its folder is something else already.
+        FileFailure: The file cannot be written.
+    """
+    _check_parents(path, path.parent)
+    if path.suffix.lower() != ".safetensors":
+        raise UserError(f"--output {path}: not a file of tensors; let it end in .safetensors")
+    if os.path.isdir(path):
+        raise UserError(f"--output {path}: a folder, not a file")
+    check_file_is_writable(path)
     return path
 
 

@@ -1,0 +1,129 @@
+"""The command `vaegan traverse`: what the images change in as one dimension of a code changes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vaegan.errors import UserError
+
+from .console import Console
+from .destinations import ANIMATION_SUFFIXES, check_picture_size
+from .options import (
+    DATA_ROOT_OPTION,
+    FOLDER,
+    LABEL_OPTION,
+    OTHER_DATA_OPTION,
+    PATH,
+    Integer,
+    check_traversal_path,
+)
+from .trained_model import check_output_of_run, load_model_and_class, open_images_of_run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vaegan.models import Autoencoder, Posterior
+
+MAX_CODES = 2000
+"""Most training images whose codes order the dimensions, evenly chosen."""
+
+
+@click.command(short_help="Draw what changes in an image as one dimension of its code changes.")
+@click.argument("run", type=FOLDER)
+@click.argument("image", type=PATH, required=False)
+@click.option("--steps", type=Integer(2, 99), default=9, show_default=True, help="Quantiles from 1 % to 99 %.")
+@click.option("--rows", type=Integer(1, 10_000), help="Draw only the dimensions that carry most, so many of them.")
+@LABEL_OPTION
+@DATA_ROOT_OPTION
+@OTHER_DATA_OPTION
+@click.option(
+    "-o", "--output", type=PATH, callback=check_traversal_path, default="traversal.png", show_default=True,
+    help="Picture to write; .gif and .webp move.",
+)  # fmt: skip
+def traverse(
+    run: Path, image: Path | None, steps: int, rows: int | None, label: str | None, data_root: Path | None,
+    allow_other_data: bool, output: Path,
+) -> None:  # fmt: skip
+    """Draw what changes in IMAGE as one dimension of its code goes through the prior's quantiles.
+
+    Without IMAGE it starts from the prior's mean. Each row is a dimension; that which carries most of the
+    divergence of the training images comes first. A conditional RUN needs the class, --label.
+    """
+    from vaegan.applications.code_statistics import check_continuous_codes, compute_code_statistics
+    from vaegan.applications.encoding import encode_images
+    from vaegan.applications.traversals import (
+        HEADER_PIXELS,
+        draw_frames,
+        draw_traversals,
+        get_margin_pixels,
+        get_probabilities,
+        traverse_codes,
+    )
+    from vaegan.evaluate.run_evaluation import check_classes
+    from vaegan.images import get_grid_size
+    from vaegan.storage.run_folder import Run
+
+    from .image_files import run_in_batches, write_animation, write_image
+
+    console = Console()
+    check_output_of_run(run, output)
+    model, class_number = load_model_and_class(run, label, console, of_images=True)
+    check_continuous_codes(model)
+    start = None if image is None else _encode_image(run, image, model, class_number, output, console)
+    data, _ = open_images_of_run(run, "train", console, data_root, allow_other_data)
+    check_classes(Run(run), model, data)
+    with console.progress("Encoding", "images") as progress:
+        posterior = encode_images(model, data.train, data.train.select_evenly(MAX_CODES), progress)
+    statistics = compute_code_statistics(posterior)
+    dimensions = statistics.order[:rows]
+    if not len(dimensions):
+        raise UserError(f"{run}: no dimension of its codes carries information; train it longer or with a smaller beta")
+    probabilities = get_probabilities(steps)
+    values, centre = _get_values(posterior, probabilities)
+    codes = traverse_codes(centre.to(next(model.parameters())) if start is None else start, dimensions, values)
+    unit = "" if statistics.kl is None else " nats"
+    names = [f"z{index}  {statistics.information[index]:.2f}{unit}" for index in dimensions.tolist()]
+    moves = output.suffix.lower() in ANIMATION_SUFFIXES
+    if not moves:
+        width, height = get_grid_size(codes.shape[0] * steps, model.image_shape[-1], steps)
+        check_picture_size(output, width + get_margin_pixels(names), height + HEADER_PIXELS)
+    images = run_in_batches(
+        "Drawing", codes.flatten(0, 1), lambda batch, _: model.decode(batch, class_number), console
+    ).unflatten(0, codes.shape[:2])
+    if moves:
+        write_animation(draw_frames(images), output, console)
+        console.say(f"from left to right, row by row: {', '.join(f'z{index}' for index in dimensions.tolist())}")
+    else:
+        write_image(draw_traversals(images, names, [f"{100 * each:.0f} %" for each in probabilities]), output, console)
+    if statistics.kl is None:
+        console.note("this family has no prior: dimensions in the order of their variance, at quantiles of its codes")
+    if silent := (~statistics.active).nonzero().flatten().tolist():
+        console.say(f"not drawn, as they carry no information: {', '.join(f'z{index}' for index in silent)}")
+
+
+def _encode_image(
+    run: Path, image: Path, model: "Autoencoder", class_number: int | None, output: Path, console: Console
+) -> "Tensor":
+    """Return the posterior mean of an image file, shape (d,)."""
+    from vaegan.storage.loading import load_decoding
+
+    from .image_files import find_image_files, read_images
+
+    if image.is_dir():
+        raise UserError(f"{image}: a folder; name an image")
+    decoding = load_decoding(run)
+    files = find_image_files([image], output, 1, decoding[0], console)
+    pixels, _ = read_images(files, model, decoding, console)
+    mean: Tensor = model.encode(pixels, class_number).mean[0]
+    return mean
+
+
+def _get_values(posterior: "Posterior", probabilities: "Tensor") -> "tuple[Tensor, Tensor]":
+    """Return quantiles of each dimension, shape (steps, d), and the mean, shape (d,): of the prior, or of the codes."""
+    from vaegan.applications.traversals import compute_code_quantiles, compute_prior_quantiles
+
+    size = posterior.mean.shape[1]
+    if posterior.log_variance.isneginf().all():
+        return compute_code_quantiles(posterior.mean, probabilities), posterior.mean.mean(0)
+    return compute_prior_quantiles(probabilities, size), posterior.mean.new_zeros(size)
