@@ -8,7 +8,7 @@ from vaegan.config.section import Section
 from vaegan.errors import UserError
 from vaegan.losses import perceptual
 from vaegan.losses.perceptual import MIN_LPIPS_SIDE_PIXELS, Backbone
-from vaegan.pretrained import WEIGHT_FILES, hash_weights
+from vaegan.pretrained import hash_weights
 
 from .metric import PerImage
 
@@ -30,23 +30,16 @@ def build_lpips(backbone: Backbone, size: int, notify: Callable[[str], None]) ->
     Raises:
         UserError: The file of weights is damaged or missing.
     """
-    file = WEIGHT_FILES[backbone]
-    trained = file.exists or backbone != "alex"
-    if not trained:
-        notify(
-            f"lpips: random features, reported as lpips_random; for real ones put {file.url} at {file.path}, as"
-            " `vaegan weights --fetch` does"
-        )
-    network = perceptual.load_lpips_network(backbone) if trained else perceptual.build_random_lpips_network()
+    network, name = perceptual.load_evaluation_lpips(backbone, notify)
     protocol = {
-        "network": backbone if trained else f"{backbone}, random and uncalibrated",
+        "network": backbone if name == backbone else f"{backbone}, random and uncalibrated",
         "weights": hash_weights(network),
         "dtype": "float32",
         "resolution": max(size, MIN_LPIPS_SIDE_PIXELS),
         "resize": "bilinear" if size < MIN_LPIPS_SIDE_PIXELS else None,
     }
     return PerImage(
-        f"reconstruction/lpips_{backbone if trained else 'random'}",
+        f"reconstruction/lpips_{name}",
         lambda images, reconstruction: perceptual.lpips_distance(network.to(images.device), images, reconstruction),
         protocol,
     )

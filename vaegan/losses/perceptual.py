@@ -4,6 +4,7 @@ Unlike the other losses it needs a network, so this module also builds one and l
 """
 
 import warnings
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -39,6 +40,30 @@ def get_training_lpips_network(name: Backbone | Literal["random"], device: torch
         UserError: The file of weights is missing, or is not the published one.
     """
     return (build_random_lpips_network("training") if name == "random" else load_lpips_network(name)).to(device)
+
+
+def load_evaluation_lpips(
+    backbone: Backbone, notify: Callable[[str], None]
+) -> tuple[nn.Module, Backbone | Literal["random"]]:
+    """Load the LPIPS network of an evaluation, and return it and the name that its figures are reported by.
+
+    Without AlexNet's weights random ones stand in for them. For the other networks there is no stand-in.
+
+    Args:
+        backbone: Network whose features are compared.
+        notify: Called with one line on what is used instead of missing weights.
+
+    Raises:
+        UserError: The file of weights is damaged or missing.
+    """
+    file = WEIGHT_FILES[backbone]
+    if file.exists or backbone != "alex":
+        return load_lpips_network(backbone), backbone
+    notify(
+        f"lpips: random features, reported as lpips_random; for real ones put {file.url} at {file.path}, as"
+        " `vaegan weights --fetch` does"
+    )
+    return build_random_lpips_network(), "random"
 
 
 def load_lpips_network(backbone: Backbone) -> nn.Module:
@@ -91,6 +116,25 @@ def lpips_distance(network: nn.Module, images: Tensor, reconstruction: Tensor) -
     with full_precision(images.device):
         distances: Tensor = network(_prepare(images), _prepare(reconstruction))
     return distances.flatten()
+
+
+def lpips_map(network: nn.Module, images: Tensor, reconstruction: Tensor) -> Tensor:
+    """Compute the LPIPS of each pair at each pixel, at least 0, float32, shape (N, S, S).
+
+    The distances of each layer are enlarged to the images, so that the mean of a map is about the `lpips_distance`.
+
+    Args:
+        network: Network of `load_lpips_network` or `build_random_lpips_network`, on the images' device.
+        images: Shape (N, C, S, S) in [-1, 1], C = 1 to 4; those with alpha are laid on white.
+        reconstruction: Shape (N, C, S, S) in [-1, 1].
+    """
+    network.spatial = True  # type: ignore[assignment]  # a switch of the package
+    try:
+        with full_precision(images.device):
+            distances = network(_prepare(images), _prepare(reconstruction))
+    finally:
+        network.spatial = False  # type: ignore[assignment]
+    return F.interpolate(distances, images.shape[-2:], mode="area")[:, 0]
 
 
 def _build_network(backbone: Backbone, lpips: bool) -> nn.Module:
