@@ -24,7 +24,7 @@ from vaegan.models import VAE, PixelCNN
 from vaegan.trainers.log import grids
 
 COUNT, CLASSES = 13, 3
-METRICS = ("psnr", "elbo", "iwae", "gap")
+METRICS = ("psnr", "elbo", "iwae", "calibration", "gap")
 
 
 def split(labels: Tensor | None = None) -> Images:
@@ -68,9 +68,9 @@ def test_images_of_one_class_are_evaluated_as_by_the_model_of_that_class() -> No
         assert one.metrics == pytest.approx(expected.metrics, rel=1e-9)
         assert one.protocol["labels"] and expected.protocol["labels"] is None
     mixed = evaluate(model, split(), *METRICS)
-    for name in ("reconstruction/psnr", "elbo", "iwae"):
+    for name in ("reconstruction/psnr", "elbo", "iwae", "calibration/coverage", "calibration/width"):
         scores = torch.stack([one.scores[name] for one in results])
-        assert len({each.item() for each in scores[:, 0]}) == CLASSES
+        assert len(scores[:, 0].unique(dim=0)) == CLASSES
         torch.testing.assert_close(mixed.scores[name], scores[torch.arange(COUNT) % CLASSES, torch.arange(COUNT)])
 
 

@@ -52,6 +52,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 BATCH_IMAGES = 4
 SAMPLES = {29: 31, 5: 7}
 """Samples for each number of images; no number of processes divides any of them, and 5 images are too few for three."""
+METRICS = (*EvaluateConfig().metrics, "calibration")
 WORLDS = (2, 3)
 TIMEOUT_SECONDS = 100.0
 SEED = 5
@@ -93,7 +94,7 @@ def evaluate(
     training: Images | None = None, **settings: Any,
 ) -> dict:  # fmt: skip
     images = Images(digits()[:count], torch.arange(count), None, ())
-    config = EvaluateConfig(batch_size=BATCH_IMAGES, samples=SAMPLES[count], **settings)
+    config = EvaluateConfig(batch_size=BATCH_IMAGES, samples=SAMPLES[count], **{"metrics": METRICS, **settings})
     with patch.object(perceptual, "build_random_lpips_network", network):
         evaluation = evaluate_model(
             model, ImageSplit("test", images), config, seed=seed, training=training, progress=progress,
