@@ -84,16 +84,22 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def save_tensors(tensors: "Mapping[str, Tensor]", file: Path) -> None:
+def save_tensors(tensors: "Mapping[str, Tensor]", file: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write named tensors as safetensors.
+
+    Args:
+        tensors: Tensors by name.
+        file: The file.
+        metadata: Texts by name, which `load_metadata` reads; None: there are none.
 
     Raises:
         OSError: The file cannot be written.
     """
     from safetensors.torch import save_file  # which imports torch
 
+    texts = None if metadata is None else dict(metadata)
     try:
-        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, file)
+        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, file, texts)
     except SafetensorError as error:
         raise OSError(f"{file}: {error}") from error
 
@@ -108,6 +114,19 @@ def load_tensors(file: Path) -> "dict[str, Tensor]":
     from safetensors.torch import load, load_file  # which import torch
 
     return load(file.read_bytes()) if has_undecodable_bytes(str(file)) else load_file(file)  # it opens UTF-8 paths only
+
+
+def load_metadata(file: Path) -> dict[str, str]:
+    """Return the texts of an intact safetensors file that `save_tensors` has stored beside its tensors.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The header of the file is damaged.
+    """
+    with open_regular_file(file) as stream:
+        size = int.from_bytes(stream.read(8), "little")  # of the header, in bytes
+        metadata = json.loads(stream.read(min(size, MAX_TEXT_FILE_BYTES))).get("__metadata__")
+    return dict(metadata or {})
 
 
 @contextmanager

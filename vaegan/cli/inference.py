@@ -19,12 +19,10 @@ from .options import (
     Integer,
     check_picture_path,
 )
-from .trained_model import check_output_of_run, fit_run_density, load_model_and_class, load_model_and_classes
+from .trained_model import check_output_of_run, fit_run_density, load_model_and_class
 
 MAX_PICTURE_IMAGES = 10_000
 """Most images of one picture."""
-MAX_PAIR_COLUMNS = 8
-"""Most images of a row of `vaegan reconstruct`."""
 
 
 @click.command(short_help="Draw images from the prior of a run or from a density.")
@@ -100,27 +98,11 @@ def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: P
 
     A conditional RUN takes the class folders of the images for their classes; others need --label.
     """
-    import torch
+    from .pairs import load_model_and_images, write_pairs
 
-    from vaegan.images import draw_pairs, get_grid_size
-    from vaegan.storage.loading import load_decoding
-
-    from .image_files import find_image_files, read_images, run_in_batches, write_image
-
-    console, decoding = Console(), load_decoding(run)
-    check_output_of_run(run, output)
-    files = find_image_files(paths, output, MAX_PICTURE_IMAGES, decoding[0], console)
-    model, class_numbers = load_model_and_classes(run, label, console, [file.label for file in files])
-    rows, columns = -(-len(files) // MAX_PAIR_COLUMNS), min(MAX_PAIR_COLUMNS, len(files))
-    check_picture_size(output, *get_grid_size(2 * rows * columns, model.image_shape[-1], columns))
-    real, read = read_images(files, model, decoding, console)
-    labels = torch.tensor([class_numbers[file.label] for file in read]) if class_numbers is not None else None
-
-    def reconstruct_batch(indices: torch.Tensor, progress: ProgressCallback) -> torch.Tensor:
-        return model.reconstruct(real[indices], None if labels is None else labels[indices])
-
-    images = run_in_batches("Reconstructing", torch.arange(len(real)), reconstruct_batch, console)
-    write_image(draw_pairs(real, images, columns=min(MAX_PAIR_COLUMNS, len(real))), output, console)
+    console = Console()
+    model, images, labels = load_model_and_images(run, paths, label, output, console)
+    write_pairs("Reconstructing", images, labels, model.reconstruct, output, console)
 
 
 @click.command(short_help="Interpolate between two images in latent space.")

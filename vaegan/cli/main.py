@@ -13,9 +13,11 @@ from vaegan.distributed import destroy_process_group, get_rank, report_lost_rank
 from vaegan.errors import UserError
 from vaegan.text import get_reason
 
+from .attribute import attribute
 from .command_group import CommandGroup
 from .compare import compare
 from .data import data
+from .edit import edit, translate
 from .evaluate import evaluate
 from .exit_handling import exit_with_one_line
 from .inference import interpolate, reconstruct, sample
@@ -64,6 +66,7 @@ cli.add_section("Look at images", data)
 cli.add_section("Train", train, train_features)
 cli.add_section("Evaluate and compare", evaluate, compare)
 cli.add_section("Use a trained model", sample, reconstruct, interpolate)
+cli.add_section("Change images", attribute, edit, translate)
 cli.add_section("Recipes, settings, weights", configs, weights)
 
 

@@ -84,7 +84,7 @@ def open_images_of_run(
 
 
 def load_model_and_classes(
-    run: Path, label: str | None, console: Console, found: Sequence[str | None]
+    run: Path, label: str | None, console: Console, found: Sequence[str | None], option: str = "--label"
 ) -> "tuple[Autoencoder, Mapping[str | None, int] | None]":
     """Load the model of a run, and find the number of the class of images by the class folders that they lie in.
 
@@ -93,6 +93,7 @@ def load_model_and_classes(
         label: Name of the class of all images, or its number; None: their folders are their classes.
         console: Takes a note if the run is not finished.
         found: Class folder of each image; None: it was named by itself.
+        option: Option that gives ``label``, for messages.
 
     Returns:
         The model, and the number of the class by the class folder; None: its networks take no class.
@@ -109,14 +110,19 @@ def load_model_and_classes(
         numbers: dict[str | None, int] = {each: names.index(each) for each in found if each is not None}
         return model, numbers if model.networks_take_labels else None
     other = next((each for each in others if each is not None), None)
-    model, number = load_model_and_class(run, label, console, of_images=True, other_class=other)
+    model, number = load_model_and_class(run, label, console, of_images=True, other_class=other, option=option)
     return model, None if number is None else dict.fromkeys(found, number)
 
 
 def load_model_and_class(
-    run: Path, label: str | None, console: Console, of_images: bool = False, other_class: str | None = None
+    run: Path,
+    label: str | None,
+    console: Console,
+    of_images: bool = False,
+    other_class: str | None = None,
+    option: str = "--label",
 ) -> "tuple[Autoencoder, int | None]":
-    """Load the model of a run, and find the number of the class that --label names; None if the option is not given.
+    """Load the model of a run, and find the number of the class that an option names; None if it is not given.
 
     Args:
         run: Run folder.
@@ -124,30 +130,52 @@ def load_model_and_class(
         console: Takes a note if the run is not finished.
         of_images: Whether it is the class of given images, which the networks of a conditional model may need.
         other_class: Class folder of images that is no class of the run, for the message.
+        option: Option that gives ``label``, for messages.
 
     Raises:
         UserError: There is no such model or class, the model is unconditional, or it needs a class and none is given.
     """
-    from vaegan.storage.loading import load, load_class_names
-    from vaegan.text import make_encodable, shorten, to_one_line
+    from vaegan.storage.loading import load
+    from vaegan.text import shorten
 
     model = load_run_model(run, load, console)
     if label is None and (model.classes is None or not (of_images and model.networks_take_labels)):
         return model, None
     if model.classes is None:
-        raise UserError(f"--label {label}: {run} is unconditional; leave it out, or use a run with model.labels")
+        raise UserError(f"{option} {label}: {run} is unconditional; leave it out, or use a run with model.labels")
+    if label is not None:
+        return model, find_class(run, label, model.classes, option)
+    problem = "the images come without labels" if other_class is None else f"{shorten(other_class)} is no class of it"
+    raise UserError(f"{option}: {run} is conditional, and {problem}; give {_list_classes(run, model.classes)}")
+
+
+def find_class(run: Path, label: str, classes: int, option: str = "--label") -> int:
+    """Return the number of a class of a run's conditional model.
+
+    Args:
+        run: Run folder.
+        label: Name of a class, or its number if no class has that name.
+        classes: Number of classes of the model.
+        option: Option that gives ``label``, for messages.
+
+    Raises:
+        UserError: There is no such class.
+    """
+    from vaegan.storage.loading import load_class_names
+    from vaegan.text import make_encodable
+
     names = load_class_names(run)
     if make_encodable(label) in names:
-        return model, names.index(make_encodable(label))
-    if label is not None and label.isascii() and label.isdecimal() and int(label) < model.classes:
-        return model, int(label)
-    named = ", ".join(f"{number} ({name})" for number, name in enumerate(names) if name != str(number))
-    allowed = f"0 to {model.classes - 1}"
-    if named:
-        allowed += f", or by name: {to_one_line(named, MAX_CLASS_LIST_CHARACTERS)}"
-    if label is None:
-        problem = (
-            "the images come without labels" if other_class is None else f"{shorten(other_class)} is no class of it"
-        )
-        raise UserError(f"--label: {run} is conditional, and {problem}; give {allowed}")
-    raise UserError(f"--label {label}: no class of {run}; give {allowed}")
+        return names.index(make_encodable(label))
+    if label.isascii() and label.isdecimal() and int(label) < classes:
+        return int(label)
+    raise UserError(f"{option} {label}: no class of {run}; give {_list_classes(run, classes)}")
+
+
+def _list_classes(run: Path, classes: int) -> str:
+    """Return the numbers and names of the classes of a run's conditional model, for a message."""
+    from vaegan.storage.loading import load_class_names
+    from vaegan.text import to_one_line
+
+    named = ", ".join(f"{number} ({name})" for number, name in enumerate(load_class_names(run)) if name != str(number))
+    return f"0 to {classes - 1}" + (f", or by name: {to_one_line(named, MAX_CLASS_LIST_CHARACTERS)}" if named else "")

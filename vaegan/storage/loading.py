@@ -66,6 +66,18 @@ def load_decoding(path: str | Path) -> tuple[DataVersion, Fit]:
     return description.data_version, description.data_fit
 
 
+def load_weights_hash(path: str | Path) -> str:
+    """Read the SHA-256 of the file of a run's weights, hexadecimal, by which what belongs to them is known.
+
+    Args:
+        path: The run's folder, or the folder of an exported model.
+
+    Raises:
+        UserError: There is no model, or it is damaged.
+    """
+    return read_description(_get_model_folder(Path(path))).sha256
+
+
 def load_classifier(path: str | Path) -> Classifier:
     """Load the trained classifier of a run, on the CPU, ready to compute `features` of images.
 
