@@ -27,6 +27,7 @@ def read_version() -> str:
 # mypy and runs without an install; nothing is packed through them.
 PACKAGE_DIR = {
     "vaegan": "vaegan",
+    "vaegan.applications": "vaegan/applications",
     "vaegan.cli": "vaegan/cli",
     "vaegan.config": "vaegan/config",
     "vaegan.data": "vaegan/data",
