@@ -17,7 +17,7 @@ MAX_TABLE_ROWS = 12
 """Most dimensions that are printed."""
 
 
-@click.command(short_help="Say what each dimension of the codes holds, and draw maps of them.")
+@click.command(short_help="Describe the dimensions of the codes, and map them.")
 @click.argument("run", type=FOLDER)
 @click.option(
     "--split", type=click.Choice(["train", "validation", "test"]), help="Images to encode; the run's evaluate.split."

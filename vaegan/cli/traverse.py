@@ -29,7 +29,7 @@ MAX_CODES = 2000
 """Most training images whose codes order the dimensions, evenly chosen."""
 
 
-@click.command(short_help="Draw what changes in an image as one dimension of its code changes.")
+@click.command(short_help="Draw what each dimension of a code changes.")
 @click.argument("run", type=FOLDER)
 @click.argument("image", type=PATH, required=False)
 @click.option("--steps", type=Integer(2, 99), default=9, show_default=True, help="Quantiles from 1 % to 99 %.")
