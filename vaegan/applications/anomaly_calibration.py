@@ -10,8 +10,8 @@ from vaegan.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
-    """Scores of normal images that the model was not trained on."""
+class ConformalDetector:
+    """Conformal anomaly detection by the scores of normal images that the model was not trained on."""
 
     scores: Tensor
     """Ascending, float64, shape (n,)."""
@@ -46,12 +46,12 @@ class Calibration:
         return self.scores[count - 1 - above].item() if above < count else -math.inf
 
 
-def calibrate(scores: Tensor) -> Calibration:
-    """Return the calibration by the scores of normal images, of any order, shape (n,).
+def fit_conformal_detector(scores: Tensor) -> ConformalDetector:
+    """Return the detector that is calibrated by the scores of normal images, of any order, shape (n,).
 
     Raises:
         UserError: There is none.
     """
     if not len(scores):
         raise UserError("no normal image to calibrate on; hold some out by data.validation")
-    return Calibration(scores.double().sort().values)
+    return ConformalDetector(scores.double().sort().values)

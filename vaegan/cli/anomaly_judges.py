@@ -1,0 +1,105 @@
+"""What anomaly scores need beside the model of a run, and which scores the run can have."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vaegan.applications.anomaly_scores import SCORES, Judges, check_score
+from vaegan.config.models import GANConfig
+from vaegan.errors import UserError
+from vaegan.extras import check_packages
+from vaegan.losses.perceptual import load_evaluation_lpips
+from vaegan.models import Autoencoder, Classifier, PixelCNN
+from vaegan.storage.loading import load_classifier, load_discriminator
+from vaegan.storage.run_folder import Run
+
+from .anomaly import ALL
+from .console import Console
+from .trained_model import fit_run_density
+
+
+def choose_scores(names: str, run: Path, model: Autoencoder, features: Path | None) -> list[str]:
+    """Return the names of the scores of an option, in its order, each of which the run can have.
+
+    Args:
+        names: Names, separated by commas; `ALL`: every score that it can have.
+        run: Run folder.
+        model: Its model.
+        features: Run of a classifier; None: there is none.
+
+    Raises:
+        UserError: There is no such score, or the run cannot have it.
+    """
+    chosen = list(SCORES) if names == ALL else list(dict.fromkeys(names.replace(" ", "").split(",")))
+    possible = list[str]()
+    for name in chosen:
+        try:
+            _check(name, run, model, features)
+        except UserError as error:
+            if names != ALL:
+                raise UserError(f"--score: {error}") from None
+        else:
+            possible.append(name)
+    if features is not None and "features" not in possible:
+        raise UserError("--features: needed by the score features alone; add it to --score, or leave the option out")
+    return possible
+
+
+def load_judges(
+    names: Sequence[str], run: Path, model: Autoencoder, features: Path | None, density: str, console: Console,
+    data_root: Path | None, allow_other_data: bool,
+) -> tuple[Judges, dict[str, str]]:  # fmt: skip
+    """Load what scores need beside the model of a run, and return it and the names of the scores in tables.
+
+    They are those of the options, but for LPIPS, which is called after its network.
+
+    Args:
+        names: Names of the scores, of `choose_scores`.
+        run: Run folder.
+        model: Its model.
+        features: Run of a classifier, which `features` needs.
+        density: Density that `code` needs, as in --density.
+        console: Shows progress and notes.
+        data_root: Folder that the run's images have moved to; None: they are where its config says.
+        allow_other_data: Whether to fit the density to images that are not those of the run.
+
+    Raises:
+        UserError: A file is missing, damaged or for other images.
+    """
+    lpips = classifier = fitted = discriminator = None
+    shown = {name: name for name in names}
+    if "lpips" in names:
+        lpips, network = load_evaluation_lpips("alex", console.note)
+        shown["lpips"] = f"lpips_{network}"
+    if "features" in names and features is not None:
+        classifier = _load_classifier(features, model)
+    if "code" in names and not isinstance(model, PixelCNN):
+        fitted = fit_run_density(run, density, model, console, data_root, allow_other_data)
+    if "realness" in names:
+        discriminator = load_discriminator(Run(run), console.note)
+        if discriminator is None:
+            raise UserError(f"--score realness: {run} has no checkpoint with its discriminator; name another score")
+        discriminator.to(next(model.parameters()))
+    return Judges(lpips, classifier, fitted, discriminator), shown
+
+
+def _check(name: str, run: Path, model: Autoencoder, features: Path | None) -> None:
+    """Check that a run can have a score.
+
+    Raises:
+        UserError: It cannot.
+    """
+    check_score(name, model)
+    if name == "lpips":
+        check_packages(["lpips"])
+    if name == "features" and features is None:
+        raise UserError("score features: needs a network; train one by `vaegan train-features`, and give --features")
+    if name == "realness" and not isinstance(model.config, GANConfig):
+        raise UserError(f"score realness: {run} has no discriminator; use a VAE-GAN, or pixels")
+
+
+def _load_classifier(path: Path, model: Autoencoder) -> Classifier:
+    classifier = load_classifier(path)
+    if classifier.image_shape != model.image_shape:
+        expected, given = ("x".join(map(str, shape)) for shape in (classifier.image_shape, model.image_shape))
+        raise UserError(f"--features {path}: for images of {expected}, not {given}; train one on these images")
+    return classifier.to(next(model.parameters()).device)
