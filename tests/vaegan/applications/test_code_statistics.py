@@ -39,9 +39,7 @@ def draw_exact(count: int, covariance: Tensor) -> Tensor:
     """Draw normal vectors (count, D) of mean 0 and exactly that covariance."""
     noise = draw_normal((count, len(covariance)), 1, "noise").double()
     noise = noise - noise.mean(0)
-    whitened = torch.linalg.solve_triangular(
-        torch.linalg.cholesky(noise.T @ noise / count), noise.T, upper=False
-    ).T
+    whitened = torch.linalg.solve_triangular(torch.linalg.cholesky(noise.T @ noise / count), noise.T, upper=False).T
     return whitened @ torch.linalg.cholesky(covariance).T
 
 
