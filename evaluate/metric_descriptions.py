@@ -54,6 +54,7 @@ def format_memory(size: float) -> str:
 
 
 RECONSTRUCTION, SAMPLE, LIKELIHOOD, CODES, COST = "Reconstructions", "Samples", "Likelihood", "Codes", "Cost"
+ANOMALIES = "Anomalies"
 
 _TWO_DECIMALS, _FOUR_DECIMALS = "{:.2f}".format, "{:.4f}".format
 
@@ -85,6 +86,7 @@ _GAP = "Distance of the real images’ codes from the prior."
 _PERPLEXITY = "Number of equally frequent entries with the same entropy as those in use."
 _USAGE = "Fraction of the entries that some test image uses."
 _CONFUSION = "Balanced accuracy of the run’s own discriminator in telling where images come from."
+_AUC = "Probability that an image with a defect has a larger score than one without; 0.5 by chance."
 _SECONDS = "By the clock, without the final evaluation; to be compared where all were trained alike."
 _MEMORY = (
     "GPU: the most allocated on it. CPU: the resident memory of the process when a line was logged, with what it held"
@@ -107,6 +109,18 @@ def _describe_set_metrics(name: str, group: str) -> dict[str, MetricDescription]
         f"{name}/recall": MetricDescription(group, "recall", _RECALL, "higher", is_set_metric=True),
         f"{name}/density": MetricDescription(group, "density", _DENSITY, "higher", is_set_metric=True),
         f"{name}/coverage": MetricDescription(group, "coverage", _COVERAGE, "higher", is_set_metric=True),
+    }
+
+
+def _describe_planted_anomalies() -> dict[str, MetricDescription]:
+    """Return the areas under the ROC curve of planted defects, by the anomaly score."""
+    scores = {
+        "pixels": "error in pixels", "lpips_alex": "LPIPS, AlexNet", "lpips_random": "LPIPS, random",
+        "elbo": "negative ELBO", "elbo_complexity": "negative ELBO less complexity", "realness": "discriminator",
+    }  # fmt: skip
+    return {
+        f"anomaly/auc_{key}": MetricDescription(ANOMALIES, f"ROC-AUC of planted defects ({label})", _AUC, "higher")
+        for key, label in scores.items()
     }
 
 
@@ -139,6 +153,7 @@ METRIC_DESCRIPTIONS: dict[str, MetricDescription] = {
     "codebook/perplexity": MetricDescription(CODES, "codebook’s perplexity", _PERPLEXITY, None, None, "{:,.1f}".format),
     "codebook/usage": MetricDescription(CODES, "codebook’s usage", _USAGE),
     "discriminator/accuracy": MetricDescription("Discriminator", "accuracy", _CONFUSION),
+    **_describe_planted_anomalies(),
     "seconds": MetricDescription(COST, "training time", _SECONDS, "lower", None, format_duration),
     "memory_bytes": MetricDescription(COST, "memory", _MEMORY, None, None, format_memory),
     "parameters": MetricDescription(COST, "parameters", _PARAMETERS, None, None, "{:,.0f}".format),

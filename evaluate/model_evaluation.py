@@ -55,7 +55,7 @@ def evaluate_model(
         config: What to measure and how.
         seed: Root of samples and posterior noise.
         training: Images to whose codes ``config.density`` is fitted; None where that is None.
-        discriminator: Discriminator of the same run, for `confusion`; None: there is none.
+        discriminator: Discriminator of the same run, for `confusion` and `anomaly`; None: there is none.
         progress: Called with (images done, images in all) after each round, on every process with the same numbers. It
             may call collectives. What it raises ends the evaluation and is passed on; it must then raise on all
             processes.

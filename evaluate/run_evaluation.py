@@ -37,6 +37,9 @@ from .protocol import get_versions
 from .result import EvaluatedRun, EvaluationResult, format_left_out, load_or_evaluate
 from .training_cost import count_run_parameters, read_training_cost
 
+DISCRIMINATOR_METRICS = {"confusion", "anomaly"}
+"""Metrics that look at the discriminator of the same run, if it has one."""
+
 
 def evaluate_finished_run(run: Run, config: Config, data: Data, reporter: Reporter) -> EvaluatedRun:
     """Evaluate a finished run and return it with its metrics and its cost; all processes do this together."""
@@ -92,7 +95,7 @@ def evaluate_run(
             with reporter.progress(title, "images") as progress:
                 return evaluate_classifier_splits(model, data, config, seed=run.config.seed, progress=progress)
         discriminator = None
-        if "confusion" in config.metrics:
+        if DISCRIMINATOR_METRICS & set(config.metrics):
             discriminator = run_on_all_ranks(lambda: load_discriminator(run, reporter.note, networks))
         result = evaluate_on_data(model, config, data, run.config.seed, title, reporter, discriminator)
         if force and not result.metrics:
@@ -187,7 +190,7 @@ def describe_origin(config: EvaluateConfig, data: Data, weights: str | None) -> 
         "weights": weights,
         "data": data.fingerprint,
         "settings": config.model_dump(mode="json", exclude={"features"}),
-        "trained_lpips": "lpips" in config.metrics and WEIGHT_FILES["alex"].exists,
+        "trained_lpips": not {"lpips", "anomaly"}.isdisjoint(config.metrics) and WEIGHT_FILES["alex"].exists,
         "features": hash_feature_network(config),
         "versions": {"vaegan": vaegan.__version__, **get_versions()},
         "device": get_device(),

@@ -36,7 +36,7 @@ DATA_PACKAGES = {"digits": "sklearn", "photos": "sklearn", "huggingface": "datas
 """Package that holds the images of a source."""
 METRIC_PACKAGES = {
     "psnr": "torchmetrics", "ssim": "torchmetrics", "ms_ssim": "torchmetrics",
-    "lpips": "lpips", "lpips_vgg": "lpips", "lpips_squeeze": "lpips",
+    "lpips": "lpips", "lpips_vgg": "lpips", "lpips_squeeze": "lpips", "anomaly": "lpips",
 }  # fmt: skip
 """Package that computes a metric."""
 REPORT_PACKAGES = ("jinja2", "matplotlib", "scipy", "torchvision")

@@ -9,8 +9,10 @@ from torch import nn
 from vaegan.config.models import ConditionalConfig, ELBOConfig, GaussianConfig, PixelCNNConfig, VQVAEConfig
 from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.config.section import Section
+from vaegan.losses.perceptual import load_evaluation_lpips
 
 from .aggregate_posterior import AggregatePosterior
+from .anomaly import PlantedAnomalies
 from .calibration import Calibration
 from .codebook import Codebook
 from .confusion import Confusion
@@ -37,7 +39,7 @@ def build_metrics(
         model_config: The `model` section of the run; of a trained model, `Model.trained_config`.
         image_shape: (C, S, S) of the images.
         seed: Root of samples and posterior noise.
-        discriminator: Discriminator of the same run; None: there is none.
+        discriminator: Discriminator of the same run, for `confusion` and `anomaly`; None: there is none.
         real_images: Everything that the real images are a function of, for the cache of their features; None: these are
             computed each time.
         notify: Called with one-line notices.
@@ -76,6 +78,10 @@ def build_metrics(
             case "confusion", _ if discriminator is not None:
                 classes = model_config.labels if isinstance(model_config, ConditionalConfig) else None
                 metrics[name] = Confusion(discriminator, classes)
+            case "anomaly", _:
+                metrics[name] = PlantedAnomalies(
+                    model_config, *load_evaluation_lpips("alex", notify), discriminator, seed
+                )
     if set_metrics := SET_METRICS & set(config.metrics):
         metrics["features"] = FeatureMetrics(build_extractor(config.features, image_shape), set_metrics, real_images)
     return metrics

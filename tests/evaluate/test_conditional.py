@@ -24,7 +24,7 @@ from vaegan.models import VAE, PixelCNN
 from vaegan.trainers.log import grids
 
 COUNT, CLASSES = 13, 3
-METRICS = ("psnr", "elbo", "iwae", "calibration", "gap")
+METRICS = ("psnr", "elbo", "iwae", "calibration", "gap", "anomaly")
 
 
 def split(labels: Tensor | None = None) -> Images:

@@ -137,6 +137,11 @@ def evaluate_sets() -> dict[str, dict]:
         }
 
 
+def evaluate_anomalies() -> dict:
+    """Evaluate the detection of planted defects, by five images and their indices in each of several batches."""
+    return evaluate(build("vae", "float64"), 5, metrics=("anomaly",))
+
+
 def collect_progress() -> list[list[tuple[int, int]]]:
     """Return the progress that every process reports, exchanged by the callback itself."""
     rounds = []
@@ -217,7 +222,7 @@ def main(folder: Path) -> dict[str, Any]:
         results[str(world)] = evaluate_all_cases()
         if world < get_world_size():
             distributed.destroy_process_group()
-    results["densities"] = evaluate_densities()
+    results["densities"], results["anomalies"] = evaluate_densities(), evaluate_anomalies()
     results["sets"], results["progress"], results["cut"] = evaluate_sets(), collect_progress(), count_rounds_until_cut()
     few = Images(digits()[:3], torch.arange(3), None, ())
     results["few"] = time_refusal(lambda: fit_density_to_images("gmm:3", build("ae", "float32"), few, 3, BATCH_IMAGES))
