@@ -28,12 +28,12 @@ from torch import Tensor
 
 from vaegan.applications.uncertainty import (
     ObservationModel,
-    Prediction,
+    PixelPrediction,
     calibrate_scale,
     compute_calibration_error,
     compute_coverage,
     draw_shared_noise,
-    predict,
+    predict_pixels,
 )
 from vaegan.cli.console import Console
 from vaegan.data import Images
@@ -59,16 +59,16 @@ class Rows:
     correlation: list[Tensor] = field(default_factory=list)
 
 
-def predict_images(model: Autoencoder, images: Images, positions: Tensor) -> tuple[Tensor, Prediction]:
+def predict_split(model: Autoencoder, images: Images, positions: Tensor) -> tuple[Tensor, PixelPrediction]:
     """Return images of a split, uint8 (N, C, S, S), and their prediction."""
     pixels = images[positions]
     labels = images.get_labels(positions, model.classes if model.networks_take_labels else None)
     noise = draw_shared_noise(model.code_size, DRAWS, 0)
     with torch.no_grad():
-        return pixels, predict(model, model.encode(pixels, labels), noise, labels)
+        return pixels, predict_pixels(model, model.encode(pixels, labels), noise, labels)
 
 
-def get_errors(pixels: Tensor, prediction: Prediction) -> Tensor:
+def get_errors(pixels: Tensor, prediction: PixelPrediction) -> Tensor:
     """Return the errors of the means, float64, shape (N, C, S, S)."""
     return pixels.double() / 127.5 - 1 - prediction.mean
 
@@ -98,14 +98,14 @@ def measure(run: Path, count: int, console: Console) -> dict[str, Rows]:
     model, config = load(run), Run(run).config
     data, _ = open_run_data(Run(run), config, console)
     validation = data.validation.select_evenly(min(count // 4, len(data.validation)))
-    pixels, prediction = predict_images(model, data.validation, validation)
+    pixels, prediction = predict_split(model, data.validation, validation)
     if prediction.noise is None:
         raise SystemExit(f"{run}: no scale of p(x | z)")
     trained = prediction.noise
     calibrated = replace(trained, scale=calibrate_scale(pixels, prediction))
     squares = get_errors(pixels, prediction).square()
     constant, places = squares.mean().sqrt(), squares.mean(0).sqrt()
-    fitted = calibrate_scale(pixels, Prediction(prediction.mean[None], ObservationModel("gaussian", 1.0)))
+    fitted = calibrate_scale(pixels, PixelPrediction(prediction.mean[None], ObservationModel("gaussian", 1.0)))
     console.say(
         f"{run}: scale {trained.scale:.4f}, calibrated {calibrated.scale:.4f}, one deviation {constant:.4f}, calibrated"
         f" {fitted:.4f}"
@@ -116,7 +116,7 @@ def measure(run: Path, count: int, console: Console) -> dict[str, Rows]:
     with console.progress("Measuring", "images", BATCH_IMAGES) as progress:
         batches = positions.split(BATCH_IMAGES)
         for number, batch in enumerate(batches):
-            pixels, prediction = predict_images(model, data.test, batch)
+            pixels, prediction = predict_split(model, data.test, batch)
             errors = get_errors(pixels, prediction)
             for name, noise in ((TRAINED, trained), (CALIBRATED, calibrated)):
                 scaled = replace(prediction, noise=noise)

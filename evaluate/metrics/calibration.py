@@ -6,7 +6,7 @@ from vaegan.applications.uncertainty import (
     LEVELS,
     compute_calibration_error,
     compute_coverage,
-    predict,
+    predict_pixels,
 )
 from vaegan.config.models import ELBOConfig
 
@@ -37,7 +37,7 @@ class Calibration(Metric):
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return coverages and width of each image; the noise of a draw is a function of the seed, its index and k."""
         noise = (pairs.draw_noise("calibration", draw) for draw in range(DRAWS))
-        prediction = predict(pairs.model, pairs.posterior, noise, pairs.labels)
+        prediction = predict_pixels(pairs.model, pairs.posterior, noise, pairs.labels)
         check_finite(prediction.decoded)
         coverage = compute_coverage(*prediction.compute_pit(pairs.pixels))
         width = prediction.compute_width(WIDTH_LEVEL).flatten(1).mean(1)

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from vaegan import load
-from vaegan.applications.uncertainty import draw_shared_noise, predict
+from vaegan.applications.uncertainty import draw_shared_noise, predict_pixels
 from vaegan.data import read_image
 from vaegan.images import to_float
 
@@ -27,7 +27,7 @@ def test_the_array_holds_what_the_functions_say_and_no_image_changes_another(tra
     model = load(trained)
     images = torch.stack([torch.from_numpy(read_image(pictures / f"{number}.png", 8, 3)) for number in range(3)])
     with torch.no_grad():
-        prediction = predict(model, model.encode(images), draw_shared_noise(2, 5, seed=3))
+        prediction = predict_pixels(model, model.encode(images), draw_shared_noise(2, 5, seed=3))
     for index, expected in enumerate((prediction.mean, prediction.spread, prediction.total)):
         assert values[:, index] == pytest.approx(expected.numpy(), abs=1e-6)
     error = (to_float(images[1]) - prediction.mean[1]).square().mean().sqrt().item()

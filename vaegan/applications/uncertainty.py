@@ -54,7 +54,7 @@ class ObservationModel:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PixelPrediction:
     """The predictive distribution of each value of N images, as a mixture over K draws of their posteriors."""
 
     decoded: Tensor
@@ -147,7 +147,9 @@ def check_can_be_uncertain(model: Autoencoder, posterior: Posterior) -> None:
 
 
 @torch.no_grad()
-def predict(model: Autoencoder, posterior: Posterior, noise: Iterable[Tensor], labels: Labels = None) -> Prediction:
+def predict_pixels(
+    model: Autoencoder, posterior: Posterior, noise: Iterable[Tensor], labels: Labels = None
+) -> PixelPrediction:
     """Return the predictive distribution of each value of the images that were encoded.
 
     Args:
@@ -158,7 +160,7 @@ def predict(model: Autoencoder, posterior: Posterior, noise: Iterable[Tensor], l
     """
     mean = posterior.mean
     codes = [posterior.sample(each.to(mean).expand_as(mean)) for each in noise]
-    return Prediction(torch.stack([model.decode(each, labels) for each in codes]), get_observation_model(model))
+    return PixelPrediction(torch.stack([model.decode(each, labels) for each in codes]), get_observation_model(model))
 
 
 def draw_shared_noise(size: int, draws: int, seed: int) -> list[Tensor]:
@@ -177,7 +179,7 @@ def compute_coverage(lower: Tensor, upper: Tensor, levels: Iterable[float] = LEV
     (Czado et al. 2009, eq. 2).
 
     Args:
-        lower: Lower ends of `Prediction.compute_pit`, shape (N, ...).
+        lower: Lower ends of `PixelPrediction.compute_pit`, shape (N, ...).
         upper: Upper ends, the same shape.
         levels: Probabilities L.
 
@@ -208,7 +210,7 @@ def compute_calibration_error(coverage: Tensor, levels: Iterable[float] = LEVELS
     return (coverage - torch.tensor(list(levels)).to(coverage)).abs().mean(-1)
 
 
-def calibrate_scale(pixels: Tensor, prediction: Prediction) -> float:
+def calibrate_scale(pixels: Tensor, prediction: PixelPrediction) -> float:
     """Return the scale of p(x | z) for which the calibration error of images is least.
 
     The decoded draws stay as they are. One scale moves the width of all intervals alike; what is wrong with the shape
@@ -228,7 +230,7 @@ def calibrate_scale(pixels: Tensor, prediction: Prediction) -> float:
     middle = math.log(errors.abs().mean().clamp_min(HALF_LEVEL).item())
 
     def compute_error(log_scale: float) -> float:
-        scaled = Prediction(prediction.decoded, ObservationModel(likelihood, math.exp(log_scale)))
+        scaled = PixelPrediction(prediction.decoded, ObservationModel(likelihood, math.exp(log_scale)))
         return compute_calibration_error(compute_coverage(*scaled.compute_pit(pixels)).mean(0)).item()
 
     reach = math.log(MAX_SCALE_FACTOR)

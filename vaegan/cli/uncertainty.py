@@ -57,7 +57,7 @@ def uncertainty(
 
     from .array_files import check_array_file, write_array
     from .image_files import find_image_files, read_images, write_image
-    from .uncertainty_results import calibrate_on_validation, predict_pixels
+    from .uncertainty_results import calibrate_on_validation, predict_images
 
     console, decoding = Console(), load_decoding(run)
     check_output_of_run(run, output)
@@ -79,7 +79,7 @@ def uncertainty(
         raise UserError(f"--calibrate: {run} has no scale of p(x | z) to calibrate; leave it out")
     elif noise is None:
         console.note(f"{run}: it has no scale of p(x | z), so that the spread of decoded draws is all that it can tell")
-    predictions = predict_pixels(model, images, labels, noise, draws, seed, console)
+    predictions = predict_images(model, images, labels, noise, draws, seed, console)
     names = [_shorten(file.path) for file in read]
     predictions.show(names, console)
     picture = predictions.draw(names, console)

@@ -16,7 +16,7 @@ from vaegan.applications.uncertainty import (
     calibrate_scale,
     compute_coverage,
     draw_shared_noise,
-    predict,
+    predict_pixels,
 )
 from vaegan.images import lay_on_white, to_uint8
 from vaegan.models import Autoencoder
@@ -33,7 +33,7 @@ LEVEL = 0.9
 
 
 @dataclass(frozen=True)
-class PixelPredictions:
+class UncertaintyResults:
     """The predictions of the pixels of N images."""
 
     images: Tensor
@@ -74,10 +74,10 @@ class PixelPredictions:
 
 
 @torch.no_grad()
-def predict_pixels(
+def predict_images(
     model: Autoencoder, images: Tensor, labels: Tensor | None, noise: ObservationModel | None, draws: int, seed: int,
     console: Console,
-) -> PixelPredictions:  # fmt: skip
+) -> UncertaintyResults:  # fmt: skip
     """Return the predictions of the pixels of images, batch by batch.
 
     Args:
@@ -93,7 +93,9 @@ def predict_pixels(
     with console.progress("Decoding draws", "images") as progress:
         for batch in torch.arange(len(images)).split(max(1, DECODED_IMAGES // draws)):
             classes = None if labels is None else labels[batch]
-            prediction = replace(predict(model, model.encode(images[batch], classes), shared, classes), noise=noise)
+            prediction = replace(
+                predict_pixels(model, model.encode(images[batch], classes), shared, classes), noise=noise
+            )
             values = [prediction.mean, prediction.spread]
             if noise is not None:
                 values.append(prediction.total)
@@ -101,7 +103,7 @@ def predict_pixels(
                 inside += compute_coverage(*ends, [LEVEL])[:, 0].tolist()
             parts.append(torch.stack(values, 1).float())
             progress(int(batch[-1]) + 1, len(images))
-    return PixelPredictions(images, torch.cat(parts), inside)
+    return UncertaintyResults(images, torch.cat(parts), inside)
 
 
 def calibrate_on_validation(
@@ -119,7 +121,7 @@ def calibrate_on_validation(
     with console.progress("Encoding", "images") as progress:
         posterior = encode_images(model, images, positions, progress)
     labels = images.get_labels(positions, model.classes if model.networks_take_labels else None)
-    prediction = predict(model, posterior, draw_shared_noise(model.code_size, CALIBRATION_DRAWS, 0), labels)
+    prediction = predict_pixels(model, posterior, draw_shared_noise(model.code_size, CALIBRATION_DRAWS, 0), labels)
     scale = calibrate_scale(images[positions], prediction)
     console.say(f"scale {scale:.4g} instead of {noise.scale:.4g}, by {len(positions)} validation images")
     return replace(noise, scale=scale)

@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from vaegan.applications.uncertainty import LEVELS, ObservationModel, Prediction, compute_coverage
+from vaegan.applications.uncertainty import LEVELS, ObservationModel, PixelPrediction, compute_coverage
 from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.evaluate.comparing.bootstrap import estimate
@@ -63,7 +63,7 @@ def test_an_image_counts_by_the_fractions_of_its_own_values(digits: Tensor) -> N
         posterior = model.encode(pixels[[11]])
         noise = [draw_normal((4,), 2, "calibration", draw, 11).double() for draw in range(calibration.DRAWS)]
         decoded = torch.stack([model.decode(posterior.sample(each[None])) for each in noise])
-    prediction = Prediction(decoded, ObservationModel("gaussian", 0.3))
+    prediction = PixelPrediction(decoded, ObservationModel("gaussian", 0.3))
     expected = compute_coverage(*prediction.compute_pit(pixels[[11]]))[0]
     torch.testing.assert_close(results[0].scores["calibration/coverage"][11], expected)
 

@@ -12,14 +12,14 @@ from torch import Tensor
 from vaegan.applications.uncertainty import (
     LEVELS,
     ObservationModel,
-    Prediction,
+    PixelPrediction,
     calibrate_scale,
     check_can_be_uncertain,
     compute_calibration_error,
     compute_coverage,
     draw_shared_noise,
     get_observation_model,
-    predict,
+    predict_pixels,
 )
 from vaegan.errors import UserError
 from vaegan.images import to_float, to_uint8
@@ -64,10 +64,10 @@ class LinearVAE(VAE):
         return to_uint8(self._decode(codes, None) + self.config.scale * noise.unflatten(1, SHAPE))
 
 
-def predict_images(model: LinearVAE, pixels: Tensor, draws: int) -> Prediction:
+def predict_images(model: LinearVAE, pixels: Tensor, draws: int) -> PixelPrediction:
     """Return the prediction with noise of its own for each image."""
     noise = [draw_normal((len(pixels), SIZE), 1, "posterior", draw) for draw in range(draws)]
-    return predict(model, model.encode(to_float(pixels, torch.float64)), noise)
+    return predict_pixels(model, model.encode(to_float(pixels, torch.float64)), noise)
 
 
 def cover(ratio: np.ndarray) -> np.ndarray:
@@ -80,7 +80,7 @@ def test_the_spread_of_a_linear_decoder_is_that_of_its_posterior() -> None:
     model = LinearVAE(scale=0.3)
     posterior = model.encode(to_float(model.draw_images(3), torch.float64))
     noise = math.sqrt(SIZE) * torch.cat([torch.eye(SIZE), -torch.eye(SIZE)]).double()  # of mean 0 and covariance I
-    prediction = predict(model, posterior, noise)
+    prediction = predict_pixels(model, posterior, noise)
     expected = (model.weight.square() @ model.variances).expand(3, -1)
     torch.testing.assert_close(prediction.spread.flatten(1), expected.sqrt())
     torch.testing.assert_close(prediction.total.flatten(1), (expected + 0.3**2).sqrt())
@@ -92,7 +92,7 @@ def test_the_spread_of_a_linear_decoder_is_that_of_its_posterior() -> None:
 @pytest.mark.parametrize("likelihood", ["gaussian", "laplace"])
 def test_total_distribution_and_quantiles_are_scipys_mixture(likelihood: str) -> None:
     decoded = draw_normal((5, 2, *SHAPE), 0, "decoded").double()
-    prediction = Prediction(decoded, ObservationModel(likelihood, 0.2))
+    prediction = PixelPrediction(decoded, ObservationModel(likelihood, 0.2))
     parts = [DISTRIBUTIONS[likelihood](each.numpy(), 0.2) for each in decoded]
     values = draw_normal((2, *SHAPE), 0, "values").double()
     cdf = np.mean([part.cdf(values) for part in parts], 0)
@@ -103,7 +103,7 @@ def test_total_distribution_and_quantiles_are_scipys_mixture(likelihood: str) ->
         quantile = prediction.compute_quantile(probability)
         reached = np.mean([part.cdf(quantile) for part in parts], 0)
         assert reached == pytest.approx(np.full(reached.shape, probability), abs=2e-3)
-    alone = Prediction(decoded[:1], ObservationModel(likelihood, 0.2))
+    alone = PixelPrediction(decoded[:1], ObservationModel(likelihood, 0.2))
     low, high = DISTRIBUTIONS[likelihood](scale=0.2).interval(0.9)
     assert alone.compute_width(0.9).numpy() == pytest.approx(np.full((2, *SHAPE), high - low))
 
@@ -112,7 +112,7 @@ def test_total_distribution_and_quantiles_are_scipys_mixture(likelihood: str) ->
 def test_the_transform_of_a_pixel_is_its_probability_and_all_256_fill_the_unit_interval(likelihood: str) -> None:
     pixels = torch.arange(256, dtype=torch.uint8).reshape(256, 1, 1, 1)
     decoded = torch.tensor([-0.9, 0.2, 0.8]).double().reshape(3, 1, 1, 1, 1).expand(3, 256, 1, 1, 1)
-    lower, upper = Prediction(decoded, ObservationModel(likelihood, 0.3)).compute_pit(pixels)
+    lower, upper = PixelPrediction(decoded, ObservationModel(likelihood, 0.3)).compute_pit(pixels)
     assert lower[0] == 0 and upper[-1] == 1
     torch.testing.assert_close(lower[1:], upper[:-1])
     assert (upper > lower).all()
@@ -166,7 +166,7 @@ def test_the_scale_that_made_the_images_is_found(likelihood: str) -> None:
     decoded = 0.2 * draw_normal((4, 300, *SHAPE), 0, "decoded").double()
     uniform = scipy.stats.norm.cdf(draw_normal((300, *SHAPE), 0, "observation"))
     pixels = to_uint8(decoded[0] + torch.from_numpy(DISTRIBUTIONS[likelihood](scale=0.15).ppf(uniform)))
-    scale = calibrate_scale(pixels, Prediction(decoded, ObservationModel(likelihood, 0.7)))
+    scale = calibrate_scale(pixels, PixelPrediction(decoded, ObservationModel(likelihood, 0.7)))
     assert scale == pytest.approx(0.15, rel=0.03)
 
 
@@ -175,14 +175,14 @@ def test_an_image_is_predicted_alike_whatever_the_others() -> None:
     images = to_float(model.draw_images(5), torch.float64)
     noise = draw_shared_noise(SIZE, 4, seed=3)
     assert torch.equal(noise[1], draw_shared_noise(SIZE, 2, seed=3)[1])
-    together = predict(model, model.encode(images), noise).decoded
-    alone = predict(model, model.encode(images[3:4]), noise).decoded
+    together = predict_pixels(model, model.encode(images), noise).decoded
+    alone = predict_pixels(model, model.encode(images[3:4]), noise).decoded
     torch.testing.assert_close(together[:, 3:4], alone, rtol=0, atol=1e-12)
 
 
 def test_far_outside_is_in_no_interval() -> None:
     pixels = torch.tensor([255, 0], dtype=torch.uint8).reshape(2, 1, 1, 1)
-    prediction = Prediction(torch.zeros(1, 2, 1, 1, 1), ObservationModel("gaussian", 1e-3))
+    prediction = PixelPrediction(torch.zeros(1, 2, 1, 1, 1), ObservationModel("gaussian", 1e-3))
     assert not compute_coverage(*prediction.compute_pit(pixels)).any()
 
 
@@ -206,7 +206,7 @@ def test_a_family_tells_what_it_has(
             check_can_be_uncertain(model, posterior)
         return
     check_can_be_uncertain(model, posterior)
-    prediction = predict(model, posterior, draw_shared_noise(4, 3, 0))
+    prediction = predict_pixels(model, posterior, draw_shared_noise(4, 3, 0))
     if noise is None:
         assert prediction.spread.shape == (2, *SHAPE) and (prediction.spread > 0).any()
         with pytest.raises(UserError, match="no scale of p"):
