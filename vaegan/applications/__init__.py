@@ -1,5 +1,8 @@
 """Uses of a trained model beside sampling, all of them functions of `encode` and `decode`."""
 
+from .anomaly_calibration import ConformalDetector, fit_conformal_detector
+from .anomaly_scores import Judges, compute_anomaly_maps, compute_anomaly_scores
+from .anomaly_sheet import Caption, draw_anomaly_sheet
 from .attributes import (
     Attribute,
     edit_images,
@@ -10,9 +13,12 @@ from .attributes import (
 )
 from .code_maps import PrincipalMap, map_by_pca, map_by_tsne
 from .code_statistics import CodeStatistics, compute_code_statistics
+from .detection import Area, Detection, measure_detection
 from .encoding import encode_images
+from .heat_maps import draw_heat_maps
 from .label_files import label_paths, read_label_file
 from .linear_probe import LinearProbe, fit_linear_probe, fit_probes
+from .planted_defects import PlantedDefects, plant_defects
 from .traversals import (
     compute_code_quantiles,
     compute_prior_quantiles,
@@ -33,10 +39,12 @@ from .uncertainty import (
 )
 
 __all__ = [
-    "Attribute", "CodeStatistics", "LinearProbe", "ObservationModel", "PixelPrediction", "PrincipalMap",
-    "calibrate_scale", "compute_calibration_error", "compute_code_quantiles", "compute_code_statistics",
-    "compute_coverage", "compute_prior_quantiles", "draw_frames", "draw_shared_noise", "draw_traversals",
-    "edit_images", "encode_images", "fit_linear_probe", "fit_probes", "get_observation_model", "get_probabilities",
-    "label_paths", "learn_attribute", "load_attribute", "map_by_pca", "map_by_tsne", "predict_pixels",
+    "Area", "Attribute", "Caption", "CodeStatistics", "ConformalDetector", "Detection", "Judges", "LinearProbe",
+    "ObservationModel", "PixelPrediction", "PlantedDefects", "PrincipalMap", "calibrate_scale", "compute_anomaly_maps",
+    "compute_anomaly_scores", "compute_calibration_error", "compute_code_quantiles", "compute_code_statistics",
+    "compute_coverage", "compute_prior_quantiles", "draw_anomaly_sheet", "draw_frames", "draw_heat_maps",
+    "draw_shared_noise", "draw_traversals", "edit_images", "encode_images", "fit_conformal_detector",
+    "fit_linear_probe", "fit_probes", "get_observation_model", "get_probabilities", "label_paths", "learn_attribute",
+    "load_attribute", "map_by_pca", "map_by_tsne", "measure_detection", "plant_defects", "predict_pixels",
     "read_label_file", "save_attribute", "translate_images", "traverse_codes",
 ]  # fmt: skip
