@@ -22,8 +22,8 @@ from .posterior_sampling import RESTARTS, SEARCH_STEPS, PosteriorCodes, SamplerN
 
 def complete_images(
     model: Autoencoder, images: Tensor, holes: Tensor, *, prior: CodePrior | None = None, labels: Labels = None,
-    scale: float | None = None, answers: int = 1, sampler: SamplerName = "langevin", seed: int = 0,
-    restarts: int = RESTARTS, steps: int = SEARCH_STEPS, progress: ProgressCallback = ignore_progress,
+    scale: float | None = None, answers: int = 1, sampler: SamplerName = "langevin", blended: bool = True,
+    seed: int = 0, restarts: int = RESTARTS, steps: int = SEARCH_STEPS, progress: ProgressCallback = ignore_progress,
 ) -> tuple[Tensor, PosteriorCodes]:  # fmt: skip
     """Return images with their holes filled by the decoder, and the codes; every visible pixel is kept as it is.
 
@@ -40,6 +40,7 @@ def complete_images(
         scale: Standard deviation of the pixels around G(z), see `CodePosterior`.
         answers: Number K of answers for each image: the most probable one, and K - 1 draws of the posterior.
         sampler: Way of drawing them.
+        blended: Whether the membrane is added; else there is a seam.
         seed: Root of the noise.
         restarts: Starts of the search for the most probable code.
         steps: Steps of the search from each start.
@@ -65,8 +66,10 @@ def complete_images(
     )  # fmt: skip
     with torch.no_grad():
         decoded = posterior.decode(found.codes).double().cpu()
-    completed = [_paste(images.cpu(), holes, each) for each in decoded]
-    return torch.stack(completed), found
+    visible = to_float(images.cpu(), torch.float64)
+    for each in decoded if blended else ():
+        each += fill_by_membrane(visible - each, holes)
+    return torch.where(holes[:, None], to_uint8(decoded), images.cpu()), found
 
 
 def check_holes(images: Tensor, holes: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
@@ -122,9 +125,3 @@ def _build_laplacian(height: int, width: int) -> Any:
     neighbours = sparse.kron(sparse.identity(height), lines[1]) + sparse.kron(lines[0], sparse.identity(width))
     degrees = np.asarray(neighbours.sum(1)).ravel()
     return (sparse.diags(degrees) - neighbours).tocsr()
-
-
-def _paste(images: Tensor, holes: Tensor, decoded: Tensor) -> Tensor:
-    """Return images (N, C, S, S), uint8, with decoded ones, float64, pasted into their holes without a seam."""
-    correction = fill_by_membrane(to_float(images, torch.float64) - decoded, holes)
-    return torch.where(holes[:, None], to_uint8(decoded + correction), images)

@@ -122,7 +122,7 @@ class Reduce(LinearOperator):
 
     def apply(self, images: Tensor) -> Tensor:
         """Return the reduced images, shape (..., C, H / factor, W / factor)."""
-        boxes = images.unflatten(-1, (-1, self.factor)).unflatten(-3, (-1, self.factor))
+        boxes: Tensor = images.unflatten(-1, (-1, self.factor)).unflatten(-3, (-1, self.factor))
         return boxes.mean((-1, -3))
 
     def adjoint(self, measurements: Tensor) -> Tensor:
@@ -190,12 +190,13 @@ class Blur(LinearOperator):
             torch.fft.fftfreq(2 * side, dtype=images.dtype, device=images.device) for side in images.shape[-2:]
         )
         squares = vertical[:, None].square() + horizontal.square()
-        return (-2 * (math.pi * self.sigma) ** 2 * squares).exp()
+        transfer: Tensor = (-2 * (math.pi * self.sigma) ** 2 * squares).exp()
+        return transfer
 
 
 def _filter_mirrored(images: Tensor, transfer: Tensor) -> Tensor:
     """Multiply the frequencies of images (..., H, W), mirrored at their borders, by a transfer function (2 H, 2 W)."""
     mirrored = torch.cat([images, images.flip(-1)], -1)
     mirrored = torch.cat([mirrored, mirrored.flip(-2)], -2)
-    filtered = torch.fft.ifft2(torch.fft.fft2(mirrored) * transfer).real
+    filtered: Tensor = torch.fft.ifft2(torch.fft.fft2(mirrored) * transfer).real
     return filtered[..., : images.shape[-2], : images.shape[-1]]

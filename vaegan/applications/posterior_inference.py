@@ -82,7 +82,8 @@ class CodePosterior:
         """Decode codes of each image, shape (..., N, d) => (..., N, C, S, S)."""
         rows = codes.flatten(0, -2)
         labels = None if self.labels is None else self.labels.repeat(len(rows) // len(self.labels))
-        return self.model.decode(rows, labels).unflatten(0, codes.shape[:-1])
+        images: Tensor = self.model.decode(rows, labels).unflatten(0, codes.shape[:-1])
+        return images
 
     def compute_residuals(self, codes: Tensor) -> Tensor:
         """Compute the whitened A G(z) - y of codes of each image, shape (..., N, d) => (..., N, M)."""
@@ -92,7 +93,7 @@ class CodePosterior:
 
     def compute_log_density(self, codes: Tensor) -> Tensor:
         """Compute log p(z | y) in nats up to a constant of each image, shape (..., N, d) => (..., N)."""
-        log_prior = self.prior.compute_log_probability(codes.flatten(0, -2)).unflatten(0, codes.shape[:-1])
+        log_prior: Tensor = self.prior.compute_log_probability(codes.flatten(0, -2)).unflatten(0, codes.shape[:-1])
         return log_prior - 0.5 * self.compute_residuals(codes).square().sum(-1)
 
     def estimate_prior_deviations(self) -> Tensor:

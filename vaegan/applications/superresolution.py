@@ -68,11 +68,13 @@ def enlarge_images(
 def enlarge_bicubically(small: Tensor, side: int) -> Tensor:
     """Enlarge images (N, C, s, s) in [-1, 1] by bicubic interpolation to (N, C, S, S), clamped to [-1, 1].
 
+    The kernel is that of Pillow, a = -1/2, which keeps planes (Keys 1981).
+
     Args:
         small: The images.
         side: S in pixels.
     """
-    return F.interpolate(small, size=(side, side), mode="bicubic", align_corners=False).clamp(-1, 1)
+    return _interpolate(small, side).clamp(-1, 1)
 
 
 def make_consistent(images: Tensor, small: Tensor) -> Tensor:
@@ -94,11 +96,15 @@ def make_consistent(images: Tensor, small: Tensor) -> Tensor:
     images, small = images.double(), small.double()
     for _ in range(BACK_PROJECTIONS):
         missing = small - reduce.apply(images)
-        smooth = F.interpolate(missing, size=(side, side), mode="bicubic", align_corners=False)
-        images = (images + smooth).clamp(-1, 1)
+        images = (images + _interpolate(missing, side)).clamp(-1, 1)
     for _ in range(MAX_PROJECTIONS):
         missing = small - reduce.apply(images)
         if missing.abs().max() <= CONSISTENCY_TOLERANCE:
             break
         images = (images + reduce.fill(missing)).clamp(-1, 1)
     return images
+
+
+def _interpolate(images: Tensor, side: int) -> Tensor:
+    # Without `antialias`, which changes nothing else of an enlarged image, the kernel's a is -3/4.
+    return F.interpolate(images, size=(side, side), mode="bicubic", align_corners=False, antialias=True)

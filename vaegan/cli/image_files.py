@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import PIL.Image
@@ -23,6 +23,8 @@ from vaegan.text import get_reason, make_encodable
 
 from .console import Console
 from .destinations import check_output_is_no_input
+
+T = TypeVar("T")
 
 ALPHA_SUFFIXES = (".png", ".tif", ".tiff", ".webp")
 """Endings of pictures that keep alpha; in others it is laid on white."""
@@ -92,23 +94,40 @@ def read_images(
         UserError: A file that was named, or each of those that were found, is no image.
     """
     (channels, side, _), (version, fit) = model.image_shape, decoding
-    pixels, read, broken = [], list[ImageFile](), list[UnreadableImageError]()
+    pixels, read = read_each(files, lambda path: read_image(path, side, channels, version, console.note, fit), console)
+    return to_float(torch.from_numpy(np.stack(pixels)), next(model.parameters()).dtype), read
+
+
+def read_each(
+    files: Sequence[ImageFile], read: Callable[[Path], T], console: Console
+) -> tuple[list[T], list[ImageFile]]:
+    """Read image files, and return what was read of each, and these files; of those in folders, skip what is no image.
+
+    Args:
+        files: The files.
+        read: Reads one of them, and raises `UnreadableImageError` if it is no image.
+        console: Takes a note of what is skipped.
+
+    Raises:
+        UserError: A file that was named, or each of those that were found, is no image.
+    """
+    contents, done, broken = list[T](), list[ImageFile](), list[UnreadableImageError]()
     for file in files:
         try:
             with silence_pillow():
-                pixels.append(read_image(file.path, side, channels, version, console.note, fit))
+                contents.append(read(file.path))
         except UnreadableImageError as error:
             if file.folder is None:
                 raise UserError(f"{error.file}: {error.reason}") from None
             broken.append(error)
         else:
-            read.append(file)
+            done.append(file)
     if broken:
-        if not read:
+        if not done:
             raise UserError(f"none of the files can be used as an image: {describe_broken(broken)}")
         count = f"{len(broken)} file{'s' * (len(broken) > 1)}"
         console.note(f"{count} that cannot be used as images skipped: {describe_broken(broken)}")
-    return to_float(torch.from_numpy(np.stack(pixels)), next(model.parameters()).dtype), read
+    return contents, done
 
 
 def run_in_batches(

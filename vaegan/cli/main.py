@@ -23,11 +23,13 @@ from .evaluate import evaluate
 from .exit_handling import exit_with_one_line
 from .inference import interpolate, reconstruct, sample
 from .info import configs, weights
+from .inpaint import inpaint
 from .inspect import inspect
 from .streams import open_standard_streams
 from .train import train, train_features
 from .traverse import traverse
 from .uncertainty import uncertainty
+from .upscale import upscale
 
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else torch prints its stack when a process is lost
 
@@ -71,7 +73,7 @@ cli.add_section("Train", train, train_features)
 cli.add_section("Evaluate and compare", evaluate, compare)
 cli.add_section("Use a trained model", sample, reconstruct, interpolate)
 cli.add_section("Look into a model", inspect, traverse)
-cli.add_section("Change images", attribute, edit, translate)
+cli.add_section("Change images", attribute, edit, translate, inpaint, upscale)
 cli.add_section("Judge images", anomaly, uncertainty)
 cli.add_section("Recipes, settings, weights", configs, weights)
 
