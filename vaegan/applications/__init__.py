@@ -13,8 +13,8 @@ from .attributes import (
 )
 from .code_maps import PrincipalMap, map_by_pca, map_by_tsne
 from .code_statistics import CodeStatistics, compute_code_statistics
-from .detection import Area, Detection, measure_detection
 from .completion import complete_images, fill_by_membrane
+from .detection import Area, Detection, measure_detection
 from .encoding import encode_images
 from .heat_maps import draw_heat_maps
 from .label_files import label_paths, read_label_file
