@@ -7,6 +7,7 @@ python docs/make_images.py                   # docs/images
 
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -88,6 +89,21 @@ def draw_use() -> None:
     vaegan.plot_history(run).savefig(IMAGES / "history.png", dpi=90)
 
 
+def draw_codes() -> None:
+    """Draw a traversal, and two plots of an inspection side by side, by the commands of docs/latent-space.md."""
+    run = "runs/digits-vae"
+    with tempfile.TemporaryDirectory() as folder:
+        for words in (["traverse", run, "-o", str(IMAGES / "traversal.png")], ["inspect", run, "-o", folder]):
+            subprocess.run([sys.executable, "-m", "vaegan", *words], check=True)  # noqa: S603
+        plots = [Image.open(Path(folder) / f"{name}.png").convert("RGB") for name in ("information", "t-sne")]
+        picture = Image.new("RGB", (sum(plot.width for plot in plots), max(plot.height for plot in plots)), "white")
+        left = 0
+        for plot in plots:
+            picture.paste(plot, (left, 0))
+            left += plot.width
+        picture.quantize(64).save(IMAGES / "codes.png", optimize=True)
+
+
 def take_report() -> None:
     """Take a picture of the beginning of the quick start's report, with Chromium."""
     size = ",".join(map(str, REPORT_PIXELS))
@@ -99,5 +115,5 @@ def take_report() -> None:
 
 
 if __name__ == "__main__":
-    for draw in (copy_strips, draw_crop, draw_controls, draw_use, take_report):
+    for draw in (copy_strips, draw_crop, draw_controls, draw_use, draw_codes, take_report):
         draw()

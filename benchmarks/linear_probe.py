@@ -1,0 +1,80 @@
+"""How well are classes read off the codes of runs by logistic regression, beside pixels and their PCA?
+
+python benchmarks/linear_probe.py RUN [RUN ...] [--images N] [--train-images N] [--data-root FOLDER]
+
+The runs are of the same images. Probes are fitted to training images and judged on images that no run has seen: those
+of the validation and test splits together. Printed is a Markdown table of the share of correct answers, with 95 %
+intervals (Wilson), and its difference from PCA and pixels (paired bootstrap over images).
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from vaegan.applications.code_statistics import compute_code_statistics
+from vaegan.applications.encoding import encode_images
+from vaegan.applications.linear_probe import LinearProbe, fit_probes
+from vaegan.cli.console import Console
+from vaegan.cli.workflows import load_run_model
+from vaegan.data import Images
+from vaegan.evaluate.comparing.bootstrap import estimate
+from vaegan.images import to_float
+from vaegan.models import Autoencoder
+from vaegan.storage.loading import load
+from vaegan.storage.run_data import open_run_data
+from vaegan.storage.run_folder import Run
+
+
+def encode(model: Autoencoder, images: Images, count: int | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return posterior means (N, d), pixels (N, C, S, S) in [-1, 1] and classes (N,) of evenly chosen images."""
+    positions = images.select_evenly(len(images) if count is None else count)
+    assert images.labels is not None, "the images have no labels"
+    with Console().progress("Encoding", "images") as progress:
+        codes = encode_images(model, images, positions, progress).mean
+    return codes, to_float(images[positions]), images.labels[positions]
+
+
+def describe_difference(codes: LinearProbe, other: LinearProbe) -> str:
+    """Return by how many points the codes' probe is better, with the 95 % interval of the paired bootstrap."""
+    rows = {name: probe.correct.double()[:, None] for name, probe in (("images/a", codes), ("images/b", other))}
+    found = estimate([rows], lambda means: (means["images/a"] - means["images/b"]).flatten())
+    return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", metavar="RUN", type=Path, nargs="+")
+    parser.add_argument("--images", type=int, help="held-out images; all of them")
+    parser.add_argument("--train-images", type=int, default=10_000, help="training images of the probes")
+    parser.add_argument("--data-root", type=Path, help="folder of the images, if they have moved")
+    options = parser.parse_args()
+    console = Console()
+    print("| run | active, nats | codes | PCA of pixels | pixels | codes − PCA, points | codes − pixels, points |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for folder in options.runs:
+        run, model = Run(folder), load_run_model(folder, load, console)
+        data, config = open_run_data(run, run.config, console, data_root=options.data_root)
+        train = encode(model, data.train, options.train_images)
+        held_out = [encode(model, part, None) for part in (data.validation, data.test) if len(part)]
+        parts = [torch.cat(part) for part in zip(*held_out, strict=True)]
+        chosen = torch.arange(len(parts[0]))
+        if options.images is not None:
+            chosen = chosen[:: max(1, len(chosen) // options.images)][: options.images]
+        codes, pixels, labels = (part[chosen] for part in parts)
+        probes = fit_probes(*train, codes, pixels, labels, config.seed)
+        cells = []
+        for probe in probes.values():
+            low, high = probe.interval
+            cells.append(f"{100 * probe.accuracy:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
+        differences = [describe_difference(probes["codes"], probes[name]) for name in ("PCA of pixels", "pixels")]
+        statistics = compute_code_statistics(encode_images(model, data.test))
+        kl = "-" if statistics.kl is None else f"{statistics.kl.sum():.1f}"
+        active = f"{len(statistics.order)} of {len(statistics.active)}, {kl}"
+        print(f"| {'/'.join(folder.parts[-3:])} | {active} | {' | '.join(cells + differences)} |", flush=True)
+        console.note(f"{folder}: {len(train[0]):,} training images, {len(codes):,} held out")
+
+
+if __name__ == "__main__":
+    main()
