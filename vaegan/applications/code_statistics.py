@@ -18,6 +18,9 @@ PRIOR_RANGE = 8.0
 DISTANCE_STEPS = 801
 """Values of z at which distribution functions are compared."""
 
+CDF_IMAGES = 8192
+"""Images whose distribution functions are in memory at a time."""
+
 
 @dataclass(frozen=True)
 class CodeStatistics:
@@ -106,8 +109,10 @@ def compute_aggregate_cdf(means: Tensor, log_variances: Tensor, values: Tensor) 
         Probabilities that z is at most each value, shape (G,).
     """
     deviations = (0.5 * log_variances).exp().clamp_min(torch.finfo(means.dtype).tiny)
-    probabilities: Tensor = torch.special.ndtr((values[:, None] - means) / deviations).mean(1)
-    return probabilities
+    total = torch.zeros_like(values)
+    for mean, deviation in zip(means.split(CDF_IMAGES), deviations.split(CDF_IMAGES), strict=True):
+        total += torch.special.ndtr((values[:, None] - mean) / deviation).sum(1)
+    return total / len(means)
 
 
 def _compute_wasserstein(means: Tensor, log_variances: Tensor) -> Tensor:
