@@ -54,7 +54,7 @@ def format_memory(size: float) -> str:
 
 
 RECONSTRUCTION, SAMPLE, LIKELIHOOD, CODES, COST = "Reconstructions", "Samples", "Likelihood", "Codes", "Cost"
-ANOMALIES = "Anomalies"
+ANOMALIES, COMPLETION = "Anomalies", "Completion of holes"
 
 _TWO_DECIMALS, _FOUR_DECIMALS = "{:.2f}".format, "{:.4f}".format
 
@@ -87,6 +87,7 @@ _PERPLEXITY = "Number of equally frequent entries with the same entropy as those
 _USAGE = "Fraction of the entries that some test image uses."
 _CONFUSION = "Balanced accuracy of the run’s own discriminator in telling where images come from."
 _AUC = "Probability that an image with a defect has a larger score than one without; 0.5 by chance."
+_HOLE_LAPLACIAN = "Distance of the strength of edges in the filled hole from that of the same part of the real image."
 _SECONDS = "By the clock, without the final evaluation; to be compared where all were trained alike."
 _MEMORY = (
     "GPU: the most allocated on it. CPU: the resident memory of the process when a line was logged, with what it held"
@@ -154,6 +155,12 @@ METRIC_DESCRIPTIONS: dict[str, MetricDescription] = {
     "codebook/usage": MetricDescription(CODES, "codebook’s usage", _USAGE),
     "discriminator/accuracy": MetricDescription("Discriminator", "accuracy", _CONFUSION),
     **_describe_planted_anomalies(),
+    "completion/psnr": MetricDescription(COMPLETION, "PSNR in the hole, dB", _PSNR, "higher", None, _TWO_DECIMALS),
+    "completion/laplacian_gap": MetricDescription(COMPLETION, "Laplacian gap in the hole", _HOLE_LAPLACIAN, "lower"),
+    "completion/lpips_alex": MetricDescription(COMPLETION, "LPIPS (AlexNet)", _LPIPS, "lower", None, _FOUR_DECIMALS),
+    "completion/lpips_random": MetricDescription(
+        COMPLETION, "LPIPS (random)", _UNTRAINED, "lower", None, _FOUR_DECIMALS
+    ),
     "seconds": MetricDescription(COST, "training time", _SECONDS, "lower", None, format_duration),
     "memory_bytes": MetricDescription(COST, "memory", _MEMORY, None, None, format_memory),
     "parameters": MetricDescription(COST, "parameters", _PARAMETERS, None, None, "{:,.0f}".format),

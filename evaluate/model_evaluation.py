@@ -86,7 +86,7 @@ def evaluate_model(
         def measure_pairs(batch: range) -> Sums:
             chosen = indices[batch.start : batch.stop]
             labels = split.images.get_labels(chosen, model.classes)
-            pairs = ImagePairs(model, split.images[chosen], batch.start, seed, labels)
+            pairs = ImagePairs(model, split.images[chosen], batch.start, seed, labels, pair_count)
             return {name: metric.measure_pairs(pairs) for name, metric in metrics.items()}
 
         def measure_samples(batch: range) -> Sums:

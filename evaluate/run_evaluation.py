@@ -39,6 +39,8 @@ from .training_cost import count_run_parameters, read_training_cost
 
 DISCRIMINATOR_METRICS = {"confusion", "anomaly"}
 """Metrics that look at the discriminator of the same run, if it has one."""
+LPIPS_METRICS = {"lpips", "anomaly", "completion"}
+"""Metrics that take random features in the place of AlexNet's where its weights are missing."""
 
 
 def evaluate_finished_run(run: Run, config: Config, data: Data, reporter: Reporter) -> EvaluatedRun:
@@ -190,7 +192,7 @@ def describe_origin(config: EvaluateConfig, data: Data, weights: str | None) -> 
         "weights": weights,
         "data": data.fingerprint,
         "settings": config.model_dump(mode="json", exclude={"features"}),
-        "trained_lpips": not {"lpips", "anomaly"}.isdisjoint(config.metrics) and WEIGHT_FILES["alex"].exists,
+        "trained_lpips": not LPIPS_METRICS.isdisjoint(config.metrics) and WEIGHT_FILES["alex"].exists,
         "features": hash_feature_network(config),
         "versions": {"vaegan": vaegan.__version__, **get_versions()},
         "device": get_device(),

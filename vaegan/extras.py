@@ -36,7 +36,7 @@ DATA_PACKAGES = {"digits": "sklearn", "photos": "sklearn", "huggingface": "datas
 """Package that holds the images of a source."""
 METRIC_PACKAGES = {
     "psnr": "torchmetrics", "ssim": "torchmetrics", "ms_ssim": "torchmetrics",
-    "lpips": "lpips", "lpips_vgg": "lpips", "lpips_squeeze": "lpips", "anomaly": "lpips",
+    "lpips": "lpips", "lpips_vgg": "lpips", "lpips_squeeze": "lpips", "anomaly": "lpips", "completion": "lpips",
 }  # fmt: skip
 """Package that computes a metric."""
 REPORT_PACKAGES = ("jinja2", "matplotlib", "scipy", "torchvision")

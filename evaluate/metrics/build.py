@@ -15,6 +15,7 @@ from .aggregate_posterior import AggregatePosterior
 from .anomaly import PlantedAnomalies
 from .calibration import Calibration
 from .codebook import Codebook
+from .completion import Completion
 from .confusion import Confusion
 from .feature_extractors import build_extractor
 from .feature_metrics import FeatureMetrics
@@ -82,6 +83,8 @@ def build_metrics(
                 metrics[name] = PlantedAnomalies(
                     model_config, *load_evaluation_lpips("alex", notify), discriminator, seed
                 )
+            case "completion", GaussianConfig():
+                metrics[name] = Completion(*load_evaluation_lpips("alex", notify), seed)
     if set_metrics := SET_METRICS & set(config.metrics):
         metrics["features"] = FeatureMetrics(build_extractor(config.features, image_shape), set_metrics, real_images)
     return metrics

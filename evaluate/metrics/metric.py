@@ -34,12 +34,17 @@ class ImagePairs:
         start: Index of the first one among the evaluated images.
         seed: Root of the posterior noise.
         labels: Classes of the images, int64, shape (B,), where the model is conditional.
+        count: Number of evaluated images; None: these are all.
     """
 
-    def __init__(self, model: Autoencoder, pixels: Tensor, start: int, seed: int, labels: Tensor | None = None) -> None:
+    def __init__(
+        self, model: Autoencoder, pixels: Tensor, start: int, seed: int, labels: Tensor | None = None,
+        count: int | None = None,
+    ) -> None:  # fmt: skip
         self.model, self.start, self.seed = model, start, seed
         self.pixels = pixels.to(next(model.parameters()).device)
         self.labels = None if labels is None else labels.to(self.pixels.device)
+        self.count = start + len(pixels) if count is None else count
 
     @cached_property
     def real(self) -> Tensor:

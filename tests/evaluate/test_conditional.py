@@ -10,6 +10,7 @@ from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Images
 from vaegan.density_fitting import fit_density_to_images
 from vaegan.errors import UserError
+from vaegan.evaluate.metrics import completion
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.one_pass import ImageSplit
 from vaegan.evaluate.report.image_sheets import (
@@ -24,7 +25,7 @@ from vaegan.models import VAE, PixelCNN
 from vaegan.trainers.log import grids
 
 COUNT, CLASSES = 13, 3
-METRICS = ("psnr", "elbo", "iwae", "calibration", "gap", "anomaly")
+METRICS = ("psnr", "elbo", "iwae", "calibration", "gap", "anomaly", "completion")
 
 
 def split(labels: Tensor | None = None) -> Images:
@@ -60,7 +61,8 @@ def evaluate(model: nn.Module, images: Images, *metrics: str, **others: object) 
     return evaluate_model(model, ImageSplit("test", images), config, seed=3, **others)
 
 
-def test_images_of_one_class_are_evaluated_as_by_the_model_of_that_class() -> None:
+def test_images_of_one_class_are_evaluated_as_by_the_model_of_that_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "STEPS", 3)
     model = build_conditional()
     results = [evaluate(model, split(torch.full((COUNT,), label)), *METRICS) for label in range(CLASSES)]
     for label, one in enumerate(results):

@@ -76,10 +76,10 @@ def test_sets_of_images_are_measured_alike(results: list[dict[str, Any]]) -> Non
         assert result["sets"] == {metrics: approximate(evaluation) for metrics, evaluation in expected.items()}
 
 
-def test_defects_are_planted_by_the_index_of_an_image(results: list[dict[str, Any]]) -> None:
+def test_defects_and_holes_are_drawn_by_the_index_of_an_image(results: list[dict[str, Any]]) -> None:
     expected = worker.evaluate_anomalies()
     scores = {name: pytest.approx(values, rel=1e-8) for name, values in expected["scores"].items()}
-    assert len(scores) == 4
+    assert len(scores) == 7
     for result in results:
         assert result["anomalies"] == approximate(expected) | {"scores": scores}
 

@@ -138,8 +138,8 @@ def evaluate_sets() -> dict[str, dict]:
 
 
 def evaluate_anomalies() -> dict:
-    """Evaluate the detection of planted defects, by five images and their indices in each of several batches."""
-    return evaluate(build("vae", "float64"), 5, metrics=("anomaly",))
+    """Evaluate planted defects and filled holes, by five images and their indices in each of several batches."""
+    return evaluate(build("vae", "float64"), 5, metrics=("anomaly", "completion"))
 
 
 def collect_progress() -> list[list[tuple[int, int]]]:

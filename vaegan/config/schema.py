@@ -17,7 +17,7 @@ from .section import FROM_PYTHON, Count, DensityName, Fraction, Positive, Sectio
 SplitName = Literal["train", "validation", "test"]
 MetricName = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
-    "iwae", "calibration", "gap", "codebook", "confusion", "anomaly",
+    "iwae", "calibration", "gap", "codebook", "confusion", "anomaly", "completion",
 ]  # fmt: skip
 
 
