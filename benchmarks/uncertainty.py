@@ -32,6 +32,7 @@ from vaegan.applications.uncertainty import (
     calibrate_scale,
     compute_calibration_error,
     compute_coverage,
+    compute_mean_widths,
     draw_shared_noise,
     predict_pixels,
 )
@@ -121,7 +122,7 @@ def measure(run: Path, count: int, console: Console) -> dict[str, Rows]:
             for name, noise in ((TRAINED, trained), (CALIBRATED, calibrated)):
                 scaled = replace(prediction, noise=noise)
                 rows[name].coverage.append(compute_coverage(*scaled.compute_pit(pixels)))
-                rows[name].width.append(scaled.compute_width(LEVEL).flatten(1).mean(1))
+                rows[name].width.append(compute_mean_widths(scaled, LEVEL))
                 rows[name].correlation.append(correlate_ranks(errors.abs(), scaled.total))
             normal = {CONSTANT: constant.expand_as(places), FITTED: torch.full_like(places, fitted), PLACES: places}
             for name, deviations in normal.items():

@@ -4,8 +4,10 @@ from typing import Any
 
 from vaegan.applications.uncertainty import (
     LEVELS,
+    WIDTH_VALUES,
     compute_calibration_error,
     compute_coverage,
+    compute_mean_widths,
     predict_pixels,
 )
 from vaegan.config.models import ELBOConfig
@@ -31,7 +33,7 @@ class Calibration(Metric):
     def __init__(self, config: ELBOConfig) -> None:
         self.protocol: dict[str, Any] = {
             **get_likelihood_protocol(config), "posterior_samples": DRAWS, "levels": list(LEVELS),
-            "width_level": WIDTH_LEVEL,
+            "width_level": WIDTH_LEVEL, "width_values": WIDTH_VALUES,
         }  # fmt: skip
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
@@ -40,7 +42,7 @@ class Calibration(Metric):
         prediction = predict_pixels(pairs.model, pairs.posterior, noise, pairs.labels)
         check_finite(prediction.decoded)
         coverage = compute_coverage(*prediction.compute_pit(pairs.pixels))
-        width = prediction.compute_width(WIDTH_LEVEL).flatten(1).mean(1)
+        width = compute_mean_widths(prediction, WIDTH_LEVEL)
         return {"coverage": make_rows(pairs.start, coverage), "width": make_rows(pairs.start, width)}
 
     def compute_result(self, sums: Sums) -> MetricResult:

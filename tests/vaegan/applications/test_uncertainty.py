@@ -17,6 +17,7 @@ from vaegan.applications.uncertainty import (
     check_can_be_uncertain,
     compute_calibration_error,
     compute_coverage,
+    compute_mean_widths,
     draw_shared_noise,
     get_observation_model,
     predict_pixels,
@@ -106,6 +107,10 @@ def test_total_distribution_and_quantiles_are_scipys_mixture(likelihood: str) ->
     alone = PixelPrediction(decoded[:1], ObservationModel(likelihood, 0.2))
     low, high = DISTRIBUTIONS[likelihood](scale=0.2).interval(0.9)
     assert alone.compute_width(0.9).numpy() == pytest.approx(np.full((2, *SHAPE), high - low))
+    widths = prediction.compute_width(0.9).flatten(1)
+    torch.testing.assert_close(compute_mean_widths(prediction, 0.9), widths.mean(1))
+    enlarged = PixelPrediction(decoded.repeat(1, 1, 1, 8, 8), prediction.noise)
+    torch.testing.assert_close(compute_mean_widths(enlarged, 0.9), widths.mean(1), rtol=0.01, atol=0)
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "laplace"])
