@@ -8,9 +8,12 @@ intervals (Wilson), and its difference from PCA and pixels (paired bootstrap ove
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from vaegan.applications.code_statistics import compute_code_statistics
 from vaegan.applications.encoding import encode_images
@@ -20,19 +23,36 @@ from vaegan.cli.workflows import load_run_model
 from vaegan.data import Images
 from vaegan.evaluate.comparing.bootstrap import estimate
 from vaegan.images import to_float
-from vaegan.models import Autoencoder
+from vaegan.models import Autoencoder, Posterior
 from vaegan.storage.loading import load
 from vaegan.storage.run_data import open_run_data
 from vaegan.storage.run_folder import Run
 
 
-def encode(model: Autoencoder, images: Images, count: int | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return posterior means (N, d), pixels (N, C, S, S) in [-1, 1] and classes (N,) of evenly chosen images."""
-    positions = images.select_evenly(len(images) if count is None else count)
-    assert images.labels is not None, "the images have no labels"
-    with Console().progress("Encoding", "images") as progress:
-        codes = encode_images(model, images, positions, progress).mean
-    return codes, to_float(images[positions]), images.labels[positions]
+class Encoded(NamedTuple):
+    """Images of a split and their codes."""
+
+    posterior: Posterior
+    """q(z | x), shape (N, d)."""
+    pixels: Tensor
+    """Shape (N, C, S, S), in [-1, 1]."""
+    labels: Tensor
+    """Class of each image, int64, shape (N,)."""
+
+
+def encode(model: Autoencoder, splits: Sequence[Images], count: int) -> Encoded:
+    """Encode ``count`` images, evenly chosen of the splits, or all of them if there are fewer."""
+    total, parts = sum(map(len, splits)), list[Encoded]()
+    for images in splits:
+        positions = images.select_evenly(min(len(images), count * len(images) // total))
+        assert images.labels is not None, "the images have no labels"
+        with Console().progress("Encoding", "images") as progress:
+            posterior = encode_images(model, images, positions, progress)
+        parts.append(Encoded(posterior, to_float(images[positions]), images.labels[positions]))
+    means, logs = (torch.cat([getattr(part.posterior, name) for part in parts]) for name in ("mean", "log_variance"))
+    return Encoded(
+        Posterior(means, logs), torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts])
+    )
 
 
 def describe_difference(codes: LinearProbe, other: LinearProbe) -> str:
@@ -46,7 +66,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", metavar="RUN", type=Path, nargs="+")
-    parser.add_argument("--images", type=int, help="held-out images; all of them")
+    parser.add_argument("--images", type=int, default=10_000, help="held-out images")
     parser.add_argument("--train-images", type=int, default=10_000, help="training images of the probes")
     parser.add_argument("--data-root", type=Path, help="folder of the images, if they have moved")
     options = parser.parse_args()
@@ -56,24 +76,22 @@ def main() -> None:
     for folder in options.runs:
         run, model = Run(folder), load_run_model(folder, load, console)
         data, config = open_run_data(run, run.config, console, data_root=options.data_root)
-        train = encode(model, data.train, options.train_images)
-        held_out = [encode(model, part, None) for part in (data.validation, data.test) if len(part)]
-        parts = [torch.cat(part) for part in zip(*held_out, strict=True)]
-        chosen = torch.arange(len(parts[0]))
-        if options.images is not None:
-            chosen = chosen[:: max(1, len(chosen) // options.images)][: options.images]
-        codes, pixels, labels = (part[chosen] for part in parts)
-        probes = fit_probes(*train, codes, pixels, labels, config.seed)
+        train = encode(model, [data.train], options.train_images)
+        held_out = encode(model, [part for part in (data.validation, data.test) if len(part)], options.images)
+        probes = fit_probes(
+            train.posterior.mean, train.pixels, train.labels, held_out.posterior.mean, held_out.pixels, held_out.labels,
+            config.seed,
+        )  # fmt: skip
         cells = []
         for probe in probes.values():
             low, high = probe.interval
             cells.append(f"{100 * probe.accuracy:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
         differences = [describe_difference(probes["codes"], probes[name]) for name in ("PCA of pixels", "pixels")]
-        statistics = compute_code_statistics(encode_images(model, data.test))
+        statistics = compute_code_statistics(held_out.posterior)
         kl = "-" if statistics.kl is None else f"{statistics.kl.sum():.1f}"
         active = f"{len(statistics.order)} of {len(statistics.active)}, {kl}"
         print(f"| {'/'.join(folder.parts[-3:])} | {active} | {' | '.join(cells + differences)} |", flush=True)
-        console.note(f"{folder}: {len(train[0]):,} training images, {len(codes):,} held out")
+        console.note(f"{folder}: {len(train.labels):,} training images, {len(held_out.labels):,} held out")
 
 
 if __name__ == "__main__":
