@@ -32,7 +32,7 @@ from vaegan.applications.detection import Detection, measure_detection
 from vaegan.applications.planted_defects import plant_defects
 from vaegan.cli.console import Console
 from vaegan.config import Config
-from vaegan.data import Images, read_image
+from vaegan.data import Data, Images, read_image
 from vaegan.density_fitting import fit_density_to_images
 from vaegan.errors import UserError
 from vaegan.images import to_float
@@ -50,6 +50,8 @@ PCA_NAME, NEIGHBOUR_NAME = "*PCA residual*", "*neighbours in features*"
 """Baselines."""
 Scores = dict[str, Tensor]
 """Scores by name, float64, shape (N,)."""
+opened: dict[str, Data] = {}
+"""Images that were opened, by what they are, since several runs may have the same."""
 
 
 class Detector:
@@ -66,7 +68,11 @@ class Detector:
         self.name = f"{path.parent.name}/{path.name}"
         self.model: Autoencoder = vaegan.load(path)
         self.config: Config = self.run.config
-        self.data, _ = open_run_data(self.run, self.config, console)
+        members = self.run.members
+        key = f"{self.config.data.model_dump_json()} {members.fingerprint if members else path}"
+        if key not in opened:
+            opened[key], _ = open_run_data(self.run, self.config, console)
+        self.data = opened[key]
         self.classifier: Classifier | None = None if features is None else load_classifier(features)
         training = self.data.train
         some = training.select_evenly(TRAINING_IMAGES)
