@@ -2,6 +2,7 @@
 
 make demo                                    # runs/quickstart
 vaegan compare digits-families     # runs/digits-families
+the commands of docs/attributes.md           # runs/digits-vae, runs/digits-by-class, runs/eight.safetensors
 python docs/make_images.py                   # docs/images
 """
 
@@ -17,7 +18,24 @@ from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_image
 
 import vaegan
+from vaegan.applications import (
+    Caption,
+    Reduce,
+    complete_images,
+    compute_anomaly_maps,
+    compute_anomaly_scores,
+    draw_anomaly_sheet,
+    edit_images,
+    enlarge_bicubically,
+    enlarge_images,
+    fit_conformal_detector,
+    get_observation_model,
+    load_attribute,
+    plant_defects,
+    translate_images,
+)
 from vaegan.cli.console import Console
+from vaegan.cli.uncertainty_results import predict_images
 from vaegan.config.data import DataConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import open_data
@@ -89,6 +107,82 @@ def draw_use() -> None:
     vaegan.plot_history(run).savefig(IMAGES / "history.png", dpi=90)
 
 
+def draw_attribute() -> None:
+    """Draw held-out threes, edited towards eights at several strengths, and decoded as eights by a conditional run."""
+    run, conditional = Path("runs/digits-vae"), vaegan.load("runs/digits-by-class")
+    data = open_data(vaegan.Run(run).config.data)
+    direction = load_attribute(Path("runs/eight.safetensors")).directions["mean"]
+    images = to_float(data.test[(data.test.labels == 3).nonzero()[:4, 0]])
+    columns = {"image": images}
+    for strength in (0.0, 0.5, 1.0, 1.5, 2.0):
+        columns[f"{strength:g}"] = edit_images(vaegan.load(run), images, [(direction, strength)])
+    columns["translate"] = translate_images(conditional, images, 3, 8)
+    grid = draw_image_grid(torch.stack([*columns.values()], 1).flatten(0, 1), columns=len(columns), scale=10)
+    picture = Image.new("RGB", (grid.width, grid.height + LABEL_PIXELS), "white")
+    picture.paste(grid, (0, LABEL_PIXELS))
+    write, width = ImageDraw.Draw(picture), grid.width / len(columns)
+    for index, name in enumerate(columns):
+        font = ImageFont.load_default(0.6 * LABEL_PIXELS)
+        write.text(((index + 0.5) * width, LABEL_PIXELS / 2), name, "black", font, anchor="mm")
+    picture.quantize(64).save(IMAGES / "attributes.png", optimize=True)
+
+
+def draw_anomalies() -> None:
+    """Draw held-out digits, a third of them with a planted defect, by falling score, as `vaegan anomaly` does."""
+    run = vaegan.Run("runs/digits-vae")
+    model, data = vaegan.load(run), open_data(run.config.data)
+    normal = data.validation[torch.arange(len(data.validation))]
+    detector = fit_conformal_detector(compute_anomaly_scores(["pixels"], model, normal)["pixels"])
+    pixels = data.test[torch.arange(48)]
+    planted = plant_defects(pixels[::3], seed=0)
+    pixels[::3] = planted.images
+    scores = compute_anomaly_scores(["pixels"], model, pixels)["pixels"]
+    first, p_values = scores.argsort(descending=True)[:16], detector.compute_p_values(scores)
+    captions = [
+        Caption(
+            planted.kinds[index // 3] if index % 3 == 0 else "untouched", f"{scores[index]:.3f}, p = {p:.2g}", p <= 0.05
+        )
+        for index, p in zip(first.tolist(), p_values[first].tolist(), strict=True)
+    ]
+    sheet = draw_anomaly_sheet(pixels[first], compute_anomaly_maps("pixels", model, pixels[first]), captions)
+    sheet.quantize(64).save(IMAGES / "anomalies.png", optimize=True)
+
+
+def draw_completion() -> None:
+    """Draw held-out digits with a hole, and at half their size, with the answers of a VAE."""
+    model = vaegan.load("runs/digits-vae")
+    images = open_data(vaegan.Run("runs/digits-vae").config.data).test[torch.arange(5, 11)]
+    hole = torch.zeros(8, 8, dtype=torch.bool)
+    hole[:, 4:] = True
+    completed, _ = complete_images(model, images, hole, answers=4)
+    small = to_uint8(Reduce(2).apply(to_float(images)))
+    boxes = small.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    columns = {
+        "image": images, "hole": torch.where(hole, 255, images), "best": completed[0], "draws": completed[1],
+        "": completed[2], " ": completed[3], "reduced": boxes,
+        "bicubic": to_uint8(enlarge_bicubically(to_float(small), 8)),
+        "enlarged": enlarge_images(model, small, consistent=True),
+    }  # fmt: skip
+    grid = draw_image_grid(torch.stack([*columns.values()], 1).flatten(0, 1), columns=len(columns), scale=10)
+    picture = Image.new("RGB", (grid.width, grid.height + LABEL_PIXELS), "white")
+    picture.paste(grid, (0, LABEL_PIXELS))
+    write, width = ImageDraw.Draw(picture), grid.width / len(columns)
+    for index, name in enumerate(columns):
+        font = ImageFont.load_default(0.6 * LABEL_PIXELS)
+        write.text(((index + 0.5) * width, LABEL_PIXELS / 2), name, "black", font, anchor="mm")
+    picture.quantize(64).save(IMAGES / "completion.png", optimize=True)
+
+
+def draw_uncertainty() -> None:
+    """Draw held-out digits with mean, spread, total and error, as `vaegan uncertainty` does."""
+    model, console = vaegan.load("runs/digits-vae"), Console()
+    images = to_float(open_data(vaegan.Run("runs/digits-vae").config.data).test[torch.arange(6)])
+    results = predict_images(model, images, None, get_observation_model(model), draws=64, seed=0, console=console)
+    results.draw([f"{index}.png" for index in range(len(images))], console).save(
+        IMAGES / "uncertainty.png", optimize=True
+    )
+
+
 def draw_codes() -> None:
     """Draw a traversal, and two plots of an inspection side by side, by the commands of docs/latent-space.md."""
     run = "runs/digits-vae"
@@ -115,5 +209,16 @@ def take_report() -> None:
 
 
 if __name__ == "__main__":
-    for draw in (copy_strips, draw_crop, draw_controls, draw_use, draw_codes, take_report):
+    for draw in (
+        copy_strips,
+        draw_crop,
+        draw_controls,
+        draw_use,
+        draw_attribute,
+        draw_anomalies,
+        draw_completion,
+        draw_uncertainty,
+        draw_codes,
+        take_report,
+    ):
         draw()
