@@ -71,11 +71,14 @@ def test_directions_of_a_runs_own_classes_are_those_of_its_splits(run, vaegan):
     assert (header.images, header.negative) == (9, "all others")
 
 
-def test_directions_of_a_label_file_hold_out_what_a_training_would(run, vaegan):
+def test_directions_of_a_label_file_hold_out_what_a_training_would(run, vaegan, monkeypatch):
     names = [f"{name}/{number}.png" for name in CLASSES for number in range(20)]
     lines = [f"{name},{'dark' if name.startswith('bird') else 'light'}\n" for name in names]
     (run / "images" / "labels.csv").write_text("file,label\n" + "".join(lines))
-    assert vaegan("attribute", "run", "--by", "images/labels.csv", "-o", "light.safetensors")[0] == 0
+    monkeypatch.setenv("HOME", str(run))
+    assert vaegan("attribute", "run", "--by", "~/images/labels.csv", "-o", "light.safetensors")[0] == 0
+    paths = sorted((run / "images" / "bird").glob("*.png"))[:2]
+    assert vaegan("edit", "run", *paths, "--add", "~/light.safetensors=1", "-o", "edit.png")[0] == 0
     header = load_attribute("light.safetensors").header
     held_out = [name for name in names if hash_name(name) < HELD_OUT]
     members = {member.name: member.split for member in Run("run").members.members}
@@ -130,7 +133,7 @@ def test_a_translation_under_the_own_class_is_the_reconstruction(conditional, va
     assert get_error("translate", "told", names[0], "--label", "cat", "--from", "3").startswith("--from 3: no class")
 
 
-def test_refusals_are_one_line_before_any_work(run, conditional, get_error, monkeypatch):
+def test_refusals_are_one_line_before_any_work(run, conditional, get_error):
     message = get_error("attribute", "run", "--by", "labels", "-o", "a.png")
     assert message == "--output a.png: not a file of tensors; let it end in .safetensors"
     (run / "b.safetensors").mkdir()

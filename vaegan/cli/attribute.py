@@ -6,6 +6,7 @@ import click
 
 from vaegan.errors import UserError
 from vaegan.extras import check_packages
+from vaegan.paths import expand_path
 
 from .console import Console
 from .options import DATA_ROOT_OPTION, FOLDER, LABEL_OPTION, OTHER_DATA_OPTION, PATH, Integer, check_tensor_path
@@ -57,7 +58,7 @@ def attribute(
     else:
         if data_root is not None or allow_other_data:
             raise UserError("--data-root, --allow-other-data: the images are those of a label file; leave them out")
-        found = encode_listed_images(run, Path(by), positive, negative, number, console, label)
+        found = encode_listed_images(run, expand_path("--by", by), positive, negative, number, console, label)
     learned = learn_attribute(
         *found.learned, *found.held_out, positive=found.positive, negative=found.negative, weights=weights
     )

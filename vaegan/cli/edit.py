@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vaegan.errors import UserError
+from vaegan.paths import expand_path
 
 from .console import Console
 from .options import FOLDER, LABEL_OPTION, PATH, check_picture_path
@@ -32,7 +33,7 @@ def _parse_additions(
             strength = math.nan
         if not file or not math.isfinite(strength):
             raise UserError(f"--add {text}: give FILE=STRENGTH, as in smiling.safetensors=1.5")
-        additions.append((Path(file), strength))
+        additions.append((expand_path("--add", file), strength))
     return tuple(additions)
 
 
