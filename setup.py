@@ -113,6 +113,7 @@ DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=1.0"]
 
 DEV = [
     "mypy>=1.15",
+    "opencv-python-headless>=4.8",  # the baseline of benchmarks/completion.py
     "ruff>=0.12",
     "types-psutil>=5.9",
     "types-PyYAML>=6.0.12",
