@@ -112,9 +112,7 @@ class Detector:
         scores = {name: torch.cat([part[name] for part in parts]) for name in self.names}
         if "lpips" in scores:
             scores[f"lpips_{self.lpips_name}"] = scores.pop("lpips")
-        flat = flatten(pixels)
-        residual = flat - self.pca.inverse_transform(self.pca.transform(flat))
-        scores[PCA_NAME] = torch.from_numpy(np.square(residual).mean(1)).double()
+        scores[PCA_NAME] = self.compute_residuals(pixels).mean(1).double()
         if self.classifier is not None:
             distances, _ = self.neighbours.kneighbors(self.compute_features(pixels))
             scores[NEIGHBOUR_NAME] = torch.from_numpy(distances[:, -1]).double()
@@ -122,14 +120,19 @@ class Detector:
 
     def measure_location(self, pixels: Tensor, masks: Tensor) -> dict[str, float]:
         """Return by score how often the largest value of the heat map lies in the mask, for images with a defect."""
-        found = {}
+        maps = {PCA_NAME: self.compute_residuals(pixels).unflatten(1, self.model.image_shape).mean(1)}
         for name in self.names:
-            maps = torch.cat([
-                compute_anomaly_maps(name, self.model, batch, self.judges) for batch in pixels.split(BATCH_IMAGES)
-            ])  # fmt: skip
-            hits = masks.flatten(1).gather(1, maps.flatten(1).argmax(1, keepdim=True))
-            found[f"lpips_{self.lpips_name}" if name == "lpips" else name] = hits.double().mean().item()
-        return found
+            parts = [compute_anomaly_maps(name, self.model, batch, self.judges) for batch in pixels.split(BATCH_IMAGES)]
+            maps[f"lpips_{self.lpips_name}" if name == "lpips" else name] = torch.cat(parts)
+        hits = {
+            name: masks.flatten(1).gather(1, each.flatten(1).argmax(1, keepdim=True)) for name, each in maps.items()
+        }
+        return {name: each.double().mean().item() for name, each in hits.items()}
+
+    def compute_residuals(self, pixels: Tensor) -> Tensor:
+        """Return the squared residuals of the principal components, float32, shape (N, C S S)."""
+        flat = flatten(pixels)
+        return torch.from_numpy(np.square(flat - self.pca.inverse_transform(self.pca.transform(flat))))
 
     def select_test_images(self, count: int) -> Tensor:
         """Return evenly chosen test images, uint8 (N, C, S, S)."""

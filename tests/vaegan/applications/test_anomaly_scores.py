@@ -174,16 +174,19 @@ def test_code_is_the_density_of_the_posterior_mean_and_its_map_a_gradient() -> N
     torch.testing.assert_close(maps.flatten(1), gradient.abs().float(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["vaegan2", "vaegan3"])
-def test_realness_is_the_discriminators_with_the_class_of_each_image(name: str) -> None:
-    config = tiny(name)
-    model = build(name)
-    discriminator = build_discriminator(config.model, SHAPE, 0).eval().requires_grad_(False)
-    pixels, labels = draw_pixels(4), torch.arange(4)
-    found = compute_anomaly_scores(["realness"], model, pixels, Judges(realness=discriminator), labels)["realness"]
+@pytest.mark.parametrize("classes", ["two", "three"])
+def test_realness_is_the_discriminators_with_the_class_of_each_image(classes: str) -> None:
+    options = ("model.labels=10", f"model.discriminator.classes={classes}")
+    model, config = build("vaegan3", *options), tiny("vaegan3", *options).model
+    discriminator = build_discriminator(config, SHAPE, 0).eval().requires_grad_(False)
+    judges, pixels, labels = Judges(realness=discriminator), draw_pixels(4), torch.arange(4)
+    found = compute_anomaly_scores(["realness"], model, pixels, judges, labels)["realness"]
     expected = -realness(discriminator(to_float(pixels), labels=labels).scores)
     torch.testing.assert_close(found, expected.double())
-    assert compute_anomaly_maps("realness", model, pixels, Judges(realness=discriminator), labels).any()
+    assert not torch.allclose(
+        found, compute_anomaly_scores(["realness"], model, pixels, judges, labels + 4)["realness"]
+    )
+    assert compute_anomaly_maps("realness", model, pixels, judges, labels).any()
 
 
 def test_simple_images_have_fewer_bits() -> None:
