@@ -68,7 +68,8 @@ def test_visible_pixels_are_kept_bit_for_bit_and_hidden_ones_are_not_looked_at(s
     completed, _ = complete_images(model, IMAGES, HOLES, answers=3, sampler=sampler, steps=20)
     assert completed.shape == (3, COUNT, 1, 8, 8) and completed.dtype == torch.uint8
     visible = ~HOLES[:, None]
-    for answer in completed:
+    unblended, _ = complete_images(model, IMAGES, HOLES, blended=False, steps=20)
+    for answer in (*completed, *unblended):
         assert torch.equal(answer[visible], IMAGES[visible])
     assert not torch.equal(completed[1], completed[2])
     other = torch.where(visible, IMAGES, 255 - IMAGES)
