@@ -15,10 +15,10 @@ LABELS = torch.arange(90) % CLASSES
 
 
 def draw_features(size: int, strength: float) -> torch.Tensor:
-    """Draw features (90, size) whose first `CLASSES` values tell the class the better, the larger the strength."""
+    """Draw features (90, size) of several scales; the first `CLASSES` tell the class."""
     features = draw_normal((90, size), 0, "features").double()
     features[:, :CLASSES] += strength * torch.nn.functional.one_hot(LABELS, CLASSES)
-    return 5 * features + 3
+    return features * torch.logspace(-2, 2, size, dtype=torch.float64) + 3
 
 
 def test_the_accuracy_is_scikit_learns_with_the_penalty_that_held_out_images_choose() -> None:
