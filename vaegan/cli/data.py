@@ -98,6 +98,9 @@ def _describe_facts(description: "DataDescription") -> dict[str, str]:
         "broken": f"{len(description.broken):,}",
         "duplicates": f"{within:,} within a split, {across:,} across splits",
     }
+    if description.official:
+        counts = ", ".join(f"{split} ({number:,})" for split, number in description.official.items())
+        facts = {"set's splits": counts, **facts}
     if len(sizes) > MAX_KINDS:
         smallest, largest = (f"{image.width}x{image.height}" for image in description.find_extremes())
         facts["sizes"] = f"{len(sizes):,} from {smallest} to {largest}, most often {sizes[0][0]} ({sizes[0][1]:,})"

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaegan.config.data import DataConfig
+from vaegan.config.data import SYNTHETIC_SOURCES, DataConfig
 from vaegan.progress import Reporter, ignore_notice
 
-from .dataset import Data, ImageReader, Images, UInt8Image
+from .dataset import Data, Images, Source, UInt8Image
 from .image_file import StoredImage
 from .members import SPLITS, MemberList
 from .open_source import open_source
@@ -39,6 +39,8 @@ class DataDescription:
     """Name and problem of each image that cannot be used."""
     stored: Counter[StoredImage]
     """Number of usable images of each size, mode and format; empty for a set that is drawn at any size."""
+    official: dict[str, int]
+    """Number of images of each split that the set comes with; empty: all are drawn."""
     differences: str
     """Differences from the images of the run that they are described for; empty: there are none."""
     duplicates: list[list[NamedImage]]
@@ -102,6 +104,7 @@ class DataDescription:
             "channels": config.channels,
             "images": self.count,
             "splits": {split: len(images) for split, images in self.splits.items()},
+            "official_splits": self.official,
             "classes": self.classes,
             "broken": self.broken,
             "sizes": dict(self.count_stored("size")),
@@ -132,14 +135,24 @@ def describe_data(config: DataConfig, reporter: Reporter, known: MemberList | No
     with reporter.progress("Reading images", "images") as progress:
         # What it would say is part of the description.
         data = open_data(config, ignore_notice, progress, source, known, training=False, verify=True)
-    reader, splits = source.reader, {split: getattr(data, split) for split in SPLITS}
+    splits = {split: getattr(data, split) for split in SPLITS}
     with reporter.progress("Looking at images", "images") as progress:
-        return _describe_images(config, data, reader, splits, progress)
+        return _describe_images(config, data, source, splits, progress)
+
+
+def _count_official(source: Source, config: DataConfig) -> dict[str, int]:
+    """Return the number of images of each split that a set comes with; empty if all splits are drawn."""
+    if source.splits is not None and config.source not in SYNTHETIC_SOURCES:
+        return dict(zip(SPLITS, map(len, source.splits), strict=True))
+    if source.test_indices is not None:
+        return {"train": len(source.reader) - len(source.test_indices), "test": len(source.test_indices)}
+    return {split: source.official_splits.count(split) for split in SPLITS if split in source.official_splits}
 
 
 def _describe_images(
-    config: DataConfig, data: Data, reader: ImageReader, splits: dict[str, Images], progress: Any
+    config: DataConfig, data: Data, source: Source, splits: dict[str, Images], progress: Any
 ) -> DataDescription:
+    reader = source.reader
     count, store = len(reader), data.train.store
     split_numbers = np.full(count, -1, dtype=np.int8)
     for number, images in enumerate(splits.values()):
@@ -170,6 +183,7 @@ def _describe_images(
         splits=splits,
         broken={reader.get_name(index): errors[index].reason for index in sorted(errors)},
         stored=Counter(image for index in usable if (image := stored[index]) is not None),
+        official=_count_official(source, config),
         differences=data.differences.describe(),
         duplicates=[group for group in groups.values() if len(group) > 1],
         mean=tuple(mean.tolist()),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vaegan.config.source_files import SAVED_FILES, TABLE_SUFFIXES
+from vaegan.config.source_files import SAVED_FILES, TABLE_SUFFIXES, is_hidden
 from vaegan.errors import Failure, UserError
 from vaegan.text import shorten, to_one_line
 
@@ -17,6 +17,8 @@ SPLIT_NAMES = {
     "test": ("test", "testing", "eval", "evaluation"),
 }  # fmt: skip
 """Names that a set may give to each of our splits."""
+MAX_NAMED_FILES = 3
+"""Files of each split that a message names."""
 
 
 def load_tables(root: Path | None, hub: str | None, place: str) -> Mapping[str, Any]:
@@ -46,15 +48,20 @@ def load_tables(root: Path | None, hub: str | None, place: str) -> Mapping[str, 
 def _group_files(root: Path, place: str) -> dict[str, list[str]]:
     """Return the files of a folder, or a single one, by the splits that their names tell; else all are to train on.
 
+    Hidden files and folders are ignored.
+
     Raises:
-        UserError: There are none, or they are of two kinds.
+        UserError: There are none, they are of two kinds, or the names of some tell a split and those of others none.
     """
     if not root.is_dir():
         if root.suffix.lower() in TABLE_SUFFIXES and root.is_file():
             return {"train": [str(root)]}
         problem = "neither a folder nor a Parquet or Arrow file" if os.path.lexists(root) else "no such folder or file"
         raise UserError(f"{place}: {problem}")
-    names = [file.relative_to(root) for file in sorted(root.rglob("*")) if file.suffix.lower() in TABLE_SUFFIXES]
+    names = [
+        name for file in sorted(root.rglob("*"))
+        if file.suffix.lower() in TABLE_SUFFIXES and not is_hidden(name := file.relative_to(root)) and not file.is_dir()
+    ]  # fmt: skip
     if not names:
         raise UserError(f"{place}: no file ending in {' or '.join(TABLE_SUFFIXES)} in it, nor what save_to_disk writes")
     if len({name.suffix.lower() for name in names}) > 1:
@@ -64,8 +71,16 @@ def _group_files(root: Path, place: str) -> dict[str, list[str]]:
         words = [word for part in reversed(name.parts) for word in re.split("[^a-z]+", part.lower())]
         split = next((split for word in words for split, aliases in SPLIT_NAMES.items() if word in aliases), "")
         groups.setdefault(split, []).append(str(root / name))
-    named = {split: files for split, files in groups.items() if split}
-    return named or {"train": groups[""]}
+    unnamed = groups.pop("", [])
+    if unnamed and groups:
+        names_of = {split: ", ".join(shorten(os.path.relpath(file, root)) for file in files[:MAX_NAMED_FILES])
+                    for split, files in {**groups, "": unnamed}.items()}  # fmt: skip
+        others = "; ".join(f"{split}: {names}" for split, names in names_of.items() if split)
+        raise UserError(
+            f"{place}: the names of {len(unnamed)} of its files tell no split ({names_of['']}) beside those that do"
+            f" ({others}); put train, validation or test into each name, or take those files away"
+        )
+    return groups or {"train": unnamed}
 
 
 def select_splits(loaded: Mapping[str, Any], place: str, notify: Callable[[str], None]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from vaegan.config.data import DataConfig
+from vaegan.config.source_files import guess_source
 from vaegan.data import open_data
 from vaegan.data.description import describe_data
 from vaegan.data.huggingface import NO_BYTES, HuggingFaceReader
@@ -145,6 +146,29 @@ def test_files_are_split_by_their_names(tmp_path: Path) -> None:
     assert [split.indices.tolist() for split in list_splits(data)] == [list(range(18)), [], list(range(18, 24))]
 
 
+def test_a_file_whose_name_tells_no_split_is_not_dropped_beside_one_that_does(tmp_path: Path) -> None:
+    for name, part in {"a": (0, 10), "test": (18, 24), "._a": (0, 1), ".cache/b": (0, 1)}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        pq.write_table(make_table(*part), tmp_path / f"{name}.parquet")
+    (tmp_path / "._test.parquet").write_bytes(b"\0\5\x16\7")
+    message = r"the names of 1 of its files tell no split \(a\.parquet\) beside those that do \(test: test\.parquet\); put"
+    with pytest.raises(UserError, match=message):
+        open_data(make_config(tmp_path))
+    (tmp_path / "a.parquet").rename(tmp_path / "train-a.parquet")
+    found = describe_data(make_config(tmp_path, validation=0), Reporter())
+    assert [len(images) for images in found.splits.values()] == [10, 0, 6]
+    assert found.official == found.to_json()["official_splits"] == {"train": 10, "test": 6}
+
+
+def test_hidden_files_are_no_tables(tmp_path: Path) -> None:
+    write_shards(tmp_path)
+    for name in ("._train.parquet", "data/._train-00000-of-00002.parquet", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    (tmp_path / "._x.png").write_bytes(b"")
+    assert guess_source(tmp_path) == "huggingface"
+    assert sum(map(len, list_splits(open_data(make_config(tmp_path))))) == 24
+
+
 def test_paths_and_addresses_in_rows_are_not_followed(tmp_path: Path) -> None:
     IMAGES[0].save(tmp_path / "secret.png")
     rows = [{"bytes": encode(image), "path": "x.png"} for image in IMAGES[:10]]
@@ -189,10 +213,17 @@ def test_labels_are_numbers_names_or_not_known(tmp_path: Path) -> None:
         open_data(make_config(root, label_column="y"))
     hidden = write_parquet(tmp_path / "b.parquet", {**contents, "label": [*LABELS[:-1], -1]})
     assert open_data(make_config(hidden), notes.append).classes == ()
+    texts = write_parquet(tmp_path / "d.parquet", {**contents, "label": words})
+    assert open_data(make_config(texts), notes.append).classes == tuple(NAMES)
+    truths = write_parquet(tmp_path / "e.parquet", {**contents, "label": [label > 0 for label in LABELS], "class": words})
+    assert open_data(make_config(truths), notes.append).classes == ("0", "1")
+    captions = write_parquet(tmp_path / "f.parquet", {**contents, "label": [f"no. {number}" for number in range(24)]})
+    assert open_data(make_config(captions), notes.append).classes == ()
     several = write_parquet(tmp_path / "c.parquet", {**contents, "label": LABELS, "class": LABELS})
     assert open_data(make_config(several), notes.append).classes == ()
-    assert "1 rows without a label, such as train/23; the images have no labels" in notes[0]
-    assert "columns of classes: label, class; data.label_column chooses one" in notes[1]
+    assert "1 row without a label, such as train/23; the images have no labels" in notes[0]
+    assert "column label: 24 different texts for 24 images, which are taken for no classes; data.label_c" in notes[1]
+    assert "columns of classes: label, class; data.label_column chooses one" in notes[2]
 
 
 def test_the_column_of_images_is_found_or_given(tmp_path: Path) -> None:
