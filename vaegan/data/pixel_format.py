@@ -3,20 +3,28 @@
 import numpy as np
 from PIL import Image
 
+from .code_points import check_code_points, is_unspecified, make_code_points_profile
 from .colour_profile import convert_profile, get_profile, make_grey_table
+from .file_header import get_header
 
-BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
+BITS_PER_SAMPLE, PHOTOMETRIC, COLOUR_MAP, SAMPLE_FORMAT = 258, 262, 320, 339
 """Tags of TIFF files."""
 WHITE_IS_ZERO, SIGNED = 0, 2
 """Values of the tags `PHOTOMETRIC` and `SAMPLE_FORMAT`."""
 
 
 def check_pixel_format(image: Image.Image) -> None:
-    """Check that the range of an image's pixels is known from its header, and that Pillow reads all of it.
+    """Check that the range and the colours of an image's pixels are known from its header, and that Pillow reads them.
 
     Raises:
-        ValueError: It has floating-point, signed or 32-bit pixels, or one transparent colour of 16 bits.
+        ValueError: It has floating-point, signed or 32-bit pixels, one transparent colour of 16 bits, or colours that
+            are not converted to sRGB.
     """
+    header = get_header(image)
+    if header.problem:
+        raise ValueError(header.problem)
+    if header.code_points:
+        check_code_points(header.code_points)
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is not known")
     if SIGNED in _get_tiff_values(image, SAMPLE_FORMAT):
@@ -38,6 +46,13 @@ def correct_transparency(image: Image.Image) -> None:
         image.info["transparency"] = min(grey * 255 // levels, 255)  # of 1 bit, some versions of Pillow have done it
 
 
+def correct_palette(image: Image.Image) -> None:
+    """Take the colours of a TIFF file's palette for 8 bits if none is above 255, as libtiff does; they have 16 else."""
+    colours = _get_tiff_values(image, COLOUR_MAP)
+    if image.mode in ("P", "PA") and colours and max(colours) <= 255:
+        image.putpalette(np.array(colours, dtype=np.uint8).reshape(3, -1).T.tobytes())
+
+
 def convert_to_srgb(image: Image.Image) -> Image.Image:
     """Convert an image of any mode to 8 bits of grey (mode L or LA) or of sRGB (mode RGB or RGBA).
 
@@ -48,11 +63,16 @@ def convert_to_srgb(image: Image.Image) -> Image.Image:
     """
     check_pixel_format(image)
     correct_transparency(image)
-    profile = get_profile(image)
+    correct_palette(image)
+    header = get_header(image)
+    if header.code_points and not is_unspecified(header.code_points):
+        profile = make_code_points_profile(header.code_points)
+    else:
+        profile = header.profile or get_profile(image)
     if image.mode.startswith("I"):
         return _convert_wide_grey(image, profile)
     is_grey = image.mode in ("1", "L", "LA", "La")
-    if not image.has_transparency_data:
+    if not (image.has_transparency_data and header.has_alpha):
         if image.mode not in ("CMYK", "LAB"):
             image = convert_mode(image, "L" if is_grey else "RGB")
         return convert_profile(image, profile)

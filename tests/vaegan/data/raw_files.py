@@ -38,6 +38,24 @@ def make_tiff(
     return out + b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in tags) + bytes(4)
 
 
+def make_tiff_of_samples(pixels: NDArray[np.uint8], tags: dict[int, Sequence[int]]) -> bytes:
+    """A TIFF file of 8-bit pixels, shape (H, W, C), with these tags of 16-bit values beside those of its size."""
+    height, width, samples = pixels.shape
+    tags = {256: [width], 257: [height], 258: [8] * samples, 259: [1], 277: [samples], 278: [height], **tags}
+    data, entries = pixels.tobytes(), b""
+    for tag, values in sorted({**tags, 273: [0], 279: [pixels.size]}.items()):
+        packed = struct.pack(f"<{len(values)}H", *values)
+        if len(packed) > 4:
+            data, packed = data + packed, struct.pack("<I", 8 + len(data))
+        kind = 4 if tag == 273 else 3
+        entries += struct.pack("<HHI", tag, kind, len(values)) + (
+            b"\x08\0\0\0" if tag == 273 else packed.ljust(4, b"\0")
+        )
+    return (
+        b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(entries) // 12) + entries + bytes(4)
+    )
+
+
 def make_rgb_profile(gamma: float, primaries: Sequence[float]) -> bytes:
     """An ICC profile of version 2 of pixels of a gamma and of primaries with white D65."""
     d50 = np.array([0.9642, 1.0, 0.8249])
