@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vaegan.errors import UserError
 from vaegan.paths import expand_path
 from vaegan.text import make_printable
 
@@ -58,6 +59,8 @@ def data(source: str, overrides: tuple[str, ...], output: Path | None, as_json: 
     if output is not None:
         quiet = Console(shown=False) if as_json else console  # a line about the picture is no JSON
         write_image(draw_contact_sheet(list(description.splits.values())), output, quiet)
+    if config.strict and (count := len(description.broken)):
+        raise UserError(f"data.strict: {count} of the files cannot be used as images, and a training refuses the set")
 
 
 def _show(description: "DataDescription", console: Console) -> None:

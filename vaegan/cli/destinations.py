@@ -22,7 +22,8 @@ def check_picture_file(file: Path) -> None:
     """Check that a picture can be written into a file.
 
     Raises:
-        UserError: The name has no ending of a format that holds any picture, or the path is a folder.
+        UserError: The name has no ending of a format that holds any picture, or the path is a folder, a pipe or a
+            device.
         FileFailure: The file cannot be written.
     """
     from PIL import Image
@@ -37,6 +38,8 @@ def check_picture_file(file: Path) -> None:
         raise UserError(f"--output {file}: {problem}; let it end in .png or .jpg") from None
     if os.path.isdir(file):
         raise UserError(f"--output {file}: a folder, not a file")
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise UserError(f"--output {file}: a pipe or a device, not a regular file; name another file")
     check_file_is_writable(file)
 
 

@@ -119,7 +119,7 @@ class DataDescription:
 
 
 def describe_data(config: DataConfig, reporter: Reporter, known: MemberList | None = None) -> DataDescription:
-    """Read every image of a set, and return what it holds.
+    """Read every image of a set, and return what it holds; broken images are named under `data.strict` too.
 
     Args:
         config: The `data` section.
@@ -130,8 +130,8 @@ def describe_data(config: DataConfig, reporter: Reporter, known: MemberList | No
         UserError: There is no such set, it is broken, or it is too small to be split.
         Failure: The download failed.
     """
-    config = config.model_copy(update={"strict": False})
     source = open_source(config, reporter.note)
+    config = config.model_copy(update={"strict": False})
     with reporter.progress("Reading images", "images") as progress:
         # What it would say is part of the description.
         data = open_data(config, ignore_notice, progress, source, known, training=False, verify=True)

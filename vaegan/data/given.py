@@ -15,7 +15,7 @@ from vaegan.config.data import Crop, Fit
 from vaegan.config.load import merge
 from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback, ignore_progress
-from vaegan.text import to_one_line
+from vaegan.text import shorten, to_one_line
 
 from .dataset import ImageReader, Source, UInt8Image
 from .fit import DATA_VERSION, fit_to_square, make_canvas, to_pil
@@ -41,6 +41,8 @@ image, each alone or in a pair (image, label)."""
 
 REREAD_IMAGES = 16
 """Images that are read twice, to see whether they are the same."""
+ROW_NAMES = (("image", "img", "images"), ("label", "labels", "class"))
+"""Names that a row of a table may have for its image and its label."""
 MAX_CLASSES = 65536
 """Largest number of classes, as in `model.labels`."""
 
@@ -70,7 +72,7 @@ class GivenReader(ImageReader):
         Raises:
             UserError: It is no image.
         """
-        image = get_image(self.items[index], index)
+        image = get_image(get_item(self.items, index), index)
         if not isinstance(image, Image.Image):
             if image.shape == (self.channels, self.size, self.size):
                 return np.ascontiguousarray(image)
@@ -80,7 +82,7 @@ class GivenReader(ImageReader):
 
     def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
         """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W)."""
-        image = get_image(self.items[index], index)
+        image = get_image(get_item(self.items, index), index)
         with _name_errors(index):
             image = image if isinstance(image, Image.Image) else to_pil(image)
             return make_canvas(image, self.size, self.channels, crop)
@@ -158,7 +160,7 @@ def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str
             `data.image_size`.
     """
     items, _ = separate_labels(images)
-    image, chosen = get_image(items[0], 0), settings.get("data", {})
+    image, chosen = get_image(get_item(items, 0), 0), settings.get("data", {})
     if not isinstance(chosen, Mapping):
         return dict(settings)  # which the schema refuses
     if isinstance(image, Image.Image):
@@ -189,6 +191,11 @@ def separate_labels(images: GivenImages) -> tuple[RandomAccess, Sequence[int] | 
     labels: Any = None
     if isinstance(images, tuple | list) and len(images) == 2 and getattr(images[0], "ndim", 0) == 4:
         items, labels = images
+    if isinstance(items, Mapping) and items:
+        keys = list(items)
+        entry = next(key for key in ("train", "images", *keys) if key in keys)
+        problem = f"a {type(items).__name__} of {', '.join(map(shorten, keys[:5]))} is no set of images"
+        raise UserError(f"data: {problem}; pass one of its entries, such as [{entry!r}]")
     if isinstance(items, str) or not (hasattr(items, "__len__") and hasattr(items, "__getitem__")):
         problem = f"a {type(items).__name__} has no random access, len(data) and data[index]"
         raise UserError(f"data: {problem}; give an array of images, or a Dataset")
@@ -199,15 +206,29 @@ def separate_labels(images: GivenImages) -> tuple[RandomAccess, Sequence[int] | 
     return items, labels
 
 
+def get_item(items: RandomAccess, index: int) -> Any:
+    """Return an item of a data set.
+
+    Raises:
+        UserError: There is none of this index, although the data set has so many.
+    """
+    try:
+        return items[index]
+    except (KeyError, IndexError) as error:
+        reason = f"{type(error).__name__}: {to_one_line(error)}"
+        problem = f"no item {index} in a {type(items).__name__} of {len(items):,} ({reason})"
+        raise UserError(f"data: {problem}; give one whose items have the numbers from 0") from error
+
+
 def read_labels(items: RandomAccess) -> Tensor | None:
     """Return the labels in the items of a data set, int64, shape (N,); None: they are images alone.
 
     Raises:
         UserError: Only some items have a label, or the labels are not integers from 0.
     """
-    if not is_pair(items[0]):
+    if not is_pair(get_item(items, 0)):
         return None
-    return check_labels([get_label(items[index], index) for index in range(len(items))], len(items))
+    return check_labels([get_label(get_item(items, index), index) for index in range(len(items))], len(items))
 
 
 def is_pair(item: Any) -> bool:
@@ -225,10 +246,11 @@ def get_image(item: Any, index: int) -> UInt8Image | Image.Image:
     if isinstance(image, Image.Image):
         return image
     if not isinstance(image, np.ndarray | Tensor):
-        kind = type(image).__name__
-        raise UserError(
-            f"data: item {index} is a {kind}; give a uint8 array, a tensor or a PIL image, or (image, label)"
-        )
+        advice = "give a uint8 array, a tensor or a PIL image, or (image, label)"
+        if isinstance(image, Mapping):
+            names = [next((key for key in image if key in keys), keys[0]) for keys in ROW_NAMES]
+            advice += ", such as [({}) for row in data]".format(", ".join(f"row[{name!r}]" for name in names))
+        raise UserError(f"data: item {index} is a {type(image).__name__}; {advice}")
     pixels = image.cpu().numpy() if isinstance(image, Tensor) else image
     if pixels.dtype != np.uint8:
         advice = "give uint8 pixels, 0 to 255; of a data set with ToTensor, leave that transform out"

@@ -173,9 +173,10 @@ def _read(source: Source, config: DataConfig, notify: Notify, progress: Progress
     if read.unverified:
         problem = f"{count:,} images, more than {MAX_VERIFIED_IMAGES:,}: only their headers were checked"
         notify(f"data: {problem}; `vaegan data` with these settings reads them all once")
-    _report_broken_images(read.broken, config, notify)
     if len(read.broken) == count:
-        raise UserError(f"data.root: {config.root}: none of the {count} files can be used as an image")
+        named = describe_broken([read.broken[index] for index in range(count)])
+        raise UserError(f"data.root: {config.root}: none of the {count} files can be used as an image: {named}")
+    _report_broken_images(read.broken, config, notify)
     usable = (reader.get_name(index) for index in range(count) if index not in read.broken)
     if source.label_by_folder and (strays := describe_strays(list(usable))):
         notify(f"data.root: {config.root}: {strays}")

@@ -187,6 +187,16 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "torn labels": (
         lambda p: cut(write(p, "npy", COLOUR, LABELS) / "labels.npy", 150).parent, "labels.npy: cannot be read",
     ),
+    "npz as npy": (
+        lambda p: write(p, "npz", COLOUR).rename(p.with_suffix(".npy")), "an archive of arrays; rename it to .npz",
+    ),
+    "npy as npz": (
+        lambda p: (write(p, "npy", COLOUR) / "images.npy").rename(p.with_suffix(".npz")), "rename it to .npy",
+    ),
+    "labels that lead nowhere": (
+        lambda p: os.symlink("nowhere", write(p, "npy", COLOUR) / "labels.npy") or p,
+        "labels.npy: cannot be read as .npy: no such file or directory",
+    ),
     "objects": (write_objects, "Python objects in dtype"),
     "floats": (lambda p: write(p, "npz", COLOUR / 255), "images of float64; store uint8 pixels, 0 to 255"),
     "halves": (lambda p: write(p, "safetensors", COLOUR.astype(np.float16)), "images of F16; store uint8"),

@@ -1,5 +1,6 @@
 """Images that are given in Python: what may be given, and what is said of anything else."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,13 @@ class Stream(IterableDataset[Any]):
         return iter(COLOUR)
 
 
+class Numbered(Items):
+    """A data set whose items have the numbers from 1."""
+
+    def __getitem__(self, index: int) -> Any:
+        return dict(enumerate(COLOUR, start=1))[index]
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
@@ -146,7 +154,13 @@ class Stream(IterableDataset[Any]):
         (COLOUR.permute(0, 2, 3, 1), "image 0 has the shape (16, 16, 3); give (C, S, S)"),
         ([COLOUR[0], COLOUR[1].float()], "image 1 is of float32"),
         ([COLOUR[0], None], "item 1 is a NoneType"),
-        ([{"image": COLOUR[0]}], "item 0 is a dict; give a uint8 array, a tensor or a PIL image"),
+        ([{"img": COLOUR[0], "label": 1}],
+         "item 0 is a dict; give a uint8 array, a tensor or a PIL image, or (image, label), such as"
+         " [(row['img'], row['label']) for row in data]"),
+        ({"images": COLOUR}, "a dict of images is no set of images; pass one of its entries, such as ['images']"),
+        ({"test": [], "train": []}, "a dict of test, train is no set of images; pass one of its entries, such as ['t"),
+        ({}, "there are no images"),
+        (Numbered(KINDS["tensor"], False), "no item 0 in a Numbered of 12 (KeyError: 0); give one whose items have"),
         ([Image.new("F", (16, 16))], "image 0: floating-point pixels"),
         ((COLOUR, LABELS[:5]), "labels of int64 of shape (5,); give one integer for each of the 12 images"),
         ((COLOUR, LABELS - 1), "labels of int64 of shape (12,); give one integer"),
@@ -162,6 +176,9 @@ class Stream(IterableDataset[Any]):
 def test_anything_else_is_named_in_one_line(images: Any, message: str) -> None:
     with pytest.raises(UserError) as error:
         open_given(images, 16, 3)
+    if message.startswith(("a dict", "item 0", "no item 0")):
+        with pytest.raises(UserError, match=re.escape(str(error.value))):
+            describe_given(images, {})
     assert str(error.value).startswith("data: ") and message in str(error.value) and "\n" not in str(error.value)
 
 
