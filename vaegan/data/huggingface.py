@@ -23,6 +23,7 @@ from .image_file import (
     EncodedImage,
     StoredImage,
     UnreadableImageError,
+    check_body,
     check_image,
     describe_image,
     read_canvas,
@@ -83,6 +84,14 @@ class HuggingFaceReader(ImageReader):
         """Check the header of image ``index``."""
         check_image(self._get_image(index))
 
+    def check_body(self, index: int) -> None:
+        """Check that image ``index`` has all of its pixels.
+
+        Raises:
+            UnreadableImageError: Some are missing or damaged.
+        """
+        check_body(self._get_image(index))
+
     def get_state(self, index: int) -> FileState:
         """Return the size and the time of change of the files of the split of image ``index``."""
         return self._compute_state(self._find_row(index)[0])
@@ -101,7 +110,7 @@ class HuggingFaceReader(ImageReader):
 
     def _compute_state(self, split: str) -> FileState:
         states = [state for _, state in self._list_files(split)]
-        return FileState(sum(state.size for state in states), max((state.time for state in states), default=0))
+        return FileState(*map(sum, zip(*states, strict=True)))
 
     def _get_image(self, index: int) -> EncodedImage:
         split, row = self._find_row(index)
