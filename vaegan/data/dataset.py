@@ -118,6 +118,11 @@ class Source:
     label_by_folder: bool = False
     """Whether the class of an image is the folder in its name, so that classes without a usable image are none."""
 
+    def get_class_path(self, index: int) -> str:
+        """Return the name of image ``index`` without the folder of its split, so that its folder is its class."""
+        name = self.reader.get_name(index)
+        return name.partition("/")[2] if self.official_splits else name
+
 
 @contextmanager
 def _explain_unreadable() -> Iterator[None]:

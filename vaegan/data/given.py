@@ -176,7 +176,7 @@ def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str
             problem = f"images of {side} pixels, but a side is a multiple of 8 from 8 to 256"
             raise UserError(f"data: {problem}; resize them by the setting data.image_size={nearest}")
     shape |= chosen
-    elsewhere: dict[str, Any] = dict.fromkeys(("root", "hub", "image_column", "label_column", "count"))
+    elsewhere: dict[str, Any] = dict.fromkeys(("root", "folders", "hub", "image_column", "label_column", "count"))
     elsewhere |= {"strict": False, "download": False}
     return merge(settings, {"data": {"source": "given", **elsewhere, **shape}})
 

@@ -12,11 +12,8 @@ from vaegan.config.source_files import SAVED_FILES, TABLE_SUFFIXES, is_hidden
 from vaegan.errors import Failure, UserError
 from vaegan.text import shorten, to_one_line
 
-SPLIT_NAMES = {
-    "train": ("train", "training"), "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "eval", "evaluation"),
-}  # fmt: skip
-"""Names that a set may give to each of our splits."""
+from .official_splits import SPLIT_NAMES, find_split
+
 MAX_NAMED_FILES = 3
 """Files of each split that a message names."""
 
@@ -69,8 +66,7 @@ def _group_files(root: Path, place: str) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for name in names:
         words = [word for part in reversed(name.parts) for word in re.split("[^a-z]+", part.lower())]
-        split = next((split for word in words for split, aliases in SPLIT_NAMES.items() if word in aliases), "")
-        groups.setdefault(split, []).append(str(root / name))
+        groups.setdefault(find_split(words) or "", []).append(str(root / name))
     unnamed = groups.pop("", [])
     if unnamed and groups:
         names_of = {split: ", ".join(shorten(os.path.relpath(file, root)) for file in files[:MAX_NAMED_FILES])

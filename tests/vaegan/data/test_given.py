@@ -123,7 +123,7 @@ def test_the_names_of_a_data_set_are_kept() -> None:
 def test_a_config_takes_over_the_size_of_the_first_image(images: Any, settings: Any, expected: dict[str, int]) -> None:
     described = describe_given(images, {"data": settings, "seed": 3})
     columns = {"hub": None, "image_column": None, "label_column": None}
-    elsewhere = {"root": None, **columns, "count": None, "strict": False, "download": False}
+    elsewhere = {"root": None, "folders": None, **columns, "count": None, "strict": False, "download": False}
     assert described == {"data": {**settings, "source": "given", **elsewhere, **expected}, "seed": 3}
 
 
