@@ -87,6 +87,14 @@ class ImageReader(Protocol):
         """
         return
 
+    def check_body(self, index: int) -> None:
+        """Check that image ``index``, which can be decoded, has all of its pixels; by default it has.
+
+        Raises:
+            UnreadableImageError: Some are missing or damaged.
+        """
+        return
+
     def compute_digest(self) -> bytes:
         """Return a digest that identifies the images of the source."""
 

@@ -16,7 +16,15 @@ from vaegan.text import get_reason, make_encodable, make_printable
 
 from .dataset import ImageReader, Source, UInt8Image
 from .fit import DATA_VERSION
-from .image_file import StoredImage, UnreadableImageError, check_image, describe_image, read_canvas, read_image
+from .image_file import (
+    StoredImage,
+    UnreadableImageError,
+    check_body,
+    check_image,
+    describe_image,
+    read_canvas,
+    read_image,
+)
 from .verdicts import FileState, get_file_state
 
 IMAGE_SUFFIXES = ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
@@ -94,6 +102,14 @@ class FileReader(ImageReader):
             UnreadableImageError: The file has no valid header, or cannot be read.
         """
         check_image(os.path.join(self.root, self.names[index]), self.version)
+
+    def check_body(self, index: int) -> None:
+        """Check that image ``index`` has all of its pixels.
+
+        Raises:
+            UnreadableImageError: Some are missing or damaged, or the file cannot be read.
+        """
+        check_body(os.path.join(self.root, self.names[index]))
 
     def compute_digest(self) -> bytes:
         """Return a digest of the files' names and sizes."""

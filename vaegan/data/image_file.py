@@ -1,5 +1,6 @@
 """Reading of one image file of any size and mode into uint8 pixels of the model's size."""
 
+import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -21,12 +22,16 @@ from vaegan.text import make_printable, to_one_line
 
 from .fit import DATA_VERSION, fit_to_square, make_canvas
 from .pixel_format import check_pixel_format, correct_transparency
+from .whole_image import check_whole, has_simplejpeg
 
 MIN_IMAGE_SIDE_PIXELS = 8
 """Smallest side of an image that is used, which is the smallest `data.image_size`."""
 
 PILLOW_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 """Pillow's names of the formats that are read. Files choose their format themselves, and some (EPS) start programs."""
+
+DECODING_REVISION = 2
+"""Number that changes with what is read, and what refused, by `DATA_VERSION`, so that kept verdicts do not count."""
 
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """Brands of HEIF files, which are read if pillow-heif is installed."""
@@ -135,6 +140,19 @@ def check_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) ->
         pass
 
 
+def check_body(path: str | Path | EncodedImage) -> None:
+    """Check that an image file that can be decoded holds all of its pixels (see `whole_image`).
+
+    Raises:
+        UnreadableImageError: Some are missing or damaged, or the file cannot be opened.
+    """
+    try:
+        with _open_bytes(path) as file:
+            check_whole(file)
+    except (OSError, ValueError, struct.error) as error:
+        raise UnreadableImageError(make_printable(path), _describe_error(error)) from error
+
+
 def describe_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> StoredImage:
     """Read size, mode and format of an image file from its header.
 
@@ -193,7 +211,8 @@ def _identify(file: IO[bytes], version: int) -> Image.Image:
 
 def describe_decoder() -> str:
     """Return text that names all on this machine that a file's being readable depends on."""
-    return f"Pillow {PIL.__version__}{', pillow-heif' * _register_heif()}"
+    packages = f"Pillow {PIL.__version__}{', pillow-heif' * _register_heif()}{', simplejpeg' * has_simplejpeg()}"
+    return f"{packages}, revision {DECODING_REVISION}"
 
 
 @lru_cache(maxsize=1)
