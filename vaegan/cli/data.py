@@ -84,6 +84,8 @@ def _show(description: "DataDescription", console: Console) -> None:
 
 def _describe_facts(description: "DataDescription") -> dict[str, str]:
     """Return what is said of all images together, by its name."""
+    from vaegan.data.split_members import OFFICIAL_SPLITS_ARE_KEPT
+
     config = description.config
     mean, deviation = (
         ", ".join(f"{value:.3f}" for value in values) for values in (description.mean, description.deviation)
@@ -101,6 +103,8 @@ def _describe_facts(description: "DataDescription") -> dict[str, str]:
         "broken": f"{len(description.broken):,}",
         "duplicates": f"{within:,} within a split, {across:,} across splits",
     }
+    if description.official and across:
+        facts["duplicates"] += f" ({OFFICIAL_SPLITS_ARE_KEPT})"
     if description.official:
         counts = ", ".join(f"{split} ({number:,})" for split, number in description.official.items())
         facts = {"set's splits": counts, **facts}

@@ -95,7 +95,7 @@ def open_training_data(
         Failure: The download failed.
     """
     run = Run(folder)
-    known = run_on_all_ranks(lambda: run.members if run.exists else None)
+    known = run_on_all_ranks(lambda: run.members)  # of a study's run, even before it has begun
     if known is None and config.prior is not None and not run.exists and config.data.source in CHANGEABLE_SOURCES:
         known = _get_autoencoder_list(Run(config.prior.autoencoder), config, reporter, images, allow_other_data)
     data, opened = _open(config, reporter, images, known, training=True)
@@ -111,7 +111,7 @@ def open_training_data(
         data = _allow(run, data, allow_other_data, reporter, remedy)
         if not len(data.train):
             raise UserError(f"{folder}: none of the images that the run is trained on is there", on_all_ranks=True)
-    if data.differences and config.data.source == "given":  # the run stays that of the images it was started with
+    if data.differences and config.data.source == "given" and run.exists:  # it stays that of the images it began with
         started = run_on_all_ranks(lambda: run.config.data.sha256)
         opened = opened.model_copy(update={"data": opened.data.model_copy(update={"sha256": started})})
     return data, opened

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from vaegan.cli.data import _describe_facts
 from vaegan.config.data import DataConfig
 from vaegan.config.source_files import guess_source
 from vaegan.data import open_data
@@ -134,6 +135,21 @@ def test_the_splits_of_a_set_are_kept_and_the_missing_one_is_drawn(tmp_path: Pat
         list(range(*parts[name])) for name in list(parts)[:3]
     ]
     assert notes == [f"data.root: {tmp_path / 'b'}: left out its splits extra"]
+
+
+def test_copies_across_official_splits_stay_where_they_are_and_are_named(tmp_path: Path) -> None:
+    parts = {"train": (0, 18), "validation": (2, 4), "test": (16, 24)}
+    datasets.DatasetDict({name: make_dataset(*part) for name, part in parts.items()}).save_to_disk(str(tmp_path))
+    notes: list[str] = []
+    config = make_config(tmp_path)
+    assert [len(split) for split in list_splits(open_data(config, notes.append))] == [18, 2, 8]
+    kept, equal = "official splits are kept as they are", "equal images of the train split"
+    assert notes == [
+        f"data: 2 images of the {split} split {equal} ({split}/0 = train/{row}, {split}/1 = train/{row + 1}); {kept}"
+        for split, row in (("validation", 2), ("test", 16))
+    ]
+    facts = _describe_facts(describe_data(config, Reporter()))
+    assert facts["duplicates"] == f"0 within a split, 4 across splits ({kept})"
 
 
 def test_files_are_split_by_their_names(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ def make_digest(text: str) -> str:
 
 
 def list_members(**texts: str) -> MemberList:
-    """Return a list of members by name; the text is the split, the bytes, and the earlier bytes, each its own pixels."""
+    """Return a list of members by name; the text is split, bytes and earlier bytes, each with its own pixels."""
     members = []
     for name, text in texts.items():
         split, *states = text.split()
@@ -55,7 +55,9 @@ LISTED = list_members(a="train a", b="train b", c="test c", d="validation d")
         (list_members(a="train a", b="train b", c="test c"), see(a="a", b="b", c="?? b"), {"c": "b"}),
     ],
 )
-def test_an_image_of_another_split_is_named(listed: MemberList, images: dict[str, Found], leaks: dict[str, str]) -> None:
+def test_an_image_of_another_split_is_named(
+    listed: MemberList, images: dict[str, Found], leaks: dict[str, str]
+) -> None:
     assert find_leaks(listed, images) == leaks
 
 
