@@ -14,6 +14,7 @@ from torch import Tensor
 from vaegan.config.data import DataVersion, Fit
 from vaegan.data import UnreadableImageError, find_images, read_image, silence_pillow
 from vaegan.data.folder import label_by_folder
+from vaegan.data.image_file import check_body
 from vaegan.data.reading import describe_broken
 from vaegan.errors import Failure, UserError
 from vaegan.images import to_float, to_uint8
@@ -94,12 +95,15 @@ def read_images(
     for file in files:
         try:
             with silence_pillow():
-                pixels.append(read_image(file.path, side, channels, version, console.note, fit))
+                image = read_image(file.path, side, channels, version, console.note, fit)
+                if version > 1:
+                    check_body(file.path)
         except UnreadableImageError as error:
             if file.folder is None:
                 raise UserError(f"{error.file}: {error.reason}") from None
             broken.append(error)
         else:
+            pixels.append(image)
             read.append(file)
     if broken:
         if not read:

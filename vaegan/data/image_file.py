@@ -1,9 +1,10 @@
 """Reading of one image file of any size and mode into uint8 pixels of the model's size."""
 
+import ctypes
 import struct
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from io import BytesIO
@@ -13,7 +14,7 @@ from typing import IO, NamedTuple
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, _imaging
 
 from vaegan.config.data import Crop, Fit
 from vaegan.extras import check_packages
@@ -22,6 +23,7 @@ from vaegan.text import make_printable, to_one_line
 
 from .fit import DATA_VERSION, fit_to_square, make_canvas
 from .pixel_format import check_pixel_format, correct_transparency
+from .unread_formats import describe_unread
 from .whole_image import check_whole, has_simplejpeg
 
 MIN_IMAGE_SIDE_PIXELS = 8
@@ -188,9 +190,11 @@ def _identify(file: IO[bytes], version: int) -> Image.Image:
 
     Raises:
         UnidentifiedImageError: It is of none of the formats that are read.
-        ValueError: It is a HEIF picture, and the version is 1, or a TIFF file of unknown pixels.
+        ValueError: It is a HEIF picture, and the version is 1, a TIFF file of unknown pixels, or what
+            `describe_unread` knows.
         UserError: It is a HEIF picture, and pillow-heif is not installed.
     """
+    _silence_libtiff()
     Image.init()
     formats = [name for name in PILLOW_FORMATS if name in Image.OPEN]
     if version > 1 and _register_heif():
@@ -199,13 +203,15 @@ def _identify(file: IO[bytes], version: int) -> Image.Image:
         return Image.open(file, formats=formats)
     except UnidentifiedImageError:
         file.seek(0)
-        head = file.read(12)
-        if head[4:8] == b"ftyp" and head[8:] in HEIF_BRANDS:
+        head = file.read(32)
+        if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
             if version == 1:
                 raise ValueError("a HEIC picture, which runs of data.version 1 do not read") from None
             check_packages(["pillow_heif"])
         if head[:4] in TIFF_SIGNATURES:
             raise ValueError("a TIFF file that is damaged, or of a kind that Pillow does not read") from None
+        if reason := describe_unread(head):
+            raise ValueError(reason) from None
         raise
 
 
@@ -226,6 +232,13 @@ def _register_heif() -> bool:
     return True
 
 
+@lru_cache(maxsize=1)
+def _silence_libtiff() -> None:
+    """Keep libtiff from printing the errors that Pillow raises, where it is a library that Pillow loads."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+
+
 def _describe_error(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
@@ -233,4 +246,10 @@ def _describe_error(error: Exception) -> str:
         return error.strerror.lower()
     if isinstance(error, Image.DecompressionBombError):
         return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
-    return to_one_line(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return "more pixels than there is memory for"
+    words = to_one_line(error)
+    is_code = (
+        not words or words.startswith("decoder error") or isinstance(error, LookupError | struct.error | TypeError)
+    )
+    return "damaged, or of a kind that Pillow does not read" if is_code else words

@@ -13,13 +13,16 @@ ADOBE_RGB = (0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 ADOBE_GAMMA = 563 / 256
 
 
-def make_png(rows: NDArray[np.generic], bits: int, colour_type: int, **chunks: bytes) -> bytes:
-    """A PNG file of rows of whole bytes (uint8) or of big-endian 16-bit samples, with more chunks before the image."""
+def make_png(rows: NDArray[np.generic], bits: int, colour_type: int, missing: int = 0, **chunks: bytes) -> bytes:
+    """A PNG file of rows of whole bytes (uint8) or of big-endian 16-bit samples, with more chunks before the image.
+
+    Its header counts ``missing`` rows more than it has.
+    """
     height = len(rows)
     data = b"".join(b"\0" + row.tobytes() for row in rows)
     samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
     width = (len(data) // height - 1) * 8 // (bits * samples)
-    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height + missing, bits, colour_type, 0, 0, 0)
     parts = [(b"IHDR", header), *((name.encode(), body) for name, body in chunks.items())]
     parts += [(b"IDAT", zlib.compress(data)), (b"IEND", b"")]
     packed = (struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in parts)
