@@ -62,17 +62,17 @@ def _find_equal(
 
 
 def find_held_out(
-    known: MemberList, found: Sequence[Found], leaks: Mapping[str, str], validation: float, test: float
+    known: MemberList, found: Sequence[Found], validation: float, test: float
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the split of each image that is there and was not trained on, by name, and what was trained on instead.
 
-    Members keep their split. An image that the list does not have is held out if its name says so, unless it has the
-    bytes or the pixels of a member that the run was trained on; it then is in the second result, with that member.
+    Members keep their split. An image that the list does not have is held out if the set or its name says so, unless it
+    has the bytes or the pixels of a member that the run was trained on; it then is in the second result, with that
+    member.
 
     Args:
         known: The run's list.
-        found: Images that can be read, in the order of the source.
-        leaks: Members that are left out.
+        found: Images that can be read and are no leak, in the order of the source.
         validation: Fraction to validate on.
         test: Fraction to test on.
     """
@@ -84,18 +84,21 @@ def find_held_out(
         by_name = {image.name: image for image in found}
         now = [by_name[member.name] for member in members if member.name in by_name]
         trained |= {digest: image.name for image in now for digest in _list_digests(image)}
-    splits, repeated = {}, {}
+    splits, repeated = dict[str, str](), dict[str, str]()
     for image in found:
         member, number = listed.get(image.name), hash_name(image.name)
+        split = "test" if number < test else "validation" if number < validation + test else None
         if member is not None:
-            if member.split in SPLITS[1:] and member.name not in leaks:
-                splits[image.name] = member.split
-        elif number < validation + test and image.label in (*known.classes, None):
-            original = next((trained[digest] for digest in (image.digest, image.pixels) if digest in trained), None)
-            if original is None:
-                splits[image.name] = "test" if number < test else "validation"
-            else:
-                repeated[image.name] = original
+            split = member.split
+        elif image.split in SPLITS[1:]:
+            split = image.split
+        if split not in SPLITS[1:] or (known.classes and image.label not in known.classes):
+            continue
+        originals = [trained[digest] for digest in (image.digest, image.pixels) if digest in trained]
+        if member is None and originals:
+            repeated[image.name] = originals[0]
+        else:
+            splits[image.name] = split
     return splits, repeated
 
 

@@ -178,6 +178,8 @@ class Found:
     digest: str
     pixels: str = field(default="", repr=False)
     """Digest of its pixels as the run sees them, hexadecimal; empty: not known."""
+    split: str | None = None
+    """Split that the set comes with; None: it comes with none."""
 
 
 def compare(known: MemberList, found: Mapping[str, Found], broken: Iterable[str] = ()) -> Differences:

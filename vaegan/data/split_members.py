@@ -57,10 +57,11 @@ def split_members(
     """
     usable = [index for index in range(len(source.reader)) if index not in read.broken]
     names, (classes, labels) = list(map(source.reader.get_name, range(len(source.reader)))), _label(source, usable)
-    found = [Found(i, names[i], labels[i], read.digests[i], read.contents[i].hex()) for i in usable]
+    official = source.official_splits or (None,) * len(names)
+    found = [Found(i, names[i], labels[i], read.digests[i], read.contents[i].hex(), official[i]) for i in usable]
     differences = NO_DIFFERENCES
     if known is None:
-        splits = _assign_splits(found, source, config)
+        splits = _assign_splits(found, config)
         _report_copies(found, splits, bool(source.official_splits), notify)
         rows = {image.index: _make_member(image, split, len(found)) for image, split in zip(found, splits, strict=True)}
         members = tuple(rows.get(index, Member(name, None, "", None)) for index, name in enumerate(names))
@@ -96,15 +97,18 @@ def _label(source: Source, usable: Sequence[int]) -> tuple[tuple[str, ...], dict
     return classes, {index: classes[numbers[index]] for index in usable}
 
 
-def _assign_splits(found: Sequence[Found], source: Source, config: DataConfig) -> list[str]:
+def _assign_splits(found: Sequence[Found], config: DataConfig) -> list[str]:
     """Return the split of each image: that which the set comes with, of which those that are missing are drawn."""
-    if not source.official_splits:
-        return assign_splits(found, config.validation, config.test)
-    official = [source.official_splits[image.index] for image in found]
+    undecided = [image for image in found if image.split in (None, "train")]
+    drawn = iter(assign_splits(undecided, *_get_shares(found, config)))
+    return [next(drawn) if image.split in (None, "train") else image.split for image in found]
+
+
+def _get_shares(found: Iterable[Found], config: DataConfig) -> tuple[float, float]:
+    """Return the fractions of the images that are drawn to validate and to test on; 0 of splits that the set has."""
+    official = {image.split for image in found}
     validation, test = (0 if split in official else getattr(config, split) for split in SPLITS[1:])
-    trained = [image for image, split in zip(found, official, strict=True) if split == "train"]
-    drawn = iter(assign_splits(trained, validation, test))
-    return [next(drawn) if split == "train" else split for split in official]
+    return validation, test
 
 
 def _make_member(image: Found, split: str, count: int) -> Member:
@@ -145,7 +149,7 @@ def _follow_list(
     if training:
         names["train"] = fill_places(names["train"], usable.__contains__)
     else:
-        held_out, repeated = find_held_out(known, list(usable.values()), leaks, config.validation, config.test)
+        held_out, repeated = find_held_out(known, list(usable.values()), *_get_shares(found, config))
         more = set(differences.more)
         differences = replace(differences, repeated=tuple(pair for pair in repeated.items() if pair[0] in more))
         names |= {split: [name for name in held_out if held_out[name] == split] for split in SPLITS[1:]}

@@ -69,7 +69,7 @@ def test_sizes_are_no_digests() -> None:
 def test_a_held_out_image_is_never_one_that_was_trained_on() -> None:
     new = see(**{f"new{n}": str(n) for n in range(200)})
     known = see(a="a", c="c")
-    held_out, repeated = find_held_out(LISTED, [*known.values(), *new.values()], {}, 0.2, 0.3)
+    held_out, repeated = find_held_out(LISTED, [*known.values(), *new.values()], 0.2, 0.3)
     assert held_out["c"] == "test" and "a" not in held_out and not repeated
     assert {name: split for name, split in held_out.items() if name != "c"} == {
         name: "test" if hash_name(name) < 0.3 else "validation" for name in new if hash_name(name) < 0.5
@@ -79,10 +79,19 @@ def test_a_held_out_image_is_never_one_that_was_trained_on() -> None:
     for bytes_, pixels in (("b", "?"), ("?", "b"), ("x", "?")):  # `b` is no longer there
         copy = see(**{tested: f"{bytes_} {pixels}"})[tested]
         found = [*see(a="x").values(), copy]
-        assert find_held_out(LISTED, found, {}, 0.2, 0.3) == ({}, {tested: "a" if bytes_ == "x" else "b"})
-    assert find_held_out(earlier, [Found(0, tested, "cat", "before")], {}, 0.2, 0.3) == ({}, {tested: "a"})
-    assert find_held_out(LISTED, [Found(0, tested, "a new class", "?")], {}, 0.2, 0.3) == ({}, {})
-    assert "c" not in find_held_out(LISTED, list(known.values()), {"c": "a"}, 0.2, 0.3)[0]
+        assert find_held_out(LISTED, found, 0.2, 0.3) == ({}, {tested: "a" if bytes_ == "x" else "b"})
+    assert find_held_out(earlier, [Found(0, tested, "cat", "before")], 0.2, 0.3) == ({}, {tested: "a"})
+    assert find_held_out(LISTED, [Found(0, tested, "a new class", "?")], 0.2, 0.3) == ({}, {})
+
+
+def test_a_new_image_is_held_out_where_the_set_says_so() -> None:
+    new = [replace(image, split="train" if number % 2 else "test") for number, image in
+           enumerate(see(**{f"new{n}": str(n) for n in range(200)}).values())]  # fmt: skip
+    held_out, repeated = find_held_out(LISTED, new, 0.2, 0)
+    assert not repeated and held_out == {
+        image.name: "test" if image.split == "test" else "validation"
+        for image in new if image.split == "test" or hash_name(image.name) < 0.2
+    }  # fmt: skip
 
 
 def test_a_study_remembers_what_any_of_its_runs_was_trained_on() -> None:
