@@ -164,6 +164,8 @@ def _describe_images(
     def look_at(index: int) -> None:
         usable = split_numbers[index] >= 0
         pixels: UInt8Image = store[index].numpy() if usable and isinstance(store, Tensor) else reader(index)
+        if not usable and config.version > 1:  # it may be broken, and the reason is wanted
+            reader.check_body(index)
         stored[index] = reader.describe(index)
         digests[index] = blake2b(pixels.tobytes(), digest_size=16).digest()
         values = pixels.reshape(len(pixels), -1).astype(np.int64)

@@ -71,7 +71,7 @@ def _read_header(image: Image.Image) -> Header:
     position = file.tell()
     try:
         return read(file)
-    except struct.error:  # a header that ends early is Pillow's to judge
+    except (struct.error, IndexError, ValueError):  # a header that is damaged is Pillow's to judge
         return Header()
     finally:
         file.seek(position)
@@ -182,10 +182,11 @@ def _iterate_boxes(file: IO[bytes]) -> Iterator[tuple[bytes, int]]:
         start = file.tell() - 8
         if length == 1:
             (length,) = struct.unpack(">Q", file.read(8))
-        body = length - (file.tell() - start)
-        yield name, body if length else MAX_BOX_BYTES
-        if body < 0:  # 0 is the last box, and others are damaged
+        if length == 0:  # the last box, up to the end of the file
+            yield name, MAX_BOX_BYTES
+        if start + length < file.tell():
             return
+        yield name, start + length - file.tell()
         file.seek(start + length)
 
 

@@ -134,10 +134,14 @@ def open_folder(
     Raises:
         UserError: There is no such folder, it may not be read, or no file in it has an image's suffix.
     """
+    notes: list[str] = []
     try:
-        names = find_images(root, version, notify)
+        names = find_images(root, version, notes.append)
     except UserError as error:
         raise UserError(f"data.root: {error}") from error
+    finally:
+        for note in notes:  # which is an error under `data.strict`
+            notify(note)
     reader, parents = FileReader(root, names, size, channels, version), [name.rpartition("/")[0] for name in names]
     if "" in parents:
         return Source(reader, label_by_folder=True)

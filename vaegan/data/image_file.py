@@ -1,6 +1,7 @@
 """Reading of one image file of any size and mode into uint8 pixels of the model's size."""
 
 import ctypes
+import logging
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -194,7 +195,7 @@ def _identify(file: IO[bytes], version: int) -> Image.Image:
             `describe_unread` knows.
         UserError: It is a HEIF picture, and pillow-heif is not installed.
     """
-    _silence_libtiff()
+    _silence_decoders()
     Image.init()
     formats = [name for name in PILLOW_FORMATS if name in Image.OPEN]
     if version > 1 and _register_heif():
@@ -233,8 +234,9 @@ def _register_heif() -> bool:
 
 
 @lru_cache(maxsize=1)
-def _silence_libtiff() -> None:
-    """Keep libtiff from printing the errors that Pillow raises, where it is a library that Pillow loads."""
+def _silence_decoders() -> None:
+    """Keep Pillow and libtiff, where Pillow loads it as a library, from printing the errors that are raised too."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     with suppress(OSError, AttributeError):
         ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 

@@ -130,6 +130,8 @@ def test_images_in_other_formats_are_named_in_one_line(tmp_path: Path) -> None:
         f"data.root: {root}: 6 images in formats that are not read ({named}); save as PNG what is to be read"
     ]
     assert not open_image_tree(root, test=0, version=1)[1]
+    with pytest.raises(UserError, match=r"^data\.strict: .*6 images in formats that are not read"):
+        open_image_tree(root, test=0, strict=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x.svg").touch()
     with pytest.raises(UserError, match=r"other: 1 image in a format that is not read \(x\.svg\); save as PNG"):

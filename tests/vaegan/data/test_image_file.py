@@ -1,6 +1,7 @@
 """One image file: cropping, resizing, colour modes, orientation."""
 
 import itertools
+import logging
 import struct
 import warnings
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from vaegan.data import UnreadableImageError, find_images, image_file, read_imag
 from vaegan.data.image_file import fit_to_square
 
 from .image_sets import make_image, open_image_tree, write_image_tree
-from .raw_files import make_png
+from .raw_files import make_png, make_tiff_of_samples
 
 
 def fit_by_torchvision(image: Image.Image, size: int) -> NDArray[np.uint8]:
@@ -200,3 +201,10 @@ def test_a_damaged_tiff_file_prints_nothing(tmp_path: Path, capfd: pytest.Captur
     with pytest.raises(UnreadableImageError) as error:
         read_image(tmp_path / "x.tif", 16, 3)
     assert error.value.reason == "damaged, or of a kind that Pillow does not read" and capfd.readouterr() == ("", "")
+
+
+def test_what_pillow_logs_is_not_printed(tmp_path: Path) -> None:
+    (tmp_path / "x.tif").write_bytes(make_tiff_of_samples(np.zeros((16, 16, 8), np.uint8), {262: [2]}))
+    with pytest.raises(UnreadableImageError):
+        read_image(tmp_path / "x.tif", 16, 3)
+    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("PIL").handlers)

@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from vaegan.data import image_file, sources
+from vaegan.data.description import describe_data
 from vaegan.data.image_file import EncodedImage, UnreadableImageError, check_body
+from vaegan.progress import Reporter
 
-from .image_sets import make_image, open_image_tree, write_image_tree
+from .image_sets import folder_config, make_image, open_image_tree, write_image_tree
 from .raw_files import make_png
 
 NOISE = make_image(16, 16)
@@ -125,6 +127,8 @@ def test_a_set_names_images_that_lack_pixels(tmp_path: Path, cache: str, monkeyp
         data, warnings = open_image_tree(folder, cache=cache)
         assert len(data.train) + len(data.validation) + len(data.test) == 8
         assert len(warnings) == 1 and "half.png (damaged: its pixels end early (392 of 784 bytes))" in warnings[0]
+    reason = "damaged: its pixels end early (392 of 784 bytes)"
+    assert describe_data(folder_config(folder, cache=cache), Reporter()).broken == {"cat/half.png": reason}
     assert not open_image_tree(folder, cache=cache, version=1)[1]
 
 
