@@ -195,7 +195,7 @@ def separate_labels(images: GivenImages) -> tuple[RandomAccess, Sequence[int] | 
         keys = list(items)
         entry = next(key for key in ("train", "images", *keys) if key in keys)
         problem = f"a {type(items).__name__} of {', '.join(map(shorten, keys[:5]))} is no set of images"
-        raise UserError(f"data: {problem}; pass one of its entries, such as [{entry!r}]")
+        raise UserError(f"data: {problem}; pass one of its entries, such as dataset[{entry!r}]")
     if isinstance(items, str) or not (hasattr(items, "__len__") and hasattr(items, "__getitem__")):
         problem = f"a {type(items).__name__} has no random access, len(data) and data[index]"
         raise UserError(f"data: {problem}; give an array of images, or a Dataset")

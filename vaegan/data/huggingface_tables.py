@@ -15,7 +15,7 @@ from vaegan.text import shorten, to_one_line
 from .official_splits import SPLIT_NAMES, find_split
 
 MAX_NAMED_FILES = 3
-"""Files of each split that a message names."""
+"""Files that a message names."""
 
 
 def load_tables(root: Path | None, hub: str | None, place: str) -> Mapping[str, Any]:
@@ -48,7 +48,8 @@ def _group_files(root: Path, place: str) -> dict[str, list[str]]:
     Hidden files and folders are ignored.
 
     Raises:
-        UserError: There are none, they are of two kinds, or the names of some tell a split and those of others none.
+        UserError: There are none, one is no regular file, they are of two kinds, or the names of some tell a split and
+            those of others none.
     """
     if not root.is_dir():
         if root.suffix.lower() in TABLE_SUFFIXES and root.is_file():
@@ -61,6 +62,8 @@ def _group_files(root: Path, place: str) -> dict[str, list[str]]:
     ]  # fmt: skip
     if not names:
         raise UserError(f"{place}: no file ending in {' or '.join(TABLE_SUFFIXES)} in it, nor what save_to_disk writes")
+    if others := [name for name in names if not (root / name).is_file()]:
+        raise UserError(f"{place}: {shorten(others[0])}: a pipe, or a link that leads nowhere; take it away")
     if len({name.suffix.lower() for name in names}) > 1:
         raise UserError(f"{place}: both Parquet and Arrow files in it; name a folder of one kind, or a file")
     groups: dict[str, list[str]] = {}
@@ -69,13 +72,10 @@ def _group_files(root: Path, place: str) -> dict[str, list[str]]:
         groups.setdefault(find_split(words) or "", []).append(str(root / name))
     unnamed = groups.pop("", [])
     if unnamed and groups:
-        names_of = {split: ", ".join(shorten(os.path.relpath(file, root)) for file in files[:MAX_NAMED_FILES])
-                    for split, files in {**groups, "": unnamed}.items()}  # fmt: skip
-        others = "; ".join(f"{split}: {names}" for split, names in names_of.items() if split)
-        raise UserError(
-            f"{place}: the names of {len(unnamed)} of its files tell no split ({names_of['']}) beside those that do"
-            f" ({others}); put train, validation or test into each name, or take those files away"
-        )
+        shown = ", ".join(shorten(os.path.relpath(file, root)) for file in unnamed[:MAX_NAMED_FILES])
+        named = ", ".join(f"{shorten(os.path.relpath(files[0], root))} of {split}" for split, files in groups.items())
+        problem = f"the names of {len(unnamed)} of its files, such as {shown}, tell no split, and others do ({named})"
+        raise UserError(f"{place}: {problem}; put train, validation or test into each name, or take those files away")
     return groups or {"train": unnamed}
 
 

@@ -48,7 +48,7 @@ def split_by_folder(source: Source, root: Path, folders: Folders | None, notify:
     tops = dict.fromkeys(top for top, slash, _ in names if slash)
     split_of = {top: split for top in tops if (split := find_split([top])) is not None}
     found, kept = set(split_of.values()), [index for index, (top, _, _) in enumerate(names) if top in split_of]
-    shown = " and ".join(map(make_printable, split_of))
+    shown = ", ".join(map(make_printable, split_of))
     if folders is None:
         if len(found) > 1 and ("train" in found or len(kept) == len(names)):
             place = make_printable(root / below)

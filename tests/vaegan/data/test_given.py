@@ -157,8 +157,8 @@ class Numbered(Items):
         ([{"img": COLOUR[0], "label": 1}],
          "item 0 is a dict; give a uint8 array, a tensor or a PIL image, or (image, label), such as"
          " [(row['img'], row['label']) for row in data]"),
-        ({"images": COLOUR}, "a dict of images is no set of images; pass one of its entries, such as ['images']"),
-        ({"test": [], "train": []}, "a dict of test, train is no set of images; pass one of its entries, such as ['t"),
+        ({"images": COLOUR}, "a dict of images is no set of images; pass one of its entries, such as dataset['im"),
+        ({"test": [], "train": []}, "a dict of test, train is no set of images; pass one of its entries"),
         ({}, "there are no images"),
         (Numbered(KINDS["tensor"], False), "no item 0 in a Numbered of 12 (KeyError: 0); give one whose items have"),
         ([Image.new("F", (16, 16))], "image 0: floating-point pixels"),

@@ -1,6 +1,7 @@
 """Sets of the library `datasets`: every way to store the same images is the same set, and only its bytes are read."""
 
 import io
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -167,7 +168,9 @@ def test_a_file_whose_name_tells_no_split_is_not_dropped_beside_one_that_does(tm
         (tmp_path / name).parent.mkdir(exist_ok=True)
         pq.write_table(make_table(*part), tmp_path / f"{name}.parquet")
     (tmp_path / "._test.parquet").write_bytes(b"\0\5\x16\7")
-    message = r"the names of 1 of its files tell no split \(a\.parquet\) beside those that do \(test: test\.parquet\); put"
+    message = (
+        r"the names of 1 of its files, such as a\.parquet, tell no split, and others do \(test\.parquet of test\); put"
+    )
     with pytest.raises(UserError, match=message):
         open_data(make_config(tmp_path))
     (tmp_path / "a.parquet").rename(tmp_path / "train-a.parquet")
@@ -231,7 +234,9 @@ def test_labels_are_numbers_names_or_not_known(tmp_path: Path) -> None:
     assert open_data(make_config(hidden), notes.append).classes == ()
     texts = write_parquet(tmp_path / "d.parquet", {**contents, "label": words})
     assert open_data(make_config(texts), notes.append).classes == tuple(NAMES)
-    truths = write_parquet(tmp_path / "e.parquet", {**contents, "label": [label > 0 for label in LABELS], "class": words})
+    truths = write_parquet(
+        tmp_path / "e.parquet", {**contents, "label": [label > 0 for label in LABELS], "class": words}
+    )
     assert open_data(make_config(truths), notes.append).classes == ("0", "1")
     captions = write_parquet(tmp_path / "f.parquet", {**contents, "label": [f"no. {number}" for number in range(24)]})
     assert open_data(make_config(captions), notes.append).classes == ()
@@ -275,10 +280,17 @@ def write_two_kinds(place: Path) -> Path:
     return place
 
 
+def write_pipe(place: Path) -> Path:
+    place.mkdir()
+    os.mkfifo(place / "a.parquet")
+    return place
+
+
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda p: p, "no such folder or file"),
     "missing file": (lambda p: p.with_suffix(".parquet"), "no such folder or file"),
     "empty folder": (lambda p: p.mkdir() or p, "no file ending in .parquet or .arrow in it"),
+    "pipe": (write_pipe, "a.parquet: a pipe, or a link that leads nowhere"),
     "two kinds": (write_two_kinds, "both Parquet and Arrow files"),
     "other file": (lambda p: p.write_text("x") and p, "neither a folder nor a Parquet or Arrow file"),
     "torn parquet": (lambda p: cut(write_file(p), 3000), "Parquet magic bytes not found in footer"),

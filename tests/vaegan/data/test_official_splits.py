@@ -24,10 +24,10 @@ def write_split_tree(root: Path, folders: dict[str, int] = FOLDERS) -> Path:
 @pytest.mark.parametrize(
     ("folders", "named"),
     [
-        (FOLDERS, "Train and test and val"),
-        ({"valid": 3, "TESTING": 3}, "TESTING and valid"),
-        ({"train": 3, "eval": 3, "masks": 3}, "eval and train"),
-        ({"a/train": 3, "a/dev/x": 3}, "dev and train"),
+        (FOLDERS, "Train, test, val"),
+        ({"valid": 3, "TESTING": 3}, "TESTING, valid"),
+        ({"train": 3, "eval": 3, "masks": 3}, "eval, train"),
+        ({"a/train": 3, "a/dev/x": 3}, "dev, train"),
     ],
 )  # fmt: skip
 def test_folders_named_like_splits_are_no_classes_until_it_is_said(
@@ -64,7 +64,7 @@ def test_folders_of_splits_are_splits_of_the_classes_in_them(tmp_path: Path, cac
     }  # fmt: skip
     assert all(member.label == member.name.split("/")[1] for member in members)
     assert data.train.labels.tolist() == [0] * 8 + [1] * 6 and data.test.labels.tolist() == [1] * 4
-    assert notes[0].endswith("1 image outside of its folders Train and test and val left out") and len(notes) == 2
+    assert notes[0].endswith("1 image outside of its folders Train, test, val left out") and len(notes) == 2
     found = describe_data(folder_config(root, folders="splits"), Reporter())
     assert found.official == {"train": 14, "validation": 5, "test": 5}
 
