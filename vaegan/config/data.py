@@ -39,8 +39,8 @@ class DataConfig(Section):
     """Folder of the images (`folder`), their file (`arrays`), either (`huggingface`), or folder that holds or receives
     the set (`mnist`, ...; None: `data` in the working folder). The embedded sets take none."""
     folders: Folders | None = None
-    """`folder`: what the folders right under `root` are: `classes`, or `splits` named train, val and test or alike, with
-    folders of their classes in them or without. None: classes, but folders that are named like splits are refused."""
+    """`folder`: what the folders right under `root` are: `classes`, or `splits` named train, val and test or alike,
+    with folders of classes in them or without. None: classes, but folders that are named like splits are refused."""
     hub: Annotated[str, Field(pattern=r"^\w[\w.-]*(/[\w.-]+)?(:[\w.-]+)?$")] | None = None
     """`huggingface`: name of a set on the Hub, `owner/name` or `owner/name:subset`, in the place of `root`; no code
     from there is run."""

@@ -1,16 +1,12 @@
 """Sets of the library `datasets`: every way to store the same images is the same set, and only its bytes are read."""
 
-import io
-import os
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from vaegan.cli.data import _describe_facts
 from vaegan.config.data import DataConfig
@@ -23,78 +19,29 @@ from vaegan.progress import Reporter
 from vaegan.trainers import train
 
 from ...tiny import are_bit_identical, flatten, load_newest, tiny
-from .image_sets import list_splits, make_image, read_all
+from .image_sets import list_splits, read_all
 
 datasets = pytest.importorskip("datasets")
-import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
-IMAGES = [make_image(16, 16, seed) for seed in range(24)]
-NAMES = ["cat", "dog", "owl"]
-LABELS = [number % 3 for number in range(24)]
+from .table_sets import (  # noqa: E402
+    IMAGES,
+    LABELS,
+    NAMES,
+    WRITERS,
+    encode,
+    make_config,
+    make_dataset,
+    make_table,
+    write_parquet,
+    write_saved,
+    write_shards,
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets"))
-
-
-def encode(image: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, "PNG")
-    return stream.getvalue()
-
-
-def make_table(start: int = 0, stop: int = 24) -> pa.Table:
-    rows = {
-        "image": [{"bytes": encode(image), "path": None} for image in IMAGES[start:stop]],
-        "label": LABELS[start:stop],
-    }
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES)})
-    return pa.table(rows).cast(features.arrow_schema)
-
-
-def make_dataset(start: int = 0, stop: int = 24) -> Any:
-    return datasets.Dataset(make_table(start, stop), fingerprint=f"{start}-{stop}")
-
-
-def write_parquet(place: Path, columns: dict[str, Any]) -> Path:
-    pq.write_table(pa.table(columns), place)
-    return place
-
-
-def write_saved(place: Path) -> Path:
-    make_dataset().save_to_disk(str(place))
-    return place
-
-
-def write_shards(place: Path) -> Path:
-    (place / "data").mkdir(parents=True)
-    for number, start in enumerate((0, 10)):
-        pq.write_table(make_table(start, (10, 24)[number]), place / "data" / f"train-{number:05}-of-00002.parquet")
-    return place
-
-
-def write_file(place: Path) -> Path:
-    pq.write_table(make_table(), f"{place}.parquet")
-    return Path(f"{place}.parquet")
-
-
-def write_arrow(place: Path, write: Callable[..., Any] = pa.ipc.new_stream) -> Path:
-    table = make_table()
-    with pa.OSFile(f"{place}.arrow", "wb") as file, write(file, table.schema) as writer:
-        writer.write_table(table)
-    return Path(f"{place}.arrow")
-
-
-WRITERS: dict[str, Callable[[Path], Path]] = {
-    "save_to_disk": write_saved, "shards": write_shards, "parquet": write_file, "arrow stream": write_arrow,
-    "arrow file": lambda place: write_arrow(place, pa.ipc.new_file),
-}  # fmt: skip
-
-
-def make_config(root: Path | None, **settings: object) -> DataConfig:
-    return DataConfig.model_validate({"source": "huggingface", "root": root, "image_size": 16, **settings})
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -260,62 +207,6 @@ def test_a_reader_is_sent_without_its_images(tmp_path: Path) -> None:
     store = open_data(make_config(write_saved(tmp_path / "set"), cache="none")).train.store
     sent = pickle.dumps(store)
     assert len(sent) < 5000 and np.array_equal(pickle.loads(sent)(7), store(7))
-
-
-def cut(file: Path, count: int) -> Path:
-    file.write_bytes(file.read_bytes()[:count])
-    return file
-
-
-def cut_saved(place: Path) -> Path:
-    file = next(write_saved(place).glob("*.arrow"))
-    cut(file, 3000)
-    return place
-
-
-def write_two_kinds(place: Path) -> Path:
-    place.mkdir()
-    write_file(place / "a")
-    write_arrow(place / "b")
-    return place
-
-
-def write_pipe(place: Path) -> Path:
-    place.mkdir()
-    os.mkfifo(place / "a.parquet")
-    return place
-
-
-BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "missing": (lambda p: p, "no such folder or file"),
-    "missing file": (lambda p: p.with_suffix(".parquet"), "no such folder or file"),
-    "empty folder": (lambda p: p.mkdir() or p, "no file ending in .parquet or .arrow in it"),
-    "pipe": (write_pipe, "a.parquet: a pipe, or a link that leads nowhere"),
-    "two kinds": (write_two_kinds, "both Parquet and Arrow files"),
-    "other file": (lambda p: p.write_text("x") and p, "neither a folder nor a Parquet or Arrow file"),
-    "torn parquet": (lambda p: cut(write_file(p), 3000), "Parquet magic bytes not found in footer"),
-    "torn arrow": (lambda p: cut(write_arrow(p), 3000), "cannot be read: "),
-    "torn save_to_disk": (cut_saved, "cannot be read: "),
-    "no column": (
-        lambda p: write_parquet(p.with_suffix(".parquet"), {"x": LABELS}),
-        "no column of images; its columns are x; name it by data.image_column",
-    ),
-    "floats as labels": (
-        lambda p: write_parquet(p.with_suffix(".parquet"), {"i": [b"x"] * 24, "label": np.arange(24) / 2}), "",
-    ),
-    "no rows": (lambda p: write_parquet(p.with_suffix(".parquet"), {"i": pa.array([], pa.binary())}), ""),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_a_bad_set_is_named_in_one_line(tmp_path: Path, case: str, capfd: pytest.CaptureFixture[str]) -> None:
-    make, message = BAD[case]
-    root = make(tmp_path / "set")
-    capfd.readouterr()
-    with pytest.raises(UserError) as error:
-        open_data(make_config(root), notify=lambda _: None)
-    assert str(error.value).startswith(f"data.root: {root}: ") and message in str(error.value)
-    assert "\n" not in str(error.value) and capfd.readouterr() == ("", "")
 
 
 def test_a_name_on_the_hub_is_fetched_without_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
