@@ -119,7 +119,7 @@ def _make_member(image: Found, split: str, count: int) -> Member:
 
 def _update(member: Member, image: Found | None) -> Member:
     """Return a member with the digest and the class that its image has now; one that was never used stays as it is."""
-    if image is None or member.split is None:
+    if image is None or member.split is None or (image.digest, image.label) == (member.digest, member.label):
         return member
     if image.digest == member.digest:
         return member._replace(label=image.label)

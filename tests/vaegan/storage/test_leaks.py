@@ -88,7 +88,7 @@ def test_a_split_whose_images_are_gone_is_not_said_to_be_empty(run: Run, root: P
     tested = list_names(run, "test")
     for name in tested:
         (root / name).unlink()
-    message = f"none of the run's {len(tested)} images in it can be used; restore them, or name another split"
+    message = rf"none of the images that the run keeps in it \({len(tested)}\) can be used; restore them"
     refuse(message, lambda: evaluate_folder(run.path, run.config, notes, allow_other_data=True))
 
 
