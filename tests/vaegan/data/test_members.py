@@ -28,10 +28,7 @@ from .image_sets import folder_config, list_splits, make_image, open_image_tree,
 
 def find(*names: str, **contents: str) -> list[Found]:
     """Return images of these names, each of its own bytes and pixels unless ``contents`` has others."""
-    return [
-        Found(n, name, None, contents.get(name, name), contents.get(name, name))
-        for n, name in enumerate(names)
-    ]
+    return [Found(n, name, None, contents.get(name, name), contents.get(name, name)) for n, name in enumerate(names)]
 
 
 def number(count: int) -> list[Found]:
