@@ -124,7 +124,7 @@ class Source:
     official_splits: tuple[str, ...] = ()
     """Split of each image of a set whose contents can change and that comes with splits; (): they are drawn."""
     label_by_folder: bool = False
-    """Whether the class of an image is the folder in its name, so that classes without a usable image are none."""
+    """True if the class of an image is the folder in its name, so that classes without a usable image are none."""
 
     def get_class_path(self, index: int) -> str:
         """Return the name of image ``index`` without the folder of its split, so that its folder is its class."""
@@ -244,7 +244,7 @@ class Images:
 
     @property
     def in_memory(self) -> bool:
-        """Whether the pixels are in memory."""
+        """True if the pixels are in memory."""
         return isinstance(self.store, Tensor)
 
     @property

@@ -32,10 +32,10 @@ class CodePoints(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What an image file says of its pixels, beside what Pillow makes of it."""
+    """Facts about the pixels of an image file that Pillow does not tell."""
 
     has_alpha: bool = True
-    """Whether the samples that Pillow takes for alpha are alpha."""
+    """True if the samples that Pillow takes for alpha are alpha."""
     code_points: CodePoints | None = None
     profile: bytes | None = None
     """ICC profile that Pillow does not find."""

@@ -18,7 +18,7 @@ SPLITS = ("train", "validation", "test")
 SPLIT_SALT = "vaegan split 2"
 """Text in front of a name whose hash decides the split; the same for every run."""
 REQUIRED_FIELDS = ("name", "label", "digest", "split")
-"""What the line of a member says of each of them."""
+"""Word for each of them in the line of a member."""
 MAX_NAMED_MEMBERS = 3
 """Members that a message names of each kind of difference; it counts the others."""
 
@@ -129,7 +129,7 @@ class Differences:
 
     @property
     def only_changed(self) -> bool:
-        """Whether all that differs is the bytes of images."""
+        """True if nothing but the bytes of images differs."""
         return bool(self.changed) and self == Differences(changed=self.changed)
 
     @property

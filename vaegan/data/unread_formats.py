@@ -31,7 +31,7 @@ OTHERS = {
     b"<!doctype html": "a web page, not an image",
     b"<html": "a web page, not an image",
 }
-"""What a file is, by its first bytes in lower case."""
+"""Name of a format by the first bytes of its files, in lower case."""
 
 
 def describe_unread(head: bytes) -> str | None:

@@ -15,7 +15,7 @@ MAX_VERDICTS_FILE_BYTES = 2**30
 
 
 class FileState(NamedTuple):
-    """What changes when a file is written, or replaced by one whose size and time are the same."""
+    """State of a file, which changes when it is written, or replaced by one of the same size and time."""
 
     size: int = 0
     """Bytes; -1 if there is no such file."""
