@@ -43,6 +43,13 @@ def test_a_folder_is_shown_and_drawn(pictures, vaegan):
         assert f"new/sheet.png: {sheet.width} x {sheet.height} pixels" in out
 
 
+def test_an_image_beside_class_folders_is_named(pictures, vaegan):
+    shutil.copy("pictures/cats/00.png", "pictures/loose.png")
+    reason = "its folders are no labels, since loose.png lies beside them"
+    assert f"no classes: {reason}\n" in vaegan("data", pictures)[1]
+    assert json.loads(vaegan("data", pictures, "--json")[1])["strays"] == reason
+
+
 def test_json_has_every_name(pictures, vaegan):
     code, out, err = vaegan("data", pictures, "--json", "data.image_size=16", "data.channels=1", "data.test=0")
     found = json.loads(out)

@@ -76,6 +76,8 @@ def _show(description: "DataDescription", console: Console) -> None:
     rows.append(["all images", *_format_counts(map(len, splits.values()))])
     console.table([str(config.root or config.hub or config.source), *splits, "all"], rows)
     console.pairs(_describe_facts(description))
+    if description.strays:
+        console.say(f"no classes: {description.strays}")
     if description.differences:
         console.say(f"not as the run was trained on: {description.differences}")
     _list_some("broken", [f"{name}: {reason}" for name, reason in description.broken.items()], console)

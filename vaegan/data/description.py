@@ -13,6 +13,7 @@ from vaegan.config.data import SYNTHETIC_SOURCES, DataConfig
 from vaegan.progress import Reporter, ignore_notice
 
 from .dataset import Data, Images, Source, UInt8Image
+from .folder import describe_strays
 from .image_file import StoredImage
 from .members import SPLITS, MemberList
 from .open_source import open_source
@@ -41,6 +42,8 @@ class DataDescription:
     """Number of usable images of each size, mode and format; empty for a set that is drawn at any size."""
     official: dict[str, int]
     """Number of images of each split that the set comes with; empty: all are drawn."""
+    strays: str
+    """Reason why folders are no labels; empty: they are, or there are none."""
     differences: str
     """Differences from the images of the run that they are described for; empty: there are none."""
     duplicates: list[list[NamedImage]]
@@ -106,6 +109,7 @@ class DataDescription:
             "splits": {split: len(images) for split, images in self.splits.items()},
             "official_splits": self.official,
             "classes": self.classes,
+            "strays": self.strays,
             "broken": self.broken,
             "sizes": dict(self.count_stored("size")),
             "modes": dict(self.count_stored("mode")),
@@ -186,6 +190,7 @@ def _describe_images(
         broken={reader.get_name(index): errors[index].reason for index in sorted(errors)},
         stored=Counter(image for index in usable if (image := stored[index]) is not None),
         official=_count_official(source, config),
+        strays=describe_strays(list(map(source.get_class_path, usable))) if source.label_by_folder else "",
         differences=data.differences.describe(),
         duplicates=[group for group in groups.values() if len(group) > 1],
         mean=tuple(mean.tolist()),

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -157,11 +158,20 @@ def label_by_folder(names: Mapping[int, str]) -> tuple[tuple[str, ...], dict[int
 
     Args:
         names: Path of each image under the root.
+
+    Raises:
+        UserError: Two classes have the same name where it is written down.
     """
-    parents = {key: str(make_encodable(name.rpartition("/")[0])) for key, name in names.items()}
-    if "" in parents.values():
-        return (), dict.fromkeys(parents)
-    return tuple(sorted(set(parents.values()))), {**parents}
+    folders = {key: name.rpartition("/")[0] for key, name in names.items()}
+    if "" in folders.values():
+        return (), dict.fromkeys(folders)
+    label_of = {folder: str(make_encodable(folder)) for folder in sorted(set(folders.values()))}
+    classes = tuple(sorted(label_of.values()))
+    for one, other in pairwise(classes):
+        if one == other:
+            problem = "two folders have this name, one with bytes that are not UTF-8 and one with their escapes"
+            raise UserError(f"data.root: {one}: {problem}; rename one of them")
+    return classes, {key: label_of[folder] for key, folder in folders.items()}
 
 
 def describe_strays(names: Sequence[str]) -> str:

@@ -80,6 +80,11 @@ class UnreadableImageError(Exception):
         self.reason = reason
         """Problem of the file, as a clause."""
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the contents of the file are to blame, and not the system, which may read it the next time."""
+        return not isinstance(self.__cause__, MemoryError) and getattr(self.__cause__, "errno", None) is None
+
 
 @contextmanager
 def silence_pillow() -> Iterator[None]:

@@ -27,9 +27,9 @@ def find_images(
 ) -> tuple[str, ...]:
     """Return the paths of the image files under a folder, relative to it with forward slashes, in code point order.
 
-    Links are followed, but no folder is visited twice (a link may lead to a parent). Hidden files and folders are
-    ignored. A folder in the tree that may not be read, a link that leads nowhere, and files of `UNREAD_SUFFIXES` are
-    passed over.
+    Links are followed, but no folder is visited twice (a link may lead to a parent, or to the folder of another class).
+    Hidden files and folders are ignored. A folder in the tree that may not be read, a link that leads nowhere, and
+    files of `UNREAD_SUFFIXES` are passed over.
 
     Args:
         root: The folder.
@@ -45,14 +45,17 @@ def find_images(
         raise UserError(f"{root}: a file, not a folder of images")
     names, unread = list[str](), list[str]()
     suffixes = SUFFIXES_OF_VERSION_1 if version == 1 else IMAGE_SUFFIXES
-    folders, links, seen = [""], list[str](), set[tuple[int, int]]()
+    folders, links, seen = [""], list[str](), dict[tuple[int, int], str]()
     while folders or links:
         folder = folders.pop() if folders else links.pop()
         try:
             status = os.stat(os.path.join(root, folder))
-            if (status.st_dev, status.st_ino) in seen:
+            before = seen.setdefault((status.st_dev, status.st_ino), folder)
+            if before != folder:
+                if version > 1 and before and not folder.startswith(f"{before}/"):
+                    place = make_printable(os.path.join(root, folder))
+                    notify(f"{place}: the folder {make_printable(before)} by another name; passed over")
                 continue
-            seen.add((status.st_dev, status.st_ino))
             entries = _list_entries(root, folder)
         except OSError as error:
             problem = f"{make_printable(os.path.join(root, folder))}: {get_reason(error).lower()}"

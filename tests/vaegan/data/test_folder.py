@@ -45,7 +45,10 @@ def test_links_are_followed_but_no_folder_is_visited_twice(tmp_path: Path) -> No
     (root / "cat" / "up").symlink_to(root)
     (root / "again").symlink_to(root / "dog")
     (root / "more").symlink_to(elsewhere)
-    assert find_images(root) == ("cat/00.png", "cat/02.png", "dog/01.png", "dog/03.png", "more/bird/00.png")
+    notes: list[str] = []
+    found = find_images(root, notify=notes.append)
+    assert found == ("cat/00.png", "cat/02.png", "dog/01.png", "dog/03.png", "more/bird/00.png")
+    assert notes == [f"{root / 'again'}: the folder dog by another name; passed over"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Members of a set: splits by name, copies, and what differs from a run's list."""
 
+import errno
 import json
 from collections import Counter
 from dataclasses import replace
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaegan.data import reading, sources
+from vaegan.data import image_file, reading, sources
 from vaegan.data.members import (
     Differences,
     Found,
@@ -180,6 +181,20 @@ def test_a_kept_verdict_ends_when_the_file_is_written(tmp_path: Path) -> None:
     file.write_bytes(whole[:50] + bytes(len(whole) - 50))  # of the same size
     assert "00.png" in open_image_tree(tmp_path, cache="none")[1][0]
     file.write_bytes(whole)
+    data, warnings = open_image_tree(tmp_path, cache="none")
+    assert not warnings and sum(map(len, list_splits(data))) == 20
+
+
+def test_a_file_that_the_system_could_not_open_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image_tree(tmp_path, 20)
+
+    def fail(path: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image_file, "open_regular_file", fail)
+        with pytest.raises(UserError, match="too many open files"):
+            open_image_tree(tmp_path, cache="none")
     data, warnings = open_image_tree(tmp_path, cache="none")
     assert not warnings and sum(map(len, list_splits(data))) == 20
 
