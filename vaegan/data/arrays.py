@@ -21,8 +21,8 @@ from vaegan.text import get_reason
 
 from .dataset import ImageReader, Source, UInt8Image
 from .fit import fit_to_square, make_canvas, to_pil
-from .given import check_labels
 from .image_file import MIN_IMAGE_SIDE_PIXELS, StoredImage
+from .labels import check_labels
 from .verdicts import FileState, get_file_state
 
 IMAGES, LABELS = "images", "labels"
@@ -231,8 +231,10 @@ def _read_labels(file: Path, count: int) -> Tensor | None:
         array, shape, _ = open_array(file, LABELS, optional=True)
     except KeyError:
         return None
+    with _explain_errors(file):  # of a type that NumPy does not know, for example
+        values = array[:] if shape else array
     try:
-        return check_labels(array[:] if shape else array, count)
+        return check_labels(values, count)
     except UserError as error:
         raise UserError(f"data.root: {file}: {str(error).removeprefix('data: ')}") from None
 

@@ -7,7 +7,6 @@ from hashlib import sha256
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -19,6 +18,8 @@ from vaegan.text import shorten, to_one_line
 
 from .dataset import ImageReader, Source, UInt8Image
 from .fit import DATA_VERSION, fit_to_square, make_canvas, to_pil
+from .image_file import turn_upright
+from .labels import check_labels
 
 GREY_MODES = ("1", "L", "LA", "I;16")
 """Modes of PIL images without colour."""
@@ -43,8 +44,6 @@ REREAD_IMAGES = 16
 """Images that are read twice, to see whether they are the same."""
 ROW_NAMES = (("image", "img", "images"), ("label", "labels", "class"))
 """Names that a row of a table may have for its image and its label."""
-MAX_CLASSES = 65536
-"""Largest number of classes, as in `model.labels`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +71,7 @@ class GivenReader(ImageReader):
         Raises:
             UserError: It is no image.
         """
-        image = get_image(get_item(self.items, index), index)
+        image = self._get_upright(index)
         if not isinstance(image, Image.Image):
             if image.shape == (self.channels, self.size, self.size):
                 return np.ascontiguousarray(image)
@@ -82,10 +81,18 @@ class GivenReader(ImageReader):
 
     def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
         """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W)."""
-        image = get_image(get_item(self.items, index), index)
+        image = self._get_upright(index)
         with _name_errors(index):
             image = image if isinstance(image, Image.Image) else to_pil(image)
             return make_canvas(image, self.size, self.channels, crop)
+
+    def _get_upright(self, index: int) -> UInt8Image | Image.Image:
+        """Return image ``index``; a PIL image is turned in its place as its EXIF says, once."""
+        image = get_image(get_item(self.items, index), index)
+        if isinstance(image, Image.Image) and self.version > 1:
+            with _name_errors(index):
+                turn_upright(image)
+        return image
 
     def compute_digest(self) -> bytes:
         """Return the SHA-256 of images and labels."""
@@ -271,23 +278,6 @@ def get_label(item: Any, index: int) -> Any:
             f"data: item {index} has no label, and item 0 has one; give pairs (image, label), or images alone"
         )
     return item[1]
-
-
-def check_labels(labels: Any, count: int) -> Tensor:
-    """Return labels, int64, shape (N,).
-
-    Raises:
-        UserError: They are not ``count`` integers from 0 to `MAX_CLASSES` - 1.
-    """
-    try:
-        numbers = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
-    except ValueError:  # lists of several lengths
-        numbers = np.asarray(labels, dtype=object)
-    is_integer = numbers.shape == (count,) and numbers.dtype.kind in "iu"
-    if not is_integer or not 0 <= numbers.min() <= numbers.max() < MAX_CLASSES:
-        advice = f"give one integer for each of the {count} images, from 0 to at most {MAX_CLASSES - 1}"
-        raise UserError(f"data: labels of {numbers.dtype} of shape {numbers.shape}; {advice}")
-    return torch.from_numpy(numbers.astype(np.int64))
 
 
 def name_classes(images: GivenImages, count: int) -> tuple[str, ...]:

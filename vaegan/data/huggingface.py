@@ -17,7 +17,6 @@ from vaegan.errors import UserError
 from vaegan.text import format_value, make_printable, shorten, to_one_line
 
 from .dataset import ImageReader, Source, UInt8Image
-from .given import MAX_CLASSES
 from .huggingface_tables import explain_errors, load_tables, select_splits
 from .image_file import (
     EncodedImage,
@@ -29,6 +28,7 @@ from .image_file import (
     read_canvas,
     read_image,
 )
+from .labels import MAX_CLASSES
 from .verdicts import FileState, get_file_state
 
 NO_BYTES = "no image in this row but a path or an address, which is not followed; save_to_disk stores the images"

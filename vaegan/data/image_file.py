@@ -120,8 +120,9 @@ def read_image(
         if notify is not None and Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
             notify(f"{make_printable(path)}: {image.width * image.height:,} pixels, read all the same")
         if version > 1:
-            correct_transparency(image)
-        ImageOps.exif_transpose(image, in_place=True)
+            turn_upright(image)
+        else:
+            ImageOps.exif_transpose(image, in_place=True)
         return fit_to_square(image, size, channels, version, fit)
 
 
@@ -132,9 +133,14 @@ def read_canvas(path: str | Path | EncodedImage, size: int, channels: int, crop:
         UnreadableImageError: The file cannot be used as an image, as in `read_image`.
     """
     with _open_image(path) as image:
-        correct_transparency(image)
-        ImageOps.exif_transpose(image, in_place=True)
+        turn_upright(image)
         return make_canvas(image, size, channels, crop)
+
+
+def turn_upright(image: Image.Image) -> None:
+    """Turn an image in its place as its EXIF says, which no more says it then."""
+    correct_transparency(image)  # which is known as long as the pixels are not loaded
+    ImageOps.exif_transpose(image, in_place=True)
 
 
 def check_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> None:

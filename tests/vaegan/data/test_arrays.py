@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_tensors
 
 from vaegan.config.data import DataConfig
 from vaegan.data import open_data
@@ -174,6 +175,12 @@ def write_pipe(place: Path) -> Path:
     return place.with_suffix(".npy")
 
 
+def write_bfloat16_labels(place: Path) -> Path:
+    arrays = {"images": torch.from_numpy(COLOUR).contiguous(), "labels": torch.from_numpy(LABELS).bfloat16()}
+    save_tensors(arrays, place.with_suffix(".safetensors"))
+    return place.with_suffix(".safetensors")
+
+
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda p: p.with_suffix(".npy"), "no such file or directory"),
     "missing folder": (lambda p: p, "no such file"),
@@ -208,6 +215,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "float labels": (lambda p: write(p, "safetensors", COLOUR, LABELS / 2), "labels of float64"),
     "negative labels": (lambda p: write(p, "npz", COLOUR, LABELS - 1), "labels of int64 of shape (24,)"),
     "huge labels": (lambda p: write(p, "npz", COLOUR, LABELS * 10**12), "labels of int64 of shape (24,)"),
+    "labels of another type": (write_bfloat16_labels, "cannot be read as .safetensors: "),
     "scalar labels": (lambda p: write(p, "safetensors", COLOUR, 3), "labels of "),
 }  # fmt: skip
 

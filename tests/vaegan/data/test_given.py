@@ -231,6 +231,16 @@ def test_pil_images_are_decoded_as_files_are(tmp_path: Path, version: int) -> No
     assert not np.array_equal(source.reader(0), read_image(file, 16, 3, 3 - version))
 
 
+def test_pil_images_are_turned_as_their_exif_says(tmp_path: Path) -> None:
+    exif, upright = Image.Exif(), [make_image(16, 16, seed) for seed in range(12)]
+    exif[0x0112] = 6
+    for number, image in enumerate(upright):
+        image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / f"{number}.png", exif=exif)
+    source, sha256 = open_given([Image.open(tmp_path / f"{number}.png") for number in range(12)], 16, 3)
+    assert sha256 == open_given(upright, 16, 3)[1]
+    assert np.array_equal(source.reader.load_canvas(0, "random"), np.asarray(upright[0]).transpose(2, 0, 1))
+
+
 def test_a_pil_image_with_a_torn_file_is_named(tmp_path: Path) -> None:
     make_image(64, 64).save(tmp_path / "x.png")
     (tmp_path / "x.png").write_bytes((tmp_path / "x.png").read_bytes()[:5000])
