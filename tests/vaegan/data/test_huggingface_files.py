@@ -21,8 +21,7 @@ from .table_sets import (  # noqa: E402
     make_config,
     make_dataset,
     make_table,
-    write_arrow,
-    write_saved,
+    write_file,
 )  # fmt: skip
 
 
@@ -59,11 +58,13 @@ def test_parts_that_name_the_classes_differently_are_refused(tmp_path: Path, sav
 
 def test_tables_in_linked_folders_are_found_and_those_of_computations_are_none(tmp_path: Path) -> None:
     root, elsewhere = tmp_path / "set", tmp_path / "elsewhere"
-    write_saved(root / "here")
-    write_arrow(root / "here" / "cache-0123456789abcdef")
+    (root / "here").mkdir(parents=True)
+    write_file(root / "here" / "all")
+    (root / "here" / "state.json").write_text("{}")
+    pq.write_table(make_table(), root / "here" / "cache-0123456789abcdef.parquet")
     elsewhere.mkdir()
-    write_arrow(elsewhere / "more")
+    pq.write_table(make_table(0, 10), elsewhere / "more.parquet")
     (root / "linked").symlink_to(elsewhere)
     (root / "again").symlink_to(root)
     data = open_data(make_config(root))
-    assert sum(map(len, (data.train, data.validation, data.test))) == 2 * len(IMAGES)
+    assert sum(map(len, (data.train, data.validation, data.test))) == len(IMAGES) + 10
