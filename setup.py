@@ -68,7 +68,7 @@ MATPLOTLIB = "matplotlib>=3.8"
 SCIKIT_LEARN = "scikit-learn>=1.4"
 TORCHVISION = "torchvision>=0.21"  # the release for torch 2.6
 
-TRAIN = ["accelerate>=1.2", "psutil>=5.9", SCIKIT_LEARN, TORCHVISION]
+TRAIN = ["accelerate>=1.2", "psutil>=5.9", SCIKIT_LEARN, "simplejpeg>=1.7", TORCHVISION]
 
 EVAL = [
     "jinja2>=3.1",

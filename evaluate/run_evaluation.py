@@ -159,7 +159,12 @@ def check_images(config: Config, data: Data, option: str = "evaluate.split:") ->
     """
     split = config.evaluate.split
     if not len(getattr(data, split)):
-        raise UserError(f"{option} {split}: the run keeps no image in it (data.{split} is 0)", on_all_ranks=True)
+        members = data.members.members if data.members is not None else ()
+        count = sum(member.split == split for member in members)
+        problem = f"the run keeps no image in it (data.{split} is 0)"
+        if count:
+            problem = f"none of the images that the run keeps in it ({count:,}) can be used; restore them"
+        raise UserError(f"{option} {split}: {problem}", on_all_ranks=True)
     if (spec := config.evaluate.density) is not None:
         run_on_all_ranks(lambda: check_enough_codes(spec, len(data.train)))
 

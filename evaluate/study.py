@@ -1,7 +1,7 @@
 """A study: every variant trained for every seed at the same budget, evaluated alike, and compared."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from vaegan.config import Config, StudyConfig
@@ -88,6 +88,7 @@ def compare(
     def train_runs(runs: Mapping[Path, Config]) -> None:
         run_on_all_ranks(lambda: check_run_folders(runs))
         if train_ahead is not None:
+            run_on_main(lambda: hand_out_members(runs, data))
             for has_prior in (False, True):  # the autoencoders of priors are finished first
                 train_ahead({folder: c for folder, c in runs.items() if (c.prior is not None) is has_prior})
         for folder, config in runs.items():
@@ -214,6 +215,17 @@ def check_run_folders(runs: Mapping[Path, Config]) -> None:
             continue
         if differences := describe_differences(get_training_settings(run.config), get_training_settings(config)):
             raise UserError(f"{folder}: holds another run: {differences}; choose another --output")
+
+
+def hand_out_members(runs: Iterable[Path], data: Data) -> None:
+    """Write the list of a study's images into the folders of runs that other processes will begin.
+
+    They are then trained on the images of the list, whatever has come into the folder since.
+    """
+    if data.members is not None and data.members.members:
+        for run in map(Run, runs):
+            if not run.exists:
+                run.write_members(data.members)
 
 
 def complete_run(config: Config, folder: Path, data: Data, train: Train, reporter: Reporter) -> Run:

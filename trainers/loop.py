@@ -81,8 +81,6 @@ def train(
         Interrupts(config.train.grace_seconds, accelerator.device, reporter) as interrupts,
     ):
         checkpoint = find_resume_checkpoint(config, run, data, reporter, resume, extend)
-        if (members := data.members) is not None:
-            run_on_main(lambda: run.write_members(members))
         if training_step.given:
             run_on_main(lambda: run.write_networks(training_step.given))
         with Recorder(config, run, data, checkpoint, accelerator, reporter, evaluator, interrupts) as recorder:

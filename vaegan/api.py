@@ -83,9 +83,11 @@ def train(
     resolved = adopt_data_version(load_config(config, overrides), folder)
     check_training_packages(resolved)
     init_process_group()
-    if data is not None:
-        images, resolved = open_training_data(resolved, folder, reporter, data, allow_other_data=allow_other_data)
     resolved = add_networks(resolved, networks)
+    if data is not None:
+        if not (resume and Run(folder).finished):
+            workflows.check_step_inputs(resolved, networks)  # before all images are read
+        images, resolved = open_training_data(resolved, folder, reporter, data, allow_other_data=allow_other_data)
     if not workflows.is_finished(folder, resolved, resume=resume, extend=extend):
         workflows.check_step_inputs(resolved, networks)
         workflows.train_run(

@@ -24,6 +24,7 @@ PACKAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "pillow_heif": ("pillow-heif", ("heif",)),
     "psutil": ("psutil", ("train",)),
     "scipy": ("scipy", ("eval",)),
+    "simplejpeg": ("simplejpeg", ("train",)),
     "sklearn": ("scikit-learn", ("train", "eval")),
     "torch_fidelity": ("torch-fidelity", ("fid",)),
     "torchmetrics": ("torchmetrics", ("eval",)),

@@ -32,12 +32,12 @@ class WeightFile:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a file."""
+        """True if there is a file."""
         return self.path.is_file()
 
     @property
     def damaged(self) -> bool:
-        """Whether the existing file does not match its hash."""
+        """True if the existing file does not match its hash."""
         return hash_file(self.path) != self.sha256
 
     def read(self) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """`vaegan data`: what a person and a program read of an image set."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from PIL import Image
 
 from vaegan.data.shapes import SHAPE_CLASSES
+
+from ..standins import write_mnist
 
 
 @pytest.fixture
@@ -38,6 +41,13 @@ def test_a_folder_is_shown_and_drawn(pictures, vaegan):
     assert "dogs/11.png (" in out and ") = dogs/copy.png (" in out
     with Image.open("new/sheet.png") as sheet:
         assert f"new/sheet.png: {sheet.width} x {sheet.height} pixels" in out
+
+
+def test_an_image_beside_class_folders_is_named(pictures, vaegan):
+    shutil.copy("pictures/cats/00.png", "pictures/loose.png")
+    reason = "its folders are no labels, since loose.png lies beside them"
+    assert f"no classes: {reason}\n" in vaegan("data", pictures)[1]
+    assert json.loads(vaegan("data", pictures, "--json")[1])["strays"] == reason
 
 
 def test_json_has_every_name(pictures, vaegan):
@@ -75,10 +85,31 @@ def test_many_classes_are_summed_up(work, vaegan):
     assert "10 smaller classes" in out and "0 within a split" in out
 
 
+def test_a_strict_set_is_shown_and_then_refused(pictures, vaegan):
+    code, out, err = vaegan("data", pictures, "--json", "data.strict=true")
+    assert code == 2 and json.loads(out)["broken"] == {"dogs/bad.jpg": "not an image"}
+    assert err == "vaegan: data.strict: 1 of the files cannot be used as images, and a training refuses the set\n"
+
+
+def test_the_splits_of_a_set_are_shown(work, vaegan):
+    write_mnist(work / "data/MNIST/raw")
+    assert "set's splits  train (20), test (10)" in vaegan("data", "mnist")[1]
+    assert json.loads(vaegan("data", "mnist", "--json")[1])["official_splits"] == {"train": 20, "test": 10}
+    assert "set's splits" not in vaegan("data", "tiny.yaml")[1]
+
+
 def test_one_line_says_what_is_wrong(pictures, work, get_error):
     assert get_error("data", "picture").startswith("picture: neither a folder, a file, a recipe nor a set of images")
     assert "let it end in .png" in get_error("data", pictures, "-o", "sheet")
     assert "whose images are read" in get_error("data", pictures, "-o", f"{pictures}/sheet.png")
+    os.mkfifo("sheet.png")
+    assert "a pipe or a device, not a regular file; name another" in get_error("data", pictures, "-o", "sheet.png")
+    assert get_error("data", pictures, "data.root=other").startswith("data.root: other images than those of pictures")
+    (work / "broken").mkdir()
+    for name in ("a.png", "b.jpg"):
+        (work / "broken" / name).write_bytes(b"")
+    assert "none of the 2 files can be used as an image: " in (error := get_error("data", "broken"))
+    assert "a.png (not an image)" in error and "b.jpg (not an image)" in error
     (work / "empty").mkdir()
     assert "no image in it" in get_error("data", "empty")
     (work / "torn.npz").write_bytes(b"PK\3\4")

@@ -22,6 +22,7 @@ from ..tiny import (
     load_newest,
     tiny,
 )
+from ..vaegan.data.image_sets import write_image_tree
 from .pool import Pool
 
 
@@ -152,3 +153,13 @@ def test_a_classifier_is_evaluated_alike_by_any_number_of_processes(pool: Pool, 
         assert first["protocol"] == alone["protocol"]
         assert first["metrics"] == pytest.approx(alone["metrics"], rel=1e-12)
         assert first["scores"] == alone["scores"]
+
+
+def test_one_process_verifies_the_images_for_all(pool: Pool, tmp_path: Path) -> None:
+    root = write_image_tree(tmp_path / "A", 20)
+    assert pool.run(2, "open", root=str(root)) == [[20, None], [0, None]]
+    torn = root / "cat" / "00.png"
+    torn.write_bytes(torn.read_bytes()[:99])
+    first, second = pool.run(2, "open", root=str(root))
+    assert [first[0], second[0]] == [1, 0] and first[1] == second[1]
+    assert first[1].startswith(f"data.strict: 1 of the files cannot be used as images: {torn}")

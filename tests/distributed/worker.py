@@ -25,7 +25,11 @@ from own_networks import build_own_networks
 from benchmarks.communication import count_traffic
 from vaegan.cli.console import Console
 from vaegan.config import load_config
+from vaegan.config.data import DataConfig
 from vaegan.data import open_data
+from vaegan.data.dataset import UInt8Image
+from vaegan.data.folder import FileReader
+from vaegan.data.sources import open_images
 from vaegan.distributed import get_group_rank_and_size, get_rank, init_process_group
 from vaegan.errors import Failure, Interrupted, UserError
 from vaegan.evaluate.classifier_evaluation import evaluate_classifier_splits
@@ -140,7 +144,29 @@ def evaluate_classifier(folder: str, world: int) -> dict[str, object]:
     return {"metrics": evaluation.metrics, "protocol": evaluation.protocol, "scores": scores}
 
 
-TASKS = {"train": run_training, "traffic": measure_traffic, "evaluate": evaluate_classifier}
+def open_folder(root: str, world: int) -> list[object]:
+    """Open a folder under `cache: none`, and return the number of images that this process decoded and the error."""
+    init_process_group()
+    assert get_group_rank_and_size()[1] == world
+    config = DataConfig(source="folder", root=Path(root), image_size=16, cache="none", strict=True)
+    decoded, error = 0, None
+
+    def count(self: FileReader, index: int) -> UInt8Image:
+        nonlocal decoded
+        decoded += 1
+        return decode(self, index)
+
+    decode, FileReader.__call__ = FileReader.__call__, count  # type: ignore[method-assign]
+    try:
+        open_images(config, Console())
+    except UserError as caught:
+        error = str(caught)
+    finally:
+        FileReader.__call__ = decode  # type: ignore[method-assign]
+    return [decoded, error]
+
+
+TASKS = {"train": run_training, "traffic": measure_traffic, "evaluate": evaluate_classifier, "open": open_folder}
 """Functions that do a job, by the name of the task."""
 
 

@@ -138,6 +138,23 @@ def test_a_run_of_given_images_is_evaluated_on_these_alone(given_run: vaegan.Run
             vaegan.evaluate_run(given_run, data=images, progress=False)
 
 
+def test_given_networks_are_tried_before_all_images_are_read(tmp_path: Path) -> None:
+    read: list[int] = []
+
+    class Counted:
+        def __len__(self) -> int:
+            return len(PIXELS)
+
+        def __getitem__(self, index: int) -> Any:
+            read.append(index)
+            return PIXELS[index]
+
+    networks = {"encoder": torch.nn.Flatten()}
+    with pytest.raises(UserError, match=r"^networks: encoder: "):
+        vaegan.train(tiny("ae"), output=tmp_path / "run", data=Counted(), networks=networks, progress=False)
+    assert set(read) == {0} and not (tmp_path / "run").exists()
+
+
 def test_a_classifier_can_be_given_as_a_run(given_run: vaegan.Run) -> None:
     with pytest.raises(UserError) as error:
         vaegan.evaluate_run(given_run, metrics=["frechet"], features=given_run, data=(PIXELS, load_digits().target))

@@ -80,6 +80,8 @@ class Recorder:
 
     def _open(self) -> None:
         self.run.write_config(self.config)
+        if self.data.members is not None:
+            self.run.write_members(self.data.members)
         step = self.checkpoint.step if self.checkpoint else None
         self.history = History(self.run.history_file, step)
         self.timing = History(self.run.timing_file, step)

@@ -42,7 +42,7 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
 
     @property
     def augments(self) -> bool:
-        """Whether what the discriminator sees is augmented."""
+        """True if the images that the discriminator sees are augmented."""
         return bool(self.loss_config.augment) or self.loss_config.augment_target is not None
 
     def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:

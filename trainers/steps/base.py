@@ -76,7 +76,7 @@ class Term(NamedTuple):
     weight: Tensor | float = 1.0
     divisor: Tensor | int = 1
     logged: Tensor | bool = True
-    """Whether the unweighted value is logged, or the tensor whose mean is logged instead."""
+    """True if the unweighted value is logged, or the tensor whose mean is logged instead."""
 
     def mean(self) -> "Term":
         """Return the term of the weighted mean over the images, a scalar, which logs the same."""

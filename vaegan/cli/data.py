@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vaegan.errors import UserError
 from vaegan.paths import expand_path
 from vaegan.text import make_printable
 
@@ -58,6 +59,8 @@ def data(source: str, overrides: tuple[str, ...], output: Path | None, as_json: 
     if output is not None:
         quiet = Console(shown=False) if as_json else console  # a line about the picture is no JSON
         write_image(draw_contact_sheet(list(description.splits.values())), output, quiet)
+    if config.strict and (count := len(description.broken)):
+        raise UserError(f"data.strict: {count} of the files cannot be used as images, and a training refuses the set")
 
 
 def _show(description: "DataDescription", console: Console) -> None:
@@ -73,6 +76,8 @@ def _show(description: "DataDescription", console: Console) -> None:
     rows.append(["all images", *_format_counts(map(len, splits.values()))])
     console.table([str(config.root or config.hub or config.source), *splits, "all"], rows)
     console.pairs(_describe_facts(description))
+    if description.strays:
+        console.say(f"no classes: {description.strays}")
     if description.differences:
         console.say(f"not as the run was trained on: {description.differences}")
     _list_some("broken", [f"{name}: {reason}" for name, reason in description.broken.items()], console)
@@ -81,6 +86,8 @@ def _show(description: "DataDescription", console: Console) -> None:
 
 def _describe_facts(description: "DataDescription") -> dict[str, str]:
     """Return what is said of all images together, by its name."""
+    from vaegan.data.split_members import OFFICIAL_SPLITS_ARE_KEPT
+
     config = description.config
     mean, deviation = (
         ", ".join(f"{value:.3f}" for value in values) for values in (description.mean, description.deviation)
@@ -98,6 +105,11 @@ def _describe_facts(description: "DataDescription") -> dict[str, str]:
         "broken": f"{len(description.broken):,}",
         "duplicates": f"{within:,} within a split, {across:,} across splits",
     }
+    if description.official and across:
+        facts["duplicates"] += f" ({OFFICIAL_SPLITS_ARE_KEPT})"
+    if description.official:
+        counts = ", ".join(f"{split} ({number:,})" for split, number in description.official.items())
+        facts = {"set's splits": counts, **facts}
     if len(sizes) > MAX_KINDS:
         smallest, largest = (f"{image.width}x{image.height}" for image in description.find_extremes())
         facts["sizes"] = f"{len(sizes):,} from {smallest} to {largest}, most often {sizes[0][0]} ({sizes[0][1]:,})"

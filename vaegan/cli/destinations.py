@@ -28,7 +28,7 @@ def check_picture_file(file: Path, suffixes: Mapping[str, int] = PICTURE_SUFFIXE
         suffixes: Endings that its name may have, with the most pixels of a side.
 
     Raises:
-        UserError: The name has no such ending, or the path is a folder.
+        UserError: The name has no such ending, or the path is a folder, a pipe or a device.
         FileFailure: The file cannot be written.
     """
     from PIL import Image
@@ -43,6 +43,8 @@ def check_picture_file(file: Path, suffixes: Mapping[str, int] = PICTURE_SUFFIXE
         raise UserError(f"--output {file}: {problem}; let it end in .png or .jpg") from None
     if os.path.isdir(file):
         raise UserError(f"--output {file}: a folder, not a file")
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise UserError(f"--output {file}: a pipe or a device, not a regular file; name another file")
     check_file_is_writable(file)
 
 

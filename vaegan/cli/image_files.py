@@ -14,6 +14,7 @@ from torch import Tensor
 from vaegan.config.data import DataVersion, Fit
 from vaegan.data import UnreadableImageError, find_images, read_image, silence_pillow
 from vaegan.data.folder import label_by_folder
+from vaegan.data.image_file import check_body
 from vaegan.data.reading import describe_broken
 from vaegan.errors import Failure, UserError
 from vaegan.images import to_float, to_uint8
@@ -94,18 +95,21 @@ def read_images(
         UserError: A file that was named, or each of those that were found, is no image.
     """
     (channels, side, _), (version, fit) = model.image_shape, decoding
-    pixels, read = read_each(files, lambda path: read_image(path, side, channels, version, console.note, fit), console)
+    pixels, read = read_each(
+        files, lambda path: read_image(path, side, channels, version, console.note, fit), version, console
+    )
     return to_float(torch.from_numpy(np.stack(pixels)), next(model.parameters()).dtype), read
 
 
 def read_each(
-    files: Sequence[ImageFile], read: Callable[[Path], T], console: Console
+    files: Sequence[ImageFile], read: Callable[[Path], T], version: DataVersion, console: Console
 ) -> tuple[list[T], list[ImageFile]]:
     """Read image files, and return what was read of each, and these files; of those in folders, skip what is no image.
 
     Args:
         files: The files.
         read: Reads one of them, and raises `UnreadableImageError` if it is no image.
+        version: The `data.version` of the run.
         console: Takes a note of what is skipped.
 
     Raises:
@@ -115,12 +119,15 @@ def read_each(
     for file in files:
         try:
             with silence_pillow():
-                contents.append(read(file.path))
+                content = read(file.path)
+                if version > 1:
+                    check_body(file.path)
         except UnreadableImageError as error:
             if file.folder is None:
                 raise UserError(f"{error.file}: {error.reason}") from None
             broken.append(error)
         else:
+            contents.append(content)
             done.append(file)
     if broken:
         if not done:

@@ -55,5 +55,5 @@ def read_small_images(
             return None, pixels
         return pixels, to_uint8(Reduce(factor).apply(to_float(pixels)))
 
-    images, found = read_each(files, read, console)
+    images, found = read_each(files, read, version, console)
     return [original for original, _ in images], torch.stack([small for _, small in images]), found

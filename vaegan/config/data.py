@@ -14,6 +14,7 @@ SourceName = Literal[
 DataVersion = Literal[1, 2]
 Fit = Literal["crop", "stretch"]
 Crop = Literal["centre", "random", "random_resized"]
+Folders = Literal["classes", "splits"]
 
 SYNTHETIC_SOURCES: tuple[SourceName, ...] = ("photos", "shapes")
 """Sources whose number of images is a setting."""
@@ -37,6 +38,9 @@ class DataConfig(Section):
     root: Annotated[Path, FROM_PYTHON, make_absolute("data.root")] | None = None
     """Folder of the images (`folder`), their file (`arrays`), either (`huggingface`), or folder that holds or receives
     the set (`mnist`, ...; None: `data` in the working folder). The embedded sets take none."""
+    folders: Folders | None = None
+    """`folder`: what the folders right under `root` are: `classes`, or `splits` named train, val and test or alike,
+    with folders of classes in them or without. None: classes, but folders that are named like splits are refused."""
     hub: Annotated[str, Field(pattern=r"^\w[\w.-]*(/[\w.-]+)?(:[\w.-]+)?$")] | None = None
     """`huggingface`: name of a set on the Hub, `owner/name` or `owner/name:subset`, in the place of `root`; no code
     from there is run."""
@@ -112,6 +116,9 @@ class DataConfig(Section):
         if self.source in ("digits", "given", *SYNTHETIC_SOURCES) and self.root is not None:
             origin = "of images in Python" if self.source == "given" else "embedded"
             raise ValueError(f"data.root: {self.source} is {origin} and has no folder; leave it out, or give null")
+        if self.folders is not None and (self.source != "folder" or self.version == 1):
+            reason = "came with data.version 2" if self.source == "folder" else "only folder takes it"
+            raise ValueError(f"data.folders: {reason}; leave it out")
         if self.source != "folder" and self.strict:
             raise ValueError("data.strict: only folder takes it; leave it out")
         if self.source not in DOWNLOADED_SOURCES and self.download:

@@ -8,6 +8,7 @@ from vaegan.paths import expand_path
 from vaegan.text import shorten
 
 from .data import ROOTED_SOURCES, DataConfig, SourceName
+from .differences import flatten
 from .explain_error import suggest_nearest
 from .load import Settings, load_config, merge, read_overrides, read_settings, read_yaml, validate_config
 from .load_study_files import load_study
@@ -42,11 +43,16 @@ def load_data_config(source: str, overrides: Settings = ()) -> DataConfig:
         overrides: Settings that replace those of the section.
 
     Raises:
-        UserError: It is none of these, or a setting is wrong.
+        UserError: It is none of these, a setting is wrong, one is given with a run, or one names other images than the
+            word.
     """
     settings, path = read_overrides(overrides), expand_path("SOURCE", source)
     if is_run(source):
-        return validate_config(_Data, {"data": _read_run_data(path) | settings.pop("data", {})}, str(path)).data
+        if settings:
+            key = next(iter(flatten(settings)))
+            problem = "a run keeps the settings that it was trained with; leave this one out, or name the folder of the"
+            raise UserError(f"{key}: {problem} images, or a config, in the place of {shorten(source)}")
+        return validate_config(_Data, {"data": _read_run_data(path)}, str(path)).data
     if path.suffix.lower() in CONFIG_SUFFIXES or (source in list_recipes() and not path.exists()):
         tree, _ = read_settings(source)
         if "variants" in tree:
@@ -54,8 +60,14 @@ def load_data_config(source: str, overrides: Settings = ()) -> DataConfig:
         return load_config(source, settings).data
     if others := settings.keys() - {"data"}:
         raise UserError(f"{min(others)}: no setting of the images; give data.key=value")
-    tree = {"data": merge(_guess_section(source, path), settings.get("data", {}))}
-    return validate_config(_Data, tree, shorten(source)).data
+    section = _guess_section(source, path)
+    chosen = settings.get("data", {})
+    if isinstance(chosen, dict):
+        for key in ("root", "hub") if path.exists() else ("source",):
+            if key in chosen and chosen[key] != section.get(key):
+                raise UserError(f"data.{key}: other images than those of {shorten(source)}; name one of them alone")
+        chosen = merge(section, chosen)
+    return validate_config(_Data, {"data": chosen}, shorten(source)).data
 
 
 def is_run(source: str) -> bool:

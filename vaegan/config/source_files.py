@@ -1,6 +1,6 @@
 """The files by whose names the source of images is known."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from .data import SourceName
 
@@ -14,12 +14,18 @@ SAVED_FILES = ("dataset_dict.json", "state.json")
 """Files in a folder that the `save_to_disk` of `datasets` wrote."""
 
 
+def is_hidden(path: PurePath) -> bool:
+    """Return whether a file, or a folder that it lies in, is hidden: ``._a.parquet``, ``.cache/a.parquet``."""
+    return any(part.startswith(".") for part in path.parts)
+
+
 def guess_source(path: Path) -> SourceName:
     """Return what kind of set a folder or a file is."""
     if path.suffix.lower() in ARRAY_SUFFIXES or (path / "images.npy").is_file():
         return "arrays"
     if path.suffix.lower() in TABLE_SUFFIXES or any((path / name).is_file() for name in SAVED_FILES):
         return "huggingface"
-    suffixes = {file.suffix.lower() for pattern in ("*", "*/*") for file in path.glob(pattern)}
+    files = (file for pattern in ("*", "*/*") for file in path.glob(pattern) if not is_hidden(file.relative_to(path)))
+    suffixes = {file.suffix.lower() for file in files}
     has_tables, has_pictures = suffixes & set(TABLE_SUFFIXES), suffixes & set(PICTURE_SUFFIXES)
     return "huggingface" if has_tables and not has_pictures else "folder"

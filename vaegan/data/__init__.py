@@ -1,8 +1,8 @@
 """Image sets: sources, decoding, splits, caching, and the stream of training batches."""
 
 from .dataset import Data, Images
-from .folder import find_images
 from .image_file import UnreadableImageError, read_image, silence_pillow
+from .image_tree import find_images
 from .sources import open_data, open_images
 from .stream import MicroBatch, iterate_batches
 

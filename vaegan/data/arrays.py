@@ -1,5 +1,6 @@
 """The source `arrays`: images and labels in files of NumPy or safetensors."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from vaegan.text import get_reason
 
 from .dataset import ImageReader, Source, UInt8Image
 from .fit import fit_to_square, make_canvas, to_pil
-from .given import check_labels
 from .image_file import MIN_IMAGE_SIDE_PIXELS, StoredImage
+from .labels import check_labels
 from .verdicts import FileState, get_file_state
 
 IMAGES, LABELS = "images", "labels"
@@ -120,7 +121,7 @@ def open_arrays(root: Path, size: int, channels: int) -> Source:
     images_file, labels_file = root, root
     if root.is_dir():
         images_file, labels_file = root / f"{IMAGES}.npy", root / f"{LABELS}.npy"
-        if not images_file.exists():
+        if not os.path.lexists(images_file):
             raise UserError(f"data.root: {root}: no {images_file.name} in this folder; name a file, or put one there")
     elif root.suffix.lower() not in ARRAY_SUFFIXES:
         problem = "no such file" if not root.exists() else "not a file of arrays"
@@ -179,6 +180,8 @@ def open_array(file: Path, key: str, optional: bool = False) -> OpenedArray:
         kind = file.suffix.lower()
         if kind == ".npy":
             array = np.load(file, mmap_mode="r", allow_pickle=False)
+            if not isinstance(array, np.ndarray):
+                raise ValueError("an archive of arrays; rename it to .npz")
             return array, array.shape, str(array.dtype)
         names, read = (_open_npz if kind == ".npz" else _open_safetensors)(file)
         if key in names:
@@ -192,7 +195,7 @@ def open_array(file: Path, key: str, optional: bool = False) -> OpenedArray:
 def _open_npz(file: Path) -> tuple[list[str], ReadArray]:
     archive = np.load(file, allow_pickle=False)
     if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise ValueError("not an archive of arrays")
+        raise ValueError("a single array, not an archive of arrays; rename it to .npy")
 
     def read(key: str) -> OpenedArray:
         array = archive[key]
@@ -222,14 +225,16 @@ def _read_labels(file: Path, count: int) -> Tensor | None:
     Raises:
         UserError: The file is torn, or they are not ``count`` integers from 0.
     """
-    if file.suffix.lower() == ".npy" and (file.stem != LABELS or not file.exists()):
+    if file.suffix.lower() == ".npy" and (file.stem != LABELS or not os.path.lexists(file)):
         return None
     try:
         array, shape, _ = open_array(file, LABELS, optional=True)
     except KeyError:
         return None
+    with _explain_errors(file):  # of a type that NumPy does not know, for example
+        values = array[:] if shape else array
     try:
-        return check_labels(array[:] if shape else array, count)
+        return check_labels(values, count)
     except UserError as error:
         raise UserError(f"data.root: {file}: {str(error).removeprefix('data: ')}") from None
 

@@ -30,6 +30,9 @@ D50 = (0.9642, 1.0, 0.8249)
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 """Bradford's cone responses to XYZ, by which colours are adapted to another white (ICC.1:2010, annex E)."""
 
+CURVE_TYPES = {1: 0, 5: 3}
+"""Type of a parametric curve by the number of its parameters (ICC.1:2010, 10.16)."""
+
 FloatMatrix = NDArray[np.float64]
 
 
@@ -45,7 +48,7 @@ def get_profile(image: Image.Image) -> bytes | None:
         if abs(gamma / DISPLAY_GAMMA - 1) <= GAMMA_TOLERANCE:
             return None
         primaries = SRGB_PRIMARIES
-    return make_profile(gamma, primaries)
+    return make_profile((1 / gamma,), primaries)
 
 
 def convert_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -83,11 +86,12 @@ def make_grey_table(profile: bytes) -> NDArray[np.uint8] | None:
 
 
 @lru_cache(maxsize=256)
-def make_profile(gamma: float, primaries: tuple[float, ...]) -> bytes | None:
-    """Return the ICC profile of pixels of a gamma and of primaries, as PNG files name them (chunks gAMA and cHRM).
+def make_profile(curve: tuple[float, ...], primaries: tuple[float, ...]) -> bytes | None:
+    """Return the ICC profile of pixels of a curve and of primaries.
 
     Args:
-        gamma: Exponent by which linear light was encoded.
+        curve: Parameters of the curve from pixels to light (ICC.1:2010, 10.16). One: gamma. Five: gamma, a, b, c
+            and d.
         primaries: Chromaticities x, y of white, red, green and blue.
 
     Returns:
@@ -95,12 +99,13 @@ def make_profile(gamma: float, primaries: tuple[float, ...]) -> bytes | None:
         of no display.
     """
     tags = {b"wtpt": _pack_xyz(np.array(D50))}
-    curve = b"para" + struct.pack(">4xHHi", 0, 0, round(65536 / gamma))
+    parameters = [round(65536 * value) for value in curve]
+    trc = b"para" + struct.pack(f">4xHH{len(curve)}i", CURVE_TYPES[len(curve)], 0, *parameters)
     colorants = _compute_colorants(primaries)
     if colorants is None:
         return None
     for name, colorant in zip((b"r", b"g", b"b"), colorants.T, strict=True):
-        tags |= {name + b"XYZ": _pack_xyz(colorant), name + b"TRC": curve}
+        tags |= {name + b"XYZ": _pack_xyz(colorant), name + b"TRC": trc}
     offset, table, body = 132 + 12 * len(tags), struct.pack(">I", len(tags)), b""
     for tag, data in tags.items():
         table += struct.pack(">4sII", tag, offset + len(body), len(data))

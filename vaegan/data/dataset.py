@@ -87,6 +87,14 @@ class ImageReader(Protocol):
         """
         return
 
+    def check_body(self, index: int) -> None:
+        """Check that image ``index``, which can be decoded, has all of its pixels; by default it has.
+
+        Raises:
+            UnreadableImageError: Some are missing or damaged.
+        """
+        return
+
     def compute_digest(self) -> bytes:
         """Return a digest that identifies the images of the source."""
 
@@ -116,7 +124,12 @@ class Source:
     official_splits: tuple[str, ...] = ()
     """Split of each image of a set whose contents can change and that comes with splits; (): they are drawn."""
     label_by_folder: bool = False
-    """Whether the class of an image is the folder in its name, so that classes without a usable image are none."""
+    """True if the class of an image is the folder in its name, so that classes without a usable image are none."""
+
+    def get_class_path(self, index: int) -> str:
+        """Return the name of image ``index`` without the folder of its split, so that its folder is its class."""
+        name = self.reader.get_name(index)
+        return name.partition("/")[2] if self.official_splits else name
 
 
 @contextmanager
@@ -231,7 +244,7 @@ class Images:
 
     @property
     def in_memory(self) -> bool:
-        """Whether the pixels are in memory."""
+        """True if the pixels are in memory."""
         return isinstance(self.store, Tensor)
 
     @property

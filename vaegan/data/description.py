@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaegan.config.data import DataConfig
+from vaegan.config.data import SYNTHETIC_SOURCES, DataConfig
 from vaegan.progress import Reporter, ignore_notice
 
-from .dataset import Data, ImageReader, Images, UInt8Image
+from .dataset import Data, Images, Source, UInt8Image
+from .folder import describe_strays
 from .image_file import StoredImage
 from .members import SPLITS, MemberList
 from .open_source import open_source
@@ -39,6 +40,10 @@ class DataDescription:
     """Name and problem of each image that cannot be used."""
     stored: Counter[StoredImage]
     """Number of usable images of each size, mode and format; empty for a set that is drawn at any size."""
+    official: dict[str, int]
+    """Number of images of each split that the set comes with; empty: all are drawn."""
+    strays: str
+    """Reason why folders are no labels; empty: they are, or there are none."""
     differences: str
     """Differences from the images of the run that they are described for; empty: there are none."""
     duplicates: list[list[NamedImage]]
@@ -102,7 +107,9 @@ class DataDescription:
             "channels": config.channels,
             "images": self.count,
             "splits": {split: len(images) for split, images in self.splits.items()},
+            "official_splits": self.official,
             "classes": self.classes,
+            "strays": self.strays,
             "broken": self.broken,
             "sizes": dict(self.count_stored("size")),
             "modes": dict(self.count_stored("mode")),
@@ -116,7 +123,7 @@ class DataDescription:
 
 
 def describe_data(config: DataConfig, reporter: Reporter, known: MemberList | None = None) -> DataDescription:
-    """Read every image of a set, and return what it holds.
+    """Read every image of a set, and return what it holds; broken images are named under `data.strict` too.
 
     Args:
         config: The `data` section.
@@ -127,19 +134,29 @@ def describe_data(config: DataConfig, reporter: Reporter, known: MemberList | No
         UserError: There is no such set, it is broken, or it is too small to be split.
         Failure: The download failed.
     """
-    config = config.model_copy(update={"strict": False})
     source = open_source(config, reporter.note)
+    config = config.model_copy(update={"strict": False})
     with reporter.progress("Reading images", "images") as progress:
         # What it would say is part of the description.
         data = open_data(config, ignore_notice, progress, source, known, training=False, verify=True)
-    reader, splits = source.reader, {split: getattr(data, split) for split in SPLITS}
+    splits = {split: getattr(data, split) for split in SPLITS}
     with reporter.progress("Looking at images", "images") as progress:
-        return _describe_images(config, data, reader, splits, progress)
+        return _describe_images(config, data, source, splits, progress)
+
+
+def _count_official(source: Source, config: DataConfig) -> dict[str, int]:
+    """Return the number of images of each split that a set comes with; empty if all splits are drawn."""
+    if source.splits is not None and config.source not in SYNTHETIC_SOURCES:
+        return dict(zip(SPLITS, map(len, source.splits), strict=True))
+    if source.test_indices is not None:
+        return {"train": len(source.reader) - len(source.test_indices), "test": len(source.test_indices)}
+    return {split: source.official_splits.count(split) for split in SPLITS if split in source.official_splits}
 
 
 def _describe_images(
-    config: DataConfig, data: Data, reader: ImageReader, splits: dict[str, Images], progress: Any
+    config: DataConfig, data: Data, source: Source, splits: dict[str, Images], progress: Any
 ) -> DataDescription:
+    reader = source.reader
     count, store = len(reader), data.train.store
     split_numbers = np.full(count, -1, dtype=np.int8)
     for number, images in enumerate(splits.values()):
@@ -151,6 +168,8 @@ def _describe_images(
     def look_at(index: int) -> None:
         usable = split_numbers[index] >= 0
         pixels: UInt8Image = store[index].numpy() if usable and isinstance(store, Tensor) else reader(index)
+        if not usable and config.version > 1:  # it may be broken, and the reason is wanted
+            reader.check_body(index)
         stored[index] = reader.describe(index)
         digests[index] = blake2b(pixels.tobytes(), digest_size=16).digest()
         values = pixels.reshape(len(pixels), -1).astype(np.int64)
@@ -170,6 +189,8 @@ def _describe_images(
         splits=splits,
         broken={reader.get_name(index): errors[index].reason for index in sorted(errors)},
         stored=Counter(image for index in usable if (image := stored[index]) is not None),
+        official=_count_official(source, config),
+        strays=describe_strays(list(map(source.get_class_path, usable))) if source.label_by_folder else "",
         differences=data.differences.describe(),
         duplicates=[group for group in groups.values() if len(group) > 1],
         mean=tuple(mean.tolist()),

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -16,14 +17,17 @@ from vaegan.text import get_reason, make_encodable, make_printable
 
 from .dataset import ImageReader, Source, UInt8Image
 from .fit import DATA_VERSION
-from .image_file import StoredImage, UnreadableImageError, check_image, describe_image, read_canvas, read_image
+from .image_file import (
+    StoredImage,
+    UnreadableImageError,
+    check_body,
+    check_image,
+    describe_image,
+    read_canvas,
+    read_image,
+)
+from .image_tree import find_images
 from .verdicts import FileState, get_file_state
-
-IMAGE_SUFFIXES = ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
-"""Suffixes, in lower case, of image files; other files in the tree are ignored."""
-
-HEIF_SUFFIXES = [".heic", ".heif", ".hif"]
-"""Suffixes of HEIF files, which are read if pillow-heif is installed."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,14 @@ class FileReader(ImageReader):
         """
         check_image(os.path.join(self.root, self.names[index]), self.version)
 
+    def check_body(self, index: int) -> None:
+        """Check that image ``index`` has all of its pixels.
+
+        Raises:
+            UnreadableImageError: Some are missing or damaged, or the file cannot be read.
+        """
+        check_body(os.path.join(self.root, self.names[index]))
+
     def compute_digest(self) -> bytes:
         """Return a digest of the files' names and sizes."""
         sizes = (f"{name}\0{_get_file_size(os.path.join(self.root, name))}\0" for name in self.names)
@@ -123,10 +135,14 @@ def open_folder(
     Raises:
         UserError: There is no such folder, it may not be read, or no file in it has an image's suffix.
     """
+    notes: list[str] = []
     try:
-        names = find_images(root, version, notify)
+        names = find_images(root, version, notes.append)
     except UserError as error:
         raise UserError(f"data.root: {error}") from error
+    finally:
+        for note in notes:  # which is an error under `data.strict`
+            notify(note)
     reader, parents = FileReader(root, names, size, channels, version), [name.rpartition("/")[0] for name in names]
     if "" in parents:
         return Source(reader, label_by_folder=True)
@@ -142,11 +158,20 @@ def label_by_folder(names: Mapping[int, str]) -> tuple[tuple[str, ...], dict[int
 
     Args:
         names: Path of each image under the root.
+
+    Raises:
+        UserError: Two classes have the same name where it is written down.
     """
-    parents = {key: str(make_encodable(name.rpartition("/")[0])) for key, name in names.items()}
-    if "" in parents.values():
-        return (), dict.fromkeys(parents)
-    return tuple(sorted(set(parents.values()))), {**parents}
+    folders = {key: name.rpartition("/")[0] for key, name in names.items()}
+    if "" in folders.values():
+        return (), dict.fromkeys(folders)
+    label_of = {folder: str(make_encodable(folder)) for folder in sorted(set(folders.values()))}
+    classes = tuple(sorted(label_of.values()))
+    for one, other in pairwise(classes):
+        if one == other:
+            problem = "two folders have this name, one with bytes that are not UTF-8 and one with their escapes"
+            raise UserError(f"data.root: {one}: {problem}; rename one of them")
+    return classes, {key: label_of[folder] for key, folder in folders.items()}
 
 
 def describe_strays(names: Sequence[str]) -> str:
@@ -162,70 +187,8 @@ def describe_strays(names: Sequence[str]) -> str:
     return f"its folders are no labels, since {lie} beside them"
 
 
-def find_images(
-    root: Path, version: int = DATA_VERSION, notify: Callable[[str], None] = ignore_notice
-) -> tuple[str, ...]:
-    """Return the paths of the image files under a folder, relative to it with forward slashes, in code point order.
-
-    Links are followed, but no folder is visited twice (a link may lead to a parent). Hidden files and folders are
-    ignored, and in `data.version` 1 those of `HEIF_SUFFIXES`. A folder in the tree that may not be read, and a link
-    that leads nowhere, are passed over.
-
-    Args:
-        root: The folder.
-        version: The `data.version`.
-        notify: Called with one line about each folder or link that is passed over.
-
-    Raises:
-        UserError: There is no such folder, it may not be read, or no file in it has an image's suffix.
-    """
-    if not root.exists():
-        raise UserError(f"{root}: no such folder")
-    if not root.is_dir():
-        raise UserError(f"{root}: a file, not a folder of images")
-    names: list[str] = []
-    suffixes = IMAGE_SUFFIXES if version == 1 else IMAGE_SUFFIXES + HEIF_SUFFIXES
-    folders, links, seen = [""], list[str](), set[tuple[int, int]]()
-    while folders or links:
-        folder = folders.pop() if folders else links.pop()
-        try:
-            status = os.stat(os.path.join(root, folder))
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            entries = _list_entries(root, folder)
-        except OSError as error:
-            problem = f"{make_printable(os.path.join(root, folder))}: {get_reason(error).lower()}"
-            if not folder:
-                raise UserError(problem) from None
-            notify(f"{problem}; passed over, with every image in it")
-            continue
-        for entry in entries:
-            name = f"{folder}/{entry.name}" if folder else entry.name
-            is_image = os.path.splitext(entry.name)[1].lower() in suffixes
-            try:
-                if entry.is_dir():
-                    (links if entry.is_symlink() else folders).append(name)
-                    continue
-            except OSError as error:  # a link to itself, for example; as an image it is reported when it is read
-                if not is_image:
-                    notify(f"{make_printable(entry.path)}: {get_reason(error).lower()}; passed over")
-            if is_image:
-                names.append(name)
-        links.sort(reverse=True)
-    if not names:
-        *others, last = suffixes
-        raise UserError(f"{root}: no image in it; files ending in {', '.join(others)} or {last} are taken for images")
-    return tuple(sorted(names))
-
-
 def _get_file_size(path: str) -> int | None:
     try:
         return os.stat(path).st_size
     except OSError:  # a broken link, which is reported when it is read
         return None
-
-
-def _list_entries(root: Path, name: str) -> list[os.DirEntry[str]]:
-    with os.scandir(os.path.join(root, name)) as entries:
-        return [entry for entry in entries if not entry.name.startswith(".")]

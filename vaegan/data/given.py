@@ -7,7 +7,6 @@ from hashlib import sha256
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -15,10 +14,12 @@ from vaegan.config.data import Crop, Fit
 from vaegan.config.load import merge
 from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback, ignore_progress
-from vaegan.text import to_one_line
+from vaegan.text import shorten, to_one_line
 
 from .dataset import ImageReader, Source, UInt8Image
 from .fit import DATA_VERSION, fit_to_square, make_canvas, to_pil
+from .image_file import turn_upright
+from .labels import check_labels
 
 GREY_MODES = ("1", "L", "LA", "I;16")
 """Modes of PIL images without colour."""
@@ -41,8 +42,8 @@ image, each alone or in a pair (image, label)."""
 
 REREAD_IMAGES = 16
 """Images that are read twice, to see whether they are the same."""
-MAX_CLASSES = 65536
-"""Largest number of classes, as in `model.labels`."""
+ROW_NAMES = (("image", "img", "images"), ("label", "labels", "class"))
+"""Names that a row of a table may have for its image and its label."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ class GivenReader(ImageReader):
         Raises:
             UserError: It is no image.
         """
-        image = get_image(self.items[index], index)
+        image = self._get_upright(index)
         if not isinstance(image, Image.Image):
             if image.shape == (self.channels, self.size, self.size):
                 return np.ascontiguousarray(image)
@@ -80,10 +81,18 @@ class GivenReader(ImageReader):
 
     def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
         """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W)."""
-        image = get_image(self.items[index], index)
+        image = self._get_upright(index)
         with _name_errors(index):
             image = image if isinstance(image, Image.Image) else to_pil(image)
             return make_canvas(image, self.size, self.channels, crop)
+
+    def _get_upright(self, index: int) -> UInt8Image | Image.Image:
+        """Return image ``index``; a PIL image is turned in its place as its EXIF says, once."""
+        image = get_image(get_item(self.items, index), index)
+        if isinstance(image, Image.Image) and self.version > 1:
+            with _name_errors(index):
+                turn_upright(image)
+        return image
 
     def compute_digest(self) -> bytes:
         """Return the SHA-256 of images and labels."""
@@ -158,7 +167,7 @@ def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str
             `data.image_size`.
     """
     items, _ = separate_labels(images)
-    image, chosen = get_image(items[0], 0), settings.get("data", {})
+    image, chosen = get_image(get_item(items, 0), 0), settings.get("data", {})
     if not isinstance(chosen, Mapping):
         return dict(settings)  # which the schema refuses
     if isinstance(image, Image.Image):
@@ -174,7 +183,7 @@ def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str
             problem = f"images of {side} pixels, but a side is a multiple of 8 from 8 to 256"
             raise UserError(f"data: {problem}; resize them by the setting data.image_size={nearest}")
     shape |= chosen
-    elsewhere: dict[str, Any] = dict.fromkeys(("root", "hub", "image_column", "label_column", "count"))
+    elsewhere: dict[str, Any] = dict.fromkeys(("root", "folders", "hub", "image_column", "label_column", "count"))
     elsewhere |= {"strict": False, "download": False}
     return merge(settings, {"data": {"source": "given", **elsewhere, **shape}})
 
@@ -189,6 +198,11 @@ def separate_labels(images: GivenImages) -> tuple[RandomAccess, Sequence[int] | 
     labels: Any = None
     if isinstance(images, tuple | list) and len(images) == 2 and getattr(images[0], "ndim", 0) == 4:
         items, labels = images
+    if isinstance(items, Mapping) and items:
+        keys = list(items)
+        entry = next(key for key in ("train", "images", *keys) if key in keys)
+        problem = f"a {type(items).__name__} of {', '.join(map(shorten, keys[:5]))} is no set of images"
+        raise UserError(f"data: {problem}; pass one of its entries, such as dataset[{entry!r}]")
     if isinstance(items, str) or not (hasattr(items, "__len__") and hasattr(items, "__getitem__")):
         problem = f"a {type(items).__name__} has no random access, len(data) and data[index]"
         raise UserError(f"data: {problem}; give an array of images, or a Dataset")
@@ -199,15 +213,29 @@ def separate_labels(images: GivenImages) -> tuple[RandomAccess, Sequence[int] | 
     return items, labels
 
 
+def get_item(items: RandomAccess, index: int) -> Any:
+    """Return an item of a data set.
+
+    Raises:
+        UserError: There is none of this index, although the data set has so many.
+    """
+    try:
+        return items[index]
+    except (KeyError, IndexError) as error:
+        reason = f"{type(error).__name__}: {to_one_line(error)}"
+        problem = f"no item {index} in a {type(items).__name__} of {len(items):,} ({reason})"
+        raise UserError(f"data: {problem}; give one whose items have the numbers from 0") from error
+
+
 def read_labels(items: RandomAccess) -> Tensor | None:
     """Return the labels in the items of a data set, int64, shape (N,); None: they are images alone.
 
     Raises:
         UserError: Only some items have a label, or the labels are not integers from 0.
     """
-    if not is_pair(items[0]):
+    if not is_pair(get_item(items, 0)):
         return None
-    return check_labels([get_label(items[index], index) for index in range(len(items))], len(items))
+    return check_labels([get_label(get_item(items, index), index) for index in range(len(items))], len(items))
 
 
 def is_pair(item: Any) -> bool:
@@ -225,10 +253,11 @@ def get_image(item: Any, index: int) -> UInt8Image | Image.Image:
     if isinstance(image, Image.Image):
         return image
     if not isinstance(image, np.ndarray | Tensor):
-        kind = type(image).__name__
-        raise UserError(
-            f"data: item {index} is a {kind}; give a uint8 array, a tensor or a PIL image, or (image, label)"
-        )
+        advice = "give a uint8 array, a tensor or a PIL image, or (image, label)"
+        if isinstance(image, Mapping):
+            names = [next((key for key in image if key in keys), keys[0]) for keys in ROW_NAMES]
+            advice += ", such as [({}) for row in data]".format(", ".join(f"row[{name!r}]" for name in names))
+        raise UserError(f"data: item {index} is a {type(image).__name__}; {advice}")
     pixels = image.cpu().numpy() if isinstance(image, Tensor) else image
     if pixels.dtype != np.uint8:
         advice = "give uint8 pixels, 0 to 255; of a data set with ToTensor, leave that transform out"
@@ -249,23 +278,6 @@ def get_label(item: Any, index: int) -> Any:
             f"data: item {index} has no label, and item 0 has one; give pairs (image, label), or images alone"
         )
     return item[1]
-
-
-def check_labels(labels: Any, count: int) -> Tensor:
-    """Return labels, int64, shape (N,).
-
-    Raises:
-        UserError: They are not ``count`` integers from 0 to `MAX_CLASSES` - 1.
-    """
-    try:
-        numbers = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
-    except ValueError:  # lists of several lengths
-        numbers = np.asarray(labels, dtype=object)
-    is_integer = numbers.shape == (count,) and numbers.dtype.kind in "iu"
-    if not is_integer or not 0 <= numbers.min() <= numbers.max() < MAX_CLASSES:
-        advice = f"give one integer for each of the {count} images, from 0 to at most {MAX_CLASSES - 1}"
-        raise UserError(f"data: labels of {numbers.dtype} of shape {numbers.shape}; {advice}")
-    return torch.from_numpy(numbers.astype(np.int64))
 
 
 def name_classes(images: GivenImages, count: int) -> tuple[str, ...]:

@@ -17,23 +17,26 @@ from vaegan.errors import UserError
 from vaegan.text import format_value, make_printable, shorten, to_one_line
 
 from .dataset import ImageReader, Source, UInt8Image
-from .given import MAX_CLASSES
 from .huggingface_tables import explain_errors, load_tables, select_splits
 from .image_file import (
     EncodedImage,
     StoredImage,
     UnreadableImageError,
+    check_body,
     check_image,
     describe_image,
     read_canvas,
     read_image,
 )
+from .labels import MAX_CLASSES
 from .verdicts import FileState, get_file_state
 
 NO_BYTES = "no image in this row but a path or an address, which is not followed; save_to_disk stores the images"
 """Reason why a row cannot be used."""
 LABEL_COLUMNS = ("label", "labels", "class")
-"""Names of columns of integers that are taken for labels."""
+"""Names of columns of integers or text that are taken for labels."""
+LABEL_TYPES = (("int", "uint", "bool"), ("string", "large_string"))
+"""Beginnings of the names of their types; those of numbers are taken first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +84,14 @@ class HuggingFaceReader(ImageReader):
         """Check the header of image ``index``."""
         check_image(self._get_image(index))
 
+    def check_body(self, index: int) -> None:
+        """Check that image ``index`` has all of its pixels.
+
+        Raises:
+            UnreadableImageError: Some are missing or damaged.
+        """
+        check_body(self._get_image(index))
+
     def get_state(self, index: int) -> FileState:
         """Return the size and the time of change of the files of the split of image ``index``."""
         return self._compute_state(self._find_row(index)[0])
@@ -99,7 +110,7 @@ class HuggingFaceReader(ImageReader):
 
     def _compute_state(self, split: str) -> FileState:
         states = [state for _, state in self._list_files(split)]
-        return FileState(sum(state.size for state in states), max((state.time for state in states), default=0))
+        return FileState(*map(sum, zip(*states, strict=True)))
 
     def _get_image(self, index: int) -> EncodedImage:
         split, row = self._find_row(index)
@@ -182,8 +193,7 @@ def _find_image_column(features: Mapping[str, Any], place: str) -> str:
 
 
 def _holds_bytes(feature: Any) -> bool:
-    value = feature.get("bytes") if isinstance(feature, Mapping) else feature
-    return getattr(value, "dtype", None) in ("binary", "large_binary")
+    return _get_type(feature.get("bytes") if isinstance(feature, Mapping) else feature) in ("binary", "large_binary")
 
 
 def _require_column(table: Any, column: str, setting: str, place: str) -> None:
@@ -206,8 +216,9 @@ def _find_labels(
     name = column
     if name is None:
         known = [key for key, feature in first.features.items() if isinstance(feature, datasets.ClassLabel)]
-        named = [key for key in LABEL_COLUMNS if str(getattr(first.features.get(key), "dtype", "")).startswith("int")]
-        found = known or named
+        types = {key: _get_type(first.features.get(key)) for key in LABEL_COLUMNS}
+        numbers, texts = ([key for key in types if types[key].startswith(kinds)] for kinds in LABEL_TYPES)
+        found = known or numbers or texts
         if len(found) > 1:
             notify(f"{place}: columns of classes: {', '.join(map(shorten, found))}; data.label_column chooses one")
         if len(found) != 1:
@@ -218,16 +229,25 @@ def _find_labels(
         _require_column(table, name, "data.label_column", place)
         with explain_errors(place):
             values += table.select_columns([name]).with_format("arrow")[:].column(name).to_pylist()
-        missing = [row for row, value in enumerate(values[len(values) - len(table) :]) if value in (None, -1)]
+        missing = [row for row, value in enumerate(values[len(values) - len(table) :]) if value in (None, -1, "")]
         if missing:
-            problem = (
-                f"{place}: column {shorten(name)}: {len(missing):,} rows without a label, such as {split}/{missing[0]}"
-            )
+            rows = "1 row" if len(missing) == 1 else f"{len(missing):,} rows"
+            problem = f"{place}: column {shorten(name)}: {rows} without a label, such as {split}/{missing[0]}"
             if column is not None:
                 raise UserError(f"{problem}; name another column, or leave data.label_column out")
             notify(f"{problem}; the images have no labels")
             return None, None
+    different = len(set(values)) if column is None and isinstance(values[0], str) else 0
+    if 2 * different > len(values):
+        problem = f"{different:,} different texts for {len(values):,} images, which are taken for no classes"
+        notify(f"{place}: column {shorten(name)}: {problem}; data.label_column={shorten(name)} takes them for classes")
+        return None, None
     return name, values
+
+
+def _get_type(feature: Any) -> str:
+    """Return the name of a column's type; empty if it has parts, or if there is no such column."""
+    return str(getattr(feature, "dtype", ""))
 
 
 def _number_labels(feature: Any, values: list[Any], where: str) -> tuple[tuple[str, ...], Tensor]:

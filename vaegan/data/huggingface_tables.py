@@ -5,18 +5,21 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 
-from vaegan.config.source_files import SAVED_FILES, TABLE_SUFFIXES
+from vaegan.config.source_files import SAVED_FILES, TABLE_SUFFIXES, is_hidden
 from vaegan.errors import Failure, UserError
 from vaegan.text import shorten, to_one_line
 
-SPLIT_NAMES = {
-    "train": ("train", "training"), "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "eval", "evaluation"),
-}  # fmt: skip
-"""Names that a set may give to each of our splits."""
+from .official_splits import SPLIT_NAMES, find_split
+from .verdicts import get_file_state
+
+MAX_NAMED_FILES = 3
+"""Files that a message names."""
+MAX_NAMED_CLASSES = 3
+"""Classes of a list that a message names."""
 
 
 def load_tables(root: Path | None, hub: str | None, place: str) -> Mapping[str, Any]:
@@ -39,33 +42,125 @@ def load_tables(root: Path | None, hub: str | None, place: str) -> Mapping[str, 
         else:
             files = _group_files(root, place)
             kind = next(iter(files.values()))[0].rpartition(".")[2].lower()
-            loaded = datasets.load_dataset(kind, data_files=files)
-    return loaded if isinstance(loaded, Mapping) else {"train": loaded}
+            every = [file for group in files.values() for file in group]
+            check_class_names({os.path.relpath(file, root): _read_features(file, kind) for file in every}, place)
+            loaded = datasets.load_dataset(kind, _name_state(every), data_files=files)
+    tables = loaded if isinstance(loaded, Mapping) else {"train": loaded}
+    check_class_names({split: table.features for split, table in tables.items()}, place)
+    return tables
+
+
+def check_class_names(features: Mapping[str, Mapping[str, Any]], place: str) -> None:
+    """Check that all parts of a set give the numbers of its classes the same names.
+
+    Args:
+        features: Columns of each part, by its name.
+        place: The set, for the message.
+
+    Raises:
+        UserError: They do not, so that a number is another class in each.
+    """
+    first: dict[str, tuple[str, list[str]]] = {}
+    for part, columns in features.items():
+        for column, feature in columns.items():
+            names = list(getattr(feature, "names", None) or ())
+            other, expected = first.setdefault(column, (part, names)) if names else (part, names)
+            if names != expected:
+                lists = f"{shorten(other)} has {_show(expected)}, and {shorten(part)} has {_show(names)}"
+                problem = f"column {shorten(column)}: the numbers are not the same classes in all of it: {lists}"
+                raise UserError(f"{place}: {problem}; write it with one list of names")
+
+
+def _show(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED_CLASSES:,} more" if len(names) > MAX_NAMED_CLASSES else ""
+    return ", ".join(map(shorten, names[:MAX_NAMED_CLASSES])) + more
+
+
+def _read_features(file: str, kind: str) -> Mapping[str, Any]:
+    """Return the columns of a file of tables."""
+    import datasets
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if kind == "parquet":
+        return cast(Mapping[str, Any], datasets.Features.from_arrow_schema(pq.read_schema(file)))
+    with pa.memory_map(file) as stream:
+        try:
+            schema = pa.ipc.open_stream(stream).schema
+        except pa.ArrowInvalid:
+            schema = pa.ipc.open_file(stream).schema
+    return cast(Mapping[str, Any], datasets.Features.from_arrow_schema(schema))
+
+
+def _name_state(files: list[str]) -> str:
+    """Return a name under which `datasets` keeps the tables of files, another one for each of their states.
+
+    It would know a file by its path and its time of change alone, which a copy may keep.
+    """
+    states = repr([get_file_state(file) for file in files])
+    return blake2b(states.encode(), digest_size=8).hexdigest()
 
 
 def _group_files(root: Path, place: str) -> dict[str, list[str]]:
     """Return the files of a folder, or a single one, by the splits that their names tell; else all are to train on.
 
+    Hidden files and folders are ignored.
+
     Raises:
-        UserError: There are none, or they are of two kinds.
+        UserError: There are none, one is no regular file, they are of two kinds, or the names of some tell a split and
+            those of others none.
     """
     if not root.is_dir():
         if root.suffix.lower() in TABLE_SUFFIXES and root.is_file():
             return {"train": [str(root)]}
         problem = "neither a folder nor a Parquet or Arrow file" if os.path.lexists(root) else "no such folder or file"
         raise UserError(f"{place}: {problem}")
-    names = [file.relative_to(root) for file in sorted(root.rglob("*")) if file.suffix.lower() in TABLE_SUFFIXES]
+    names = sorted(_find_tables(root))
     if not names:
         raise UserError(f"{place}: no file ending in {' or '.join(TABLE_SUFFIXES)} in it, nor what save_to_disk writes")
+    if others := [name for name in names if not (root / name).is_file()]:
+        raise UserError(f"{place}: {shorten(others[0])}: a pipe, or a link that leads nowhere; take it away")
     if len({name.suffix.lower() for name in names}) > 1:
         raise UserError(f"{place}: both Parquet and Arrow files in it; name a folder of one kind, or a file")
     groups: dict[str, list[str]] = {}
     for name in names:
         words = [word for part in reversed(name.parts) for word in re.split("[^a-z]+", part.lower())]
-        split = next((split for word in words for split, aliases in SPLIT_NAMES.items() if word in aliases), "")
-        groups.setdefault(split, []).append(str(root / name))
-    named = {split: files for split, files in groups.items() if split}
-    return named or {"train": groups[""]}
+        groups.setdefault(find_split(words) or "", []).append(str(root / name))
+    unnamed = groups.pop("", [])
+    if unnamed and groups:
+        shown = ", ".join(shorten(os.path.relpath(file, root)) for file in unnamed[:MAX_NAMED_FILES])
+        named = ", ".join(f"{shorten(os.path.relpath(files[0], root))} of {split}" for split, files in groups.items())
+        problem = f"the names of {len(unnamed)} of its files, such as {shown}, tell no split, and others do ({named})"
+        raise UserError(f"{place}: {problem}; put train, validation or test into each name, or take those files away")
+    return groups or {"train": unnamed}
+
+
+def _find_tables(root: Path) -> Iterator[Path]:
+    """Yield the paths of the files of tables under a folder, relative to it. Links are followed, each folder once.
+
+    What `datasets` keeps of computations beside a set that it has saved is none of its tables.
+
+    Raises:
+        OSError: A folder may not be read.
+    """
+    seen = set[tuple[int, int]]()
+    for folder, folders, files in os.walk(root, onerror=_raise, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders.sort(key=lambda name: (os.path.islink(os.path.join(folder, name)), name))
+        is_saved = not set(files).isdisjoint(SAVED_FILES)
+        for file in files:
+            path = Path(os.path.relpath(os.path.join(folder, file), root))
+            is_kept = is_saved and file.startswith("cache-")
+            if path.suffix.lower() in TABLE_SUFFIXES and not is_hidden(path) and not is_kept:
+                yield path
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def select_splits(loaded: Mapping[str, Any], place: str, notify: Callable[[str], None]) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """Reading of one image file of any size and mode into uint8 pixels of the model's size."""
 
+import ctypes
+import logging
+import struct
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from io import BytesIO
@@ -12,7 +15,7 @@ from typing import IO, NamedTuple
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, _imaging
 
 from vaegan.config.data import Crop, Fit
 from vaegan.extras import check_packages
@@ -21,12 +24,17 @@ from vaegan.text import make_printable, to_one_line
 
 from .fit import DATA_VERSION, fit_to_square, make_canvas
 from .pixel_format import check_pixel_format, correct_transparency
+from .unread_formats import describe_unread
+from .whole_image import check_whole, has_simplejpeg
 
 MIN_IMAGE_SIDE_PIXELS = 8
 """Smallest side of an image that is used, which is the smallest `data.image_size`."""
 
 PILLOW_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 """Pillow's names of the formats that are read. Files choose their format themselves, and some (EPS) start programs."""
+
+DECODING_REVISION = 2
+"""Number that changes with what is read, and what refused, by `DATA_VERSION`, so that kept verdicts do not count."""
 
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """Brands of HEIF files, which are read if pillow-heif is installed."""
@@ -72,6 +80,11 @@ class UnreadableImageError(Exception):
         self.reason = reason
         """Problem of the file, as a clause."""
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the contents of the file are to blame, and not the system, which may read it the next time."""
+        return not isinstance(self.__cause__, MemoryError) and getattr(self.__cause__, "errno", None) is None
+
 
 @contextmanager
 def silence_pillow() -> Iterator[None]:
@@ -107,8 +120,9 @@ def read_image(
         if notify is not None and Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
             notify(f"{make_printable(path)}: {image.width * image.height:,} pixels, read all the same")
         if version > 1:
-            correct_transparency(image)
-        ImageOps.exif_transpose(image, in_place=True)
+            turn_upright(image)
+        else:
+            ImageOps.exif_transpose(image, in_place=True)
         return fit_to_square(image, size, channels, version, fit)
 
 
@@ -119,9 +133,14 @@ def read_canvas(path: str | Path | EncodedImage, size: int, channels: int, crop:
         UnreadableImageError: The file cannot be used as an image, as in `read_image`.
     """
     with _open_image(path) as image:
-        correct_transparency(image)
-        ImageOps.exif_transpose(image, in_place=True)
+        turn_upright(image)
         return make_canvas(image, size, channels, crop)
+
+
+def turn_upright(image: Image.Image) -> None:
+    """Turn an image in its place as its EXIF says, which no more says it then."""
+    correct_transparency(image)  # which is known as long as the pixels are not loaded
+    ImageOps.exif_transpose(image, in_place=True)
 
 
 def check_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> None:
@@ -133,6 +152,19 @@ def check_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) ->
     """
     with _open_image(path, version):
         pass
+
+
+def check_body(path: str | Path | EncodedImage) -> None:
+    """Check that an image file that can be decoded holds all of its pixels (see `whole_image`).
+
+    Raises:
+        UnreadableImageError: Some are missing or damaged, or the file cannot be opened.
+    """
+    try:
+        with _open_bytes(path) as file:
+            check_whole(file)
+    except (OSError, ValueError, struct.error) as error:
+        raise UnreadableImageError(make_printable(path), _describe_error(error)) from error
 
 
 def describe_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> StoredImage:
@@ -170,9 +202,11 @@ def _identify(file: IO[bytes], version: int) -> Image.Image:
 
     Raises:
         UnidentifiedImageError: It is of none of the formats that are read.
-        ValueError: It is a HEIF picture, and the version is 1, or a TIFF file of unknown pixels.
+        ValueError: It is a HEIF picture, and the version is 1, a TIFF file of unknown pixels, or what
+            `describe_unread` knows.
         UserError: It is a HEIF picture, and pillow-heif is not installed.
     """
+    _silence_decoders()
     Image.init()
     formats = [name for name in PILLOW_FORMATS if name in Image.OPEN]
     if version > 1 and _register_heif():
@@ -181,19 +215,22 @@ def _identify(file: IO[bytes], version: int) -> Image.Image:
         return Image.open(file, formats=formats)
     except UnidentifiedImageError:
         file.seek(0)
-        head = file.read(12)
-        if head[4:8] == b"ftyp" and head[8:] in HEIF_BRANDS:
+        head = file.read(32)
+        if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
             if version == 1:
                 raise ValueError("a HEIC picture, which runs of data.version 1 do not read") from None
             check_packages(["pillow_heif"])
         if head[:4] in TIFF_SIGNATURES:
             raise ValueError("a TIFF file that is damaged, or of a kind that Pillow does not read") from None
+        if reason := describe_unread(head):
+            raise ValueError(reason) from None
         raise
 
 
 def describe_decoder() -> str:
     """Return text that names all on this machine that a file's being readable depends on."""
-    return f"Pillow {PIL.__version__}{', pillow-heif' * _register_heif()}"
+    packages = f"Pillow {PIL.__version__}{', pillow-heif' * _register_heif()}{', simplejpeg' * has_simplejpeg()}"
+    return f"{packages}, revision {DECODING_REVISION}"
 
 
 @lru_cache(maxsize=1)
@@ -207,6 +244,14 @@ def _register_heif() -> bool:
     return True
 
 
+@lru_cache(maxsize=1)
+def _silence_decoders() -> None:
+    """Keep Pillow and libtiff, where Pillow loads it as a library, from printing the errors that are raised too."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
+
+
 def _describe_error(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
@@ -214,4 +259,10 @@ def _describe_error(error: Exception) -> str:
         return error.strerror.lower()
     if isinstance(error, Image.DecompressionBombError):
         return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
-    return to_one_line(error) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return "more pixels than there is memory for"
+    words = to_one_line(error)
+    is_code = (
+        not words or words.startswith("decoder error") or isinstance(error, LookupError | struct.error | TypeError)
+    )
+    return "damaged, or of a kind that Pillow does not read" if is_code else words

@@ -1,7 +1,7 @@
 """The members of an image set whose contents can change: their splits, and how they differ from those of a run.
 
-A member is an image with its name, its class, a digest of its bytes and its split. A run keeps the list of the members
-that it was started with; the order in which it is trained is an order of that list.
+A member is an image with its name, its class, digests of its bytes and of its pixels, and its split. A run keeps the
+list of the members that it was started with; the order in which it is trained is an order of that list.
 """
 
 import json
@@ -17,6 +17,8 @@ SPLITS = ("train", "validation", "test")
 """Names of the splits."""
 SPLIT_SALT = "vaegan split 2"
 """Text in front of a name whose hash decides the split; the same for every run."""
+REQUIRED_FIELDS = ("name", "label", "digest", "split")
+"""Word for each of them in the line of a member."""
 MAX_NAMED_MEMBERS = 3
 """Members that a message names of each kind of difference; it counts the others."""
 
@@ -32,6 +34,15 @@ class Member(NamedTuple):
     """Digest of its bytes, hexadecimal; its size in bytes in sets too large to be read."""
     split: str | None
     """``train``, ``validation`` or ``test``; None: it could not be read when the run was started, and is left out."""
+    pixels: str = ""
+    """Digest of its pixels as the run sees them, hexadecimal; empty: they were not decoded, or the set is too large."""
+    earlier: tuple[tuple[str, str], ...] = ()
+    """``digest`` and ``pixels`` of the images that had this name before, the oldest first."""
+
+    @property
+    def states(self) -> tuple[tuple[str, str], ...]:
+        """``digest`` and ``pixels`` of all images that have had this name, the oldest first."""
+        return (*self.earlier, (self.digest, self.pixels))
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,8 @@ class MemberList:
         header = {name: value for name, value in vars(self).items() if name != "members"}
         yield json.dumps({**header, "images": len(self.members)})  # surrogates of file names become escapes
         for member in self.members:
-            yield json.dumps(member._asdict())
+            row = member._asdict()
+            yield json.dumps({name: row[name] for name in row if row[name] or name in REQUIRED_FIELDS})
 
 
 def parse_members(lines: Iterable[bytes]) -> MemberList:
@@ -85,8 +97,11 @@ def parse_members(lines: Iterable[bytes]) -> MemberList:
 def _parse_member(row: Any) -> Member:
     match row:
         case {"name": str(name), "label": str() | None as label, "digest": str(digest), "split": str() | None as split}:
-            if split is None or split in SPLITS:
-                return Member(name, label, digest, split)
+            pixels, earlier = row.get("pixels", ""), tuple(map(tuple, row.get("earlier", ())))
+            texts = [pixels, *(text for state in earlier for text in state)]
+            is_whole = all(isinstance(text, str) for text in texts) and all(len(state) == 2 for state in earlier)
+            if is_whole and (split is None or split in SPLITS):
+                return Member(name, label, digest, split, pixels, earlier)
     raise ValueError("a line is not that of an image")
 
 
@@ -99,8 +114,13 @@ class Differences:
     changed: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
-    moved: tuple[str, ...] = ()
-    """``old name -> new name`` of images with the same bytes."""
+    moved: tuple[tuple[str, str], ...] = ()
+    """Old and new name of images with the same bytes."""
+    leaked: tuple[tuple[str, str], ...] = ()
+    """Names of images that have the bytes or pixels of a member of another split, then or now, and of that member."""
+    repeated: tuple[tuple[str, str], ...] = ()
+    """Names of images that the list does not have and that would be held out, had the run not been trained on them, and
+    of the members that they were."""
     other: str = ""
     """Difference of a set without a list: its fingerprint is another one."""
 
@@ -109,23 +129,25 @@ class Differences:
 
     @property
     def only_changed(self) -> bool:
-        """Whether all that differs is the bytes of images."""
+        """True if nothing but the bytes of images differs."""
         return bool(self.changed) and self == Differences(changed=self.changed)
 
     @property
     def removed(self) -> tuple[str, ...]:
         """The old names of images that have moved."""
-        return tuple(text.rpartition(" -> ")[0] for text in self.moved)
+        return tuple(old for old, _ in self.moved)
 
     def describe(self) -> str:
         """Describe the differences in one line; empty if there are none."""
         kinds = (
             (self.more, "{} image{s} more"),
             (self.relabelled, "{} label{s} changed"),
-            (self.moved, "{} moved"),
+            ([f"{old} -> {new}" for old, new in self.moved], "{} moved"),
             (self.changed, "{} changed"),
             (self.missing, "{} missing"),
             (self.broken, "{} cannot be read"),
+            ([f"{name} = {other}" for name, other in self.leaked], "{} trained on and held out, to be left out"),
+            ([f"{name} = {other}" for name, other in self.repeated], "{} trained on by another name, to be left out"),
         )
         parts = [
             f"{text.format(f'{len(names):,}', s='s' * (len(names) > 1))}: {join_names(names)}"
@@ -154,8 +176,10 @@ class Found:
     name: str
     label: str | None
     digest: str
-    content: bytes = field(default=b"", repr=False)
-    """Digest of its pixels as the run sees them; empty: not known."""
+    pixels: str = field(default="", repr=False)
+    """Digest of its pixels as the run sees them, hexadecimal; empty: not known."""
+    split: str | None = None
+    """Split that the set comes with; None: it comes with none."""
 
 
 def compare(known: MemberList, found: Mapping[str, Found], broken: Iterable[str] = ()) -> Differences:
@@ -189,7 +213,7 @@ def compare(known: MemberList, found: Mapping[str, Found], broken: Iterable[str]
         changed=tuple(member.name for member, image in present if member.digest != image.digest),
         missing=tuple(member.name for member in missing if member.name not in moved),
         broken=tuple(member.name for member in used if member.name in unreadable),
-        moved=tuple(f"{old} -> {new}" for old, new in moved.items()),
+        moved=tuple(moved.items()),
     )
 
 
@@ -234,42 +258,11 @@ def assign_splits(images: Sequence[Found], validation: float, test: float) -> li
 
 def find_first_copies(images: Sequence[Found]) -> list[int]:
     """Return for each image the position in the sequence of the first one with the same pixels, often its own."""
-    first_of: dict[bytes, int] = {}
+    first_of: dict[str, int] = {}
     return [
-        first_of.setdefault(image.content, position) if image.content else position
+        first_of.setdefault(image.pixels, position) if image.pixels else position
         for position, image in enumerate(images)
     ]
-
-
-def find_held_out(known: MemberList, found: Sequence[Found], validation: float, test: float) -> dict[str, str]:
-    """Return the split of each image that is there and was not trained on, by name; images of no split are left out.
-
-    Members keep their split. An image that the list does not have is held out if its name says so. None has the bytes
-    or the pixels of a member that the run was trained on.
-
-    Args:
-        known: The run's list.
-        found: Images that can be read, in the order of the source.
-        validation: Fraction to validate on.
-        test: Fraction to test on.
-    """
-    listed = {member.name: member for member in known.members}
-    trained_digests = {member.digest for member in known.members if member.split == "train"}
-    trained_content = {image.content for image in found if image.name in listed and listed[image.name].split == "train"}
-    splits = {}
-    for image in found:
-        member, number = listed.get(image.name), hash_name(image.name)
-        if member is not None:
-            split = member.split if member.split != "train" else None
-        elif number < validation + test and image.label in (*known.classes, None):
-            split = "test" if number < test else "validation"
-        else:
-            split = None
-        is_changed = member is None or member.digest != image.digest
-        was_trained_on = image.digest in trained_digests or (image.content and image.content in trained_content)
-        if split is not None and not (is_changed and was_trained_on):
-            splits[image.name] = split
-    return splits
 
 
 def fill_places(places: Sequence[str], is_there: Callable[[str], bool]) -> list[str]:

@@ -14,6 +14,7 @@ from .embedded import open_digits, open_photos
 from .folder import open_folder
 from .huggingface import open_huggingface
 from .official import open_celeba, open_cifar10, open_mnist
+from .official_splits import split_by_folder
 from .reading import Notify
 from .shapes import open_shapes
 from .splits import split_consecutively
@@ -43,7 +44,8 @@ def _open_source(config: DataConfig, notify: Notify) -> Source:
             splits = split_consecutively(config.count or 10_000, config.validation, config.test)
             return (open_photos if config.source == "photos" else open_shapes)(size, channels, splits)
         case "folder":
-            return open_folder(root, size, channels, config.version, partial(_report_passed_over, config, notify))
+            source = open_folder(root, size, channels, config.version, partial(_report_passed_over, config, notify))
+            return source if config.version == 1 else split_by_folder(source, root, config.folders, notify)
         case "arrays":
             return open_arrays(root, size, channels)
         case "huggingface":

@@ -1,41 +1,81 @@
 """Pixels of any format as 8 bits of grey or sRGB, by what the file says of them and never by their values."""
 
+from io import BytesIO
+from typing import Any, cast
+
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
+from .code_points import check_code_points, is_unspecified, make_code_points_profile
 from .colour_profile import convert_profile, get_profile, make_grey_table
+from .file_header import get_header
 
-BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
+BITS_PER_SAMPLE, PHOTOMETRIC, COLOUR_MAP, SAMPLE_FORMAT = 258, 262, 320, 339
 """Tags of TIFF files."""
 WHITE_IS_ZERO, SIGNED = 0, 2
 """Values of the tags `PHOTOMETRIC` and `SAMPLE_FORMAT`."""
 
 
 def check_pixel_format(image: Image.Image) -> None:
-    """Check that the range of an image's pixels is known from its header, and that Pillow reads all of it.
+    """Check that the range and the colours of an image's pixels are known from its header, and that Pillow reads them.
 
     Raises:
-        ValueError: It has floating-point, signed or 32-bit pixels, or one transparent colour of 16 bits.
+        ValueError: It has floating-point, signed or 32-bit pixels, or colours that are not converted to sRGB.
     """
+    header = get_header(image)
+    if header.problem:
+        raise ValueError(header.problem)
+    if header.code_points:
+        check_code_points(header.code_points)
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is not known")
     if SIGNED in _get_tiff_values(image, SAMPLE_FORMAT):
         raise ValueError("signed integer pixels, whose range is not known")
     if image.mode == "I" and image.format not in ("PNG", "PPM"):  # Pillow has 16 bits of these two in mode I
         raise ValueError("32-bit integer pixels, whose range is not known")
-    if _get_raw_mode(image) == "RGB;16B" and "transparency" in image.info:  # Pillow drops the lower 8 bits
-        raise ValueError("16-bit colours of which one is transparent; save it with an alpha channel")
 
 
 def correct_transparency(image: Image.Image) -> None:
-    """Bring the transparent grey of a PNG file of 1, 2 or 4 bits to the 8 bits that Pillow makes of its pixels.
+    """Bring the transparent grey of a PNG file of 1, 2 or 4 bits, or its colour of 16, to the 8 bits of its pixels.
 
     It is known how many bits there were as long as the pixels are not loaded, and they are loaded by this.
     """
+    colour = image.info.get("transparency")
+    if _get_raw_mode(image) == "RGB;16B" and isinstance(colour, tuple):
+        _add_alpha(image, colour)
+        return
     grey, levels = image.info.get("transparency"), {"1": 1, "L;2": 3, "L;4": 15}.get(_get_raw_mode(image) or "")
     if levels and isinstance(grey, int):
         image.load()
         image.info["transparency"] = min(grey * 255 // levels, 255)  # of 1 bit, some versions of Pillow have done it
+
+
+def _add_alpha(image: Image.Image, colour: tuple[int, ...]) -> None:
+    """Add alpha to a PNG file of 16-bit RGB in which one colour is transparent.
+
+    Pillow keeps the upper 8 bits. The lower ones are read from a copy whose bytes are taken in the other order.
+    """
+    file = cast(ImageFile, image).fp
+    assert file is not None
+    position = file.tell()
+    file.seek(0)
+    content = BytesIO(file.read())
+    file.seek(position)
+    with Image.open(content, formats=("PNG",)) as copy:
+        (codec, box, offset, _), *_ = copy.tile
+        cast(Any, copy).tile = [(codec, box, offset, "RGB;16L")]
+        lower, upper = np.asarray(copy).astype(np.uint16), np.asarray(image).astype(np.uint16)
+    is_colour = (256 * upper + lower == np.array(colour, dtype=np.uint16)).all(axis=2)
+    del image.info["transparency"]
+    image.putalpha(Image.fromarray(np.where(is_colour, 0, 255).astype(np.uint8)))
+
+
+def correct_palette(image: Image.Image) -> None:
+    """Take the colours of a TIFF file's palette for 8 bits if none is above 255, as libtiff does; they have 16 else."""
+    colours = _get_tiff_values(image, COLOUR_MAP)
+    if image.mode in ("P", "PA") and colours and max(colours) <= 255:
+        image.putpalette(np.array(colours, dtype=np.uint8).reshape(3, -1).T.tobytes())
 
 
 def convert_to_srgb(image: Image.Image) -> Image.Image:
@@ -48,11 +88,16 @@ def convert_to_srgb(image: Image.Image) -> Image.Image:
     """
     check_pixel_format(image)
     correct_transparency(image)
-    profile = get_profile(image)
+    correct_palette(image)
+    header = get_header(image)
+    if header.code_points and not is_unspecified(header.code_points):
+        profile = make_code_points_profile(header.code_points)
+    else:
+        profile = header.profile or get_profile(image)
     if image.mode.startswith("I"):
         return _convert_wide_grey(image, profile)
     is_grey = image.mode in ("1", "L", "LA", "La")
-    if not image.has_transparency_data:
+    if not (image.has_transparency_data and header.has_alpha):
         if image.mode not in ("CMYK", "LAB"):
             image = convert_mode(image, "L" if is_grey else "RGB")
         return convert_profile(image, profile)

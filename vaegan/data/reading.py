@@ -90,8 +90,10 @@ def read_images(
             return
         try:
             image = reader(index)
+            if verdicts is not None:
+                reader.check_body(index)
         except UnreadableImageError as error:
-            if verdicts is not None and reader.get_state(index) == state:
+            if verdicts is not None and error.is_lasting and reader.get_state(index) == state:
                 verdicts.add(reader.get_name(index), state, Verdict(reason=error.reason))
             raise
         if in_memory:

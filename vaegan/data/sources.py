@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vaegan.config.data import CHANGEABLE_SOURCES, ROOTED_SOURCES, DataConfig
 from vaegan.config.schema import Config
-from vaegan.distributed import count_cpu_cores, run_on_all_ranks
+from vaegan.distributed import count_cpu_cores, run_on_all_ranks, run_on_main
 from vaegan.errors import Failure, UserError
 from vaegan.progress import ProgressCallback, Reporter, ignore_progress
 from vaegan.text import make_encodable
@@ -76,7 +76,7 @@ def open_data(
         _data_cache.clear()
         _read_cache.clear()
         _read_cache[key] = read
-    data_key = *key, None if known is None else (known.fingerprint, known.earlier, known.changes), training
+    data_key = *key, known, training
     if data_key not in _data_cache:
         data = _split(source, config, _read_cache[key], known, training, notify)
         if config.crop != "centre" and training and data.train.in_memory:
@@ -117,8 +117,15 @@ def open_images(
         UserError: There is no such set, it is broken, or it is too small to be split.
         Failure: The download failed.
     """
+    source = given or run_on_all_ranks(lambda: open_source(config, reporter.note))
     with reporter.progress("Reading images", "images") as progress:
-        return run_on_all_ranks(lambda: open_data(config, reporter.note, progress, given, known, training))
+
+        def open_here() -> Data:
+            return open_data(config, reporter.note, progress, source, known, training)
+
+        if not _fits_in_memory(config, len(source.reader)):
+            run_on_main(open_here)  # decodes every image once; the others find its verdicts in the cache folder
+        return run_on_all_ranks(open_here)
 
 
 def open_given_images(
@@ -162,8 +169,7 @@ def _read(source: Source, config: DataConfig, notify: Notify, progress: Progress
         UserError: Images cannot be used, all of them or under `data.strict`.
     """
     reader, count = source.reader, len(source.reader)
-    size = count * math.prod(config.image_shape) * PIXELS_BY_CROP[config.crop]
-    in_memory = config.cache != "none" and (config.cache != "auto" or size <= MAX_MEMORY_BYTES)
+    in_memory = _fits_in_memory(config, count)
     is_of_files, verdicts = isinstance(reader, FileReader) or config.source in ROOTED_SOURCES, None
     if config.version > 1 and (is_of_files or config.source in CHANGEABLE_SOURCES):
         kind = repr((str(config.root or config.hub), describe_settings(config), describe_decoder()))
@@ -173,13 +179,20 @@ def _read(source: Source, config: DataConfig, notify: Notify, progress: Progress
     if read.unverified:
         problem = f"{count:,} images, more than {MAX_VERIFIED_IMAGES:,}: only their headers were checked"
         notify(f"data: {problem}; `vaegan data` with these settings reads them all once")
-    _report_broken_images(read.broken, config, notify)
     if len(read.broken) == count:
-        raise UserError(f"data.root: {config.root}: none of the {count} files can be used as an image")
-    usable = (reader.get_name(index) for index in range(count) if index not in read.broken)
+        named = describe_broken([read.broken[index] for index in range(count)])
+        raise UserError(f"data.root: {config.root}: none of the {count} files can be used as an image: {named}")
+    _report_broken_images(read.broken, config, notify)
+    usable = (source.get_class_path(index) for index in range(count) if index not in read.broken)
     if source.label_by_folder and (strays := describe_strays(list(usable))):
         notify(f"data.root: {config.root}: {strays}")
     return read
+
+
+def _fits_in_memory(config: DataConfig, count: int) -> bool:
+    """Return whether the pixels of a set are held in memory, as `data.cache` says."""
+    size = count * math.prod(config.image_shape) * PIXELS_BY_CROP[config.crop]
+    return config.cache != "none" and (config.cache != "auto" or size <= MAX_MEMORY_BYTES)
 
 
 def _split(

@@ -15,21 +15,25 @@ MAX_VERDICTS_FILE_BYTES = 2**30
 
 
 class FileState(NamedTuple):
-    """Size and times of a file, which change when it is written."""
+    """State of a file, which changes when it is written, or replaced by one of the same size and time."""
 
     size: int = 0
     """Bytes; -1 if there is no such file."""
     time: int = 0
-    """Time of the last change, in nanoseconds."""
+    """Time of the last change, in nanoseconds, which copies may keep and programs may set."""
+    changed: int = 0
+    """Time of the last change of the file or of its time, in nanoseconds, which the system alone sets."""
+    inode: int = 0
+    """Number of the file in its file system."""
 
 
 def get_file_state(file: str | Path) -> FileState:
-    """Return the size of a file and the time of its last change."""
+    """Return what changes when a file is written or replaced."""
     try:
         status = os.stat(file)
     except OSError:
         return FileState(-1)
-    return FileState(status.st_size, status.st_mtime_ns)
+    return FileState(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,8 @@ def _load(file: Path) -> dict[str, tuple[FileState, Verdict]]:
     try:
         rows = json.loads(read_bytes(file, MAX_VERDICTS_FILE_BYTES))
         return {
-            str(name): (FileState(int(size), int(time)), Verdict(str(digest), bytes.fromhex(content), reason))
-            for name, (size, time, digest, content, reason) in rows.items()
+            str(name): (FileState(*map(int, state)), Verdict(str(digest), bytes.fromhex(content), reason))
+            for name, (*state, digest, content, reason) in rows.items()
             if reason is None or isinstance(reason, str)
         }
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):

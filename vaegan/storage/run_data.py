@@ -9,6 +9,7 @@ from vaegan.config.load import validate_config
 from vaegan.config.schema import Config
 from vaegan.data.dataset import Data
 from vaegan.data.given import GivenImages
+from vaegan.data.leakage import hold_out_alike, merge_states
 from vaegan.data.members import Differences, Found, MemberList, compare
 from vaegan.data.sources import open_given_images, open_images
 from vaegan.distributed import run_on_all_ranks, run_on_main
@@ -94,7 +95,7 @@ def open_training_data(
         Failure: The download failed.
     """
     run = Run(folder)
-    known = run_on_all_ranks(lambda: run.members if run.exists else None)
+    known = run_on_all_ranks(lambda: run.members)  # of a study's run, even before it has begun
     if known is None and config.prior is not None and not run.exists and config.data.source in CHANGEABLE_SOURCES:
         known = _get_autoencoder_list(Run(config.prior.autoencoder), config, reporter, images, allow_other_data)
     data, opened = _open(config, reporter, images, known, training=True)
@@ -110,7 +111,7 @@ def open_training_data(
         data = _allow(run, data, allow_other_data, reporter, remedy)
         if not len(data.train):
             raise UserError(f"{folder}: none of the images that the run is trained on is there", on_all_ranks=True)
-    if data.differences and config.data.source == "given":  # the run stays that of the images it was started with
+    if data.differences and config.data.source == "given" and run.exists:  # it stays that of the images it began with
         started = run_on_all_ranks(lambda: run.config.data.sha256)
         opened = opened.model_copy(update={"data": opened.data.model_copy(update={"sha256": started})})
     return data, opened
@@ -129,7 +130,7 @@ def open_study_data(config: Config, runs: Sequence[Run], reporter: Reporter, all
         UserError: They are not, or they are missing.
         Failure: The download failed.
     """
-    known = run_on_all_ranks(lambda: next((listed for run in runs if (listed := run.members) is not None), None))
+    known = run_on_all_ranks(lambda: _merge_lists(runs))
     data = open_images(config.data, reporter, known=known)
     if runs:
         data = _compare_fingerprints(runs[0], data, known)
@@ -200,7 +201,9 @@ def _allow(run: Run, data: Data, allowed: bool, reporter: Reporter, remedy: str)
 def _get_autoencoder_list(
     autoencoder: Run, config: Config, reporter: Reporter, images: GivenImages | None, allowed: bool
 ) -> MemberList | None:
-    """Return the list of the images that the autoencoder of a prior was trained on, so that both hold out the same.
+    """Return the list of the images of a prior's autoencoder, so that both hold out the same.
+
+    If others are allowed, it is the list of these, in which what the autoencoder was trained on is not held out.
 
     Raises:
         UserError: The prior would be trained on other images, and that is not allowed.
@@ -213,7 +216,14 @@ def _get_autoencoder_list(
         return known
     remedy = "it may have seen what is held out here; restore them, or go on by --allow-other-data"
     _allow(autoencoder, data, allowed, reporter, remedy)
-    return None
+    fresh, _ = _open(config, reporter, images, None, training=True)
+    return hold_out_alike(fresh.members, known) if fresh.members is not None else None
+
+
+def _merge_lists(runs: Sequence[Run]) -> MemberList | None:
+    """Return the list of the first run that has one, which also remembers what the others were trained on."""
+    lists = [listed for run in runs if (listed := run.members) is not None]
+    return merge_states(lists[0], lists[1:]) if lists else None
 
 
 def _remember_place(run: Run, config: Config, reporter: Reporter) -> None:

@@ -66,7 +66,7 @@ class Run:
 
     @property
     def exists(self) -> bool:
-        """Whether a training was started in this folder."""
+        """True if a training was started in this folder."""
         return self.config_file.is_file()
 
     @property
@@ -150,7 +150,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the exported model is intact and was trained for all steps of the config."""
+        """True if the exported model is intact and was trained for all steps of the config."""
         return self.exists and self.exported_step == self.config.train.steps
 
     def export(

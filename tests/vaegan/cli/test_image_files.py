@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,6 +13,7 @@ from torch import Tensor
 from vaegan.cli.console import Console
 from vaegan.cli.image_files import BATCH_IMAGES, ImageFile, read_images, run_in_batches
 from vaegan.data import read_image
+from vaegan.errors import UserError
 from vaegan.images import to_float, to_uint8
 from vaegan.models import build_model
 from vaegan.models.autoencoder import Sampler
@@ -19,6 +21,7 @@ from vaegan.progress import ProgressCallback
 
 from ...tiny import tiny
 from ..data.image_sets import make_image
+from ..data.raw_files import make_png
 
 
 class RecordingConsole(Console):
@@ -66,3 +69,14 @@ def test_images_are_decoded_by_the_version_of_the_run_and_large_ones_named(
         assert torch.equal(got[0], to_float(torch.from_numpy(expected[version])))
     assert not torch.equal(images[1], images[2])
     assert capsys.readouterr().err == f"{tmp_path / 'x.png'}: 528 pixels, read all the same\n" * 2
+
+
+def test_an_image_that_lacks_pixels_is_refused_as_in_a_training(tmp_path: Path) -> None:
+    half, model = tmp_path / "half.png", build_model(tiny("ae").model, (1, 8, 8), 0)
+    half.write_bytes(make_png(np.zeros((8, 16), dtype=np.uint8), 8, 0, missing=8))
+    with pytest.raises(UserError, match=r"half\.png: damaged: its pixels end early \(136 of 272 bytes\)"):
+        read_images([ImageFile(half)], model, (2, "crop"), Console())
+    assert len(read_images([ImageFile(half)], model, (1, "crop"), Console())[0]) == 1
+    make_image(33, 16).save(tmp_path / "x.png")
+    files = [ImageFile(path, tmp_path) for path in (half, tmp_path / "x.png")]
+    assert read_images(files, model, (2, "crop"), Console())[1] == files[1:]

@@ -60,6 +60,10 @@ def test_a_run_without_a_version_keeps_that_of_its_time(tmp_path: Path) -> None:
         ("digits", ["train.steps=3"], "train: no setting of the images; give data.key=value"),
         ("digits", ["data.image_size=7"], "digits: data.image_size: got 7"),
         ("digits", ["data.channel=1"], "did you mean data.channels?"),
+        ("digits", ["data=5"], "digits: data: got 5"),
+        ("digits", ["data.source=mnist"], "data.source: other images than those of digits; name one of them alone"),
+        (".", ["data.root=pictures"], "data.root: other images than those of .; name one of them alone"),
+        (".", ["data.hub=owner/name"], "data.hub: other images than those of .; name one of them alone"),
         ("missing.yaml", [], "missing.yaml: neither a file nor a shipped recipe"),
     ],
 )
@@ -67,6 +71,17 @@ def test_anything_else_is_one_line(source: str, overrides: list[str], message: s
     with pytest.raises(UserError) as error:
         load_data_config(source, overrides)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("override", ["data.root=elsewhere", "data.strict=true", "train.steps=3"])
+def test_a_run_keeps_its_settings(tmp_path: Path, override: str) -> None:
+    run = Run(tmp_path / "run")
+    run.write_config(tiny("ae"))
+    with pytest.raises(UserError) as error:
+        load_data_config(str(run.path), [override])
+    message = str(error.value)
+    assert message.startswith(f"{override.partition('=')[0]}: a run keeps the settings that it was trained with; leave")
+    assert "run" in message and "\n" not in message
 
 
 def test_a_run_whose_config_has_no_images_is_named(tmp_path: Path) -> None:

@@ -13,13 +13,16 @@ ADOBE_RGB = (0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
 ADOBE_GAMMA = 563 / 256
 
 
-def make_png(rows: NDArray[np.generic], bits: int, colour_type: int, **chunks: bytes) -> bytes:
-    """A PNG file of rows of whole bytes (uint8) or of big-endian 16-bit samples, with more chunks before the image."""
+def make_png(rows: NDArray[np.generic], bits: int, colour_type: int, missing: int = 0, **chunks: bytes) -> bytes:
+    """A PNG file of rows of whole bytes (uint8) or of big-endian 16-bit samples, with more chunks before the image.
+
+    Its header counts ``missing`` rows more than it has.
+    """
     height = len(rows)
     data = b"".join(b"\0" + row.tobytes() for row in rows)
     samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
     width = (len(data) // height - 1) * 8 // (bits * samples)
-    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height + missing, bits, colour_type, 0, 0, 0)
     parts = [(b"IHDR", header), *((name.encode(), body) for name, body in chunks.items())]
     parts += [(b"IDAT", zlib.compress(data)), (b"IEND", b"")]
     packed = (struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in parts)
@@ -36,6 +39,24 @@ def make_tiff(
     out = (b"MM\0*" if big else b"II*\0") + struct.pack(order + "I", 8 + len(data)) + data
     out += struct.pack(order + "H", len(tags))
     return out + b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in tags) + bytes(4)
+
+
+def make_tiff_of_samples(pixels: NDArray[np.uint8], tags: dict[int, Sequence[int]]) -> bytes:
+    """A TIFF file of 8-bit pixels, shape (H, W, C), with these tags of 16-bit values beside those of its size."""
+    height, width, samples = pixels.shape
+    tags = {256: [width], 257: [height], 258: [8] * samples, 259: [1], 277: [samples], 278: [height], **tags}
+    data, entries = pixels.tobytes(), b""
+    for tag, values in sorted({**tags, 273: [0], 279: [pixels.size]}.items()):
+        packed = struct.pack(f"<{len(values)}H", *values)
+        if len(packed) > 4:
+            data, packed = data + packed, struct.pack("<I", 8 + len(data))
+        kind = 4 if tag == 273 else 3
+        entries += struct.pack("<HHI", tag, kind, len(values)) + (
+            b"\x08\0\0\0" if tag == 273 else packed.ljust(4, b"\0")
+        )
+    return (
+        b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(entries) // 12) + entries + bytes(4)
+    )
 
 
 def make_rgb_profile(gamma: float, primaries: Sequence[float]) -> bytes:

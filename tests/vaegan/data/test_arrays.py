@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_tensors
 
 from vaegan.config.data import DataConfig
 from vaegan.data import open_data
@@ -174,6 +175,12 @@ def write_pipe(place: Path) -> Path:
     return place.with_suffix(".npy")
 
 
+def write_bfloat16_labels(place: Path) -> Path:
+    arrays = {"images": torch.from_numpy(COLOUR).contiguous(), "labels": torch.from_numpy(LABELS).bfloat16()}
+    save_tensors(arrays, place.with_suffix(".safetensors"))
+    return place.with_suffix(".safetensors")
+
+
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda p: p.with_suffix(".npy"), "no such file or directory"),
     "missing folder": (lambda p: p, "no such file"),
@@ -187,6 +194,16 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "torn labels": (
         lambda p: cut(write(p, "npy", COLOUR, LABELS) / "labels.npy", 150).parent, "labels.npy: cannot be read",
     ),
+    "npz as npy": (
+        lambda p: write(p, "npz", COLOUR).rename(p.with_suffix(".npy")), "an archive of arrays; rename it to .npz",
+    ),
+    "npy as npz": (
+        lambda p: (write(p, "npy", COLOUR) / "images.npy").rename(p.with_suffix(".npz")), "rename it to .npy",
+    ),
+    "labels that lead nowhere": (
+        lambda p: os.symlink("nowhere", write(p, "npy", COLOUR) / "labels.npy") or p,
+        "labels.npy: cannot be read as .npy: no such file or directory",
+    ),
     "objects": (write_objects, "Python objects in dtype"),
     "floats": (lambda p: write(p, "npz", COLOUR / 255), "images of float64; store uint8 pixels, 0 to 255"),
     "halves": (lambda p: write(p, "safetensors", COLOUR.astype(np.float16)), "images of F16; store uint8"),
@@ -198,6 +215,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "float labels": (lambda p: write(p, "safetensors", COLOUR, LABELS / 2), "labels of float64"),
     "negative labels": (lambda p: write(p, "npz", COLOUR, LABELS - 1), "labels of int64 of shape (24,)"),
     "huge labels": (lambda p: write(p, "npz", COLOUR, LABELS * 10**12), "labels of int64 of shape (24,)"),
+    "labels of another type": (write_bfloat16_labels, "cannot be read as .safetensors: "),
     "scalar labels": (lambda p: write(p, "safetensors", COLOUR, 3), "labels of "),
 }  # fmt: skip
 

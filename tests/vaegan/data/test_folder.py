@@ -45,7 +45,10 @@ def test_links_are_followed_but_no_folder_is_visited_twice(tmp_path: Path) -> No
     (root / "cat" / "up").symlink_to(root)
     (root / "again").symlink_to(root / "dog")
     (root / "more").symlink_to(elsewhere)
-    assert find_images(root) == ("cat/00.png", "cat/02.png", "dog/01.png", "dog/03.png", "more/bird/00.png")
+    notes: list[str] = []
+    found = find_images(root, notify=notes.append)
+    assert found == ("cat/00.png", "cat/02.png", "dog/01.png", "dog/03.png", "more/bird/00.png")
+    assert notes == [f"{root / 'again'}: the folder dog by another name; passed over"]
 
 
 @pytest.mark.parametrize(
@@ -98,3 +101,41 @@ def test_links_and_folders_that_lead_nowhere_are_passed_over_with_a_warning(tmp_
     ]
     with pytest.raises(UserError, match=r"data\.strict: .*self: too many levels"):
         open_image_tree(root, strict=True)
+
+
+def test_images_of_every_format_that_is_read_are_found(tmp_path: Path) -> None:
+    root = write_image_tree(tmp_path, 2)
+    formats = {
+        "a.apng": "PNG",
+        "b.j2k": "JPEG2000",
+        "c.JPX": "JPEG2000",
+        "d.vda": "TGA",
+        "e.mpo": "MPO",
+        "f.jif": "JPEG",
+    }
+    for name, form in formats.items():
+        make_image(16, 16).save(root / "cat" / name, form)
+        assert read_image(root / "cat" / name, 16, 3).shape == (3, 16, 16)
+    names = ("cat/00.png", "cat/a.apng", "cat/b.j2k", "cat/c.JPX", "cat/d.vda", "cat/e.mpo", "cat/f.jif", "dog/01.png")
+    assert find_images(root) == names and find_images(root, version=1) == ("cat/00.png", "dog/01.png")
+
+
+def test_images_in_other_formats_are_named_in_one_line(tmp_path: Path) -> None:
+    root, notes = write_image_tree(tmp_path / "set", 4), list[str]()
+    (root / "dog" / "x.SVG").touch()
+    assert len(find_images(root, notify=notes.append)) == 4
+    line = "1 image in a format that is not read (dog/x.SVG); save as PNG what is to be read"
+    assert notes == [f"{root}: {line}"]
+    for name in ("b.psd", "a.jxl", "c.exr", "d.pam", "e.dng", "notes.txt", "._f.psd"):
+        (root / "cat" / name).touch()
+    named = "cat/a.jxl, cat/b.psd, cat/c.exr, cat/d.pam, cat/e.dng and 1 more"
+    assert open_image_tree(root, test=0)[1] == [
+        f"data.root: {root}: 6 images in formats that are not read ({named}); save as PNG what is to be read"
+    ]
+    assert not open_image_tree(root, test=0, version=1)[1]
+    with pytest.raises(UserError, match=r"^data\.strict: .*6 images in formats that are not read"):
+        open_image_tree(root, test=0, strict=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x.svg").touch()
+    with pytest.raises(UserError, match=r"other: 1 image in a format that is not read \(x\.svg\); save as PNG"):
+        open_image_tree(tmp_path / "other")

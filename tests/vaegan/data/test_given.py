@@ -1,5 +1,6 @@
 """Images that are given in Python: what may be given, and what is said of anything else."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ def test_the_names_of_a_data_set_are_kept() -> None:
 def test_a_config_takes_over_the_size_of_the_first_image(images: Any, settings: Any, expected: dict[str, int]) -> None:
     described = describe_given(images, {"data": settings, "seed": 3})
     columns = {"hub": None, "image_column": None, "label_column": None}
-    elsewhere = {"root": None, **columns, "count": None, "strict": False, "download": False}
+    elsewhere = {"root": None, "folders": None, **columns, "count": None, "strict": False, "download": False}
     assert described == {"data": {**settings, "source": "given", **elsewhere, **expected}, "seed": 3}
 
 
@@ -131,6 +132,13 @@ class Stream(IterableDataset[Any]):
 
     def __iter__(self) -> Any:
         return iter(COLOUR)
+
+
+class Numbered(Items):
+    """A data set whose items have the numbers from 1."""
+
+    def __getitem__(self, index: int) -> Any:
+        return dict(enumerate(COLOUR, start=1))[index]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +154,13 @@ class Stream(IterableDataset[Any]):
         (COLOUR.permute(0, 2, 3, 1), "image 0 has the shape (16, 16, 3); give (C, S, S)"),
         ([COLOUR[0], COLOUR[1].float()], "image 1 is of float32"),
         ([COLOUR[0], None], "item 1 is a NoneType"),
-        ([{"image": COLOUR[0]}], "item 0 is a dict; give a uint8 array, a tensor or a PIL image"),
+        ([{"img": COLOUR[0], "label": 1}],
+         "item 0 is a dict; give a uint8 array, a tensor or a PIL image, or (image, label), such as"
+         " [(row['img'], row['label']) for row in data]"),
+        ({"images": COLOUR}, "a dict of images is no set of images; pass one of its entries, such as dataset['im"),
+        ({"test": [], "train": []}, "a dict of test, train is no set of images; pass one of its entries"),
+        ({}, "there are no images"),
+        (Numbered(KINDS["tensor"], False), "no item 0 in a Numbered of 12 (KeyError: 0); give one whose items have"),
         ([Image.new("F", (16, 16))], "image 0: floating-point pixels"),
         ((COLOUR, LABELS[:5]), "labels of int64 of shape (5,); give one integer for each of the 12 images"),
         ((COLOUR, LABELS - 1), "labels of int64 of shape (12,); give one integer"),
@@ -162,6 +176,9 @@ class Stream(IterableDataset[Any]):
 def test_anything_else_is_named_in_one_line(images: Any, message: str) -> None:
     with pytest.raises(UserError) as error:
         open_given(images, 16, 3)
+    if message.startswith(("a dict", "item 0", "no item 0")):
+        with pytest.raises(UserError, match=re.escape(str(error.value))):
+            describe_given(images, {})
     assert str(error.value).startswith("data: ") and message in str(error.value) and "\n" not in str(error.value)
 
 
@@ -212,6 +229,16 @@ def test_pil_images_are_decoded_as_files_are(tmp_path: Path, version: int) -> No
     source, _ = open_given([Image.open(file)], 16, 3, version=version)
     assert np.array_equal(source.reader(0), read_image(file, 16, 3, version))
     assert not np.array_equal(source.reader(0), read_image(file, 16, 3, 3 - version))
+
+
+def test_pil_images_are_turned_as_their_exif_says(tmp_path: Path) -> None:
+    exif, upright = Image.Exif(), [make_image(16, 16, seed) for seed in range(12)]
+    exif[0x0112] = 6
+    for number, image in enumerate(upright):
+        image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / f"{number}.png", exif=exif)
+    source, sha256 = open_given([Image.open(tmp_path / f"{number}.png") for number in range(12)], 16, 3)
+    assert sha256 == open_given(upright, 16, 3)[1]
+    assert np.array_equal(source.reader.load_canvas(0, "random"), np.asarray(upright[0]).transpose(2, 0, 1))
 
 
 def test_a_pil_image_with_a_torn_file_is_named(tmp_path: Path) -> None:

@@ -1,17 +1,16 @@
 """Sets of the library `datasets`: every way to store the same images is the same set, and only its bytes are read."""
 
-import io
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
+from vaegan.cli.data import _describe_facts
 from vaegan.config.data import DataConfig
+from vaegan.config.source_files import guess_source
 from vaegan.data import open_data
 from vaegan.data.description import describe_data
 from vaegan.data.huggingface import NO_BYTES, HuggingFaceReader
@@ -20,78 +19,29 @@ from vaegan.progress import Reporter
 from vaegan.trainers import train
 
 from ...tiny import are_bit_identical, flatten, load_newest, tiny
-from .image_sets import list_splits, make_image, read_all
+from .image_sets import list_splits, read_all
 
 datasets = pytest.importorskip("datasets")
-import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
-IMAGES = [make_image(16, 16, seed) for seed in range(24)]
-NAMES = ["cat", "dog", "owl"]
-LABELS = [number % 3 for number in range(24)]
+from .table_sets import (  # noqa: E402
+    IMAGES,
+    LABELS,
+    NAMES,
+    WRITERS,
+    encode,
+    make_config,
+    make_dataset,
+    make_table,
+    write_parquet,
+    write_saved,
+    write_shards,
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets"))
-
-
-def encode(image: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, "PNG")
-    return stream.getvalue()
-
-
-def make_table(start: int = 0, stop: int = 24) -> pa.Table:
-    rows = {
-        "image": [{"bytes": encode(image), "path": None} for image in IMAGES[start:stop]],
-        "label": LABELS[start:stop],
-    }
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES)})
-    return pa.table(rows).cast(features.arrow_schema)
-
-
-def make_dataset(start: int = 0, stop: int = 24) -> Any:
-    return datasets.Dataset(make_table(start, stop), fingerprint=f"{start}-{stop}")
-
-
-def write_parquet(place: Path, columns: dict[str, Any]) -> Path:
-    pq.write_table(pa.table(columns), place)
-    return place
-
-
-def write_saved(place: Path) -> Path:
-    make_dataset().save_to_disk(str(place))
-    return place
-
-
-def write_shards(place: Path) -> Path:
-    (place / "data").mkdir(parents=True)
-    for number, start in enumerate((0, 10)):
-        pq.write_table(make_table(start, (10, 24)[number]), place / "data" / f"train-{number:05}-of-00002.parquet")
-    return place
-
-
-def write_file(place: Path) -> Path:
-    pq.write_table(make_table(), f"{place}.parquet")
-    return Path(f"{place}.parquet")
-
-
-def write_arrow(place: Path, write: Callable[..., Any] = pa.ipc.new_stream) -> Path:
-    table = make_table()
-    with pa.OSFile(f"{place}.arrow", "wb") as file, write(file, table.schema) as writer:
-        writer.write_table(table)
-    return Path(f"{place}.arrow")
-
-
-WRITERS: dict[str, Callable[[Path], Path]] = {
-    "save_to_disk": write_saved, "shards": write_shards, "parquet": write_file, "arrow stream": write_arrow,
-    "arrow file": lambda place: write_arrow(place, pa.ipc.new_file),
-}  # fmt: skip
-
-
-def make_config(root: Path | None, **settings: object) -> DataConfig:
-    return DataConfig.model_validate({"source": "huggingface", "root": root, "image_size": 16, **settings})
 
 
 @pytest.mark.parametrize("kind", WRITERS)
@@ -135,6 +85,21 @@ def test_the_splits_of_a_set_are_kept_and_the_missing_one_is_drawn(tmp_path: Pat
     assert notes == [f"data.root: {tmp_path / 'b'}: left out its splits extra"]
 
 
+def test_copies_across_official_splits_stay_where_they_are_and_are_named(tmp_path: Path) -> None:
+    parts = {"train": (0, 18), "validation": (2, 4), "test": (16, 24)}
+    datasets.DatasetDict({name: make_dataset(*part) for name, part in parts.items()}).save_to_disk(str(tmp_path))
+    notes: list[str] = []
+    config = make_config(tmp_path)
+    assert [len(split) for split in list_splits(open_data(config, notes.append))] == [18, 2, 8]
+    kept, equal = "official splits are kept as they are", "equal images of the train split"
+    assert notes == [
+        f"data: 2 images of the {split} split {equal} ({split}/0 = train/{row}, {split}/1 = train/{row + 1}); {kept}"
+        for split, row in (("validation", 2), ("test", 16))
+    ]
+    facts = _describe_facts(describe_data(config, Reporter()))
+    assert facts["duplicates"] == f"0 within a split, 4 across splits ({kept})"
+
+
 def test_files_are_split_by_their_names(tmp_path: Path) -> None:
     for name, part in {"fine/train/0": (0, 10), "fine/train/1": (10, 18), "fine/a-test-0": (18, 24)}.items():
         file = tmp_path / f"{name}.parquet"
@@ -143,6 +108,31 @@ def test_files_are_split_by_their_names(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("---\nconfigs:\n- config_name: x\n  data_files: elsewhere.parquet\n---\n")
     data = open_data(make_config(tmp_path, validation=0))
     assert [split.indices.tolist() for split in list_splits(data)] == [list(range(18)), [], list(range(18, 24))]
+
+
+def test_a_file_whose_name_tells_no_split_is_not_dropped_beside_one_that_does(tmp_path: Path) -> None:
+    for name, part in {"a": (0, 10), "test": (18, 24), "._a": (0, 1), ".cache/b": (0, 1)}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        pq.write_table(make_table(*part), tmp_path / f"{name}.parquet")
+    (tmp_path / "._test.parquet").write_bytes(b"\0\5\x16\7")
+    message = (
+        r"the names of 1 of its files, such as a\.parquet, tell no split, and others do \(test\.parquet of test\); put"
+    )
+    with pytest.raises(UserError, match=message):
+        open_data(make_config(tmp_path))
+    (tmp_path / "a.parquet").rename(tmp_path / "train-a.parquet")
+    found = describe_data(make_config(tmp_path, validation=0), Reporter())
+    assert [len(images) for images in found.splits.values()] == [10, 0, 6]
+    assert found.official == found.to_json()["official_splits"] == {"train": 10, "test": 6}
+
+
+def test_hidden_files_are_no_tables(tmp_path: Path) -> None:
+    write_shards(tmp_path)
+    for name in ("._train.parquet", "data/._train-00000-of-00002.parquet", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"\0\5\x16\7")
+    (tmp_path / "._x.png").write_bytes(b"")
+    assert guess_source(tmp_path) == "huggingface"
+    assert sum(map(len, list_splits(open_data(make_config(tmp_path))))) == 24
 
 
 def test_paths_and_addresses_in_rows_are_not_followed(tmp_path: Path) -> None:
@@ -189,10 +179,19 @@ def test_labels_are_numbers_names_or_not_known(tmp_path: Path) -> None:
         open_data(make_config(root, label_column="y"))
     hidden = write_parquet(tmp_path / "b.parquet", {**contents, "label": [*LABELS[:-1], -1]})
     assert open_data(make_config(hidden), notes.append).classes == ()
+    texts = write_parquet(tmp_path / "d.parquet", {**contents, "label": words})
+    assert open_data(make_config(texts), notes.append).classes == tuple(NAMES)
+    truths = write_parquet(
+        tmp_path / "e.parquet", {**contents, "label": [label > 0 for label in LABELS], "class": words}
+    )
+    assert open_data(make_config(truths), notes.append).classes == ("0", "1")
+    captions = write_parquet(tmp_path / "f.parquet", {**contents, "label": [f"no. {number}" for number in range(24)]})
+    assert open_data(make_config(captions), notes.append).classes == ()
     several = write_parquet(tmp_path / "c.parquet", {**contents, "label": LABELS, "class": LABELS})
     assert open_data(make_config(several), notes.append).classes == ()
-    assert "1 rows without a label, such as train/23; the images have no labels" in notes[0]
-    assert "columns of classes: label, class; data.label_column chooses one" in notes[1]
+    assert "1 row without a label, such as train/23; the images have no labels" in notes[0]
+    assert "column label: 24 different texts for 24 images, which are taken for no classes; data.label_c" in notes[1]
+    assert "columns of classes: label, class; data.label_column chooses one" in notes[2]
 
 
 def test_the_column_of_images_is_found_or_given(tmp_path: Path) -> None:
@@ -208,55 +207,6 @@ def test_a_reader_is_sent_without_its_images(tmp_path: Path) -> None:
     store = open_data(make_config(write_saved(tmp_path / "set"), cache="none")).train.store
     sent = pickle.dumps(store)
     assert len(sent) < 5000 and np.array_equal(pickle.loads(sent)(7), store(7))
-
-
-def cut(file: Path, count: int) -> Path:
-    file.write_bytes(file.read_bytes()[:count])
-    return file
-
-
-def cut_saved(place: Path) -> Path:
-    file = next(write_saved(place).glob("*.arrow"))
-    cut(file, 3000)
-    return place
-
-
-def write_two_kinds(place: Path) -> Path:
-    place.mkdir()
-    write_file(place / "a")
-    write_arrow(place / "b")
-    return place
-
-
-BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "missing": (lambda p: p, "no such folder or file"),
-    "missing file": (lambda p: p.with_suffix(".parquet"), "no such folder or file"),
-    "empty folder": (lambda p: p.mkdir() or p, "no file ending in .parquet or .arrow in it"),
-    "two kinds": (write_two_kinds, "both Parquet and Arrow files"),
-    "other file": (lambda p: p.write_text("x") and p, "neither a folder nor a Parquet or Arrow file"),
-    "torn parquet": (lambda p: cut(write_file(p), 3000), "Parquet magic bytes not found in footer"),
-    "torn arrow": (lambda p: cut(write_arrow(p), 3000), "cannot be read: "),
-    "torn save_to_disk": (cut_saved, "cannot be read: "),
-    "no column": (
-        lambda p: write_parquet(p.with_suffix(".parquet"), {"x": LABELS}),
-        "no column of images; its columns are x; name it by data.image_column",
-    ),
-    "floats as labels": (
-        lambda p: write_parquet(p.with_suffix(".parquet"), {"i": [b"x"] * 24, "label": np.arange(24) / 2}), "",
-    ),
-    "no rows": (lambda p: write_parquet(p.with_suffix(".parquet"), {"i": pa.array([], pa.binary())}), ""),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_a_bad_set_is_named_in_one_line(tmp_path: Path, case: str, capfd: pytest.CaptureFixture[str]) -> None:
-    make, message = BAD[case]
-    root = make(tmp_path / "set")
-    capfd.readouterr()
-    with pytest.raises(UserError) as error:
-        open_data(make_config(root), notify=lambda _: None)
-    assert str(error.value).startswith(f"data.root: {root}: ") and message in str(error.value)
-    assert "\n" not in str(error.value) and capfd.readouterr() == ("", "")
 
 
 def test_a_name_on_the_hub_is_fetched_without_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

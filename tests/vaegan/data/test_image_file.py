@@ -1,6 +1,7 @@
 """One image file: cropping, resizing, colour modes, orientation."""
 
 import itertools
+import logging
 import struct
 import warnings
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from vaegan.data import UnreadableImageError, find_images, image_file, read_imag
 from vaegan.data.image_file import fit_to_square
 
 from .image_sets import make_image, open_image_tree, write_image_tree
+from .raw_files import make_png, make_tiff_of_samples
 
 
 def fit_by_torchvision(image: Image.Image, size: int) -> NDArray[np.uint8]:
@@ -168,3 +170,41 @@ def test_heic_pictures_are_named_with_the_package_that_they_need(
     _, notes = open_image_tree(folder)
     assert len(notes) == 1 and f"{name} (pillow-heif is not installed; pip install 'vaegan[heif]')" in notes[0]
     assert len(find_images(folder, version=1)) == (7 if name == "x.jpg" else 6)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"P7\nWIDTH 9\n", "a PAM file, which is not read; save it as PNG"),
+        (b"\xff\x0a\0", "a JPEG XL file, which is not read; save it as PNG"),
+        (b"<!DOCTYPE html><html>404</html>", "a web page, not an image"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "a pointer of Git LFS to an image; fetch it with `git lfs pull`",
+        ),
+        (b"?", "not an image"),
+        (make_png(np.zeros((16, 16), np.uint8), 8, 3), "damaged, or of a kind that Pillow does not read"),
+    ],
+)
+def test_what_is_not_read_is_named_in_words(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "x.png").write_bytes(content)
+    with pytest.raises(UnreadableImageError) as error:
+        read_image(tmp_path / "x.png", 16, 3)
+    assert error.value.reason == reason
+
+
+def test_a_damaged_tiff_file_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    make_image(64, 64).save(tmp_path / "x.tif", compression="tiff_lzw")
+    content = bytearray((tmp_path / "x.tif").read_bytes())
+    content[2000:12000] = bytes(10000)
+    (tmp_path / "x.tif").write_bytes(content)
+    with pytest.raises(UnreadableImageError) as error:
+        read_image(tmp_path / "x.tif", 16, 3)
+    assert error.value.reason == "damaged, or of a kind that Pillow does not read" and capfd.readouterr() == ("", "")
+
+
+def test_what_pillow_logs_is_not_printed(tmp_path: Path) -> None:
+    (tmp_path / "x.tif").write_bytes(make_tiff_of_samples(np.zeros((16, 16, 8), np.uint8), {262: [2]}))
+    with pytest.raises(UnreadableImageError):
+        read_image(tmp_path / "x.tif", 16, 3)
+    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("PIL").handlers)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vaegan.data import UnreadableImageError, read_image
+from vaegan.data.fit import fit_to_square
 from vaegan.data.image_file import check_image
 
 from .raw_files import make_png, make_tiff
@@ -127,12 +128,18 @@ def test_a_transparent_colour_lies_on_white(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(make_png(pixels.reshape(16, -1), 8, 2, tRNS=struct.pack(">3H", 200, 0, 0)))
     got = read_image(tmp_path / "x.png", 16, 3).transpose(1, 2, 0)
     assert got[2, 3].tolist() == [255] * 3 and got[0, 0].tolist() == [10, 20, 30]
-    wide = (pixels.astype(">u2") * 257).reshape(16, -1)
+    wide = (pixels.astype(np.uint16) * 257).astype(">u2").reshape(16, -1)
     (tmp_path / "x.png").write_bytes(make_png(wide, 16, 2))
     assert np.array_equal(read_image(tmp_path / "x.png", 16, 3).transpose(1, 2, 0), pixels)
-    (tmp_path / "x.png").write_bytes(make_png(wide, 16, 2, tRNS=struct.pack(">3H", 200 * 257, 0, 0)))
-    with pytest.raises(UnreadableImageError, match="16-bit colours of which one is transparent"):
-        read_image(tmp_path / "x.png", 16, 3)
+    wide[5, 3:6] = 200 * 257 + 1, 0, 0  # another colour, in the lower 8 bits
+    for colour in ((200 * 257, 0, 0), (200 * 257 + 1, 0, 0), (1, 2, 3)):
+        content = make_png(wide, 16, 2, tRNS=struct.pack(">3H", *colour))
+        (tmp_path / "x.png").write_bytes(content)
+        got = read_image(tmp_path / "x.png", 16, 3).transpose(1, 2, 0)
+        expected = np.where((wide.reshape(16, 16, 3) == colour).all(2)[..., None], 255, wide.reshape(16, 16, 3) // 257)
+        assert np.array_equal(got, expected), colour
+        with Image.open(tmp_path / "x.png") as image:
+            assert np.array_equal(fit_to_square(image, 16, 3).transpose(1, 2, 0), expected)
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])

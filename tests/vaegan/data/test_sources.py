@@ -110,7 +110,7 @@ def test_programs_in_an_image_file_are_not_run(tmp_path: Path) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "x.eps")
     os.rename(tmp_path / "x.eps", tmp_path / "cat" / "x.png")
     _, warnings = open_image_tree(tmp_path)
-    assert "x.png (not an image)" in warnings[0]
+    assert "x.png (a PostScript file, which is not read; save it as PNG)" in warnings[0]
 
 
 def test_changed_files_are_noticed(tmp_path: Path) -> None:

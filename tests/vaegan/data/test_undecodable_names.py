@@ -11,6 +11,7 @@ from tests.tiny import tiny
 from vaegan import load
 from vaegan.config.load import override_evaluation
 from vaegan.data import open_data
+from vaegan.errors import UserError
 from vaegan.evaluate.run_evaluation import evaluate_run
 from vaegan.io import write_text
 from vaegan.progress import Reporter
@@ -41,6 +42,13 @@ def test_a_run_of_such_names_is_trained_resumed_evaluated_and_loaded(root: Path,
     assert evaluate_run(run, load(folder), config.evaluate, data, Reporter()).metrics
     longer = tiny("vae", "data.source=folder", f"data.root={root}", "model.labels=3", "train.steps=3")
     assert train(longer, folder, data, resume=True, extend=True).exported_step == 3
+
+
+def test_classes_that_would_be_written_alike_are_refused(root: Path) -> None:
+    (root / "caf\\xe8").rename(root / "caf\\xe9")
+    config = tiny("vae", "data.source=folder", f"data.root={root}")
+    with pytest.raises(UserError, match="two folders have this name, one with bytes that are not UTF-8"):
+        open_data(config.data)
 
 
 def test_a_text_file_keeps_such_names_as_escapes(tmp_path: Path) -> None:

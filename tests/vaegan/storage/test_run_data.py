@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,67 +9,21 @@ import pytest
 import torch
 
 from vaegan.cli.workflows import evaluate_folder, train_run
-from vaegan.config.schema import Config
-from vaegan.data import Data, Images
+from vaegan.data import Data
 from vaegan.data.given import describe_given
 from vaegan.data.splits import draw_splits
-from vaegan.errors import Failure, UserError
-from vaegan.progress import Reporter
+from vaegan.errors import Failure
 from vaegan.storage.run_data import open_run_data, open_training_data
 from vaegan.storage.run_folder import Run, adopt_data_version
 
 from ...tiny import are_bit_identical, flatten, load_newest, tiny
-from ..data.image_sets import list_splits, make_image, read_all, write_image_tree
-
-OPTIONS = (
-    "data.source=folder", "data.test=0.25", "train.steps=4", "train.checkpoint_every=1", "train.keep_checkpoints=9",
-    "evaluate.metrics=[psnr]",
-)  # fmt: skip
-
-
-class Notes(Reporter):
-    """A reporter that keeps the notes."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
+from ..data.image_sets import list_splits, make_image, write_image_tree
+from .folder_runs import OPTIONS, Notes, collect, configure, list_names, refuse
 
 
 @pytest.fixture
-def notes() -> Notes:
-    return Notes()
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return write_image_tree(tmp_path / "A", 24)
-
-
-def configure(root: Path, *overrides: str) -> Config:
-    return tiny("ae", *OPTIONS, f"data.root={root}", *overrides)
-
-
-@pytest.fixture
-def run(root: Path, tmp_path: Path) -> Run:
-    return train_run(configure(root), tmp_path / "run", Reporter(), resume=False)
-
-
-def list_names(run: Run, split: str) -> list[str]:
-    members = run.members
-    assert members is not None
-    return [member.name for member in members.members if member.split == split]
-
-
-def collect(images: Images) -> set[bytes]:
-    return {image.numpy().tobytes() for image in read_all(images)}
-
-
-def refuse(message: str, work: Callable[[], object]) -> None:
-    with pytest.raises(UserError, match=message) as caught:
-        work()
-    assert "\n" not in str(caught.value)
+def run(folder_run: Run) -> Run:
+    return folder_run
 
 
 def test_one_image_more_is_named_and_no_trained_one_is_ever_tested(run: Run, root: Path, notes: Notes) -> None:
@@ -115,12 +68,10 @@ def test_a_class_that_was_renamed_is_named(run: Run, root: Path, notes: Notes) -
 @pytest.mark.parametrize("cache", ["memory", "none"])
 def test_the_mend_that_a_message_asks_for_is_possible(root: Path, tmp_path: Path, cache: str, notes: Notes) -> None:
     """An image that breaks in the training, is restored or mended, and then deleted."""
-    config = configure(root, f"data.cache={cache}", "data.workers=0")
+    words = (f"data.cache={cache}", "data.workers=0")
+    config, parts = configure(root, *words, "train.steps=4"), tmp_path / "parts"
     whole = train_run(config, tmp_path / "whole", notes, resume=False)
-    parts = tmp_path / "parts"
-    first = train_run(
-        configure(root, f"data.cache={cache}", "data.workers=0", "train.steps=2"), parts, notes, resume=False
-    )
+    first = train_run(configure(root, *words), parts, notes, resume=False)
     file = root / list_names(first, "train")[3]
     contents = file.read_bytes()
 
@@ -145,10 +96,10 @@ def test_the_mend_that_a_message_asks_for_is_possible(root: Path, tmp_path: Path
     evaluate_folder(parts, config, notes)  # on the images as they are recorded now
 
     file.unlink()
-    config = configure(root, f"data.cache={cache}", "data.workers=0", "train.steps=6")
+    config = configure(root, *words, "train.steps=5")
     refuse(f"1 missing: {file.parent.name}/{file.name}; .*--allow-other-data", go_on)
     go_on(allow_other_data=True)
-    config = configure(root, f"data.cache={cache}", "data.workers=0", "train.steps=8")
+    config = configure(root, *words, "train.steps=6")
     go_on()  # it is missed no more
     members = resumed.members
     assert members is not None and len(members.changes) == 2 and members.gone == (f"{file.parent.name}/{file.name}",)
@@ -174,7 +125,7 @@ def test_a_file_that_breaks_during_the_training_is_named_and_can_be_restored(
 
 def test_the_cache_is_no_part_of_a_run(root: Path, tmp_path: Path, notes: Notes) -> None:
     whole = train_run(configure(root), tmp_path / "whole", notes, resume=False)
-    train_run(configure(root, "train.steps=2", "data.cache=memory"), tmp_path / "parts", notes, resume=False)
+    train_run(configure(root, "train.steps=1", "data.cache=memory"), tmp_path / "parts", notes, resume=False)
     config = configure(root, "data.cache=none", "data.workers=1")
     parts = train_run(config, tmp_path / "parts", notes, resume=True, extend=True)
     assert are_bit_identical(flatten(load_newest(whole.path)), flatten(load_newest(parts.path)))
@@ -221,15 +172,20 @@ def test_a_prior_holds_out_what_its_vqvae_did(root: Path, tmp_path: Path, notes:
     config = tiny("pixelcnn", *OPTIONS, f"data.root={root}", f"prior.autoencoder={vqvae.path}")
     before, _ = open_training_data(config, tmp_path / "prior", notes)
     assert before.members is not None and before.members.members == getattr(vqvae.members, "members", ())
-    copy = shutil.copytree(root, root.with_name("B"))
+    copy, trained, tested = root.with_name("B"), list_names(vqvae, "train")[0], list_names(vqvae, "test")[0]
+    shutil.copytree(root, copy)
+    shutil.copy(root / trained, copy / tested)
+    shutil.copy(root / tested, copy / trained)
     make_image(20, 20, 99).save(copy / "cat" / "!.png")
     other = config.model_copy(update={"data": config.data.model_copy(update={"root": copy})})
     refuse(
-        r"vqvae: .*1 image more: cat/!\.png; it may have seen",
+        r"vqvae: .*1 image more: cat/!\.png; 2 changed: .*; 2 trained on and held out, .*; it may have seen",
         lambda: open_training_data(other, tmp_path / "prior", notes),
     )
     data, _ = open_training_data(other, tmp_path / "prior", notes, allow_other_data=True)
-    assert sum(map(len, list_splits(data))) == 25
+    assert data.members is not None and sum(map(len, list_splits(data))) == 25
+    splits = {member.name: member.split for member in data.members.members}
+    assert splits[trained] == "test" and splits[tested] == "train"  # as their contents are
 
 
 def test_given_images_that_differ_are_named(tmp_path: Path, notes: Notes) -> None:
