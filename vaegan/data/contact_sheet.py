@@ -1,7 +1,8 @@
 """The contact sheet of an image set: images as a network sees them, a row for each class."""
 
+import unicodedata
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -22,8 +23,6 @@ MARGIN_PIXELS, GAP_PIXELS = 16, 4
 """White space around the sheet, and between images."""
 FONT_PIXELS, CAPTION_PIXELS = 15, 34
 """Size of the letters, and height of a caption with the space around it."""
-MAX_CAPTION_CHARACTERS = 60
-"""Length at which the name of a class is cut."""
 INK, PALE_INK = (32, 32, 32), (128, 128, 128)
 """Colours of names and of numbers."""
 
@@ -53,7 +52,8 @@ def draw_contact_sheet(splits: Sequence[Images]) -> Image.Image:
     draw, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_PIXELS), MARGIN_PIXELS
     for row, height in zip(rows, heights, strict=True):
         if row.note:
-            name = row.name and f"{row.name}  "
+            room = width - 2 * MARGIN_PIXELS - draw.textlength(row.note, font)
+            name = row.name and _shorten_to_width(row.name, lambda text: draw.textlength(text, font), room)
             baseline = top + CAPTION_PIXELS - FONT_PIXELS // 2
             draw.text((MARGIN_PIXELS, baseline), name, INK, font, anchor="ls")
             draw.text((MARGIN_PIXELS + draw.textlength(name, font), baseline), row.note, PALE_INK, font, anchor="ls")
@@ -65,18 +65,28 @@ def draw_contact_sheet(splits: Sequence[Images]) -> Image.Image:
     return sheet
 
 
+def _shorten_to_width(name: str, measure: Callable[[str], float], room: float) -> str:
+    """Return a name and two blanks, with its middle left out if it takes more room, in pixels, than there is."""
+    text, kept = f"{name}  ", len(name)
+    while kept > 2 and measure(text) > room:
+        kept -= 1
+        text = f"{name[: kept - kept // 2]}…{name[len(name) - kept // 2 :]}  "
+    return text
+
+
 def _choose_rows(splits: Sequence[Images]) -> list[Row]:
     classes, count = splits[0].classes, sum(map(len, splits))
     labels = [images.labels for images in splits if images.labels is not None]
     if not classes or len(labels) < len(splits):
         chosen = _read(splits, _select_evenly(torch.arange(count), COLUMNS * MAX_ROWS))
-        return [Row("", f"{count:,} images" * (not n), part) for n, part in enumerate(chosen.split(COLUMNS))]
+        note = f"{count:,} image{'s' * (count != 1)}"
+        return [Row("", note * (not n), part) for n, part in enumerate(chosen.split(COLUMNS))]
     all_labels = torch.cat(labels)
     rows = []
     for label in all_labels.bincount(minlength=len(classes)).argsort(descending=True, stable=True)[:MAX_ROWS].tolist():
         members = (all_labels == label).nonzero().flatten()
         if len(members):
-            name = make_printable(classes[label])[:MAX_CAPTION_CHARACTERS]
+            name = make_printable(unicodedata.normalize("NFC", classes[label]))
             rows.append(Row(name, f"{len(members):,}", _read(splits, _select_evenly(members, COLUMNS))))
     return rows
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vaegan.errors import UserError
 from vaegan.io import open_regular_file, read_bytes
-from vaegan.text import to_one_line
+from vaegan.text import make_printable, to_one_line
 
 from .cifar_pickle import MAX_BATCH_FILE_BYTES, read_cifar_batch
 from .dataset import Source, SplitIndices
@@ -100,7 +100,7 @@ def open_celeba(root: Path, size: int, channels: int, version: int, download: bo
     The images are stored in ``celeba/img_align_celeba/``, the splits in ``celeba/list_eval_partition.txt``.
 
     Raises:
-        UserError: A file is missing, or the list of the splits is damaged.
+        UserError: A file is missing, or the list of the splits is damaged or names an image twice.
         Failure: The download failed.
     """
     base = root / "celeba"
@@ -114,11 +114,14 @@ def open_celeba(root: Path, size: int, channels: int, version: int, download: bo
         CelebA(str(root), download=True)
 
     require_files("celeba", root, [listing, images], fetch if download else None)
-    names, split = [], []
+    names, split, lines = [], [], dict[str, int]()
     for line, text in enumerate(read_bytes(listing).decode(errors="replace").splitlines(), start=1):
         name, _, number = text.strip().partition(" ")
         if number.strip() not in ("0", "1", "2") or name in (".", "..") or set(name) & set("/\\\0"):
             raise UserError(f"data.root: {listing}: line {line} is not a file name and a split 0, 1 or 2")
+        if lines.setdefault(name, line) != line and version > 1:  # it may be both trained on and held out
+            named = f"line {line} names {make_printable(name)} again, as line {lines[name]}"
+            raise UserError(f"data.root: {listing}: {named}; leave one of them out")
         names.append(name)
         split.append(int(number))
     if not names:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from vaegan.config.data import DataConfig
 from vaegan.data import open_data, read_image, reading, sources
-from vaegan.data.contact_sheet import COLUMNS, GAP_PIXELS, MARGIN_PIXELS, MAX_ROWS, draw_contact_sheet
+from vaegan.data.contact_sheet import CAPTION_PIXELS, COLUMNS, GAP_PIXELS, MARGIN_PIXELS, MAX_ROWS, draw_contact_sheet
 from vaegan.data.description import DataDescription, NamedImage, describe_data
 from vaegan.images import to_pil
 from vaegan.progress import Reporter
@@ -136,3 +136,19 @@ def test_a_set_without_classes_fills_the_sheet(tmp_path: Path) -> None:
         make_image(16, 16, number).save(tmp_path / f"{number:02}.png")
     sheet = draw_contact_sheet(list_splits(open_data(folder_config(tmp_path))))
     assert 3 * 64 < sheet.height < 4 * 64 + 2 * MARGIN_PIXELS
+
+
+def test_a_caption_ends_within_the_sheet_by_the_number_of_images(tmp_path: Path) -> None:
+    names = ["W" * 100 + end for end in "XY"]
+    for name in [*names, "e\u0301", "\u00e9"]:
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            make_image(16, 16, len(name) + number).save(tmp_path / name / f"{number}.png")
+    sheet = draw_contact_sheet(list_splits(open_data(folder_config(tmp_path))))
+    assert sheet.crop((sheet.width - MARGIN_PIXELS, 0, sheet.width, sheet.height)).getextrema() == ((255, 255),) * 3
+    height = 64 + GAP_PIXELS + CAPTION_PIXELS
+    captions = [
+        sheet.crop((0, top, sheet.width, top + CAPTION_PIXELS)).tobytes()
+        for top in range(MARGIN_PIXELS, sheet.height - MARGIN_PIXELS, height)
+    ]
+    assert len(captions) == 4 and len(set(captions)) == 3  # a letter with its accent in one or in two code points

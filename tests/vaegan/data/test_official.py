@@ -87,3 +87,11 @@ def test_celeba_keeps_its_three_splits(tmp_path: Path) -> None:
     (tmp_path / "celeba" / "list_eval_partition.txt").write_text("../../secret.jpg 0\n")
     with pytest.raises(UserError, match="line 1"):
         open_official("celeba", tmp_path)
+
+
+def test_an_image_of_celeba_is_in_one_split(tmp_path: Path) -> None:
+    write_celeba(tmp_path / "celeba")
+    with (tmp_path / "celeba" / "list_eval_partition.txt").open("a") as file:
+        file.write("000003.jpg 2\n")
+    with pytest.raises(UserError, match=r"list_eval_partition\.txt: line 13 names 000003\.jpg again, as line 4"):
+        open_official("celeba", tmp_path)
