@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from vaegan.applications.code_maps import map_by_pca, map_by_tsne
-from vaegan.applications.code_statistics import CodeStatistics, check_continuous_codes, compute_code_statistics
-from vaegan.applications.encoding import encode_images
+from vaegan.applications.code_statistics import CodeStatistics, compute_code_statistics
+from vaegan.applications.encoding import check_continuous_codes, encode_images
 from vaegan.applications.linear_probe import LinearProbe, fit_probes
 from vaegan.data import Data, Images
 from vaegan.errors import UserError
@@ -36,12 +36,12 @@ class CodeMap:
     axes: tuple[str, str]
     """Names of the axes."""
     has_unit: bool
-    """Whether distances mean something."""
+    """True if distances mean something."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What the codes of a split's images say of a model."""
+    """Statistics, maps and linear probes of the codes of a split's images."""
 
     split: str
     posterior: Posterior

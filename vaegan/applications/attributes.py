@@ -14,12 +14,14 @@ from vaegan.config.section import Section
 from vaegan.errors import Failure, UserError
 from vaegan.extras import check_packages
 from vaegan.io import load_metadata, load_tensors, replace_file, save_tensors
-from vaegan.models import VQVAE, Autoencoder, PixelCNN
+from vaegan.models import Autoencoder
 from vaegan.models.inputs import Labels
 from vaegan.text import get_reason, shorten, to_one_line
 
+from .encoding import check_continuous_codes
+
 Method = Literal["mean", "logistic"]
-"""How a direction is found: as the difference of the classes' means, or by logistic regression."""
+"""Way of finding a direction: the difference of the classes' means, or logistic regression."""
 METHODS: tuple[Method, ...] = get_args(Method)
 HEADER = "attribute"
 """Key of the header in the metadata of a file."""
@@ -41,7 +43,7 @@ class Accuracy(Section):
 
 
 class AttributeHeader(Section):
-    """What the file of an attribute says beside its directions."""
+    """Classes, model and accuracies in the file of an attribute, beside its directions."""
 
     positive: str
     """Name of the class that a positive strength leads to."""
@@ -68,19 +70,6 @@ class Attribute:
     directions: Mapping[Method, Tensor]
     """Direction of each method, float64, shape (d,), on the CPU. One of them, added to a code, moves it as far along
     the direction as the mean of the positive class lies from that of the negative one."""
-
-
-def check_codes_are_continuous(model: Autoencoder) -> None:
-    """Check that a code and a direction have a sum that is a code.
-
-    Raises:
-        UserError: The codes are entries of a codebook.
-    """
-    if isinstance(model, VQVAE | PixelCNN):
-        raise UserError(
-            "codes of a VQ-VAE are entries of a codebook, and the sum of one and a direction is none; use a run of"
-            " another family"
-        )
 
 
 def check_both_classes(is_positive: Tensor, positive: str, negative: str, use: str) -> None:
@@ -232,7 +221,7 @@ def edit_images(
     Raises:
         UserError: The codes are entries of a codebook, or images, labels or directions do not fit the model.
     """
-    check_codes_are_continuous(model)
+    check_continuous_codes(model)
     for direction, _ in changes:
         if direction.shape != (model.code_size,):
             shape = tuple(direction.shape)

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from vaegan.errors import UserError
-from vaegan.models import VQVAE, Autoencoder, PixelCNN
+from vaegan.models import Autoencoder
 from vaegan.models.density import Density
 from vaegan.models.gaussian import GaussianAutoencoder
 from vaegan.randomness import draw_normal
+
+from .encoding import check_continuous_codes
 
 
 class CodePrior(Protocol):
@@ -49,11 +51,7 @@ def get_code_prior(model: Autoencoder, density: Density | None = None) -> CodePr
     Raises:
         UserError: Its codes are entries of a codebook, or its family has no prior and no density is given.
     """
-    if isinstance(model, VQVAE | PixelCNN):
-        raise UserError(
-            "codes of a VQ-VAE are entries of a codebook, among which no gradient leads from one to the next;"
-            " use a run of another family"
-        )
+    check_continuous_codes(model)
     if density is not None:
         return density
     if not isinstance(model, GaussianAutoencoder):

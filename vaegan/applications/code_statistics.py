@@ -1,4 +1,4 @@
-"""What each dimension of a code carries: its divergence, its activity, and its aggregate posterior beside the prior."""
+"""Statistics of each dimension of a code: its divergence, its activity, its aggregate posterior beside the prior."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaegan.errors import UserError
 from vaegan.losses.elbo import kl_standard_normal
-from vaegan.models import VQVAE, Autoencoder, PixelCNN, Posterior
+from vaegan.models import Posterior
 
 MIN_ACTIVE_VARIANCE = 0.01
 """Variance of the posterior mean over images above which a dimension is active (Burda et al. 2016, section 5.2)."""
@@ -31,7 +31,7 @@ class CodeStatistics:
     mean_variance: Tensor
     """Variance over the images of the posterior mean, Var_x(E[z_j | x]), shape (d,)."""
     active: Tensor
-    """Whether the posterior mean varies over the images, bool, shape (d,)."""
+    """True where the posterior mean varies over the images, bool, shape (d,)."""
     mean: Tensor
     """Mean of the aggregate posterior, q(z_j) = mean over x of q(z_j | x), shape (d,)."""
     variance: Tensor
@@ -43,7 +43,7 @@ class CodeStatistics:
 
     @property
     def information(self) -> Tensor:
-        """What dimensions are ordered by, shape (d,): the divergence in nats, or else the variance of the code."""
+        """The divergence in nats, or else the variance of the code, by which dimensions are ordered, shape (d,)."""
         return self.mean_variance if self.kl is None else self.kl
 
     @property
@@ -51,19 +51,6 @@ class CodeStatistics:
         """The active dimensions, that which carries most first, int64, shape (a,)."""
         order = self.information.argsort(descending=True, stable=True)
         return order[self.active[order]]
-
-
-def check_continuous_codes(model: Autoencoder) -> None:
-    """Check that a model's codes are vectors of real numbers, of which each dimension has a meaning of its own.
-
-    Raises:
-        UserError: They are entries of a codebook.
-    """
-    if isinstance(model, VQVAE | PixelCNN):
-        raise UserError(
-            "codes of a VQ-VAE are entries of a codebook, which have no order to step through and no divergence of a"
-            " dimension; `vaegan evaluate RUN --metrics codebook` says how its entries are used"
-        )
 
 
 def compute_code_statistics(posterior: Posterior) -> CodeStatistics:

@@ -26,7 +26,7 @@ class Area(NamedTuple):
 
 
 class Detection(NamedTuple):
-    """How well scores tell anomalous from normal images."""
+    """Areas under the curves of a score that tells anomalous from normal images."""
 
     roc: Area
     """Area under the ROC curve: the probability that an anomalous image has the larger score; 0.5 by chance."""

@@ -1,15 +1,29 @@
-"""Posteriors of many images, batch by batch."""
+"""Posteriors of many images, batch by batch, and the families whose codes are vectors of real numbers."""
 
 import torch
 from torch import Tensor
 
 from vaegan.data import Images
+from vaegan.errors import UserError
 from vaegan.images import to_float
-from vaegan.models import Autoencoder, Posterior
+from vaegan.models import VQVAE, Autoencoder, PixelCNN, Posterior
 from vaegan.progress import ProgressCallback, ignore_progress
 
 BATCH_IMAGES = 64
 """Images that are encoded at a time."""
+
+
+def check_continuous_codes(model: Autoencoder) -> None:
+    """Check that a model's codes are vectors of real numbers, which can be added up, ordered and differentiated.
+
+    Raises:
+        UserError: They are entries of a codebook.
+    """
+    if isinstance(model, VQVAE | PixelCNN):
+        raise UserError(
+            "codes of a VQ-VAE are entries of a codebook, which have no order to step through, no sums and no gradient;"
+            " use a run of another family"
+        )
 
 
 @torch.no_grad()
@@ -30,6 +44,9 @@ def encode_images(
     """
     parameter = next(model.parameters())
     positions = torch.arange(len(images)) if positions is None else positions
+    if not len(positions):
+        empty = torch.empty(0, model.code_size, dtype=parameter.dtype)
+        return Posterior(empty, empty.clone())
     means, log_variances = list[Tensor](), list[Tensor]()
     done = 0
     for batch in positions.split(BATCH_IMAGES):

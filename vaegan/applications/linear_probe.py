@@ -1,4 +1,4 @@
-"""Linear probes: how well classes are read off codes by logistic regression, beside pixels and their PCA."""
+"""Linear probes: accuracy of classes read off codes by logistic regression, beside pixels and their PCA."""
 
 import warnings
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class LinearProbe:
     """A logistic regression on features of training images, judged on images that it has not seen."""
 
     correct: Tensor
-    """Whether the class of each held-out image was found, bool, shape (N,)."""
+    """True for held-out images whose class was found, bool, shape (N,)."""
     penalty: float
     """The chosen value of scikit-learn's C."""
 

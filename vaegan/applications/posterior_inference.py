@@ -22,6 +22,7 @@ from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.randomness import derive_seed
 
 from .code_prior import CodePrior, get_code_prior
+from .encoding import check_continuous_codes
 from .linear_operators import LinearOperator
 from .uncertainty import get_observation_model
 
@@ -43,7 +44,7 @@ MAX_CURVATURE_CODE_SIZE = 1024
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is known of N images."""
+    """Measurements of N images: the operator, its values and their noise."""
 
     operator: LinearOperator
     """A."""
@@ -73,6 +74,7 @@ class CodePosterior:
         self, model: Autoencoder, measurement: Measurement, prior: CodePrior | None = None, labels: Labels = None,
         scale: float | None = None,
     ) -> None:  # fmt: skip
+        check_continuous_codes(model)
         self.model, self.measurement = model, measurement
         self.prior = prior or get_code_prior(model)
         self.labels = model.check_labels(labels, len(measurement.values))

@@ -1,4 +1,4 @@
-"""What anomaly scores need beside the model of a run, and which scores the run can have."""
+"""Networks and densities that anomaly scores need beside the model of a run, and the scores that a run can have."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -31,7 +31,7 @@ def inspect(run: Path, split: str | None, data_root: Path | None, allow_other_da
     Linear probes tell how well classes are read off the codes, off pixels and off their PCA. The page
     inspection.html has the plots, and maps of the images; inspection.json has the figures.
     """
-    from vaegan.applications.code_statistics import check_continuous_codes
+    from vaegan.applications.encoding import check_continuous_codes
     from vaegan.evaluate.inspection import inspect_codes
     from vaegan.evaluate.report.inspection_page import write_inspection
     from vaegan.evaluate.run_evaluation import check_classes

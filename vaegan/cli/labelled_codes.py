@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaegan.applications.attributes import check_both_classes, check_codes_are_continuous
-from vaegan.applications.encoding import encode_images
+from vaegan.applications.attributes import check_both_classes
+from vaegan.applications.encoding import check_continuous_codes, encode_images
 from vaegan.applications.label_files import read_label_file
 from vaegan.data.members import hash_name
 from vaegan.errors import UserError
@@ -33,7 +33,7 @@ class LabelledCodes(NamedTuple):
     codes: Tensor
     """Posterior means, shape (N, d)."""
     is_positive: Tensor
-    """Whether each is of the positive class, bool, shape (N,)."""
+    """True for images of the positive class, bool, shape (N,)."""
 
 
 class ClassCodes(NamedTuple):
@@ -95,7 +95,7 @@ def encode_own_images(
             without labels or not those of the run.
     """
     model = load_run_model(run, load, console)
-    check_codes_are_continuous(model)
+    check_continuous_codes(model)
     if model.classes is not None and model.networks_take_labels:
         problem = f"{run} is told the class of an image, so that its codes need not carry it"
         raise UserError(f"--by labels: {problem}; use `vaegan translate`, or give another attribute in a label file")
@@ -147,7 +147,7 @@ def encode_listed_images(
         check_both_classes(is_positive[positions], *names, use)
     places = [ImageFile(path := file.parent / name, label=make_encodable(path.parent.name)) for name in files]
     model, class_numbers = load_model_and_classes(run, label, console, [place.label for place in places])
-    check_codes_are_continuous(model)
+    check_continuous_codes(model)
     encoded = []
     for use, positions in parts.items():
         codes, batches = list[Tensor](), positions.split(BATCH_IMAGES)

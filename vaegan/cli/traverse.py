@@ -50,8 +50,8 @@ def traverse(
     Without IMAGE it starts from the prior's mean. Each row is a dimension; that which carries most of the
     divergence of the training images comes first. A conditional RUN needs the class, --label.
     """
-    from vaegan.applications.code_statistics import check_continuous_codes, compute_code_statistics
-    from vaegan.applications.encoding import encode_images
+    from vaegan.applications.code_statistics import compute_code_statistics
+    from vaegan.applications.encoding import check_continuous_codes, encode_images
     from vaegan.applications.traversals import (
         HEADER_PIXELS,
         draw_frames,

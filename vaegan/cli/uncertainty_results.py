@@ -1,4 +1,4 @@
-"""What `vaegan uncertainty` computes, says and draws of images."""
+"""The results of `vaegan uncertainty`: predictions of pixels, their table and their picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -6,13 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaegan.applications.code_statistics import (
-    check_continuous_codes,
-    compute_aggregate_cdf,
-    compute_code_statistics,
-)
+from vaegan.applications.code_statistics import compute_aggregate_cdf, compute_code_statistics
 from vaegan.errors import UserError
-from vaegan.models import VAE, VQVAE, Posterior
+from vaegan.models import VAE, Posterior
 from vaegan.models.posterior import make_deterministic
 from vaegan.randomness import draw_normal
 
@@ -99,5 +95,3 @@ def test_a_deterministic_code_is_ordered_by_its_variance_and_has_no_prior() -> N
 def test_what_has_no_statistics_is_refused() -> None:
     with pytest.raises(UserError, match="1 images: a variance"):
         compute_code_statistics(make_deterministic(torch.zeros(1, 2)))
-    with pytest.raises(UserError, match="entries of a codebook"):
-        check_continuous_codes(VQVAE(image_shape=(1, 8, 8), width=8, residual_width=4, depth=1, codes=8, code_size=4))

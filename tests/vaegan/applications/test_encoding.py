@@ -1,13 +1,16 @@
 """Posteriors of many images are those of single ones, and heat maps keep the order of values."""
 
+import numpy as np
+import pytest
 import torch
 
 from vaegan.applications import encoding
-from vaegan.applications.encoding import encode_images
+from vaegan.applications.encoding import check_continuous_codes, encode_images
 from vaegan.applications.heat_maps import draw_heat_maps
 from vaegan.data import Images
+from vaegan.errors import UserError
 from vaegan.images import to_float
-from vaegan.models import VAE
+from vaegan.models import VAE, VQVAE
 from vaegan.randomness import draw_normal
 
 
@@ -23,6 +26,17 @@ def test_batches_give_the_posterior_of_each_image_with_its_class(monkeypatch) ->
         torch.testing.assert_close(posterior.mean[row, None], alone.mean, rtol=0, atol=1e-12)
         torch.testing.assert_close(posterior.log_variance[row, None], alone.log_variance, rtol=0, atol=1e-12)
     assert done == [(3, 4), (4, 4)] and len(encode_images(model, images).mean) == 8
+
+
+def test_no_images_have_no_codes() -> None:
+    images = Images(lambda index: np.zeros((1, 8, 8), np.uint8), torch.arange(8), None, ())
+    posterior = encode_images(VAE(image_shape=(1, 8, 8), width=8, latent_size=3), images, torch.arange(0))
+    assert posterior.mean.shape == posterior.log_variance.shape == (0, 3)
+
+
+def test_entries_of_a_codebook_are_refused() -> None:
+    with pytest.raises(UserError, match="entries of a codebook"):
+        check_continuous_codes(VQVAE(image_shape=(1, 8, 8), width=8, residual_width=4, depth=1, codes=8, code_size=4))
 
 
 def test_heat_maps_are_lighter_where_values_are_larger() -> None:
