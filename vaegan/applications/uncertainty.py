@@ -194,8 +194,9 @@ def compute_coverage(lower: Tensor, upper: Tensor, levels: Iterable[float] = LEV
     columns = []
     for level in levels:
         inside = upper.clamp(max=(1 + level) / 2) - lower.clamp(min=(1 - level) / 2)
-        parts = inside.flatten(1).clamp_min(0) / length
-        columns.append(torch.where(length > 0, parts, 0.0).mean(1))  # no length: far outside, at 0 or 1
+        inside = inside.flatten(1)
+        parts = torch.where(length > 0, inside.clamp_min(0) / length, inside >= 0)  # no length: a point
+        columns.append(parts.double().mean(1))
     return torch.stack(columns, 1)
 
 

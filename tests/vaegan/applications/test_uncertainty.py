@@ -126,6 +126,12 @@ def test_the_transform_of_a_pixel_is_its_probability_and_all_256_fill_the_unit_i
     torch.testing.assert_close((probabilities * coverage).sum(0), torch.tensor(LEVELS).double())
 
 
+def test_a_transform_that_is_a_point_counts_whole_or_not() -> None:
+    """It is that of a pixel between two draws that lie many scales apart."""
+    points = torch.tensor([[0.5], [0.0], [1.0]]).double()
+    assert compute_coverage(points, points, [0.1, 0.9]).tolist() == [[1, 1], [0, 0], [0, 0]]
+
+
 @pytest.mark.parametrize("likelihood", ["gaussian", "laplace"])
 def test_what_the_model_has_made_is_uniform_and_calibrated(likelihood: str) -> None:
     """The images are drawn from the very distribution that the encoder, which ignores them, gives."""
