@@ -56,7 +56,7 @@ def write_inspection(inspection: Inspection, config: Config, run: Path, folder: 
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / PAGE_FILE, page)
         write_text(folder / FIGURES_FILE, json.dumps(make_encodable(inspection.to_dict()), indent=1) + "\n")
-        keys = {"densities": density_names, **dict.fromkeys(maps, classes)}
+        keys = {"densities": [*density_names, "prior"], **dict.fromkeys(maps, classes)}
         for name, plot in (plots | maps).items():
             write_plot(plot, folder / f"{name}.png", keys.get(name, ()))
     except OSError as error:
