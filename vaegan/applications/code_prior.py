@@ -55,5 +55,5 @@ def get_code_prior(model: Autoencoder, density: Density | None = None) -> CodePr
     if density is not None:
         return density
     if not isinstance(model, GaussianAutoencoder):
-        raise UserError("this family has no prior of its codes; give a density that is fitted to them, as gaussian")
+        raise UserError("this family has no prior of its codes; give a density of them, as --density gaussian")
     return StandardNormal(model.code_size)
