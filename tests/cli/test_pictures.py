@@ -1,5 +1,6 @@
 """Pictures that commands make of files: their inputs, their classes and where they are written."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -86,7 +87,13 @@ def test_an_output_is_no_input(trained, work, vaegan, get_error):
         assert "itself" in get_error("interpolate", trained, "images/cat/1.png", "photo.png", "-o", output)
     for output in ("images/new.png", "images/dog/new.png", "away/new.png", "images/cat/../new.png"):
         assert "inside images, whose images are read" in get_error("reconstruct", trained, "images", "-o", output)
+    (work / "away").unlink()  # it would be named as a folder that is passed over
     assert "inside ., whose" in get_error("reconstruct", trained, ".")
+    os.link("images/bird/1.png", "hard.png")
+    os.replace("images/cat/1.png", "elsewhere.png")
+    (work / "images" / "cat" / "1.png").symlink_to(work / "elsewhere.png")
+    for output, image in (("hard.png", "bird/1.png"), ("elsewhere.png", "cat/1.png")):
+        assert f"the image images/{image} itself" in get_error("reconstruct", trained, "images", "-o", output)
     assert (work / "photo.png").read_bytes() == before and not list(work.glob("**/new.png"))
     (work / "images" / ".made").mkdir()
     assert vaegan("reconstruct", trained, "images", "-o", "images/.made/new.png")[0] == 0  # hidden: not read

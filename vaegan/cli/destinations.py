@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
 from vaegan.errors import UserError
@@ -71,10 +72,23 @@ def check_output_is_no_input(output: Path, files: Iterable[Path], folders: Itera
     Raises:
         UserError: It would.
     """
-    for file in files:
-        if output.exists() and file.exists() and output.samefile(file):
-            raise UserError(f"--output {output}: the image {file} itself, which it would replace; name another file")
+    folders = list(folders)
     for folder in folders:
         if is_searched(output, folder):
             problem = f"inside {folder}, whose images are read, and the next time it would be one of them"
             raise UserError(f"--output {output}: {problem}; name a file elsewhere")
+    if not output.exists():
+        return
+    for file in chain(files, *map(_list_images, folders)):
+        if file.exists() and output.samefile(file):  # by a link, for example
+            raise UserError(f"--output {output}: the image {file} itself, which it would replace; name another file")
+
+
+def _list_images(folder: Path) -> list[Path]:
+    """Return the images of a folder; none where there are none, which is for its reader to say."""
+    from vaegan.data.image_tree import find_images
+
+    try:
+        return [folder / name for name in find_images(folder)]
+    except UserError:
+        return []

@@ -1,5 +1,6 @@
 """The standard streams of a command, whatever was done to them before it was started."""
 
+import errno
 import io
 import os
 import sys
@@ -18,11 +19,12 @@ def open_standard_streams() -> None:
     for descriptor, (name, mode) in enumerate(STREAMS):
         try:
             (os.fstat if mode == "r" else _write_nothing)(descriptor)
-        except OSError:
-            nothing = os.open(os.devnull, os.O_RDWR)
-            if nothing != descriptor:  # it was open, for reading
-                os.dup2(nothing, descriptor)
-                os.close(nothing)
+        except OSError as error:
+            if error.errno == errno.EBADF:  # a full disk is for whoever writes to say
+                nothing = os.open(os.devnull, os.O_RDWR)
+                if nothing != descriptor:  # it was open, for reading
+                    os.dup2(nothing, descriptor)
+                    os.close(nothing)
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):

@@ -28,6 +28,12 @@ def test_closed_streams_change_no_exit_code_and_hide_no_other_stream(redirection
     assert refused.stderr.startswith(b"vaegan: ") == ("2" not in redirections)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_an_output_that_a_full_disk_does_not_take_is_said() -> None:
+    listed = run("configs", "> /dev/full")
+    assert listed.returncode == 1 and listed.stderr == b"vaegan: No space left on device\n"
+
+
 def test_an_ascii_terminal_gets_escapes() -> None:
     refused = run("train größe", PYTHONIOENCODING="ascii")
     assert refused.returncode == 2
