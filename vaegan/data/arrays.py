@@ -17,7 +17,8 @@ from vaegan.config.data import Crop, Fit
 from vaegan.config.source_files import ARRAY_SUFFIXES
 from vaegan.errors import UserError
 from vaegan.io import open_regular_file
-from vaegan.text import get_reason
+from vaegan.progress import ignore_notice
+from vaegan.text import get_reason, make_printable
 
 from .dataset import ImageReader, Source, UInt8Image
 from .fit import fit_to_square, make_canvas, to_pil
@@ -108,12 +109,18 @@ class StoredArrayReader(ImageReader):
         return blake2b(repr((self.file, self.shape, self.get_state(0))).encode()).digest()
 
 
-def open_arrays(root: Path, size: int, channels: int) -> Source:
+def open_arrays(root: Path, size: int, channels: int, notify: Callable[[str], None] = ignore_notice) -> Source:
     """Open images, and labels if there are any, of a `.npy`, `.npz` or `.safetensors` file or of a folder.
 
     A `.npy` file holds the images alone. The other files hold ``images`` and perhaps ``labels``, and a folder the files
     ``images.npy`` and perhaps ``labels.npy``. Images are uint8, shape (N, C, H, W), (N, H, W, C) or (N, H, W); labels
     are N integers from 0. The names of the classes are their numbers.
+
+    Args:
+        root: The file or folder.
+        size: Height and width of the images.
+        channels: Their channels.
+        notify: Called with one line about arrays that may be labels by another name.
 
     Raises:
         UserError: A file is missing, torn or of another kind, or the arrays are not of these types and shapes.
@@ -129,7 +136,7 @@ def open_arrays(root: Path, size: int, channels: int) -> Source:
     array, shape, dtype = open_array(images_file, IMAGES)
     reader = StoredArrayReader(images_file, check_images(images_file, shape, dtype), size, channels)
     reader.__dict__["array"] = array  # which need not be opened twice
-    labels = _read_labels(labels_file, shape[0])
+    labels = _read_labels(labels_file, shape[0], notify)
     classes = () if labels is None else tuple(map(str, range(int(labels.max()) + 1)))
     return Source(reader, classes, labels)
 
@@ -172,7 +179,7 @@ def open_array(file: Path, key: str, optional: bool = False) -> OpenedArray:
 
     Raises:
         UserError: The file is missing, torn or of another kind, or has no such array.
-        KeyError: The file has no such array, and it is optional.
+        KeyError: The file has no such array, and it is optional; its arguments are the names that the file has.
     """
     with _explain_errors(file):
         with open_regular_file(file):  # a pipe would be waited for
@@ -187,7 +194,7 @@ def open_array(file: Path, key: str, optional: bool = False) -> OpenedArray:
         if key in names:
             return read(key)
     if optional:
-        raise KeyError(key)
+        raise KeyError(*sorted(names))
     found = f"only {', '.join(sorted(names)[:5])}" if names else "nothing"
     raise UserError(f"data.root: {file}: no array {key} in it, {found}; store the pixels under the name {key}")
 
@@ -219,7 +226,7 @@ def _open_safetensors(file: Path) -> tuple[list[str], ReadArray]:
     return list(tensors.keys()), read
 
 
-def _read_labels(file: Path, count: int) -> Tensor | None:
+def _read_labels(file: Path, count: int, notify: Callable[[str], None]) -> Tensor | None:
     """Return the labels of a file, int64, shape (N,); None: there are none.
 
     Raises:
@@ -229,7 +236,10 @@ def _read_labels(file: Path, count: int) -> Tensor | None:
         return None
     try:
         array, shape, _ = open_array(file, LABELS, optional=True)
-    except KeyError:
+    except KeyError as error:
+        if others := [make_printable(name) for name in error.args if name != IMAGES]:
+            named = ", ".join(others[:5])
+            notify(f"data.root: {file}: no array {LABELS} in it, only {named}; the images have no labels")
         return None
     with _explain_errors(file):  # of a type that NumPy does not know, for example
         values = array[:] if shape else array

@@ -47,7 +47,7 @@ def _open_source(config: DataConfig, notify: Notify) -> Source:
             source = open_folder(root, size, channels, config.version, partial(_report_passed_over, config, notify))
             return source if config.version == 1 else split_by_folder(source, root, config.folders, notify)
         case "arrays":
-            return open_arrays(root, size, channels)
+            return open_arrays(root, size, channels, notify)
         case "huggingface":
             columns = config.image_column, config.label_column
             return open_huggingface(config.root, config.hub, size, channels, *columns, notify)

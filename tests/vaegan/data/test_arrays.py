@@ -236,6 +236,13 @@ def test_an_array_of_another_name_is_named(tmp_path: Path) -> None:
         open_data(make_config(tmp_path / "a.npz"))
 
 
+def test_labels_of_another_name_are_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=COLOUR, label=LABELS)
+    notes: list[str] = []
+    assert not open_data(make_config(tmp_path / "a.npz"), notes.append).classes
+    assert notes == [f"data.root: {tmp_path / 'a.npz'}: no array labels in it, only label; the images have no labels"]
+
+
 def test_arrays_need_a_file() -> None:
     with pytest.raises(ValueError, match=r"data\.root: missing; data\.source=arrays needs the file of the images"):
         DataConfig(source="arrays", image_size=16)
