@@ -41,7 +41,7 @@ from vaegan.storage.run_data import open_run_data
 from vaegan.storage.run_folder import Run
 
 STRENGTHS = (0.5, 1.0, 1.5, 2.0)
-"""How far images are moved: 1 is from the mean of the one class to that of the other."""
+"""Strengths of the edits: 1 moves from the mean of the one class to that of the other."""
 BATCH_IMAGES = 64
 """Images that are computed at a time."""
 MAX_TRAINING_IMAGES = 10_000
@@ -54,7 +54,7 @@ Change = Callable[[Tensor, int, int], Tensor]
 
 
 class Judge(NamedTuple):
-    """What the changed images are judged by."""
+    """Judges of the changed images."""
 
     images: Tensor
     """The originals, shape (N, C, S, S) in [-1, 1]."""

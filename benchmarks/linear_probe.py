@@ -1,4 +1,4 @@
-"""How well are classes read off the codes of runs by logistic regression, beside pixels and their PCA?
+"""Measure the accuracy of classes read off the codes of runs by logistic regression, beside pixels and their PCA.
 
 python benchmarks/linear_probe.py RUN [RUN ...] [--images N] [--train-images N] [--data-root FOLDER]
 

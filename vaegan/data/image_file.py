@@ -82,7 +82,7 @@ class UnreadableImageError(Exception):
 
     @property
     def is_lasting(self) -> bool:
-        """Whether the contents of the file are to blame, and not the system, which may read it the next time."""
+        """True if the contents of the file are to blame, False if the system is, which may read it the next time."""
         return not isinstance(self.__cause__, MemoryError) and getattr(self.__cause__, "errno", None) is None
 
 
