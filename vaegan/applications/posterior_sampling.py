@@ -26,7 +26,7 @@ ADAPTATION_EXPONENT = 0.6
 PROPOSALS = 512
 """Codes among which importance sampling chooses."""
 PROPOSAL_DEGREES_OF_FREEDOM = 10
-"""Degrees of freedom of Student's distribution, of heavier tails than the posterior's, that proposals are drawn from."""
+"""Degrees of freedom of Student's distribution, which proposals are drawn from for its heavy tails."""
 BATCH_CODES = 64
 """Proposals that are decoded at a time."""
 
