@@ -58,8 +58,8 @@ def disturb(what: str, when: str) -> None:
         disturb_at(str(state.step))
         return compute_gradients(step, state, *rest)
 
-    def save_disturbed_file(tensors: Any, file: Path) -> None:
-        save_file(tensors, file)
+    def save_disturbed_file(tensors: Any, file: Path, *metadata: Any) -> None:
+        save_file(tensors, file, *metadata)
         disturb_at(file.parent.name.removesuffix(".partial"))
 
     def finish_disturbed_tracker(tracker: Tracker, *code: int) -> None:

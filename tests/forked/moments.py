@@ -26,7 +26,7 @@ CALLS: tuple[tuple[Any, str], ...] = (
 )  # fmt: skip
 """Functions before whose calls there is a moment, besides the changes that Python's audit events report."""
 WRITERS: tuple[tuple[Any, str, Callable[..., Path]], ...] = (
-    (safetensors.torch, "save_file", lambda tensors, file: Path(file)),
+    (safetensors.torch, "save_file", lambda tensors, file, *metadata: Path(file)),
     (History, "write", lambda history, *line: Path(history._file.name)),
 )
 """Functions that write a file which Python does not open, or append to one; and how to find its path."""
