@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from .section import FROM_PYTHON, Channels, Fraction, Section, Side, Text, make_absolute
+from .section import FROM_PYTHON, INTEGER, Channels, Fraction, Section, Side, Text, make_absolute
 
 SourceName = Literal[
     "digits", "photos", "shapes", "folder", "arrays", "huggingface", "mnist", "fashion_mnist", "cifar10", "celeba",
     "given",
 ]  # fmt: skip
-DataVersion = Literal[1, 2]
+DataVersion = Annotated[Literal[1, 2], INTEGER]
 Fit = Literal["crop", "stretch"]
 Crop = Literal["centre", "random", "random_resized"]
 Folders = Literal["classes", "splits"]

@@ -4,7 +4,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from vaegan.paths import expand_path
 from vaegan.text import format_value
@@ -16,8 +25,19 @@ Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=8, le=256, multiple_of=8)]
-Channels = Literal[1, 2, 3, 4]
 Text = Annotated[str, Field(strict=False, coerce_numbers_to_str=True)]
+
+
+def _check_integer(value: Any) -> Any:
+    """Check that a value is an integer; True and 1.0 equal 1, and pydantic takes them for it in a `Literal`."""
+    if type(value) is not int:
+        raise PydanticCustomError("literal_error", "no integer")
+    return value
+
+
+INTEGER = BeforeValidator(_check_integer)
+"""Keeps what is no integer from standing for one in a `Literal`."""
+Channels = Annotated[Literal[1, 2, 3, 4], INTEGER]
 
 FROM_PYTHON = Field(strict=False)
 """Lets a tuple be given as a list and a path as text in Python data, as they are in YAML."""

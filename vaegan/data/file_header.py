@@ -14,6 +14,12 @@ KEY = "header"
 """Where the header of an image is kept in its `info`, for after its file was closed."""
 EXTRA_SAMPLES = 338
 """Tag of TIFF files."""
+PLANAR_CONFIGURATION, BITS_PER_SAMPLE = 284, 258
+"""Tags of TIFF files."""
+SEPARATE_PLANES = 2
+"""Value of `PLANAR_CONFIGURATION` of files that hold one sample of all pixels after the other."""
+MISREAD_PLANAR_MODES = ("LAB", "LA", "La", "YCbCr")
+"""Modes of images whose separate planes Pillow misreads, or does not read."""
 ALPHA_SAMPLES = (1, 2, 999)
 """Values of `EXTRA_SAMPLES` that are alpha: premultiplied, straight, and Corel Draw's."""
 MAX_BOX_BYTES = 2**24
@@ -56,9 +62,7 @@ def get_header(image: Image.Image) -> Header:
 
 def _read_header(image: Image.Image) -> Header:
     if image.format == "TIFF":
-        extra = getattr(image, "tag_v2", {}).get(EXTRA_SAMPLES, ())
-        samples = extra if isinstance(extra, tuple) else (extra,)
-        return Header(has_alpha=any(value in ALPHA_SAMPLES for value in samples))
+        return _read_tiff(image)
     if image.format == "HEIF":
         colours = image.info.get("nclx_profile")
         if not isinstance(colours, dict):
@@ -75,6 +79,18 @@ def _read_header(image: Image.Image) -> Header:
         return Header()
     finally:
         file.seek(position)
+
+
+def _read_tiff(image: Image.Image) -> Header:
+    """Return what the tags of a TIFF file say; 16 bits in uncompressed separate planes are misread as two of 8."""
+    tags = getattr(image, "tag_v2", {})
+    extra, bits = tags.get(EXTRA_SAMPLES, ()), tags.get(BITS_PER_SAMPLE, ())
+    has_alpha = any(value in ALPHA_SAMPLES for value in (extra if isinstance(extra, tuple) else (extra,)))
+    is_raw = any(tile[0] == "raw" for tile in getattr(image, "tile", ()))
+    is_planar = tags.get(PLANAR_CONFIGURATION) == SEPARATE_PLANES and len(image.getbands()) > 1
+    if is_planar and (image.mode in MISREAD_PLANAR_MODES or (is_raw and max(bits, default=8) > 8)):
+        return Header(has_alpha, problem="samples in separate planes, which are misread; save them interleaved")
+    return Header(has_alpha)
 
 
 def _read_bmp(file: IO[bytes]) -> Header:

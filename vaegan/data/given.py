@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -258,10 +259,13 @@ def get_image(item: Any, index: int) -> UInt8Image | Image.Image:
             names = [next((key for key in image if key in keys), keys[0]) for keys in ROW_NAMES]
             advice += ", such as [({}) for row in data]".format(", ".join(f"row[{name!r}]" for name in names))
         raise UserError(f"data: item {index} is a {type(image).__name__}; {advice}")
-    pixels = image.cpu().numpy() if isinstance(image, Tensor) else image
-    if pixels.dtype != np.uint8:
+    if image.dtype not in (np.uint8, torch.uint8):
         advice = "give uint8 pixels, 0 to 255; of a data set with ToTensor, leave that transform out"
-        raise UserError(f"data: image {index} is of {pixels.dtype}; {advice}")
+        raise UserError(f"data: image {index} is of {str(image.dtype).removeprefix('torch.')}; {advice}")
+    try:
+        pixels = image.cpu().numpy() if isinstance(image, Tensor) else image
+    except (TypeError, RuntimeError, NotImplementedError):  # it is sparse, or has no values
+        raise UserError(f"data: image {index} is a tensor that NumPy does not read; give an ordinary one") from None
     if pixels.ndim != 3 or pixels.shape[0] not in (1, 2, 3, 4) or 0 in pixels.shape:
         raise UserError(f"data: image {index} has the shape {pixels.shape}; give (C, S, S), with C = 1 to 4 in front")
     return pixels

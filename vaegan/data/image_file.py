@@ -167,6 +167,10 @@ def check_body(path: str | Path | EncodedImage) -> None:
         raise UnreadableImageError(make_printable(path), _describe_error(error)) from error
 
 
+IMAGE_WIDTH, IMAGE_LENGTH = 256, 257
+"""Tags of TIFF files: the size that is stored."""
+
+
 def describe_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> StoredImage:
     """Read size, mode and format of an image file from its header.
 
@@ -176,7 +180,9 @@ def describe_image(path: str | Path | EncodedImage, version: int = DATA_VERSION)
     with _open_image(path, version) as image:
         exif = Image.Image.getexif(image)  # that of PNG files decodes them first
         turned = exif.get(ExifTags.Base.Orientation) in TURNED_ORIENTATIONS
-        width, height = image.size[::-1] if turned else image.size
+        tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}  # some Pillows have turned its size
+        size = tags.get(IMAGE_WIDTH, image.width), tags.get(IMAGE_LENGTH, image.height)
+        width, height = size[::-1] if turned else size
         return StoredImage(width, height, image.mode, image.format or "unknown")
 
 

@@ -41,19 +41,31 @@ def make_tiff(
     return out + b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in tags) + bytes(4)
 
 
-def make_tiff_of_samples(pixels: NDArray[np.uint8], tags: dict[int, Sequence[int]]) -> bytes:
-    """A TIFF file of 8-bit pixels, shape (H, W, C), with these tags of 16-bit values beside those of its size."""
+def make_tiff_of_samples(
+    pixels: NDArray[np.uint8] | NDArray[np.uint16], tags: dict[int, Sequence[int]], is_planar: bool = False
+) -> bytes:
+    """A TIFF file of pixels, shape (H, W, C), with these tags of 16-bit values beside those of its layout."""
     height, width, samples = pixels.shape
-    tags = {256: [width], 257: [height], 258: [8] * samples, 259: [1], 277: [samples], 278: [height], **tags}
-    data, entries = pixels.tobytes(), b""
-    for tag, values in sorted({**tags, 273: [0], 279: [pixels.size]}.items()):
-        packed = struct.pack(f"<{len(values)}H", *values)
+    strips = pixels.transpose(2, 0, 1) if is_planar else pixels[None]
+    count, size, bits = len(strips), strips[0].nbytes, 8 * pixels.itemsize
+    layout = {273: [8 + size * index for index in range(count)], 279: [size] * count, 284: [1 + is_planar]}
+    tags = {
+        256: [width],
+        257: [height],
+        258: [bits] * samples,
+        259: [1],
+        277: [samples],
+        278: [height],
+        **layout,
+        **tags,
+    }
+    data, entries = strips.tobytes(), b""
+    for tag, values in sorted(tags.items()):
+        kind, letter = (4, "I") if tag == 273 else (3, "H")
+        packed = struct.pack(f"<{len(values)}{letter}", *values)
         if len(packed) > 4:
             data, packed = data + packed, struct.pack("<I", 8 + len(data))
-        kind = 4 if tag == 273 else 3
-        entries += struct.pack("<HHI", tag, kind, len(values)) + (
-            b"\x08\0\0\0" if tag == 273 else packed.ljust(4, b"\0")
-        )
+        entries += struct.pack("<HHI", tag, kind, len(values)) + packed.ljust(4, b"\0")
     return (
         b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(entries) // 12) + entries + bytes(4)
     )

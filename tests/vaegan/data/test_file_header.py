@@ -86,6 +86,16 @@ def test_grey_with_a_second_sample_that_is_no_alpha(tmp_path: Path) -> None:
     assert (read(tmp_path / "x.tga", make_tga(grey, 0x28, kind=3)) == 255).all()
 
 
+def test_separate_planes_of_a_tiff_are_read_or_named(tmp_path: Path) -> None:
+    file = tmp_path / "a.tif"
+    assert np.array_equal(read(file, make_tiff_of_samples(COLOURS, {262: [2]}, is_planar=True)), COLOURS)
+    wide = make_tiff_of_samples(COLOURS.astype(np.uint16) * 257, {262: [2]}, is_planar=True)
+    lab = make_tiff_of_samples(COLOURS, {262: [8]}, is_planar=True)
+    for content in (wide, lab):
+        with pytest.raises(UnreadableImageError, match="samples in separate planes, which are misread; save them"):
+            read(file, content)
+
+
 @pytest.mark.parametrize("factor", [1, 257])
 def test_a_tiff_palette_has_8_bits_if_none_of_its_values_needs_more(tmp_path: Path, factor: int) -> None:
     levels = np.arange(256).reshape(16, 16, 1).astype(np.uint8)

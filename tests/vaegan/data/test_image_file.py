@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torchvision import transforms
 
 from vaegan import extras
 from vaegan.config.data import DataConfig
 from vaegan.data import UnreadableImageError, find_images, image_file, read_image
-from vaegan.data.image_file import fit_to_square
+from vaegan.data.image_file import describe_image, fit_to_square
 
 from .image_sets import make_image, open_image_tree, write_image_tree
 from .raw_files import make_png, make_tiff_of_samples
@@ -110,6 +110,16 @@ def test_every_mode_is_read(tmp_path: Path, mode: str, ending: str, channels: in
 def test_transparent_pixels_lie_on_white(tmp_path: Path) -> None:
     Image.new("RGBA", (16, 16), (255, 0, 0, 0)).save(tmp_path / "x.png")
     assert (read_image(tmp_path / "x.png", 16, 3) == 255).all()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_size_is_that_of_the_upright_image(tmp_path: Path, suffix: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new("RGB", (21, 19)).save(tmp_path / f"a{suffix}", exif=exif)
+    stored = describe_image(tmp_path / f"a{suffix}")
+    assert (stored.width, stored.height) == ((19, 21) if orientation > 4 else (21, 19))
 
 
 def test_exif_orientation_is_obeyed_and_the_first_frame_is_taken(tmp_path: Path) -> None:
