@@ -29,7 +29,7 @@ def test_bash_completes_commands_recipes_settings_and_folders(tmp_path):
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
         "complete -o nosort -F _vaegan_completion vaegan",
-        "train train-features",
+        "train train-features translate traverse",
         "compopt -o default",
         "digits/vaegan2 digits/vaegan3",
         "2000",

@@ -25,8 +25,8 @@ from ..tiny import tiny
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = ("train", "eval", "wandb", "fid", "celeba", "heif", "huggingface")
-BROUGHT_ALONG = {"markupsafe", "IPython"}
-"""Packages that come with another: jinja2, and a notebook, in which alone it is imported."""
+BROUGHT_ALONG = {"markupsafe", "pyarrow", "pydantic_core", "IPython"}
+"""Packages that come with another: jinja2, datasets, pydantic, and a notebook, in which alone it is imported."""
 
 
 def list_extra(extra: str) -> set[str]:

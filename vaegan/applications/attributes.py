@@ -16,7 +16,7 @@ from vaegan.extras import check_packages
 from vaegan.io import load_metadata, load_tensors, replace_file, save_tensors
 from vaegan.models import Autoencoder
 from vaegan.models.inputs import Labels
-from vaegan.text import get_reason, shorten, to_one_line
+from vaegan.text import get_reason, make_printable, shorten, to_one_line
 
 from .encoding import check_continuous_codes
 
@@ -169,7 +169,7 @@ def save_attribute(attribute: Attribute, file: Path) -> None:
             directions = {str(method): direction for method, direction in attribute.directions.items()}
             save_tensors(directions, partial, {HEADER: attribute.header.model_dump_json()})
     except OSError as error:
-        raise Failure(f"{shorten(file)}: cannot be written ({get_reason(error)})") from None
+        raise Failure(f"{make_printable(file)}: cannot be written ({get_reason(error)})") from None
 
 
 def load_attribute(file: Path, weights: str | None = None) -> Attribute:
@@ -188,15 +188,15 @@ def load_attribute(file: Path, weights: str | None = None) -> Attribute:
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         reason = "it lacks its header" if isinstance(error, KeyError) else to_one_line(get_reason(error), 80)
         advice = "make it by `vaegan attribute`"
-        raise UserError(f"{shorten(file)}: not a file of directions ({reason}); {advice}") from None
+        raise UserError(f"{make_printable(file)}: not a file of directions ({reason}); {advice}") from None
     shapes = {(tensor.dtype, tensor.ndim, len(tensor)) for tensor in directions.values() if tensor.ndim}
     if {*directions} != {*METHODS} or len(shapes) != 1 or (*shapes,)[0][:2] != (torch.float64, 1):
-        raise UserError(f"{shorten(file)}: not one direction of each method; make it by `vaegan attribute`")
+        raise UserError(f"{make_printable(file)}: not one direction of each method; make it by `vaegan attribute`")
     if not all(tensor.isfinite().all() for tensor in directions.values()):
-        raise UserError(f"{shorten(file)}: a direction is not finite; make it again by `vaegan attribute`")
+        raise UserError(f"{make_printable(file)}: a direction is not finite; make it again by `vaegan attribute`")
     if weights is not None and header.weights != weights:
         problem = "directions of the codes of another model"
-        raise UserError(f"{shorten(file)}: {problem}; make those of this one by `vaegan attribute`")
+        raise UserError(f"{make_printable(file)}: {problem}; make those of this one by `vaegan attribute`")
     return Attribute(header, {method: directions[method] for method in METHODS})
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vaegan.errors import UserError
 from vaegan.io import read_bytes
-from vaegan.text import get_reason, shorten
+from vaegan.text import get_reason, make_printable, shorten
 
 COLUMNS = ("file", "label")
 """Columns of a label file, in any order; others are ignored."""
@@ -31,16 +31,16 @@ def read_label_file(file: Path) -> dict[str, str]:
         rows = csv.DictReader(text.splitlines(), restkey="", strict=True)
         header = [name.strip() for name in rows.fieldnames or ()]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{shorten(file)}: no CSV file of labels ({get_reason(error)})") from None
+        raise UserError(f"{make_printable(file)}: no CSV file of labels ({get_reason(error)})") from None
     for column in COLUMNS:
         if header.count(column) != 1:
-            raise UserError(f"{shorten(file)}: not one column {column!r}; let its first line be file,label")
+            raise UserError(f"{make_printable(file)}: not one column {column!r}; let its first line be file,label")
     rows.fieldnames = header
     labels: dict[str, str] = {}
     lines: dict[str, int] = {}
     try:
         for row in rows:
-            place = f"{shorten(file)}: line {rows.line_num}"
+            place = f"{make_printable(file)}: line {rows.line_num}"
             name, label = ((row[column] or "").strip() for column in COLUMNS)
             if not name or not label:
                 raise UserError(f"{place}: no {'label' if name else 'file'}; give both, or leave the line out")
@@ -49,9 +49,9 @@ def read_label_file(file: Path) -> dict[str, str]:
                 raise UserError(f"{place}: {shorten(name)} has a label since line {lines[name]}; leave one of them out")
             labels[name], lines[name] = label, rows.line_num
     except csv.Error as error:
-        raise UserError(f"{shorten(file)}: line {rows.line_num}: {get_reason(error)}; mend the line") from None
+        raise UserError(f"{make_printable(file)}: line {rows.line_num}: {get_reason(error)}; mend the line") from None
     if not labels:
-        raise UserError(f"{shorten(file)}: no image in it; give one line, FILE,LABEL, for each")
+        raise UserError(f"{make_printable(file)}: no image in it; give one line, FILE,LABEL, for each")
     return labels
 
 
@@ -69,5 +69,5 @@ def label_paths(paths: Sequence[Path], file: Path) -> list[str]:
     missing = [path for path in paths if os.path.realpath(path) not in labels]
     if missing:
         others = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
-        raise UserError(f"{shorten(file)}: no label of {shorten(missing[0])}{others}; add a line for each image")
+        raise UserError(f"{make_printable(file)}: no label of {shorten(missing[0])}{others}; add a line for each image")
     return [labels[os.path.realpath(path)] for path in paths]

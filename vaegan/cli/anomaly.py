@@ -8,7 +8,7 @@ import click
 
 from vaegan.errors import UserError
 from vaegan.extras import check_packages
-from vaegan.text import make_encodable, shorten, to_one_line
+from vaegan.text import make_encodable, make_printable, shorten, to_one_line
 
 from .anomaly_results import CALIBRATION_IMAGES, AnomalyResults, check_table_file
 from .completion import complete_words
@@ -145,8 +145,8 @@ def _read_truths(paths: Sequence[Path], labels: Path) -> list[bool]:
     found = label_paths(paths, labels)
     for path, text in zip(paths, found, strict=True):
         if text.lower() not in TRUTHS:
-            problem = f"{shorten(path)} has the label {shorten(text)}"
-            raise UserError(f"--labels {shorten(labels)}: {problem}; allowed: {', '.join(TRUTHS)}")
+            problem = f"{make_printable(path)} has the label {shorten(text)}"
+            raise UserError(f"--labels {make_printable(labels)}: {problem}; allowed: {', '.join(TRUTHS)}")
     return [TRUTHS[text.lower()] for text in found]
 
 
