@@ -12,9 +12,7 @@ from PIL import Image
 
 KEY = "header"
 """Where the header of an image is kept in its `info`, for after its file was closed."""
-EXTRA_SAMPLES = 338
-"""Tag of TIFF files."""
-PLANAR_CONFIGURATION, BITS_PER_SAMPLE = 284, 258
+BITS_PER_SAMPLE, PLANAR_CONFIGURATION, EXTRA_SAMPLES = 258, 284, 338
 """Tags of TIFF files."""
 SEPARATE_PLANES = 2
 """Value of `PLANAR_CONFIGURATION` of files that hold one sample of all pixels after the other."""
@@ -60,6 +58,12 @@ def get_header(image: Image.Image) -> Header:
     return header
 
 
+def get_tiff_values(image: Image.Image, tag: int) -> tuple[int, ...]:
+    """Return the values of a tag of a TIFF file; () if it has none, or is of another format."""
+    values = getattr(image, "tag_v2", {}).get(tag, ()) if image.format == "TIFF" else ()
+    return values if isinstance(values, tuple) else (values,)
+
+
 def _read_header(image: Image.Image) -> Header:
     if image.format == "TIFF":
         return _read_tiff(image)
@@ -83,12 +87,11 @@ def _read_header(image: Image.Image) -> Header:
 
 def _read_tiff(image: Image.Image) -> Header:
     """Return what the tags of a TIFF file say; 16 bits in uncompressed separate planes are misread as two of 8."""
-    tags = getattr(image, "tag_v2", {})
-    extra, bits = tags.get(EXTRA_SAMPLES, ()), tags.get(BITS_PER_SAMPLE, ())
-    has_alpha = any(value in ALPHA_SAMPLES for value in (extra if isinstance(extra, tuple) else (extra,)))
+    has_alpha = any(value in ALPHA_SAMPLES for value in get_tiff_values(image, EXTRA_SAMPLES))
     is_raw = any(tile[0] == "raw" for tile in getattr(image, "tile", ()))
-    is_planar = tags.get(PLANAR_CONFIGURATION) == SEPARATE_PLANES and len(image.getbands()) > 1
-    if is_planar and (image.mode in MISREAD_PLANAR_MODES or (is_raw and max(bits, default=8) > 8)):
+    is_planar = SEPARATE_PLANES in get_tiff_values(image, PLANAR_CONFIGURATION) and len(image.getbands()) > 1
+    bits = max(get_tiff_values(image, BITS_PER_SAMPLE), default=8)
+    if is_planar and (image.mode in MISREAD_PLANAR_MODES or (is_raw and bits > 8)):
         return Header(has_alpha, problem="samples in separate planes, which are misread; save them interleaved")
     return Header(has_alpha)
 

@@ -22,6 +22,7 @@ from vaegan.extras import check_packages
 from vaegan.io import open_regular_file
 from vaegan.text import make_printable, to_one_line
 
+from .file_header import get_tiff_values
 from .fit import DATA_VERSION, fit_to_square, make_canvas
 from .pixel_format import check_pixel_format, correct_transparency
 from .unread_formats import describe_unread
@@ -180,9 +181,9 @@ def describe_image(path: str | Path | EncodedImage, version: int = DATA_VERSION)
     with _open_image(path, version) as image:
         exif = Image.Image.getexif(image)  # that of PNG files decodes them first
         turned = exif.get(ExifTags.Base.Orientation) in TURNED_ORIENTATIONS
-        tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}  # some Pillows have turned its size
-        size = tags.get(IMAGE_WIDTH, image.width), tags.get(IMAGE_LENGTH, image.height)
-        width, height = size[::-1] if turned else size
+        (width,) = get_tiff_values(image, IMAGE_WIDTH) or (image.width,)  # some Pillows have turned the size of a TIFF
+        (height,) = get_tiff_values(image, IMAGE_LENGTH) or (image.height,)
+        width, height = (height, width) if turned else (width, height)
         return StoredImage(width, height, image.mode, image.format or "unknown")
 
 

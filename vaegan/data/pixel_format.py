@@ -9,9 +9,9 @@ from PIL.ImageFile import ImageFile
 
 from .code_points import check_code_points, is_unspecified, make_code_points_profile
 from .colour_profile import convert_profile, get_profile, make_grey_table
-from .file_header import get_header
+from .file_header import BITS_PER_SAMPLE, get_header, get_tiff_values
 
-BITS_PER_SAMPLE, PHOTOMETRIC, COLOUR_MAP, SAMPLE_FORMAT = 258, 262, 320, 339
+PHOTOMETRIC, COLOUR_MAP, SAMPLE_FORMAT = 262, 320, 339
 """Tags of TIFF files."""
 WHITE_IS_ZERO, SIGNED = 0, 2
 """Values of the tags `PHOTOMETRIC` and `SAMPLE_FORMAT`."""
@@ -30,7 +30,7 @@ def check_pixel_format(image: Image.Image) -> None:
         check_code_points(header.code_points)
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is not known")
-    if SIGNED in _get_tiff_values(image, SAMPLE_FORMAT):
+    if SIGNED in get_tiff_values(image, SAMPLE_FORMAT):
         raise ValueError("signed integer pixels, whose range is not known")
     if image.mode == "I" and image.format not in ("PNG", "PPM"):  # Pillow has 16 bits of these two in mode I
         raise ValueError("32-bit integer pixels, whose range is not known")
@@ -73,7 +73,7 @@ def _add_alpha(image: Image.Image, colour: tuple[int, ...]) -> None:
 
 def correct_palette(image: Image.Image) -> None:
     """Take the colours of a TIFF file's palette for 8 bits if none is above 255, as libtiff does; they have 16 else."""
-    colours = _get_tiff_values(image, COLOUR_MAP)
+    colours = get_tiff_values(image, COLOUR_MAP)
     if image.mode in ("P", "PA") and colours and max(colours) <= 255:
         image.putpalette(np.array(colours, dtype=np.uint8).reshape(3, -1).T.tobytes())
 
@@ -114,26 +114,20 @@ def convert_mode(image: Image.Image, mode: str) -> Image.Image:
 
 def _convert_wide_grey(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Convert grey of 9 to 16 bits to mode L, or to mode LA if one value of it is transparent."""
-    (bits,) = _get_tiff_values(image, BITS_PER_SAMPLE) or (16,)
+    (bits,) = get_tiff_values(image, BITS_PER_SAMPLE) or (16,)
     largest = 2**bits - 1
     levels = np.arange(largest + 1, dtype=np.uint32)
     table = ((levels * 255 + largest // 2) // largest).astype(np.uint8)
     if profile is not None and (curve := make_grey_table(profile)) is not None:
         table = np.rint(np.interp(levels * (255 / largest), np.arange(256), curve)).astype(np.uint8)
     values = np.asarray(image)
-    if WHITE_IS_ZERO in _get_tiff_values(image, PHOTOMETRIC):
+    if WHITE_IS_ZERO in get_tiff_values(image, PHOTOMETRIC):
         table = table[::-1]
     converted = Image.fromarray(table[values])
     key = image.info.get("transparency")
     if isinstance(key, int):
         converted.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
     return converted
-
-
-def _get_tiff_values(image: Image.Image, tag: int) -> tuple[int, ...]:
-    """Return the values of a tag of a TIFF file; () if it has none, or is of another format."""
-    values = getattr(image, "tag_v2", {}).get(tag, ()) if image.format == "TIFF" else ()
-    return values if isinstance(values, tuple) else (values,)
 
 
 def _get_raw_mode(image: Image.Image) -> str | None:
