@@ -5,9 +5,9 @@
 Holes are a random box (each side S/4 to S/2), the left or the right half, and 90 % of the pixels at random. Baselines:
 the mean of the visible pixels, the membrane that they span, and OpenCV's method of Telea (2004) with a radius of 3
 pixels (`pip install opencv-python-headless`). Of each run the most probable answer is measured, with its prior N(0, I)
-and with a Gaussian that is fitted to the codes of its training images in the place of it. PSNR and sharpness are those
-inside the hole, LPIPS is that of the whole image. It prints Markdown, a row as soon as it is known; intervals are of
-95 %, by the bootstrap over images. Recorded results: benchmarks/README.md.
+and with a Gaussian that is fitted to the codes of its training images in the place of it. All figures are of the
+pixels inside the hole. It prints Markdown, a row as soon as it is known; intervals are of 95 %, by the bootstrap over
+images. Recorded results: benchmarks/README.md.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from vaegan.applications.code_prior import CodePrior, get_code_prior
 from vaegan.applications.completion import complete_images, fill_by_membrane
 from vaegan.cli.console import Console
 from vaegan.density_fitting import fit_density_to_images
-from vaegan.evaluate.metrics.completion import compare_in_holes, draw_box
+from vaegan.evaluate.metrics.completion import average_in_holes, compare_in_holes, draw_box
 from vaegan.evaluate.one_pass import get_device
 from vaegan.images import to_float, to_uint8
-from vaegan.losses.perceptual import load_evaluation_lpips, lpips_distance
+from vaegan.losses.perceptual import load_evaluation_lpips, lpips_map
 from vaegan.models import Autoencoder
 from vaegan.randomness import make_generator
 from vaegan.storage.run_data import open_run_data
@@ -120,10 +120,11 @@ def fill_by_run(
 
 
 def compare(images: Tensor, filled: Tensor, holes: Tensor) -> dict[str, Tensor]:
-    """Return PSNR, LPIPS and Laplacian gap of each image, float64, shape (N,)."""
+    """Return PSNR, LPIPS and Laplacian gap of the pixels of each image's hole, float64, shape (N,)."""
     network, name = load_evaluation_lpips("alex", lambda _: None)
     pairs = zip(images.split(BATCH_IMAGES), filled.split(BATCH_IMAGES), strict=True)
-    lpips = torch.cat([lpips_distance(network, to_float(a), to_float(b)) for a, b in pairs]).double()
+    distances = torch.cat([lpips_map(network, to_float(a), to_float(b)) for a, b in pairs]).double()
+    lpips = average_in_holes(distances, holes)
     values = compare_in_holes(images, filled, holes)
     return {"PSNR, dB": values["psnr"], f"lpips_{name}": lpips, "Laplacian gap": values["laplacian_gap"]}
 

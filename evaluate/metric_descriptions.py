@@ -157,7 +157,9 @@ METRIC_DESCRIPTIONS: dict[str, MetricDescription] = {
     **_describe_planted_anomalies(),
     "completion/psnr": MetricDescription(COMPLETION, "PSNR in the hole, dB", _PSNR, "higher", None, _TWO_DECIMALS),
     "completion/laplacian_gap": MetricDescription(COMPLETION, "Laplacian gap in the hole", _HOLE_LAPLACIAN, "lower"),
-    "completion/lpips_alex": MetricDescription(COMPLETION, "LPIPS (AlexNet)", _LPIPS, "lower", None, _FOUR_DECIMALS),
+    "completion/lpips_alex": MetricDescription(
+        COMPLETION, "LPIPS (AlexNet) in the hole", _LPIPS, "lower", None, _FOUR_DECIMALS
+    ),
     "completion/lpips_random": MetricDescription(
         COMPLETION, "LPIPS (random)", _UNTRAINED, "lower", None, _FOUR_DECIMALS
     ),

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vaegan.applications.completion import complete_images
 from vaegan.images import lay_on_white, to_float
-from vaegan.losses.perceptual import lpips_distance
+from vaegan.losses.perceptual import lpips_map
 from vaegan.pretrained import hash_weights
 from vaegan.randomness import make_generator
 
@@ -34,7 +34,7 @@ class Completion(Metric):
         self.lpips, self.lpips_name, self.seed = lpips, lpips_name, seed
         self.protocol: dict[str, Any] = {
             "holes": "one box, each side S/4 to S/2", "most_images": MAX_IMAGES, "restarts": RESTARTS, "steps": STEPS,
-            "prior": "N(0, I)", "blended": True, "lpips": hash_weights(lpips), "lpips_of": "whole images",
+            "prior": "N(0, I)", "blended": True, "lpips": hash_weights(lpips), "lpips_of": "the pixels of the hole",
         }  # fmt: skip
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
@@ -50,7 +50,8 @@ class Completion(Metric):
         )
         values = compare_in_holes(pixels.cpu(), completed[0], holes)
         seen = [lay_on_white(to_float(images)).to(pairs.pixels.device) for images in (pixels.cpu(), completed[0])]
-        values[f"lpips_{self.lpips_name}"] = lpips_distance(self.lpips.to(pairs.pixels.device), *seen).double()
+        distances = lpips_map(self.lpips.to(pairs.pixels.device), *seen).double().cpu()
+        values[f"lpips_{self.lpips_name}"] = average_in_holes(distances, holes)
         rows = torch.stack([each.cpu() for each in values.values()], 1)
         return {"values": make_rows(pairs.start, rows)}
 
@@ -100,15 +101,20 @@ def compare_in_holes(images: Tensor, completed: Tensor, holes: Tensor) -> dict[s
         shape (N,).
     """
     real, filled = (lay_on_white(to_float(each, torch.float64)) for each in (images, completed))
-    error = _average((real - filled).square(), holes)
+    error = average_in_holes((real - filled).square().mean(1), holes)
     floor = PIXEL_RANGE**2 / 10 ** (MAX_PSNR_DB / 10)
     psnr = 10 * (PIXEL_RANGE**2 / error.clamp_min(floor)).log10()
     inner = holes[:, 1:-1, 1:-1]
-    edges, others = (_average(laplacian(each).square(), inner) for each in (real, filled))
+    edges, others = (average_in_holes(laplacian(each).square().mean(1), inner) for each in (real, filled))
     added = LAPLACIAN_GAIN * ROUNDING_VARIANCE
     return {"psnr": psnr, "laplacian_gap": ((others + added) / (edges + added)).log().abs()}
 
 
-def _average(values: Tensor, holes: Tensor) -> Tensor:
-    """Return the mean of values (N, C, H, W) over the channels and holes (N, H, W) of each image, shape (N,)."""
-    return (values.mean(1) * holes).sum((1, 2)) / holes.sum((1, 2))
+def average_in_holes(values: Tensor, holes: Tensor) -> Tensor:
+    """Return the mean of the values of each image inside its hole, shape (N,).
+
+    Args:
+        values: One value a pixel, shape (N, H, W).
+        holes: Bool, the same shape; none is empty.
+    """
+    return (values * holes).sum((1, 2)) / holes.sum((1, 2))
