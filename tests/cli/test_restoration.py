@@ -76,6 +76,23 @@ def test_a_small_image_is_the_input_itself(work, vaegan, get_error):
     )
 
 
+@pytest.mark.parametrize("factor", [2, 4])
+def test_inputs_may_have_fewer_pixels_than_images_of_a_training(trained, vaegan, get_error, factor):
+    side = 8 // factor
+    small = torch.randint(0, 256, (1, 3, side, side), generator=torch.Generator().manual_seed(0)).byte()
+    Image.fromarray(small[0].permute(1, 2, 0).numpy()).save("small.png")
+    code, _, err = vaegan("upscale", trained, "small.png", "--factor", factor, "--consistent")
+    assert code == 0, err
+    answer = np.load("upscaled.npy")
+    assert np.array_equal(answer, enlarge_images(load(trained), small, consistent=True).numpy())
+    assert (Reduce(factor).apply(torch.from_numpy(answer).double()) - small).abs().max() <= 1
+    Image.new("RGB", (3, 5)).save("between.png")
+    expected = f"between.png: 3 x 5 pixels; give images of {side} on the short side (the model's 8 / {factor})"
+    assert get_error("upscale", trained, "between.png", "--factor", factor).startswith(expected)
+    Image.new("RGB", (7, 9)).save("small_training_image.png")
+    assert "fewer than 8 on a side" in get_error("reconstruct", trained, "small_training_image.png")
+
+
 def test_masks_of_any_kind_are_read_in_words(work, capsys):
     Image.new("RGB", (40, 20)).save("wide.png")
     levels = np.zeros((8, 8), dtype=np.uint8)

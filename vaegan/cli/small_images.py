@@ -42,7 +42,7 @@ def read_small_images(
     small_side = side // factor
 
     def read(path: Path) -> tuple[Tensor | None, Tensor]:
-        stored = describe_image(path, version)
+        stored = describe_image(path, version, min_side=1)
         short = min(stored.width, stored.height)
         if short != small_side and short < side:
             raise UserError(
@@ -50,7 +50,7 @@ def read_small_images(
                 f" (the model's {side} / {factor}), or of {side} or more, which are reduced first"
             )
         size = small_side if short == small_side else side
-        pixels = torch.tensor(read_image(path, size, channels, version, console.note, fit))
+        pixels = torch.tensor(read_image(path, size, channels, version, console.note, fit, min_side=1))
         if size == small_side:
             return None, pixels
         return pixels, to_uint8(Reduce(factor).apply(to_float(pixels)))

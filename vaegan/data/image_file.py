@@ -102,6 +102,7 @@ def read_image(
     version: int = DATA_VERSION,
     notify: Callable[[str], None] | None = None,
     fit: Fit = "crop",
+    min_side: int = MIN_IMAGE_SIDE_PIXELS,
 ) -> NDArray[np.uint8]:
     """Read the first frame of an image file, upright, into uint8 pixels, shape (channels, size, size).
 
@@ -112,12 +113,13 @@ def read_image(
         version: The `data.version` of the run.
         notify: Called with one line about a picture of more pixels than Pillow takes for harmless.
         fit: The setting `data.fit`.
+        min_side: Smallest side in pixels that the image may have.
 
     Raises:
         UnreadableImageError: The file cannot be opened or decoded, has more than about 179 million pixels, is smaller
-            than `MIN_IMAGE_SIDE_PIXELS`, or has pixels of an unknown range.
+            than ``min_side``, or has pixels of an unknown range.
     """
-    with _open_image(path, version) as image:
+    with _open_image(path, version, min_side) as image:
         if notify is not None and Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
             notify(f"{make_printable(path)}: {image.width * image.height:,} pixels, read all the same")
         if version > 1:
@@ -172,13 +174,15 @@ IMAGE_WIDTH, IMAGE_LENGTH = 256, 257
 """Tags of TIFF files: the size that is stored."""
 
 
-def describe_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> StoredImage:
+def describe_image(
+    path: str | Path | EncodedImage, version: int = DATA_VERSION, min_side: int = MIN_IMAGE_SIDE_PIXELS
+) -> StoredImage:
     """Read size, mode and format of an image file from its header.
 
     Raises:
-        UnreadableImageError: The file cannot be opened, is no image, or is smaller than `MIN_IMAGE_SIDE_PIXELS`.
+        UnreadableImageError: The file cannot be opened, is no image, or has a side of fewer pixels than ``min_side``.
     """
-    with _open_image(path, version) as image:
+    with _open_image(path, version, min_side) as image:
         exif = Image.Image.getexif(image)  # that of PNG files decodes them first
         turned = exif.get(ExifTags.Base.Orientation) in TURNED_ORIENTATIONS
         (width,) = get_tiff_values(image, IMAGE_WIDTH) or (image.width,)  # some Pillows have turned the size of a TIFF
@@ -188,11 +192,13 @@ def describe_image(path: str | Path | EncodedImage, version: int = DATA_VERSION)
 
 
 @contextmanager
-def _open_image(path: str | Path | EncodedImage, version: int = DATA_VERSION) -> Iterator[Image.Image]:
+def _open_image(
+    path: str | Path | EncodedImage, version: int = DATA_VERSION, min_side: int = MIN_IMAGE_SIDE_PIXELS
+) -> Iterator[Image.Image]:
     try:
         with _open_bytes(path) as file, _identify(file, version) as image:
-            if min(image.size) < MIN_IMAGE_SIDE_PIXELS:
-                raise ValueError(f"{image.width}x{image.height} pixels, fewer than {MIN_IMAGE_SIDE_PIXELS} on a side")
+            if min(image.size) < min_side:
+                raise ValueError(f"{image.width}x{image.height} pixels, fewer than {min_side} on a side")
             if version > 1:
                 check_pixel_format(image)
             yield image
