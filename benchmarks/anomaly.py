@@ -28,7 +28,7 @@ from torch import Tensor
 
 import vaegan
 from vaegan.applications.anomaly_scores import SCORES, Judges, check_score, compute_anomaly_maps, compute_anomaly_scores
-from vaegan.applications.detection import Detection, measure_detection
+from vaegan.applications.detection import RESAMPLES, Detection, compute_areas, measure_detection
 from vaegan.applications.planted_defects import plant_defects
 from vaegan.cli.console import Console
 from vaegan.config import Config
@@ -171,14 +171,31 @@ def print_table(rows: Sequence[str], columns: Mapping[str, Mapping[str, str]]) -
     print(flush=True)
 
 
-def print_detections(results: Mapping[str, Mapping[str, Detection]]) -> None:
-    """Print a table of areas under the ROC and precision-recall curves, by run and score."""
-    rows = list(dict.fromkeys(name for result in results.values() for name in result))
-    columns = {}
-    for run, result in results.items():
-        columns[f"{run}: ROC-AUC"] = {name: str(found.roc) for name, found in result.items()}
-        columns[f"{run}: PR-AUC"] = {name: str(found.pr) for name, found in result.items()}
-    print_table(rows, columns)
+def compare_with_pca(normal: Scores, anomalous: Scores) -> dict[str, str]:
+    """Return by score how much its ROC-AUC exceeds that of the PCA, with the 95 % interval of a paired bootstrap."""
+    counts = [len(each[PCA_NAME]) for each in (normal, anomalous)]
+    kind = torch.arange(sum(counts)) >= counts[0]
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.multinomial(torch.ones(RESAMPLES, n), n, True, generator=generator) for n in counts]
+    weights = torch.cat([torch.zeros(RESAMPLES, n).scatter_add_(1, each, torch.ones(each.shape))
+                         for n, each in zip(counts, drawn, strict=True)], 1)  # fmt: skip
+    weights = torch.cat([torch.ones(1, sum(counts)), weights])
+    areas = {name: compute_areas(torch.cat([normal[name], anomalous[name]]), kind, weights)[0] for name in normal}
+    differences = {name: each - areas[PCA_NAME] for name, each in areas.items() if name != PCA_NAME}
+    ends = torch.tensor([0.025, 0.975], dtype=torch.float64)
+    return {name: "{:+.3f} ({:+.3f} to {:+.3f})".format(each[0], *each[1:].quantile(ends))
+            for name, each in differences.items()}  # fmt: skip
+
+
+def print_detections(results: Mapping[str, tuple[Scores, Scores]]) -> None:
+    """Print a table of areas under the ROC and precision-recall curves, from the scores of normal and other images."""
+    columns: dict[str, dict[str, str]] = {}
+    for run, scores in results.items():
+        found = detect(*scores)
+        columns[f"{run}: ROC-AUC"] = {name: str(each.roc) for name, each in found.items()}
+        columns[f"{run}: less the PCA's"] = compare_with_pca(*scores)
+        columns[f"{run}: PR-AUC"] = {name: str(each.pr) for name, each in found.items()}
+    print_table(list(dict.fromkeys(name for column in columns.values() for name in column)), columns)
 
 
 def compare_with_folder(runs: Sequence[Path], features: Path | None, folder: Path, count: int) -> None:
@@ -187,7 +204,7 @@ def compare_with_folder(runs: Sequence[Path], features: Path | None, folder: Pat
     for path in runs:
         detector = Detector(path, features, Console())
         normal, anomalous = detector.select_test_images(count), detector.read_folder(folder, count)
-        results[detector.name] = detect(detector.score(normal), detector.score(anomalous))
+        results[detector.name] = detector.score(normal), detector.score(anomalous)
     print(f"{len(normal):,} test images, {len(anomalous):,} of {folder.name}\n")
     print_detections(results)
 
@@ -199,7 +216,7 @@ def find_defects(runs: Sequence[Path], features: Path | None, count: int) -> Non
         detector = Detector(path, features, Console())
         images = detector.select_test_images(2 * count)
         planted = plant_defects(images[1::2], seed=0)
-        results[detector.name] = detect(detector.score(images[::2]), detector.score(planted.images))
+        results[detector.name] = detector.score(images[::2]), detector.score(planted.images)
         found = detector.measure_location(planted.images, planted.masks)
         located[detector.name] = {name: f"{rate:.1%}" for name, rate in found.items()}
         located["chance"] = dict.fromkeys(found, f"{planted.masks.double().mean():.1%}")
@@ -219,7 +236,7 @@ def compare_with_simple_images(runs: Sequence[Path], count: int) -> None:
         digits = torch.from_numpy(load_digits().images[:count]).float()[:, None] * 255 / 16
         digits = torch.nn.functional.interpolate(digits, side, mode="bilinear").round().expand(-1, channels, -1, -1)
         kinds = {"one colour": colours.expand(-1, -1, side, side).byte(), "digits": digits.byte()}
-        results = {name: detect(normal, detector.score(pixels)) for name, pixels in kinds.items()}
+        results = {name: (normal, detector.score(pixels)) for name, pixels in kinds.items()}
         print(f"{detector.name}: {count:,} test images, {count:,} simple images of each kind\n")
         print_detections(results)
 
