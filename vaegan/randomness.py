@@ -13,6 +13,11 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
+from .keyed_permutation import ROUNDS, permute
+
+MAX_SHUFFLED_IMAGES = 2**24
+"""Most images of which the order of a pass is held in memory, 4 bytes each; of more any part of it is computed."""
+
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
     """Return a 63-bit seed, a function of ``seed`` and of a purpose, for example ``("prior", step)``."""
@@ -61,10 +66,18 @@ def draw_order(count: int, start: int, stop: int, seed: int) -> Tensor:
     indices = torch.empty_like(positions)
     for number in passes.unique().tolist():
         in_pass = passes == number
-        indices[in_pass] = _draw_permutation(count, seed, number)[positions[in_pass] % count]
+        indices[in_pass] = _draw_from_pass(positions[in_pass] % count, count, seed, number)
     return indices
+
+
+def _draw_from_pass(positions: Tensor, count: int, seed: int, number: int) -> Tensor:
+    """Return the indices of the images at some positions of a pass, int64."""
+    if count > MAX_SHUFFLED_IMAGES:
+        return permute(positions, count, [derive_seed(seed, "order", number, part) for part in range(ROUNDS)])
+    return _draw_permutation(count, seed, number)[positions].long()
 
 
 @lru_cache(maxsize=2)
 def _draw_permutation(count: int, seed: int, number: int) -> Tensor:
-    return torch.randperm(count, generator=make_generator(seed, "order", number))
+    generator = make_generator(seed, "order", number)
+    return torch.randperm(count, generator=generator, dtype=torch.int32)  # the order is that of int64
