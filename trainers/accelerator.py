@@ -25,7 +25,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     Raises:
         UserError: `train.precision` and `accelerate launch --mixed_precision` name different precisions, or the latter
             names one that is not supported.
-        UserError: The script has an Accelerator with mixed precision, which all others would share.
+        UserError: The script has an Accelerator that compiles or has mixed precision, which all others would share.
         UserError: The processes of this launch cannot work together, so that each would train alone.
     """
     launched = _get_launched_precision()
@@ -35,11 +35,8 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     if LAUNCHED_PRECISIONS[launched] and config.precision not in (None, LAUNCHED_PRECISIONS[launched]):
         problem = f"{config.precision} here, but {launched} was given to `accelerate launch`; leave one out"
         raise UserError(f"train.precision: {problem}", on_all_ranks=True)
-    if is_initialized() and (shared := AcceleratorState().mixed_precision) != "no":
-        remedy = "make it with mixed_precision='no', and set train.precision for the training"
-        raise UserError(
-            f"Accelerator: this script has one with mixed_precision={shared!r}; {remedy}", on_all_ranks=True
-        )
+    if is_initialized():
+        _check_shared_state(AcceleratorState())
     set_tf32(config.precision == "tf32")
     # torch warns about dimensions of one element, whose stride means nothing.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
@@ -49,6 +46,16 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     # Buffers change once per optimizer step, alike on every process.
     ddp_options = DistributedDataParallelKwargs(gradient_as_bucket_view=True, broadcast_buffers=False)
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[ddp_options])
+
+
+def _check_shared_state(state: AcceleratorState) -> None:
+    """Check the settings of the script's own Accelerator, which all others share."""
+    settings = {"mixed_precision": (state.mixed_precision, "set train.precision for the training")}
+    settings["dynamo_backend"] = (state.dynamo_plugin.backend.value, "compile modules of your own yourself")
+    for name, (value, remedy) in settings.items():
+        if value.lower() != "no":
+            problem = f"this script has one with {name}={value!r}; make it with {name}='no', and {remedy}"
+            raise UserError(f"Accelerator: {problem}", on_all_ranks=True)
 
 
 def get_autocast_dtype(config: TrainConfig) -> torch.dtype | None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .accelerate_settings import check_accelerate_settings
 from .errors import Failure, FileFailure, UserError
 
 if TYPE_CHECKING:  # torch is slow to import, and the command line needs its rank at once
@@ -45,12 +46,13 @@ def get_world_size() -> int:
 
 
 def init_process_group() -> None:
-    """Join the process group of this launch; do nothing if this process is alone or has joined already.
+    """Join the process group of this launch, unless this process is alone or has joined already.
 
     Raises:
-        UserError: There are more processes than GPUs on this machine, or Accelerate joins fewer processes than were
-            launched, so that each would train alone.
+        UserError: Accelerate has a setting that is not followed, there are more processes than GPUs on this machine,
+            or Accelerate joins fewer processes than were launched, so that each would train alone.
     """
+    check_accelerate_settings()
     if get_world_size() == 1:
         return
     import torch
