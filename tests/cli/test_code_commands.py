@@ -12,6 +12,7 @@ from vaegan.applications.code_statistics import compute_code_statistics
 from vaegan.applications.encoding import encode_images
 from vaegan.applications.traversals import (
     HEADER_PIXELS,
+    choose_typical_code,
     compute_prior_quantiles,
     get_margin_pixels,
     get_probabilities,
@@ -48,7 +49,9 @@ def test_traversals_are_decoded_in_the_order_of_divergence(trained, statistics, 
     code, out, _ = vaegan("traverse", trained, "--steps", 3)
     assert code == 0 and out.startswith("traversal.png: ")
     model = load(trained)
-    codes = traverse_codes(torch.zeros(2), active, compute_prior_quantiles(get_probabilities(3), 2))
+    training = encode_images(model, open_data(Run(trained).config.data).train)
+    start = choose_typical_code(training.mean)
+    codes = traverse_codes(start, active, compute_prior_quantiles(get_probabilities(3), 2))
     expected = draw_image_grid(model.decode(codes.flatten(0, 1)), columns=3)
     names = [f"z{index}  {statistics.kl[index]:.2f} nats" for index in active.tolist()]
     with Image.open("traversal.png") as picture:

@@ -32,6 +32,17 @@ def compute_code_quantiles(codes: Tensor, probabilities: Tensor) -> Tensor:
     return torch.stack([torch.quantile(column.double(), probabilities) for column in codes.T], dim=1)
 
 
+def choose_typical_code(codes: Tensor) -> Tensor:
+    """Return the code, of those of some images, whose distance from their mean is the median: (N, d) => (d,).
+
+    Traversals start there rather than at the mean, which is far shorter than a code of an image: a decoder that
+    normalises its layers hardly sees how long a code is, and makes of a single dimension that leaves the mean about the
+    same image, however far it goes.
+    """
+    distances = (codes.double() - codes.double().mean(0)).norm(dim=1)
+    return codes[distances.median(0).indices]
+
+
 def traverse_codes(code: Tensor, dimensions: Tensor, values: Tensor) -> Tensor:
     """Replace one dimension of a code at a time by each of its values.
 

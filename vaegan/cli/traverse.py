@@ -47,13 +47,15 @@ def traverse(
 ) -> None:  # fmt: skip
     """Draw what changes in IMAGE as one dimension of its code goes through the prior's quantiles.
 
-    Without IMAGE it starts from the prior's mean. Each row is a dimension; that which carries most of the
-    divergence of the training images comes first. A conditional RUN needs the class, --label.
+    Without IMAGE it starts from the code of a training image, the one whose distance from the mean of these codes is
+    the median. Each row is a dimension; that which carries most of the divergence of the training images comes first. A
+    conditional RUN needs the class, --label.
     """
     from vaegan.applications.code_statistics import compute_code_statistics
     from vaegan.applications.encoding import check_continuous_codes, encode_images
     from vaegan.applications.traversals import (
         HEADER_PIXELS,
+        choose_typical_code,
         draw_frames,
         draw_traversals,
         get_margin_pixels,
@@ -80,8 +82,8 @@ def traverse(
     if not len(dimensions):
         raise UserError(f"{run}: no dimension of its codes carries information; train it longer or with a smaller beta")
     probabilities = get_probabilities(steps)
-    values, centre = _get_values(posterior, probabilities)
-    codes = traverse_codes(centre.to(next(model.parameters())) if start is None else start, dimensions, values)
+    start = choose_typical_code(posterior.mean).to(next(model.parameters())) if start is None else start
+    codes = traverse_codes(start, dimensions, _get_values(posterior, probabilities))
     unit = "" if statistics.kl is None else " nats"
     names = [f"z{index}  {statistics.information[index]:.2f}{unit}" for index in dimensions.tolist()]
     moves = output.suffix.lower() in ANIMATION_SUFFIXES
@@ -119,11 +121,10 @@ def _encode_image(
     return mean
 
 
-def _get_values(posterior: "Posterior", probabilities: "Tensor") -> "tuple[Tensor, Tensor]":
-    """Return quantiles of each dimension, shape (steps, d), and the mean, shape (d,): of the prior, or of the codes."""
+def _get_values(posterior: "Posterior", probabilities: "Tensor") -> "Tensor":
+    """Return quantiles of each dimension, shape (steps, d): of the prior, or of the codes if there is none."""
     from vaegan.applications.traversals import compute_code_quantiles, compute_prior_quantiles
 
-    size = posterior.mean.shape[1]
     if posterior.log_variance.isneginf().all():
-        return compute_code_quantiles(posterior.mean, probabilities), posterior.mean.mean(0)
-    return compute_prior_quantiles(probabilities, size), posterior.mean.new_zeros(size)
+        return compute_code_quantiles(posterior.mean, probabilities)
+    return compute_prior_quantiles(probabilities, posterior.mean.shape[1])

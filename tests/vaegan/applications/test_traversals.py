@@ -6,6 +6,7 @@ from scipy.stats import norm
 
 from vaegan.applications.traversals import (
     HEADER_PIXELS,
+    choose_typical_code,
     compute_code_quantiles,
     compute_prior_quantiles,
     draw_frames,
@@ -28,6 +29,15 @@ def test_steps_of_codes_are_their_own_quantiles() -> None:
     codes, probabilities = draw_normal((101, 3), 0, "codes").square(), get_probabilities(7)
     values = compute_code_quantiles(codes, probabilities)
     np.testing.assert_allclose(values.numpy(), np.quantile(codes.double().numpy(), probabilities.numpy(), axis=0))
+
+
+def test_a_typical_code_is_as_far_from_the_mean_as_half_of_the_others() -> None:
+    codes = 5 + draw_normal((31, 4), 0, "codes")  # whose mean is not 0
+    code = choose_typical_code(codes)
+    distances = (codes - codes.mean(0)).norm(dim=1)
+    assert (distances < (code - codes.mean(0)).norm() - 1e-5).sum() == 15, "as many are nearer as are further away"
+    assert (code == codes).all(1).any(), "it is one of them"
+    assert torch.equal(choose_typical_code(codes[:1]), codes[0])
 
 
 def test_one_dimension_changes_and_the_others_stay() -> None:
