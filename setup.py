@@ -31,6 +31,7 @@ PACKAGE_DIR = {
     "vaegan.cli": "vaegan/cli",
     "vaegan.config": "vaegan/config",
     "vaegan.data": "vaegan/data",
+    "vaegan.data.large_sets": "vaegan/data/large_sets",
     "vaegan.losses": "vaegan/losses",
     "vaegan.models": "vaegan/models",
     "vaegan.networks": "vaegan/networks",

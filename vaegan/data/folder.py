@@ -7,9 +7,11 @@ from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from vaegan.config.data import Crop, Fit
+from vaegan.data.large_sets.packed_names import PackedNames
 from vaegan.errors import UserError
 from vaegan.io import open_regular_file
 from vaegan.progress import ignore_notice
@@ -35,7 +37,7 @@ class FileReader(ImageReader):
     """Image files, decoded and resized on access."""
 
     root: Path
-    names: tuple[str, ...]
+    names: Sequence[str]
     """Paths under the root, with forward slashes."""
     size: int
     channels: int
@@ -143,12 +145,13 @@ def open_folder(
     finally:
         for note in notes:  # which is an error under `data.strict`
             notify(note)
-    reader, parents = FileReader(root, names, size, channels, version), [name.rpartition("/")[0] for name in names]
-    if "" in parents:
+    reader = FileReader(root, PackedNames.pack(names), size, channels, version)
+    classes = tuple(sorted({name.rpartition("/")[0] for name in names}))
+    if "" in classes:
         return Source(reader, label_by_folder=True)
-    classes = tuple(sorted(set(parents)))
     numbers = {name: number for number, name in enumerate(classes)}
-    return Source(reader, classes, torch.tensor([numbers[parent] for parent in parents]), label_by_folder=True)
+    labels = np.fromiter((numbers[name.rpartition("/")[0]] for name in names), dtype=np.int64, count=len(names))
+    return Source(reader, classes, torch.from_numpy(labels), label_by_folder=True)
 
 
 def label_by_folder(names: Mapping[int, str]) -> tuple[tuple[str, ...], dict[int, str | None]]:

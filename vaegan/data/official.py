@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vaegan.data.large_sets.packed_names import PackedNames
 from vaegan.errors import UserError
 from vaegan.io import open_regular_file, read_bytes
 from vaegan.text import make_printable, to_one_line
@@ -127,7 +128,7 @@ def open_celeba(root: Path, size: int, channels: int, version: int, download: bo
     if not names:
         raise UserError(f"data.root: {listing}: no file name in it")
     splits = SplitIndices(*((torch.tensor(split) == number).nonzero().flatten() for number in range(3)))
-    return Source(FileReader(images, tuple(names), size, channels, version), splits=splits)
+    return Source(FileReader(images, PackedNames.pack(names), size, channels, version), splits=splits)
 
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from vaegan.config.data import Folders
+from vaegan.data.large_sets.packed_names import PackedNames
 from vaegan.errors import UserError
 from vaegan.text import make_printable
 
@@ -65,7 +66,7 @@ def split_by_folder(source: Source, root: Path, folders: Folders | None, notify:
     numbers: dict[str | None, int] = {name: number for number, name in enumerate(classes)}
     return replace(
         source,
-        reader=replace(reader, names=tuple(reader.names[index] for index in kept)),
+        reader=replace(reader, names=PackedNames.pack(reader.names[index] for index in kept)),
         classes=classes,
         labels=torch.tensor([numbers[labels[number]] for number in paths]) if classes else None,
         official_splits=tuple(split_of[names[index][0]] for index in kept),

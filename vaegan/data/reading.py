@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaegan.data.large_sets.header_checks import HeaderChecks
+from vaegan.data.large_sets.packed_names import PackedNames
 from vaegan.progress import ProgressCallback
 from vaegan.text import to_one_line
 
@@ -38,7 +40,7 @@ class ReadImages:
     """Pixels of all images, uint8, shape (N, C, S, S), undefined for broken ones; or the reader that decodes them."""
     broken: BrokenImages
     """Images that cannot be used."""
-    digests: tuple[str, ...] = ()
+    digests: Sequence[str] = ()
     """Digest of the bytes of each image, hexadecimal; its size in bytes if there are too many to be read. None of them,
     if they were not asked for."""
     contents: tuple[bytes, ...] = ()
@@ -72,9 +74,10 @@ def read_images(
     too_many = count > MAX_VERIFIED_IMAGES and not in_memory
     if in_memory:
         pixels = np.empty((count, *shape), dtype=np.uint8)
-    found: list[Verdict] = [Verdict()] * count
     decodes = in_memory or (verdicts is not None and (verify or not too_many))
-    unverified = list[int]()
+    found: list[Verdict] = [Verdict()] * count
+    is_verified = np.ones(count, dtype=bool)
+    headers = None if decodes or verdicts is None else HeaderChecks(verdicts.headers_file, count)
 
     def visit(index: int) -> None:
         state = reader.get_state(index) if verdicts is not None else FileState()
@@ -85,8 +88,11 @@ def read_images(
                 raise UnreadableImageError(reader.locate(index), to_one_line(known.reason))
             return
         if not decodes:
-            reader.check(index)
-            unverified.append(index)
+            if headers is None:
+                reader.check(index)
+            else:
+                headers.check(reader, index, state)
+            is_verified[index] = False
             return
         try:
             image = reader(index)
@@ -109,10 +115,13 @@ def read_images(
     if verdicts is None:
         return ReadImages(store, broken)
     verdicts.save()
+    if headers is not None:
+        headers.save()
     if too_many:
-        found = [Verdict(str(reader.get_state(index).size)) for index in range(count)]
+        sizes = PackedNames.pack(str(reader.get_state(index).size) for index in range(count))
+        return ReadImages(store, broken, sizes, (b"",) * count, int(count - is_verified.sum()))
     digests, contents = tuple(each.digest for each in found), tuple(each.content for each in found)
-    return ReadImages(store, broken, digests, contents, len(unverified))
+    return ReadImages(store, broken, digests, contents)
 
 
 def describe_broken(errors: Sequence[UnreadableImageError]) -> str:

@@ -54,6 +54,10 @@ class Verdicts:
     Args:
         key: Text that names the folder and all that the verdicts depend on beside the files' contents; None: they are
             not kept.
+
+    Attributes:
+        file: File of the verdicts; None: they are not kept.
+        headers_file: File of those headers that are intact, for sets too large to be decoded.
     """
 
     def __init__(self, key: str | None) -> None:
@@ -61,6 +65,7 @@ class Verdicts:
         if key is not None and (cache := get_cache_folder()) is not None:
             name = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
             self.file = cache / "images" / f"{name}.json"
+        self.headers_file = self.file.with_suffix(".headers") if self.file is not None else None
         self.known = _load(self.file) if self.file is not None else {}
         self.added: dict[str, tuple[FileState, Verdict]] = {}
 
