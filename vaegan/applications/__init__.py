@@ -45,10 +45,10 @@ from .uncertainty import (
 )
 
 __all__ = [
-    "Area", "Attribute", "Blur", "Caption", "CodePosterior", "CodeStatistics", "ConformalDetector", "Detection",
-    "Grey", "Identity", "Judges", "LinearOperator", "LinearProbe", "Mask", "Measurement", "ObservationModel",
-    "PixelPrediction", "PlantedDefects", "PosteriorCodes", "PrincipalMap", "Reduce", "calibrate_scale",
-    "choose_typical_code", "complete_images", "compute_anomaly_maps", "compute_anomaly_scores", "compute_calibration_error",
+    "Area", "Attribute", "Blur", "Caption", "CodePosterior", "CodeStatistics", "ConformalDetector", "Detection", "Grey",
+    "Identity", "Judges", "LinearOperator", "LinearProbe", "Mask", "Measurement", "ObservationModel", "PixelPrediction",
+    "PlantedDefects", "PosteriorCodes", "PrincipalMap", "Reduce", "calibrate_scale", "choose_typical_code",
+    "complete_images", "compute_anomaly_maps", "compute_anomaly_scores", "compute_calibration_error",
     "compute_code_quantiles", "compute_code_statistics", "compute_coverage", "compute_prior_quantiles",
     "draw_anomaly_sheet", "draw_frames", "draw_heat_maps", "draw_shared_noise", "draw_traversals", "edit_images",
     "encode_images", "enlarge_bicubically", "enlarge_images", "fill_by_membrane", "fit_conformal_detector",
