@@ -58,6 +58,15 @@ def _check_shared_state(state: AcceleratorState) -> None:
             raise UserError(f"Accelerator: {problem}", on_all_ranks=True)
 
 
+def describe_unused_device() -> str | None:
+    """Return a line that names the GPU of this machine that is not used, since it is none of CUDA; None: all are."""
+    unused = {"MPS (Apple)": torch.backends.mps.is_available(), "XPU (Intel)": torch.xpu.is_available()}
+    names = [name for name, is_there in unused.items() if is_there]
+    if torch.cuda.is_available() or not names:
+        return None
+    return f"{' and '.join(names)}: not used; the training computes on the CPU, as it does without a GPU of CUDA"
+
+
 def get_autocast_dtype(config: TrainConfig) -> torch.dtype | None:
     """Return the autocast type of the forwards; None if they run in the type of the weights."""
     precision = config.precision or LAUNCHED_PRECISIONS[_get_launched_precision()]

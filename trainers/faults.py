@@ -1,11 +1,15 @@
-"""The policies for faults: NaN (`train.nan`), a full disk (`train.disk_full`), and a stop with a checkpoint."""
+"""The policies for faults: NaN (`train.nan`), a full disk (`train.disk_full`), memory, and a stop with a checkpoint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from traceback import clear_frames
 from typing import NoReturn
 
+import torch
+
 from vaegan.config.schema import TrainConfig
-from vaegan.distributed import all_gather_object, run_on_main
+from vaegan.distributed import all_gather_object, get_group_rank_and_size, run_on_main
 from vaegan.errors import Failure, FileFailure, Interrupted
 from vaegan.progress import Reporter
 
@@ -56,6 +60,39 @@ class FaultPolicy:
             raise Failure(f"{problem}; {self._describe_kept()}; {mend}", on_all_ranks=True)
         state.skipped += 1
         self.reporter.note(f"{problem}; this update is skipped")
+
+    @contextmanager
+    def stop_if_out_of_memory(self, state: State) -> Iterator[None]:
+        """Save the training if the block, which changes no weight, runs out of memory; it must be alone for that.
+
+        Args:
+            state: The training before the step.
+
+        Raises:
+            Failure: The block ran out of memory.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            clear_frames(error.__traceback__)  # they hold what the step has computed so far
+            problem = f"step {state.step + 1}: {describe_out_of_memory(error)}"
+        else:
+            return
+        for optimizer in state.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if on_all_ranks := get_group_rank_and_size()[1] == 1:  # the others would wait for this one, not save
+            self.save(state)
+        raise Failure(f"{problem}; {self._describe_kept()}; {self._advise_less_memory()}", on_all_ranks=on_all_ranks)
+
+    def _advise_less_memory(self) -> str:
+        start = "go on with --resume and" if self.saved_step else "start again with"
+        smaller = "a smaller train.micro_batch_size" if self.config.micro_batch_size != 1 else "a smaller model"
+        precision = "" if self.config.precision == "bf16" else ", or begin another run with train.precision=bf16"
+        return f"{start} {smaller}{precision}"
 
     def stop(self, state: State, problem: str | None = None) -> NoReturn:
         """Write a checkpoint and end the training, on all processes together.
@@ -109,3 +146,13 @@ class FaultPolicy:
 
     def _describe_kept(self) -> str:
         return f"the checkpoint of step {self.saved_step} is kept" if self.saved_step else "there is no checkpoint yet"
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether an error is that of a device, or of the CPU, whose memory is used up."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def describe_out_of_memory(error: RuntimeError) -> str:
+    """Return the first two sentences of torch's message, which say what was asked for."""
+    return ". ".join(" ".join(str(error).split()).split(". ")[:2])

@@ -22,7 +22,7 @@ from vaegan.randomness import draw_normal
 from vaegan.storage.run_folder import Run
 
 from . import ema
-from .accelerator import get_autocast_dtype, make_accelerator
+from .accelerator import describe_unused_device, get_autocast_dtype, make_accelerator
 from .batch_partition import get_batch_slice
 from .interrupt import Interrupts
 from .log.recorder import Evaluator, Recorder
@@ -73,6 +73,8 @@ def train(
     training_step.check_data(data)
     training_step.check_networks()
     reporter = reporter if reporter is not None and accelerator.is_main_process else Reporter()
+    if (unused := describe_unused_device()) is not None:
+        reporter.note(unused)
     run = Run(folder)
 
     with (
@@ -102,10 +104,11 @@ def train(
                     if interrupts.should_stop(failed=failure is not None):
                         recorder.faults.stop(state, failure)
                     set_learning_rates(config.train, state)
-                    meter, codes, sums = compute_gradients(
-                        training_step, state, micro_batches, batch_slice, accelerator
-                    )
-                    norms = clip_gradients(config.train, state)
+                    with recorder.faults.stop_if_out_of_memory(state):
+                        meter, codes, sums = compute_gradients(
+                            training_step, state, micro_batches, batch_slice, accelerator
+                        )
+                        norms = clip_gradients(config.train, state)
                     if all(map(math.isfinite, norms.values())):
                         apply_update(training_step, state, meter, sums.reduce(accelerator))
                     else:

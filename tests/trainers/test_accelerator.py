@@ -6,7 +6,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from vaegan.errors import UserError
-from vaegan.trainers.accelerator import get_autocast_dtype, make_accelerator
+from vaegan.trainers.accelerator import describe_unused_device, get_autocast_dtype, make_accelerator
 
 from ..tiny import tiny
 
@@ -62,3 +62,11 @@ def test_an_accelerator_of_the_script_must_not_autocast() -> None:
             make_accelerator(tiny("vae").train)
     finally:
         AcceleratorState._reset_state()
+
+
+def test_a_gpu_that_is_not_used_is_named(monkeypatch) -> None:
+    assert describe_unused_device() is None
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert describe_unused_device().startswith("MPS (Apple): not used; the training computes on the CPU")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert describe_unused_device() is None

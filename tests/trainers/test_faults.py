@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,6 +177,39 @@ def test_a_decoding_process_that_dies_in_a_step_costs_nothing(images: Path, tmp_
         flatten(load_newest(run.path)),
         flatten(load_newest(train(config, tmp_path / "two", open_data(config.data)).path)),
     )
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_a_step_that_needs_too_much_memory_leaves_the_step_before(device, tmp_path, data, monkeypatch) -> None:
+    """The CPU is really asked for a petabyte; a GPU's error is raised in its words."""
+    held = []
+
+    def run_out_in_step_4(*arguments: object) -> object:
+        if arguments[1].step < 3:
+            return compute_gradients(*arguments)
+        gradients = compute_gradients(*arguments)
+        held.append(weakref.ref(gradients[1]))
+        if device == "cpu":
+            torch.empty(2**50, dtype=torch.uint8)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 1.")
+
+    def check_that_activations_are_freed(*arguments: object) -> None:
+        assert held[0]() is None
+        save_checkpoint(*arguments)
+
+    compute_gradients, save_checkpoint = loop.compute_gradients, checkpoints.save_checkpoint
+    monkeypatch.setattr(loop, "compute_gradients", run_out_in_step_4)
+    monkeypatch.setattr(checkpoints, "save_checkpoint", check_that_activations_are_freed)
+    config = tiny("vaegan3", "train.checkpoint_every=null")
+    asked = {"cuda": "CUDA out of memory. Tried to allocate 2.00 GiB", "cpu": "you tried to allocate 1125899906842624"}
+    with pytest.raises(Failure, match=rf"^step 4: .*{asked[device]}.*; the checkpoint of step 3 is kept; ") as failure:
+        train(config, tmp_path / "run", data)
+    advice = "go on with --resume and a smaller train.micro_batch_size, or begin another run with train.precision=bf16"
+    assert str(failure.value).endswith(advice) and "\n" not in str(failure.value)
+    monkeypatch.undo()
+    run = train(config, tmp_path / "run", data, resume=True)
+    straight = train(config, tmp_path / "straight", data)
+    assert are_bit_identical(flatten(load_newest(run.path)), flatten(load_newest(straight.path)))
 
 
 def test_an_evaluation_that_fails_costs_nothing(tmp_path: Path, data: Data) -> None:
