@@ -14,6 +14,7 @@ from vaegan.applications.anomaly_scores import compute_anomaly_scores
 from vaegan.applications.anomaly_sheet import get_sheet_size
 from vaegan.config import load_config
 from vaegan.data import open_data
+from vaegan.data.sources import open_images
 from vaegan.storage.run_folder import Run
 
 RATE = ("--false-alarms", 0.2)  # the tiny run has six validation images
@@ -105,8 +106,20 @@ def test_a_conditional_run_takes_the_class_folders(work, vaegan):
     assert float(read_table("a.csv")[0]["elbo"]) == pytest.approx(expected.item(), rel=1e-6)
 
 
+def test_the_images_of_the_run_are_opened_once(trained, pictures, vaegan, monkeypatch):
+    opened = []
+
+    def open_and_count(*arguments, **options):
+        opened.append(arguments)
+        return open_images(*arguments, **options)
+
+    monkeypatch.setattr("vaegan.storage.run_data.open_images", open_and_count)
+    code, _, err = vaegan("anomaly", trained, "pictures/noise/0.png", "--score", "code", *RATE, "-o", "a.png")
+    assert (code, len(opened)) == (0, 1), err
+
+
 WRONG = (
-    ("--score elbow", "--score: score elbow: no such score; allowed: elbo, iwae"),
+    ("--score elbow", "--score elbow: no such score; allowed: elbo, iwae"),
     ("--score features", "train one by `vaegan train-features`, and give --features"),
     ("--score realness", "has no discriminator; use a VAE-GAN, or pixels"),
     ("--false-alarms 0.05", "--false-alarms: a rate of false alarms of 0.05 needs 19 normal images, not 6"),

@@ -104,7 +104,7 @@ def anomaly(
     data, _ = open_images_of_run(run, split, console, data_root, allow_other_data)
     normal = getattr(data, split)
     AnomalyResults.check_rate(false_alarms, len(normal))
-    judges, shown = load_judges(names, run, model, features, density, console, data_root, allow_other_data)
+    judges, shown = load_judges(names, run, model, features, density, data.train, console)
     images, read = read_images(files, model, decoding, console)
     classes = None if numbers is None else torch.tensor([numbers[file.label] for file in read])
     results = AnomalyResults.measure(shown, model, judges, normal, to_uint8(images), classes, false_alarms, console)

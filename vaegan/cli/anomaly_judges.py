@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vaegan.applications.anomaly_scores import SCORES, Judges, check_score
 from vaegan.config.models import GANConfig
+from vaegan.data import Images
 from vaegan.errors import UserError
 from vaegan.extras import check_packages
 from vaegan.losses.perceptual import load_evaluation_lpips
@@ -14,7 +15,7 @@ from vaegan.storage.run_folder import Run
 
 from .anomaly import ALL
 from .console import Console
-from .trained_model import fit_run_density
+from .trained_model import choose_density, fit_density
 
 
 def choose_scores(names: str, run: Path, model: Autoencoder, features: Path | None) -> list[str]:
@@ -36,7 +37,8 @@ def choose_scores(names: str, run: Path, model: Autoencoder, features: Path | No
             _check(name, run, model, features)
         except UserError as error:
             if names != ALL:
-                raise UserError(f"--score: {error}") from None
+                problem = str(error).removeprefix(f"score {name}: ")
+                raise UserError(f"--score {name}: {problem}") from None
         else:
             possible.append(name)
     if features is not None and "features" not in possible:
@@ -45,8 +47,8 @@ def choose_scores(names: str, run: Path, model: Autoencoder, features: Path | No
 
 
 def load_judges(
-    names: Sequence[str], run: Path, model: Autoencoder, features: Path | None, density: str, console: Console,
-    data_root: Path | None, allow_other_data: bool,
+    names: Sequence[str], run: Path, model: Autoencoder, features: Path | None, density: str, training: Images,
+    console: Console,
 ) -> tuple[Judges, dict[str, str]]:  # fmt: skip
     """Load what scores need beside the model of a run, and return it and the names of the scores in tables.
 
@@ -58,9 +60,8 @@ def load_judges(
         model: Its model.
         features: Run of a classifier, which `features` needs.
         density: Density that `code` needs, as in --density.
+        training: Images that it is fitted to.
         console: Shows progress and notes.
-        data_root: Folder that the run's images have moved to; None: they are where its config says.
-        allow_other_data: Whether to fit the density to images that are not those of the run.
 
     Raises:
         UserError: A file is missing, damaged or for other images.
@@ -73,7 +74,7 @@ def load_judges(
     if "features" in names and features is not None:
         classifier = _load_classifier(features, model)
     if "code" in names and not isinstance(model, PixelCNN):
-        fitted = fit_run_density(run, density, model, console, data_root, allow_other_data)
+        fitted = fit_density(choose_density(run, density), model, training, console)
     if "realness" in names:
         discriminator = load_discriminator(Run(run), console.note)
         if discriminator is None:

@@ -12,7 +12,7 @@ from .workflows import load_run_model
 
 if TYPE_CHECKING:
     from vaegan.config.schema import Config
-    from vaegan.data import Data
+    from vaegan.data import Data, Images
     from vaegan.models import Autoencoder
     from vaegan.models.density import Density
 
@@ -33,6 +33,28 @@ def check_output_of_run(run: Path, output: Path) -> None:
         check_output_is_no_input(output, [], [data.root])
 
 
+def choose_density(run: Path, density: str) -> "Config":
+    """Return the config of a run with the density of an option as its `evaluate.density`.
+
+    Raises:
+        UserError: There is no such density, or the run's family can have none.
+    """
+    from vaegan.config.load import override_evaluation
+    from vaegan.storage.run_folder import Run
+
+    return override_evaluation(Run(run).config, {"density": density}, str(run))
+
+
+def fit_density(config: "Config", model: "Autoencoder", images: "Images", console: Console) -> "Density":
+    """Fit `evaluate.density` of a config to the codes of images, as an evaluation does."""
+    from vaegan.density_fitting import fit_density_to_images
+
+    density = config.evaluate.density
+    assert density is not None
+    with console.progress("Encoding", "images") as progress:
+        return fit_density_to_images(density, model, images, config.seed, config.evaluate.batch_size, progress)
+
+
 def fit_run_density(
     run: Path, density: str, model: "Autoencoder", console: Console, data_root: Path | None, allow_other_data: bool
 ) -> "Density":
@@ -41,20 +63,15 @@ def fit_run_density(
     Raises:
         UserError: There is no such density, or the images that the run was trained on are missing or others.
     """
-    from vaegan.config.load import override_evaluation
-    from vaegan.density_fitting import fit_density_to_images
     from vaegan.storage.run_data import open_run_data
     from vaegan.storage.run_folder import Run
 
-    config = override_evaluation(Run(run).config, {"density": density}, str(run))
-    density_name = config.evaluate.density
-    assert density_name is not None
+    config = choose_density(run, density)
     try:
         data, config = open_run_data(Run(run), config, console, data_root=data_root, allow_other_data=allow_other_data)
     except UserError as error:
         raise UserError(f"--density {density}: fitted to the images that {run} was trained on; {error}") from None
-    with console.progress("Encoding", "images") as progress:
-        return fit_density_to_images(density_name, model, data.train, config.seed, config.evaluate.batch_size, progress)
+    return fit_density(config, model, data.train, console)
 
 
 def open_images_of_run(
