@@ -86,13 +86,16 @@ def time_bare_loop(config: Config, data: Data, device: torch.device) -> float:
         fakes = autoencoder.decoder(torch.cat([codes, torch.randn_like(mean)]))
 
         penalised = step % model.adversarial.penalty_every == 0
-        images.requires_grad_(penalised)
-        logits, features, _ = discriminator(torch.cat([images, fakes.detach()]))
-        loss = F.cross_entropy(logits, torch.arange(3, device=device).repeat_interleave(count))
+        origins = torch.arange(3, device=device).repeat_interleave(count)
         if penalised:
-            odds = logits[:count, 0] - logits[:count, 1:].logsumexp(1)
+            real_logits, features, _ = discriminator(images.requires_grad_())
+            loss = F.cross_entropy(torch.cat([real_logits, discriminator(fakes.detach()).scores]), origins)
+            odds = real_logits[:, 0] - real_logits[:, 1:].logsumexp(1)
             (slope,) = torch.autograd.grad(odds.sum(), images, create_graph=True)
             loss = loss + model.adversarial.r1 * model.adversarial.penalty_every / 2 * slope.square().sum() / count
+        else:
+            logits, features, _ = discriminator(torch.cat([images, fakes.detach()]))
+            loss = F.cross_entropy(logits, origins)
         loss.backward()
 
         discriminator.requires_grad_(False)

@@ -85,10 +85,13 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
             batch: The N real images.
             fakes: Detached images, shape (N, C, S, S), of each fake origin.
         """
-        config, count, has_penalty = self.loss_config, len(batch.images), self.has_penalty(batch.step)
-        images = torch.cat([batch.images, *fakes]).requires_grad_(has_penalty)
+        config, count = self.loss_config, len(batch.images)
+        penalised, others = self.divide_by_penalty(batch.step, [batch.images, *fakes])
         labels = repeat_labels(batch.labels, 1 + len(fakes))
-        output = discriminator(self.augment_images(batch, images), self.get_autocast_dtype(batch), labels)
+        seen, penalised_seen = (
+            images if images is None else self.augment_images(batch, images) for images in (others, penalised)
+        )
+        output = discriminator(seen, batch.autocast_dtype, labels, penalised_seen)
         scores = output.scores.split(count)
 
         terms = {"discriminator": Term(losses.discriminator_loss(config.loss, scores).mean())}
@@ -97,12 +100,12 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
             terms["auxiliary"] = Term((nll_real + torch.stack(nll_fakes).mean(0)).mean())
         all_realness = losses.realness(output.scores)
         real, *fake = all_realness.split(count)
-        if has_penalty:
-            penalty_real, *penalty_fakes = losses.gradient_penalty(all_realness, images).split(count)
+        if penalised is not None:
+            penalties = losses.gradient_penalty(all_realness[: len(penalised)], penalised).split(count)
             if config.r1:
-                terms["r1"] = Term(penalty_real.mean(), config.r1 * config.penalty_every)
+                terms["r1"] = Term(penalties[losses.REAL].mean(), config.r1 * config.penalty_every)
             if config.r2:
-                terms["r2"] = Term(torch.stack(penalty_fakes).mean(), config.r2 * config.penalty_every)
+                terms["r2"] = Term(torch.stack(penalties[1:]).mean(), config.r2 * config.penalty_every)
         if config.lecam:
             averages = batch.adaptive_state["real"], batch.adaptive_state["fake"]
             penalties = torch.stack([losses.lecam_penalty(real, values, *averages) for values in fake])
@@ -121,13 +124,23 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
         real_output = DiscriminatorOutput(detached[losses.REAL], output.features[:count].detach())
         return DiscriminatorLoss(sum_terms(terms), real_output, StepOutput(scalars, count_confusion(scores), sums=sums))
 
-    def has_penalty(self, step: int) -> bool:
-        """Return whether a step has a gradient penalty."""
-        return bool(self.loss_config.r1 or self.loss_config.r2) and step % self.loss_config.penalty_every == 0
+    def divide_by_penalty(self, step: int, images: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+        """Divide the images into those that a gradient penalty of a step differentiates, and the others.
 
-    def get_autocast_dtype(self, batch: StepInput) -> torch.dtype | None:
-        """Return the discriminator's autocast type; None in all its forwards of a step with a penalty."""
-        return None if self.has_penalty(batch.step) else batch.autocast_dtype
+        Args:
+            step: Number of optimizer steps before this one.
+            images: Images of each origin, the real ones first, each of shape (N, C, S, S).
+
+        Returns:
+            The real images under R1, all of them under R2, in one batch that requires a gradient, or None in a step
+            without a penalty; and the others in one batch, or None if there are none.
+        """
+        config = self.loss_config
+        if not (config.r1 or config.r2) or step % config.penalty_every:
+            return None, torch.cat(list(images))
+        origins = len(images) if config.r2 else 1
+        others = torch.cat(list(images[origins:])) if images[origins:] else None
+        return torch.cat(list(images[:origins])).detach().requires_grad_(), others
 
     def augment_images(self, batch: StepInput, images: Tensor) -> Tensor:
         """Augment images (k N, C, S, S) of k origins for the discriminator; position i gets the same draw in each."""

@@ -24,7 +24,7 @@ class GANVAEStep(AdversarialStep[GANVAEConfig]):
 
         with freeze(discriminator):
             inputs = self.augment_images(batch, out.generated)
-            output = discriminator(inputs, self.get_autocast_dtype(batch), batch.labels)
+            output = discriminator(inputs, batch.autocast_dtype, batch.labels)
             adversarial = generator_loss(config.adversarial.loss, (real.scores, output.scores))
             adversarial = (adversarial + auxiliary_nll(output, batch).mean(0)).mean()
             cycle_nll = code_nll(codes, out.cycle.mean, out.cycle.log_variance).sum(1).mean()

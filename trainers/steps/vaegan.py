@@ -111,7 +111,7 @@ class VAEGANStep(AdversarialStep[VAEGANConfig]):
             images.append(out.adversarial_reconstruction)
         inputs = self.augment_images(batch, torch.cat(images))
         labels = repeat_labels(batch.labels, len(images))
-        output = discriminator(inputs, self.get_autocast_dtype(batch), labels)
+        output = discriminator(inputs, batch.autocast_dtype, labels)
         reconstructed, generated, *detached = output.scores.split(len(batch.images))
         scores = real.scores, *(detached or [reconstructed]), generated
         nll = auxiliary_nll(output, batch)[-2:].mean(0)  # of the two fakes in the adversarial term

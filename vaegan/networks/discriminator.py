@@ -23,7 +23,41 @@ class DiscriminatorOutput(NamedTuple):
     """Logits of the images' classes, shape (N, classes), float32 or float64; None: there is no auxiliary head."""
 
 
-class Discriminator(nn.Module):
+class PenalisedDiscriminator(nn.Module):
+    """Base of the discriminators: one forward, in which the images of a gradient penalty are a branch of their own."""
+
+    def forward(
+        self, images: Tensor | None, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None,
+        penalised: Tensor | None = None,
+    ) -> DiscriminatorOutput:  # fmt: skip
+        """Return scores, features and, with an auxiliary head, class logits of images.
+
+        Args:
+            images: Real, reconstructed or generated images, or all of them in one batch, shape (N, C, S, S) in [-1, 1];
+                None: there are only penalised ones.
+            autocast_dtype: Autocast type of the network (bfloat16); None: no autocast.
+            labels: Class of each image, the penalised ones first, int64; used by a projection alone.
+            penalised: Images that come first in the output, which a gradient penalty differentiates twice. They are run
+                apart and without autocast, so that the penalty costs no more than theirs. None: there is no penalty.
+        """
+        count = 0 if penalised is None else len(penalised)
+        first, others = (None, None) if labels is None else (labels[:count], labels[count:])
+        outputs = [] if penalised is None else [self.compute_output(penalised, None, first)]
+        outputs += [] if images is None else [self.compute_output(images, autocast_dtype, others)]
+        if len(outputs) == 1:
+            return outputs[0]
+        scores, features, class_logits = zip(*outputs, strict=True)
+        logits = None if class_logits[0] is None else torch.cat(class_logits)
+        return DiscriminatorOutput(torch.cat(scores), torch.cat(features), logits)
+
+    def compute_output(
+        self, images: Tensor, autocast_dtype: torch.dtype | None, labels: Tensor | None
+    ) -> DiscriminatorOutput:
+        """Return the output of `forward` for images of one autocast type."""
+        raise NotImplementedError
+
+
+class Discriminator(PenalisedDiscriminator):
     """Network from an image, and its class in a conditional model, to scores, without any norm.
 
     Args:
@@ -52,18 +86,13 @@ class Discriminator(nn.Module):
             raise UserError(f"model.discriminator.layer: {config.layer} is beyond the last one, {layers}")
         self.layer = config.layer or layers
 
-    def forward(
-        self, images: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None
+    def compute_output(
+        self, images: Tensor, autocast_dtype: torch.dtype | None, labels: Tensor | None
     ) -> DiscriminatorOutput:
         """Return scores, features and, with an auxiliary head, class logits of images.
 
         The projection is added to the first score. That is D, or r, or the logit of real, so that of each loss
         `vaegan.losses.adversarial.realness` rises by it and nothing else changes.
-
-        Args:
-            images: Real, reconstructed or generated images, or all of them in one batch, shape (N, C, S, S) in [-1, 1].
-            autocast_dtype: Autocast type of the trunk (bfloat16); None: no autocast, as a gradient penalty needs.
-            labels: Class of each image, int64, shape (N,); used by a projection alone.
         """
         with torch.autocast(images.device.type, dtype=autocast_dtype, enabled=autocast_dtype is not None):
             layers = self.trunk(images)

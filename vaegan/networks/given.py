@@ -27,7 +27,7 @@ from vaegan.errors import UserError
 from vaegan.io import hash_tensors
 from vaegan.text import shorten, to_one_line
 
-from .discriminator import DiscriminatorOutput
+from .discriminator import DiscriminatorOutput, PenalisedDiscriminator
 from .spectral_norm import fix_spectral_norm
 
 GivenNetworks = Mapping[str, nn.Module]
@@ -91,23 +91,17 @@ class GivenDecoder(GivenNetwork):
         return weight
 
 
-class GivenDiscriminator(GivenNetwork):
+class GivenDiscriminator(GivenNetwork, PenalisedDiscriminator):
     """A discriminator that was given as a module; see `vaegan.networks.discriminator.Discriminator`."""
 
     name = "discriminator"
     output_counts = (1, 2)
     output_name = "scores, or the pair (scores, features)"
 
-    def forward(
-        self, images: Tensor, autocast_dtype: torch.dtype | None = None, labels: Tensor | None = None
+    def compute_output(
+        self, images: Tensor, autocast_dtype: torch.dtype | None, labels: Tensor | None
     ) -> DiscriminatorOutput:
-        """Return scores and features of images, in their type; the scores also stand in for features not returned.
-
-        Args:
-            images: Shape (N, C, S, S) in [-1, 1].
-            autocast_dtype: Autocast type of the module (bfloat16); None: no autocast.
-            labels: Class of each image, int64, shape (N,).
-        """
+        """Return scores and features of images, in their type; the scores also stand in for features not returned."""
         with torch.autocast(images.device.type, dtype=autocast_dtype, enabled=autocast_dtype is not None):
             output = self.call_module(images, labels)
         scores, features = output if isinstance(output, tuple) else (output, output)

@@ -101,22 +101,34 @@ def test_the_two_fakes_of_the_two_way_loss_share_one_weight_and_the_three_classe
         assert confusion.sum(1).tolist() == [6, 6, 6]
 
 
-def test_the_penalty_is_float32_under_bfloat16() -> None:
-    config = tiny("vaegan3")
-    networks = build_networks(config, torch.float32)
-    training_step = build_step(config)
+@pytest.mark.parametrize(("words", "origins"), [((), 1), (("model.adversarial.r2=0.5",), 3)])
+def test_a_penalty_takes_its_own_images_out_of_bfloat16_and_no_others(words: tuple[str, ...], origins: int) -> None:
+    config = tiny("vaegan3", *words)
+    networks, training_step = build_networks(config, torch.float32), build_step(config)
+    discriminator, seen = networks["discriminator"], []
+    discriminator.trunk.stages[0].register_forward_hook(
+        lambda _, inputs, output: seen.append((len(output), output.dtype))
+    )
     for step in (0, 1):
         fine = build_batch(config, step, torch.float32)
         coarse = dataclasses.replace(fine, autocast_dtype=torch.bfloat16)
         fakes = fine.images.flip(0), fine.images.flip(1)
-        losses = [
-            training_step.compute_discriminator_loss(networks["discriminator"], batch, fakes).loss
-            for batch in (fine, coarse)
-        ]
-        gradients = [torch.autograd.grad(loss, list(networks["discriminator"].parameters())) for loss in losses]
-        same = all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
-        assert same == (step == 0)  # penalised at step 0 only
-        assert all(loss.dtype == torch.float32 for loss in losses)
+        results = []
+        for batch in (fine, coarse):
+            seen.clear()
+            results.append(training_step.compute_discriminator_loss(discriminator, batch, fakes))
+        count = len(fine.images)
+        assert all(result.loss.dtype == torch.float32 for result in results)
+        if step == 1:
+            assert seen == [(3 * count, torch.bfloat16)]
+            continue
+        others = [((3 - origins) * count, torch.bfloat16)] if origins < 3 else []
+        assert seen == [(origins * count, torch.float32), *others]
+        assert torch.equal(results[0].real.scores, results[1].real.scores)
+        for name in ("loss/r1", "loss/r2"):
+            if name in results[0].output.scalars:
+                assert torch.equal(results[0].output.scalars[name], results[1].output.scalars[name])
+        assert torch.equal(results[0].loss, results[1].loss) == (not others)
 
 
 def test_the_adaptive_state_moves_the_right_way() -> None:
