@@ -77,6 +77,55 @@ def compare(
         Failure: A training or an evaluation failed; what is finished is kept.
         Interrupted: A training was asked to stop.
     """
+    data, configs, planned = train_study(
+        study, configs, output, train, reporter, features, train_ahead, allow_other_data
+    )
+    first = next(iter(configs.values()))
+
+    def evaluate(folder: Path) -> EvaluatedRun:
+        return evaluate_finished_run(Run(folder), planned[folder], data, reporter)
+
+    evaluated = {name: {seed: evaluate(get_run_folder(output, name, seed)) for seed in study.seeds} for name in configs}
+    controls = evaluate_negative_controls(output / "controls", first.evaluate, data, reporter)
+    densities = {name: refit_density(runs[study.seeds[0]], data, reporter) for name, runs in evaluated.items()}
+
+    def write() -> Comparison:
+        page = output / "report.html"
+        comparison = Comparison(study, evaluated, controls, command, densities, page)
+        if show is not None:
+            show(comparison)
+        write_comparison(comparison, output / "comparison.json")
+        write_report(comparison, data, page, reporter.note)
+        if start_publisher is not None:
+            publish(comparison, data, output, start_publisher)
+        return comparison
+
+    return run_on_main(write)
+
+
+def train_study(
+    study: StudyConfig,
+    configs: Mapping[str, Config],
+    output: Path,
+    train: Train,
+    reporter: Reporter,
+    features: tuple[str, Config] | None = None,
+    train_ahead: Callable[[Mapping[Path, Config]], None] | None = None,
+    allow_other_data: bool = False,
+) -> tuple[Data, dict[str, Config], dict[Path, Config]]:
+    """Train all runs of a study that are not finished, in the order in which they need each other.
+
+    The arguments are those of `compare`.
+
+    Returns:
+        The images; the config of each variant as it was trained, with its number of steps and the features of its
+        metrics; and the config of each run by its folder.
+
+    Raises:
+        UserError: The variants are not matched, or a folder holds another run.
+        Failure: A training failed; what is finished is kept.
+        Interrupted: A training was asked to stop.
+    """
     folders = [*plan_runs(study, configs, output), *(output / "wall_clock" / name for name in configs)]
     folders += [output / "features" / features[0]] if features is not None else []
     configs = {name: adopt_data_version(config, *folders) for name, config in configs.items()}
@@ -98,33 +147,13 @@ def compare(
     if features is not None:
         network = {"features": str(train_classifier(*features, output, data, train, reporter).path)}
         configs = {name: _override(config, evaluate=network) for name, config in configs.items()}
-    first = next(iter(configs.values()))
     for config in configs.values():
         check_lpips_networks_differ(config.evaluate, config.model)
-    run_on_all_ranks(lambda: check_metrics(first))
+    run_on_all_ranks(lambda: check_metrics(next(iter(configs.values()))))
     configs = match_wall_clock(study, configs, output, train_runs)
     planned = plan_runs(study, configs, output)
     train_runs(planned)
-
-    def evaluate(folder: Path) -> EvaluatedRun:
-        return evaluate_finished_run(Run(folder), planned[folder], data, reporter)
-
-    evaluated = {name: {seed: evaluate(get_run_folder(output, name, seed)) for seed in study.seeds} for name in configs}
-    controls = evaluate_negative_controls(output / "controls", first.evaluate, data, reporter)
-    densities = {name: refit_density(runs[study.seeds[0]], data, reporter) for name, runs in evaluated.items()}
-
-    def write() -> Comparison:
-        page = output / "report.html"
-        comparison = Comparison(study, evaluated, controls, command, densities, page)
-        if show is not None:
-            show(comparison)
-        write_comparison(comparison, output / "comparison.json")
-        write_report(comparison, data, page, reporter.note)
-        if start_publisher is not None:
-            publish(comparison, data, output, start_publisher)
-        return comparison
-
-    return run_on_main(write)
+    return data, configs, planned
 
 
 def plan_runs(study: StudyConfig, configs: Mapping[str, Config], output: Path) -> dict[Path, Config]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
+from accelerate.commands.config.config_args import load_config_from_file
 
 from vaegan.cli.main import cli
 from vaegan.config import list_recipes
@@ -86,6 +87,14 @@ def test_printed_commands_are_real(page: Path, folder: Path) -> None:
     for inline in INLINE.findall(page.read_text(encoding="utf-8")):
         if not any(word in inline for word in PLACEHOLDERS):
             parse(shlex.split(inline), whole=False)
+
+
+def test_the_config_files_of_accelerate_are_read_by_it(tmp_path: Path) -> None:
+    blocks = [block.code for page in PAGES for block in read_blocks(page, "yaml")]
+    (code,) = [code for code in blocks if code.startswith("compute_environment:")]
+    (tmp_path / "config.yaml").write_text(code)
+    config = load_config_from_file(str(tmp_path / "config.yaml"))
+    assert (config.num_machines, config.num_processes, config.distributed_type) == (2, 16, "MULTI_GPU")
 
 
 def test_the_pages_print_commands() -> None:

@@ -207,16 +207,12 @@ def compare_study(
         Interrupted: A training was asked to stop.
     """
     study, configs, classifier = loaded
-    check_comparison_packages(configs.values())
+    check_study(loaded, folder)
     from vaegan.evaluate.study import compare
     from vaegan.trainers.log.tracking import Tracker
 
     for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID"):  # ids of a single run, and a study has several
         os.environ.pop(name, None)
-    run_on_main(lambda: check_run_destination(folder, *configs.values()))
-    for name, variant in configs.items():
-        if study.variants[name].prior is None:  # a prior's autoencoder is trained first, in this study
-            check_step_inputs(variant)
 
     def train_or_stop(variant: "Config", run: Path, data: "Data", resume: bool) -> "Run":
         try:
@@ -229,6 +225,21 @@ def compare_study(
         lambda variant, run: Tracker.start(variant, run, None, reporter.note), train_ahead, allow_other_data,
         show,
     )  # fmt: skip
+
+
+def check_study(loaded: "LoadedStudy", folder: Path) -> None:
+    """Check that the runs of a study can be trained and written into a folder, before its images are read.
+
+    Raises:
+        UserError: A package or an input of a training is missing, or the folder lies in that of the images.
+        FileFailure: No file can be created in the folder.
+    """
+    study, configs, _ = loaded
+    check_comparison_packages(configs.values())
+    run_on_main(lambda: check_run_destination(folder, *configs.values()))
+    for name, variant in configs.items():
+        if study.variants[name].prior is None:  # a prior's autoencoder is trained first, in this study
+            check_step_inputs(variant)
 
 
 def load_run_model(folder: Path, load: Callable[[Path], T], reporter: Reporter) -> T:
