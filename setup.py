@@ -32,6 +32,7 @@ PACKAGE_DIR = {
     "vaegan.config": "vaegan/config",
     "vaegan.data": "vaegan/data",
     "vaegan.data.large_sets": "vaegan/data/large_sets",
+    "vaegan.data.webdataset": "vaegan/data/webdataset",
     "vaegan.losses": "vaegan/losses",
     "vaegan.models": "vaegan/models",
     "vaegan.networks": "vaegan/networks",

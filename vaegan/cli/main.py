@@ -21,6 +21,7 @@ from .data import data
 from .edit import edit, translate
 from .evaluate import evaluate
 from .exit_handling import exit_with_one_line
+from .index import index
 from .inference import interpolate, reconstruct, sample
 from .info import configs, weights
 from .inpaint import inpaint
@@ -68,7 +69,7 @@ def cli(context: click.Context) -> None:
         raise UserError(f"the working folder is gone ({get_reason(error)}); go to another one with cd") from None
 
 
-cli.add_section("Look at images", data)
+cli.add_section("Look at images", data, index)
 cli.add_section("Train", train, train_features)
 cli.add_section("Evaluate and compare", evaluate, compare)
 cli.add_section("Use a trained model", sample, reconstruct, interpolate)

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 from .section import FROM_PYTHON, INTEGER, Channels, Fraction, Section, Side, Text, make_absolute
 
 SourceName = Literal[
-    "digits", "photos", "shapes", "folder", "arrays", "huggingface", "mnist", "fashion_mnist", "cifar10", "celeba",
-    "given",
+    "digits", "photos", "shapes", "folder", "arrays", "huggingface", "webdataset", "mnist", "fashion_mnist", "cifar10",
+    "celeba", "given",
 ]  # fmt: skip
 DataVersion = Annotated[Literal[1, 2], INTEGER]
 Fit = Literal["crop", "stretch"]
@@ -18,7 +18,7 @@ Folders = Literal["classes", "splits"]
 
 SYNTHETIC_SOURCES: tuple[SourceName, ...] = ("photos", "shapes")
 """Sources whose number of images is a setting."""
-ROOTED_SOURCES: tuple[SourceName, ...] = ("folder", "arrays", "huggingface")
+ROOTED_SOURCES: tuple[SourceName, ...] = ("folder", "arrays", "huggingface", "webdataset")
 """Sources that are the images under `data.root`, whatever they are."""
 CHANGEABLE_SOURCES: tuple[SourceName, ...] = (*ROOTED_SOURCES, "given")
 """Sources that are whatever the user puts there, so that a run keeps a list of their images."""
@@ -33,11 +33,12 @@ class DataConfig(Section):
     """Image set. `digits`, `photos` and `shapes` are embedded; `folder` is any tree of image files under `root`;
     `arrays` is `root` itself, a `.npy`, `.npz` or `.safetensors` file of uint8 pixels (and labels); `huggingface` is a
     set of the library `datasets`: Parquet or Arrow files, or what `save_to_disk` wrote, under `root`, or `hub`;
+    `webdataset` is tar shards under `root`, of which `vaegan index` has made an index;
     the others are read from torchvision's files under `root`. `given`: images that `vaegan.train(data=...)` was given
     in Python."""
     root: Annotated[Path, FROM_PYTHON, make_absolute("data.root")] | None = None
-    """Folder of the images (`folder`), their file (`arrays`), either (`huggingface`), or folder that holds or receives
-    the set (`mnist`, ...; None: `data` in the working folder). The embedded sets take none."""
+    """Folder of the images (`folder`), their file (`arrays`), either (`huggingface`, `webdataset`), or folder that
+    holds or receives the set (`mnist`, ...; None: `data` in the working folder). The embedded sets take none."""
     folders: Folders | None = None
     """`folder`: what the folders right under `root` are: `classes`, or `splits` named train, val and test or alike,
     with folders of classes in them or without. None: classes, but folders that are named like splits are refused."""
@@ -54,7 +55,8 @@ class DataConfig(Section):
     centre-cropped."""
     channels: Channels = 3
     """Channels of the images. 1: grey (luminance); 3: RGB; transparent pixels are laid on white. 2: grey and alpha; 4:
-    RGBA; for `folder`, `arrays`, `huggingface` and `given`. Metrics of what is seen lay these on white."""
+    RGBA; for `folder`, `arrays`, `huggingface`, `webdataset` and `given`. Metrics of what is seen lay these on
+    white."""
     fit: Fit = "crop"
     """Fitting of images that are not square: `crop` the centre, or `stretch` both sides to `image_size`."""
     crop: Crop = "centre"
@@ -98,8 +100,8 @@ class DataConfig(Section):
         if self.source == "huggingface" and (self.root is None) == (self.hub is None):
             problem = "missing" if self.root is None else "given beside data.hub"
             raise ValueError(f"data.root: {problem}; data.source=huggingface needs either data.root or data.hub")
-        if self.source in ("folder", "arrays") and self.root is None:
-            place = "folder" if self.source == "folder" else "file"
+        if self.source in ("folder", "arrays", "webdataset") and self.root is None:
+            place = {"folder": "folder", "arrays": "file"}.get(self.source, "folder or file")
             raise ValueError(f"data.root: missing; data.source={self.source} needs the {place} of the images")
         for name, default in (("fit", "crop"), ("crop", "centre")):
             if (value := getattr(self, name)) != default and self.source in SYNTHETIC_SOURCES:

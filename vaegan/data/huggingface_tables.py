@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -13,11 +12,9 @@ from vaegan.config.source_files import SAVED_FILES, TABLE_SUFFIXES, is_hidden
 from vaegan.errors import Failure, UserError
 from vaegan.text import shorten, to_one_line
 
-from .official_splits import SPLIT_NAMES, find_split
+from .official_splits import SPLIT_NAMES, find_splits_of_files
 from .verdicts import get_file_state
 
-MAX_NAMED_FILES = 3
-"""Files that a message names."""
 MAX_NAMED_CLASSES = 3
 """Classes of a list that a message names."""
 
@@ -122,17 +119,10 @@ def _group_files(root: Path, place: str) -> dict[str, list[str]]:
         raise UserError(f"{place}: {shorten(others[0])}: a pipe, or a link that leads nowhere; take it away")
     if len({name.suffix.lower() for name in names}) > 1:
         raise UserError(f"{place}: both Parquet and Arrow files in it; name a folder of one kind, or a file")
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        words = [word for part in reversed(name.parts) for word in re.split("[^a-z]+", part.lower())]
-        groups.setdefault(find_split(words) or "", []).append(str(root / name))
-    unnamed = groups.pop("", [])
-    if unnamed and groups:
-        shown = ", ".join(shorten(os.path.relpath(file, root)) for file in unnamed[:MAX_NAMED_FILES])
-        named = ", ".join(f"{shorten(os.path.relpath(files[0], root))} of {split}" for split, files in groups.items())
-        problem = f"the names of {len(unnamed)} of its files, such as {shown}, tell no split, and others do ({named})"
-        raise UserError(f"{place}: {problem}; put train, validation or test into each name, or take those files away")
-    return groups or {"train": unnamed}
+    splits, groups = find_splits_of_files(names, place) or ["train"] * len(names), dict[str, list[str]]()
+    for name, split in zip(names, splits, strict=True):
+        groups.setdefault(split, []).append(str(root / name))
+    return groups
 
 
 def _find_tables(root: Path) -> Iterator[Path]:

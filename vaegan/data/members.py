@@ -5,6 +5,7 @@ list of the members that it was started with; the order in which it is trained i
 """
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -239,21 +240,37 @@ def assign_splits(images: Sequence[Found], validation: float, test: float) -> li
     """
     firsts = find_first_copies(images)
     groups = sorted({(hash_name(images[first].name), first) for first in firsts})
-    needed = 1 + (validation > 0) + (test > 0)
-    if len(groups) < needed:
-        different = "different " * (len(groups) < len(images))
-        raise UserError(
-            f"data: {len(groups)} {different}image{'s' * (len(groups) != 1)} cannot be split with"
-            f" data.validation={validation:g} and data.test={test:g}; add images, or set one of them to 0"
-        )
-    test_count = max(int(test > 0), sum(number < test for number, _ in groups))
-    held_out = max(test_count + (validation > 0), sum(number < validation + test for number, _ in groups))
-    held_out = min(held_out, len(groups) - 1)
-    test_count = min(test_count, held_out - (validation > 0))
+    numbers = [number for number, _ in groups]
+    test_count, held_out = count_held_out(numbers, len(images), validation, test)
     splits = ["test"] * test_count + ["validation"] * (held_out - test_count)
     splits += ["train"] * (len(groups) - held_out)
     of_first = {first: split for (_, first), split in zip(groups, splits, strict=True)}
     return [of_first[first] for first in firsts]
+
+
+def count_held_out(numbers: Sequence[float], images: int, validation: float, test: float) -> tuple[int, int]:
+    """Return how many different images of a set are tested on, and how many are held out in all, the first by hash.
+
+    Args:
+        numbers: Hash of the name of each different image, ascending.
+        images: Images of the set, with those that are equal.
+        validation: Fraction to validate on, in [0, 1).
+        test: Fraction to test on, in [0, 1).
+
+    Raises:
+        UserError: There are too few different images.
+    """
+    count, needed = len(numbers), 1 + (validation > 0) + (test > 0)
+    if count < needed:
+        different = "different " * (count < images)
+        raise UserError(
+            f"data: {count} {different}image{'s' * (count != 1)} cannot be split with"
+            f" data.validation={validation:g} and data.test={test:g}; add images, or set one of them to 0"
+        )
+    test_count = max(int(test > 0), bisect_left(numbers, test))
+    held_out = max(test_count + (validation > 0), bisect_left(numbers, validation + test))
+    held_out = min(held_out, count - 1)
+    return min(test_count, held_out - (validation > 0)), held_out
 
 
 def find_first_copies(images: Sequence[Found]) -> list[int]:

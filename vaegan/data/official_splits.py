@@ -1,6 +1,7 @@
 """The splits that a set comes with, by the names of its files and folders."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from vaegan.config.data import Folders
 from vaegan.data.large_sets.packed_names import PackedNames
 from vaegan.errors import UserError
-from vaegan.text import make_printable
+from vaegan.text import make_printable, shorten
 
 from .dataset import Source
 from .folder import FileReader, label_by_folder
@@ -20,11 +21,40 @@ SPLIT_NAMES = {
     "test": ("test", "testing", "eval", "evaluation"),
 }  # fmt: skip
 """Names that a set may give to each of our splits."""
+MAX_NAMED_FILES = 3
+"""Files that a message names."""
 
 
 def find_split(words: Sequence[str]) -> str | None:
     """Return the split that the first of some words names, in any case; None: none of them names one."""
     return next((split for word in words for split, names in SPLIT_NAMES.items() if word.lower() in names), None)
+
+
+def find_splits_of_files(names: Sequence[Path], place: str) -> list[str] | None:
+    """Return the split that the name of each file of a set tells, its own words before those of its folders.
+
+    Args:
+        names: Paths of the files under the folder of the set.
+        place: The set, for messages.
+
+    Returns:
+        The splits; None: no name tells one.
+
+    Raises:
+        UserError: The names of some tell a split, and those of others none.
+    """
+    splits = [find_split([word for part in reversed(name.parts) for word in re.split("[^a-z]+", part.lower())])
+              for name in names]  # fmt: skip
+    unnamed = [name for name, split in zip(names, splits, strict=True) if split is None]
+    if len(unnamed) == len(names):
+        return None
+    if unnamed:
+        shown = ", ".join(shorten(name) for name in unnamed[:MAX_NAMED_FILES])
+        firsts = dict(zip(reversed(splits), reversed(names), strict=True))
+        named = ", ".join(f"{shorten(firsts[split])} of {split}" for split in dict.fromkeys(splits) if split)
+        problem = f"the names of {len(unnamed)} of its files, such as {shown}, tell no split, and others do ({named})"
+        raise UserError(f"{place}: {problem}; put train, validation or test into each name, or take those files away")
+    return [str(split) for split in splits]
 
 
 def split_by_folder(source: Source, root: Path, folders: Folders | None, notify: Callable[[str], None]) -> Source:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vaegan.config.data import DataConfig
+from vaegan.data.webdataset.reader import open_webdataset
 from vaegan.errors import UserError
 
 from .arrays import open_arrays
@@ -51,6 +52,8 @@ def _open_source(config: DataConfig, notify: Notify) -> Source:
         case "huggingface":
             columns = config.image_column, config.label_column
             return open_huggingface(config.root, config.hub, size, channels, *columns, notify)
+        case "webdataset":
+            return open_webdataset(root, size, channels)
         case "mnist" | "fashion_mnist":
             return open_mnist(config.source, root, size, channels, config.version, config.download)
         case "cifar10":

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from vaegan.config.data import CHANGEABLE_SOURCES, ROOTED_SOURCES, DataConfig
 from vaegan.config.schema import Config
+from vaegan.data.webdataset.large_split import read_large_shards, split_large_shards
+from vaegan.data.webdataset.reader import ShardReader
 from vaegan.distributed import count_cpu_cores, run_on_all_ranks, run_on_main
 from vaegan.errors import Failure, UserError
 from vaegan.progress import ProgressCallback, Reporter, ignore_progress
@@ -90,7 +92,7 @@ def _compute_state_digest(source: Source) -> bytes:
     """Compute a digest that changes when an image or a label does."""
     digest = blake2b(source.reader.compute_digest() + repr(source.classes).encode())
     if source.labels is not None:
-        digest.update(source.labels.numpy().tobytes())
+        digest.update(source.labels.numpy().data)
     if isinstance(source.reader, FileReader):
         for index in range(len(source.reader)):
             digest.update(repr(source.reader.get_state(index)).encode())
@@ -170,6 +172,8 @@ def _read(source: Source, config: DataConfig, notify: Notify, progress: Progress
     """
     reader, count = source.reader, len(source.reader)
     in_memory = _fits_in_memory(config, count)
+    if isinstance(reader, ShardReader) and reader.is_large:
+        return read_large_shards(reader, config, in_memory, count_threads(reader, config), notify, progress)
     is_of_files, verdicts = isinstance(reader, FileReader) or config.source in ROOTED_SOURCES, None
     if config.version > 1 and (is_of_files or config.source in CHANGEABLE_SOURCES):
         kind = repr((str(config.root or config.hub), describe_settings(config), describe_decoder()))
@@ -198,7 +202,9 @@ def _fits_in_memory(config: DataConfig, count: int) -> bool:
 def _split(
     source: Source, config: DataConfig, read: ReadImages, known: MemberList | None, training: bool, notify: Notify
 ) -> Data:
-    if config.version > 1 and config.source in CHANGEABLE_SOURCES:
+    if isinstance(source.reader, ShardReader) and source.reader.is_large:
+        data = split_large_shards(source.reader, config, read.store, known, training)
+    elif config.version > 1 and config.source in CHANGEABLE_SOURCES:
         data = split_members(source, config, read, known, training, notify)
     else:
         data = _split_unchangeable(source, config, read)
@@ -252,7 +258,7 @@ def _load_canvases(reader: ImageReader, images: Images, config: DataConfig, prog
 
 def count_threads(reader: ImageReader, config: DataConfig) -> int:
     """Return the number of threads that decode images fastest."""
-    slow = isinstance(reader, FileReader) or config.image_size >= 64
+    slow = isinstance(reader, FileReader | ShardReader) or config.image_size >= 64
     return count_cpu_cores() if slow and reader.thread_safe else 1
 
 
