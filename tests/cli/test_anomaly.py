@@ -1,6 +1,7 @@
 """`vaegan anomaly`: table, CSV file and contact sheet are those of the library, and what is wrong is one line."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -128,6 +129,10 @@ WRONG = (
     ("--anomalous noise --labels x.csv", "give one of them"),
     ("--anomalous known,noise", "--anomalous: all images are anomalous"),
     ("--split trial", "trial"),
+    ("--split train", "--split: 'train' is not one of 'validation', 'test'"),  # which are held out
+    ("--score pixels,", "--score pixels,: a name is empty"),
+    ("--score pixels,all", "all means every score, and stands alone"),
+    ("--density gmm", "--density: needed by the score code alone"),
     ("--density gnn --score code", "gnn"),
     ("--features . --score features", ".: not a run folder"),
     ("--features .", "--features: needed by the score features alone"),
@@ -141,11 +146,18 @@ def test_what_is_wrong_is_one_line(trained, pictures, get_error):
         assert expected in get_error("anomaly", trained, "pictures", *words.split(), *rate, "-o", "a.png"), words
 
 
+def test_names_of_files_may_hold_anything(trained, pictures, vaegan):
+    os.rename("pictures/noise/0.png", "pictures/noise/two\nlines.png")
+    code, out, err = vaegan("anomaly", trained, "pictures/noise/two\nlines.png", *RATE, "-o", "a.png")
+    assert (code, err) == (0, "") and out.count("a.csv: 1 image\n") == 1
+    assert read_table("a.csv")[0]["file"] == "pictures/noise/two\nlines.png"
+
+
 def test_files_are_checked_before_work(trained, pictures, work, get_error):
     (work / "labels.csv").write_text("file,label\npictures/known/0.png,maybe\n")
     words = ("anomaly", trained, "pictures/known/0.png", *RATE)
     assert "has the label maybe; allowed: 0, normal, 1, anomalous" in get_error(*words, "--labels", "labels.csv")
-    assert "labels.csv itself" in get_error(*words, "--labels", "labels.csv", "-o", "labels.png")
+    assert "is the file labels.csv itself" in get_error(*words, "--labels", "labels.csv", "-o", "labels.png")
     (work / "b.csv").mkdir()
     assert "the table beside the picture, is a folder" in get_error(*words, "-o", "b.png")
     assert "inside pictures" in get_error("anomaly", trained, "pictures", *RATE, "-o", "pictures/a.png")

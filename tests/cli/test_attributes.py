@@ -110,6 +110,9 @@ def test_an_edit_is_that_of_the_library_and_one_of_nothing_is_the_reconstruction
     for text in ("dog.safetensors", "dog.safetensors=x", "=1", "dog.safetensors=nan"):
         message = f"--add {text}: give FILE=STRENGTH, as in smiling.safetensors=1.5"
         assert get_error("edit", "run", paths[0], "--add", text) == message
+    for words in ([], ["--residual"]):
+        message = get_error("edit", "run", paths[0], "--add", "dog.safetensors=1e300", *words)
+        assert message == "--add: moved so far that the images are not finite; give smaller strengths"
     assert vaegan("train", "tiny.yaml", FOLDER, "seed=1", "--output", "other")[0] == 0
     message = "dog.safetensors: directions of the codes of another model; make those of this one by `vaegan attribute`"
     assert get_error("edit", "other", paths[0], "--add", "dog.safetensors=1") == message
@@ -154,7 +157,12 @@ def test_refusals_are_one_line_before_any_work(run, conditional, get_error):
     assert message in [f"{name}: no image of this class to learn from; give more images" for name in (0, 1)]
     rows = [f"images/none{number}.png,{number % 2}\n" for number in range(50)]
     (run / "labels.csv").write_text("file,label\n" + "".join(rows))
-    assert get_error("attribute", "run", "--by", "labels.csv").startswith("images/none")
+    assert get_error("attribute", "run", "--by", "labels.csv").startswith("labels.csv: images/none")
+    weights = "run/model/model.safetensors"
+    before = (run / weights).read_bytes()
+    message = get_error("attribute", "run", "--by", "labels", "--positive", "dog", "-o", weights)
+    assert message == f"{weights}: a file that is none of directions, which it would replace; name another file"
+    assert (run / weights).read_bytes() == before
     message = get_error("translate", "run", "images/bird/0.png", "--label", "cat")
     assert message.startswith("run is unconditional; train one with model.labels, or move its codes along a direction")
 

@@ -91,7 +91,7 @@ def test_families_without_a_prior_or_an_order(work, vaegan, get_error):
     (work / "vq.yaml").write_text((work / "tiny.yaml").read_text().replace(vector, "model: {family: vqvae, width: 8}"))
     assert vaegan("train", "vq.yaml", "evaluate.metrics=[psnr]", "--output", "vq")[0] == 0
     for command in ("inspect", "traverse"):
-        assert get_error(command, "vq").startswith("codes of a VQ-VAE are entries of a codebook")
+        assert get_error(command, "vq").startswith("vq: codes of a VQ-VAE are entries of a codebook")
 
 
 def test_a_conditional_run_needs_its_class(work, vaegan, get_error):

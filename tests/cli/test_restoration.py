@@ -117,6 +117,19 @@ def test_mistakes_are_said_in_one_line(trained, image, work, vaegan, get_error):
     assert get_error(*inpaint, "wrong.png") == "wrong.png: 9 x 8 pixels; give the image's 8 x 8, or the model's 8 x 8"
     assert get_error(*inpaint, "black.png") == "black.png: nothing in it is white; white is what to fill"
     assert get_error(*inpaint, "white.png") == "white.png: all of it is white; leave some of the image visible"
+    Image.new("LA", (8, 8), (0, 0)).save("clear.png")
+    assert get_error(*inpaint, "clear.png") == (
+        "clear.png: all of it is white (transparent pixels count as white); leave some of the image visible"
+    )
+    Image.new("L", (8, 8), 100).save("grey.png")
+    assert get_error(*inpaint, "grey.png") == "grey.png: nothing in it is white; white is what to fill"
+    wide = Image.new("L", (40, 20))
+    wide.save("wide.png")
+    wide.paste(255, (0, 0, 4, 20))
+    wide.save("margin.png")
+    assert get_error("inpaint", trained, "wide.png", "--mask", "margin.png") == (
+        "margin.png: nothing in it, fitted to 8 x 8 with its image, is white; white is what to fill"
+    )
     assert get_error(*inpaint, "none.png") == "none.png: no such file or directory"
     assert "would replace" in get_error(*inpaint, "mask.png", "-o", "mask.png")
     assert "allowed: number > 0" in get_error(*inpaint, "mask.png", "--scale", 0)

@@ -58,11 +58,28 @@ def test_without_a_scale_there_is_the_spread_alone(work, pictures, vaegan, get_e
     assert message == "--calibrate: run has no scale of p(x | z) to calibrate; leave it out"
 
 
+def test_an_array_does_not_replace_the_images_of_the_run(work, pictures, vaegan, get_error):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)
+    (work / "set").mkdir()
+    np.save("set/images.npy", pixels)
+    for root in ("set/images.npy", "set"):
+        source = f"data={{source: arrays, image_size: 8, channels: 3, root: {root}, count: null}}"
+        assert vaegan("train", "tiny.yaml", source, "--output", "run")[0] == 0
+        for words in (["uncertainty"], ["upscale"], ["inpaint", "--mask", "mask.png"]):
+            message = get_error(words[0], "run", pictures, *words[1:], "-o", "set/images.png")
+            expected = "a file of the images that run was trained on, which it would replace; name another file"
+            assert message == f"--output set/images.npy: {expected}"
+        (work / "run").rename(work / f"run of {root.replace('/', ' ')}")
+    assert np.array_equal(np.load("set/images.npy"), pixels)
+
+
 def test_what_it_cannot_do_is_said_in_one_line(work, pictures, vaegan, get_error):
     ae = "model={family: ae, network: mlp, width: 8, latent_size: 2}"
     assert vaegan("train", "tiny.yaml", ae, "evaluate.metrics=[psnr]", "--output", "run")[0] == 0
     message = get_error("uncertainty", "run", pictures, "-o", "c.png")
-    assert message.startswith("this model's code of an image is a point") and message.endswith("family vae or vaegan")
+    assert message.startswith("run: this model's code of an image is a point") and message.endswith(
+        "family vae or vaegan"
+    )
     message = get_error("uncertainty", "run", pictures, "--data-root", ".", "-o", "c.png")
     assert message.endswith("no images of the run are read; give --calibrate as well")
     (work / "d.npy").mkdir()

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vaegan.images import lay_on_white, to_pil
+from vaegan.text import make_printable, to_one_line
 
 from .heat_maps import draw_heat_maps
 
@@ -63,7 +64,7 @@ def draw_anomaly_sheet(pixels: Tensor, maps: Tensor, captions: Sequence[Caption]
         for place, each in ((left, image), (left + tile + GAP_PIXELS, colours)):
             sheet.paste(to_pil(each).resize((tile, tile), Image.Resampling.NEAREST), (place, top))
         ink = FLAGGED_INK if caption.flagged else INK
-        name = caption.name
+        name = to_one_line(make_printable(caption.name))
         while name and draw.textlength(name, font) > 2 * tile + GAP_PIXELS:
             name = name[1:]  # the end of a path tells more than its beginning
         draw.text((left, top + tile + LINE_PIXELS - 3), name, ink, font, anchor="ls")

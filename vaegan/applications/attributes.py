@@ -157,6 +157,20 @@ def estimate_accuracy(correct: int, count: int) -> Accuracy:
     return Accuracy(value=correct / count, low=interval.low, high=interval.high)
 
 
+def check_attribute_file(file: Path) -> None:
+    """Check that a file of directions replaces no other file of tensors, such as the weights of a model.
+
+    Raises:
+        UserError: There is a file, and it is none of directions.
+    """
+    if file.exists():
+        try:
+            load_attribute(file)
+        except UserError:
+            problem = "a file that is none of directions, which it would replace"
+            raise UserError(f"{make_printable(file)}: {problem}; name another file") from None
+
+
 def save_attribute(attribute: Attribute, file: Path) -> None:
     """Write the directions of an attribute as safetensors, with its header as JSON in the metadata.
 
@@ -182,6 +196,8 @@ def load_attribute(file: Path, weights: str | None = None) -> Attribute:
     Raises:
         UserError: There is no such file, it is damaged, or it was learned from the codes of another model.
     """
+    if Path(file).is_dir():
+        raise UserError(f"{make_printable(file)}: a folder, no file of directions; name one of `vaegan attribute`")
     try:
         directions = load_tensors(file)
         header = AttributeHeader.model_validate_json(load_metadata(file)[HEADER])
@@ -219,7 +235,8 @@ def edit_images(
             result is the image.
 
     Raises:
-        UserError: The codes are entries of a codebook, or images, labels or directions do not fit the model.
+        UserError: The codes are entries of a codebook, images, labels or directions do not fit the model, or the
+            strengths are so large that an image is not finite.
     """
     check_continuous_codes(model)
     for direction, _ in changes:
@@ -230,6 +247,8 @@ def edit_images(
     codes = model.encode(images, labels).mean
     shift = sum((strength * direction.to(codes) for direction, strength in changes), torch.zeros_like(codes))
     edited = model.decode(codes + shift, labels)
+    if not edited.isfinite().all():
+        raise UserError("changes: moved so far that the images are not finite; give smaller strengths")
     return images + (edited - model.decode(codes, labels)) if residual else edited
 
 

@@ -13,16 +13,20 @@ BATCH_IMAGES = 64
 """Images that are encoded at a time."""
 
 
-def check_continuous_codes(model: Autoencoder) -> None:
+def check_continuous_codes(model: Autoencoder, name: object = None) -> None:
     """Check that a model's codes are vectors of real numbers, which can be added up, ordered and differentiated.
+
+    Args:
+        model: The model.
+        name: Its name, with which the message starts; None: the message has none.
 
     Raises:
         UserError: They are entries of a codebook.
     """
     if isinstance(model, VQVAE | PixelCNN):
         raise UserError(
-            "codes of a VQ-VAE are entries of a codebook, which have no order to step through, no sums and no gradient;"
-            " use a run of another family"
+            f"{'' if name is None else f'{name}: '}codes of a VQ-VAE are entries of a codebook, which have no order to"
+            " step through, no sums and no gradient; use a run of another family"
         )
 
 

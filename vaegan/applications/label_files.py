@@ -30,7 +30,9 @@ def read_label_file(file: Path) -> dict[str, str]:
         text = read_bytes(file, MAX_LABEL_FILE_BYTES).decode("utf-8-sig")
         rows = csv.DictReader(text.splitlines(), restkey="", strict=True)
         header = [name.strip() for name in rows.fieldnames or ()]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise UserError(f"{make_printable(file)}: not UTF-8 text; save it as a CSV file in UTF-8") from None
+    except (OSError, csv.Error) as error:
         raise UserError(f"{make_printable(file)}: no CSV file of labels ({get_reason(error)})") from None
     for column in COLUMNS:
         if header.count(column) != 1:

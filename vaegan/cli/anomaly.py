@@ -26,6 +26,8 @@ MAX_IMAGES = 100_000
 """Most images of one command."""
 MAX_DRAWN_IMAGES = 1000
 """Most images of the contact sheet."""
+DEFAULT_DENSITY = "gaussian"
+"""Density of the codes for the score `code`, by default."""
 ALL = "all"
 """Value of --score that means every score that the run can have."""
 TRUTHS = {"0": False, "normal": False, "1": True, "anomalous": True}
@@ -50,15 +52,13 @@ def _check_rate(context: click.Context, option: click.Parameter, rate: float) ->
     help="Rate of normal images that may be flagged.",
 )  # fmt: skip
 @click.option(
-    "--split", metavar="NAME", default="validation", show_default=True,
-    shell_complete=complete_words("validation", "test"),
+    "--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True,
     help="Split of the run's images that the scores are calibrated on.",
 )  # fmt: skip
 @click.option("--features", type=FOLDER, metavar="RUN", help="Run of train-features, for the score features.")
 @click.option(
-    "--density", metavar="NAME", default="gaussian", show_default=True,
-    shell_complete=complete_words("gaussian", "gmm"),
-    help="Density of the codes, for the score code: gaussian, gmm, or gmm:K.",
+    "--density", metavar="NAME", shell_complete=complete_words("gaussian", "gmm"),
+    help=f"Density of the codes, for the score code: {DEFAULT_DENSITY} (the default), gmm, or gmm:K.",
 )  # fmt: skip
 @click.option("--labels", type=PATH, metavar="FILE.csv", help="Columns file and label: 0 or normal, 1 or anomalous.")
 @click.option("--anomalous", metavar="CLASS,...", help="Class folders of anomalous images; the others are normal.")
@@ -75,8 +75,8 @@ def _check_rate(context: click.Context, option: click.Parameter, rate: float) ->
 )  # fmt: skip
 def anomaly(
     run: Path, paths: tuple[Path, ...], score: str, false_alarms: float, split: str, features: Path | None,
-    density: str, labels: Path | None, anomalous: str | None, number: int, label: str | None, data_root: Path | None,
-    allow_other_data: bool, output: Path,
+    density: str | None, labels: Path | None, anomalous: str | None, number: int, label: str | None,
+    data_root: Path | None, allow_other_data: bool, output: Path,
 ) -> None:  # fmt: skip
     """Score images by how little they are like those that RUN was trained on, and draw where they differ.
 
@@ -94,17 +94,17 @@ def anomaly(
     from .image_files import find_image_files, read_images, write_image
 
     console, decoding, table = Console(), load_decoding(run), output.with_suffix(".csv")
-    check_output_of_run(run, output)
+    check_output_of_run(run, output, table)
     check_table_file(table, [labels] if labels is not None else [])
     files = find_image_files(paths, output, MAX_IMAGES, decoding[0], console)
     truths = _find_truths(files, labels, anomalous)
     model, numbers = load_model_and_classes(run, label, console, [file.label for file in files])
     check_picture_size(output, *get_sheet_size(min(number, len(files)), model.image_shape[-1]))
-    names = choose_scores(score, run, model, features)
+    names = choose_scores(score, run, model, features, density)
     data, _ = open_images_of_run(run, split, console, data_root, allow_other_data)
     normal = getattr(data, split)
     AnomalyResults.check_rate(false_alarms, len(normal))
-    judges, shown = load_judges(names, run, model, features, density, data.train, console)
+    judges, shown = load_judges(names, run, model, features, density or DEFAULT_DENSITY, data.train, console)
     images, read = read_images(files, model, decoding, console)
     classes = None if numbers is None else torch.tensor([numbers[file.label] for file in read])
     results = AnomalyResults.measure(shown, model, judges, normal, to_uint8(images), classes, false_alarms, console)

@@ -12,13 +12,14 @@ from vaegan.losses.perceptual import load_evaluation_lpips
 from vaegan.models import Autoencoder, Classifier, PixelCNN
 from vaegan.storage.loading import load_classifier, load_discriminator
 from vaegan.storage.run_folder import Run
+from vaegan.text import shorten
 
 from .anomaly import ALL
 from .console import Console
 from .trained_model import choose_density, fit_density
 
 
-def choose_scores(names: str, run: Path, model: Autoencoder, features: Path | None) -> list[str]:
+def choose_scores(names: str, run: Path, model: Autoencoder, features: Path | None, density: str | None) -> list[str]:
     """Return the names of the scores of an option, in its order, each of which the run can have.
 
     Args:
@@ -26,11 +27,16 @@ def choose_scores(names: str, run: Path, model: Autoencoder, features: Path | No
         run: Run folder.
         model: Its model.
         features: Run of a classifier; None: there is none.
+        density: Value of --density; None: it is not given.
 
     Raises:
-        UserError: There is no such score, or the run cannot have it.
+        UserError: There is no such score or density, the run cannot have it, or an option is for no score that is
+            named.
     """
     chosen = list(SCORES) if names == ALL else list(dict.fromkeys(names.replace(" ", "").split(",")))
+    for wrong, problem in ((ALL, f"{ALL} means every score, and stands alone"), ("", "a name is empty")):
+        if wrong in chosen:
+            raise UserError(f"--score {shorten(names)}: {problem}; allowed: {ALL}, or some of {', '.join(SCORES)}")
     possible = list[str]()
     for name in chosen:
         try:
@@ -43,6 +49,12 @@ def choose_scores(names: str, run: Path, model: Autoencoder, features: Path | No
             possible.append(name)
     if features is not None and "features" not in possible:
         raise UserError("--features: needed by the score features alone; add it to --score, or leave the option out")
+    needs_density = "code" in possible and not isinstance(model, PixelCNN)
+    if density is not None and not needs_density:
+        problem = "its codes have a density of their own" if "code" in possible else "needed by the score code alone"
+        raise UserError(f"--density: {problem}; leave it out")
+    if density is not None:
+        choose_density(run, density)
     return possible
 
 

@@ -12,7 +12,6 @@ from vaegan.paths import check_file_is_writable
 from vaegan.text import get_reason, make_encodable
 
 from .console import Console
-from .destinations import check_output_is_no_input
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,7 +57,7 @@ class AnomalyResults:
         try:
             fit_conformal_detector(torch.zeros(min(count, CALIBRATION_IMAGES))).compute_threshold(false_alarms)
         except UserError as error:
-            raise UserError(f"--false-alarms: {error}; give a larger rate, or --split test") from None
+            raise UserError(f"--false-alarms: {error}; give a larger rate, or name a larger --split") from None
 
     @classmethod
     def measure(
@@ -160,7 +159,7 @@ class AnomalyResults:
             file.write_text(text.getvalue(), encoding="utf-8")
         except OSError as error:
             raise Failure(f"{file}: {get_reason(error)}") from None
-        console.say(f"{file}: {len(paths):,} images")
+        console.say(f"{file}: {len(paths):,} image{'s' * (len(paths) != 1)}")
 
     def draw(self, paths: Sequence[Path], number: int, console: Console) -> "Image":
         """Draw the most anomalous images with their heat maps, by the first score.
@@ -202,7 +201,10 @@ def check_table_file(file: Path, inputs: Sequence[Path]) -> None:
     """
     if file.is_dir():
         raise UserError(f"--output: {file}, the table beside the picture, is a folder; name another picture")
-    check_output_is_no_input(file, inputs, [])
+    for each in inputs:
+        if each.exists() and file.exists() and file.samefile(each):
+            problem = f"{file}, the table beside the picture, is the file {each} itself, which it would replace"
+            raise UserError(f"--output: {problem}; name another picture")
     check_file_is_writable(file)
 
 

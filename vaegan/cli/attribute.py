@@ -45,12 +45,13 @@ def attribute(
     The accuracy is that of telling the classes apart by the code, on images that nothing was learned from.
     """
     check_packages(["sklearn"])
-    from vaegan.applications.attributes import learn_attribute, save_attribute
+    from vaegan.applications.attributes import check_attribute_file, learn_attribute, save_attribute
     from vaegan.storage.loading import load_weights_hash
 
     from .labelled_codes import encode_listed_images, encode_own_images
 
     console, weights = Console(), load_weights_hash(run)
+    check_attribute_file(output)
     if by == DATA_LABELS:
         if label is not None:
             raise UserError("--label: the class of images of a label file; leave it out")

@@ -13,6 +13,8 @@ from .console import Console
 from .options import FOLDER, LABEL_OPTION, PATH, check_picture_path
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vaegan.applications.attributes import Method
 
 
@@ -70,10 +72,14 @@ def edit(
     console, weights = Console(), load_weights_hash(run)
     changes = [(load_attribute(file, weights).directions[method], strength) for file, strength in additions]
     model, images, labels = load_model_and_images(run, paths, label, output, console)
-    write_pairs(
-        "Editing", images, labels, lambda batch, classes: edit_images(model, batch, changes, classes, residual), output,
-        console,
-    )  # fmt: skip
+
+    def edit_batch(batch: "Tensor", classes: "Tensor | None") -> "Tensor":
+        try:
+            return edit_images(model, batch, changes, classes, residual)
+        except UserError as error:
+            raise UserError(str(error).replace("changes: ", "--add: ", 1)) from None
+
+    write_pairs("Editing", images, labels, edit_batch, output, console)
 
 
 @click.command(short_help="Decode images under another class.")

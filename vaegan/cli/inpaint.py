@@ -68,8 +68,8 @@ def inpaint(
     from .masks import read_mask
 
     console, decoding = Console(), load_decoding(run)
-    check_output_of_run(run, output)
     array = check_array_file(output)
+    check_output_of_run(run, output, array)
     for path in (image, mask):
         if path.is_dir():
             raise UserError(f"{path}: a folder; name an image")

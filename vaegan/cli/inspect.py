@@ -43,7 +43,7 @@ def inspect(run: Path, split: str | None, data_root: Path | None, allow_other_da
     check_packages(["jinja2", "matplotlib", "sklearn"], "eval")
     check_output_of_run(run, output)
     model = load_run_model(run, load, console)
-    check_continuous_codes(model)
+    check_continuous_codes(model, run)
     data, config = open_images_of_run(run, split, console, data_root, allow_other_data)
     check_classes(Run(run), model, data)
     inspection = inspect_codes(model, data, config.evaluate.split, config.seed, console)

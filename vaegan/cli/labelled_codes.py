@@ -13,7 +13,7 @@ from vaegan.applications.label_files import read_label_file
 from vaegan.data.members import hash_name
 from vaegan.errors import UserError
 from vaegan.storage.loading import load, load_decoding
-from vaegan.text import make_encodable, shorten, to_one_line
+from vaegan.text import make_encodable, make_printable, shorten, to_one_line
 
 from .console import Console
 from .image_files import BATCH_IMAGES, ImageFile, read_images
@@ -95,7 +95,7 @@ def encode_own_images(
             without labels or not those of the run.
     """
     model = load_run_model(run, load, console)
-    check_continuous_codes(model)
+    check_continuous_codes(model, run)
     if model.classes is not None and model.networks_take_labels:
         problem = f"{run} is told the class of an image, so that its codes need not carry it"
         raise UserError(f"--by labels: {problem}; use `vaegan translate`, or give another attribute in a label file")
@@ -147,13 +147,16 @@ def encode_listed_images(
         check_both_classes(is_positive[positions], *names, use)
     places = [ImageFile(path := file.parent / name, label=make_encodable(path.parent.name)) for name in files]
     model, class_numbers = load_model_and_classes(run, label, console, [place.label for place in places])
-    check_continuous_codes(model)
+    check_continuous_codes(model, run)
     encoded = []
     for use, positions in parts.items():
         codes, batches = list[Tensor](), positions.split(BATCH_IMAGES)
         with console.progress(f"Encoding images {use}", "images", BATCH_IMAGES) as progress:
             for batch in batches:
-                images, read = read_images([places[index] for index in batch], model, decoding, console)
+                try:
+                    images, read = read_images([places[index] for index in batch], model, decoding, console)
+                except UserError as error:
+                    raise UserError(f"{make_printable(file)}: {error}") from None
                 numbers = torch.tensor([class_numbers[each.label] for each in read]) if class_numbers else None
                 codes.append(model.encode(images, numbers).mean)
                 progress(len(codes), len(batches))

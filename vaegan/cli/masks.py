@@ -38,25 +38,28 @@ def read_mask(file: Path, image: Path, side: int, decoding: tuple[DataVersion, F
     version, fit = decoding
     try:
         with silence_pillow():
-            sizes = [
-                (each.width, each.height) for each in (describe_image(file, version), describe_image(image, version))
-            ]
+            stored = describe_image(file, version)
+            sizes = [(each.width, each.height) for each in (stored, describe_image(image, version))]
             pixels = torch.tensor(read_image(file, side, 1, version, console.note, fit))[0]
     except UnreadableImageError as error:
         raise UserError(f"{error.file}: {error.reason}") from None
     if sizes[0] == (side, side):
-        holes = pixels >= WHITE_FROM
+        holes, note, where = pixels >= WHITE_FROM, "", "in it"
         if grey := int(((pixels > 0) & (pixels < 255)).sum()):
-            console.note(f"{file}: {grey} grey pixels; {WHITE_FROM} and above count as white")
+            note = f"{file}: {grey} grey pixels; {WHITE_FROM} and above count as white"
     elif sizes[0] == sizes[1]:
         touched = (pixels >= TOUCHED_FROM).float()
         holes = F.max_pool2d(touched[None], 3, stride=1, padding=1)[0] > 0
-        console.note(f"{file}: fitted to {side} x {side} with its image; pixels that touch white ones are filled too")
+        note = f"{file}: fitted to {side} x {side} with its image; pixels that touch white ones are filled too"
+        where = f"in it, fitted to {side} x {side} with its image,"
     else:
         (width, height), given = sizes[1], " x ".join(map(str, sizes[0]))
         raise UserError(f"{file}: {given} pixels; give the image's {width} x {height}, or the model's {side} x {side}")
     if not holes.any():
-        raise UserError(f"{file}: nothing in it is white; white is what to fill")
+        raise UserError(f"{file}: nothing {where} is white; white is what to fill")
     if holes.all():
-        raise UserError(f"{file}: all of it is white; leave some of the image visible")
+        transparent = " (transparent pixels count as white)" if stored.mode.endswith("A") else ""
+        raise UserError(f"{file}: all of it is white{transparent}; leave some of the image visible")
+    if note:
+        console.note(note)
     return holes

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaegan.errors import UserError
+from vaegan.paths import is_searched
 
 from .console import Console
 from .destinations import check_output_is_no_input
@@ -20,17 +21,23 @@ MAX_CLASS_LIST_CHARACTERS = 500
 """Most characters of the list of a run's classes in a message."""
 
 
-def check_output_of_run(run: Path, output: Path) -> None:
-    """Check that a picture is not written into the folder of the images that a run was trained on.
+def check_output_of_run(run: Path, *outputs: Path) -> None:
+    """Check that files are not written into the folder, or over a file, of the images that a run was trained on.
 
     Raises:
-        UserError: It would be, or ``run`` is no run folder.
+        UserError: One would be, or ``run`` is no run folder.
     """
     from vaegan.storage.run_folder import Run
 
     data = Run(run).config.data
-    if data.source == "folder" and data.root is not None:
-        check_output_is_no_input(output, [], [data.root])
+    if data.root is None:
+        return
+    for output in outputs:
+        if data.source == "folder":
+            check_output_is_no_input(output, [], [data.root])
+        elif output.is_file() and data.root.exists() and (is_searched(output, data.root) or output.samefile(data.root)):
+            problem = f"a file of the images that {run} was trained on, which it would replace"
+            raise UserError(f"--output {output}: {problem}; name another file")
 
 
 def choose_density(run: Path, density: str) -> "Config":

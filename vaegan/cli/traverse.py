@@ -71,7 +71,7 @@ def traverse(
     console = Console()
     check_output_of_run(run, output)
     model, class_number = load_model_and_class(run, label, console, of_images=True)
-    check_continuous_codes(model)
+    check_continuous_codes(model, run)
     start = None if image is None else _encode_image(run, image, model, class_number, output, console)
     data, _ = open_images_of_run(run, "train", console, data_root, allow_other_data)
     check_classes(Run(run), model, data)

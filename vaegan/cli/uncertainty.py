@@ -60,8 +60,8 @@ def uncertainty(
     from .uncertainty_results import calibrate_on_validation, predict_images
 
     console, decoding = Console(), load_decoding(run)
-    check_output_of_run(run, output)
     array = check_array_file(output)
+    check_output_of_run(run, output, array)
     if not calibrate and (data_root is not None or allow_other_data):
         raise UserError("--data-root, --allow-other-data: no images of the run are read; give --calibrate as well")
     files = find_image_files(paths, output, MAX_IMAGES, decoding[0], console)
@@ -71,7 +71,10 @@ def uncertainty(
     check_picture_size(output, width + margin, height + HEADER_PIXELS)
     images, read = read_images(files, model, decoding, console)
     labels = None if numbers is None else torch.tensor([numbers[file.label] for file in read])
-    check_can_be_uncertain(model, model.encode(images[:1], None if labels is None else labels[:1]))
+    try:
+        check_can_be_uncertain(model, model.encode(images[:1], None if labels is None else labels[:1]))
+    except UserError as error:
+        raise UserError(f"{run}: {error}") from None
     noise = get_observation_model(model)
     if noise is not None and calibrate:
         noise = calibrate_on_validation(run, model, noise, console, data_root, allow_other_data)

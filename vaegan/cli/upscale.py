@@ -59,8 +59,8 @@ def upscale(
     from .small_images import read_small_images
 
     console, decoding = Console(), load_decoding(run)
-    check_output_of_run(run, output)
     array = check_array_file(output)
+    check_output_of_run(run, output, array)
     files = find_image_files(paths, output, MAX_IMAGES, decoding[0], console)
     model, numbers = load_model_and_classes(run, label, console, [file.label for file in files])
     side, times = model.image_shape[-1], int(factor)

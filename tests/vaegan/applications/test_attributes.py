@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vaegan.applications.attributes import (
     Attribute,
+    check_attribute_file,
     check_translates,
     edit_images,
     estimate_accuracy,
@@ -105,11 +106,17 @@ def test_what_is_no_file_of_directions_is_one_line(tmp_path: Path) -> None:
     learned, file = learn(torch.eye(3).double(), torch.ones(3).double()), tmp_path / "a.safetensors"
     with pytest.raises(UserError, match=r"not a file of directions \(No such file"):
         load_attribute(file)
+    with pytest.raises(UserError, match="a folder, no file of directions"):
+        load_attribute(tmp_path)
+    check_attribute_file(file)
     save_attribute(learned, file)
+    check_attribute_file(file)  # which a new one may replace
     file.write_bytes(file.read_bytes()[:-5])
     with pytest.raises(UserError, match="not a file of directions"):
         load_attribute(file)
     save_tensors({"mean": torch.zeros(3)}, file)
+    with pytest.raises(UserError, match="a file that is none of directions, which it would replace"):
+        check_attribute_file(file)
     with pytest.raises(UserError, match=r"not a file of directions \(it lacks its header"):
         load_attribute(file)
     text = learned.header.model_dump_json()

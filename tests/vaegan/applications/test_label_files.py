@@ -49,6 +49,7 @@ def test_what_is_wrong_is_one_line_with_its_place(tmp_path: Path, text: str, mes
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\xff")
-    for name in ("a.png", "missing.csv"):
-        with pytest.raises(UserError, match=f"{name}: no CSV file of labels"):
-            read_label_file(tmp_path / name)
+    with pytest.raises(UserError, match=r"a\.png: not UTF-8 text; save it as a CSV file in UTF-8"):
+        read_label_file(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"missing\.csv: no CSV file of labels"):
+        read_label_file(tmp_path / "missing.csv")
