@@ -9,10 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from socket import socket
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from . import peer_watch
 from .accelerate_settings import check_accelerate_settings
 from .errors import Failure, FileFailure, UserError
+from .peer_watch import PeerWatch
 
 if TYPE_CHECKING:  # torch is slow to import, and the command line needs its rank at once
     import torch
@@ -33,6 +36,11 @@ RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RA
 """Environment variables in which torchrun and `accelerate launch`, Open MPI, MPICH and MVAPICH write the rank."""
 WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 """Environment variables in which the same launchers write the number of processes."""
+
+_watches: list[PeerWatch] = []
+"""The watch over the other processes of this launch, if its backend needs one."""
+_advice: list[str] = []
+"""What the user can do if a process is lost, of the innermost block of `report_lost_ranks` last."""
 
 
 def get_rank() -> int:
@@ -59,7 +67,7 @@ def init_process_group() -> None:
     from accelerate import PartialState
 
     local_size, gpus = _read_int(("LOCAL_WORLD_SIZE",), 1), torch.cuda.device_count()
-    if gpus and local_size > gpus:
+    if gpus > 1 and local_size > gpus:  # of one, each process may see its own, which NCCL checks
         problem = f"{local_size} processes on a machine of {gpus} GPUs; start no more than one for each"
         raise UserError(f"LOCAL_WORLD_SIZE: {problem}")
     # Without an accelerator, Accelerate 1.15 joins processes only if it is told to use the CPU.
@@ -68,14 +76,24 @@ def init_process_group() -> None:
         joined = f"Accelerate joins {state.num_processes} of them on {state.device.type}"
         problem = f"{get_world_size()} processes were launched, but {joined}"
         raise UserError(f"WORLD_SIZE: {problem}; launch one, or set ACCELERATE_USE_CPU=true", on_all_ranks=True)
+    if torch.distributed.get_backend() == "nccl" and not _watches:
+        _watch_peers()
 
 
 def destroy_process_group() -> None:
     """Leave the process group, when all work is done."""
+    while _watches:
+        _watches.pop().leave()
     if is_initialized():
         from torch import distributed
 
         distributed.destroy_process_group()
+
+
+def abandon_process_group() -> None:
+    """Let the other processes take this one for lost once it has ended, since it has failed alone."""
+    while _watches:
+        _watches.pop().abandon()
 
 
 def is_initialized() -> bool:
@@ -181,13 +199,20 @@ def report_lost_ranks(advice: str) -> Iterator[None]:
 
     Raises:
         Failure: Another process of this launch ended during the block.
+        UserError: Two processes have the same GPU.
     """
+    _advice.append(advice)
     try:
         yield
     except RuntimeError as error:
         if isinstance(error, Failure) or get_world_size() == 1 or not _is_connection_error(error):
             raise
-        raise Failure(f"another process of this launch has ended; {advice}") from error
+        if "duplicate gpu" in str(error).lower():  # NCCL's words
+            problem = "two processes of a machine have the same GPU; start no more than one for each"
+            raise UserError(f"LOCAL_WORLD_SIZE: {problem}", on_all_ranks=True) from error
+        raise Failure(_describe_loss()) from error
+    finally:
+        _advice.pop()
 
 
 def deal_batches(count: int, batch_size: int) -> Iterator[tuple[range, int]]:
@@ -213,6 +238,27 @@ def describe_error(error: Exception) -> str:
 def count_cpu_cores() -> int:
     """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _watch_peers() -> None:
+    """Connect all processes to rank 0, so that each ends with a line soon after another one is lost."""
+    rank, size = get_group_rank_and_size()
+    server, own = peer_watch.open_server() if rank == 0 else (None, None)
+    address = all_gather_object(own)[0]
+    assert address is not None
+    port, secret = address
+
+    def connect() -> list[socket]:
+        if server is not None:
+            return peer_watch.accept_peers(server, secret, size - 1)
+        return [peer_watch.connect_to_main(os.environ.get("MASTER_ADDR", "localhost"), port, secret)]
+
+    connections = run_on_all_ranks(connect)
+    _watches.append(PeerWatch(connections, lambda: peer_watch.end_process(_describe_loss(), rank)))
+
+
+def _describe_loss() -> str:
+    return f"another process of this launch has ended; {_advice[-1] if _advice else 'start again'}"
 
 
 def _get_error_class(error: Exception) -> type[UserError] | type[Failure] | None:

@@ -1,5 +1,7 @@
 """Collective calls in a process that is alone, errors on all ranks, and the batches of each rank."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -95,3 +97,20 @@ def test_batches_are_dealt_once_in_rounds_of_all_ranks(
     assert indices == list(range(count)) and all(len(batch) <= batch_size for dealt in rounds for batch, _ in dealt)
     for dealt in rounds:
         assert [done for _, done in dealt] == [min(count, size * batch_size * (n + 1)) for n in range(len(dealt))]
+
+
+@pytest.mark.parametrize(("gpus", "refused"), [(0, False), (1, False), (2, True), (3, False)])
+def test_more_processes_than_gpus_are_refused_unless_each_may_see_its_own(gpus, refused, monkeypatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    alone = SimpleNamespace(num_processes=1, device=torch.device("cpu"))
+    monkeypatch.setattr("accelerate.PartialState", lambda **options: alone)
+    with pytest.raises(UserError, match="3 processes on a machine of 2 GPUs" if refused else "but Accelerate joins 1"):
+        distributed.init_process_group()
+
+
+def test_two_processes_on_one_gpu_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="two processes of a machine have the same GPU"), report_lost_ranks("?"):
+        raise torch.distributed.DistBackendError("NCCL error: Duplicate GPU detected : rank 1 and rank 0 both on 1b000")

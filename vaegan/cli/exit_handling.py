@@ -14,6 +14,7 @@ import click
 
 from vaegan.distributed import (
     MAIN_RANK_HEAD_START_SECONDS,
+    abandon_process_group,
     describe_error,
     destroy_process_group,
     get_rank,
@@ -84,6 +85,8 @@ def _print_and_exit(message: str, code: int, on_all_ranks: bool = False) -> NoRe
     if on_all_ranks:
         with suppress(RuntimeError):  # other processes may be gone
             destroy_process_group()
+    else:
+        abandon_process_group()
     _print_message(message, on_all_ranks)
     sys.exit(code)
 
