@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -114,3 +115,19 @@ def test_one_line_says_what_is_wrong(pictures, work, get_error):
     assert "no image in it" in get_error("data", "empty")
     (work / "torn.npz").write_bytes(b"PK\3\4")
     assert "cannot be read as .npz" in get_error("data", "torn.npz")
+
+
+def test_shards_are_indexed_and_shown(pictures, work, vaegan):
+    with tarfile.open("shard.tar", "w") as archive:
+        archive.add(pictures)
+    code, out, err = vaegan("data", "shard.tar")
+    assert (code, out) == (2, "") and "its shards have no index; run `vaegan index " in err
+    code, out, err = vaegan("index", "shard.tar")
+    assert code == 0 and out == "shard.tar.vaegan-index.safetensors: 14 images in 1 shard, no labels, 1 broken\n"
+    assert err.count("\n") == 1 and "1 image that cannot be used: shard.tar/pictures/dogs/bad.jpg (not an image)" in err
+    assert vaegan("index", "--decode", "shard.tar")[1] == out
+    found = json.loads(vaegan("data", "shard.tar", "--json")[1])
+    assert (found["images"], found["broken"]) == (13, {"shard.tar/pictures/dogs/bad.jpg": "not an image"})
+    for word, message in (("nowhere", "no such folder or file"), ("pictures", "no shard in it"), ("", "empty")):
+        code, out, err = vaegan("index", word)
+        assert (code, out) == (2, "") and message in err and err.count("\n") == 1

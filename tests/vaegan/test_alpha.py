@@ -11,12 +11,14 @@ import vaegan
 from vaegan.config.data import DataConfig
 from vaegan.data import open_data
 from vaegan.data.fit import fit_to_square
+from vaegan.data.webdataset.build_index import build_index
 from vaegan.evaluate.metrics.pixels import psnr
 from vaegan.images import draw_image_grid, draw_pairs, lay_on_white, show, to_float, to_uint8
 from vaegan.losses.augmentation import DRAWS_PER_IMAGE, augment
 from vaegan.losses.perceptual import build_random_lpips_network, lpips_distance
 
 from ..tiny import are_bit_identical, flatten, load_newest, tiny
+from .data.webdataset.shard_sets import write_tar
 
 MODES = {2: "LA", 4: "RGBA"}
 
@@ -43,7 +45,10 @@ def test_alpha_is_kept_to_the_bit(tmp_path: Path, channels: int) -> None:
     images = make_images(channels)
     np.save(tmp_path / "images.npy", images)
     root = write_folder(tmp_path / "folder", images)
-    for config in (make_config(root, channels), make_config(tmp_path, channels, source="arrays")):
+    write_tar(tmp_path / "set.tar", [(file.name, file.read_bytes()) for file in sorted(root.iterdir())])
+    build_index(tmp_path / "set.tar")
+    roots = {"folder": root, "arrays": tmp_path, "webdataset": tmp_path / "set.tar"}
+    for config in (make_config(place, channels, source=source) for source, place in roots.items()):
         assert np.array_equal(open_data(config).train.store, images)
 
 

@@ -20,15 +20,17 @@ def test_each_kind_of_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     Path("pictures").mkdir()
     Path("photos").mkdir()
     Path("set").mkdir()
-    for name in ("saved", "tables", "beside"):
+    for name in ("saved", "tables", "beside", "shards", "packed"):
         Path(name, "data").mkdir(parents=True)
     files = "saved/state.json tables/data/0.parquet beside/data/0.parquet beside/a.jpg rows.parquet rows.arrow"
+    files += " shards/data/0.tar packed/0.tar packed/a.jpg one.tar"
     for name in ("faces.npy", "faces.npz", "faces.safetensors", "set/images.npy", *files.split()):
         Path(name).touch()
     assert load_data_config("tiny.yaml") == load_data_config("run") == config.data
     assert load_data_config("quickstart").source == "digits"
     sources = {
-        "folder": "pictures photos beside", "arrays": "faces.npy faces.npz faces.safetensors set",
+        "folder": "pictures photos beside packed", "webdataset": "shards one.tar",
+        "arrays": "faces.npy faces.npz faces.safetensors set",
         "huggingface": "saved tables rows.parquet rows.arrow",
     }  # fmt: skip
     for name, source in {name: source for source, names in sources.items() for name in names.split()}.items():

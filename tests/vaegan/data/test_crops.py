@@ -15,10 +15,12 @@ from vaegan.data import iterate_batches, open_data
 from vaegan.data.crops import MAX_RATIO, MIN_AREA, cut_crop
 from vaegan.data.fit import make_canvas
 from vaegan.data.given import open_given
+from vaegan.data.webdataset.build_index import build_index
 from vaegan.trainers import train
 
 from ...tiny import are_bit_identical, flatten, load_newest, tiny
 from .image_sets import make_image, read_all
+from .webdataset.shard_sets import write_tar
 
 CROPS = ("random", "random_resized")
 CACHES = ({"cache": "memory"}, {"cache": "none", "workers": 0}, {"cache": "none", "workers": 2})
@@ -121,9 +123,13 @@ def test_every_source_of_the_same_pixels_takes_the_same_crops(folder: Path, tmp_
     for number, image in enumerate(images):
         image.save(folder / f"{number:02}.png")
     np.save(tmp_path / "images.npy", np.stack([np.asarray(image) for image in images]))
+    names = [f"{number:02}.png" for number in range(24)]
+    write_tar(tmp_path / "set.tar", [(name, (folder / name).read_bytes()) for name in names])
+    build_index(tmp_path / "set.tar")
     for crop in CROPS:
         expected = collect(make_config(folder, crop=crop))
-        assert torch.equal(collect(make_config(tmp_path, source="arrays", crop=crop)), expected)
+        for source, root in (("arrays", tmp_path), ("webdataset", tmp_path / "set.tar")):
+            assert torch.equal(collect(make_config(root, source=source, crop=crop)), expected)
         config = make_config(None, source="given", crop=crop)
         data = open_data(config, given=open_given(images, SIZE, 3)[0])
         steps = iterate_batches(data.train, config, 3, 8, slice(0, 8), None, torch.device("cpu"), 0, 6)

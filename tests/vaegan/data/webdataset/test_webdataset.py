@@ -1,6 +1,7 @@
 """Images in tar shards: the set of the same files in a folder, with access to any of them, and nothing unpickled."""
 
 import pickle
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -9,14 +10,15 @@ import pytest
 import torch
 
 from vaegan.config.source_files import guess_source
-from vaegan.data import open_data, reading, sources
+from vaegan.data import Data, Images, open_data, reading, sources
 from vaegan.data.description import describe_data
-from vaegan.data.members import MemberList
+from vaegan.data.members import SPLITS, MemberList
 from vaegan.data.webdataset.build_index import build_index
 from vaegan.data.webdataset.index import INDEX_NAME
 from vaegan.data.webdataset.reader import ShardReader
 from vaegan.errors import Failure, UserError
 from vaegan.progress import Reporter
+from vaegan.storage.run_data import open_run_data, open_training_data
 from vaegan.trainers import train
 
 from ....tiny import are_bit_identical, flatten, load_newest, tiny
@@ -32,6 +34,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 def make_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a set of 24 images be one whose images a run does not list."""
     monkeypatch.setattr(reading, "MAX_VERIFIED_IMAGES", 20)
+
+
+def list_names(data: Data, split: str) -> set[str]:
+    """Return the names of the images of a split of the shards that a config names."""
+    images: Images = getattr(data, split)
+    reader = images.store if isinstance(images.store, ShardReader) else None
+    assert reader is not None
+    return {reader.get_name(int(index)) for index in images.indices}
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -145,6 +155,46 @@ def test_a_list_of_shards_is_read_back(tmp_path: Path, monkeypatch: pytest.Monke
     config = tiny("ae", "data.source=webdataset", f"data.root={write_shards(tmp_path / 'set')}")
     run = train(config, tmp_path / "run", data := open_data(config.data))
     assert isinstance(run.members, MemberList) and run.members == data.members
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_run_is_resumed_to_the_bit_whatever_the_cache(
+    tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if large:
+        make_large(monkeypatch)
+    states, root = [], write_shards(tmp_path / "set")
+    for name, cache, stops in (("whole", "memory", (5,)), ("resumed", "none", (3, 5))):
+        for steps in stops:
+            overrides = ["data.source=webdataset", f"data.root={root}", "data.crop=random", f"data.cache={cache}"]
+            config = tiny("vae", *overrides, "data.workers=0", f"train.steps={steps}")
+            opened, _ = open_training_data(config, tmp_path / name, Reporter())
+            run = train(config, tmp_path / name, opened, resume=steps == 5, extend=steps == 5)
+        states.append(flatten(load_newest(run.path)))
+    assert are_bit_identical(*states)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_finished_run_opens_its_images_or_refuses_others(
+    tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if large:
+        make_large(monkeypatch)
+    root = write_shards(tmp_path / "set")
+    config = tiny("ae", "data.source=webdataset", f"data.root={root}", "data.cache=none", "data.workers=0")
+    run = train(config, tmp_path / "run", open_training_data(config, tmp_path / "run", Reporter())[0])
+    before = open_run_data(run, run.config, Reporter())[0]
+    splits = {split: list_names(before, split) for split in SPLITS}
+    shutil.copytree(root, tmp_path / "moved")
+    moved, _ = open_run_data(run, run.config, Reporter(), data_root=tmp_path / "moved")
+    assert moved.fingerprint == before.fingerprint and run.config.data.root == tmp_path / "moved"
+    write_tar(root / "a.tar", make_samples(range(9)))
+    build_index(root)
+    what = "its shards are others: 1 changed: a.tar" if large else "1 missing: a.tar/0009.png"
+    with pytest.raises(UserError, match=f"the images are not those that the run was trained on: {what}; restore them"):
+        open_run_data(run, run.config, Reporter(), data_root=root)
+    data, _ = open_run_data(run, run.config, Reporter(), data_root=root, allow_other_data=True)
+    assert all(list_names(data, split) <= splits[split] for split in SPLITS)  # names keep their splits
 
 
 def test_images_that_are_no_longer_those_of_the_index_are_not_read(tmp_path: Path) -> None:
