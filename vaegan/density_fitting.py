@@ -11,7 +11,7 @@ from .data import Images
 from .distributed import broadcast_from_main, deal_batches, gather_to_main, run_on_all_ranks
 from .images import to_float
 from .models import Autoencoder
-from .models.density import Density, fit_density
+from .models.density import Density, check_enough_codes, fit_density
 from .progress import ProgressCallback, ignore_progress
 from .randomness import draw_normal
 
@@ -45,6 +45,7 @@ def fit_density_to_images(
             codes, or they lack the labels of a conditional model.
         Failure: A code is not finite, or an image cannot be read.
     """
+    check_enough_codes(spec, len(images))
     parameter = next(model.parameters())
 
     def draw_posterior_codes(batch: range) -> list[tuple[int, Tensor]]:

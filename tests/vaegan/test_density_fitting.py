@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ from torch import Tensor
 
 from vaegan.data import Images
 from vaegan.density_fitting import fit_density_to_images
+from vaegan.errors import UserError
 from vaegan.images import to_float
 from vaegan.models import Autoencoder, build_model
 from vaegan.models.density import fit_density
@@ -59,6 +62,12 @@ def test_of_an_encoder_that_says_nothing_the_density_is_the_prior() -> None:
     density = fit_density_to_images("gaussian", model, make_images(), 0, 64)
     assert density.means.abs().max() < 4 / COUNT**0.5, "its posterior means are all 0, and without variance"
     assert (density.covariances[0] - torch.eye(4)).abs().max() < 4 * (2 / COUNT) ** 0.5
+
+
+def test_without_training_images_there_is_no_density() -> None:
+    images = dataclasses.replace(make_images(), indices=torch.arange(0))
+    with pytest.raises(UserError, match="density: gaussian: 0 training images are too few"):
+        fit_density_to_images("gaussian", build("vae"), images, 5, 64)
 
 
 def test_the_progress_is_told() -> None:
