@@ -13,7 +13,7 @@ from vaegan.applications.linear_probe import LinearProbe
 from vaegan.errors import Failure
 from vaegan.evaluate.inspection import CodeMap, Inspection
 from vaegan.evaluate.report.inspection_page import write_inspection
-from vaegan.evaluate.report.inspection_plots import plot_densities, plot_information, plot_moments
+from vaegan.evaluate.report.inspection_plots import plot_densities, plot_information, plot_map, plot_moments
 from vaegan.evaluate.report.plot_files import read_light_colours
 from vaegan.evaluate.report.plots import COLOURS
 from vaegan.models import Posterior
@@ -62,7 +62,9 @@ def test_the_page_has_every_figure_and_hostile_words_break_nothing(folder: Path)
     assert list(rows) == [f"z{index}" for index in statistics.order.tolist()] == ["z1", "z3", "z2", "z4"]
     assert rows["z3"][0] == f"{statistics.kl[3]:.3f}" and rows["z3"][-1] == f"{statistics.wasserstein[3]:.3f}"
     assert "1 of the dimensions carry no information" in page and "A note." in page
-    assert unescape(page).count(HOSTILE) == 3, "a title in each map, and the key"
+    assert unescape(page).count(HOSTILE) == 5, "a title in each map, its key where it is enlarged, and that of both"
+    names = {button["aria-label"] for button in outline.all("button") if button["class"] == "enlarge"}
+    assert {"Enlarge: Principal components", "Enlarge: t-SNE"} < names
 
 
 def test_the_files_beside_it(folder: Path) -> None:
@@ -76,6 +78,10 @@ def test_the_files_beside_it(folder: Path) -> None:
             shown = {pixel[:3] for _, pixel in picture.getcolors(picture.width * picture.height)}
         assert colour is None or tuple(bytes.fromhex(colours[colour][1:])) in shown
         assert not shown & {tuple(bytes.fromhex(stand_in[1:])) for stand_in in COLOURS.values()}
+    height = {name: Image.open(folder / f"{name}.png").height for name in drawn}
+    assert min(height[name] for name in ("densities", "pca", "t-sne")) > max(
+        height["information"], height["moments"]
+    ), "curves and classes have a key below the plot"
 
 
 def test_plots_show_the_statistics() -> None:
@@ -84,6 +90,9 @@ def test_plots_show_the_statistics() -> None:
     order = statistics.kl.argsort(descending=True).tolist()
     bars = [(line.get_xdata()[0], line.get_ydata()[1]) for line in plot_information(statistics).axes.lines]
     assert bars == [(rank, statistics.kl[index].item()) for rank, index in enumerate(order, 1)]
+    colours = [line.get_color() for line in plot_information(statistics).axes.lines]
+    assert colours == [COLOURS["c2" if statistics.active[index] else "c0"] for index in order]
+    assert len({*colours}) == 2, "there is one that carries no information"
     lines = [line for line in plot_moments(statistics).axes.lines if str(line.get_label()).startswith("z")]
     for line, index in zip(lines, order, strict=True):
         low, high = line.get_ydata()
@@ -95,6 +104,19 @@ def test_plots_show_the_statistics() -> None:
     for line in plot.axes.lines:
         x, y = line.get_xdata(), line.get_ydata()
         assert sum(y) * (x[1] - x[0]) == pytest.approx(1, abs=0.01)
+
+
+def test_a_map_has_every_code_in_the_colour_of_its_class() -> None:
+    inspection = make_inspection(make_posterior())
+    labels = inspection.map_labels
+    assert labels is not None
+    for each in inspection.maps:
+        lines = plot_map(each, labels, CLASSES).axes.lines
+        assert [line.get_color() for line in lines] == [COLOURS[f"c{group}"] for group in range(len(CLASSES))]
+        for group, line in enumerate(lines):
+            assert torch.equal(torch.tensor(line.get_xydata()), each.coordinates[labels == group])
+        (line,) = plot_map(each, None, ()).axes.lines
+        assert torch.equal(torch.tensor(line.get_xydata()), each.coordinates), "without labels all are alike"
 
 
 def test_a_code_without_a_prior_is_not_compared_with_one(tmp_path: Path) -> None:
