@@ -99,7 +99,7 @@ class ShardIndex:
             OSError: The shard cannot be read.
         """
         offset, size = int(self.offsets[index]), int(self.sizes[index])
-        with open_regular_file(folder / self.find_shard(index).name) as file:
+        with open_regular_file(os.path.join(folder, self.find_shard(index).name)) as file:
             if min(offset, size) < 0 or offset + size > os.fstat(file.fileno()).st_size:
                 return None
             file.seek(offset)

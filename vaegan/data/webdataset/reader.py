@@ -1,7 +1,9 @@
 """Random access to the images of tar shards by their index."""
 
 import errno
+import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from vaegan.config.data import Crop, Fit
@@ -44,7 +46,11 @@ class ShardReader(ImageReader):
     fit: Fit = "crop"
     """The setting `data.fit`."""
 
-    @property
+    def __getstate__(self) -> dict[str, object]:
+        """Return what is pickled: all but the index, which the receiver maps into its memory."""
+        return {name: value for name, value in vars(self).items() if name != "index"}
+
+    @cached_property
     def index(self) -> ShardIndex:
         """The index of the shards.
 
@@ -86,7 +92,7 @@ class ShardReader(ImageReader):
 
     def locate(self, index: int) -> str:
         """Return the path of the shard of image ``index`` and its name in it, printable."""
-        return make_printable(self.folder / self.get_name(index))
+        return make_printable(os.path.join(self.folder, self.get_name(index)))
 
     def get_state(self, index: int) -> FileState:
         """Return the size and the digest of image ``index``, which are those of its bytes wherever they lie."""
