@@ -87,11 +87,10 @@ def anomaly(
     import torch
 
     from vaegan.applications.anomaly_sheet import get_sheet_size
-    from vaegan.images import to_uint8
     from vaegan.storage.loading import load_decoding
 
     from .anomaly_judges import choose_scores, load_judges
-    from .image_files import find_image_files, read_images, write_image
+    from .image_files import find_image_files, read_pixels, write_image
 
     console, decoding, table = Console(), load_decoding(run), output.with_suffix(".csv")
     check_output_of_run(run, output, table)
@@ -105,9 +104,9 @@ def anomaly(
     normal = getattr(data, split)
     AnomalyResults.check_rate(false_alarms, len(normal))
     judges, shown = load_judges(names, run, model, features, density or DEFAULT_DENSITY, data.train, console)
-    images, read = read_images(files, model, decoding, console)
+    pixels, read = read_pixels(files, model, decoding, console)
     classes = None if numbers is None else torch.tensor([numbers[file.label] for file in read])
-    results = AnomalyResults.measure(shown, model, judges, normal, to_uint8(images), classes, false_alarms, console)
+    results = AnomalyResults.measure(shown, model, judges, normal, pixels, classes, false_alarms, console)
     console.say(f"calibrated on {min(len(normal), CALIBRATION_IMAGES):,} {split} images, which count as normal")
     known = None if truths is None else torch.tensor([truths[file.path] for file in read])
     results.show(known, console)

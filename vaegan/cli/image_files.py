@@ -80,16 +80,24 @@ def find_image_files(
 def read_images(
     files: Sequence[ImageFile], model: Autoencoder, decoding: tuple[DataVersion, Fit], console: Console
 ) -> tuple[Tensor, list[ImageFile]]:
-    """Read image files as a model takes them; of those found in folders, skip what is no image, as a training does.
+    """Read image files as a model takes them, in [-1, 1] and of its dtype: `read_pixels` as float."""
+    pixels, read = read_pixels(files, model, decoding, console)
+    return to_float(pixels, next(model.parameters()).dtype), read
+
+
+def read_pixels(
+    files: Sequence[ImageFile], model: Autoencoder, decoding: tuple[DataVersion, Fit], console: Console
+) -> tuple[Tensor, list[ImageFile]]:
+    """Read image files in the size of a model; of those found in folders, skip what is no image, as a training does.
 
     Args:
         files: The files.
         model: The model.
         decoding: The `data.version` and the `data.fit` of its run.
-        console: Takes a note of what is skipped, and of each very large picture.
+        console: Shows the progress, takes a note of what is skipped, and of each very large picture.
 
     Returns:
-        The images in [-1, 1], shape (N, C, S, S), of the model's dtype, and the file of each of them.
+        The images, uint8, shape (N, C, S, S), and the file of each of them.
 
     Raises:
         UserError: A file that was named, or each of those that were found, is no image.
@@ -98,7 +106,7 @@ def read_images(
     pixels, read = read_each(
         files, lambda path: read_image(path, side, channels, version, console.note, fit), version, console
     )
-    return to_float(torch.from_numpy(np.stack(pixels)), next(model.parameters()).dtype), read
+    return torch.from_numpy(np.stack(pixels)), read
 
 
 def read_each(
@@ -110,25 +118,27 @@ def read_each(
         files: The files.
         read: Reads one of them, and raises `UnreadableImageError` if it is no image.
         version: The `data.version` of the run.
-        console: Takes a note of what is skipped.
+        console: Shows the progress, and takes a note of what is skipped.
 
     Raises:
         UserError: A file that was named, or each of those that were found, is no image.
     """
     contents, done, broken = list[T](), list[ImageFile](), list[UnreadableImageError]()
-    for file in files:
-        try:
-            with silence_pillow():
-                content = read(file.path)
-                if version > 1:
-                    check_body(file.path)
-        except UnreadableImageError as error:
-            if file.folder is None:
-                raise UserError(f"{error.file}: {error.reason}") from None
-            broken.append(error)
-        else:
-            contents.append(content)
-            done.append(file)
+    with console.progress("Reading", "images") as progress:
+        for number, file in enumerate(files, start=1):
+            try:
+                with silence_pillow():
+                    content = read(file.path)
+                    if version > 1:
+                        check_body(file.path)
+            except UnreadableImageError as error:
+                if file.folder is None:
+                    raise UserError(f"{error.file}: {error.reason}") from None
+                broken.append(error)
+            else:
+                contents.append(content)
+                done.append(file)
+            progress(number, len(files))
     if broken:
         if not done:
             raise UserError(f"none of the files can be used as an image: {describe_broken(broken)}")

@@ -26,7 +26,12 @@ MIN_DIFFERENT_ANSWERS = 2.0
 @click.command(short_help="Fill the missing part of an image.")
 @click.argument("run", type=FOLDER)
 @click.argument("image", type=PATH)
-@click.option("--mask", type=PATH, required=True, help="Image of the same size, white where IMAGE is to be filled.")
+@click.option(
+    "--mask",
+    type=PATH,
+    required=True,
+    help="Image of the size of IMAGE or of the model's images, white where it is to be filled.",
+)
 @click.option(
     "--answers", type=Integer(1, MAX_ANSWERS), default=1, show_default=True,
     help="The most probable answer, and further ones drawn from the posterior.",
@@ -60,11 +65,11 @@ def inpaint(
     import torch
 
     from vaegan.applications.completion import complete_images
-    from vaegan.images import draw_image_grid, get_grid_size, to_uint8
+    from vaegan.images import draw_image_grid, get_grid_size
     from vaegan.storage.loading import load_decoding
 
     from .array_files import check_array_file, write_array
-    from .image_files import find_image_files, read_images, write_image
+    from .image_files import find_image_files, read_pixels, write_image
     from .masks import read_mask
 
     console, decoding = Console(), load_decoding(run)
@@ -78,9 +83,8 @@ def inpaint(
     side = model.image_shape[-1]
     check_picture_size(output, *get_grid_size(1 + answers, side, 1 + answers))
     holes = read_mask(mask, image, side, decoding, console)
-    images, _ = read_images(files[:1], model, decoding, console)
+    pixels, _ = read_pixels(files[:1], model, decoding, console)
     prior = get_run_prior(run, density, model, console, data_root, allow_other_data)
-    pixels = to_uint8(images)
     with console.progress("Searching codes", "steps") as progress:
         completed, found = complete_images(
             model, pixels, holes, prior=prior, labels=class_number, scale=scale, answers=answers,

@@ -148,13 +148,13 @@ def encode_listed_images(
     places = [ImageFile(path := file.parent / name, label=make_encodable(path.parent.name)) for name in files]
     model, class_numbers = load_model_and_classes(run, label, console, [place.label for place in places])
     check_continuous_codes(model, run)
-    encoded = []
+    encoded, silent = [], Console(bars=False)  # the bar is that of the encoding
     for use, positions in parts.items():
         codes, batches = list[Tensor](), positions.split(BATCH_IMAGES)
         with console.progress(f"Encoding images {use}", "images", BATCH_IMAGES) as progress:
             for batch in batches:
                 try:
-                    images, read = read_images([places[index] for index in batch], model, decoding, console)
+                    images, read = read_images([places[index] for index in batch], model, decoding, silent)
                 except UserError as error:
                     raise UserError(f"{make_printable(file)}: {error}") from None
                 numbers = torch.tensor([class_numbers[each.label] for each in read]) if class_numbers else None

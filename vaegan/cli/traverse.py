@@ -33,7 +33,7 @@ MAX_CODES = 2000
 @click.argument("run", type=FOLDER)
 @click.argument("image", type=PATH, required=False)
 @click.option("--steps", type=Integer(2, 99), default=9, show_default=True, help="Quantiles from 1 % to 99 %.")
-@click.option("--rows", type=Integer(1, 10_000), help="Draw only the dimensions that carry most, so many of them.")
+@click.option("--rows", type=Integer(1, 10_000), help="Draw only this many dimensions, those that carry most.")
 @LABEL_OPTION
 @DATA_ROOT_OPTION
 @OTHER_DATA_OPTION

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from vaegan.cli.console import Console
-from vaegan.cli.image_files import BATCH_IMAGES, ImageFile, read_images, run_in_batches
+from vaegan.cli.image_files import BATCH_IMAGES, ImageFile, read_images, read_pixels, run_in_batches
 from vaegan.data import read_image
 from vaegan.errors import UserError
 from vaegan.images import to_float, to_uint8
@@ -78,5 +78,8 @@ def test_an_image_that_lacks_pixels_is_refused_as_in_a_training(tmp_path: Path) 
         read_images([ImageFile(half)], model, (2, "crop"), Console())
     assert len(read_images([ImageFile(half)], model, (1, "crop"), Console())[0]) == 1
     make_image(33, 16).save(tmp_path / "x.png")
-    files = [ImageFile(path, tmp_path) for path in (half, tmp_path / "x.png")]
-    assert read_images(files, model, (2, "crop"), Console())[1] == files[1:]
+    files, console = [ImageFile(path, tmp_path) for path in (half, tmp_path / "x.png")], RecordingConsole()
+    pixels, read = read_pixels(files, model, (2, "crop"), console)
+    assert read == files[1:] and console.calls == [(1, 2), (2, 2)]
+    assert pixels.dtype == torch.uint8
+    assert torch.equal(to_float(pixels), read_images(files, model, (2, "crop"), Console())[0])
