@@ -31,6 +31,7 @@ from vaegan.applications.encoding import encode_images
 from vaegan.cli.console import Console
 from vaegan.data import Images
 from vaegan.evaluate.comparing.bootstrap import Estimate, estimate, estimate_from_blocks
+from vaegan.evaluate.metrics.dealt_rows import deal_tensor
 from vaegan.evaluate.metrics.kid import compute_block_values, compute_kid
 from vaegan.evaluate.metrics.metric import round_to_8_bits
 from vaegan.images import to_float
@@ -80,7 +81,7 @@ class Judge(NamedTuple):
                 distances.append(lpips_distance(self.lpips, self.images[batch], changed).double())
         share = estimate_accuracy(int(torch.cat(seen).sum()), len(self.images))
         distance = estimate([{"lpips": torch.cat(distances)[:, None]}], lambda means: means["lpips"][:, 0])
-        both = self.real, torch.cat(features)
+        both = deal_tensor(self.real), deal_tensor(torch.cat(features))
         return [share, distance, estimate_from_blocks([compute_kid(*both)], [compute_block_values(*both)])]
 
 

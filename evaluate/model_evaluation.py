@@ -98,6 +98,8 @@ def evaluate_model(
             nest_progress(progress, fit_count, pair_count + sample_count, total),
         )  # fmt: skip
 
+        sums = {name: metric.combine(sums.get(name, {})) for name, metric in metrics.items()}
+
     def compute_result(sums: Sums) -> EvaluationResult:
         collected, left_out = EvaluationResult({}, protocol), dict[str, str]()
         for name, metric in metrics.items():

@@ -11,6 +11,7 @@ from vaegan.data import Data
 from vaegan.distributed import broadcast_from_main, init_process_group, run_on_all_ranks, run_on_main
 from vaegan.errors import UserError
 from vaegan.io import write_text
+from vaegan.long_work import run_long_on_main
 from vaegan.progress import Reporter
 from vaegan.storage.loading import load_classifier
 from vaegan.storage.run_data import check_run_data, open_study_data
@@ -100,7 +101,7 @@ def compare(
             publish(comparison, data, output, start_publisher)
         return comparison
 
-    return run_on_main(write)
+    return run_long_on_main(write)
 
 
 def train_study(

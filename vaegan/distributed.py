@@ -137,6 +137,15 @@ def gather_to_main(value: T) -> list[T]:
     return values if rank == 0 else []
 
 
+def all_reduce(value: "torch.Tensor") -> "torch.Tensor":
+    """Add a tensor of every process to all of them, in place, and return it; it lies on the process's device."""
+    if is_initialized():
+        from torch import distributed
+
+        distributed.all_reduce(value)
+    return value
+
+
 def any_rank(flag: bool, device: "torch.device") -> bool:
     """Return whether the flag of any process is set; cheap enough for every step.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
-from vaegan.distributed import all_gather_object
+from vaegan.distributed import all_gather_object, all_reduce, get_group_rank_and_size
 from vaegan.io import get_cache_folder, read_bytes, replace_file, save_tensors
 
+from .dealt_rows import DealtRows, deal_tensor
 from .feature_extractors import Extractor
 from .frechet import MOMENTS, compute_moments, fit_gaussian, frechet
 from .kid import MAX_BLOCKS, MAX_FEATURES, MIN_BLOCK_FEATURES, compute_block_values, compute_kid
-from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, describe_too_few, make_rows
+from .metric import ImagePairs, Metric, MetricResult, Sums, describe_too_few, make_rows
 from .precision_recall import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR, compute_prdc
 
 MAX_CACHE_FILE_BYTES = 2**34
@@ -63,20 +65,25 @@ class FeatureMetrics(Metric):
         self.keeps_rows = bool(names - {"frechet"})
         inputs = {**(real_images or {}), **extractor.protocol, "rows": self.keeps_rows}
         self.file = get_cache_file(inputs) if real_images else None
-        self.real_features: FeatureSet | None = None
+        self.real_moments: Sums | None = None
+        self.real_rows: DealtRows | None = None
         self.device = torch.device("cpu")
 
     def prepare(self) -> None:
         """Load the cached features of the real images; where a process has none, all processes compute them."""
         cached = load_features(self.file, ("rows",) if self.keeps_rows else MOMENTS) if self.file else None
-        if all(all_gather_object(cached is not None)):
-            self.real_features = cached
+        if not all(all_gather_object(cached is not None)) or cached is None:
+            return
+        if self.keeps_rows:
+            self.real_rows = deal_tensor(cached["rows"])
+        else:
+            self.real_moments = cached
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return the features, or their sums, of reconstructions, and of real images unless these are cached."""
         self.device = pairs.real.device
         features = {"reconstruction": self.extractor(pairs.reconstruction)}
-        if self.real_features is None:
+        if self.real_moments is None and self.real_rows is None:
             features["real"] = self.extractor(pairs.real)
         return {name: self._make_sums(values, pairs.start) for name, values in features.items()}
 
@@ -84,50 +91,94 @@ class FeatureMetrics(Metric):
         """Return the features, or their sums, of samples."""
         return {"sample": self._make_sums(self.extractor(images), start)}
 
+    def combine(self, sums: Sums) -> Sums:
+        """Compare the sets of features, of which no process has all rows; return the comparisons on the main one."""
+        if not self.keeps_rows:
+            return sums
+        device = self._find_device()
+        names = sorted(set(chain.from_iterable(all_gather_object(list(sums)))))
+        sets = {name: DealtRows(sums.get(name, {"rows": []})["rows"], device) for name in names}
+        real = self.real_rows or sets.pop("real")
+        real.device = device
+        if self.real_rows is None and self.file is not None:
+            self._save_rows(self.file, real)
+        compared = {name: self._compare(real, other) for name, other in sets.items()}
+        return compared if get_group_rank_and_size()[0] == 0 else {}
+
     def compute_result(self, sums: Sums) -> MetricResult:
         """Return the metrics, named after the network, and why some are left out."""
-        sets = {name: self._make_feature_set(values) for name, values in sums.items()}
-        real = self.real_features or sets.pop("real")
-        if self.real_features is None and self.file is not None:
-            save_features(self.file, real)
+        real = self.real_moments
+        if not self.keeps_rows and real is None:
+            real = sums.pop("real")
+            if self.file is not None:
+                save_features(self.file, real)
         result = MetricResult({})
-        for name, other in sets.items():
-            metrics, scores, left_out = self._compare(real, other)
+        for name, values in sums.items():
+            compared = values if real is None else _compare_moments(real, values)
+            metrics = dict(compared["metrics"])
+            if "moments" in compared:
+                metrics["fd"] = frechet(*map(fit_gaussian, compared["moments"]))
             result.metrics |= {f"{name}/{self.extractor.get_metric_name(key)}": value for key, value in metrics.items()}
-            result.scores |= {f"{name}/{self.extractor.get_metric_name(key)}": values for key, values in scores.items()}
-            result.left_out |= {f"{name}/{key}": reason for key, reason in left_out.items()}
+            result.scores |= {
+                f"{name}/{self.extractor.get_metric_name(key)}": values for key, values in compared["scores"].items()
+            }
+            left_out = {
+                each: LEAST_IMAGES[each] for each in sorted(self.names) if compared["count"] < LEAST_IMAGES[each]
+            }
+            result.left_out |= {
+                f"{name}/{each}": describe_too_few(compared["count"], least) for each, least in left_out.items()
+            }
         return result
 
     def _make_sums(self, features: Tensor, start: int) -> Sums:
         return {"rows": make_rows(start, features)} if self.keeps_rows else compute_moments(features)
 
-    def _make_feature_set(self, sums: Sums) -> FeatureSet:
-        return {"rows": concatenate_in_order(sums["rows"])} if self.keeps_rows else sums
+    def _find_device(self) -> torch.device:
+        """Return the device of this process's features, on a process without images that of the others' kind."""
+        kinds = set(all_gather_object(self.device.type))
+        if self.device.type == "cpu" and "cuda" in kinds:
+            return torch.device("cuda", torch.cuda.current_device())
+        return self.device
 
-    def _compare(
-        self, real: FeatureSet, other: FeatureSet
-    ) -> tuple[dict[str, float], dict[str, Tensor], dict[str, str]]:
-        """Return the metrics, the scores of KID's blocks, and why metrics are left out."""
-        metrics: dict[str, float] = {}
-        scores: dict[str, Tensor] = {}
-        sets = [{name: values.to(self.device) for name, values in features.items()} for features in (real, other)]
-        rows = [features["rows"] for features in sets] if self.keeps_rows else []
-        count = min(map(_count_images, sets))
+    def _save_rows(self, file: Path, real: DealtRows) -> None:
+        """Write all rows from the main process, which alone holds them for this."""
+        blocks = []
+        for _, block in real.fetch_blocks():
+            if get_group_rank_and_size()[0] == 0:
+                blocks.append(block.cpu())
+        if blocks:
+            save_features(file, {"rows": torch.cat(blocks)})
+
+    def _compare(self, real: DealtRows, other: DealtRows) -> dict[str, Any]:
+        """Return the number of images, metrics, the scores of KID's blocks, and the moments of both sets."""
+        count = min(len(real), len(other))
         names = {name for name in self.names if count >= LEAST_IMAGES[name]}
+        compared: dict[str, Any] = {"count": count, "metrics": {}, "scores": {}}
         if "frechet" in names:
-            moments = [compute_moments(features) for features in rows] or sets
-            metrics["fd"] = frechet(*map(fit_gaussian, moments))
+            compared["moments"] = [_add_moments(features) for features in (real, other)]
         if "kid" in names:
-            metrics["kid"] = compute_kid(*rows)
-            scores["kid"] = compute_block_values(*rows)
+            compared["metrics"]["kid"] = compute_kid(real, other)
+            compared["scores"]["kid"] = compute_block_values(real, other)
         if "prdc" in names:
-            metrics |= asdict(compute_prdc(*rows))
-        left_out = {name: describe_too_few(count, LEAST_IMAGES[name]) for name in sorted(self.names - names)}
-        return metrics, scores, left_out
+            compared["metrics"] |= asdict(compute_prdc(real, other))
+        return compared
 
 
-def _count_images(features: FeatureSet) -> int:
-    return len(features["rows"]) if "rows" in features else int(features["count"])
+def _compare_moments(real: Sums, other: Sums) -> dict[str, Any]:
+    count = min(int(real["count"]), int(other["count"]))
+    moments = {"moments": [real, other]} if count >= LEAST_IMAGES["frechet"] else {}
+    return {"count": count, "metrics": {}, "scores": {}, **moments}
+
+
+def _add_moments(features: DealtRows) -> Sums:
+    """Return the moments of all rows, on the CPU, of which each process computes those of its blocks."""
+    totals: Sums = {
+        name: value.to(features.device) for name, value in compute_moments(features.fetch(torch.arange(0))).items()
+    }
+    for _, block in features.deal_blocks():
+        for name, value in compute_moments(block).items():
+            totals[name] += value.to(features.device)
+    return {name: all_reduce(value).cpu() for name, value in totals.items()}
 
 
 def get_cache_file(inputs: Mapping[str, Any]) -> Path | None:

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from operator import itemgetter
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from vaegan.distributed import broadcast_from_main, gather_to_main
+from vaegan.distributed import all_gather_object, gather_to_main
 from vaegan.errors import Failure
 from vaegan.images import lay_on_white, to_float, to_uint8
+from vaegan.long_work import run_long_on_main
 from vaegan.models import Autoencoder, Posterior
 from vaegan.randomness import draw_normal
 
@@ -131,6 +132,13 @@ class Metric:
         """
         return {}
 
+    def combine(self, sums: Sums) -> Sums:
+        """Return what is gathered of the sums of each process, in the place of values that are too many for one.
+
+        All processes call this together when all images are measured; a process that had none has empty sums.
+        """
+        return sums
+
     def compute_result(self, sums: Sums) -> MetricResult:
         """Return the result from the sums of all images, which are on the CPU; the main process alone calls this."""
         raise NotImplementedError
@@ -202,10 +210,11 @@ def add_sums(sums: Sums, other: Sums) -> Sums:
 def reduce_on_main(sums: Sums, compute: Callable[[Sums], T]) -> T:
     """Return to all processes what the main one computes from the totals, which it adds on the CPU in order of rank.
 
-    The main process alone holds the values of all images, and computes once.
+    The main process alone holds the values of all images, and computes once, however long that takes.
     """
     gathered = gather_to_main(_to_cpu(sums))
-    return broadcast_from_main(lambda: compute(reduce(add_sums, gathered, {})))
+    result = run_long_on_main(lambda: compute(reduce(add_sums, gathered, {})))
+    return cast("T", all_gather_object(result)[0])
 
 
 def _add(value: Any, other: Any) -> Any:

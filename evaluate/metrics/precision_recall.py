@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vaegan.distributed import all_reduce
+
+from .dealt_rows import DealtRows
+
 PRECISION_NEIGHBOUR = 3
 """k of precision and recall (Kynkäänniemi et al. 2019, section 3)."""
 DENSITY_NEIGHBOUR = 5
 """k of density and coverage (Naeem et al. 2020, section 3.3)."""
-MAX_DISTANCES = 2**22
-"""Largest number of distances that are held in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -30,43 +32,63 @@ class PRDC:
     """Fraction of the real features with one of the others in their ball."""
 
 
-def compute_prdc(real: Tensor, other: Tensor) -> PRDC:
+def compute_prdc(real: DealtRows, other: DealtRows) -> PRDC:
     """Compute the precision, recall, density and coverage of a set of features with respect to the real ones.
+
+    All processes call this together. Each compares its blocks of real features with one block of the others at a time,
+    and all get the same values, whatever their number.
 
     Args:
         real: Real features, shape (N, d), N > `DENSITY_NEIGHBOUR`.
         other: Features of the other set, shape (M, d), M > `PRECISION_NEIGHBOUR`.
     """
-    precision_radii, density_radii = compute_radii(real, (PRECISION_NEIGHBOUR, DENSITY_NEIGHBOUR))
-    (other_radii,) = compute_radii(other, (PRECISION_NEIGHBOUR,))
-    is_precise = torch.zeros(len(other), dtype=torch.bool, device=other.device)
-    balls, recalled, covered = 0, 0, 0
-    for rows in _split_rows(real, other):
-        distances = _compute_distances(real[rows], other)
-        is_precise |= (distances <= precision_radii[rows, None]).any(0)
-        recalled += int((distances <= other_radii).any(1).sum())
-        inside = distances <= density_radii[rows, None]
-        balls += int(inside.sum())
-        covered += int(inside.any(1).sum())
+    own = real.deal_blocks()
+    precision_radii, density_radii = compute_squared_radii(real, own, (PRECISION_NEIGHBOUR, DENSITY_NEIGHBOUR))
+    (other_radii,) = compute_squared_radii(other, other.deal_blocks(), (PRECISION_NEIGHBOUR,))
+    device = precision_radii.device
+    precise, balls = torch.zeros(len(other), device=device), torch.zeros((), dtype=torch.int64, device=device)
+    recalled, covered = (torch.zeros(len(real), dtype=torch.bool, device=device) for _ in range(2))
+    for columns, block in other.fetch_blocks():
+        for rows, features in own:
+            distances = compute_squared_distances(features, block)
+            precise[columns] += (distances <= precision_radii[rows, None]).any(0)
+            recalled[rows] |= (distances <= other_radii[columns]).any(1)
+            inside = distances <= density_radii[rows, None]
+            covered[rows] |= inside.any(1)
+            balls += inside.sum()
+    counts = all_reduce(torch.stack([balls, recalled.sum(), covered.sum()])).tolist()
     return PRDC(
-        precision=is_precise.double().mean().item(),
-        recall=recalled / len(real),
-        density=balls / (DENSITY_NEIGHBOUR * len(other)),
-        coverage=covered / len(real),
+        precision=(all_reduce(precise) > 0).double().mean().item(),
+        recall=counts[1] / len(real),
+        density=counts[0] / (DENSITY_NEIGHBOUR * len(other)),
+        coverage=counts[2] / len(real),
     )
 
 
-def compute_radii(features: Tensor, neighbours: tuple[int, ...]) -> list[Tensor]:
-    """Compute the distance of each feature (N, d) from its k-th nearest other one, float64 (N,), for each k given."""
-    count, batches = max(neighbours) + 1, _split_rows(features, features)
-    parts = [_compute_distances(features[rows], features).topk(count, largest=False).values for rows in batches]
-    nearest = torch.cat(parts)
-    return [nearest[:, k] for k in neighbours]  # the first one is the feature itself
+def compute_squared_radii(
+    features: DealtRows, own: list[tuple[slice, Tensor]], neighbours: tuple[int, ...]
+) -> list[Tensor]:
+    """Compute the squared distance of each feature (N, d) from its k-th nearest other one, float64 (N,), for each k.
+
+    Args:
+        features: The features.
+        own: Those whose distances this process computes, as `DealtRows.deal_blocks` returns them.
+        neighbours: Each k.
+    """
+    count = max(neighbours) + 1  # the first one is the feature itself
+    nearest = [rows.new_empty(len(rows), 0, dtype=torch.float64) for _, rows in own]
+    for _, block in features.fetch_blocks():
+        for number, (_, rows) in enumerate(own):
+            candidates = torch.cat([nearest[number], compute_squared_distances(rows, block)], dim=1)
+            nearest[number] = candidates.topk(min(count, candidates.shape[1]), largest=False).values
+    radii = torch.zeros(len(features), len(neighbours), dtype=torch.float64, device=features.device)
+    for number, (places, _) in enumerate(own):
+        radii[places] = nearest[number][:, list(neighbours)]
+    return list(all_reduce(radii).unbind(1))
 
 
-def _compute_distances(features: Tensor, other: Tensor) -> Tensor:
-    return torch.cdist(features.double(), other.double(), compute_mode="use_mm_for_euclid_dist")
-
-
-def _split_rows(features: Tensor, other: Tensor) -> list[Tensor]:
-    return list(torch.arange(len(features)).split(max(1, MAX_DISTANCES // len(other))))
+def compute_squared_distances(features: Tensor, other: Tensor) -> Tensor:
+    """Compute the squared Euclidean distances of features (N, d) from others (M, d), float64 (N, M)."""
+    features, other = features.double(), other.double()
+    squares = features.square().sum(1)[:, None] + other.square().sum(1)
+    return torch.addmm(squares, features, other.mT, alpha=-2).clamp_min_(0)

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import prdc
 import pytest
 
 from vaegan.config import dump_config
+from vaegan.evaluate.metrics.kid import compute_mmd2
+from vaegan.randomness import draw_normal
 from vaegan.storage.run_folder import Run
 
 from ..tiny import (
@@ -163,3 +166,37 @@ def test_one_process_verifies_the_images_for_all(pool: Pool, tmp_path: Path) -> 
     first, second = pool.run(2, "open", root=str(root))
     assert [first[0], second[0]] == [1, 0] and first[1] == second[1]
     assert first[1].startswith(f"data.strict: 1 of the files cannot be used as images: {torn}")
+
+
+def test_sets_of_features_are_compared_in_parts_to_the_same_bits(pool: Pool) -> None:
+    """By 1, 2 and 4 processes, none of which holds them all; and to the values of the definitions."""
+    results = [pool.run(world, "features") for world in (1, 2, 4)]
+    assert all(values == results[0][0] for ranks in results for values in ranks)
+    real, other = (0.9 * draw_normal((count, 12), 0, name) for count, name in ((300, "real"), (260, "other")))
+    whole, *rest = results[0][0]
+    assert whole == pytest.approx(compute_mmd2(real, other).item(), rel=1e-12)
+    theirs = [prdc.compute_prdc(real.numpy(), other.numpy(), nearest_k=k) for k in (3, 5)]
+    expected = [theirs[0]["precision"], theirs[0]["recall"], theirs[1]["density"], theirs[1]["coverage"]]
+    assert rest[10:] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("timeout", "beat", "work"), [(60, 0.2, 1.5), pytest.param(6, 1, 12, marks=pytest.mark.long)])
+def test_the_main_process_is_waited_for_longer_than_a_collective_call_may_take(timeout, beat, work, pool: Pool) -> None:
+    main, *others = pool.run(3, "long", timeout=timeout, beat=beat, work=work)
+    assert main[:2] == [[0, None], "it failed"] and all(other[:2] == [None, "it failed"] for other in others)
+    assert work / beat / 2 < main[2] - 1 <= work / beat + 2 and all(other[2] == main[2] for other in others)
+
+
+def test_one_process_decodes_the_images_that_all_hold_in_memory(pool: Pool, tmp_path: Path) -> None:
+    """Into one file that is gone once all have mapped it; without a place for it, each process decodes its own."""
+    root = write_image_tree(tmp_path / "A", 20)
+    (root / "cat" / "bad.png").write_bytes(b"?")
+    alone, *_ = pool.run(1, "share", root=str(root))
+    assert alone[0] == 20 and not alone[4]
+    (tmp_path / "shared").mkdir()
+    first, second, third = pool.run(3, "share", root=str(root))
+    assert [first[0], second[0], third[0]] == [20, 0, 0] and first[4] and second[4] and third[4]
+    assert first[1:4] == second[1:4] == third[1:4] == alone[1:4] and first[5] == []
+    (tmp_path / "shared").rmdir()
+    first, second = pool.run(2, "share", root=str(root))
+    assert [first[0], second[0]] == [20, 20] and not first[4] and first[1:4] == second[1:4] == alone[1:4]

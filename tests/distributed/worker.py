@@ -6,13 +6,16 @@ import math
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from contextlib import redirect_stderr
-from dataclasses import replace
+from dataclasses import astuple, replace
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
@@ -23,16 +26,23 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from own_networks import build_own_networks
 
 from benchmarks.communication import count_traffic
+from vaegan import distributed as vaegan_distributed
+from vaegan import long_work
 from vaegan.cli.console import Console
 from vaegan.config import load_config
 from vaegan.config.data import DataConfig
 from vaegan.data import open_data
 from vaegan.data.dataset import UInt8Image
 from vaegan.data.folder import FileReader
+from vaegan.data.large_sets import shared_pixels
 from vaegan.data.sources import open_images
-from vaegan.distributed import get_group_rank_and_size, get_rank, init_process_group
+from vaegan.distributed import any_rank, get_group_rank_and_size, get_rank, init_process_group
 from vaegan.errors import Failure, Interrupted, UserError
 from vaegan.evaluate.classifier_evaluation import evaluate_classifier_splits
+from vaegan.evaluate.metrics import dealt_rows, kid
+from vaegan.evaluate.metrics.dealt_rows import DealtRows
+from vaegan.evaluate.metrics.precision_recall import compute_prdc
+from vaegan.randomness import draw_normal
 from vaegan.storage.loading import load_classifier
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import loop, train
@@ -144,6 +154,46 @@ def evaluate_classifier(folder: str, world: int) -> dict[str, object]:
     return {"metrics": evaluation.metrics, "protocol": evaluation.protocol, "scores": scores}
 
 
+def compare_features(world: int) -> list[float]:
+    """Return KID, its blocks' values, and PRDC of features in small blocks, which each process holds a part of."""
+    init_process_group()
+    rank, size = get_group_rank_and_size()
+    assert size == world
+    sets = []
+    for count, name in ((300, "real"), (260, "other")):
+        features = 0.9 * draw_normal((count, 12), 0, name)
+        batches = [(start, features[start : start + 7]) for start in range(7 * rank, count, 7 * world)]
+        sets.append(DealtRows(batches, torch.device("cpu")))
+    with patch.object(dealt_rows, "BLOCK_ROWS", 50), patch.object(kid, "MAX_KERNEL_VALUES", 5000):
+        values = [kid.compute_kid(*sets), *kid.compute_block_values(*sets).tolist(), *astuple(compute_prdc(*sets))]
+    assert torch.equal(sets[1].fetch(torch.tensor([259, 0])), features[[259, 0]])
+    return values
+
+
+def work_long(world: int, timeout: float, beat: float, work: float) -> list[Any]:
+    """Let rank 0 work for some seconds, then fail, and return what each process got, and the number of messages."""
+    beats = []
+
+    def count(*arguments: Any) -> bool:
+        beats.append(arguments)
+        return any_rank(*arguments)
+
+    def fail() -> None:
+        raise UserError("it failed")
+
+    with (
+        patch.object(vaegan_distributed, "COLLECTIVE_TIMEOUT", timedelta(seconds=timeout)),
+        patch.object(long_work, "BEAT_SECONDS", beat), patch.object(long_work, "any_rank", count),
+    ):  # fmt: skip
+        init_process_group()
+        result = long_work.run_long_on_main(lambda: [get_rank(), time.sleep(work)])
+        try:
+            long_work.run_long_on_main(fail)
+        except UserError as error:
+            return [result, str(error), len(beats)]
+    return []
+
+
 def open_folder(root: str, world: int) -> list[object]:
     """Open a folder under `cache: none`, and return the number of images that this process decoded and the error."""
     init_process_group()
@@ -166,7 +216,14 @@ def open_folder(root: str, world: int) -> list[object]:
     return [decoded, error]
 
 
-TASKS = {"train": run_training, "traffic": measure_traffic, "evaluate": evaluate_classifier, "open": open_folder}
+TASKS = {
+    "train": run_training,
+    "traffic": measure_traffic,
+    "evaluate": evaluate_classifier,
+    "open": open_folder,
+    "features": compare_features,
+    "long": work_long,
+}
 """Functions that do a job, by the name of the task."""
 
 

@@ -11,6 +11,7 @@ from vaegan.config.models import ClassifierConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.errors import UserError
 from vaegan.evaluate.metrics import feature_extractors
+from vaegan.evaluate.metrics.dealt_rows import deal_tensor
 from vaegan.evaluate.metrics.feature_extractors import build_extractor
 from vaegan.evaluate.metrics.frechet import compute_moments, fit_gaussian, frechet
 from vaegan.evaluate.metrics.kid import compute_mmd2
@@ -57,7 +58,9 @@ def test_the_metrics_are_those_of_the_features(names: tuple[str, ...], trained: 
     if "kid" in names:
         expected["kid_net"] = compute_mmd2(real, fake).item()
     if "prdc" in names:
-        expected |= {f"{name}_net": value for name, value in asdict(compute_prdc(real, fake)).items()}
+        expected |= {
+            f"{name}_net": value for name, value in asdict(compute_prdc(deal_tensor(real), deal_tensor(fake))).items()
+        }
     both = {f"{kind}/{name}": value for kind in ("reconstruction", "sample") for name, value in expected.items()}
     assert evaluation.metrics == pytest.approx(both, rel=1e-5)
     assert set(evaluation.scores) == ({"reconstruction/kid_net", "sample/kid_net"} if "kid" in names else set())

@@ -9,6 +9,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torchmetrics.image.kid import poly_mmd
 
 from vaegan.evaluate.metrics import kid
+from vaegan.evaluate.metrics.dealt_rows import deal_tensor
 from vaegan.evaluate.metrics.kid import compute_block_values, compute_kid, compute_mmd2
 from vaegan.randomness import draw_normal
 
@@ -38,7 +39,10 @@ def test_kid_of_sets_of_different_size_is_the_definition(features: tuple[Tensor,
 
 def test_kid_of_one_distribution_is_about_0() -> None:
     values = torch.stack(
-        [compute_block_values(draw_normal((200, 8), s, "a"), draw_normal((200, 8), s, "b")).mean() for s in range(50)]
+        [
+            compute_block_values(*(deal_tensor(draw_normal((200, 8), s, name)) for name in "ab")).mean()
+            for s in range(50)
+        ]
     )
     assert abs(values.mean().item()) < 3 * values.std().item() / math.sqrt(50)
     assert (values < 0).any()
@@ -49,17 +53,16 @@ def test_kid_of_one_distribution_is_about_0() -> None:
     [(300, 260, 10), (100, 100, 5), (1000, 3000, 10), (30, 30, 1), (2, 9, 1), (39, 500, 1)],
 )
 def test_blocks_are_many_enough_and_large_enough(real: int, other: int, expected: int) -> None:
-    assert compute_block_values(draw_normal((real, 2), 0, "one"), draw_normal((other, 2), 0, "two")).shape == (
-        expected,
-    )
+    sets = [deal_tensor(draw_normal((count, 2), 0, name)) for count, name in ((real, "one"), (other, "two"))]
+    assert compute_block_values(*sets).shape == (expected,)
 
 
 @pytest.mark.parametrize("rows", [2**22, 1000])
 def test_all_pairs_are_compared_as_far_as_there_are_not_too_many(
     rows: int, features: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, other = features
-    whole = compute_mmd2(real, other).item()
+    whole = compute_mmd2(*features).item()
+    real, other = map(deal_tensor, features)
     monkeypatch.setattr(kid, "MAX_KERNEL_VALUES", rows)
     assert compute_kid(real, other) == pytest.approx(whole, rel=1e-9)
     monkeypatch.setattr(kid, "MAX_FEATURES", 150)
@@ -68,12 +71,12 @@ def test_all_pairs_are_compared_as_far_as_there_are_not_too_many(
 
 
 def test_blocks_hold_every_feature_once_and_the_same_ones_each_time(features: tuple[Tensor, Tensor]) -> None:
-    real, other = features
+    real, other = map(deal_tensor, features)
     values = compute_block_values(real, other)
     assert values.shape == (10,) and torch.equal(values, compute_block_values(real, other))
-    marked = other.clone()
+    marked = features[1].clone()
     marked[17] += 100
-    assert (compute_block_values(real, marked) != values).sum() == 1  # it is in one block
+    assert (compute_block_values(real, deal_tensor(marked)) != values).sum() == 1  # it is in one block
     assert values.mean().item() == pytest.approx(
-        compute_mmd2(real, other).item(), abs=4 * values.std().item() / math.sqrt(10)
+        compute_mmd2(*features).item(), abs=4 * values.std().item() / math.sqrt(10)
     )
