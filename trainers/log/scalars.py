@@ -16,8 +16,9 @@ from ..meter import Meter
 from ..state import State
 from ..steps.base import CODEBOOK_KEY, CONFUSION_KEY
 
-MAX_AGGREGATE_POSTERIOR_CODES = 2048
-"""Most codes that the aggregate posterior is compared with the prior by; the kernel of the MMD grows with N²."""
+MAX_AGGREGATE_POSTERIOR_CODES = 512
+"""Most codes that the aggregate posterior is compared with the prior by, the first of the batch: the kernel of the MMD
+grows with N², and all processes wait for it."""
 
 
 def compute_scalars(
@@ -37,7 +38,7 @@ def compute_scalars(
     values |= {f"learning_rate/{name}": optimizer.param_groups[0]["lr"] for name, optimizer in state.optimizers.items()}
     values |= {"updates": float(state.updates)}
     if codes is not None and len(codes) > 1:
-        values |= _compare_with_prior(codes[:MAX_AGGREGATE_POSTERIOR_CODES].cpu(), config.seed, state.step)
+        values |= _compare_with_prior(codes[:MAX_AGGREGATE_POSTERIOR_CODES], config.seed, state.step)
     if CODEBOOK_KEY in values:
         counts = torch.tensor(values.pop(CODEBOOK_KEY), dtype=torch.float64)
         values |= {"codebook/perplexity": perplexity(counts), "codebook/usage": usage(counts)}
@@ -47,6 +48,9 @@ def compute_scalars(
 
 
 def _compare_with_prior(codes: Tensor, seed: int, step: int) -> dict[str, float]:
-    """Compute the MMD² and the Fréchet distance of the aggregate posterior, given by its codes (N, d), to N(0, I)."""
-    prior_codes = draw_normal((len(codes), codes.shape[1]), seed, "gap", step)
+    """Compute the MMD² and the Fréchet distance of the aggregate posterior, given by its codes (N, d), to N(0, I).
+
+    Both are computed on the device of the codes, in float64.
+    """
+    prior_codes = draw_normal((len(codes), codes.shape[1]), seed, "gap", step).to(codes.device)
     return {"gap/mmd2": mmd_imq(codes, prior_codes).item(), "gap/frechet": frechet_standard_normal(codes).item()}

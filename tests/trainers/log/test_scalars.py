@@ -9,10 +9,13 @@ import torch
 from vaegan.data import Data
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
+from vaegan.trainers.accelerator import make_accelerator
+from vaegan.trainers.log import scalars
+from vaegan.trainers.meter import Meter
+from vaegan.trainers.state import build_state
+from vaegan.trainers.steps import build_step
 
-from ...tiny import (
-    tiny,
-)
+from ...tiny import tiny
 
 
 def read_history(run: Run) -> list[dict[str, object]]:
@@ -41,3 +44,22 @@ def test_lines_are_means_over_their_interval(tmp_path: Path, data: Data) -> None
 def test_a_batch_of_one_image_trains(tmp_path: Path, data: Data) -> None:
     lines = read_history(train(tiny("vaegan3", "train.batch_size=1", "train.steps=2"), tmp_path / "run", data))
     assert "gap/mmd2" not in lines[0] and "loss/kl" in lines[0]  # one code has no spread
+
+
+def test_the_prior_gap_is_computed_on_the_device_from_a_bounded_number_of_codes(monkeypatch) -> None:
+    given = []
+
+    def record(*sets: torch.Tensor) -> torch.Tensor:
+        given.extend((codes.device.type, len(codes)) for codes in sets)
+        return torch.zeros(())
+
+    config = tiny("vae")
+    state = build_state(config, build_step(config), make_accelerator(config.train))
+    with monkeypatch.context() as patched:
+        for name in ("mmd_imq", "frechet_standard_normal"):
+            patched.setattr(scalars, name, record)
+        scalars.compute_scalars(config, state, Meter(), {}, torch.zeros(1000, 4, device="meta"))
+    assert given == [("meta", 512)] * 3
+    codes = torch.randn(600, 4, generator=torch.Generator().manual_seed(0))
+    gaps = [scalars.compute_scalars(config, state, Meter(), {}, some) for some in (codes, codes[:512])]
+    assert gaps[0] == gaps[1] and gaps[0]["gap/frechet"] > 0
