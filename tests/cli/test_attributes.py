@@ -1,5 +1,6 @@
 """`attribute`, `edit` and `translate`: what they write is what the library computes, and each refusal is one line."""
 
+import os
 import shutil
 
 import pytest
@@ -141,6 +142,8 @@ def test_refusals_are_one_line_before_any_work(run, conditional, get_error):
     assert message == "--output a.png: not a file of tensors; let it end in .safetensors"
     (run / "b.safetensors").mkdir()
     assert get_error("attribute", "run", "--by", "labels", "-o", "b.safetensors").endswith(": a folder, not a file")
+    os.mkfifo("pipe.safetensors")
+    assert "a pipe or a device" in get_error("attribute", "run", "--by", "labels", "-o", "pipe.safetensors")
     assert "--positive: name the class to lead to, one of bird, cat, dog" in get_error(
         "attribute", "run", "--by", "labels"
     )

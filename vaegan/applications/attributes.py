@@ -1,5 +1,6 @@
 """Attributes as directions in the space of codes, and images that are changed along them or told another class."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,8 +197,8 @@ def load_attribute(file: Path, weights: str | None = None) -> Attribute:
     Raises:
         UserError: There is no such file, it is damaged, or it was learned from the codes of another model.
     """
-    if Path(file).is_dir():
-        raise UserError(f"{make_printable(file)}: a folder, no file of directions; name one of `vaegan attribute`")
+    if os.path.exists(file) and not os.path.isfile(file):  # opening a pipe would wait for a writer
+        raise UserError(f"{make_printable(file)}: not a regular file; name one of `vaegan attribute`")
     try:
         directions = load_tensors(file)
         header = AttributeHeader.model_validate_json(load_metadata(file)[HEADER])

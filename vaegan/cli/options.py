@@ -121,6 +121,8 @@ def check_tensor_path(context: click.Context, option: click.Parameter, path: Pat
         raise UserError(f"--output {path}: not a file of tensors; let it end in .safetensors")
     if os.path.isdir(path):
         raise UserError(f"--output {path}: a folder, not a file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UserError(f"--output {path}: a pipe or a device, not a regular file; name another file")
     check_file_is_writable(path)
     return path
 

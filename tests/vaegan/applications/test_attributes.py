@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -106,8 +107,10 @@ def test_what_is_no_file_of_directions_is_one_line(tmp_path: Path) -> None:
     learned, file = learn(torch.eye(3).double(), torch.ones(3).double()), tmp_path / "a.safetensors"
     with pytest.raises(UserError, match=r"not a file of directions \(No such file"):
         load_attribute(file)
-    with pytest.raises(UserError, match="a folder, no file of directions"):
-        load_attribute(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for other in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(UserError, match="not a regular file"):
+            load_attribute(other)
     check_attribute_file(file)
     save_attribute(learned, file)
     check_attribute_file(file)  # which a new one may replace
