@@ -160,4 +160,6 @@ def test_files_are_checked_before_work(trained, pictures, work, get_error):
     assert "is the file labels.csv itself" in get_error(*words, "--labels", "labels.csv", "-o", "labels.png")
     (work / "b.csv").mkdir()
     assert "the table beside the picture, is a folder" in get_error(*words, "-o", "b.png")
+    os.mkfifo("c.csv")
+    assert "the table beside the picture, is a pipe or a device" in get_error(*words, "-o", "c.png")
     assert "inside pictures" in get_error("anomaly", trained, "pictures", *RATE, "-o", "pictures/a.png")

@@ -196,11 +196,12 @@ def check_table_file(file: Path, inputs: Sequence[Path]) -> None:
     """Check that the CSV file beside a picture can be written, and is none of the files that are read.
 
     Raises:
-        UserError: It is a folder, or one of ``inputs``.
+        UserError: It is a folder, a pipe or a device, or one of ``inputs``.
         FileFailure: It cannot be written.
     """
-    if file.is_dir():
-        raise UserError(f"--output: {file}, the table beside the picture, is a folder; name another picture")
+    if file.exists() and not file.is_file():
+        kind = "a folder" if file.is_dir() else "a pipe or a device"
+        raise UserError(f"--output: {file}, the table beside the picture, is {kind}; name another picture")
     for each in inputs:
         if each.exists() and file.exists() and file.samefile(each):
             problem = f"{file}, the table beside the picture, is the file {each} itself, which it would replace"
