@@ -131,15 +131,15 @@ def time_overhead(config: Config, data: Data, accelerator: Accelerator) -> dict[
         return {purpose: draw_normal((size, *shape), 0, purpose, 0).to(device) for purpose, shape in shapes}
 
     def update_average() -> None:
-        ema.update_ema(state.average, state.model, 0.999, 0)
+        ema.update_ema(state.average, state.model, 0.999, state.counters.updates, torch.tensor(True, device=device))
 
     images, labels = next(stream)[0]
     batch = StepInput(to_float(images), labels, draw_noise(), 0, 0, None)
     output = step.accumulate_gradients(state.networks, batch, lambda loss: None)
     operations: dict[str, Callable[[], object]] = {
         "next batch in its order": lambda: next(stream),
-        "stateless noise": draw_noise,
-        "gradient norms and the NaN check": lambda: clip_gradients(config.train, state),
+        "stateless noise, drawn beside the step before": draw_noise,
+        "gradient norms and the NaN check": lambda: bool(clip_gradients(config.train, state).isfinite().all()),
         "averaged weights": update_average,
         "sums for the log": lambda: state.meter.add(output, 1.0),
     }

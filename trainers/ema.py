@@ -1,20 +1,28 @@
 """Exponential moving average of the weights, used by samples, evaluations and the exported model."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @torch.no_grad()
-def update_ema(average: nn.Module, model: nn.Module, decay: float, updates: int) -> None:
+def update_ema(average: nn.Module, model: nn.Module, decay: float, updates: Tensor, applied: Tensor) -> None:
     """Set average <- d average + (1 - d) model, with d = min(decay, (1 + n) / (10 + n)); copy the buffers.
 
     Args:
         average: A copy of the model.
         model: The model after its update.
         decay: `train.ema_decay`; 0 copies the model.
-        updates: n, the number of updates before this one.
+        updates: n, the number of updates before this one, a scalar on the model's device.
+        applied: Whether the model was updated, a bool scalar on its device; if not, the average stays as it is.
     """
-    weight = 1 - min(decay, (1 + updates) / (10 + updates))
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
+    weights, averaged = list[Tensor](model.parameters()), list[Tensor](average.parameters())
+    if decay == 0:
+        torch._foreach_copy_(averaged, weights)
+    else:
+        count = updates.double()
+        weight = (1 - ((1 + count) / (10 + count)).clamp_max(decay)) * applied
+        changes = torch._foreach_sub(weights, averaged)
+        torch._foreach_mul_(changes, weight.to(weights[0].dtype))
+        torch._foreach_add_(averaged, changes)
     for averaged_buffer, buffer in zip(average.buffers(), model.buffers(), strict=True):
         averaged_buffer.copy_(buffer)

@@ -14,9 +14,7 @@ from vaegan.errors import Failure, FileFailure, Interrupted
 from vaegan.progress import Reporter
 
 from .state import State
-
-MAX_SKIPPED_UPDATES = 5
-"""Updates skipped in a row, under `train.nan: skip`, before the training stops."""
+from .update import MAX_SKIPPED_UPDATES, get_max_skipped_updates
 
 
 class FaultPolicy:
@@ -50,7 +48,7 @@ class FaultPolicy:
                 written.
         """
         problem = f"step {state.step + 1}: {', '.join(terms)} not finite"
-        if self.config.nan == "stop" or state.skipped == MAX_SKIPPED_UPDATES - 1:
+        if state.skipped + 1 >= get_max_skipped_updates(self.config):
             self.save(state)
             mend = "begin another run with a smaller train.learning_rate or a train.clip_norm"
             if self.config.nan == "skip":
@@ -62,11 +60,12 @@ class FaultPolicy:
         self.reporter.note(f"{problem}; this update is skipped")
 
     @contextmanager
-    def stop_if_out_of_memory(self, state: State) -> Iterator[None]:
+    def stop_if_out_of_memory(self, state: State, settle: Callable[[], None]) -> Iterator[None]:
         """Save the training if the block, which changes no weight, runs out of memory; it must be alone for that.
 
         Args:
             state: The training before the step.
+            settle: Settles the steps that are queued before it.
 
         Raises:
             Failure: The block ran out of memory.
@@ -77,6 +76,7 @@ class FaultPolicy:
             if not is_out_of_memory(error):
                 raise
             clear_frames(error.__traceback__)  # they hold what the step has computed so far
+            settle()
             problem = f"step {state.step + 1}: {describe_out_of_memory(error)}"
         else:
             return
@@ -91,6 +91,7 @@ class FaultPolicy:
     def _advise_less_memory(self) -> str:
         start = "go on with --resume and" if self.saved_step else "start again with"
         smaller = "a smaller train.micro_batch_size" if self.config.micro_batch_size != 1 else "a smaller model"
+        smaller += "" if self.config.checkpointing else " or train.checkpointing=true"
         precision = "" if self.config.precision == "bf16" else ", or begin another run with train.precision=bf16"
         return f"{start} {smaller}{precision}"
 

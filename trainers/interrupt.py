@@ -84,7 +84,7 @@ class Interrupts:
         Args:
             failed: Whether this process has to stop for another reason.
         """
-        return any_rank(failed or self.received, self.device)
+        return any_rank(failed or self.received)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number in (signal.SIGINT, signal.SIGTERM):

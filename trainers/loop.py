@@ -1,6 +1,7 @@
 """The one training loop. A family adds only its step; everything random or scheduled is a function of the step."""
 
 import math
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -15,23 +16,23 @@ from vaegan.data import Data, MicroBatch, iterate_batches
 from vaegan.distributed import report_lost_ranks, run_on_main
 from vaegan.errors import Failure, Interrupted
 from vaegan.images import to_float
-from vaegan.networks import spectral_norm
 from vaegan.networks.given import GivenNetworks, add_networks
 from vaegan.progress import Reporter
-from vaegan.randomness import draw_normal
 from vaegan.storage.run_folder import Run
 
-from . import ema
 from .accelerator import describe_unused_device, get_autocast_dtype, make_accelerator
 from .batch_partition import get_batch_slice
+from .compilation import decide_compilation, report_failed_compilation
 from .interrupt import Interrupts
 from .log.recorder import Evaluator, Recorder
 from .meter import Meter
+from .noise import iterate_noise
 from .resume import find_resume_checkpoint
 from .run_lock import lock_run
 from .state import State, build_state, restore
 from .steps import build_step
 from .steps.base import StepInput, TrainingStep
+from .update import MAX_QUEUED_STEPS, QueuedStep, apply_update, queue_step
 
 
 @torch.enable_grad()  # a caller may have switched gradients off
@@ -75,6 +76,7 @@ def train(
     reporter = reporter if reporter is not None and accelerator.is_main_process else Reporter()
     if (unused := describe_unused_device()) is not None:
         reporter.note(unused)
+    compiled = decide_compilation(config.train, accelerator.device, bool(training_step.given), reporter)
     run = Run(folder)
 
     with (
@@ -86,7 +88,7 @@ def train(
         if training_step.given:
             run_on_main(lambda: run.write_networks(training_step.given))
         with Recorder(config, run, data, checkpoint, accelerator, reporter, evaluator, interrupts) as recorder:
-            state = build_state(config, training_step, accelerator)
+            state = build_state(config, training_step, accelerator, compiled)
             if checkpoint is not None:
                 restore(state, checkpoint, accelerator)
                 recorder.catch_up(state)
@@ -97,30 +99,40 @@ def train(
                 data.train, config.data, config.seed, config.train.batch_size, batch_slice,
                 config.train.micro_batch_size, accelerator.device, state.step, config.train.steps,
             )  # fmt: skip
+            noise = iterate_noise(
+                training_step.get_noise_shapes(), config.seed, config.train.batch_size, batch_slice,
+                getattr(torch, config.train.dtype), accelerator.device, state.step, config.train.steps,
+            )  # fmt: skip
+            queue = deque[QueuedStep]()
+
+            def settle(left: int = 0) -> None:
+                while len(queue) > left:
+                    settle_step(queue.popleft(), state, recorder, accelerator)
+
             title = f"Training {config.track.name or folder.name}"
-            with closing(stream), reporter.progress(title, "images", config.train.batch_size) as progress:
+            with (
+                closing(stream),
+                closing(noise),
+                reporter.progress(title, "images", config.train.batch_size) as progress,
+            ):
                 progress(state.step, config.train.steps)
-                for micro_batches, failure in iterate_with_failures(stream):
+                inputs = zip(iterate_with_failures(stream), noise, strict=False)
+                for step, ((micro_batches, failure), step_noise) in enumerate(inputs, state.step):
                     if interrupts.should_stop(failed=failure is not None):
+                        settle()
                         recorder.faults.stop(state, failure)
-                    set_learning_rates(config.train, state)
-                    with recorder.faults.stop_if_out_of_memory(state):
+                    set_learning_rates(config.train, state, step)
+                    with report_failed_compilation(compiled), recorder.faults.stop_if_out_of_memory(state, settle):
                         meter, codes, sums = compute_gradients(
-                            training_step, state, micro_batches, batch_slice, accelerator
+                            training_step, state, step, micro_batches, step_noise, batch_slice.start, accelerator
                         )
                         norms = clip_gradients(config.train, state)
-                    if all(map(math.isfinite, norms.values())):
-                        apply_update(training_step, state, meter, sums.reduce(accelerator))
-                    else:
-                        names = find_non_finite(norms, meter, accelerator)
-                        recorder.faults.skip_update(state, names)
-                        recorder.log_skip(state, names)
-                        norms, codes = {}, None
+                    apply_update(training_step, state, norms, sums.get_totals(accelerator))
                     for optimizer in state.optimizers.values():
                         optimizer.zero_grad(set_to_none=True)
-                    state.step += 1
+                    queue.append(queue_step(norms, meter, codes))
+                    settle(0 if recorder.is_due(step + 1) else MAX_QUEUED_STEPS.get(accelerator.device.type, 0))
                     progress(state.step, config.train.steps)
-                    recorder.after_step(state, norms, codes)
             recorder.finish(state)
             if interrupts.should_stop():
                 raise Interrupted(f"{folder}: finished, then stopped")
@@ -138,14 +150,45 @@ def iterate_with_failures(stream: Iterator[list[MicroBatch]]) -> Iterator[tuple[
         yield [], str(failure)
 
 
+def settle_step(queued: QueuedStep, state: State, recorder: Recorder, accelerator: Accelerator) -> None:
+    """Count the update of a queued step, or that it was skipped, and record what is due after it.
+
+    Raises:
+        Failure: Its gradient is not finite, and the training stops with a checkpoint; or a file could not be written.
+    """
+    norms, codes = dict(zip(state.parameters, queued.read_norms(), strict=True)), queued.codes
+    if all(map(math.isfinite, norms.values())):
+        state.meter.merge(queued.meter)
+        state.updates += 1
+        state.skipped = 0
+    else:
+        names = find_non_finite(norms, queued.meter, accelerator)
+        recorder.faults.skip_update(state, names)
+        recorder.log_skip(state, names)
+        norms, codes = {}, None
+    state.step += 1
+    recorder.after_step(state, norms, codes)
+
+
 def compute_gradients(
     training_step: TrainingStep[Any],
     state: State,
+    step: int,
     micro_batches: list[MicroBatch],
-    batch_slice: slice,
+    noise: Mapping[str, Tensor],
+    start: int,
     accelerator: Accelerator,
 ) -> tuple[Meter, Tensor | None, Meter]:
     """Accumulate the gradient of the global batch in every network, reduced over ranks with the last micro-batch.
+
+    Args:
+        training_step: The step of the family.
+        state: The training.
+        step: Number of optimizer steps before this one.
+        micro_batches: Images and labels of this process.
+        noise: Noise of its images by purpose, on the device.
+        start: Position of its first image in the global batch.
+        accelerator: The processes of this training.
 
     Returns:
         The scalars and counts of this rank's images; their codes, shape (images of this rank, d), or None if the family
@@ -153,18 +196,13 @@ def compute_gradients(
     """
     config = training_step.config
     dtype = getattr(torch, config.train.dtype)
-    noise = {
-        purpose: draw_normal((config.train.batch_size, *shape), config.seed, purpose, state.step)[batch_slice]
-        .to(accelerator.device, dtype)
-        .chunk(len(micro_batches))
-        for purpose, shape in training_step.get_noise_shapes().items()
-    }
-    meter, codes, sums, start = Meter(), [], Meter(), batch_slice.start
+    meter, codes, sums = Meter(), [], Meter()
     adaptive_state = {name: value.to(dtype) for name, value in state.adaptive_state.items()}
     autocast_dtype = get_autocast_dtype(config.train)
+    chunks = {purpose: tensor.chunk(len(micro_batches)) for purpose, tensor in noise.items()}
     for index, (pixels, labels) in enumerate(micro_batches):
-        images, slices = to_float(pixels, dtype), {purpose: chunks[index] for purpose, chunks in noise.items()}
-        batch = StepInput(images, labels, slices, state.step, start, autocast_dtype, adaptive_state)
+        images, slices = to_float(pixels, dtype), {purpose: each[index] for purpose, each in chunks.items()}
+        batch = StepInput(images, labels, slices, step, start, autocast_dtype, adaptive_state)
         start += len(images)
         with ExitStack() as stack:
             if index < len(micro_batches) - 1:
@@ -179,8 +217,8 @@ def compute_gradients(
     return meter, torch.cat(codes) if codes else None, sums
 
 
-def clip_gradients(config: TrainConfig, state: State) -> dict[str, float]:
-    """Clip the gradient of each network to `train.clip_norm`, and return the norms before that.
+def clip_gradients(config: TrainConfig, state: State) -> Tensor:
+    """Clip the gradient of each network to `train.clip_norm`, and return the norms before that, shape (networks,).
 
     The gradients are those of the global batch, so that every rank gets the same numbers.
     """
@@ -190,28 +228,7 @@ def clip_gradients(config: TrainConfig, state: State) -> dict[str, float]:
         norms.append(torch.nn.utils.get_total_norm(gradients))
         if config.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, config.clip_norm, norms[-1])
-    return dict(zip(state.parameters, torch.stack(norms).tolist(), strict=True))
-
-
-def apply_update(training_step: TrainingStep[Any], state: State, meter: Meter, totals: Meter) -> None:
-    """Step the optimizers, and update what follows the weights: spectral norm, adaptive state, codebook, average.
-
-    Args:
-        training_step: The step that computed the gradients.
-        state: The training.
-        meter: Scalars and counts of this rank's images.
-        totals: Sums over the images of all ranks.
-    """
-    for optimizer in state.optimizers.values():
-        optimizer.step()
-    for network in state.networks.values():
-        spectral_norm.update_spectral_norm(network)
-    with torch.no_grad():
-        training_step.after_update(state.networks, state.adaptive_state, totals.sums)
-    ema.update_ema(state.average, state.model, training_step.config.train.ema_decay, state.updates)
-    state.meter.merge(meter)
-    state.updates += 1
-    state.skipped = 0
+    return torch.stack(norms)
 
 
 def find_non_finite(norms: Mapping[str, float], meter: Meter, accelerator: Accelerator) -> list[str]:
@@ -220,9 +237,9 @@ def find_non_finite(norms: Mapping[str, float], meter: Meter, accelerator: Accel
     return terms or [f"the gradient of the {name}" for name, norm in norms.items() if not math.isfinite(norm)]
 
 
-def set_learning_rates(config: TrainConfig, state: State) -> None:
-    """Set the learning rates of the coming step."""
-    factor = get_learning_rate_factor(config, state.step)
+def set_learning_rates(config: TrainConfig, state: State, step: int) -> None:
+    """Set the learning rates of step ``step`` (from 0)."""
+    factor = get_learning_rate_factor(config, step)
     for name, optimizer in state.optimizers.items():
         rate = config.discriminator_learning_rate if name == "discriminator" else None
         for group in optimizer.param_groups:

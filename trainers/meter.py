@@ -1,6 +1,6 @@
 """Averages of the scalars that steps report, over images, micro-batches, steps and processes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,15 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from .steps.base import StepOutput
+
+
+def reduce_sums(sums: Sequence[Tensor], accelerator: Accelerator) -> list[Tensor]:
+    """Return, on every process, the totals over all processes of sums over the images of one."""
+    if accelerator.num_processes == 1 or not sums:
+        return list(sums)
+    flat = accelerator.reduce(torch.cat([each.flatten() for each in sums]), "sum")
+    parts = flat.split([each.numel() for each in sums])
+    return [part.reshape(each.shape) for part, each in zip(parts, sums, strict=True)]
 
 
 class Meter:
@@ -54,13 +63,16 @@ class Meter:
         if not self.sums:
             return total
         keys = sorted(self.sums)
-        sums = [self.sums[key].flatten() for key in keys]
-        flat = torch.cat([*sums, sums[0].new_tensor([self.weights[key] for key in keys])])
-        flat = accelerator.reduce(flat, "sum") if accelerator.num_processes > 1 else flat
-        *reduced, weights = flat.split([*map(len, sums), len(keys)])
-        for key, value, weight in zip(keys, reduced, weights.tolist(), strict=True):
-            total._add(key, value.reshape(self.sums[key].shape), weight)
+        weights = next(iter(self.sums.values())).new_tensor([self.weights[key] for key in keys])
+        *sums, weights = reduce_sums([*(self.sums[key] for key in keys), weights], accelerator)
+        for key, value, weight in zip(keys, sums, weights.tolist(), strict=True):
+            total._add(key, value, weight)
         return total
+
+    def get_totals(self, accelerator: Accelerator) -> dict[str, Tensor]:
+        """Return the sums over all processes, on every process, without waiting for the device."""
+        keys = sorted(self.sums)
+        return dict(zip(keys, reduce_sums([self.sums[key] for key in keys], accelerator), strict=True))
 
     def compute(self) -> dict[str, Any]:
         """Return the means over the images of the scalars, and the sums of the counts as nested lists."""

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from vaegan.config.schema import Config, TrainConfig
 from vaegan.errors import UserError
 from vaegan.models import Model
+from vaegan.networks.checkpointing import recompute_stages
 from vaegan.storage.checkpoints import Checkpoint
 from vaegan.storage.loading import check_state_dict
 from vaegan.text import format_value, to_one_line
 
+from .compilation import compile_network
 from .meter import Meter
 from .steps.base import Networks, TrainingStep
 
@@ -36,6 +38,8 @@ class State:
     """Moving average of the model, the first network."""
     adaptive_state: Mapping[str, Tensor]
     """Scalars, float64, that `TrainingStep.after_update` adapts."""
+    counters: "UpdateCounters"
+    """The counts of updates on the device, which decide whether the next one is taken."""
     meter: Meter = field(default_factory=Meter)
     """Scalars and counts since the last line of the history."""
     step: int = 0
@@ -55,8 +59,36 @@ class State:
         return all(bool(weight.isfinite().all()) for weights in self.parameters.values() for weight in weights)
 
 
+@dataclass
+class UpdateCounters:
+    """What the device knows of the updates, ahead of the host, which reads their norms later."""
+
+    updates: Tensor
+    """Number of updates, int64, a scalar."""
+    skipped: Tensor
+    """Number of updates that were skipped since the last one, int64, a scalar."""
+    stopped: Tensor
+    """Whether so many were skipped that no other one is taken, bool, a scalar."""
+
+    def count(self, applied: Tensor, max_skipped: int) -> None:
+        """Count one update, or one that was skipped.
+
+        Args:
+            applied: Whether it was taken, a bool scalar.
+            max_skipped: Number of updates skipped in a row with which the training stops.
+        """
+        self.updates += applied
+        self.skipped = torch.where(applied, 0, self.skipped + 1)
+        self.stopped = self.stopped | (~applied & (self.skipped >= max_skipped))
+
+
+def make_counters(device: torch.device, updates: int = 0, skipped: int = 0) -> UpdateCounters:
+    """Return the counters of a training that has had some updates and then some that were skipped."""
+    return UpdateCounters(*(torch.tensor(count, device=device) for count in (updates, skipped, False)))
+
+
 OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], TrainConfig], torch.optim.Optimizer]] = {
-    "adam": lambda weights, config: torch.optim.Adam(weights, config.learning_rate, config.betas),
+    "adam": lambda weights, config: torch.optim.Adam(weights, config.learning_rate, config.betas, fused=True),
     "rmsprop": lambda weights, config: torch.optim.RMSprop(weights, config.learning_rate, alpha=config.betas[1]),
 }
 """Constructor of each `train.optimizer`."""
@@ -69,21 +101,52 @@ ADAPTIVE_STATE_FILE = "controls"
 """Name of the adaptive state's file in a checkpoint; older checkpoints have the same."""
 
 
-def build_state(config: Config, training_step: TrainingStep[Any], accelerator: Accelerator) -> State:
-    """Build the networks with their initial weights on this process's device, and their optimizers."""
+def build_state(
+    config: Config, training_step: TrainingStep[Any], accelerator: Accelerator, compiled: bool = False
+) -> State:
+    """Build the networks with their initial weights on this process's device, and their optimizers.
+
+    Args:
+        config: The run.
+        training_step: The step of its family.
+        accelerator: The processes of this training.
+        compiled: Whether the networks that are trained are compiled.
+    """
     dtype = getattr(torch, config.train.dtype)
     networks = {
         name: network.to(accelerator.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, network in training_step.build_networks().items()
     }
-    average = copy.deepcopy(next(iter(networks.values()))).eval().requires_grad_(False)
+    model, *_ = networks.values()
+    if config.train.checkpointing:
+        recompute_stages(model)
+    average = copy.deepcopy(model).eval().requires_grad_(False)
     assert isinstance(average, Model)
+    for network in networks.values() if compiled else ():
+        compile_network(network)
     prepared = {name: accelerator.prepare_model(network) for name, network in networks.items()}
     parameters = {name: [weight for _, weight in get_trained_parameters(each)] for name, each in networks.items()}
     build_optimizer = OPTIMIZERS[config.train.optimizer]
     optimizers = {name: build_optimizer(weights, config.train) for name, weights in parameters.items()}
+    for optimizer in optimizers.values():
+        init_moments(optimizer)
     adaptive = {name: value.to(accelerator.device) for name, value in training_step.init_adaptive_state().items()}
-    return State(networks, prepared, optimizers, parameters, average, adaptive)
+    counters = make_counters(accelerator.device)
+    return State(networks, prepared, optimizers, parameters, average, adaptive, counters)
+
+
+def init_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Create the moments, all 0, that an optimizer would create in its first step."""
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            device = weight.device if optimizer.defaults.get("fused") else None
+            moments = {
+                name: torch.zeros((), device=device, dtype=torch.float32)
+                if name == "step"
+                else torch.zeros_like(weight)
+                for name in OPTIMIZER_STATE_KEYS[type(optimizer)]
+            }
+            optimizer.state[weight].update({name: moment.detach() for name, moment in moments.items()})
 
 
 def get_trained_parameters(network: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -132,6 +195,7 @@ def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> N
         value.copy_(checkpoint.tensors[ADAPTIVE_STATE_FILE][name])
     state.step = checkpoint.step
     state.updates, state.skipped = checkpoint.state["updates"], checkpoint.state["skipped"]
+    state.counters = make_counters(accelerator.device, state.updates, state.skipped)
     state.meter = meter
 
 
@@ -160,6 +224,4 @@ def _load_named_moments(network: nn.Module, optimizer: torch.optim.Optimizer, te
     parameters = dict(get_trained_parameters(network))
     for key, value in tensors.items():
         name, moment = key.rsplit("/", 1)
-        if moment != "step":  # laid out in memory as Adam lays it out, as the parameter
-            value = torch.empty_like(parameters[name], requires_grad=False).copy_(value)
-        optimizer.state[parameters[name]][moment] = value
+        optimizer.state[parameters[name]][moment].copy_(value)

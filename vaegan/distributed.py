@@ -39,6 +39,8 @@ WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_C
 
 _watches: list[PeerWatch] = []
 """The watch over the other processes of this launch, if its backend needs one."""
+_host_groups: list[Any] = []
+"""The group of `any_rank`, where the default one exchanges what GPUs hold."""
 _advice: list[str] = []
 """What the user can do if a process is lost, of the innermost block of `report_lost_ranks` last."""
 
@@ -87,6 +89,7 @@ def destroy_process_group() -> None:
     if is_initialized():
         from torch import distributed
 
+        _host_groups.clear()
         distributed.destroy_process_group()
 
 
@@ -146,19 +149,14 @@ def all_reduce(value: "torch.Tensor") -> "torch.Tensor":
     return value
 
 
-def any_rank(flag: bool, device: "torch.device") -> bool:
-    """Return whether the flag of any process is set; cheap enough for every step.
-
-    Args:
-        flag: The flag of this process.
-        device: The device that this process computes on.
-    """
+def any_rank(flag: bool) -> bool:
+    """Return whether the flag of any process is set; cheap enough for every step, since no device is waited for."""
     if not is_initialized():
         return flag
     import torch
 
-    flags = torch.tensor(float(flag), device=device)
-    torch.distributed.all_reduce(flags)
+    flags = torch.tensor(float(flag))
+    torch.distributed.all_reduce(flags, group=_get_host_group())
     return bool(flags.item())
 
 
@@ -264,6 +262,17 @@ def _watch_peers() -> None:
 
     connections = run_on_all_ranks(connect)
     _watches.append(PeerWatch(connections, lambda: peer_watch.end_process(_describe_loss(), rank)))
+
+
+def _get_host_group() -> Any:
+    """Return the `ProcessGroup` of what is in the memory of the hosts; None: the default one."""
+    from torch import distributed
+
+    if distributed.get_backend() == "gloo":
+        return None
+    if not _host_groups:
+        _host_groups.append(distributed.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT))
+    return _host_groups[0]
 
 
 def _describe_loss() -> str:

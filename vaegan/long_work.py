@@ -25,7 +25,7 @@ def run_long_on_main(work: Callable[[], T]) -> T | None:
     if size == 1:
         return work()
     if rank > 0:
-        while _exchange(False):
+        while any_rank(False):
             pass
         return run_on_main(work)
 
@@ -39,15 +39,11 @@ def run_long_on_main(work: Callable[[], T]) -> T | None:
 @contextmanager
 def _beat() -> Iterator[None]:
     """Tell the others again and again, from a thread, that this process works, until the block ends."""
-    done, device = Event(), _get_device_index()
+    done = Event()
 
     def beat() -> None:
-        if device is not None:  # a thread begins on the first GPU
-            import torch
-
-            torch.cuda.set_device(device)
         with suppress(RuntimeError):  # another process is gone, as the next collective call will find
-            while _exchange(not done.wait(BEAT_SECONDS)):
+            while any_rank(not done.wait(BEAT_SECONDS)):
                 pass
 
     thread = Thread(target=beat, daemon=True)
@@ -57,18 +53,3 @@ def _beat() -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-
-
-def _exchange(working: bool) -> bool:
-    """Return whether the main process works on; all call this together, and the others give False."""
-    import torch
-
-    device = _get_device_index()
-    return any_rank(working, torch.device("cpu") if device is None else torch.device("cuda", device))
-
-
-def _get_device_index() -> int | None:
-    """Return the GPU through which the processes exchange tensors; None: they do so through the CPU."""
-    import torch
-
-    return torch.cuda.current_device() if torch.distributed.get_backend() == "nccl" else None

@@ -16,9 +16,14 @@ def test_the_average_follows_its_formula() -> None:
         with torch.no_grad():
             model.weight.copy_(value)
             model.running_mean.copy_(value)
-        update_ema(average, model, 0.2, step)
+        update_ema(average, model, 0.2, torch.tensor(step), torch.tensor(True))
         expected = decays[step] * expected + (1 - decays[step]) * value.double()
     torch.testing.assert_close(average.weight, expected, rtol=1e-14, atol=0)
     assert torch.equal(average.running_mean, model.running_mean)  # buffers are copied
-    update_ema(average, model, 0.0, 100)
+    with torch.no_grad():
+        model.weight.add_(1)
+    for decay in (0.2, 0.9999):
+        update_ema(average, model, decay, torch.tensor(100), torch.tensor(False))  # a step that was skipped
+    torch.testing.assert_close(average.weight, expected, rtol=1e-14, atol=0)
+    update_ema(average, model, 0.0, torch.tensor(100), torch.tensor(True))
     assert torch.equal(average.weight, model.weight)

@@ -21,7 +21,7 @@ from vaegan.data import Data, open_data
 from vaegan.errors import Failure, UserError
 from vaegan.progress import ProgressCallback
 from vaegan.storage import checkpoints
-from vaegan.trainers import loop, train
+from vaegan.trainers import ema, loop, train
 from vaegan.trainers.accelerator import make_accelerator
 from vaegan.trainers.loop import clip_gradients, find_non_finite
 from vaegan.trainers.meter import Meter
@@ -32,12 +32,12 @@ from vaegan.trainers.steps.base import StepOutput
 from ..tiny import FAMILIES, are_bit_identical, flatten, load_newest, read_run_files, tiny
 
 
-def spoil_steps(*steps: int) -> Callable[[TrainConfig, State], dict[str, float]]:
+def spoil_steps(*steps: int) -> Callable[[TrainConfig, State], torch.Tensor]:
     """Return a `clip_gradients` that finds NaN in these steps."""
 
-    def clip(config: TrainConfig, state: State) -> dict[str, float]:
+    def clip(config: TrainConfig, state: State) -> torch.Tensor:
         norms = clip_gradients(config, state)
-        return dict.fromkeys(norms, math.nan) if state.step in steps else norms
+        return norms * math.nan if state.step in steps else norms
 
     return clip
 
@@ -60,17 +60,15 @@ def test_the_term_that_is_not_finite_is_named() -> None:
     for network in state.networks.values():
         for parameter in network.parameters():
             parameter.grad = torch.ones_like(parameter)
-    norms = clip_gradients(config.train, state)
-    for name, network in state.networks.items():
-        assert norms[name] == pytest.approx(sum(parameter.numel() for parameter in network.parameters()) ** 0.5)
+    for norm, network in zip(clip_gradients(config.train, state).tolist(), state.networks.values(), strict=True):
+        assert norm == pytest.approx(sum(parameter.numel() for parameter in network.parameters()) ** 0.5)
     state.networks["discriminator"].head.bias.grad.fill_(torch.nan)
     meter = Meter()
-    assert find_non_finite(clip_gradients(config.train, state), meter, accelerator) == [
-        "the gradient of the discriminator"
-    ]
+    norms = dict(zip(state.networks, clip_gradients(config.train, state).tolist(), strict=True))
+    assert find_non_finite(norms, meter, accelerator) == ["the gradient of the discriminator"]
     for value in (1.0, torch.nan):
         meter.add(StepOutput({"loss/kl": torch.tensor(value), "loss/adversarial": torch.tensor(2.0)}), 0.5)
-    assert find_non_finite(clip_gradients(config.train, state), meter, accelerator) == ["loss/kl"]
+    assert find_non_finite(norms, meter, accelerator) == ["loss/kl"]
 
 
 def test_a_skipped_update_leaves_everything_but_the_step(tmp_path: Path, data: Data, monkeypatch) -> None:
@@ -90,9 +88,9 @@ def test_averages_count_updates_and_schedules_count_steps(tmp_path: Path, data: 
     config = tiny("vae", "train.nan=skip", "train.warmup_steps=5", "train.log_every=1")
     updates = []
     monkeypatch.setattr(loop, "clip_gradients", spoil_steps(1))
-    monkeypatch.setattr(loop.ema, "update_ema", lambda *arguments: updates.append(arguments[3]))
+    monkeypatch.setattr(ema, "update_ema", lambda *arguments: updates.append((int(arguments[3]), bool(arguments[4]))))
     lines = train(config, tmp_path / "run", data).history_file.read_text().splitlines()
-    assert updates == [0, 1, 2, 3]
+    assert updates == [(0, True), (1, False), (1, True), (2, True), (3, True)]
     rates = [line["learning_rate/autoencoder"] for line in map(json.loads, lines) if "skipped" not in line]
     assert rates == pytest.approx([1e-3 * step / 5 for step in range(1, 6)])
 
@@ -204,8 +202,10 @@ def test_a_step_that_needs_too_much_memory_leaves_the_step_before(device, tmp_pa
     asked = {"cuda": "CUDA out of memory. Tried to allocate 2.00 GiB", "cpu": "you tried to allocate 1125899906842624"}
     with pytest.raises(Failure, match=rf"^step 4: .*{asked[device]}.*; the checkpoint of step 3 is kept; ") as failure:
         train(config, tmp_path / "run", data)
-    advice = "go on with --resume and a smaller train.micro_batch_size, or begin another run with train.precision=bf16"
-    assert str(failure.value).endswith(advice) and "\n" not in str(failure.value)
+    advice = (
+        "go on with --resume and a smaller train.micro_batch_size or train.checkpointing=true, or begin another run"
+    )
+    assert str(failure.value).endswith(f"; {advice} with train.precision=bf16") and "\n" not in str(failure.value)
     monkeypatch.undo()
     run = train(config, tmp_path / "run", data, resume=True)
     straight = train(config, tmp_path / "straight", data)

@@ -118,6 +118,12 @@ class Recorder:
         if not broadcast_from_main(lambda: self.history.has_resumed(state.step, VALIDATION_PREFIX)):
             self._evaluate(state)
 
+    def is_due(self, step: int) -> bool:
+        """Return whether anything is recorded after ``step`` optimizer steps."""
+        train = self.config.train
+        intervals = (train.log_every, train.sample_every, train.evaluate_every, train.checkpoint_every)
+        return step in (1, train.steps) or any(_is_due(step, every) for every in intervals)
+
     def after_step(self, state: State, norms: Mapping[str, float], codes: Tensor | None) -> None:
         """Record what is due after a step.
 

@@ -173,6 +173,10 @@ class TrainingStep(Generic[ModelSection]):
         """
         raise NotImplementedError
 
+    def get_followers(self, networks: Networks) -> list[Tensor]:
+        """Return the tensors of the networks as built that `after_update` and spectral norm change: their buffers."""
+        return [buffer for network in networks.values() for buffer in network.buffers()]
+
     def after_update(
         self, networks: Networks, adaptive_state: Mapping[str, Tensor], totals: Mapping[str, Tensor]
     ) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vaegan.config.models import VQVAEConfig
 from vaegan.data import Data
+from vaegan.devices import copy_to_device
 from vaegan.distributed import broadcast_from_main
 from vaegan.images import to_float
 from vaegan.losses.quantisation import compute_centroids, sum_assigned_vectors, vq_distance
@@ -39,7 +40,7 @@ class VQVAEStep(TrainingStep[VQVAEConfig]):
                 return variance, None
             count = -(-KMEANS_VECTORS_PER_ENTRY * config.codes // network.side**2)
             images = to_float(data.train[data.train.select_evenly(count)]).to(network.codebook)
-            vectors = network(images).vectors.movedim(1, -1).flatten(0, -2).double().cpu()
+            vectors = network.forward(images).vectors.movedim(1, -1).flatten(0, -2).double().cpu()
             random_state = derive_seed(self.config.seed, "kmeans") % 2**32
             kmeans = KMeans(min(config.codes, len(vectors)), n_init=1, random_state=random_state)
             centres = torch.from_numpy(kmeans.fit(vectors.numpy()).cluster_centers_)
@@ -90,11 +91,17 @@ class VQVAEStep(TrainingStep[VQVAEConfig]):
         generator = make_generator(self.config.seed, "revival", batch.step)
         images = torch.randint(self.config.train.batch_size, (entries,), generator=generator)
         positions = torch.randint(vectors[0, 0].numel(), (entries,), generator=generator)
-        indices = images - batch.start
+        indices, positions = copy_to_device(torch.stack([images - batch.start, positions]), vectors.device)
         inside = (indices >= 0) & (indices < len(vectors))
-        rows = torch.zeros(entries, vectors.shape[1], dtype=torch.float64, device=vectors.device)
-        rows[inside.to(vectors.device)] = vectors.flatten(2)[indices[inside], :, positions[inside]].double()
-        return rows
+        rows = vectors.flatten(2)[indices.clamp(0, len(vectors) - 1), :, positions].double()
+        return torch.where(inside[:, None], rows, 0.0)
+
+    def get_followers(self, networks: Networks) -> list[Tensor]:
+        """Return the buffers of the networks, and the codebook also where the optimizer trains it."""
+        network = networks["autoencoder"]
+        assert isinstance(network, VQVAE)
+        trained = [network.codebook] if self.model_config.codebook == "gradient" else []
+        return [*super().get_followers(networks), *trained]
 
     def after_update(
         self, networks: Networks, adaptive_state: Mapping[str, Tensor], totals: Mapping[str, Tensor]

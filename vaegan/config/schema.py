@@ -32,7 +32,15 @@ class TrainConfig(Section):
     """Images of one forward pass of a process; None: all of its images of the batch."""
     precision: Literal["fp32", "tf32", "bf16"] | None = None
     """Precision of the networks' forward and backward passes; None: that of `accelerate launch --mixed_precision`,
-    else fp32. Under bf16 the losses stay float32, and so does the discriminator in steps with a gradient penalty."""
+    else fp32. Under bf16 the losses stay float32, and so does the discriminator at the images of a gradient penalty."""
+    compile: Literal["auto"] | bool = "auto"
+    """Whether `torch.compile` compiles the networks' forward and backward passes, but those of a discriminator in steps
+    with a gradient penalty. `auto`: on a GPU of CUDA, if the weights are float32 and there is a C++ compiler; on CPUs
+    the compiled networks were slower."""
+    checkpointing: bool = False
+    """Whether the stages of encoder and decoder keep only their inputs and are computed once more in the backward pass:
+    the same bits for less memory and about a third more time. It is of no use to `mlp` networks, `pixelcnn` and modules
+    of your own."""
     dtype: Literal["float32", "float64"] = "float32"
     """Type of weights and images; float64 is for tests of exactness."""
     learning_rate: Positive = 1e-3

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vaegan.config.data import Crop, DataConfig
+from vaegan.devices import copy_to_device
 from vaegan.errors import Failure, UserError
 from vaegan.randomness import draw_order, make_generator
 
@@ -81,19 +82,19 @@ def iterate_batches(
         batches = _iterate_from_device(images, read_indices, device)
     elif images.in_memory or config.workers == 0:
         reader = _BatchReader(images, config.crop, config.image_size)
-        batches = (_copy_to_device(reader.read(request), device) for request in requests)
+        batches = (copy_to_device(reader.read(request), device) for request in requests)
     else:
         reader = _BatchReader(images, config.crop, config.image_size)
         batches = _iterate_from_workers(reader, requests, config.workers, device)
     for step, indices, batch in zip(steps, step_indices, batches, strict=True):
         if config.horizontal_flip:
             mirrored = torch.rand(batch_size, generator=make_generator(seed, "flip", step))[batch_slice] < 0.5
-            batch = torch.where(mirrored.to(device)[:, None, None, None], batch.flip(-1), batch)
+            batch = torch.where(copy_to_device(mirrored, device)[:, None, None, None], batch.flip(-1), batch)
         chunks = batch.split(micro_batch_size or len(batch))
         if images.labels is None:
             yield [MicroBatch(chunk, None) for chunk in chunks]
         else:
-            labels = _copy_to_device(images.labels[indices], device).split(len(chunks[0]))
+            labels = copy_to_device(images.labels[indices], device).split(len(chunks[0]))
             yield list(map(MicroBatch, chunks, labels))
 
 
@@ -117,13 +118,7 @@ def _iterate_from_device(images: Images, step_indices: Iterator[Tensor], device:
         problem = f"{images.nbytes / 2**30:.1f} GiB of images do not fit on {device}"
         raise UserError(f"data.cache: device: {problem}; use memory or auto") from error
     for indices in step_indices:
-        yield pixels[indices.to(device)]
-
-
-def _copy_to_device(batch: Tensor, device: torch.device) -> Tensor:
-    if device.type != "cuda":
-        return batch.to(device)
-    return (batch if batch.is_pinned() else batch.pin_memory()).to(device, non_blocking=True)
+        yield pixels.index_select(0, copy_to_device(indices, device))
 
 
 class _Request(NamedTuple):
@@ -188,7 +183,7 @@ def _iterate_from_workers(
                 raise Failure(message) from error
             if isinstance(batch, Failure):
                 raise batch
-            yield _copy_to_device(batch, device)
+            yield copy_to_device(batch, device)
     finally:
         del batches  # which asks the processes to end, and gives them time
         end()

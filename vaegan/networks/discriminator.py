@@ -40,12 +40,15 @@ class PenalisedDiscriminator(nn.Module):
             penalised: Images that come first in the output, which a gradient penalty differentiates twice. They are run
                 apart and without autocast, so that the penalty costs no more than theirs. None: there is no penalty.
         """
-        count = 0 if penalised is None else len(penalised)
+        if penalised is None:
+            assert images is not None
+            return self.compute_unpenalised(images, autocast_dtype, labels)
+        count = len(penalised)
         first, others = (None, None) if labels is None else (labels[:count], labels[count:])
-        outputs = [] if penalised is None else [self.compute_output(penalised, None, first)]
-        outputs += [] if images is None else [self.compute_output(images, autocast_dtype, others)]
-        if len(outputs) == 1:
+        outputs = [self.compute_output(penalised, None, first)]
+        if images is None:
             return outputs[0]
+        outputs.append(self.compute_output(images, autocast_dtype, others))
         scores, features, class_logits = zip(*outputs, strict=True)
         logits = None if class_logits[0] is None else torch.cat(class_logits)
         return DiscriminatorOutput(torch.cat(scores), torch.cat(features), logits)
@@ -55,6 +58,12 @@ class PenalisedDiscriminator(nn.Module):
     ) -> DiscriminatorOutput:
         """Return the output of `forward` for images of one autocast type."""
         raise NotImplementedError
+
+    def compute_unpenalised(
+        self, images: Tensor, autocast_dtype: torch.dtype | None, labels: Tensor | None
+    ) -> DiscriminatorOutput:
+        """Return the output of a forward without a penalty, which a training may replace by a compiled one."""
+        return self.compute_output(images, autocast_dtype, labels)
 
 
 class Discriminator(PenalisedDiscriminator):

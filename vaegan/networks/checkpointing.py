@@ -1,0 +1,37 @@
+"""Activation checkpointing (Chen et al. 2016): what the stages of a generator compute is computed again when needed."""
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+class Stages(nn.Sequential):
+    """Stages that run one after another, as in `nn.Sequential`.
+
+    Attributes:
+        recomputes: True if of each stage that has layers of its own only the input is kept for the backward pass, which
+            computes the stage once more, to the same bits.
+    """
+
+    recomputes = False
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the output of the last stage."""
+        for stage in self:
+            features = self.run(stage, features)
+        return features
+
+    def run(self, stage: nn.Module, features: Tensor) -> Tensor:
+        """Return the output of one stage."""
+        if not (self.recomputes and torch.is_grad_enabled() and next(stage.children(), None) is not None):
+            output: Tensor = stage(features)
+            return output
+        output = checkpoint(stage, features, use_reentrant=False, preserve_rng_state=False)  # nothing in it is random
+        return output
+
+
+def recompute_stages(network: nn.Module) -> None:
+    """Let all `Stages` of a network compute their activations once more in the backward pass."""
+    for module in network.modules():
+        if isinstance(module, Stages):
+            module.recomputes = True
