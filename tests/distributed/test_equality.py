@@ -20,6 +20,7 @@ DIVISIONS: Divisions = {
     "2 micro-batches": (1, ("train.micro_batch_size=8",)),
     "4 micro-batches": (1, ("train.micro_batch_size=4",)),
     "2 processes, 2 micro-batches": (2, ("train.micro_batch_size=4",)),
+    "2 processes, 2 micro-batches, checkpointing": (2, ("train.micro_batch_size=4", "train.checkpointing=true")),
     "2 processes, DataLoader": (2, ("data.cache=none", "data.workers=1")),
     "2 micro-batches, DataLoader": (1, ("data.cache=none", "data.workers=1", "train.micro_batch_size=8")),
 }
@@ -102,6 +103,7 @@ def test_adaptive_state_adapts_alike(pool: Pool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_kind_of_network_can_be_divided(network: str, pool: Pool, tmp_path: Path) -> None:
     kinds = (f"model.network={network}", f"model.discriminator.network={network}")
-    divisions = {key: DIVISIONS[key] for key in ("2 processes", "2 processes, 2 micro-batches")}
+    keys = ("2 processes", "2 processes, 2 micro-batches, checkpointing")
+    divisions = {key: DIVISIONS[key] for key in keys}
     words = (*get_words("vaegan3", "float64"), *kinds)
     assert find_largest_distance(pool, tmp_path, "vaegan3", words, divisions) < BOUNDS["float64"]

@@ -16,7 +16,8 @@ MAX_NAMED_DIFFERENCES = 4
 SETTINGS_WITHOUT_EFFECT = {
     "data": {"root", "cache", "workers", "strict", "download"},
     "train": {
-        "micro_batch_size", "keep_checkpoints", "checkpoint_every", "sample_every", "nan", "disk_full", "grace_seconds",
+        "micro_batch_size", "checkpointing", "keep_checkpoints", "checkpoint_every", "sample_every", "nan", "disk_full",
+        "grace_seconds",
     },
     "prior": {"autoencoder"},
 }  # fmt: skip

@@ -24,7 +24,7 @@ Weight = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
-Side = Annotated[int, Field(ge=8, le=256, multiple_of=8)]
+Side = Annotated[int, Field(ge=8, le=1024, multiple_of=8)]
 Text = Annotated[str, Field(strict=False, coerce_numbers_to_str=True)]
 
 

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from .checkpointing import Stages
 from .sizes import count_groups, count_levels, get_channels
 
 
@@ -22,7 +23,7 @@ class Down(nn.Module):
         super().__init__()
         channels, side, _ = image_shape
         count, base = count_levels(side)
-        self.stages = nn.ModuleList()
+        self.stages = Stages()
         for level in range(count + 1):
             outputs = get_channels(width, level)
             first = _build_convolution(channels, outputs, normalise, scale=0.5 if level else 1)
@@ -35,7 +36,7 @@ class Down(nn.Module):
         """Return the features of images (N, C, S, S) at each resolution, the last of `feature_size` values an image."""
         stages = [images]
         for stage in self.stages:
-            stages.append(stage(stages[-1]))
+            stages.append(self.stages.run(stage, stages[-1]))
         return stages[1:]
 
 
@@ -64,7 +65,7 @@ class Up(nn.Module):
             inputs = get_channels(width, min(level + 1, count))
             stages.append(_build_convolution(inputs, outputs, True, scale=2 if level < count else 1))
             stages += [_build_convolution(outputs, outputs, True) for _ in range(depth - 1)]
-        self.stages = nn.Sequential(*stages)
+        self.stages = Stages(*stages)
         self.out = nn.Conv2d(width, channels, 3, padding=1)
 
     def forward(self, codes: Tensor) -> Tensor:

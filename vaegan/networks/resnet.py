@@ -4,6 +4,7 @@ import math
 
 from torch import Tensor, nn
 
+from .checkpointing import Stages
 from .sizes import count_groups, count_levels, get_channels
 
 
@@ -50,7 +51,7 @@ class Down(nn.Module):
         channels, side, _ = image_shape
         count, base = count_levels(side)
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
-        self.stages = nn.ModuleList()
+        self.stages = Stages()
         for level in range(count + 1):
             outputs = get_channels(width, level)
             shrink = [nn.AvgPool2d(2)] if level else []
@@ -64,7 +65,7 @@ class Down(nn.Module):
         """Return the features of images (N, C, S, S) at each resolution, the last of `feature_size` values an image."""
         stages = [self.enter(images)]
         for stage in self.stages:
-            stages.append(stage(stages[-1]))
+            stages.append(self.stages.run(stage, stages[-1]))
         return [*stages[1:-1], self.leave(stages[-1])]
 
 
@@ -91,7 +92,7 @@ class Up(nn.Module):
                 stages.append(nn.Upsample(scale_factor=2))
             stages.append(Block(get_channels(width, min(level + 1, count)), outputs, True))
             stages += [Block(outputs, outputs, True) for _ in range(depth - 1)]
-        self.stages = nn.Sequential(*stages)
+        self.stages = Stages(*stages)
         self.out = nn.Sequential(*_build_activation(width, True), nn.Conv2d(width, channels, 3, padding=1))
 
     def forward(self, codes: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from torch import Tensor, nn
 
 from vaegan.config.models import VQVAEConfig
 
+from .checkpointing import Stages
+
 
 class Residual(nn.Module):
     """ReLU, 3x3 convolution, ReLU, 1x1 convolution, and the input added.
@@ -25,7 +27,7 @@ class Residual(nn.Module):
         return total
 
 
-def build_grid_encoder(config: VQVAEConfig, channels: int) -> nn.Sequential:
+def build_grid_encoder(config: VQVAEConfig, channels: int) -> Stages:
     """Build the network from images (N, C, S, S) to vectors (N, D, S / 4, S / 4).
 
     Args:
@@ -33,7 +35,7 @@ def build_grid_encoder(config: VQVAEConfig, channels: int) -> nn.Sequential:
         channels: Channels C of the images.
     """
     width = config.width
-    return nn.Sequential(
+    return Stages(
         nn.Conv2d(channels, width // 2, 4, stride=2, padding=1),
         nn.ReLU(),
         nn.Conv2d(width // 2, width, 4, stride=2, padding=1),
@@ -45,7 +47,7 @@ def build_grid_encoder(config: VQVAEConfig, channels: int) -> nn.Sequential:
     )
 
 
-def build_grid_decoder(config: VQVAEConfig, channels: int) -> nn.Sequential:
+def build_grid_decoder(config: VQVAEConfig, channels: int) -> Stages:
     """Build the network from entries (N, D, S / 4, S / 4) to unbounded pixels (N, C, S, S), the encoder mirrored.
 
     Args:
@@ -53,7 +55,7 @@ def build_grid_decoder(config: VQVAEConfig, channels: int) -> nn.Sequential:
         channels: Channels C of the images.
     """
     width = config.width
-    return nn.Sequential(
+    return Stages(
         nn.Conv2d(config.code_size, width, 3, padding=1),
         *(Residual(width, config.residual_width) for _ in range(config.depth)),
         nn.ReLU(),

@@ -22,7 +22,7 @@ from .configs import FAMILIES, RUN, get_refusal
         ("model=null", f"model: got null; allowed: mapping with `family: {FAMILIES}`"),
         ("model={}", None),
         ("data=3", "data: got 3; allowed: mapping of source, root,"),
-        ("data.image_size=12", "data.image_size: got 12; allowed: integer >= 8, <= 256, multiple of 8"),
+        ("data.image_size=12", "data.image_size: got 12; allowed: integer >= 8, <= 1,024, multiple of 8"),
         ("data.source=digit", 'data.source: got "digit"; did you mean digits?; allowed: digits | photos |'),
         ("data.channels='3'", 'data.channels: got "3"; did you mean 3?; allowed: 1 | 2 | 3 | 4'),
         ("data.channels=true", "data.channels: got true; allowed: 1 | 2 | 3 | 4"),
