@@ -48,9 +48,14 @@ class ScoredImages:
         pixels: uint8, shape (N, C, S, S).
         judges: Networks and densities beside the model.
         labels: Class of each image, int64, shape (N,), or one class of all; None: the model is unconditional.
+
+    Raises:
+        UserError: The pixels are not uint8.
     """
 
     def __init__(self, model: Autoencoder, pixels: Tensor, judges: Judges, labels: Labels = None) -> None:
+        if pixels.dtype != torch.uint8:
+            raise UserError(f"pixels: {pixels.dtype}; scores are of 8-bit images, so give uint8, as to_uint8 makes")
         weight = next(model.parameters())
         self.model, self.judges, self.labels = model, judges, labels
         self.pixels = pixels.to(weight.device)
@@ -202,7 +207,8 @@ def compute_anomaly_scores(
         Scores by name, float64, shape (N,); the larger, the more anomalous.
 
     Raises:
-        UserError: The model's family cannot have a score, its judge is missing, or the labels are not the model's.
+        UserError: The model's family cannot have a score, its judge is missing, or the labels or the pixels are not the
+            model's.
     """
     images = _prepare(names, model, pixels, judges, labels)
     return {name: SCORES[name](images) for name in names}

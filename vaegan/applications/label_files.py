@@ -36,7 +36,9 @@ def read_label_file(file: Path) -> dict[str, str]:
         raise UserError(f"{make_printable(file)}: no CSV file of labels ({get_reason(error)})") from None
     for column in COLUMNS:
         if header.count(column) != 1:
-            raise UserError(f"{make_printable(file)}: not one column {column!r}; let its first line be file,label with a comma")
+            raise UserError(
+                f"{make_printable(file)}: not one column {column!r}; let its first line be file,label with a comma"
+            )
     rows.fieldnames = header
     labels: dict[str, str] = {}
     lines: dict[str, int] = {}

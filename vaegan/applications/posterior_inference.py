@@ -62,12 +62,12 @@ class CodePosterior:
         measurement: What is known of the images.
         prior: p(z); None: the prior of the model.
         labels: Class of each image, int64, shape (N,), or one class of all; None: the model is unconditional.
-        scale: Standard deviation of the pixels around G(z); None: that of the model's p(x | z), and `DEFAULT_SCALE` for
-            families that have none.
+        scale: Standard deviation of the pixels around G(z), above 0; None: that of the model's p(x | z), and
+            `DEFAULT_SCALE` for families that have none.
 
     Raises:
-        UserError: The family has no prior and none is given, its codes are entries of a codebook, or the labels are not
-            those of the model.
+        UserError: The family has no prior and none is given, its codes are entries of a codebook, the labels are not
+            those of the model, or the scale is not above 0.
     """
 
     def __init__(
@@ -75,6 +75,8 @@ class CodePosterior:
         scale: float | None = None,
     ) -> None:  # fmt: skip
         check_continuous_codes(model)
+        if scale is not None and not 0 < scale < math.inf:
+            raise UserError(f"scale: {scale:g}; give a number above 0")
         self.model, self.measurement = model, measurement
         self.prior = prior or get_code_prior(model)
         self.labels = model.check_labels(labels, len(measurement.values))

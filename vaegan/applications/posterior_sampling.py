@@ -56,17 +56,21 @@ def infer_codes(
 
     Args:
         posterior: The posterior of N images.
-        answers: Number K of codes of each image.
+        answers: Number K of codes of each image, at least 1.
         sampler: Way of drawing all but the first.
         seed: Root of the noise.
-        restarts: Starts of the search for the most probable code.
+        restarts: Starts of the search for the most probable code, at least 1.
         steps: Steps of the search from each start.
         start_images: Images that the first starts are the codes of, shape (N, C, S, S); None: the operator's `fill`.
         progress: Called with (steps done, steps in all).
 
     Raises:
-        UserError: There is no such sampler, or codes have too many values for several answers.
+        UserError: There is no such sampler, there are no answers or starts, or codes have too many values for several
+            answers.
     """
+    for name, count in (("answers", answers), ("restarts", restarts)):
+        if count < 1:
+            raise UserError(f"{name}: {count}; give at least 1")
     if sampler not in get_args(SamplerName):
         raise UserError(f"sampler: {sampler}; give {' or '.join(get_args(SamplerName))}")
     more = 0 if answers == 1 else LANGEVIN_STEPS if sampler == "langevin" else PROPOSALS

@@ -118,7 +118,14 @@ class PixelPrediction:
 
         Returns:
             Lower and upper ends in [0, 1], float64, each of shape (N, C, S, S).
+
+        Raises:
+            UserError: The model has no scale, or the pixels are not uint8.
         """
+        if pixels.dtype != torch.uint8:
+            raise UserError(
+                f"pixels: {pixels.dtype}; the transform is of 8-bit images, so give uint8, as to_uint8 makes"
+            )
         values = pixels.to(self.decoded.device).double() / 127.5 - 1
         lower, upper = (self.compute_cdf(values + side * HALF_LEVEL) for side in (-1, 1))
         return torch.where(pixels == 0, 0.0, lower), torch.where(pixels == 255, 1.0, upper)

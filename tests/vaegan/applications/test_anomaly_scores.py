@@ -1,6 +1,7 @@
 """Scores of models whose likelihood, code or reconstruction is known, and families that say what they have not."""
 
 import math
+from functools import partial
 
 import pytest
 import scipy.stats
@@ -222,6 +223,9 @@ def test_what_a_family_cannot_have_is_one_line() -> None:
         compute_anomaly_scores(["lpips"], ae, pixels)
     with pytest.raises(UserError, match="no such score; allowed: elbo, iwae"):
         compute_anomaly_scores(["elbow"], ae, pixels)
+    for compute in (partial(compute_anomaly_scores, ["pixels"]), partial(compute_anomaly_maps, "pixels")):
+        with pytest.raises(UserError, match=r"pixels: torch\.float32; scores are of 8-bit images, so give uint8"):
+            compute(ae, to_float(pixels))
 
 
 def test_a_discriminator_may_be_any_module() -> None:

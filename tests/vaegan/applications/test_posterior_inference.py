@@ -1,5 +1,7 @@
 """With a linear decoder the most probable code is the posterior's mean, and draws have its mean and covariance."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -163,3 +165,9 @@ def test_what_cannot_be_inferred_is_said_in_a_line() -> None:
         infer_codes(posterior, 2, steps=1)
     with pytest.raises(UserError, match="sampler: gibbs; give langevin or importance"):
         infer_codes(posterior, 2, "gibbs", steps=1)
+    for scale in (0.0, -1.0, math.nan):
+        with pytest.raises(UserError, match=f"scale: {scale:g}; give a number above 0"):
+            CodePosterior(wide, Measurement(Identity(), values), scale=scale)
+    for name in ("answers", "restarts"):
+        with pytest.raises(UserError, match=f"{name}: 0; give at least 1"):
+            infer_codes(posterior, steps=1, **{name: 0})

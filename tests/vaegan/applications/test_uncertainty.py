@@ -195,6 +195,8 @@ def test_far_outside_is_in_no_interval() -> None:
     pixels = torch.tensor([255, 0], dtype=torch.uint8).reshape(2, 1, 1, 1)
     prediction = PixelPrediction(torch.zeros(1, 2, 1, 1, 1), ObservationModel("gaussian", 1e-3))
     assert not compute_coverage(*prediction.compute_pit(pixels)).any()
+    with pytest.raises(UserError, match=r"pixels: torch\.float32; the transform is of 8-bit images, so give uint8"):
+        prediction.compute_pit(to_float(pixels))
 
 
 @pytest.mark.parametrize(
