@@ -49,9 +49,10 @@ def augment(images: Tensor, noise: Tensor, probability: Tensor | float) -> Tenso
     shifts = torch.where(translation[:, None], _to_integers(uniform[:, 6:8], -limit, limit), 0)
     rows, columns = (positions - shifts[:, axis, None] for axis in (0, 1))
     inside = _is_within(rows, side)[:, :, None] & _is_within(columns, side)[:, None, :]
-    indices = torch.arange(len(images), device=images.device)[:, None, None]
     y, x = rows.clamp(0, side - 1)[:, :, None], columns.clamp(0, side - 1)[:, None, :]
-    translated = images[indices, :, y, x].movedim(3, 1)
+    pixels = images.movedim(1, 3).flatten(1, 2)  # (N, S S, C): one gather, whose backward is one scatter
+    sources = (y * side + x).flatten(1)[:, :, None].expand_as(pixels)
+    translated = pixels.gather(1, sources).unflatten(1, (side, side)).movedim(3, 1)
 
     size = round(CUTOUT_FRACTION * side)
     first = _to_integers(uniform[:, 8:10], -(size // 2), side - size + size // 2)
