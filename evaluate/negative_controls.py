@@ -40,6 +40,8 @@ CHECKERBOARD_AMPLITUDE = 0.05
 """Half the difference of neighbouring fields, in units of [-1, 1]."""
 SHARPENING_AMOUNT = 1.5
 """Factor of the unsharp mask, by which the detail that a blur removes is added."""
+METRICS_OF_USES = {"anomaly", "calibration", "completion"}
+"""Metrics of what a model is used for; the controls, which are no models, are not measured by them."""
 
 
 def blur(images: Tensor, sigma: float = BLUR_SIGMA_PIXELS) -> Tensor:
@@ -127,9 +129,12 @@ def evaluate_negative_controls(
         reporter: Receiver of notes and progress.
 
     Returns:
-        Result of each of `NEGATIVE_CONTROLS`, by name.
+        Result of each of `NEGATIVE_CONTROLS`, by name; without a metric of images there is none.
     """
-    config = config.model_copy(update={"density": None})
+    metrics = tuple(name for name in config.metrics if name not in METRICS_OF_USES)
+    if not metrics:
+        return {}
+    config = config.model_copy(update={"density": None, "metrics": metrics})
     images = getattr(data, config.split)
     other_images, count = data.test if config.split == "train" else data.train, config.samples or len(images)
     if len(other_images) < count:

@@ -102,3 +102,14 @@ def test_samples_of_the_floor_are_images_of_another_split(photos: Tensor, tmp_pa
         {key: value if key.startswith("sample/") else floor[key] for key, value in expected.items()}, rel=1e-6
     )
     assert floor["reconstruction/spectrum_error"] == 0
+
+
+def test_controls_are_not_measured_by_what_a_model_is_used_for(photos: Tensor, tmp_path: Path) -> None:
+    data, uses = Data(to_images(photos), to_images(photos[:0]), to_images(photos), (), "x"), ("anomaly", "completion")
+    measured = [
+        evaluate_negative_controls(tmp_path / name, EvaluateConfig(metrics=metrics), data, Console(shown=False))
+        for name, metrics in (("alone", ("sharpness",)), ("both", ("sharpness", *uses)), ("uses", uses))
+    ]
+    alone, both, none = ({name: result.metrics for name, result in each.items()} for each in measured)
+    assert both == alone
+    assert none == {}
