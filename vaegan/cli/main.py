@@ -33,6 +33,7 @@ from .uncertainty import uncertainty
 from .upscale import upscale
 
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else torch prints its stack when a process is lost
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else threads that wait take the cores of other work
 
 COMMANDS_OF_ALL_RANKS = ("train", "train-features", "evaluate", "compare")
 """Names of the commands that every process of a launch takes part in; rank 0 alone runs the others."""
