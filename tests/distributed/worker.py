@@ -6,7 +6,6 @@ import math
 import os
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from contextlib import redirect_stderr
@@ -34,7 +33,6 @@ from vaegan.config.data import DataConfig
 from vaegan.data import open_data
 from vaegan.data.dataset import UInt8Image
 from vaegan.data.folder import FileReader
-from vaegan.data.large_sets import shared_pixels
 from vaegan.data.sources import open_images
 from vaegan.distributed import any_rank, get_group_rank_and_size, get_rank, init_process_group
 from vaegan.errors import Failure, Interrupted, UserError
