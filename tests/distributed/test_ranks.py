@@ -185,18 +185,3 @@ def test_the_main_process_is_waited_for_longer_than_a_collective_call_may_take(t
     main, *others = pool.run(3, "long", timeout=timeout, beat=beat, work=work)
     assert main[:2] == [[0, None], "it failed"] and all(other[:2] == [None, "it failed"] for other in others)
     assert work / beat / 2 < main[2] - 1 <= work / beat + 2 and all(other[2] == main[2] for other in others)
-
-
-def test_one_process_decodes_the_images_that_all_hold_in_memory(pool: Pool, tmp_path: Path) -> None:
-    """Into one file that is gone once all have mapped it; without a place for it, each process decodes its own."""
-    root = write_image_tree(tmp_path / "A", 20)
-    (root / "cat" / "bad.png").write_bytes(b"?")
-    alone, *_ = pool.run(1, "share", root=str(root))
-    assert alone[0] == 20 and not alone[4]
-    (tmp_path / "shared").mkdir()
-    first, second, third = pool.run(3, "share", root=str(root))
-    assert [first[0], second[0], third[0]] == [20, 0, 0] and first[4] and second[4] and third[4]
-    assert first[1:4] == second[1:4] == third[1:4] == alone[1:4] and first[5] == []
-    (tmp_path / "shared").rmdir()
-    first, second = pool.run(2, "share", root=str(root))
-    assert [first[0], second[0]] == [20, 20] and not first[4] and first[1:4] == second[1:4] == alone[1:4]

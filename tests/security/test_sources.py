@@ -31,7 +31,7 @@ def find_code_execution(source: str, name: str) -> Iterator[str]:
     """Iterate over the places of a source that could run code from data, each with its line number."""
     for node in ast.walk(ast.parse(source)):
         match node:
-            case ast.Name(id=word) if word in EXECUTING_NAMES:
+            case ast.Name(id=word, ctx=ast.Load()) if word in EXECUTING_NAMES:  # not a setting of that name
                 yield f"{name}:{node.lineno}: {word}"
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in names]

@@ -10,7 +10,7 @@ import vaegan
 from vaegan.entry import name_arguments, python_entry
 from vaegan.errors import Interrupted, OneLineError, UserError
 
-COMMAND_LINE_ALONE = {"--mixed_precision", "--fetch"}
+COMMAND_LINE_ALONE = {"--mixed_precision", "--fetch", "--decode"}
 """Options of other programs and of commands that a message shows as a whole."""
 
 
