@@ -161,7 +161,7 @@ METRIC_DESCRIPTIONS: dict[str, MetricDescription] = {
         COMPLETION, "LPIPS (AlexNet) in the hole", _LPIPS, "lower", None, _FOUR_DECIMALS
     ),
     "completion/lpips_random": MetricDescription(
-        COMPLETION, "LPIPS (random)", _UNTRAINED, "lower", None, _FOUR_DECIMALS
+        COMPLETION, "LPIPS (random) in the hole", _UNTRAINED, "lower", None, _FOUR_DECIMALS
     ),
     "seconds": MetricDescription(COST, "training time", _SECONDS, "lower", None, format_duration),
     "memory_bytes": MetricDescription(COST, "memory", _MEMORY, None, None, format_memory),

@@ -32,9 +32,8 @@ def decide_compilation(config: TrainConfig, device: torch.device, given: bool, r
     if config.compile is False:
         return False
     if config.compile is True and given:
-        raise UserError(
-            "train.compile: modules of your own are not compiled; give false, or compile them yourself", True
-        )
+        problem = "modules of your own are not compiled; give false, or compile them yourself"
+        raise UserError(f"train.compile: {problem}", on_all_ranks=True)
     if config.compile == "auto" and (given or device.type != "cuda" or config.dtype != "float32"):
         return False
     if has_compiler():

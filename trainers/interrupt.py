@@ -15,8 +15,6 @@ import time
 from types import FrameType
 from typing import Any, NoReturn
 
-import torch
-
 from vaegan.distributed import SIGNAL_ECHO_SECONDS, any_rank, get_rank
 from vaegan.errors import Interrupted
 from vaegan.progress import Reporter
@@ -39,15 +37,14 @@ class Interrupts:
     Args:
         grace: Seconds from SIGTERM to the end of the block, whatever it is doing then. If it cannot be ended, the
             process is, `HARD_EXIT_SECONDS` later.
-        device: Device that this process computes on.
         reporter: Takes a note that the signal was heard, if a person may be watching.
 
     Attributes:
         received: Whether a signal has come.
     """
 
-    def __init__(self, grace: float, device: torch.device, reporter: Reporter) -> None:
-        self.grace, self.device, self.reporter = grace, device, reporter
+    def __init__(self, grace: float, reporter: Reporter) -> None:
+        self.grace, self.reporter = grace, reporter
         self.received = False
         self._previous_handlers: dict[int, Any] = {}
         self._pending: BaseException | None = None

@@ -82,7 +82,7 @@ def train(
     with (
         report_lost_ranks("go on with --resume"),
         lock_run(folder),
-        Interrupts(config.train.grace_seconds, accelerator.device, reporter) as interrupts,
+        Interrupts(config.train.grace_seconds, reporter) as interrupts,
     ):
         checkpoint = find_resume_checkpoint(config, run, data, reporter, resume, extend)
         if training_step.given:

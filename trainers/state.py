@@ -61,14 +61,14 @@ class State:
 
 @dataclass
 class UpdateCounters:
-    """What the device knows of the updates, ahead of the host, which reads their norms later."""
+    """Counts of the updates on the device, ahead of the host, which reads their norms later."""
 
     updates: Tensor
     """Number of updates, int64, a scalar."""
     skipped: Tensor
     """Number of updates that were skipped since the last one, int64, a scalar."""
     stopped: Tensor
-    """Whether so many were skipped that no other one is taken, bool, a scalar."""
+    """True if so many were skipped that no other one is taken, bool, a scalar."""
 
     def count(self, applied: Tensor, max_skipped: int) -> None:
         """Count one update, or one that was skipped.

@@ -42,7 +42,7 @@ _watches: list[PeerWatch] = []
 _host_groups: list[Any] = []
 """The group of `any_rank`, where the default one exchanges what GPUs hold."""
 _advice: list[str] = []
-"""What the user can do if a process is lost, of the innermost block of `report_lost_ranks` last."""
+"""Advice to the user if a process is lost, that of the innermost block of `report_lost_ranks` last."""
 
 
 def get_rank() -> int:

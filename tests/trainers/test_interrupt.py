@@ -5,7 +5,6 @@ import signal
 import time
 
 import pytest
-import torch
 
 from vaegan.distributed import SIGNAL_ECHO_SECONDS
 from vaegan.errors import Interrupted
@@ -19,7 +18,7 @@ def send_ctrl_c() -> None:
 
 
 def test_a_second_ctrl_c_stops_at_once_and_an_echo_does_not() -> None:
-    with Interrupts(60.0, torch.device("cpu"), Reporter()) as interrupts:
+    with Interrupts(60.0, Reporter()) as interrupts:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):  # as a launcher passes them on
             os.kill(os.getpid(), number)
         time.sleep(2 * SIGNAL_ECHO_SECONDS)
@@ -41,7 +40,7 @@ def test_a_signal_that_did_not_wake_the_main_thread_is_sent_again(monkeypatch: p
 
     pthread_kill = signal.pthread_kill
     monkeypatch.setattr(signal, "pthread_kill", miss_the_first)
-    with Interrupts(1.0, torch.device("cpu"), Reporter()):
+    with Interrupts(1.0, Reporter()):
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Interrupted, match="grace_seconds"):
             time.sleep(60)

@@ -1,1 +1,1 @@
-"""What millions of images need: names that are no objects, and checks that are made once."""
+"""Names without objects and checks that are made once, for sets of millions of images."""

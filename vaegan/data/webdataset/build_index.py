@@ -87,7 +87,7 @@ def build_index(
 
 
 def _read_shards(paths: Sequence[Path], names: Sequence[str], decode: bool) -> Iterator[Shard]:
-    """Yield what is in each shard, in their order, read by as many processes as there are cores."""
+    """Yield the contents of each shard, in their order, read by as many processes as there are cores."""
     read = partial(read_shard, decode=decode)
     if len(paths) == 1:
         yield read(paths[0], names[0])

@@ -73,7 +73,7 @@ class ShardIndex:
     broken: dict[int, str]
     """Problem of each image that cannot be used, as far as indexing has found it."""
     decoded: bool
-    """Whether every image was decoded when it was indexed; else their headers were checked."""
+    """True if every image was decoded when it was indexed; else their headers were checked."""
 
     def __len__(self) -> int:
         return int(self.starts[-1])
