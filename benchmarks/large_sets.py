@@ -86,7 +86,7 @@ def measure_opening(folder: Path, workers: int) -> None:
     for name in before:
         print(f"memory, {name}: {after[name] - before[name]:.0f} MB more than before ({before[name]:.0f} MB)")
     seconds = time_each(steps)
-    print(f"steps 2 to 200: {BATCH / np.median(seconds):,.0f} images/s")
+    print(f"steps 2 to 200: {BATCH / np.mean(seconds):,.0f} images/s")
     turn = count // BATCH
     seconds = time_each(iterate(data.train, config, turn - 50, turn + 50))[1:]
     print(f"turn of a pass: slowest step {1e3 * max(seconds):.0f} ms, median {1e3 * np.median(seconds):.1f} ms")

@@ -168,6 +168,31 @@ def test_one_process_verifies_the_images_for_all(pool: Pool, tmp_path: Path) -> 
     assert first[1].startswith(f"data.strict: 1 of the files cannot be used as images: {torn}")
 
 
+def test_one_process_of_a_machine_decodes_the_images_that_all_hold_in_memory(pool: Pool, tmp_path: Path) -> None:
+    """The others map its memory, which has no name that could stay behind; all have the bits of a single process."""
+    root = write_image_tree(tmp_path / "A", 20)
+    (root / "cat" / "bad.png").write_bytes(b"?")
+    (alone,) = pool.run(1, "share", root=str(root))
+    assert alone["decoded"] == 21 and not alone["maps"]
+    for machines, decoded in (([0, 0, 0], [21, 0, 0]), ([0, 1, 1], [21, 21, 0]), ([0, 1, 0], [21, 21, 0])):
+        ranks = pool.run(3, "share", root=str(root), machines=machines)
+        assert [rank["decoded"] for rank in ranks] == decoded
+        assert [rank["maps"] for rank in ranks] == [machines.count(machine) > 1 for machine in machines]
+        assert all(rank["images"] == alone["images"] for rank in ranks)
+    cut_off = pool.run(2, "share", root=str(root), machines=[0, 0], hidden=True)
+    assert [rank["decoded"] for rank in cut_off] == [21, 21] and cut_off[1]["images"] == alone["images"]
+    (root / "dog" / "bad.png").write_bytes(b"?")
+    ends = [rank["images"] for rank in pool.run(3, "share", root=str(root), machines=[0, 1, 1], strict=True)]
+    assert ends[0].startswith("data.strict: 2 of the files cannot be used as images: ") and ends == [ends[0]] * 3
+
+
+def test_random_crops_of_shared_images_are_those_of_a_single_process(pool: Pool, tmp_path: Path) -> None:
+    root = write_image_tree(tmp_path / "A", 20)
+    (alone,) = pool.run(1, "share", root=str(root), crop="random")
+    ranks = pool.run(2, "share", root=str(root), machines=[0, 0], crop="random")
+    assert [rank["images"] for rank in ranks] == [alone["images"]] * 2
+
+
 def test_sets_of_features_are_compared_in_parts_to_the_same_bits(pool: Pool) -> None:
     """By 1, 2 and 4 processes, none of which holds them all; and to the values of the definitions."""
     results = [pool.run(world, "features") for world in (1, 2, 4)]

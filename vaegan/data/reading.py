@@ -14,7 +14,7 @@ from vaegan.data.large_sets.packed_names import PackedNames
 from vaegan.progress import ProgressCallback
 from vaegan.text import to_one_line
 
-from .dataset import ImageReader
+from .dataset import ImageReader, UInt8Image
 from .image_file import UnreadableImageError, silence_pillow
 from .verdicts import FileState, Verdict, Verdicts
 
@@ -28,8 +28,15 @@ MAX_NAMED_FILES = 20
 
 Notify = Callable[[str], None]
 """A function that is called with one-line warnings."""
+Allocate = Callable[[tuple[int, ...]], UInt8Image]
+"""A function that returns a uint8 array of a shape."""
 BrokenImages = dict[int, UnreadableImageError]
 """Index and error of each image that cannot be used."""
+
+
+def allocate_here(shape: tuple[int, ...]) -> UInt8Image:
+    """Return uint8 pixels in the memory of this process alone, not filled."""
+    return np.empty(shape, dtype=np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +64,7 @@ def read_images(
     threads: int,
     progress: ProgressCallback,
     verify: bool = False,
+    allocate: Allocate = allocate_here,
 ) -> ReadImages:
     """Visit every image of a source.
 
@@ -69,11 +77,12 @@ def read_images(
         threads: Number of threads. Numpy's operations on small arrays are fastest in one.
         progress: Called with the number of images done and their total.
         verify: Whether more than `MAX_VERIFIED_IMAGES` are decoded too. Their digests are their sizes all the same.
+        allocate: Returns the array for the pixels that are kept.
     """
     count = len(reader)
     too_many = count > MAX_VERIFIED_IMAGES and not in_memory
     if in_memory:
-        pixels = np.empty((count, *shape), dtype=np.uint8)
+        pixels = allocate((count, *shape))
     decodes = in_memory or (verdicts is not None and (verify or not too_many))
     found: list[Verdict] = [Verdict()] * count
     is_verified = np.ones(count, dtype=bool)

@@ -2,7 +2,9 @@
 
 import math
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -11,22 +13,24 @@ from torch import Tensor
 
 from vaegan.config.data import CHANGEABLE_SOURCES, ROOTED_SOURCES, DataConfig
 from vaegan.config.schema import Config
+from vaegan.data.large_sets.shared_images import SharedImages
 from vaegan.data.webdataset.large_split import read_large_shards, split_large_shards
 from vaegan.data.webdataset.reader import ShardReader
-from vaegan.distributed import count_cpu_cores, run_on_all_ranks, run_on_main
+from vaegan.distributed import count_cpu_cores, get_group_rank_and_size, run_on_all_ranks
 from vaegan.errors import Failure, UserError
+from vaegan.long_work import run_long, run_long_on_main
 from vaegan.progress import ProgressCallback, Reporter, ignore_progress
 from vaegan.text import make_encodable
 
-from .dataset import Data, ImageReader, Images, Source, SplitIndices
+from .dataset import Data, ImageReader, Images, Source
 from .folder import FileReader, describe_strays
 from .given import GivenImages, open_given
 from .image_file import describe_decoder
-from .members import NO_DIFFERENCES, Differences, MemberList
+from .members import MemberList
 from .open_source import open_source
 from .reading import MAX_VERIFIED_IMAGES, BrokenImages, Notify, ReadImages, describe_broken, read_images, visit_images
-from .split_members import append_history, compute_fingerprint, describe_settings, split_members
-from .splits import draw_splits
+from .split_members import compare_set, compute_fingerprint, describe_settings, split_members
+from .splits import split_source
 from .verdicts import Verdicts
 
 MAX_MEMORY_BYTES = 4 * 2**30
@@ -51,6 +55,7 @@ def open_data(
     known: MemberList | None = None,
     training: bool = True,
     verify: bool = False,
+    shared: SharedImages | None = None,
 ) -> Data:
     """Open an image set: read it, leave out broken images, cache and split it.
 
@@ -66,6 +71,7 @@ def open_data(
             caller decides about `Data.differences`.
         training: Whether the set is opened to train on it, or to evaluate a finished run.
         verify: Whether the images of a very large set are all decoded once, of which otherwise the headers are read.
+        shared: The images that the processes of this machine share; None: those in memory are this process's own.
 
     Raises:
         UserError: There is no such set, it is broken, or it is too small to be split.
@@ -74,7 +80,7 @@ def open_data(
     source = given or open_source(config, notify)
     key = config, _compute_state_digest(source), verify
     if key not in _read_cache:
-        read = _read(source, config, notify, progress, verify)
+        read = _read(source, config, notify, progress, verify, shared)
         _data_cache.clear()
         _read_cache.clear()
         _read_cache[key] = read
@@ -82,7 +88,8 @@ def open_data(
     if data_key not in _data_cache:
         data = _split(source, config, _read_cache[key], known, training, notify)
         if config.crop != "centre" and training and data.train.in_memory:
-            data = replace(data, train=_load_canvases(source.reader, data.train, config, progress))
+            threads = _count_threads(source.reader, config, shared)
+            data = replace(data, train=_load_canvases(source.reader, data.train, config, threads, progress))
         _data_cache.clear()
         _data_cache[data_key] = data
     return _data_cache[data_key]
@@ -120,13 +127,18 @@ def open_images(
         Failure: The download failed.
     """
     source = given or run_on_all_ranks(lambda: open_source(config, reporter.note))
-    with reporter.progress("Reading images", "images") as progress:
+    in_memory, is_alone = _fits_in_memory(config, len(source.reader)), get_group_rank_and_size()[1] == 1
+    shared = SharedImages() if in_memory and given is None and not is_alone else None
+    with reporter.progress("Reading images", "images") as progress, shared or nullcontext():
 
         def open_here() -> Data:
-            return open_data(config, reporter.note, progress, source, known, training)
+            return open_data(config, reporter.note, progress, source, known, training, shared=shared)
 
-        if not _fits_in_memory(config, len(source.reader)):
-            run_on_main(open_here)  # decodes every image once; the others find its verdicts in the cache folder
+        if shared is not None:
+            run_long(open_here, shared.decodes)
+            shared.exchange()
+        elif not in_memory and not is_alone:
+            run_long_on_main(open_here)  # decodes every image once; the others find its verdicts in the cache folder
         return run_on_all_ranks(open_here)
 
 
@@ -164,7 +176,10 @@ def open_given_images(
     return open_images(data, reporter, source, known, training), config.model_copy(update={"data": data})
 
 
-def _read(source: Source, config: DataConfig, notify: Notify, progress: ProgressCallback, verify: bool) -> ReadImages:
+def _read(
+    source: Source, config: DataConfig, notify: Notify, progress: ProgressCallback, verify: bool,
+    shared: SharedImages | None,
+) -> ReadImages:  # fmt: skip
     """Visit every image of a set, keep its pixels as `data.cache` says, and report those that cannot be used.
 
     Raises:
@@ -172,14 +187,17 @@ def _read(source: Source, config: DataConfig, notify: Notify, progress: Progress
     """
     reader, count = source.reader, len(source.reader)
     in_memory = _fits_in_memory(config, count)
-    if isinstance(reader, ShardReader) and reader.is_large:
-        return read_large_shards(reader, config, in_memory, count_threads(reader, config), notify, progress)
+    is_large = isinstance(reader, ShardReader) and reader.is_large
     is_of_files, verdicts = isinstance(reader, FileReader) or config.source in ROOTED_SOURCES, None
-    if config.version > 1 and (is_of_files or config.source in CHANGEABLE_SOURCES):
+    if config.version > 1 and not is_large and (is_of_files or config.source in CHANGEABLE_SOURCES):
         kind = repr((str(config.root or config.hub), describe_settings(config), describe_decoder()))
         verdicts = Verdicts(kind if is_of_files and not in_memory else None)
-    threads = count_threads(reader, config)
-    read = read_images(reader, config.image_shape, in_memory, verdicts, threads, progress, verify)
+    threads = _count_threads(reader, config, shared)
+    visit = partial(read_images, reader, config.image_shape, in_memory, verdicts, threads, progress, verify)
+    decode = partial(shared.read, visit) if in_memory and shared is not None else visit
+    if isinstance(reader, ShardReader) and is_large:
+        return read_large_shards(reader, decode if in_memory else None, notify)
+    read = decode()
     if read.unverified:
         problem = f"{count:,} images, more than {MAX_VERIFIED_IMAGES:,}: only their headers were checked"
         notify(f"data: {problem}; `vaegan data` with these settings reads them all once")
@@ -209,21 +227,11 @@ def _split(
     else:
         data = _split_unchangeable(source, config, read)
         if config.version > 1:
-            data = _compare_set(data, config, known, training)
+            data = compare_set(data, config, known, training)
     for name, fraction in (("train", 1), ("validation", config.validation), ("test", config.test)):
         if not len(getattr(data, name)) and fraction > 0 and not data.differences:
             raise UserError(f"data.source: {config.source}: the {name} split is empty")
     return data
-
-
-def _compare_set(data: Data, config: DataConfig, known: MemberList | None, training: bool) -> Data:
-    """Return a set whose contents should never change with its list, and with how it differs from that of a run."""
-    listed, differences = MemberList(config.source, data.fingerprint, (), data.classes), data.differences
-    if known is not None:
-        if known.fingerprint != data.fingerprint:
-            differences = Differences(other=f"the set {config.source} is another one")
-        listed = append_history(listed, known, differences if training else NO_DIFFERENCES)
-    return replace(data, members=listed, differences=differences)
 
 
 def _split_unchangeable(source: Source, config: DataConfig, read: ReadImages) -> Data:
@@ -233,13 +241,15 @@ def _split_unchangeable(source: Source, config: DataConfig, read: ReadImages) ->
     classes, labels = tuple(make_encodable(source.classes)), source.labels
     splits = (
         Images(read.store, indices, None if labels is None else labels[indices], classes)
-        for indices in _split_source(source, config, usable)
+        for indices in split_source(source, config, usable)
     )
     train, validation, test = splits
     return Data(train, validation, test, classes, _compute_fingerprint(source, config, read.store, usable))
 
 
-def _load_canvases(reader: ImageReader, images: Images, config: DataConfig, progress: ProgressCallback) -> Images:
+def _load_canvases(
+    reader: ImageReader, images: Images, config: DataConfig, threads: int, progress: ProgressCallback
+) -> Images:
     """Return training images with what their random crops are taken from in memory.
 
     Raises:
@@ -250,7 +260,7 @@ def _load_canvases(reader: ImageReader, images: Images, config: DataConfig, prog
     def load(position: int) -> None:
         canvases[position] = reader.load_canvas(int(images.indices[position]), config.crop)
 
-    broken = visit_images(len(images), load, count_threads(reader, config), progress)
+    broken = visit_images(len(images), load, threads, progress)
     if broken:
         raise Failure(f"data.root: {config.root}: {describe_broken(list(broken.values()))}; begin again")
     return replace(images, canvases=canvases)
@@ -262,14 +272,10 @@ def count_threads(reader: ImageReader, config: DataConfig) -> int:
     return count_cpu_cores() if slow and reader.thread_safe else 1
 
 
-def _split_source(source: Source, config: DataConfig, usable: Tensor) -> SplitIndices:
-    """Return the splits as indices of the source, without its broken images."""
-    if source.splits is not None:
-        return SplitIndices(*(indices[usable[indices]] for indices in source.splits))
-    numbers, official = usable.nonzero().flatten(), source.test_indices
-    test_indices = None if official is None else torch.isin(numbers, official).nonzero().flatten()
-    splits = draw_splits(len(numbers), config.validation, config.test, test_indices)
-    return SplitIndices(*(numbers[indices] for indices in splits))
+def _count_threads(reader: ImageReader, config: DataConfig, shared: SharedImages | None) -> int:
+    """Return the number of threads that decode images fastest beside those of other processes of this machine."""
+    threads = count_threads(reader, config)
+    return threads if shared is None else min(threads, shared.threads)
 
 
 def _report_broken_images(broken: BrokenImages, config: DataConfig, notify: Notify) -> None:

@@ -157,6 +157,16 @@ def _follow_list(
     return members, differences, places
 
 
+def compare_set(data: Data, config: DataConfig, known: MemberList | None, training: bool) -> Data:
+    """Return a set whose contents should never change with its list, and with how it differs from that of a run."""
+    listed, differences = MemberList(config.source, data.fingerprint, (), data.classes), data.differences
+    if known is not None:
+        if known.fingerprint != data.fingerprint:
+            differences = Differences(other=f"the set {config.source} is another one")
+        listed = append_history(listed, known, differences if training else NO_DIFFERENCES)
+    return replace(data, members=listed, differences=differences)
+
+
 def append_history(listed: MemberList, known: MemberList, differences: Differences) -> MemberList:
     """Return an updated list that remembers the fingerprints before it, and what was changed."""
     earlier = [one for one in dict.fromkeys((*known.earlier, known.fingerprint)) if one != listed.fingerprint]

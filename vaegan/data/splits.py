@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from vaegan.config.data import DataConfig
 from vaegan.errors import UserError
 from vaegan.randomness import make_generator
 
-from .dataset import SplitIndices
+from .dataset import Source, SplitIndices
 
 
 def count_images_per_split(count: int, validation: float, test: float) -> tuple[int, int, int]:
@@ -51,3 +52,19 @@ def draw_splits(count: int, validation: float, test: float, test_indices: Tensor
     *others, drawn_test = torch.split(shuffled, list(count_images_per_split(len(shuffled), validation, test)))
     splits = *others, drawn_test if test_indices is None else test_indices
     return SplitIndices(*(indices.sort().values for indices in splits))
+
+
+def split_source(source: Source, config: DataConfig, usable: Tensor) -> SplitIndices:
+    """Return the splits of a set as indices of the source, without its broken images.
+
+    Args:
+        source: The set, with the splits that it defines, or an official test split, or neither.
+        config: The `data` section.
+        usable: Whether each image can be used, bool, shape (N,).
+    """
+    if source.splits is not None:
+        return SplitIndices(*(indices[usable[indices]] for indices in source.splits))
+    numbers, official = usable.nonzero().flatten(), source.test_indices
+    test_indices = None if official is None else torch.isin(numbers, official).nonzero().flatten()
+    splits = draw_splits(len(numbers), config.validation, config.test, test_indices)
+    return SplitIndices(*(numbers[indices] for indices in splits))

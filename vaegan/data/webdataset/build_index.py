@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -19,7 +20,7 @@ from vaegan.data.labels import MAX_CLASSES
 from vaegan.data.reading import describe_broken
 from vaegan.data.verdicts import get_file_state
 from vaegan.distributed import count_cpu_cores
-from vaegan.errors import UserError
+from vaegan.errors import Failure, UserError
 from vaegan.io import replace_file, save_tensors
 from vaegan.progress import ProgressCallback, ignore_notice, ignore_progress
 from vaegan.text import make_encodable, make_printable, shorten
@@ -44,6 +45,7 @@ def build_index(
 
     Raises:
         UserError: There are no shards, one of them is torn, or labels do not go together.
+        Failure: A process died.
         OSError: A file cannot be read or written.
     """
     paths = find_shards(root)
@@ -95,6 +97,8 @@ def _read_shards(paths: Sequence[Path], names: Sequence[str], decode: bool) -> I
     with ProcessPoolExecutor(min(count_cpu_cores(), len(paths)), initializer=_ignore_interrupts) as pool:
         try:
             yield from pool.map(read, paths, names)
+        except BrokenProcessPool as error:
+            raise Failure("a process that reads shards died, perhaps for lack of memory; index them again") from error
         finally:  # on Ctrl-C, for example, the shards that have not begun are dropped
             pool.shutdown(wait=False, cancel_futures=True)
 

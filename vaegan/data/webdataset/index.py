@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from vaegan.config.source_files import SHARD_SUFFIX
+from vaegan.config.source_files import SHARD_SUFFIX, is_hidden
 from vaegan.data.large_sets.packed_names import PackedNames
 from vaegan.data.verdicts import FileState, get_file_state
 from vaegan.errors import UserError
@@ -142,7 +142,7 @@ def find_shards(root: Path) -> list[Path]:
         if root.suffix.lower() != SHARD_SUFFIX:
             raise UserError(f"{make_printable(root)}: neither a folder of shards nor a file ending in {SHARD_SUFFIX}")
         return [root]
-    paths = sorted(path for path in root.rglob("*") if not path.name.startswith("."))
+    paths = sorted(path for path in root.rglob("*") if not (is_hidden(path.relative_to(root)) or path.is_dir()))
     if shards := [path for path in paths if path.suffix.lower() == SHARD_SUFFIX]:
         return shards
     if packed := [path for path in paths if path.name.lower().endswith(PACKED_SUFFIXES)]:

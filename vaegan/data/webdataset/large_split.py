@@ -1,6 +1,7 @@
 """The splits of shards with more images than a run lists one by one; its list then names the shards."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
 from typing import Any
@@ -15,11 +16,10 @@ from vaegan.config.data import DataConfig
 from vaegan.data.dataset import Data, ImageReader, Images
 from vaegan.data.image_file import UnreadableImageError
 from vaegan.data.members import NO_DIFFERENCES, SPLITS, Differences, Found, Member, MemberList, compare, count_held_out
-from vaegan.data.reading import MAX_VERIFIED_IMAGES, Notify, ReadImages, describe_broken, read_images
+from vaegan.data.reading import MAX_VERIFIED_IMAGES, Notify, ReadImages, describe_broken
 from vaegan.data.split_members import append_history, compute_fingerprint
 from vaegan.errors import UserError
 from vaegan.io import get_cache_folder, load_tensors, replace_file, save_tensors
-from vaegan.progress import ProgressCallback
 
 from .reader import ShardReader
 
@@ -27,23 +27,13 @@ REVISION = 1
 """Number that changes with how the splits are made, so that kept ones do not count."""
 
 
-def read_large_shards(
-    reader: ShardReader,
-    config: DataConfig,
-    in_memory: bool,
-    threads: int,
-    notify: Notify,
-    progress: ProgressCallback,
-) -> ReadImages:
+def read_large_shards(reader: ShardReader, decode: Callable[[], ReadImages] | None, notify: Notify) -> ReadImages:
     """Return the images of a large set, of which those are left out that indexing has found to be broken.
 
     Args:
         reader: The images.
-        config: The `data` section.
-        in_memory: Whether the pixels are kept.
-        threads: Number of threads that decode them.
+        decode: Decodes all of them into memory; None: they are decoded on access.
         notify: Called with one-line notes.
-        progress: Called with the number of images done and their total.
 
     Raises:
         UserError: An image is to be kept in memory and cannot be decoded.
@@ -57,12 +47,12 @@ def read_large_shards(
         notify(
             f"data.root: {len(broken):,} images that cannot be used left out: {describe_broken(list(broken.values()))}"
         )
-    if not in_memory:
+    if decode is None:
         return ReadImages(reader, broken)
-    read = read_images(reader, config.image_shape, True, None, threads, progress)
+    read = decode()
     if more := [error for number, error in read.broken.items() if number not in broken]:
         remedy = "`vaegan index --decode` finds such images, and they are left out"
-        raise UserError(f"data.root: {config.root}: {describe_broken(more)}; {remedy}")
+        raise UserError(f"data.root: {describe_broken(more)}; {remedy}")
     return ReadImages(read.store, broken)
 
 
