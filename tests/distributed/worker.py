@@ -22,6 +22,7 @@ from torch import Tensor, distributed
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from image_sets import open_folder, share_folder
 from own_networks import build_own_networks
 
 from benchmarks.communication import count_traffic
@@ -29,13 +30,7 @@ from vaegan import distributed as vaegan_distributed
 from vaegan import long_work
 from vaegan.cli.console import Console
 from vaegan.config import load_config
-from vaegan.config.data import DataConfig
-from vaegan.data import open_data, sources
-from vaegan.data.crops import CROP_NUMBERS
-from vaegan.data.dataset import UInt8Image
-from vaegan.data.folder import FileReader
-from vaegan.data.large_sets import shared_images
-from vaegan.data.sources import open_images
+from vaegan.data import open_data
 from vaegan.distributed import any_rank, get_group_rank_and_size, get_rank, init_process_group
 from vaegan.errors import Failure, Interrupted, UserError
 from vaegan.evaluate.classifier_evaluation import evaluate_classifier_splits
@@ -192,88 +187,6 @@ def work_long(world: int, timeout: float, beat: float, work: float) -> list[Any]
         except UserError as error:
             return [result, str(error), len(beats)]
     return []
-
-
-def open_folder(root: str, world: int) -> list[object]:
-    """Open a folder under `cache: none`, and return the number of images that this process decoded and the error."""
-    init_process_group()
-    assert get_group_rank_and_size()[1] == world
-    config = DataConfig(source="folder", root=Path(root), image_size=16, cache="none", strict=True)
-    decoded, error = 0, None
-
-    def count(self: FileReader, index: int) -> UInt8Image:
-        nonlocal decoded
-        decoded += 1
-        return decode(self, index)
-
-    decode, FileReader.__call__ = FileReader.__call__, count  # type: ignore[method-assign]
-    try:
-        open_images(config, Console())
-    except UserError as caught:
-        error = str(caught)
-    finally:
-        FileReader.__call__ = decode  # type: ignore[method-assign]
-    return [decoded, error]
-
-
-def share_folder(
-    root: str,
-    world: int,
-    machines: list[int] | None = None,
-    hidden: bool = False,
-    strict: bool = False,
-    crop: str = "centre",
-) -> dict[str, object]:
-    """Open a folder under `cache: memory`.
-
-    Args:
-        root: The folder.
-        world: Number of processes, which is checked.
-        machines: Number of each rank's machine, in the place of the real one; None: there is one process.
-        hidden: Whether no process can open what another one has.
-        strict: The setting `data.strict`.
-        crop: The setting `data.crop`.
-
-    Returns:
-        ``decoded``: how many images this process decoded; ``maps``: whether it maps memory of no file; ``images``:
-        all pixels, crops and splits, or the error.
-    """
-    init_process_group()
-    rank, size = get_group_rank_and_size()
-    assert size == world
-    settings = {"source": "folder", "root": root, "image_size": 16, "cache": "memory", "strict": strict, "crop": crop}
-    config, decoded = DataConfig.model_validate(settings), []
-
-    def record(self: FileReader, index: int) -> UInt8Image:
-        decoded.append(index)
-        return decode(self, index)
-
-    decode = FileReader.__call__
-    sources._read_cache.clear()  # this process may have opened the set in another group
-    identify = (lambda: str(machines[rank])) if machines else shared_images._identify_machine
-    prefix = "/nowhere" if hidden else "/proc"
-    with (
-        patch.object(FileReader, "__call__", record), patch.object(shared_images, "_identify_machine", identify),
-        patch.object(shared_images, "PROCESSES", prefix),
-    ):  # fmt: skip
-        try:
-            data = open_images(config, Console())
-        except UserError as error:
-            return {"decoded": len(decoded), "images": str(error)}
-    images: list[object] = [data.fingerprint, data.classes]
-    for split in (data.train, data.validation, data.test):
-        positions = torch.arange(len(split))
-        images += [split.indices.tolist(), sha256(split[positions].numpy().tobytes()).hexdigest()]
-    if crop != "centre":
-        numbers = torch.linspace(0, 0.9, len(data.train), dtype=torch.float64)[:, None].expand(-1, CROP_NUMBERS)
-        crops = data.train.cut_crops(torch.arange(len(data.train)), numbers, config.crop, 16)
-        images.append(sha256(crops.numpy().tobytes()).hexdigest())
-    assert isinstance(data.train.store, Tensor)
-    address, maps = data.train.store.data_ptr(), False
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        start, stop = (int(part, 16) for part in line.split()[0].split("-"))
-        maps |= start <= address < stop and "vaegan-images" in line
-    return {"decoded": len(decoded), "maps": maps, "images": images}
 
 
 TASKS = {

@@ -88,7 +88,7 @@ def open_data(
     if data_key not in _data_cache:
         data = _split(source, config, _read_cache[key], known, training, notify)
         if config.crop != "centre" and training and data.train.in_memory:
-            threads = _count_threads(source.reader, config, shared)
+            threads = count_threads(source.reader, config, shared)
             data = replace(data, train=_load_canvases(source.reader, data.train, config, threads, progress))
         _data_cache.clear()
         _data_cache[data_key] = data
@@ -192,9 +192,9 @@ def _read(
     if config.version > 1 and not is_large and (is_of_files or config.source in CHANGEABLE_SOURCES):
         kind = repr((str(config.root or config.hub), describe_settings(config), describe_decoder()))
         verdicts = Verdicts(kind if is_of_files and not in_memory else None)
-    threads = _count_threads(reader, config, shared)
+    threads = count_threads(reader, config, shared)
     visit = partial(read_images, reader, config.image_shape, in_memory, verdicts, threads, progress, verify)
-    decode = partial(shared.read, visit) if in_memory and shared is not None else visit
+    decode = visit if shared is None else partial(shared.read, visit)
     if isinstance(reader, ShardReader) and is_large:
         return read_large_shards(reader, decode if in_memory else None, notify)
     read = decode()
@@ -239,11 +239,10 @@ def _split_unchangeable(source: Source, config: DataConfig, read: ReadImages) ->
     usable = torch.ones(len(source.reader), dtype=torch.bool)
     usable[list(read.broken)] = False
     classes, labels = tuple(make_encodable(source.classes)), source.labels
-    splits = (
+    train, validation, test = (
         Images(read.store, indices, None if labels is None else labels[indices], classes)
         for indices in split_source(source, config, usable)
     )
-    train, validation, test = splits
     return Data(train, validation, test, classes, _compute_fingerprint(source, config, read.store, usable))
 
 
@@ -266,16 +265,11 @@ def _load_canvases(
     return replace(images, canvases=canvases)
 
 
-def count_threads(reader: ImageReader, config: DataConfig) -> int:
-    """Return the number of threads that decode images fastest."""
+def count_threads(reader: ImageReader, config: DataConfig, shared: SharedImages | None = None) -> int:
+    """Return the number of threads that decode images fastest, beside other processes that share them if there are."""
     slow = isinstance(reader, FileReader | ShardReader) or config.image_size >= 64
-    return count_cpu_cores() if slow and reader.thread_safe else 1
-
-
-def _count_threads(reader: ImageReader, config: DataConfig, shared: SharedImages | None) -> int:
-    """Return the number of threads that decode images fastest beside those of other processes of this machine."""
-    threads = count_threads(reader, config)
-    return threads if shared is None else min(threads, shared.threads)
+    cores = count_cpu_cores() if shared is None else shared.threads
+    return cores if slow and reader.thread_safe else 1
 
 
 def _report_broken_images(broken: BrokenImages, config: DataConfig, notify: Notify) -> None:

@@ -19,8 +19,6 @@ from vaegan.distributed import all_gather_object, count_cpu_cores, get_group_ran
 
 CAN_SHARE = hasattr(os, "memfd_create")
 """True on Linux, where memory without a name in any file system is freed when the last process that maps it ends."""
-
-
 PROCESSES = "/proc"
 """Folder in which Linux shows what other processes of the same user hold open."""
 
