@@ -33,7 +33,8 @@ class Codebook(Metric):
         nats = torch.full((len(indices),), indices[0].numel() * math.log(self.entries), dtype=torch.float64)
         if isinstance(model, PixelCNN):
             nats = model.prior_nll(indices, pairs.labels).double()
-        counts = torch.bincount(indices.flatten(), minlength=self.entries)
+        # `bincount` would wait for the device.
+        counts = indices.new_zeros(self.entries).index_add_(0, indices.flatten(), torch.ones_like(indices.flatten()))
         return {"counts": counts.double(), "bits": make_rows(pairs.start, nats / math.log(2))}
 
     def compute_result(self, sums: Sums) -> MetricResult:

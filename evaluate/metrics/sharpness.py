@@ -43,9 +43,14 @@ def band_index(size: int) -> Tensor:
     return (radius * size).round().long()
 
 
+def count_bands(size: int) -> int:
+    """Return the number of the bands of `band_index`, with band 0."""
+    return round(math.sqrt(2) * (size // 2)) + 1
+
+
 def band_frequencies(size: int) -> list[float]:
     """Return the centre of the bands 1, 2, ... in cycles per pixel; up to 0.71, the corner."""
-    return [band / size for band in range(1, int(band_index(size).max()) + 1)]
+    return [band / size for band in range(1, count_bands(size))]
 
 
 def spectrum(images: Tensor) -> Tensor:
@@ -82,8 +87,10 @@ def band_means(values: Tensor) -> Tensor:
     """
     plane = values.mean(1).flatten(1)
     index = band_index(values.shape[-1]).flatten().to(plane.device)
-    sums = plane.new_zeros(len(plane), int(index.max()) + 1).index_add_(1, index, plane)
-    return (sums / torch.bincount(index))[:, 1:]
+    # A row of ones is summed as well: the number of each band's coefficients.
+    rows = torch.cat([plane, plane.new_ones(1, len(index))])
+    sums = rows.new_zeros(len(rows), count_bands(values.shape[-1])).index_add_(1, index, rows)
+    return (sums[:-1] / sums[-1])[:, 1:]
 
 
 def laplacian(images: Tensor) -> Tensor:

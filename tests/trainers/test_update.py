@@ -28,6 +28,7 @@ from vaegan.trainers.steps import build_step
 from vaegan.trainers.steps import vaegan as vaegan_step
 from vaegan.trainers.update import apply_update, step_optimizer, undo_unless
 
+from ..fake_cuda import move_to_fake_cuda
 from ..tiny import FAMILIES, are_bit_identical, flatten, load_newest, read_run_files, tiny
 
 OPTIONS = {
@@ -148,18 +149,6 @@ def test_a_signal_settles_the_queued_step_before_the_checkpoint(tmp_path, data, 
     assert are_bit_identical(*(flatten(load_newest(each.path)) for each in (run, straight)))
     lines = [[json.loads(line) for line in each.history_file.read_text().splitlines()] for each in (run, straight)]
     assert lines[0] == lines[1]
-
-
-def move_to_fake_cuda(network: nn.Module) -> nn.Module:
-    """Replace the tensors of a network by fake ones on a GPU, in place, and return it."""
-    for module in network.modules():
-        for name, weight in module._parameters.items():
-            if weight is not None:
-                fake = torch.empty_like(weight, device="cuda", requires_grad=False)
-                module._parameters[name] = nn.Parameter(fake, requires_grad=weight.requires_grad)
-        for name, buffer in module._buffers.items():
-            module._buffers[name] = torch.empty_like(buffer, device="cuda")
-    return network
 
 
 def fill_gradients(networks: Mapping[str, nn.Module]) -> None:
