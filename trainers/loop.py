@@ -17,6 +17,7 @@ from vaegan.distributed import report_lost_ranks, run_on_main
 from vaegan.errors import Failure, Interrupted
 from vaegan.images import to_float
 from vaegan.networks.given import GivenNetworks, add_networks
+from vaegan.precision import tuned_convolutions
 from vaegan.progress import Reporter
 from vaegan.storage.run_folder import Run
 
@@ -82,6 +83,7 @@ def train(
     with (
         report_lost_ranks("go on with --resume"),
         lock_run(folder),
+        tuned_convolutions(),
         Interrupts(config.train.grace_seconds, reporter) as interrupts,
     ):
         checkpoint = find_resume_checkpoint(config, run, data, reporter, resume, extend)

@@ -1,4 +1,4 @@
-"""The one place that switches TF32 and autocast off for full precision."""
+"""The arithmetic of convolutions and matrix products: TF32, full precision, and the choice of cuDNN's algorithms."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -30,3 +30,14 @@ def full_precision(device: torch.device, deterministic: bool = True) -> Iterator
     finally:
         torch.set_float32_matmul_precision(matmul_precision)
         cudnn.allow_tf32 = allow_tf32
+
+
+@contextmanager
+def tuned_convolutions() -> Iterator[None]:
+    """Let cuDNN time its algorithms for each new shape inside the block and take the fastest; restore it afterwards."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before

@@ -11,7 +11,7 @@ from PIL import Image
 from vaegan.data import Data
 from vaegan.errors import UserError
 from vaegan.storage.run_folder import Run
-from vaegan.trainers import train
+from vaegan.trainers import loop, train
 from vaegan.trainers.accelerator import make_accelerator
 from vaegan.trainers.loop import clip_gradients, get_learning_rate_factor
 from vaegan.trainers.state import build_state
@@ -139,3 +139,18 @@ def test_a_caller_may_have_switched_gradients_off(tmp_path: Path, data: Data) ->
         run = train(config, tmp_path / "off", data)
         assert not torch.is_grad_enabled()
     assert are_bit_identical(flatten(load_newest(run.path)), flatten(load_newest(expected.path)))
+
+
+def test_cudnn_may_choose_its_algorithms_during_a_training_alone(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def fail(*_: object) -> None:
+        seen.append(torch.backends.cudnn.benchmark)
+        raise KeyError
+
+    monkeypatch.setattr(loop, "compute_gradients", fail)
+    with pytest.raises(KeyError):
+        train(tiny("vae"), tmp_path / "run", data)
+    assert seen == [True] and not torch.backends.cudnn.benchmark
