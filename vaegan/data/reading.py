@@ -21,7 +21,8 @@ from .verdicts import FileState, Verdict, Verdicts
 CHUNK_IMAGES = 128
 """Images of one task of a thread, and between two calls of the progress callback."""
 MAX_VERIFIED_IMAGES = 10**6
-"""Most images of a set that are decoded and hashed before a training that does not keep them in memory."""
+"""Most images of a set whose members are known by their contents, for which all are decoded before a training; those of
+a larger set are known by their sizes, wherever the pixels are kept."""
 
 MAX_NAMED_FILES = 20
 """Broken files that a warning names; it counts the others."""
@@ -80,7 +81,7 @@ def read_images(
         allocate: Returns the array for the pixels that are kept.
     """
     count = len(reader)
-    too_many = count > MAX_VERIFIED_IMAGES and not in_memory
+    too_many = count > MAX_VERIFIED_IMAGES
     if in_memory:
         pixels = allocate((count, *shape))
     decodes = in_memory or (verdicts is not None and (verify or not too_many))

@@ -207,7 +207,8 @@ def test_a_set_too_large_to_be_verified_says_so(tmp_path: Path, monkeypatch: pyt
     checked = "data: 20 images, more than 19: only their headers were checked"
     assert warnings == [f"{checked}; `vaegan data` with these settings reads them all once"]
     assert data.members is not None and data.members.members[0].digest == str((tmp_path / "cat/00.png").stat().st_size)
-    assert not open_image_tree(tmp_path)[1]
+    in_memory, warnings = open_image_tree(tmp_path)
+    assert not warnings and in_memory.fingerprint == data.fingerprint and in_memory.members == data.members
 
 
 def test_copies_are_said_in_one_line(tmp_path: Path) -> None:
