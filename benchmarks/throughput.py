@@ -1,11 +1,12 @@
-"""Measure images per second of the training loop and of a bare hand-written loop over the same networks and data.
+"""Measure the training loop beside a bare hand-written loop over the same networks and images.
 
-    python benchmarks/throughput.py digits/vaegan3 --steps 100 --rounds 5
+    python benchmarks/throughput.py --sizes 32 64 --precisions fp32 --modes eager
 
-Both loops take turns inside one process, so only the ratio of their speeds is meaningful. The bare loop is a script for
-one device and the three-way adversarial loss alone: same losses, same optimizers, noise from torch.randn, no averaging
-of weights, no gradient norms, no log, no resume. What the training loop does besides is then timed, one operation after
-another, on the same networks.
+The bare loops (benchmarks/bare_loops.py) have the same networks, losses and optimizers and nothing else. Both take
+turns inside one process, some steps each, so that other work on the machine slows both. Printed are medians of the
+rounds: images per second by the clock and of the CPU time of all threads, their ratio (training loop / bare loop), and
+the share of what a product of square matrices of the same type reaches on this device. FLOPs are those of convolutions
+and matrix products in an eager bare loop. On a GPU give --width 64 --batch-size 256 --steps 20.
 
 Recorded results: benchmarks/README.md.
 """
@@ -16,177 +17,170 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from accelerate import Accelerator
+from bare_loops import TAKE_STEP, make_bare_loop
+from gpu import PRECISIONS, measure_ceiling
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
-from vaegan.cli.console import Console
 from vaegan.config import Config, load_config
-from vaegan.config.models import VAEGANConfig
-from vaegan.data import Data, iterate_batches, open_data
-from vaegan.images import to_float
-from vaegan.progress import ProgressCallback
-from vaegan.randomness import draw_normal
-from vaegan.trainers import ema, train
-from vaegan.trainers.loop import clip_gradients
-from vaegan.trainers.state import build_state
-from vaegan.trainers.steps import build_step
-from vaegan.trainers.steps.base import StepInput
+from vaegan.data import Data, open_data
+from vaegan.progress import ProgressCallback, Reporter
+from vaegan.trainers import train
 
-WARM_UP_STEPS = 10
-"""Optimizer steps before the clock starts."""
+MODES = {"eager": False, "compiled": True}
+"""Whether `torch.compile` compiles the networks of both loops."""
 
 
-class Clock(Console):
-    """A `Reporter` that records the time at which each step ended."""
+class Cost(NamedTuple):
+    """What some steps took."""
 
-    def __init__(self) -> None:
-        super().__init__(shown=True)
-        self.times: list[float] = []
+    wall_seconds: float
+    cpu_seconds: float
 
-    def note(self, text: str) -> None:
-        """Print nothing."""
+    def __sub__(self, other: Any) -> "Cost":
+        return Cost(self.wall_seconds - other.wall_seconds, self.cpu_seconds - other.cpu_seconds)
+
+
+class Turns(Reporter):
+    """A `Reporter` of a training that stops it after every `steps` steps, to let another work take its turn.
+
+    Args:
+        steps: Optimizer steps of a turn of the training.
+        work: The other work.
+        device: Device that both queue their work on.
+
+    Attributes:
+        rounds: Cost of the training's turn and of the other work's in each round, without the first, a warm-up.
+    """
+
+    def __init__(self, steps: int, work: Callable[[], object], device: torch.device) -> None:
+        self.steps, self.work, self.device = steps, work, device
+        self.rounds: list[tuple[Cost, Cost]] = []
+
+    def read_clocks(self) -> Cost:
+        """Wait for the device, and return the times of now."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return Cost(time.perf_counter(), time.process_time())
 
     @contextmanager
-    def progress(self, what: str, unit: str, per_step: int = 1) -> Iterator[ProgressCallback]:
-        """Record the times of the updates."""
-        yield lambda done, total: self.times.append(time.perf_counter())
+    def progress(self, title: str, unit: str, per_step: int = 1) -> Iterator[ProgressCallback]:
+        """Yield the callback that is called after each step of the training."""
+        start = self.read_clocks()
+
+        def report(done: int, total: int) -> None:
+            nonlocal start
+            if done % self.steps == 0 and done:
+                middle = self.read_clocks()
+                self.work()
+                end = self.read_clocks()
+                if done > self.steps:
+                    self.rounds.append((middle - start, end - middle))
+                start = end
+
+        yield report
 
 
-def time_training(config: Config, data: Data) -> float:
-    """Return the seconds of the steps after the warm-up in `vaegan.trainers.train`."""
-    clock = Clock()
+def time_in_turns(
+    config: Config, data: Data, work: Callable[[], object], rounds: int, steps: int, device: torch.device
+) -> list[tuple[Cost, Cost]]:
+    """Train a config, and return the cost of the training and of another work in each round of some steps."""
+    turns = Turns(steps, work, device)
+    total = steps * (rounds + 1) + 1  # the last step writes the run and is not timed
+    config = config.model_copy(update={"train": config.train.model_copy(update={"steps": total})})
     with tempfile.TemporaryDirectory() as folder:
-        train(config, Path(folder) / "run", data, reporter=clock)
-    return clock.times[-1] - clock.times[WARM_UP_STEPS - 1]
+        train(config, Path(folder) / "run", data, reporter=turns)
+    return turns.rounds
 
 
-def time_bare_loop(config: Config, data: Data, device: torch.device) -> float:
-    """Return the seconds of the steps after the warm-up in the bare loop."""
-    networks = {
-        name: network.to(device, memory_format=torch.channels_last)
-        for name, network in build_step(config).build_networks().items()
-    }
-    optimizers = [
-        torch.optim.Adam(network.parameters(), config.train.learning_rate, config.train.betas)
-        for network in networks.values()
-    ]
-    pixels, count = data.train.copy_to(device), config.train.batch_size
-    autoencoder, discriminator = networks["autoencoder"], networks["discriminator"]
-    model, values = config.model, pixels[0].numel()
-    for step in range(config.train.steps):
-        if step == WARM_UP_STEPS:
-            _synchronise(device)
-            start = time.perf_counter()
-        images = pixels[torch.randint(len(pixels), (count,), device=device)].float() / 127.5 - 1
-        mean, log_variance = autoencoder.encoder(images).chunk(2, 1)
-        codes = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-        fakes = autoencoder.decoder(torch.cat([codes, torch.randn_like(mean)]))
+class FlopCounter(TorchDispatchMode):
+    """Counts the FLOPs of convolutions and matrix products; torch's own fails in a second derivative.
 
-        penalised = step % model.adversarial.penalty_every == 0
-        origins = torch.arange(3, device=device).repeat_interleave(count)
-        if penalised:
-            real_logits, features, _ = discriminator(images.requires_grad_())
-            loss = F.cross_entropy(torch.cat([real_logits, discriminator(fakes.detach()).scores]), origins)
-            odds = real_logits[:, 0] - real_logits[:, 1:].logsumexp(1)
-            (slope,) = torch.autograd.grad(odds.sum(), images, create_graph=True)
-            loss = loss + model.adversarial.r1 * model.adversarial.penalty_every / 2 * slope.square().sum() / count
-        else:
-            logits, features, _ = discriminator(torch.cat([images, fakes.detach()]))
-            loss = F.cross_entropy(logits, origins)
-        loss.backward()
+    Attributes:
+        total: Floating-point operations inside the block.
+    """
 
-        discriminator.requires_grad_(False)
-        images = images.detach()
-        error = (images - fakes[:count]).square().sum() / (2 * model.scale**2)
-        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum()
-        logits, fake_features, _ = discriminator(fakes)
-        adversarial = F.cross_entropy(logits, torch.zeros(2 * count, dtype=torch.long, device=device))
-        similarity = 0.5 * F.mse_loss(fake_features[:count], features[:count].detach())
-        loss = (error + model.beta * divergence) / (count * values)
-        loss = loss + model.adversarial.similarity * similarity + model.adversarial.weight * adversarial
-        loss.backward()
-        discriminator.requires_grad_(True)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-    _synchronise(device)
-    return time.perf_counter() - start
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and count it."""
+        result = func(*args, **(kwargs or {}))
+        if count := flop_registry.get(func.overloadpacket):
+            self.total += count(*args, **(kwargs or {}), out_val=result)
+        return result
 
 
-def time_overhead(config: Config, data: Data, accelerator: Accelerator) -> dict[str, float]:
-    """Return the milliseconds of each operation that only the training loop has, by name."""
-    step = build_step(config)
-    state = build_state(config, step, accelerator)
-    size, device = config.train.batch_size, accelerator.device
-    stream = iterate_batches(data.train, config.data, 0, size, slice(0, size), None, device, 0, 10_000)
-    for network in state.networks.values():
-        for parameter in network.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-
-    def draw_noise() -> dict[str, torch.Tensor]:
-        shapes = step.get_noise_shapes().items()
-        return {purpose: draw_normal((size, *shape), 0, purpose, 0).to(device) for purpose, shape in shapes}
-
-    def update_average() -> None:
-        ema.update_ema(state.average, state.model, 0.999, state.counters.updates, torch.tensor(True, device=device))
-
-    images, labels = next(stream)[0]
-    batch = StepInput(to_float(images), labels, draw_noise(), 0, 0, None)
-    output = step.accumulate_gradients(state.networks, batch, lambda loss: None)
-    operations: dict[str, Callable[[], object]] = {
-        "next batch in its order": lambda: next(stream),
-        "stateless noise, drawn beside the step before": draw_noise,
-        "gradient norms and the NaN check": lambda: bool(clip_gradients(config.train, state).isfinite().all()),
-        "averaged weights": update_average,
-        "sums for the log": lambda: state.meter.add(output, 1.0),
-    }
-    return {name: time_calls(operation, device) for name, operation in operations.items()}
+def summarise(rounds: list[tuple[Cost, Cost]], images: int) -> list[str]:
+    """Return the images per second of both works, and the median of the ratios, by the clock and then by CPU time."""
+    cells = []
+    for clock in Cost._fields:
+        seconds = [[getattr(cost, clock) for cost in turn] for turn in rounds]
+        cells += [f"{images / statistics.median(times):,.0f}" for times in zip(*seconds, strict=True)]
+        cells.append(f"{statistics.median(other / ours for ours, other in seconds):.3f}")
+    return cells
 
 
-def time_calls(operation: Callable[[], object], device: torch.device, repeats: int = 50) -> float:
-    """Return the median milliseconds of a call."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        operation()
-        _synchronise(device)
-        seconds.append(time.perf_counter() - start)
-    return 1000 * statistics.median(seconds)
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def make_config(family: str, size: int, width: int, batch_size: int, *settings: str) -> Config:
+    """Return the config of a family of CIFAR-10 for drawn images of a size, without records but the history."""
+    widths = [f"model.width={width}", "model.latent_size=64"]
+    if family == "vqvae":
+        widths = [f"model.width={4 * width}", f"model.residual_width={width}"]
+    elif family != "vae":
+        widths.append(f"model.discriminator.width={width}")
+    words = [
+        "data.source=shapes", f"data.count={10 * batch_size}", f"data.image_size={size}",
+        f"train.batch_size={batch_size}", "train.sample_every=null", "train.checkpoint_every=null",
+        "track.wandb=disabled", *widths, *settings,
+    ]  # fmt: skip
+    return load_config(f"cifar10/{family}", words)
 
 
 def main() -> None:
-    """Time both loops in turns, then the overhead, and print the ratios."""
+    """Print a row for each family, size, precision and mode."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config")
-    parser.add_argument("overrides", nargs="*")
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--families", nargs="+", choices=TAKE_STEP, default=list(TAKE_STEP))
+    parser.add_argument("--sizes", nargs="+", type=int, default=[32, 64, 128], help="sides of the images in pixels")
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--width", type=int, default=16, help="channels at full resolution")
+    parser.add_argument("--batch-size", type=int, help="images of a step; default: 2,048 / size")
+    parser.add_argument("--steps", type=int, default=4, help="optimizer steps of a turn, a multiple of 4")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each loop that are timed")
     arguments = parser.parse_args()
-    overrides = [*arguments.overrides, f"train.steps={arguments.steps + WARM_UP_STEPS}", "track.wandb=disabled"]
-    config = load_config(arguments.config, overrides)
-    if not isinstance(config.model, VAEGANConfig) or config.model.discriminator.classes != "three":
-        parser.error(f"{arguments.config}: the bare loop is that of the three-way VAE-GAN; name such a config")
-    data, accelerator = open_data(config.data), Accelerator()
-    images = arguments.steps * config.train.batch_size
-    ratios = []
-    for number in range(arguments.rounds):
-        bare_seconds, seconds = time_bare_loop(config, data, accelerator.device), time_training(config, data)
-        ratios.append(bare_seconds / seconds)
-        speeds = f"bare {images / bare_seconds:,.0f}, vaegan {images / seconds:,.0f} images/s"
-        print(f"round {number + 1}: {speeds}, ratio {ratios[-1]:.3f}")
-    step_milliseconds = 1000 * seconds / arguments.steps
-    print(f"median ratio {statistics.median(ratios):.3f} on {accelerator.device}, {torch.get_num_threads()} threads")
-    for name, milliseconds in time_overhead(config, data, accelerator).items():
-        fraction = milliseconds / step_milliseconds
-        print(f"  {name}: {milliseconds:.2f} ms of a step's {step_milliseconds:.1f} ms ({fraction:.1%})")
+    if arguments.steps % 4:
+        parser.error("--steps: a penalty is in every fourth step; give a multiple of 4")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    ceilings = {name: measure_ceiling(device, PRECISIONS[name]) for name in arguments.precisions}
+    for name, ceiling in ceilings.items():
+        print(f"a matrix product in {name}: {ceiling / 1e12:.2f} TFLOP/s")
+    columns = ["images/s", "bare", "ratio", "images/CPU s", "bare", "ratio", "of the product"]
+    head = ["family", "size", "precision", "mode", *columns]
+    print(f"{device}, {torch.get_num_threads()} threads\n\n| {' | '.join(head)} |\n|{' --- |' * len(head)}")
+    for family, size in product(arguments.families, arguments.sizes):
+        batch_size = arguments.batch_size or 2048 // size
+        images = arguments.steps * batch_size
+        config = make_config(family, size, arguments.width, batch_size)
+        data = open_data(config.data)
+        with FlopCounter() as flops:
+            make_bare_loop(family, config, data, device, compiled=False)(arguments.steps)
+        for precision, mode in product(arguments.precisions, arguments.modes):
+            settings = f"train.precision={precision}", f"train.compile={str(MODES[mode]).lower()}"
+            config = make_config(family, size, arguments.width, batch_size, *settings)
+            take_steps = make_bare_loop(family, config, data, device, MODES[mode])
+            work = partial(take_steps, arguments.steps)
+            rounds = time_in_turns(config, data, work, arguments.rounds, arguments.steps, device)
+            cells = summarise(rounds, images)
+            seconds = statistics.median(ours.wall_seconds for ours, _ in rounds)
+            cells.append(f"{flops.total / seconds / ceilings[precision]:.2f}")
+            print(f"| {family} | {size} | {precision} | {mode} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,12 @@ def update_ema(average: nn.Module, model: nn.Module, decay: float, updates: Tens
     else:
         count = updates.double()
         weight = (1 - ((1 + count) / (10 + count)).clamp_max(decay)) * applied
-        changes = torch._foreach_sub(weights, averaged)
-        torch._foreach_mul_(changes, weight.to(weights[0].dtype))
-        torch._foreach_add_(averaged, changes)
+        weight = weight.to(weights[0].dtype)
+        if weight.device.type == "cpu":  # one pass over the weights and nothing allocated
+            torch._foreach_lerp_(averaged, weights, [weight] * len(weights))
+        else:  # three kernels for all weights
+            changes = torch._foreach_sub(weights, averaged)
+            torch._foreach_mul_(changes, weight)
+            torch._foreach_add_(averaged, changes)
     for averaged_buffer, buffer in zip(average.buffers(), model.buffers(), strict=True):
         averaged_buffer.copy_(buffer)

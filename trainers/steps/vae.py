@@ -1,5 +1,6 @@
 """The VAE's training step: the negative evidence lower bound (Kingma & Welling 2014)."""
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from vaegan.config.models import ELBOConfig, KLConfig, VAEConfig
@@ -57,7 +58,7 @@ def log_negative_elbo(terms: dict[str, Term], batch: StepInput, out: VAEOutput |
     """
     scalars = log_terms(terms)
     scalars["loss/negative_elbo"] = scalars["loss/reconstruction"] + scalars["loss/kl"]
-    scalars["reconstruction/mse"] = (batch.images - out.reconstruction.detach()).square().mean()
+    scalars["reconstruction/mse"] = F.mse_loss(out.reconstruction.detach(), batch.images)
     if out.scale is not None:
         scalars["scale"] = out.scale.detach()
     return scalars

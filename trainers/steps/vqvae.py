@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vaegan.config.models import VQVAEConfig
@@ -57,7 +58,7 @@ class VQVAEStep(TrainingStep[VQVAEConfig]):
         """Encode, quantise and decode the images."""
         config = self.model_config
         out = networks["autoencoder"](batch.images, batch.autocast_dtype)
-        mse = (batch.images - out.reconstruction).square().flatten(1).mean(1)
+        mse = F.mse_loss(out.reconstruction, batch.images, reduction="none").flatten(1).mean(1)
 
         terms = {
             "reconstruction": Term(mse, divisor=out.variance),

@@ -232,4 +232,4 @@ def feature_distance(real: Tensor, fake: Tensor) -> Tensor:
         real: Features of N real images, shape (N, ...).
         fake: Features of their N counterparts, shape (N, ...).
     """
-    return 0.5 * (real - fake).square().flatten(1).mean(1)
+    return 0.5 * F.mse_loss(fake, real, reduction="none").flatten(1).mean(1)

@@ -22,8 +22,9 @@ def gaussian_nll(images: Tensor, reconstruction: Tensor, scale: Tensor | float) 
         reconstruction: Decoded codes x', shape (N, ...).
         scale: Standard deviation in units of the pixel range [-1, 1]; a tensor is a scalar.
     """
-    constant = _log(scale) + 0.5 * math.log(2 * math.pi)
-    return ((images - reconstruction).square() / (2 * scale**2) + constant).flatten(1).sum(1)
+    constant = images[0].numel() * (_log(scale) + 0.5 * math.log(2 * math.pi))
+    error = F.mse_loss(reconstruction, images, reduction="none").flatten(1).sum(1)
+    return error / (2 * scale**2) + constant
 
 
 def laplace_nll(images: Tensor, reconstruction: Tensor, scale: Tensor | float) -> Tensor:
@@ -38,7 +39,8 @@ def laplace_nll(images: Tensor, reconstruction: Tensor, scale: Tensor | float) -
         reconstruction: Decoded codes x', shape (N, ...).
         scale: Scale b in units of the pixel range [-1, 1]; a tensor is a scalar.
     """
-    return ((images - reconstruction).abs() / scale + _log(scale) + math.log(2)).flatten(1).sum(1)
+    constant = images[0].numel() * (_log(scale) + math.log(2))
+    return F.l1_loss(reconstruction, images, reduction="none").flatten(1).sum(1) / scale + constant
 
 
 def bernoulli_nll(images: Tensor, pre_tanh: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Notation: K entries e of D numbers; z are vectors of the encoder, here of shape 
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -36,7 +37,7 @@ def vq_distance(trained: Tensor, fixed: Tensor) -> Tensor:
         trained: Vectors or entries that get the gradient, shape (N, ...).
         fixed: Their counterparts, which get none, shape (N, ...).
     """
-    return (trained - fixed.detach()).square().flatten(1).mean(1)
+    return F.mse_loss(trained, fixed.detach(), reduction="none").flatten(1).mean(1)
 
 
 def sum_assigned_vectors(vectors: Tensor, indices: Tensor, entries: int) -> tuple[Tensor, Tensor]:
