@@ -117,6 +117,22 @@ def build_state(
         name: network.to(accelerator.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, network in training_step.build_networks().items()
     }
+    return make_state(config, training_step, networks, accelerator, compiled)
+
+
+def make_state(
+    config: Config, training_step: TrainingStep[Any], networks: dict[str, nn.Module], accelerator: Accelerator,
+    compiled: bool = False,
+) -> State:  # fmt: skip
+    """Return the state of a training of networks on this process's device, before its first step.
+
+    Args:
+        config: The run.
+        training_step: The step of its family.
+        networks: Its networks, on the device and in the type of the run.
+        accelerator: The processes of this training.
+        compiled: Whether the networks that are trained are compiled.
+    """
     model, *_ = networks.values()
     if config.train.checkpointing:
         recompute_stages(model)

@@ -6,6 +6,7 @@ import re
 import yaml
 
 from vaegan.config import load_config
+from vaegan.trainers import step_cost
 
 
 def test_dry_run_shows_config_sizes_and_trains_nothing(work, vaegan):
@@ -18,7 +19,22 @@ def test_dry_run_shows_config_sizes_and_trains_nothing(work, vaegan):
     assert numbers.keys() == {"encoder", "decoder", "discriminator", "all"}
     assert numbers["all"] == numbers["encoder"] + numbers["decoder"] + numbers["discriminator"]
     assert "weights" in sizes and "MiB" in sizes and "optimizer state" in sizes and "nothing was trained" in sizes
+    assert re.search(r"about [\d,]+ MiB more at the peak of a step, as on a CPU; [\d.]+ GFLOP a step \(", sizes)
     assert not (work / "runs").exists()
+
+
+def test_dry_run_says_the_cost_of_a_penalty_or_that_no_cost_can_be_counted(work, vaegan, monkeypatch):
+    words = ("model.family=vaegan", "model.adversarial.r1=1", "model.adversarial.penalty_every=2", "--dry-run")
+    assert "with its gradient penalty" in vaegan("train", "tiny.yaml", *words)[1]
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no rule\nfor this operation")
+
+    monkeypatch.setattr(step_cost, "build_step", fail)
+    code, out, err = vaegan("train", "tiny.yaml", "--dry-run")
+    assert (code, err) == (0, "") and "optimizer state" in out
+    expected = "memory and operations of a step are not known: they cannot be counted here (no rule for this operation)"
+    assert out.splitlines()[-1] == f"{expected}; nothing was trained"
 
 
 def test_train_then_train_again(work, vaegan):

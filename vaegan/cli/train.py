@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vaegan.extras import check_training_packages
+from vaegan.text import to_one_line
 
 from .completion import complete_labelled_set, complete_recipe
 from .console import Console
@@ -125,5 +126,21 @@ def _show_dry_run(config: "Config", processes: int, console: Console) -> None:
     console.say(
         f"weights {size.weight_bytes / 2**20:,.1f} MiB (with the averaged copy),"
         f" optimizer state {size.optimizer_bytes / 2**20:,.1f} MiB,"
-        f" {size.images_per_process} images per step on each process; nothing was trained"
+        f" {size.images_per_process} images per step on each process"
     )
+    console.say(f"{_describe_step_cost(config, processes)}; nothing was trained")
+
+
+def _describe_step_cost(config: "Config", processes: int) -> str:
+    """Return a line on the memory and the floating-point operations of a step of each process."""
+    from vaegan.trainers.step_cost import measure_step
+
+    try:
+        cost = measure_step(config, processes)
+    except Exception as error:  # the tensors without values that it is counted on are new in every version of torch
+        return f"memory and operations of a step are not known: they cannot be counted here ({to_one_line(error)})"
+    operations = f"{cost.flops / 1e9:,.1f} GFLOP a step"
+    if cost.penalty_flops is not None and cost.penalty_flops != cost.flops:
+        operations += f" ({cost.penalty_flops / 1e9:,.1f} with its gradient penalty)"
+    memory = f"about {cost.peak_bytes / 2**20:,.0f} MiB more at the peak of a step, as on a CPU"
+    return f"{memory}; {operations}"

@@ -1,0 +1,83 @@
+"""The cost that a dry run prints is that of the steps that a training takes."""
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from vaegan.data import MicroBatch
+from vaegan.trainers.accelerator import make_accelerator
+from vaegan.trainers.loop import compute_gradients
+from vaegan.trainers.state import build_state
+from vaegan.trainers.step_cost import LIBRARY_BYTES, CostCounter, count_reordered_bytes, measure_step
+from vaegan.trainers.steps import build_step
+
+from ..tiny import FAMILIES, FAMILY_OPTIONS, tiny
+
+
+def test_operations_of_a_small_autoencoder_are_those_counted_by_hand() -> None:
+    config = tiny("ae", "model.network=mlp")
+    step = build_step(config)
+    weights = [each for each in step.build_networks()["autoencoder"].parameters() if each.dim() == 2]
+    # A product forward, one for the gradient of its weight, one for that of its input, which the first layer needs not.
+    products = 3 * sum(weight.numel() for weight in weights) - weights[0].numel()
+    assert measure_step(config).flops == 2 * config.train.batch_size * products
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_operations_are_those_of_real_steps(family: str) -> None:
+    config = tiny(family, *FAMILY_OPTIONS.get(family, ()))
+    cost = measure_step(config)  # before the real steps, in which nothing is left of it
+    step, size, accelerator = build_step(config), config.train.batch_size, make_accelerator(config.train)
+    state = build_state(config, step, accelerator)
+    batch = MicroBatch(torch.zeros(size, *config.data.image_shape, dtype=torch.uint8), torch.zeros(size).long())
+    noise: dict[str, Tensor] = {name: torch.randn(size, *shape) for name, shape in step.get_noise_shapes().items()}
+    with CostCounter() as first:  # torch's own counter fails where a gradient is differentiated
+        compute_gradients(step, state, 0, [batch], noise, 0, accelerator)
+    with FlopCounterMode(display=False) as second:
+        compute_gradients(step, state, 1, [batch], noise, 0, accelerator)
+    expected = [first.flops, second.get_total_flops()]
+    gradients = [weight.grad for weights in state.parameters.values() for weight in weights]
+    assert not any(isinstance(each, FakeTensor) for each in gradients)
+    # The power iteration of spectral normalisation after the step is counted as well.
+    slack = 0.01 if "model.discriminator.spectral_norm=true" in FAMILY_OPTIONS.get(family, ()) else 0.0
+    assert [cost.penalty_flops or cost.flops, cost.flops] == pytest.approx(expected, rel=slack)
+
+
+def test_bytes_are_those_of_the_tensors_that_live_together() -> None:
+    with CostCounter() as counter:
+        first = torch.zeros(1000)
+        second = first + 1  # 8000 bytes now
+        del first
+        third = second.view(10, 100).sum(1)
+        second.add_(1)
+    assert counter.peak_bytes == 8000
+    assert counter._bytes == 4000 + third.nbytes == 4040
+    dense = torch.zeros(2, 3, 4, 4)
+    assert count_reordered_bytes(dense) == count_reordered_bytes(dense.to(memory_format=torch.channels_last)) == 0
+    assert count_reordered_bytes(dense.transpose(0, 1)) == 2 * dense.nbytes
+
+
+def test_processes_and_micro_batches_divide_the_memory_and_checkpointing_saves_some() -> None:
+    words: Any = ("data.image_size=32", "data.source=shapes", "train.batch_size=64")
+    whole = measure_step(tiny("vaegan3", *words))
+    parts = measure_step(tiny("vaegan3", *words, "train.micro_batch_size=16"))
+    half = measure_step(tiny("vaegan3", *words), processes=2)
+    recomputed = measure_step(tiny("vaegan3", *words, "train.checkpointing=true"))
+    assert parts.flops == whole.flops == 2 * half.flops < recomputed.flops
+    peaks = [cost.peak_bytes - LIBRARY_BYTES for cost in (whole, half, parts, recomputed)]
+    assert peaks[0] > 1.8 * peaks[1] > 2 * peaks[2] and peaks[3] < peaks[0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak of memory is read under Linux")
+def test_counted_memory_is_that_which_a_training_takes(tmp_path: Path) -> None:
+    words = ("model.width=16", "data.source=shapes", "data.count=400", "data.image_size=32", "train.batch_size=256")
+    config = tiny("vae", *words, "train.steps=2")
+    benchmark = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks/memory.py"))
+    measured = benchmark["measure_rise"](config, tmp_path / "run")
+    assert 0.8 < measure_step(config).peak_bytes / measured < 1.25

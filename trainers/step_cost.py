@@ -1,0 +1,167 @@
+"""The memory and the floating-point operations of an optimizer step, counted on tensors that hold no values."""
+
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+from weakref import WeakSet, finalize
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from vaegan.config.schema import Config
+from vaegan.data import MicroBatch
+from vaegan.losses.perceptual import get_training_lpips_network
+
+from .batch_partition import get_batch_slice
+from .loop import clip_gradients, compute_gradients
+from .state import State, make_state
+from .steps import build_step
+from .steps.base import TrainingStep
+from .update import apply_update
+
+LIBRARY_BYTES = 64 * 2**20
+"""Memory that the first step takes for the libraries' code, threads and small buffers, as measured on a CPU."""
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What an optimizer step costs a process."""
+
+    peak_bytes: int
+    """Most bytes at a time, in any step, of what is there besides weights, their average and the optimizer's moments,
+    with `LIBRARY_BYTES`."""
+    flops: int
+    """Floating-point operations of convolutions and matrix products, in a step without a penalty if there is one."""
+    penalty_flops: int | None
+    """Those of a step with a gradient penalty; None: no step has one."""
+
+
+class CostCounter(TorchDispatchMode):
+    """Count operations inside the block, and the bytes of the tensors that are made in it while they live.
+
+    Attributes:
+        flops: Floating-point operations of convolutions and matrix products.
+        peak_bytes: Most bytes at a time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = self.peak_bytes = self._bytes = 0
+        self._storages = WeakSet[torch.UntypedStorage]()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation, and count it and the storages that it makes."""
+        kwargs = kwargs or {}
+        if function is torch.ops.aten._local_scalar_dense.default and isinstance(args[0], FakeTensor):
+            return args[0].dtype == torch.bool  # only checks of labels read a value; there is none
+        inputs = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+        given = [value.untyped_storage() for value in inputs]
+        result = function(*args, **kwargs)
+        for value in tree_leaves(result):
+            if isinstance(value, Tensor):
+                self._add(value.untyped_storage(), given)
+        if function.overloadpacket is torch.ops.aten.convolution:
+            self.peak_bytes = max(self.peak_bytes, self._bytes + sum(map(count_reordered_bytes, inputs)))
+        if (count := flop_registry.get(function.overloadpacket)) is not None:
+            self.flops += count(*args, **kwargs, out_val=result)
+        return result
+
+    def _add(self, storage: torch.UntypedStorage, given: list[torch.UntypedStorage]) -> None:
+        """Count a storage until it is freed, unless it is that of an input of its operation or was counted before."""
+        if storage in self._storages or any(storage is each for each in given):
+            return
+        self._storages.add(storage)
+        self._bytes += (size := storage.nbytes())
+        self.peak_bytes = max(self.peak_bytes, self._bytes)
+        finalize(storage, self._release, size)
+
+    def _release(self, size: int) -> None:
+        self._bytes -= size
+
+
+def count_reordered_bytes(tensor: Tensor) -> int:
+    """Return the bytes of the two copies that a convolution makes of a tensor that is dense in no memory format.
+
+    Such are the transposed ones by which the gradient of a gradient penalty is computed.
+    """
+    formats = torch.contiguous_format, torch.channels_last
+    is_dense = tensor.dim() != 4 or any(tensor.is_contiguous(memory_format=each) for each in formats)
+    return 0 if is_dense else 2 * tensor.nbytes
+
+
+def measure_step(config: Config, processes: int = 1) -> StepCost:
+    """Count what a step of a run costs, by taking steps of the training loop without computing a value.
+
+    Args:
+        config: The run, whose inputs exist.
+        processes: Number of processes that the batch is divided over.
+    """
+    if getattr(config.model, "perceptual", 0):  # it is kept for all trainings of this process, with its values
+        get_training_lpips_network(config.model.perceptual_network, torch.device("cpu"))  # type: ignore[union-attr]
+    loss = getattr(config.model, "adversarial", None)
+    penalised = loss is not None and bool(loss.r1 or loss.r2)
+    training_step = build_step(config)
+    accelerator: Any = SimpleNamespace(
+        device=torch.device("cpu"), num_processes=1, prepare_model=lambda network: network,
+        no_sync=lambda network: nullcontext(),
+    )  # fmt: skip
+    with torch.device("meta"):
+        networks = {
+            name: network.to(dtype=getattr(torch, config.train.dtype), memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for name, network in training_step.build_networks().items()
+        }
+    with FakeTensorMode(allow_non_fake_inputs=True), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")  # `copy.deepcopy` does, unharmed
+        for network in networks.values():
+            _move_to_cpu(network)
+        state = make_state(config, training_step, networks, accelerator)
+        peak, flops = _count_step(training_step, state, 0, processes, accelerator)
+        if loss is None or not penalised or loss.penalty_every == 1:
+            return StepCost(peak, flops, flops if penalised else None)
+        plain_peak, plain_flops = _count_step(training_step, state, 1, processes, accelerator)
+    return StepCost(max(peak, plain_peak), plain_flops, flops)
+
+
+def _count_step(
+    training_step: TrainingStep[Any], state: State, step: int, processes: int, accelerator: Any
+) -> tuple[int, int]:
+    """Return the most bytes at a time in a step, and its floating-point operations."""
+    config = training_step.config
+    batch_slice = get_batch_slice(config.train, 0, processes)
+    count = batch_slice.stop - batch_slice.start
+    size, dtype = config.train.micro_batch_size or count, getattr(torch, config.train.dtype)
+    counted = min(count // size, 2)  # from the second on, all micro-batches are alike
+    shapes = training_step.get_noise_shapes()
+    with CostCounter() as counter:
+        pixels = torch.zeros(count, *config.data.image_shape, dtype=torch.uint8)
+        labels = torch.zeros(count, dtype=torch.int64)
+        # That of the next step is drawn meanwhile. Both are drawn for the images of all processes.
+        drawn, following = ([torch.zeros(config.train.batch_size, *shape) for shape in shapes.values()] for _ in "ab")
+        noise = {name: each[batch_slice].to(dtype) for name, each in zip(shapes, drawn, strict=True)}
+        noise = {name: each[: counted * size] for name, each in noise.items()}
+        parts = zip(pixels.split(size)[:counted], labels.split(size)[:counted], strict=True)
+        batches = [MicroBatch(*part) for part in parts]
+        _, _, sums = compute_gradients(training_step, state, step, batches, noise, 0, accelerator)
+        apply_update(training_step, state, clip_gradients(config.train, state), sums.get_totals(accelerator))
+        for optimizer in state.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        del drawn, following
+    return LIBRARY_BYTES + counter.peak_bytes, counter.flops * (count // size) // counted
+
+
+def _move_to_cpu(network: nn.Module) -> None:
+    """Replace the weights and buffers of a network on the meta device by such that are said to lie on the CPU."""
+    for module in network.modules():
+        for name, weight in module._parameters.items():
+            if weight is not None:
+                values = torch.empty_like(weight, device="cpu", requires_grad=False)
+                module._parameters[name] = nn.Parameter(values, requires_grad=weight.requires_grad)
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = torch.empty_like(buffer, device="cpu")
