@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vaegan.config.schema import Config, TrainConfig
 from vaegan.data import Data, MicroBatch, iterate_batches
+from vaegan.devices import keep_freed_memory
 from vaegan.distributed import report_lost_ranks, run_on_main
 from vaegan.errors import Failure, Interrupted
 from vaegan.images import to_float
@@ -68,6 +69,8 @@ def train(
         Interrupted: A signal asked the training to stop, and a checkpoint was written.
     """
     accelerator = make_accelerator(config.train)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     config = add_networks(config, networks)
     training_step = build_step(config, networks)
     batch_slice = get_batch_slice(config.train, accelerator.process_index, accelerator.num_processes)
