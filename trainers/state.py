@@ -18,6 +18,7 @@ from vaegan.storage.loading import check_state_dict
 from vaegan.text import format_value, to_one_line
 
 from .compilation import compile_network
+from .ema import list_tensors
 from .meter import Meter
 from .steps.base import Networks, TrainingStep
 
@@ -48,6 +49,10 @@ class State:
     """Number of updates."""
     skipped: int = 0
     """Number of updates that were skipped since the last one."""
+
+    def __post_init__(self) -> None:
+        """List the tensors of the model and of its average."""
+        self.model_tensors, self.average_tensors = list_tensors(self.model), list_tensors(self.average)
 
     @property
     def model(self) -> nn.Module:

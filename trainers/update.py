@@ -80,7 +80,7 @@ def apply_update(training_step: TrainingStep[Any], state: State, norms: Tensor, 
         for network in state.networks.values():
             spectral_norm.update_spectral_norm(network)
         training_step.after_update(state.networks, state.adaptive_state, totals)
-    ema.update_ema(state.average, state.model, config.ema_decay, counters.updates, applied)
+    ema.update_ema(state.average_tensors, state.model_tensors, config.ema_decay, counters.updates, applied)
     counters.count(applied, get_max_skipped_updates(config))
 
 

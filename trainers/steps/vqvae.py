@@ -94,7 +94,7 @@ class VQVAEStep(TrainingStep[VQVAEConfig]):
         positions = torch.randint(vectors[0, 0].numel(), (entries,), generator=generator)
         indices, positions = copy_to_device(torch.stack([images - batch.start, positions]), vectors.device)
         inside = (indices >= 0) & (indices < len(vectors))
-        rows = vectors.flatten(2)[indices.clamp(0, len(vectors) - 1), :, positions].double()
+        rows = vectors.movedim(1, -1).flatten(1, 2)[indices.clamp(0, len(vectors) - 1), positions].double()
         return torch.where(inside[:, None], rows, 0.0)
 
     def get_followers(self, networks: Networks) -> list[Tensor]:
