@@ -19,7 +19,7 @@ from vaegan.config.models import GANConfig
 from vaegan.trainers.step_cost import measure_step
 
 BATCH_SIZES = {
-    "ae": 192, "vae": 192, "vaegan2": 64, "vaegan3": 64, "relativistic": 64, "larsen": 64, "ganvae": 96, "vqvae": 1024,
+    "ae": 192, "vae": 192, "vaegan2": 64, "vaegan3": 64, "relativistic": 64, "larsen": 64, "ganvae": 96, "vqvae": 1280,
     "pixelcnn": 384,
 }  # fmt: skip
 """Images of a step with which 64x64 images take a gigabyte or more, by recipe of the shapes. That of `pixelcnn` needs a

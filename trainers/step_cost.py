@@ -19,6 +19,7 @@ from vaegan.data import MicroBatch
 from vaegan.losses.perceptual import get_training_lpips_network
 
 from .batch_partition import get_batch_slice
+from .heap import Heap
 from .loop import clip_gradients, compute_gradients
 from .state import State, make_state
 from .steps import build_step
@@ -43,16 +44,16 @@ class StepCost:
 
 
 class CostCounter(TorchDispatchMode):
-    """Count operations inside the block, and the bytes of the tensors that are made in it while they live.
+    """Count operations inside the block, and the memory of the tensors that are made in it while they live.
 
     Attributes:
         flops: Floating-point operations of convolutions and matrix products.
-        peak_bytes: Most bytes at a time.
+        heap: Where the tensors lie, as on a CPU.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.flops = self.peak_bytes = self._bytes = 0
+        self.flops, self.heap = 0, Heap()
         self._storages = WeakSet[torch.UntypedStorage]()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -66,33 +67,34 @@ class CostCounter(TorchDispatchMode):
         for value in tree_leaves(result):
             if isinstance(value, Tensor):
                 self._add(value.untyped_storage(), given)
-        if function.overloadpacket is torch.ops.aten.convolution:
-            self.peak_bytes = max(self.peak_bytes, self._bytes + sum(map(count_reordered_bytes, inputs)))
+        copies = [size for value in inputs for size in get_copied_bytes(function.overloadpacket, value)]
+        for size, block in [(size, self.heap.allocate(size)) for size in copies]:
+            self.heap.free(size, block)
         if (count := flop_registry.get(function.overloadpacket)) is not None:
             self.flops += count(*args, **kwargs, out_val=result)
         return result
 
     def _add(self, storage: torch.UntypedStorage, given: list[torch.UntypedStorage]) -> None:
         """Count a storage until it is freed, unless it is that of an input of its operation or was counted before."""
-        if storage in self._storages or any(storage is each for each in given):
-            return
-        self._storages.add(storage)
-        self._bytes += (size := storage.nbytes())
-        self.peak_bytes = max(self.peak_bytes, self._bytes)
-        finalize(storage, self._release, size)
-
-    def _release(self, size: int) -> None:
-        self._bytes -= size
+        if storage not in self._storages and not any(storage is each for each in given):
+            self._storages.add(storage)
+            size = storage.nbytes()
+            finalize(storage, self.heap.free, size, self.heap.allocate(size))
 
 
-def count_reordered_bytes(tensor: Tensor) -> int:
-    """Return the bytes of the two copies that a convolution makes of a tensor that is dense in no memory format.
+def get_copied_bytes(operation: Any, tensor: Tensor) -> list[int]:
+    """Return the bytes of the copies that an operation makes of an input meanwhile, to have it in another order.
 
-    Such are the transposed ones by which the gradient of a gradient penalty is computed.
+    A convolution makes two of a tensor that is dense in no memory format, such as the transposed ones by which the
+    gradient of a gradient penalty is computed; a softmax makes one of a tensor that is not contiguous.
     """
-    formats = torch.contiguous_format, torch.channels_last
-    is_dense = tensor.dim() != 4 or any(tensor.is_contiguous(memory_format=each) for each in formats)
-    return 0 if is_dense else 2 * tensor.nbytes
+    aten = torch.ops.aten
+    if tensor.dim() == 4 and not tensor.is_contiguous():
+        if operation in (aten._log_softmax, aten._log_softmax_backward_data):
+            return [tensor.nbytes]
+        if operation is aten.convolution and not tensor.is_contiguous(memory_format=torch.channels_last):
+            return [tensor.nbytes] * 2
+    return []
 
 
 def measure_step(config: Config, processes: int = 1) -> StepCost:
@@ -152,7 +154,7 @@ def _count_step(
         for optimizer in state.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
         del drawn, following
-    return LIBRARY_BYTES + counter.peak_bytes, counter.flops * (count // size) // counted
+    return LIBRARY_BYTES + counter.heap.peak_bytes, counter.flops * (count // size) // counted
 
 
 def _move_to_cpu(network: nn.Module) -> None:

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from vaegan.data import MicroBatch
 from vaegan.trainers.accelerator import make_accelerator
+from vaegan.trainers.heap import MAPPED_BYTES
 from vaegan.trainers.loop import compute_gradients
 from vaegan.trainers.state import build_state
-from vaegan.trainers.step_cost import LIBRARY_BYTES, CostCounter, count_reordered_bytes, measure_step
+from vaegan.trainers.step_cost import LIBRARY_BYTES, CostCounter, get_copied_bytes, measure_step
 from vaegan.trainers.steps import build_step
 
 from ..tiny import FAMILIES, FAMILY_OPTIONS, tiny
@@ -49,18 +50,26 @@ def test_operations_are_those_of_real_steps(family: str) -> None:
     assert [cost.penalty_flops or cost.flops, cost.flops] == pytest.approx(expected, rel=slack)
 
 
-def test_bytes_are_those_of_the_tensors_that_live_together() -> None:
-    with CostCounter() as counter:
-        first = torch.zeros(1000)
-        second = first + 1  # 8000 bytes now
+def test_memory_is_that_of_the_tensors_that_live_together() -> None:
+    size = 2 * MAPPED_BYTES
+    with FakeTensorMode(), CostCounter() as counter:
+        first = torch.zeros(size // 4)
+        second = first + 1  # twice the size now
         del first
-        third = second.view(10, 100).sum(1)
+        third = second.view(2, -1).double()  # three times
         second.add_(1)
-    assert counter.peak_bytes == 8000
-    assert counter._bytes == 4000 + third.nbytes == 4040
-    dense = torch.zeros(2, 3, 4, 4)
-    assert count_reordered_bytes(dense) == count_reordered_bytes(dense.to(memory_format=torch.channels_last)) == 0
-    assert count_reordered_bytes(dense.transpose(0, 1)) == 2 * dense.nbytes
+    assert counter.heap.peak_bytes == size + third.nbytes == 3 * size
+    del second, third
+    assert counter.heap.allocate(size) is None and counter.heap.peak_bytes == 3 * size
+
+
+def test_copies_in_another_order_are_counted() -> None:
+    convolution, softmax = torch.ops.aten.convolution, torch.ops.aten._log_softmax
+    images = torch.zeros(2, 3, 4, 4)
+    last, transposed = images.to(memory_format=torch.channels_last), images.transpose(0, 1)
+    assert [get_copied_bytes(convolution, each) for each in (images, last)] == [[], []]
+    assert get_copied_bytes(convolution, transposed) == [images.nbytes] * 2
+    assert get_copied_bytes(softmax, images) == [] and get_copied_bytes(softmax, last) == [images.nbytes]
 
 
 def test_processes_and_micro_batches_divide_the_memory_and_checkpointing_saves_some() -> None:
