@@ -15,7 +15,7 @@ from vaegan.long_work import run_long_on_main
 from vaegan.progress import Reporter
 from vaegan.storage.loading import load_classifier
 from vaegan.storage.run_data import check_run_data, open_study_data
-from vaegan.storage.run_folder import Run, adopt_data_version
+from vaegan.storage.run_folder import Run, adopt_settings
 from vaegan.text import make_encodable
 
 from .comparing.comparison import Comparison
@@ -129,8 +129,8 @@ def train_study(
     """
     folders = [*plan_runs(study, configs, output), *(output / "wall_clock" / name for name in configs)]
     folders += [output / "features" / features[0]] if features is not None else []
-    configs = {name: adopt_data_version(config, *folders) for name, config in configs.items()}
-    features = features and (features[0], adopt_data_version(features[1], *folders))
+    configs = {name: adopt_settings(config, *folders) for name, config in configs.items()}
+    features = features and (features[0], adopt_settings(features[1], *folders))
     init_process_group()
     started = [run for run in map(Run, folders) if run.exists]
     data = open_study_data(next(iter(configs.values())), started, reporter, allow_other_data)

@@ -1,6 +1,5 @@
 """The Accelerator of a training and the precision of its forwards."""
 
-import os
 import warnings
 
 import torch
@@ -11,10 +10,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from vaegan.config.schema import TrainConfig
 from vaegan.distributed import init_process_group
 from vaegan.errors import UserError
-from vaegan.precision import set_tf32
-
-LAUNCHED_PRECISIONS = {"no": None, "bf16": "bf16"}
-"""`train.precision` for each supported value of `accelerate launch --mixed_precision`."""
+from vaegan.precision import LAUNCHED_PRECISIONS, get_launched_precision, set_tf32
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
@@ -28,7 +24,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         UserError: The script has an Accelerator that compiles or has mixed precision, which all others would share.
         UserError: The processes of this launch cannot work together, so that each would train alone.
     """
-    launched = _get_launched_precision()
+    launched = get_launched_precision()
     if launched not in LAUNCHED_PRECISIONS:
         problem = "not supported (one scaler cannot serve two networks); use bf16 or no"
         raise UserError(f"--mixed_precision={launched}: {problem}", on_all_ranks=True)
@@ -69,9 +65,5 @@ def describe_unused_device() -> str | None:
 
 def get_autocast_dtype(config: TrainConfig) -> torch.dtype | None:
     """Return the autocast type of the forwards; None if they run in the type of the weights."""
-    precision = config.precision or LAUNCHED_PRECISIONS[_get_launched_precision()]
+    precision = config.precision or LAUNCHED_PRECISIONS[get_launched_precision()]
     return torch.bfloat16 if precision == "bf16" else None
-
-
-def _get_launched_precision() -> str:
-    return os.environ.get("ACCELERATE_MIXED_PRECISION", "no")

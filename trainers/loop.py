@@ -14,13 +14,13 @@ from torch import Tensor
 from vaegan.config.schema import Config, TrainConfig
 from vaegan.data import Data, MicroBatch, iterate_batches
 from vaegan.devices import keep_freed_memory
-from vaegan.distributed import report_lost_ranks, run_on_main
-from vaegan.errors import Failure, Interrupted
+from vaegan.distributed import all_gather_object, report_lost_ranks, run_on_main
+from vaegan.errors import Failure, Interrupted, UserError
 from vaegan.images import to_float
 from vaegan.networks.given import GivenNetworks, add_networks
 from vaegan.precision import tuned_convolutions
 from vaegan.progress import Reporter
-from vaegan.storage.run_folder import Run
+from vaegan.storage.run_folder import Run, adopt_settings
 
 from .accelerator import describe_unused_device, get_autocast_dtype, make_accelerator
 from .batch_partition import get_batch_slice
@@ -68,10 +68,13 @@ def train(
             says what is kept.
         Interrupted: A signal asked the training to stop, and a checkpoint was written.
     """
+    config = add_networks(adopt_settings(config, folder), networks)
     accelerator = make_accelerator(config.train)
     if accelerator.device.type == "cpu":
         keep_freed_memory()
-    config = add_networks(config, networks)
+    if len(set(all_gather_object(config.train.precision))) > 1:
+        problem = "auto stands for another one on each of the machines; give fp32 or bf16"
+        raise UserError(f"train.precision: {problem}", on_all_ranks=True)
     training_step = build_step(config, networks)
     batch_slice = get_batch_slice(config.train, accelerator.process_index, accelerator.num_processes)
     training_step.check_inputs()

@@ -23,7 +23,7 @@ from vaegan.paths import expand_path
 from vaegan.plotting import plot_history
 from vaegan.storage import loading
 from vaegan.storage.run_data import open_training_data
-from vaegan.storage.run_folder import Run, adopt_data_version
+from vaegan.storage.run_folder import Run, adopt_settings
 
 from .cli import workflows
 
@@ -80,7 +80,7 @@ def train(
         overrides = describe_given(data, overrides)
     folder = get_default_folder(config) if output is None else expand_path("output", output)
     images = None
-    resolved = adopt_data_version(load_config(config, overrides), folder)
+    resolved = adopt_settings(load_config(config, overrides), folder)
     check_training_packages(resolved)
     init_process_group()
     resolved = add_networks(resolved, networks)

@@ -8,6 +8,7 @@ import pytest
 from safetensors.torch import load_file
 from torch import nn
 
+from vaegan import precision
 from vaegan.config import dump_config
 from vaegan.data import Data
 from vaegan.errors import UserError
@@ -204,3 +205,18 @@ def test_a_config_that_names_given_modules_is_not_trained_without_them(tmp_path:
     with pytest.raises(UserError, match=r"networks.encoder: a OwnEncoder is given in Python alone, vaegan.train"):
         train(run.config, tmp_path / "other", data)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_resumed_run_keeps_the_precision_that_auto_stood_for(
+    tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "has_bfloat16_units", lambda: True)
+    config = tiny("vae", "train.precision=auto")
+    run = train(config.model_copy(update={"train": config.train.model_copy(update={"steps": 3})}), tmp_path, data)
+    assert run.config.train.precision == "bf16"
+    monkeypatch.setattr(precision, "has_bfloat16_units", lambda: False)
+    train(config, tmp_path, data, resume=True, extend=True)
+    whole = train(tiny("vae", "train.precision=bf16"), tmp_path / "whole", data)
+    assert run.config.train.precision == "bf16" and run.config.train.steps == 5
+    assert are_bit_identical(flatten(load_newest(tmp_path)), flatten(load_newest(whole.path)))
+    assert train(config, tmp_path / "elsewhere", data).config.train.precision == "fp32"

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 import torch
 
-from vaegan.precision import full_precision, set_tf32
+from vaegan import precision
+from vaegan.precision import choose_precision, full_precision, has_bfloat16_units, set_tf32
 
 
 def get_settings() -> tuple[bool, bool, str, bool]:
@@ -31,3 +34,27 @@ def test_precision_is_full_inside_and_restored_after_an_error(
         assert get_settings() == (False, False, "highest", False)
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "has_units", "launched", "expected"),
+    [
+        ("float32", True, None, "bf16"), ("float32", False, None, "fp32"), ("float32", False, "no", "fp32"),
+        ("float32", False, "bf16", "bf16"), ("float64", True, None, "fp32"),
+    ],
+)  # fmt: skip
+def test_auto_is_a_function_of_the_device_and_the_type(
+    dtype: str, has_units: bool, launched: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "has_bfloat16_units", lambda: has_units)
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    if launched is not None:
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launched)
+    assert choose_precision(dtype) == expected
+
+
+def test_a_cpu_has_units_for_bfloat16_if_it_has_amx() -> None:
+    cpu = Path("/proc/cpuinfo")
+    if torch.cuda.is_available() or not cpu.exists() or torch.backends.cpu.get_cpu_capability() == "DEFAULT":
+        pytest.skip("no CPU of Linux")
+    assert has_bfloat16_units() == ("amx_tile" in cpu.read_text())

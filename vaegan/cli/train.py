@@ -38,12 +38,12 @@ def train(
     """
     from vaegan.config.load import load_config
     from vaegan.config.recipes import get_default_folder
-    from vaegan.storage.run_folder import adopt_data_version
+    from vaegan.storage.run_folder import adopt_settings
 
     from .launch import join_processes
 
     folder = output or get_sweep_folder() or get_default_folder(config)
-    resolved, console = adopt_data_version(load_config(config, overrides), folder), Console()
+    resolved, console = adopt_settings(load_config(config, overrides), folder), Console()
     if dry_run:
         _show_dry_run(resolved, processes, console)
         return
@@ -77,13 +77,13 @@ def train_features(
     from vaegan.config.recipes import get_default_folder
     from vaegan.evaluate.run_evaluation import check_images
     from vaegan.storage.run_data import open_run_data, open_training_data
-    from vaegan.storage.run_folder import Run, adopt_data_version
+    from vaegan.storage.run_folder import Run, adopt_settings
 
     from .launch import join_processes
 
     name, resolved = load_classifier_config(data, overrides)
     folder, console = output or Path("runs/features") / get_default_folder(name).name, Console()
-    resolved = adopt_data_version(resolved, folder)
+    resolved = adopt_settings(resolved, folder)
     if dry_run:
         _show_dry_run(resolved, processes, console)
         return

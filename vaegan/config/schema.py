@@ -30,9 +30,11 @@ class TrainConfig(Section):
     """Images of one optimizer step, over all processes and micro-batches."""
     micro_batch_size: Count | None = None
     """Images of one forward pass of a process; None: all of its images of the batch."""
-    precision: Literal["fp32", "tf32", "bf16"] | None = None
+    precision: Literal["auto", "fp32", "tf32", "bf16"] | None = None
     """Precision of the networks' forward and backward passes; None: that of `accelerate launch --mixed_precision`,
-    else fp32. Under bf16 the losses stay float32, and so does the discriminator at the images of a gradient penalty."""
+    else fp32. `auto`: bf16 on GPUs of CUDA and CPUs (AMX) that multiply it in hardware, and fp32 on others or with
+    float64 weights; the run's config says which, and a resumed run or a started study keeps it. Under bf16 the losses
+    stay float32, and so does the discriminator at the images of a gradient penalty."""
     compile: Literal["auto"] | bool = "auto"
     """Whether `torch.compile` compiles the networks' forward and backward passes, but those of a discriminator in steps
     with a gradient penalty. `auto`: on a GPU of CUDA, if the weights are float32 and there is a C++ compiler; on CPUs

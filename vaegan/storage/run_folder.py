@@ -17,6 +17,7 @@ from vaegan.data.members import MemberList, parse_members
 from vaegan.errors import UserError
 from vaegan.io import hash_file, read_bytes, replace_file, replace_folder, save_tensors, write_text
 from vaegan.models import Model
+from vaegan.precision import choose_precision
 from vaegan.text import get_reason, to_one_line
 
 ImageShape = tuple[Channels, Side, Side]
@@ -188,19 +189,22 @@ class Run:
             (partial / DESCRIPTION_FILE).write_text(description.model_dump_json(indent=1), encoding="utf-8")
 
 
-def adopt_data_version(config: Config, *folders: Path) -> Config:
-    """Return a config with the `data.version` of the first of some folders that holds a run, unless it gives one.
+def adopt_settings(config: Config, *folders: Path) -> Config:
+    """Return a config with what the first of some folders that holds a run decides where the config does not.
 
-    The last folder is that of a prior's autoencoder, which must hold out the same images.
+    That is `data.version`, also by the run of a prior's autoencoder, which must hold out the same images; and
+    `train.precision` in the place of `auto`, which without a run `choose_precision` decides.
 
     Raises:
         UserError: The run's `config.yaml` is no valid config.
     """
-    if "version" in config.data.model_fields_set:
-        return config
-    autoencoder = [config.prior.autoencoder] if config.prior is not None else []
-    run = next((run for run in map(Run, [*folders, *autoencoder]) if run.exists), None)
-    if run is None:
+    run = next((run for run in map(Run, folders) if run.exists), None)
+    if config.train.precision == "auto":
+        precision = choose_precision(config.train.dtype) if run is None else run.config.train.precision
+        config = config.model_copy(update={"train": config.train.model_copy(update={"precision": precision})})
+    if run is None and config.prior is not None and Run(config.prior.autoencoder).exists:
+        run = Run(config.prior.autoencoder)
+    if run is None or "version" in config.data.model_fields_set:
         return config
     return config.model_copy(update={"data": config.data.model_copy(update={"version": run.config.data.version})})
 

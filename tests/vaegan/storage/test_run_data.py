@@ -14,7 +14,7 @@ from vaegan.data.given import describe_given
 from vaegan.data.splits import draw_splits
 from vaegan.errors import Failure
 from vaegan.storage.run_data import open_run_data, open_training_data
-from vaegan.storage.run_folder import Run, adopt_data_version
+from vaegan.storage.run_folder import Run, adopt_settings
 
 from ...tiny import are_bit_identical, flatten, load_newest, tiny
 from ..data.image_sets import list_splits, make_image, write_image_tree
@@ -149,7 +149,7 @@ def test_a_run_without_a_version_keeps_its_splits(root: Path, tmp_path: Path, no
     text = run.config_file.read_text()
     run.config_file.write_text(text.replace("  version: 1\n", ""))
     assert "version:" not in run.config_file.read_text() and not run.members_file.exists()
-    adopted = adopt_data_version(configure(root), run.path)
+    adopted = adopt_settings(configure(root), run.path)
     assert run.config.data.version == adopted.data.version == 1 and configure(root).data.version == 2
     drawn = draw_splits(24, 0.1, 0.25)
     for data in (open_run_data(run, run.config, notes)[0], open_training_data(adopted, run.path, notes)[0]):
