@@ -52,12 +52,15 @@ def test_operations_are_those_of_real_steps(family: str) -> None:
 
 def test_memory_is_that_of_the_tensors_that_live_together() -> None:
     size = 2 * MAPPED_BYTES
-    with FakeTensorMode(), CostCounter() as counter:
-        first = torch.zeros(size // 4)
-        second = first + 1  # twice the size now
-        del first
-        third = second.view(2, -1).double()  # three times
-        second.add_(1)
+    with FakeTensorMode():
+        weight = torch.zeros(size // 4)
+        with CostCounter() as counter:
+            weight.view(2, -1).add_(1)  # was there before
+            first = torch.zeros(size // 4)
+            second = first + 1  # twice the size now
+            del first
+            third = second.view(2, -1).double()  # three times
+            second.add_(1)
     assert counter.heap.peak_bytes == size + third.nbytes == 3 * size
     del second, third
     assert counter.heap.allocate(size) is None and counter.heap.peak_bytes == 3 * size
