@@ -76,7 +76,7 @@ def test_copies_in_another_order_are_counted() -> None:
 
 
 def test_processes_and_micro_batches_divide_the_memory_and_checkpointing_saves_some() -> None:
-    words: Any = ("data.image_size=32", "data.source=shapes", "train.batch_size=64")
+    words: Any = ("data.image_size=16", "data.source=shapes", "train.batch_size=256")
     whole = measure_step(tiny("vaegan3", *words))
     parts = measure_step(tiny("vaegan3", *words, "train.micro_batch_size=16"))
     half = measure_step(tiny("vaegan3", *words), processes=2)
@@ -88,7 +88,7 @@ def test_processes_and_micro_batches_divide_the_memory_and_checkpointing_saves_s
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak of memory is read under Linux")
 def test_counted_memory_is_that_which_a_training_takes(tmp_path: Path) -> None:
-    words = ("model.width=16", "data.source=shapes", "data.count=400", "data.image_size=32", "train.batch_size=256")
+    words = ("model.width=16", "data.source=shapes", "data.count=300", "data.image_size=32", "train.batch_size=192")
     config = tiny("vae", *words, "train.steps=2")
     benchmark = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks/memory.py"))
     measured = benchmark["measure_rise"](config, tmp_path / "run")
