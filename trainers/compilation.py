@@ -1,6 +1,6 @@
 """The compilation of networks by `torch.compile`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -78,6 +78,16 @@ def report_failed_compilation(compiled: bool) -> Iterator[None]:
     except TorchDynamoException as error:
         remedy = f"delete {cache_dir()}, where a kill may have left half a file, or give train.compile=false"
         raise Failure(f"train.compile: {to_one_line(error)}; {remedy}") from error
+
+
+def compile_networks(networks: Iterable[nn.Module]) -> None:
+    """Let the networks of a training compile their forwards, and forget those of earlier trainings in this process.
+
+    Networks of one class share their code, of which torch compiles eight versions, those of all trainings, at most.
+    """
+    torch.compiler.reset()
+    for network in networks:
+        compile_network(network)
 
 
 def compile_network(network: nn.Module) -> None:

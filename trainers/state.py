@@ -17,7 +17,7 @@ from vaegan.storage.checkpoints import Checkpoint
 from vaegan.storage.loading import check_state_dict
 from vaegan.text import format_value, to_one_line
 
-from .compilation import compile_network
+from .compilation import compile_networks
 from .ema import list_tensors
 from .meter import Meter
 from .steps.base import Networks, TrainingStep
@@ -143,8 +143,8 @@ def make_state(
         recompute_stages(model)
     average = copy.deepcopy(model).eval().requires_grad_(False)
     assert isinstance(average, Model)
-    for network in networks.values() if compiled else ():
-        compile_network(network)
+    if compiled:
+        compile_networks(networks.values())
     prepared = {name: accelerator.prepare_model(network) for name, network in networks.items()}
     parameters = {name: [weight for _, weight in get_trained_parameters(each)] for name, each in networks.items()}
     build_optimizer = OPTIMIZERS[config.train.optimizer]

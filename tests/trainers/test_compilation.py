@@ -15,7 +15,7 @@ from vaegan.data import Data
 from vaegan.errors import Failure, UserError
 from vaegan.progress import Reporter
 from vaegan.trainers import compilation, train
-from vaegan.trainers.compilation import compile_network, decide_compilation, has_compiler
+from vaegan.trainers.compilation import compile_network, compile_networks, decide_compilation, has_compiler
 from vaegan.trainers.steps.base import StepInput
 
 from ..own_networks import build_own_networks
@@ -42,6 +42,17 @@ def test_compiled_networks_train_to_the_same_bits_in_whole_graphs(name, tmp_path
     compiled = train(tiny(name, *words, "train.compile=true"), tmp_path / "compiled", data)
     assert are_bit_identical(*(flatten(load_newest(run.path)) for run in (plain, compiled)))
     assert 1 <= counters["stats"]["unique_graphs"] <= 3 and not counters["graph_break"]
+
+
+def test_one_process_compiles_the_networks_of_many_trainings(monkeypatch) -> None:
+    """As those of a study: of networks of one class and other sizes torch compiles eight before it refuses."""
+    monkeypatch.setattr(compilation, "BACKEND", "eager")
+    trainings = []
+    for number in range(torch._dynamo.config.recompile_limit + 2):
+        config = tiny("vae", f"model.latent_size={4 + number}")
+        trainings.append(build_networks(config, torch.float32))
+        compile_networks(trainings[-1].values())
+        run_step(config, trainings[-1], build_batch(config, 0, torch.float32))
 
 
 def test_a_compiled_step_has_the_gradients_of_an_eager_one() -> None:

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from .checkpointing import Stages
+from .group_norm import GroupNorm
 from .sizes import count_groups, count_levels, get_channels
 
 
@@ -85,5 +86,5 @@ def _build_convolution(inputs: int, outputs: int, normalise: bool, scale: float 
     else:
         convolution = (nn.Conv2d if scale < 1 else nn.ConvTranspose2d)(inputs, outputs, 4, stride=2, padding=1)
     if normalise:
-        return nn.Sequential(convolution, nn.GroupNorm(count_groups(outputs), outputs), nn.SiLU())
+        return nn.Sequential(convolution, GroupNorm(count_groups(outputs), outputs), nn.SiLU())
     return nn.Sequential(convolution, nn.LeakyReLU(0.2))

@@ -5,6 +5,7 @@ import math
 from torch import Tensor, nn
 
 from .checkpointing import Stages
+from .group_norm import GroupNorm
 from .sizes import count_groups, count_levels, get_channels
 
 
@@ -107,4 +108,4 @@ class Up(nn.Module):
 
 
 def _build_activation(channels: int, normalise: bool) -> list[nn.Module]:
-    return [nn.GroupNorm(count_groups(channels), channels), nn.SiLU()] if normalise else [nn.LeakyReLU(0.2)]
+    return [GroupNorm(count_groups(channels), channels), nn.SiLU()] if normalise else [nn.LeakyReLU(0.2)]
