@@ -111,6 +111,8 @@ TEST = [
     "vector-quantize-pytorch>=1.20",
 ]
 
+PEERS = ["pythae>=0.1.2"]  # benchmarks/peers.py
+
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=1.0"]
 
 DEV = [
@@ -144,6 +146,7 @@ setup(
         "heif": HEIF,
         "huggingface": HUGGINGFACE,
         "all": ALL,
+        "peers": PEERS,
         "docs": DOCS,
         "test": TEST,
         "dev": TEST + DEV,

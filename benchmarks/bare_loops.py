@@ -93,7 +93,7 @@ def take_vaegan_step(loss_of: Callable[..., Tensor], bare: Bare, images: Tensor,
     decoded = bare.decode(torch.cat([codes, torch.randn_like(mean), *adversarial_codes]))
     fakes = decoded[: 2 * count].detach()
 
-    if step % settings.penalty_every == 0:
+    if (settings.r1 or settings.r2) and step % settings.penalty_every == 0:
         weights = [settings.r1, *([settings.r2 / 2] * 2 if settings.r2 else [])]
         penalised = (torch.cat([images, fakes]) if settings.r2 else images).requires_grad_()
         scores, features, _ = discriminator(penalised)

@@ -47,6 +47,13 @@ class Cost(NamedTuple):
         return Cost(self.wall_seconds - other.wall_seconds, self.cpu_seconds - other.cpu_seconds)
 
 
+def read_clocks(device: torch.device) -> Cost:
+    """Wait for the device, and return the times of now."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return Cost(time.perf_counter(), time.process_time())
+
+
 class Turns(Reporter):
     """A `Reporter` of a training that stops it after every `steps` steps, to let another work take its turn.
 
@@ -63,23 +70,17 @@ class Turns(Reporter):
         self.steps, self.work, self.device = steps, work, device
         self.rounds: list[tuple[Cost, Cost]] = []
 
-    def read_clocks(self) -> Cost:
-        """Wait for the device, and return the times of now."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return Cost(time.perf_counter(), time.process_time())
-
     @contextmanager
     def progress(self, title: str, unit: str, per_step: int = 1) -> Iterator[ProgressCallback]:
         """Yield the callback that is called after each step of the training."""
-        start = self.read_clocks()
+        start = read_clocks(self.device)
 
         def report(done: int, total: int) -> None:
             nonlocal start
             if done % self.steps == 0 and done:
-                middle = self.read_clocks()
+                middle = read_clocks(self.device)
                 self.work()
-                end = self.read_clocks()
+                end = read_clocks(self.device)
                 if done > self.steps:
                     self.rounds.append((middle - start, end - middle))
                 start = end
