@@ -91,9 +91,11 @@ HUGGINGFACE = ["datasets>=4.0"]  # since then it runs no code of a set
 
 HEIF = ["pillow-heif>=0.16"]  # HEIC photographs
 
+DIFFUSERS = ["diffusers>=0.32"]  # networks of image tokenizers
+
 FID = ["torch-fidelity>=0.3"]  # has the Inception network
 
-ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE]
+ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS]
 
 TEST = [
     *ALL,
@@ -143,6 +145,7 @@ setup(
         "wandb": WANDB,
         "fid": FID,
         "celeba": CELEBA,
+        "diffusers": DIFFUSERS,
         "heif": HEIF,
         "huggingface": HUGGINGFACE,
         "all": ALL,

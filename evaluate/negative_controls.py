@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.functional import gaussian_blur
 
-from vaegan.config.models import AutoencoderConfig
+from vaegan.config.architectures import AutoencoderConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Data, Images
 from vaegan.images import to_float, to_uint8
@@ -93,7 +93,7 @@ class DistortedImages(Autoencoder):
 
     def __init__(self, defect: Defect, image_shape: tuple[int, int, int], other_images: Images, count: int) -> None:
         super().__init__(AutoencoderConfig(), image_shape)
-        self.code_size = math.prod(image_shape)
+        self.code_shape = (math.prod(image_shape),)
         self.defect, self.other_images, self.count = defect, other_images, count
         self.has_prior = len(other_images) >= count
         self.placeholder = nn.Parameter(torch.zeros(()), requires_grad=False)  # has the device and dtype of all images

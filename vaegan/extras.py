@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # pydantic is slow to import, and the command line imports th
 PACKAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "accelerate": ("accelerate", ("train",)),
     "datasets": ("datasets", ("huggingface",)),
+    "diffusers": ("diffusers", ("diffusers",)),
     "gdown": ("gdown", ("celeba",)),
     "jinja2": ("jinja2", ("eval",)),
     "lpips": ("lpips", ("eval",)),

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Mapping
 
 from vaegan.config import Config
+from vaegan.config.architectures import ContinuousConfig, VectorConfig
 from vaegan.config.differences import FlatSettings, describe_differences, flatten
-from vaegan.config.models import VectorConfig
 from vaegan.config.study_schema import MatchedQuantity
 from vaegan.errors import UserError
 
+DECODER_KEYS = ("network", "width", "depth", "attention", "diffusers")
+"""Settings of encoder and decoder that do not concern the code between them."""
 MATCHED_SETTINGS: dict[MatchedQuantity, Callable[[Config], FlatSettings]] = {
-    "decoder": lambda config: _get_vector_settings(config, "network", "width", "depth"),
-    "latent_size": lambda config: _get_vector_settings(config, "latent_size"),
+    "decoder": lambda config: _get_settings(config, *DECODER_KEYS),
+    "latent_size": lambda config: _get_settings(config, "latent_size", "code_channels", "downsampling"),
     "images_seen": lambda config: {"train.steps * train.batch_size": config.train.steps * config.train.batch_size},
     "wall_clock": lambda config: {},
 }
@@ -57,13 +59,17 @@ def describe_unmatched(configs: Mapping[str, Config]) -> dict[str, str]:
 
 
 def _describe_code(config: Config) -> str:
-    return "one vector" if isinstance(config.model, VectorConfig) else "a grid of entries of a codebook"
+    if isinstance(config.model, VectorConfig):
+        return "one vector"
+    return "a grid of vectors" if isinstance(config.model, ContinuousConfig) else "a grid of entries of a codebook"
 
 
 def _get_evaluation_settings(config: Config) -> FlatSettings:
     return flatten({section: getattr(config, section).model_dump(mode="json") for section in ("data", "evaluate")})
 
 
-def _get_vector_settings(config: Config, *keys: str) -> FlatSettings:
-    """Return settings of a model whose code is one vector; of other models none."""
-    return {f"model.{key}": getattr(config.model, key) for key in keys if isinstance(config.model, VectorConfig)}
+def _get_settings(config: Config, *keys: str) -> FlatSettings:
+    """Return those settings that a model with a continuous code has; of other models none."""
+    is_continuous, missing = isinstance(config.model, ContinuousConfig), object()
+    values = {f"model.{key}": getattr(config.model, key, missing) for key in keys if is_continuous}
+    return {key: value for key, value in values.items() if value is not missing}

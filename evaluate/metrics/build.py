@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from vaegan.config.models import ConditionalConfig, ELBOConfig, GaussianConfig, PixelCNNConfig, VQVAEConfig
+from vaegan.config.architectures import ConditionalConfig
+from vaegan.config.models import ELBOConfig, GaussianConfig, PixelCNNConfig, VQVAEConfig
 from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.config.section import Section
 from vaegan.losses.perceptual import load_evaluation_lpips

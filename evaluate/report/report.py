@@ -1,12 +1,14 @@
 """Write a comparison as one HTML page without script and without requests; its tables and pictures lie beside it."""
 
 import base64
+import math
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
 from vaegan.config import Config, dump_config
-from vaegan.config.models import GANVAEConfig, VAEGANConfig, VectorConfig
+from vaegan.config.architectures import ContinuousConfig
+from vaegan.config.models import GANVAEConfig, VAEGANFamilyConfig
 from vaegan.data import Data
 from vaegan.io import write_text
 from vaegan.text import encode_text
@@ -67,7 +69,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         comparison=comparison,
         names=comparison.names,
         latent_size=_get_latent_size(comparison),
-        grids=[name for name, config in comparison.configs.items() if not isinstance(config.model, VectorConfig)],
+        grids=[name for name, config in comparison.configs.items() if not isinstance(config.model, ContinuousConfig)],
         config=comparison.first.config,
         reconstructions=reconstructions,
         views=VIEWS,
@@ -104,13 +106,17 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
 
 
 def _is_relativistic(config: Config) -> bool:
-    return isinstance(config.model, VAEGANConfig | GANVAEConfig) and config.model.adversarial.loss == "relativistic"
+    return (
+        isinstance(config.model, VAEGANFamilyConfig | GANVAEConfig) and config.model.adversarial.loss == "relativistic"
+    )
 
 
 def _get_latent_size(comparison: Comparison) -> int | None:
-    """Return the size of all codes that are one vector; None if it is not matched, or there is no such code."""
-    models = [config.model for config in comparison.configs.values()]
-    sizes = [model.latent_size for model in models if isinstance(model, VectorConfig)]
+    """Return the number of values of all continuous codes; None if it is not matched, or there is no such code."""
+    sizes = [
+        math.prod(config.model.get_code_shape(config.data.image_shape))
+        for config in comparison.configs.values() if isinstance(config.model, ContinuousConfig)
+    ]  # fmt: skip
     return sizes[0] if sizes and "latent_size" in comparison.study.matched else None
 
 

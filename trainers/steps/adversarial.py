@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaegan.config.models import AdversarialLossConfig, GANVAEConfig, VAEGANConfig
+from vaegan.config.adversarial import AdversarialLossConfig
+from vaegan.config.models import GANVAEConfig, VAEGANFamilyConfig
 from vaegan.losses import adversarial as losses
 from vaegan.losses.augmentation import DRAWS_PER_IMAGE, augment
 from vaegan.models.autoencoder import repeat_labels
@@ -15,7 +16,7 @@ from vaegan.networks.discriminator import DiscriminatorOutput
 
 from .base import CONFUSION_KEY, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
-FamilyConfig = TypeVar("FamilyConfig", VAEGANConfig, GANVAEConfig)
+FamilyConfig = TypeVar("FamilyConfig", VAEGANFamilyConfig, GANVAEConfig)
 
 LECAM_DECAY = 0.99
 """Decay per step of LeCam's averages (Tseng et al. 2021, section 4)."""

@@ -1,11 +1,11 @@
 """The autoencoder's training step: the mean squared error, of a denoising one from images with noise."""
 
-from vaegan.config.models import AEConfig
+from vaegan.config.models import AEFamilyConfig
 
 from .base import Backward, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 
-class AEStep(TrainingStep[AEConfig]):
+class AEStep(TrainingStep[AEFamilyConfig]):
     """Minimise mean (x - x')^2, where x' is decoded from x, or from x with noise (Vincent et al. 2008, eq. 5)."""
 
     def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -1,5 +1,6 @@
 """The interface of a training step, which is what a family adds to the loop: gradients, and what is logged."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vaegan.config.models import ConditionalConfig, GANConfig, VectorConfig
+from vaegan.config.architectures import ConditionalConfig, ContinuousConfig
+from vaegan.config.models import GANConfig
 from vaegan.config.schema import Config
 from vaegan.config.section import Section
 from vaegan.data import Data
@@ -124,9 +126,10 @@ class TrainingStep(Generic[ModelSection]):
 
     def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of the noise that a step needs for each image, by purpose."""
-        if not isinstance(self.model_config, VectorConfig):
+        if not isinstance(self.model_config, ContinuousConfig):
             return {}
-        return dict.fromkeys(self.code_noise, (self.model_config.latent_size,))
+        size = math.prod(self.model_config.get_code_shape(self.config.data.image_shape))
+        return dict.fromkeys(self.code_noise, (size,))
 
     def check_inputs(self) -> None:
         """Check that the files that a training needs beside images exist, on all ranks alike.

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaegan.config.models import ELBOConfig, KLConfig, VAEConfig
+from vaegan.config.models import ELBOConfig, KLConfig, VAEFamilyConfig
 from vaegan.losses.elbo import NLL_WITH_SCALE, apply_free_bits, bernoulli_nll, kl_standard_normal
 from vaegan.models import Posterior
 from vaegan.models.vae import VAEOutput
@@ -12,7 +12,7 @@ from vaegan.models.vaegan import VAEGANOutput
 from .base import Backward, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
 
-class VAEStep(TrainingStep[VAEConfig]):
+class VAEStep(TrainingStep[VAEFamilyConfig]):
     """Minimise -log p(x | z) + beta KL(q(z | x) || p(z)), a mean over images and pixel values."""
 
     code_noise = ("posterior",)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaegan.config.models import VAEGANConfig
+from vaegan.config.models import VAEGANFamilyConfig
 from vaegan.distributed import run_on_all_ranks
 from vaegan.errors import UserError
 from vaegan.losses.adversarial import feature_distance, generator_loss
@@ -28,7 +28,7 @@ ADAPTIVE_WEIGHT_EPSILON = 1e-6
 """Summand of the denominator of the adaptive weight (Esser et al. 2021, eq. 7)."""
 
 
-class VAEGANStep(AdversarialStep[VAEGANConfig]):
+class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
     """Minimise -ELBO + similarity + adversarial term of the autoencoder, and the adversarial loss of the discriminator.
 
     All of the autoencoder's terms are means over images and pixel values.

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from .models import choose_model
 from .schema import Config
 from .study_schema import StudyConfig
 
@@ -50,8 +51,8 @@ def get_child(node: SchemaNode, key: int | str) -> SchemaNode:
 def describe_allowed(node: SchemaNode) -> str:
     """Describe the values that a node allows, in a few words: ``integer >= 1``, ``two | three``."""
     match node:
-        case {"families": families}:
-            return f"mapping with `family: {' | '.join(families)}`"
+        case {"families": _}:
+            return f"mapping with `family: {' | '.join(list_families(node))}`"
         case {"properties": properties}:
             return f"mapping of {', '.join(properties)}"
         case {"const": value}:
@@ -107,7 +108,8 @@ def _format_section(section: SchemaNode, prefix: str) -> Iterator[str]:
 
 def _format_families(families: dict[str, SchemaNode], key: str) -> Iterator[str]:
     """Describe each family by the keys that the families before it do not have."""
-    yield from _wrap_paragraph(f"{key}.family: {' | '.join(families)} (required)", "  ")
+    names = list_families({"families": families})
+    yield from _wrap_paragraph(f"{key}.family: {' | '.join(names)} (required)", "  ")
     described: SchemaNode = {}
     for tag, family in families.items():
         properties = family["properties"]
@@ -132,12 +134,25 @@ def _resolve_references(node: Any, definitions: SchemaNode) -> Any:
     match node:
         case {"$ref": str(reference), **others} | {"anyOf": [{"$ref": str(reference)}, {"type": "null"}], **others}:
             return {**_resolve_references(definitions[reference.rpartition("/")[2]], definitions), **others}
-        case {"oneOf": choices, "discriminator": {"mapping": mapping}}:  # the mapping is in alphabetical order
-            tags = {reference: tag for tag, reference in mapping.items()}
-            return {"families": {tags[choice["$ref"]]: _resolve_references(choice, definitions) for choice in choices}}
+        case {"oneOf": choices}:
+            families = [_resolve_references(choice, definitions) for choice in choices]
+            return {"families": {_get_tag(family["properties"]): family for family in families}}
         case dict():
             return {key: _resolve_references(value, definitions) for key, value in node.items() if key != "$defs"}
         case list():
             return [_resolve_references(value, definitions) for value in node]
         case _:
             return node
+
+
+def _get_tag(properties: SchemaNode) -> str:
+    """Return the tag of the class of a `model` section, from the properties of its schema."""
+    constants = {key: child["const"] for key, child in properties.items() if "const" in child}
+    tag = choose_model(constants)
+    assert tag is not None
+    return tag
+
+
+def list_families(node: SchemaNode) -> list[str]:
+    """Return the names of the families of a choice, each of which may have several kinds of code."""
+    return list(dict.fromkeys(family["properties"]["family"]["const"] for family in node["families"].values()))

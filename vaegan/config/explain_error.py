@@ -1,14 +1,14 @@
 """Explanation of a wrong setting in one line."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
 from vaegan.text import format_value, shorten, to_one_line
 
-from .describe_schema import SchemaNode, describe_allowed, get_child, get_schema_node, iterate_keys
+from .describe_schema import SchemaNode, describe_allowed, get_child, get_schema_node, iterate_keys, list_families
 
 
 def explain_error(schema: type[BaseModel], detail: Any) -> str:
@@ -34,10 +34,10 @@ def explain_error(schema: type[BaseModel], detail: Any) -> str:
             return f"not plain settings: {to_one_line(detail['msg'])}"
         case "missing":
             return f"{key}: missing; allowed: {describe_allowed(node)}"
-        case "union_tag_not_found":
-            return f"{key}.family: missing; allowed: {' | '.join(node['families'])}"
-        case "union_tag_invalid":
-            key, value, node = f"{key}.family", value["family"], {"enum": list(node["families"])}
+        case "union_tag_not_found" if isinstance(value, Mapping) and "family" not in value:
+            return f"{key}.family: missing; allowed: {' | '.join(list_families(node))}"
+        case "union_tag_not_found" | "union_tag_invalid" if isinstance(value, Mapping):
+            key, value, node = f"{key}.family", value["family"], {"enum": list_families(node)}
         case "extra_forbidden":
             hint = _suggest_nearest_key(key, section, root)
             allowed = ", ".join(section["properties"])

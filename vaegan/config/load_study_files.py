@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from vaegan.errors import UserError
 from vaegan.text import shorten
 
+from .architectures import AutoencoderConfig
 from .explain_error import suggest_nearest
 from .load import (
     Settings,
@@ -18,7 +19,7 @@ from .load import (
     read_yaml,
     validate_config,
 )
-from .models import AutoencoderConfig, ClassifierConfig, VQVAEConfig
+from .models import ClassifierConfig, VQVAEConfig
 from .recipes import find_config, list_recipes
 from .schema import Config
 from .study_schema import FOLDER_NAME_PATTERN, StudyConfig

@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from .architectures import ContinuousConfig
 from .data import DataConfig
-from .models import ModelConfig, PixelCNNConfig, VectorConfig
+from .models import ModelConfig, PixelCNNConfig
 from .section import FROM_PYTHON, Count, DensityName, Fraction, Positive, Section, Steps, Text, make_absolute
 
 SplitName = Literal["train", "validation", "test"]
@@ -109,7 +110,7 @@ class EvaluateConfig(Section):
     density: DensityName | None = None
     """Density over the codes that samples are drawn from (Ghosh et al. 2020), fitted to the codes of the training
     images at each evaluation: `gaussian`, or `gmm`, a mixture of 10 Gaussians (`gmm:20`: of 20); for families whose
-    code is one vector. None: the family's prior."""
+    code is continuous. None: the family's prior."""
     batch_size: Count = 64
     """Images of one forward pass. It is part of the protocol: a float32 feature changes by 4e-7 with it."""
 
@@ -190,9 +191,9 @@ class Config(Section):
             raise ValueError("prior.autoencoder: missing; it names the run folder of the VQ-VAE")
         if not isinstance(self.model, PixelCNNConfig) and self.prior is not None:
             raise ValueError(f"prior: only family pixelcnn takes it, not {self.model.family}; leave it out")
-        if self.evaluate.density is not None and not isinstance(self.model, VectorConfig):
+        if self.evaluate.density is not None and not isinstance(self.model, ContinuousConfig):
             raise ValueError(
-                f"evaluate.density: {self.model.family} has no code that is one vector; leave it out: a pixelcnn draws"
+                f"evaluate.density: {self.model.family} has no continuous code; leave it out: a pixelcnn draws"
                 " the codes of a VQ-VAE"
             )
         if self.train.evaluate_every is not None and not self.data.validation:

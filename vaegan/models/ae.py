@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaegan.config.models import AEConfig
+from vaegan.config.models import AEFamilyConfig
 
-from .autoencoder import VectorAutoencoder
+from .autoencoder import ContinuousAutoencoder
 from .posterior import Posterior, make_deterministic
 
 
@@ -20,14 +20,14 @@ class AEOutput(NamedTuple):
     """Decoded codes, shape (N, C, S, S) in [-1, 1]."""
 
 
-class AE(VectorAutoencoder):
+class AE(ContinuousAutoencoder):
     """z = E(x), x' = G(z), for images x of shape (N, C, S, S) and codes z of shape (N, d); there is no prior p(z).
 
     Build it by `AE(image_shape=(1, 32, 32), latent_size=16)`; the settings are those of `AEConfig`.
     """
 
-    config: AEConfig
-    config_class = AEConfig
+    config: AEFamilyConfig
+    config_class = AEFamilyConfig
     grid_names = ("reconstruction",)
     code_parameters = 1
     has_prior = False
@@ -38,7 +38,7 @@ class AE(VectorAutoencoder):
 
     def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
         """Return the code of each image, with variance 0."""
-        return make_deterministic(self.encoder(images).to(images.dtype))
+        return make_deterministic(self.encoder(images).to(images.dtype).flatten(1))
 
     def forward(self, images: Tensor, autocast_dtype: torch.dtype | None = None) -> AEOutput:
         """Encode and decode images.

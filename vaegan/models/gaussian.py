@@ -12,7 +12,7 @@ from vaegan.networks.given import GivenNetworks
 from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.randomness import draw_normal
 
-from .autoencoder import VectorAutoencoder
+from .autoencoder import ContinuousAutoencoder
 from .posterior import Posterior
 
 
@@ -28,7 +28,7 @@ class Scale(nn.Module):
         return self.logarithm.exp()
 
 
-class GaussianAutoencoder(VectorAutoencoder):
+class GaussianAutoencoder(ContinuousAutoencoder):
     """q(z | x) = N(mean(x), diag variance(x)), p(z) = N(0, I); of a conditional model q(z | x, y) and G(z, y).
 
     Args:
@@ -70,14 +70,14 @@ class GaussianAutoencoder(VectorAutoencoder):
     def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
         """Return q(z | x), or q(z | x, y), with the log-variance clamped to [-30, 20]."""
         mean, log_variance = self.encoder(images, labels).to(images.dtype).chunk(2, dim=1)
-        return Posterior(mean, log_variance.clamp(-30, 20))
+        return Posterior(mean.flatten(1), log_variance.flatten(1).clamp(-30, 20))
 
     def draw_prior_codes(
         self, start: int, stop: int, seed: int, labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,
     ) -> Tensor:  # fmt: skip
         """Draw the codes of indices ``start`` to ``stop - 1`` from N(0, I), shape (n, d)."""
-        codes = torch.empty(max(0, stop - start), self.config.latent_size)
+        codes = torch.empty(max(0, stop - start), self.code_size)
         for row, index in enumerate(range(start, stop)):
-            codes[row] = draw_normal((self.config.latent_size,), seed, "codes", index)
+            codes[row] = draw_normal((self.code_size,), seed, "codes", index)
         return codes.to(next(self.parameters()))

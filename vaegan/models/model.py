@@ -7,8 +7,9 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
+from vaegan.config.architectures import ConditionalConfig
 from vaegan.config.load import merge, validate_config
-from vaegan.config.models import ConditionalConfig
+from vaegan.config.models import CLASSES_BY_TAG, choose_model
 from vaegan.config.section import Section
 from vaegan.errors import UserError
 from vaegan.text import format_value
@@ -93,9 +94,10 @@ def make_config(schema: type[SectionT], config: Section | None, settings: Mappin
     Raises:
         UserError: `config` is of another class, or a setting is wrong or a module.
     """
+    title = schema.__name__.removesuffix("Config").removesuffix("Family")
     if config is not None and not isinstance(config, schema):
         given = type(config).__name__
-        raise UserError(f"config: {given}; give a {schema.__name__}, or settings by name, such as width=16")
+        raise UserError(f"config: {given}; give a {title}Config, or settings by name, such as width=16")
     for name, value in settings.items():
         if isinstance(value, nn.Module):
             raise UserError(f"{name}: a module; give it as networks={{{name!r}: ...}}")
@@ -105,7 +107,10 @@ def make_config(schema: type[SectionT], config: Section | None, settings: Mappin
     plain = {
         name: value.model_dump(mode="json") if isinstance(value, Section) else value for name, value in settings.items()
     }
-    return validate_config(schema, merge(tree, plain), schema.__name__.removesuffix("Config"))
+    tree = merge(tree, plain)
+    tag = choose_model({**tree, "family": schema.model_fields["family"].default})
+    kind = CLASSES_BY_TAG.get(str(tag), schema)
+    return validate_config(kind if issubclass(kind, schema) else schema, tree, title)
 
 
 def check_image_shape(shape: Sequence[int] | None) -> tuple[int, int, int]:

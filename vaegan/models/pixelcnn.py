@@ -68,7 +68,7 @@ class PixelCNN(Autoencoder):
         if config.autoencoder is None:
             raise UserError("PixelCNN: autoencoder: missing; give the config of its VQ-VAE")
         self.autoencoder = VQVAE(config.autoencoder, image_shape, seed).requires_grad_(False)
-        self.code_size = self.autoencoder.code_size
+        self.code_shape = self.autoencoder.code_shape
         self.prior = GatedPixelCNN(config.autoencoder.codes, config.width, config.depth, config.reach, config.labels)
         initialise(self.prior, seed, "prior")
 

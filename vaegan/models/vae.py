@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaegan.config.models import VAEConfig
+from vaegan.config.models import VAEFamilyConfig
 
 from .gaussian import GaussianAutoencoder
 from .inputs import Labels
@@ -22,7 +22,7 @@ class VAEOutput(NamedTuple):
     reconstruction: Tensor
     """Decoded codes, shape (N, C, S, S) in [-1, 1]."""
     pre_tanh: Tensor
-    """Pixels a before the reconstruction tanh(a), shape (N, C, S, S)."""
+    """Pixels a before the reconstruction tanh(a), or a where the decoder is not bounded, shape (N, C, S, S)."""
     scale: Tensor | None
     """Learned scale of p(x | z), a scalar; None: it is the config's."""
 
@@ -36,8 +36,8 @@ class VAE(GaussianAutoencoder):
     Build it by `VAE(image_shape=(1, 32, 32), latent_size=16)`; the settings are those of `VAEConfig`.
     """
 
-    config: VAEConfig
-    config_class = VAEConfig
+    config: VAEFamilyConfig
+    config_class = VAEFamilyConfig
 
     def forward(
         self,
@@ -62,5 +62,5 @@ class VAE(GaussianAutoencoder):
         with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
-            pre_tanh = self.decoder.pre_tanh(codes, labels).to(images.dtype)
-        return VAEOutput(posterior, codes, pre_tanh.tanh(), pre_tanh, self.get_learned_scale())
+            pre_tanh = self.decoder.pre_tanh(self.unflatten(codes), labels).to(images.dtype)
+        return VAEOutput(posterior, codes, self.decoder.bound(pre_tanh), pre_tanh, self.get_learned_scale())

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaegan.config.models import VAEGANConfig
+from vaegan.config.models import VAEGANFamilyConfig
 
 from .autoencoder import repeat_labels
 from .gaussian import GaussianAutoencoder
@@ -23,7 +23,7 @@ class VAEGANOutput(NamedTuple):
     reconstruction: Tensor
     """Decoded codes, shape (N, C, S, S) in [-1, 1]."""
     pre_tanh: Tensor
-    """Pixels a before the reconstruction tanh(a), shape (N, C, S, S)."""
+    """Pixels a before the reconstruction tanh(a), or a where the decoder is not bounded, shape (N, C, S, S)."""
     scale: Tensor | None
     """Learned scale of p(x | z), a scalar; None: it is the config's."""
     adversarial_reconstruction: Tensor
@@ -47,8 +47,8 @@ class VAEGAN(GaussianAutoencoder):
     those of `VAEGANConfig`.
     """
 
-    config: VAEGANConfig
-    config_class = VAEGANConfig
+    config: VAEGANFamilyConfig
+    config_class = VAEGANFamilyConfig
 
     def forward(
         self,
@@ -83,8 +83,10 @@ class VAEGAN(GaussianAutoencoder):
             prior_codes = get_noise("prior_noise", prior_noise, codes)
             adversarial_codes = [codes.detach()] if self.config.discriminator.classes == "two" else []
             decoded = torch.cat([codes, prior_codes, *adversarial_codes])
-            pre_tanh = self.decoder.pre_tanh(decoded, repeat_labels(labels, len(decoded) // count)).to(images.dtype)
-            reconstruction, generated, *adversarial_images = pre_tanh.tanh().split(count)
+            pre_tanh = self.decoder.pre_tanh(self.unflatten(decoded), repeat_labels(labels, len(decoded) // count)).to(
+                images.dtype
+            )
+            reconstruction, generated, *adversarial_images = self.decoder.bound(pre_tanh).split(count)
             cycle = self._encode(generated, labels) if self.config.cycle else None
         scale, adversarial = self.get_learned_scale(), adversarial_images[0] if adversarial_images else reconstruction
         return VAEGANOutput(posterior, codes, reconstruction, pre_tanh[:count], scale, adversarial, generated, cycle)

@@ -82,7 +82,7 @@ class VQVAE(Autoencoder):
         super().__init__(config, image_shape, **settings)
         config, (channels, size, _) = self.config, self.image_shape
         self.side = size // 4
-        self.code_size = config.code_size * self.side**2
+        self.code_shape = config.code_size, self.side, self.side
         self.encoder = initialise(vqvae_grid.build_grid_encoder(config, channels), seed, "encoder")
         self.decoder = initialise(vqvae_grid.build_grid_decoder(config, channels), seed, "decoder")
         entries = draw_normal((config.codes, config.code_size), seed, "initialise", "codebook") / config.code_size**0.5
@@ -107,8 +107,7 @@ class VQVAE(Autoencoder):
         return make_deterministic(self.embed(self.encode_indices(images)))
 
     def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
-        vectors = codes.unflatten(1, (self.config.code_size, self.side, self.side))
-        return torch.tanh(self.decoder(vectors).to(codes.dtype))
+        return torch.tanh(self.decoder(codes.unflatten(1, self.code_shape)).to(codes.dtype))
 
     def forward(self, images: Tensor, autocast_dtype: torch.dtype | None = None) -> VQVAEOutput:
         """Encode, quantise and decode images.

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaegan.config.models import VectorConfig
+from vaegan.config.architectures import VectorConfig
 
 from . import TRUNKS
 
@@ -44,7 +44,32 @@ class Encoder(nn.Module):
         return parameters
 
 
-class Decoder(nn.Module):
+class ImageDecoder(nn.Module):
+    """Base of the networks from a code to an image, which are also generators."""
+
+    def pre_tanh(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the pixels of codes before they are bounded, shape (N, C, S, S).
+
+        Args:
+            codes: Shape (N, d), or (N, C, h, w) of a grid.
+            labels: Class of each image, int64, shape (N,); ignored by an unconditional decoder.
+        """
+        raise NotImplementedError
+
+    def bound(self, pixels: Tensor) -> Tensor:
+        """Return the images of the pixels that `pre_tanh` has returned."""
+        return torch.tanh(pixels)
+
+    def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the images of codes, with the arguments of `pre_tanh`."""
+        return self.bound(self.pre_tanh(codes, labels))
+
+    def get_last_layer(self) -> Tensor:
+        """Return the weight of the last layer, a parameter, at which the adaptive weight compares gradients."""
+        raise NotImplementedError
+
+
+class Decoder(ImageDecoder):
     """Network from a code, joined with the one-hot class in a conditional model, to an image; also the generator.
 
     Args:
@@ -57,7 +82,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.classes = classes
         inputs = config.latent_size + (classes or 0)
-        self.trunk = TRUNKS[config.network].Up(image_shape, config.width, config.depth, inputs)
+        self.trunk = TRUNKS[config.network].Up(image_shape, config.width, config.depth, (inputs,))
 
     def pre_tanh(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the unbounded pixels a of the images tanh(a), shape (N, C, S, S).
@@ -72,15 +97,6 @@ class Decoder(nn.Module):
             codes = torch.cat([codes, F.one_hot(labels, self.classes).to(dtype)], 1)
         pixels: Tensor = self.trunk(codes).to(dtype)
         return pixels
-
-    def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the images of codes, shape (N, C, S, S) in [-1, 1].
-
-        Args:
-            codes: Shape (N, d).
-            labels: Class of each image, int64, shape (N,); ignored by an unconditional decoder.
-        """
-        return torch.tanh(self.pre_tanh(codes, labels))
 
     def get_last_layer(self) -> Tensor:
         """Return the weight of the last layer, a parameter, at which the adaptive weight compares gradients."""

@@ -1,44 +1,63 @@
 """The networks of a run: those that its config describes, with their initial weights, or given modules instead."""
 
 import torch
+from torch import nn
 
-from vaegan.config.models import GANConfig, VectorConfig
+from vaegan.config.architectures import ContinuousConfig, DiffusersConfig, GridConfig, ImageShape, VectorConfig
+from vaegan.config.models import GANConfig
 
-from .autoencoder import Decoder, Encoder
+from .autoencoder import Decoder, Encoder, ImageDecoder
+from .diffusers_autoencoder import build_diffusers_decoder, build_diffusers_encoder
 from .discriminator import Discriminator
 from .given import GivenDecoder, GivenDiscriminator, GivenEncoder, GivenNetworks
+from .grid_autoencoder import GridDecoder, GridEncoder
 from .initialise import initialise
 from .spectral_norm import add_spectral_norm
 
-ImageShape = tuple[int, int, int]
-
 
 def build_encoder(
-    config: VectorConfig, image_shape: ImageShape, code_parameters: int, classes: int | None, seed: int,
+    config: ContinuousConfig, image_shape: ImageShape, code_parameters: int, classes: int | None, seed: int,
     networks: GivenNetworks,
-) -> Encoder | GivenEncoder:  # fmt: skip
+) -> nn.Module:  # fmt: skip
     """Build the encoder of a run.
 
     Args:
         config: The `model` section of the run's config.
         image_shape: (C, S, S) of the images.
-        code_parameters: Number of outputs for each latent dimension.
+        code_parameters: Number of outputs for each value of the code.
         classes: Number of classes; None: unconditional.
         seed: Root of the initial weights.
         networks: Given modules by their names.
+
+    Raises:
+        UserError: The side of the images is no multiple of the downsampling, or diffusers refuses its config.
     """
     if "encoder" in networks:
         return GivenEncoder(networks["encoder"], takes_labels=classes is not None)
-    return initialise(Encoder(config, image_shape, code_parameters, classes), seed, "encoder")
+    match config:
+        case VectorConfig():
+            return initialise(Encoder(config, image_shape, code_parameters, classes), seed, "encoder")
+        case GridConfig():
+            return initialise(GridEncoder(config, image_shape, code_parameters, classes), seed, "encoder")
+        case DiffusersConfig():
+            return build_diffusers_encoder(config, image_shape, seed)
+    raise TypeError(type(config).__name__)
 
 
 def build_decoder(
-    config: VectorConfig, image_shape: ImageShape, classes: int | None, seed: int, networks: GivenNetworks
-) -> Decoder | GivenDecoder:
+    config: ContinuousConfig, image_shape: ImageShape, classes: int | None, seed: int, networks: GivenNetworks
+) -> ImageDecoder:
     """Build the decoder of a run, with the arguments of `build_encoder`."""
     if "decoder" in networks:
         return GivenDecoder(networks["decoder"], takes_labels=classes is not None)
-    return initialise(Decoder(config, image_shape, classes), seed, "decoder")
+    match config:
+        case VectorConfig():
+            return initialise(Decoder(config, image_shape, classes), seed, "decoder")
+        case GridConfig():
+            return initialise(GridDecoder(config, image_shape, classes), seed, "decoder")
+        case DiffusersConfig():
+            return build_diffusers_decoder(config, image_shape, seed)
+    raise TypeError(type(config).__name__)
 
 
 def build_discriminator(

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from vaegan.config.models import GANConfig, LarsenConfig, VectorConfig
+from vaegan.config.architectures import VectorConfig
+from vaegan.config.models import GANConfig, LarsenConfig
 from vaegan.config.schema import Config, NetworksConfig
 from vaegan.errors import UserError
 from vaegan.randomness import draw_normal

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaegan.config.models import DiscriminatorConfig
+from vaegan.config.adversarial import DiscriminatorConfig
 from vaegan.errors import UserError
 
 from . import TRUNKS

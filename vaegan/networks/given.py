@@ -27,6 +27,7 @@ from vaegan.errors import UserError
 from vaegan.io import hash_tensors
 from vaegan.text import shorten, to_one_line
 
+from .autoencoder import ImageDecoder
 from .discriminator import DiscriminatorOutput, PenalisedDiscriminator
 from .spectral_norm import fix_spectral_norm
 
@@ -71,7 +72,7 @@ class GivenEncoder(GivenNetwork):
         return parameters
 
 
-class GivenDecoder(GivenNetwork):
+class GivenDecoder(GivenNetwork, ImageDecoder):
     """A decoder that was given as a module; see `vaegan.networks.autoencoder.Decoder`."""
 
     name = "decoder"
@@ -80,10 +81,6 @@ class GivenDecoder(GivenNetwork):
         """Return the unbounded pixels of codes (N, d), shape (N, C, S, S)."""
         pixels: Tensor = self.call_module(codes, labels).to(codes.dtype)
         return pixels
-
-    def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the images of codes (N, d), shape (N, C, S, S) in [-1, 1]."""
-        return torch.tanh(self.pre_tanh(codes, labels))
 
     def get_last_layer(self) -> Tensor:
         """Return the weight of the last layer, which the module's own `get_last_layer` names."""

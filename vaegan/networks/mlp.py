@@ -1,5 +1,6 @@
 """Fully connected trunks."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -40,13 +41,13 @@ class Up(nn.Module):
         image_shape: (C, S, S) of the images.
         width: Units of each hidden layer.
         depth: Hidden layers.
-        latent_size: Dimensions d of the code.
+        code_shape: Shape (d,) of a code.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, latent_size: int) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, code_shape: Sequence[int]) -> None:
         super().__init__()
         channels, side, _ = image_shape
-        sizes = [latent_size] + [width] * depth
+        sizes = [*code_shape] + [width] * depth
         self.layers = nn.Sequential(*(_build_layer(*pair, True) for pair in pairwise(sizes)))
         self.out = nn.Sequential(nn.Linear(width, channels * side * side), nn.Unflatten(1, image_shape))
 

@@ -1,12 +1,13 @@
 """Residual trunks (He et al. 2016, pre-activation): ``depth`` blocks at each resolution."""
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from .checkpointing import Stages
 from .group_norm import GroupNorm
-from .sizes import count_groups, count_levels, get_channels
+from .sizes import build_entrance, count_code_levels, count_groups, count_levels, get_channels
 
 
 class Block(nn.Module):
@@ -42,15 +43,19 @@ class Down(nn.Module):
         width: Channels at full resolution.
         depth: Blocks at each resolution.
         normalise: GroupNorm and SiLU (generators), or leaky ReLU alone (discriminators).
+        levels: Number of halvings; None: that of `count_levels`.
 
     Attributes:
+        channels: Channels of the last stage.
         feature_size: Number of features of an image in the last stage.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, normalise: bool) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int], width: int, depth: int, normalise: bool, levels: int | None = None
+    ) -> None:
         super().__init__()
         channels, side, _ = image_shape
-        count, base = count_levels(side)
+        count = count_levels(side)[0] if levels is None else levels
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
         self.stages = Stages()
         for level in range(count + 1):
@@ -60,7 +65,7 @@ class Down(nn.Module):
             rest = [Block(outputs, outputs, normalise) for _ in range(depth - 1)]
             self.stages.append(nn.Sequential(*shrink, first, *rest))
         self.leave = nn.Sequential(*_build_activation(outputs, normalise))
-        self.feature_size = outputs * base * base
+        self.channels, self.feature_size = outputs, outputs * (side >> count) ** 2
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the features of images (N, C, S, S) at each resolution, the last of `feature_size` values an image."""
@@ -77,15 +82,14 @@ class Up(nn.Module):
         image_shape: (C, S, S) of the images.
         width: Channels at full resolution.
         depth: Blocks at each resolution.
-        latent_size: Dimensions d of the code.
+        code_shape: Shape of a code: (d,) of one vector, or (C, h, w) of a grid.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, latent_size: int) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], width: int, depth: int, code_shape: Sequence[int]) -> None:
         super().__init__()
         channels, side, _ = image_shape
-        count, base = count_levels(side)
-        deep = get_channels(width, count)
-        self.enter = nn.Sequential(nn.Linear(latent_size, deep * base * base), nn.Unflatten(1, (deep, base, base)))
+        count = count_code_levels(side, code_shape)
+        self.enter = build_entrance(code_shape, get_channels(width, count), side >> count)
         stages: list[nn.Module] = []
         for level in reversed(range(count + 1)):
             outputs = get_channels(width, level)
@@ -97,7 +101,7 @@ class Up(nn.Module):
         self.out = nn.Sequential(*_build_activation(width, True), nn.Conv2d(width, channels, 3, padding=1))
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Return the unbounded pixels of codes (N, d), shape (N, C, S, S)."""
+        """Return the unbounded pixels (N, C, S, S) of codes (N, d), or (N, C, f h, f w) of a grid (N, C', h, w)."""
         image: Tensor = self.out(self.stages(self.enter(codes)))
         return image
 

@@ -8,9 +8,10 @@ from typing import cast
 from pydantic import model_validator
 from torch import nn
 
+from vaegan.config.architectures import ConditionalConfig
 from vaegan.config.data import DataVersion, Fit
 from vaegan.config.load import dump_config, read_yaml, validate_config
-from vaegan.config.models import ConditionalConfig, ModelConfig
+from vaegan.config.models import ModelConfig
 from vaegan.config.schema import Config, NetworksConfig
 from vaegan.config.section import Channels, Section, Side
 from vaegan.data.members import MemberList, parse_members

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaegan.config.models import DiscriminatorConfig
+from vaegan.config.adversarial import DiscriminatorConfig
 from vaegan.errors import UserError
 from vaegan.networks.build import build_discriminator
 from vaegan.networks.discriminator import Discriminator

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vaegan.config.models import DiscriminatorConfig
+from vaegan.config.adversarial import DiscriminatorConfig
 from vaegan.networks.discriminator import Discriminator
 from vaegan.networks.initialise import initialise
 from vaegan.randomness import draw_normal

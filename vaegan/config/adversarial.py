@@ -1,0 +1,86 @@
+"""The discriminator, the adversarial loss and their settings in the `model` section."""
+
+from typing import Annotated, Literal
+
+from pydantic import model_validator
+
+from vaegan.losses import AdversarialLoss
+
+from .architectures import Depth, NetworkKind, Width
+from .section import FROM_PYTHON, Count, Probability, Section, Steps, Weight
+
+
+class DiscriminatorConfig(Section):
+    """Discriminator; norm-free, so that no score of an image depends on its neighbours in the batch."""
+
+    network: NetworkKind = "conv"
+    """Kind of its layers, with the choices of `model.network`."""
+    width: Width = 32
+    """conv, resnet: channels at full resolution; mlp: units of each hidden layer."""
+    depth: Depth = 1
+    """conv, resnet: blocks at each resolution; mlp: hidden layers."""
+    spectral_norm: bool = False
+    """Divide each weight by its largest singular value (Miyato et al. 2018)."""
+    layer: Count | None = None
+    """Layer whose features the learned similarity compares, counted from the image: of conv and resnet a resolution,
+    of mlp a hidden layer; None: the last."""
+    condition: Literal["none", "projection", "auxiliary"] = "projection"
+    """Way of using an image's class where `model.labels` says how many there are. `projection`: <e_y, features> is
+    added to the score of being real (Miyato & Koyama 2018, eq. 3); `auxiliary`: a further head predicts the class,
+    whose cross-entropy the discriminator minimises on all images and the generator on its own (Odena et al. 2017,
+    section 3); `none`: the class is not used."""
+
+
+class AdversarialLossConfig(Section):
+    """Adversarial loss, its weights and regularisers."""
+
+    loss: AdversarialLoss = "cross_entropy"
+    """Form of the loss: `cross_entropy` of the origins, `hinge`, or `relativistic`, which compares each image with
+    another."""
+    weight: Weight = 0.1
+    """Weight of the adversarial term relative to the other terms, in nats per pixel value."""
+    warmup_steps: Steps = 0
+    """Steps in which the discriminator learns alone; the adversarial term then sets in."""
+    ramp_steps: Steps = 0
+    """Steps over which its weight rises linearly from 0, after those; 0: at once."""
+    r1: Weight = 1.0
+    """Weight gamma of the gradient penalty gamma/2 |grad|^2 at real images (Mescheder et al. 2018, eq. 9)."""
+    r2: Weight = 0.0
+    """Weight of the same penalty at fakes, a mean over their kinds (Mescheder et al. 2018, eq. 10)."""
+    penalty_every: Count = 4
+    """Steps between two gradient penalties, each weighted by this number (lazy, Karras et al. 2020)."""
+    lecam: Weight = 0.0
+    """Weight of the distance of the discriminator's scores from the past average of the other kind of images (Tseng
+    et al. 2021)."""
+    augment: Probability = 0.0
+    """Probability of each augmentation of what the discriminator sees; 1 is DiffAugment (Zhao et al. 2020)."""
+    augment_target: Probability | None = None
+    """Let that probability adapt to the discriminator instead (ADA, Karras et al. 2020, eq. 1): it rises where the mean
+    sign of real images' scores is above this target (0.6 there), and starts at `augment`."""
+    augment_images: Count = 500_000
+    """Images over which it can rise from 0 to 1."""
+
+
+class VAEGANDiscriminatorConfig(DiscriminatorConfig):
+    """Discriminator of a VAE-GAN, which can tell reconstructed from generated images."""
+
+    classes: Literal["two", "three"] = "three"
+    """`two`: real / fake, where the encoder gets no adversarial gradient (Larsen et al. 2016, section 2.3).
+    `three`: real / reconstructed / generated, where it does."""
+
+
+class VAEGANLossConfig(AdversarialLossConfig):
+    """Adversarial loss of a VAE-GAN, its weights and regularisers, and the learned similarity."""
+
+    similarity: Weight = 0.1
+    """Weight of the learned similarity: the squared distance of an image and its reconstruction in the
+    discriminator's features (Larsen et al. 2016, eq. 7)."""
+    adaptive: Annotated[tuple[Weight, Weight], FROM_PYTHON] | None = None
+    """Multiply `weight` by the ratio of the gradients that reconstruction and adversarial term have at the decoder's
+    last layer (Esser et al. 2021, eq. 7), kept between these two bounds; None: 1."""
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> "VAEGANLossConfig":
+        if self.adaptive is not None and self.adaptive[0] > self.adaptive[1]:
+            raise ValueError(f"model.adversarial.adaptive: {self.adaptive[0]} is above {self.adaptive[1]}; swap them")
+        return self
