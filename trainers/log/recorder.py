@@ -15,10 +15,11 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from vaegan.config import Config
+from vaegan.config.models import GANConfig
 from vaegan.data import Data
 from vaegan.distributed import broadcast_from_main, run_on_main
 from vaegan.errors import Failure, Interrupted, UserError
-from vaegan.losses.adversarial import CONFUSION_COLUMNS, CONFUSION_ROWS
+from vaegan.losses.adversarial import CONFUSION_COLUMNS
 from vaegan.models import Model
 from vaegan.progress import ProgressCallback, Reporter
 from vaegan.storage import checkpoints
@@ -206,9 +207,9 @@ class Recorder:
 
         def write() -> None:
             values = compute_scalars(self.config, state, meter, norms, codes)
-            if CONFUSION_KEY in values:
+            if CONFUSION_KEY in values and isinstance(self.config.model, GANConfig):
                 counts = torch.tensor(values[CONFUSION_KEY], dtype=torch.float64)
-                rows, columns = CONFUSION_ROWS[len(counts)], CONFUSION_COLUMNS[counts.shape[1]]
+                rows, columns = self.config.model.origins, CONFUSION_COLUMNS[counts.shape[1]]
                 self.tracker.log_confusion(state.step, CONFUSION_KEY, counts, rows, columns)
             self.tracker.log(state.step, select_scalars(values))
             self.history.write(state.step, values)

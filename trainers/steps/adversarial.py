@@ -47,9 +47,12 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
         return bool(self.loss_config.augment) or self.loss_config.augment_target is not None
 
     def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the codes' noise, and of that by which an image and its fakes are augmented."""
-        augmentation = {"augmentation": (DRAWS_PER_IMAGE,)} if self.augments else {}
-        return super().get_noise_shapes() | augmentation
+        """Return the shapes of the noise of codes, of that by which an image and its fakes are augmented, of signs."""
+        shapes: dict[str, tuple[int, ...]] = {"augmentation": (DRAWS_PER_IMAGE,)} if self.augments else {}
+        patches = self.model_config.discriminator.get_patch_shape(self.config.data.image_shape)
+        if patches and (self.loss_config.r1 or self.loss_config.r2):
+            shapes["patches"] = patches
+        return super().get_noise_shapes() | shapes
 
     def init_adaptive_state(self) -> dict[str, Tensor]:
         """Return ADA's augmentation probability and LeCam's averages of real and fake scores, as far as they are on."""
@@ -102,7 +105,9 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
         all_realness = losses.realness(output.scores)
         real, *fake = all_realness.split(count)
         if penalised is not None:
-            penalties = losses.gradient_penalty(all_realness[: len(penalised)], penalised).split(count)
+            realness = losses.compute_realness_map(output.scores[: len(penalised)])
+            signs = get_signs(batch, len(penalised) // count)
+            penalties = losses.gradient_penalty(realness, penalised, signs).split(count)
             if config.r1:
                 terms["r1"] = Term(penalties[losses.REAL].mean(), config.r1 * config.penalty_every)
             if config.r2:
@@ -158,6 +163,12 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
 def count_confusion(scores: Sequence[Tensor]) -> dict[str, Tensor]:
     """Count the predicted classes of images of each origin, under the key by which they are logged."""
     return {CONFUSION_KEY: torch.stack([losses.count_predictions(logits.detach()) for logits in scores])}
+
+
+def get_signs(batch: StepInput, origins: int) -> Tensor | None:
+    """Return a sign for each patch of images of k origins, the same for each origin, (k N, h, w); None: no patches."""
+    noise = batch.noise.get("patches")
+    return None if noise is None else torch.where(noise < 0, -1.0, 1.0).to(noise).repeat(origins, 1, 1)
 
 
 def auxiliary_nll(output: DiscriminatorOutput, batch: StepInput) -> Tensor:

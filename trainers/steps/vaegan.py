@@ -36,6 +36,11 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
 
     code_noise = ("posterior", "prior")
 
+    def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the noise; none of a prior if the discriminator sees no generated images."""
+        unused = {"prior"} if self.model_config.discriminator.classes == "reconstructed" else set[str]()
+        return {name: shape for name, shape in super().get_noise_shapes().items() if name not in unused}
+
     def check_inputs(self) -> None:
         """Check that the weights of the perceptual term's network exist.
 
@@ -60,10 +65,10 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
     def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Run the autoencoder once; backpropagate the discriminator's loss, then the autoencoder's."""
         config, autoencoder, discriminator = self.model_config, networks["autoencoder"], networks["discriminator"]
-        noise = batch.noise["posterior"], batch.noise["prior"]
+        noise = batch.noise["posterior"], batch.noise.get("prior")
         out = autoencoder(batch.images, *noise, batch.autocast_dtype, batch.labels)
 
-        fakes = out.reconstruction.detach(), out.generated.detach()
+        fakes = [fake.detach() for fake in (out.reconstruction, out.generated) if fake is not None]
         loss, real, step_output = self.compute_discriminator_loss(discriminator, batch, fakes)
         backward(loss)
 
@@ -106,15 +111,14 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
             out: The autoencoder's output.
             real: Detached scores and features of the real images.
         """
-        images = [out.reconstruction, out.generated]
-        if out.adversarial_reconstruction is not out.reconstruction:
-            images.append(out.adversarial_reconstruction)
+        fakes = [out.adversarial_reconstruction, *([] if out.generated is None else [out.generated])]
+        is_shared = out.adversarial_reconstruction is out.reconstruction
+        images = fakes if is_shared else [out.reconstruction, *fakes]
         inputs = self.augment_images(batch, torch.cat(images))
         labels = repeat_labels(batch.labels, len(images))
         output = discriminator(inputs, batch.autocast_dtype, labels)
-        reconstructed, generated, *detached = output.scores.split(len(batch.images))
-        scores = real.scores, *(detached or [reconstructed]), generated
-        nll = auxiliary_nll(output, batch)[-2:].mean(0)  # of the two fakes in the adversarial term
+        scores = real.scores, *output.scores.split(len(batch.images))[-len(fakes) :]
+        nll = auxiliary_nll(output, batch)[-len(fakes) :].mean(0)
         adversarial = generator_loss(self.loss_config.loss, scores) + nll
         similarity = feature_distance(real.features, output.features[: len(batch.images)])
         return adversarial.mean(), similarity.mean()

@@ -6,29 +6,49 @@ from pydantic import model_validator
 
 from vaegan.losses import AdversarialLoss
 
-from .architectures import Depth, NetworkKind, Width
+from .architectures import Depth, ImageShape, NetworkKind, Width
 from .section import FROM_PYTHON, Count, Probability, Section, Steps, Weight
 
 
 class DiscriminatorConfig(Section):
-    """Discriminator; norm-free, so that no score of an image depends on its neighbours in the batch."""
+    """Discriminator, in which no score of an image depends on its neighbours in the batch."""
 
-    network: NetworkKind = "conv"
-    """Kind of its layers, with the choices of `model.network`."""
+    network: NetworkKind | Literal["patch"] = "conv"
+    """Kind of its layers: those of `model.network`, or `patch`, which scores each patch of an image instead of the
+    whole (Isola et al. 2017, section 3.2.2)."""
     width: Width = 32
-    """conv, resnet: channels at full resolution; mlp: units of each hidden layer."""
+    """conv, resnet, patch: channels at full resolution, doubled at each halving up to 8 times as many; mlp: units of
+    each hidden layer."""
     depth: Depth = 1
-    """conv, resnet: blocks at each resolution; mlp: hidden layers."""
+    """conv, resnet: blocks at each resolution; mlp: hidden layers; patch: halvings, 3 of the paper."""
+    norm: Literal["none", "group"] = "none"
+    """patch: GroupNorm before the activations, or `none`, as the others have."""
     spectral_norm: bool = False
     """Divide each weight by its largest singular value (Miyato et al. 2018)."""
     layer: Count | None = None
-    """Layer whose features the learned similarity compares, counted from the image: of conv and resnet a resolution,
-    of mlp a hidden layer; None: the last."""
+    """Layer whose features the learned similarity compares, counted from the image: of conv, resnet and patch a
+    resolution, of mlp a hidden layer; None: the last."""
     condition: Literal["none", "projection", "auxiliary"] = "projection"
     """Way of using an image's class where `model.labels` says how many there are. `projection`: <e_y, features> is
     added to the score of being real (Miyato & Koyama 2018, eq. 3); `auxiliary`: a further head predicts the class,
     whose cross-entropy the discriminator minimises on all images and the generator on its own (Odena et al. 2017,
     section 3); `none`: the class is not used."""
+
+    @model_validator(mode="after")
+    def _check_patches(self) -> "DiscriminatorConfig":
+        if self.norm != "none" and self.network != "patch":
+            raise ValueError(
+                f"model.discriminator.norm: {self.network} takes none; leave it out, or take network=patch"
+            )
+        if self.condition == "auxiliary" and self.network == "patch":
+            raise ValueError("model.discriminator.condition: auxiliary tells the class of an image, not of its patches")
+        return self
+
+    def get_patch_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
+        """Return the shape (h, w) of the patches of images (C, H, W) that get scores; () if images are scored whole."""
+        if self.network != "patch":
+            return ()
+        return tuple(-(-side // 2**self.depth) for side in image_shape[1:])
 
 
 class AdversarialLossConfig(Section):
@@ -64,9 +84,10 @@ class AdversarialLossConfig(Section):
 class VAEGANDiscriminatorConfig(DiscriminatorConfig):
     """Discriminator of a VAE-GAN, which can tell reconstructed from generated images."""
 
-    classes: Literal["two", "three"] = "three"
-    """`two`: real / fake, where the encoder gets no adversarial gradient (Larsen et al. 2016, section 2.3).
-    `three`: real / reconstructed / generated, where it does."""
+    classes: Literal["reconstructed", "two", "three"] = "three"
+    """Images that it tells apart. `three`: real / reconstructed / generated. `two`: real / fake of both kinds, where
+    the encoder gets no adversarial gradient (Larsen et al. 2016, section 2.3). `reconstructed`: real / reconstructed,
+    and nothing is generated, as in the training of image tokenizers (Esser et al. 2021; Rombach et al. 2022)."""
 
 
 class VAEGANLossConfig(AdversarialLossConfig):

@@ -63,8 +63,13 @@ class GANConfig(GaussianConfig):
 
     @property
     def score_count(self) -> int:
-        """Number of scores that the discriminator gives for each image."""
+        """Number of scores that the discriminator gives for each image, or each patch."""
         return 1
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Origins of the images that the discriminator is trained with, in their order."""
+        return "real", "reconstructed", "generated"
 
     @model_validator(mode="after")
     def _check_auxiliary(self) -> "GANConfig":
@@ -136,10 +141,24 @@ class VAEGANFamilyConfig(ELBOConfig, GANConfig):
     """Network of the LPIPS term, never that of the metric; `random` is AlexNet without training, which needs no file of
     weights."""
 
+    @model_validator(mode="after")
+    def _check_cycle(self) -> "VAEGANFamilyConfig":
+        if self.cycle and self.discriminator.classes == "reconstructed":
+            raise ValueError(
+                "model.cycle: it encodes generated images, of which there are none under"
+                " model.discriminator.classes=reconstructed; leave one of them out"
+            )
+        return self
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Origins of the images that the discriminator is trained with, in their order."""
+        return super().origins[: 2 if self.discriminator.classes == "reconstructed" else 3]
+
     @property
     def score_count(self) -> int:
         """Number of scores: one; of three classes a logit each, or two scores to compare images by."""
-        if self.discriminator.classes == "two":
+        if self.discriminator.classes != "three":
             return 1
         return 2 if self.adversarial.loss == "relativistic" else 3
 
@@ -175,6 +194,11 @@ class GANVAEConfig(GANConfig, VectorConfig):
     adversarial: AdversarialLossConfig = AdversarialLossConfig()
     cycle: Weight = 1.0
     """Weight of -log q(z | G(z)), in nats per pixel value."""
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Origins of the images that the discriminator is trained with, in their order."""
+        return "real", "generated"
 
 
 class VQVAEConfig(AutoencoderConfig):

@@ -3,6 +3,8 @@
 Every loss takes the discriminator's scores of images and returns one value per image, so that a loss stays a mean
 of per-sample terms. The number of scores of an image tells the discriminators apart: one score D, real against fake;
 three logits in the order of `ORIGINS`; or two scores (r, p), real against fake and reconstructed against generated.
+A discriminator of patches gives them for each of P = h w patches, shape (N, k, h, w); a value of an image is then the
+mean over its patches.
 """
 
 from collections.abc import Sequence
@@ -21,9 +23,6 @@ ORIGINS = ("real", "reconstructed", "generated")
 
 CONFUSION_COLUMNS = {2: ("real", "fake"), 3: ORIGINS}
 """Predictions of a discriminator, by the number of columns of its confusion matrix."""
-
-CONFUSION_ROWS = {2: ("real", "generated"), 3: ORIGINS}
-"""Origins of the images in training, by the number of rows of the confusion matrix."""
 
 
 def discriminator_loss(form: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
@@ -61,7 +60,7 @@ def generator_loss(form: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
         return relativistic_loss(-real, [-fake for fake in fakes])
     if form == "cross_entropy":
         return torch.stack([cross_entropy_loss(fake, REAL) for fake in fakes]).mean(0)
-    return torch.stack([-margin(fake, REAL) for fake in fakes]).mean(0)
+    return torch.stack([average_patches(-margin(fake, REAL)) for fake in fakes]).mean(0)
 
 
 def cross_entropy_loss(logits: Tensor, origin: int) -> Tensor:
@@ -72,20 +71,23 @@ def cross_entropy_loss(logits: Tensor, origin: int) -> Tensor:
     The generator minimises the same loss of its fakes with ``origin=REAL`` (the non-saturating form).
 
     Args:
-        logits: Shape (N, 3), in the order real, reconstructed, generated; or (N, 1).
+        logits: Shape (N, 3), in the order real, reconstructed, generated; or (N, 1); with patches (N, 3 or 1, h, w).
         origin: `REAL`, `RECONSTRUCTED` or `GENERATED`.
     """
     if logits.shape[1] == 1:
-        return F.softplus(-logits[:, 0] if origin == REAL else logits[:, 0])
-    return -F.log_softmax(logits, dim=1)[:, origin]
+        return average_patches(F.softplus(-logits[:, 0] if origin == REAL else logits[:, 0]))
+    return average_patches(-F.log_softmax(logits, dim=1)[:, origin])
 
 
 def margin(scores: Tensor, origin: int) -> Tensor:
-    """Compute the lead of the right origin, shape (N,): D of real and -D of other images, or l_origin - max l_other.
+    """Compute the lead of the right origin: D of real and -D of other images, or l_origin - max l_other.
 
     Args:
-        scores: Shape (N, 3), in the order real, reconstructed, generated; or (N, 1).
+        scores: Shape (N, 3), in the order real, reconstructed, generated; or (N, 1); with patches (N, 3 or 1, h, w).
         origin: `REAL`, `RECONSTRUCTED` or `GENERATED`.
+
+    Returns:
+        The lead of each image, shape (N,), or of each of its patches, shape (N, h, w).
     """
     if scores.shape[1] == 1:
         return scores[:, 0] if origin == REAL else -scores[:, 0]
@@ -103,7 +105,7 @@ def hinge_loss(scores: Tensor, origin: int) -> Tensor:
         scores: Shape (N, 3), in the order real, reconstructed, generated; or (N, 1).
         origin: `REAL`, `RECONSTRUCTED` or `GENERATED`.
     """
-    return F.relu(1 - margin(scores, origin))
+    return average_patches(F.relu(1 - margin(scores, origin)))
 
 
 def relativistic_loss(real: Tensor, fakes: Sequence[Tensor]) -> Tensor:
@@ -121,7 +123,7 @@ def relativistic_loss(real: Tensor, fakes: Sequence[Tensor]) -> Tensor:
     if real.shape[1] == 2:
         reconstructed, generated = fakes
         differences.append(reconstructed[:, 1] - generated[:, 1])
-    return F.softplus(-torch.stack(differences)).mean(0)
+    return average_patches(F.softplus(-torch.stack(differences)).mean(0))
 
 
 def origin_logits(scores: Tensor) -> Tensor:
@@ -147,11 +149,29 @@ def realness(scores: Tensor) -> Tensor:
     """Compute the realness of images, shape (N,): D, r, or the log-odds l_real - logsumexp(l_rec, l_gen).
 
     Args:
-        scores: Shape (N, 1 to 3).
+        scores: Shape (N, 1 to 3), or (N, 1 to 3, h, w).
+    """
+    return average_patches(compute_realness_map(scores))
+
+
+def compute_realness_map(scores: Tensor) -> Tensor:
+    """Compute the `realness` of each patch, shape (N, h, w), or of images without patches, shape (N,).
+
+    Args:
+        scores: Shape (N, 1 to 3, h, w), or (N, 1 to 3).
     """
     if scores.shape[1] == len(ORIGINS):
         return scores[:, REAL] - scores[:, RECONSTRUCTED:].logsumexp(1)
     return scores[:, 0]
+
+
+def average_patches(values: Tensor) -> Tensor:
+    """Return the mean over the patches of each image, shape (N,).
+
+    Args:
+        values: Shape (N, h, w), or (N,) without patches, which is returned as it is.
+    """
+    return values if values.ndim == 1 else values.flatten(1).mean(1)
 
 
 def ada_overfitting_heuristic(form: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
@@ -183,16 +203,17 @@ def lecam_penalty(real: Tensor, fake: Tensor, real_average: Tensor, fake_average
 
 
 def count_predictions(scores: Tensor) -> Tensor:
-    """Count the images that the discriminator assigns to each origin, one row of the confusion matrix.
+    """Count the images, or patches, that the discriminator assigns to each origin, one row of the confusion matrix.
 
     Args:
-        scores: Shape (N, 1 to 3).
+        scores: Shape (N, 1 to 3), or (N, 1 to 3, h, w).
 
     Returns:
         Counts of real, reconstructed, generated, int64, shape (3,); or of real, fake, shape (2,), for one score.
     """
     logits = origin_logits(scores)
-    return (logits.argmax(1, keepdim=True) == torch.arange(logits.shape[1], device=logits.device)).sum(0)
+    predictions = logits.argmax(1).flatten()
+    return (predictions[:, None] == torch.arange(logits.shape[1], device=logits.device)).sum(0)
 
 
 def balanced_accuracy(counts: Tensor) -> float:
@@ -207,20 +228,27 @@ def balanced_accuracy(counts: Tensor) -> float:
     return float((correct / counts.sum(1)).mean())
 
 
-def gradient_penalty(realness: Tensor, images: Tensor) -> Tensor:
-    """Compute 1/2 |d realness / d image|^2, shape (N,).
+def gradient_penalty(realness: Tensor, images: Tensor, signs: Tensor | None = None) -> Tensor:
+    """Compute 1/2 |d realness / d image|^2, shape (N,); with patches its mean over them, without bias.
 
-    R1 is that of real images, R2 that of fakes (Mescheder et al. 2018, eq. 9 and 10).
+    R1 is that of real images, R2 that of fakes (Mescheder et al. 2018, eq. 9 and 10). A patch p is the score of a
+    discriminator of its own, with the penalty 1/2 |d r_p|^2. The mean over P patches is the expectation of
+    1/2 |d sum_p s_p r_p|^2 / P over independent signs s_p, since the products of different patches vanish in it
+    (Hutchinson 1990). The penalty of the mean realness would be about P times too weak.
 
     Args:
-        realness: Realness of `images`, with its graph, shape (N,).
+        realness: Realness of `images`, with its graph, shape (N,), or that of each patch, shape (N, h, w).
         images: Images that require a gradient, shape (N, C, S, S).
+        signs: 1 or -1 for each patch, shape (N, h, w); None: there are no patches.
 
     Returns:
         The penalty of each image, with a graph to the discriminator's parameters.
     """
-    (gradient,) = torch.autograd.grad(realness.sum(), images, create_graph=True)
-    return 0.5 * gradient.square().flatten(1).sum(1)
+    patches = realness[0].numel()
+    (gradient,) = torch.autograd.grad(
+        (realness if signs is None else signs * realness).sum(), images, create_graph=True
+    )
+    return 0.5 * gradient.square().flatten(1).sum(1) / patches
 
 
 def feature_distance(real: Tensor, fake: Tensor) -> Tensor:

@@ -29,8 +29,8 @@ class VAEGANOutput(NamedTuple):
     adversarial_reconstruction: Tensor
     """Reconstruction for the adversarial term: the same values, shape (N, C, S, S), with no gradient to the encoder
     under a two-way discriminator."""
-    generated: Tensor
-    """Decoded prior noise, shape (N, C, S, S) in [-1, 1]."""
+    generated: Tensor | None
+    """Decoded prior noise, shape (N, C, S, S) in [-1, 1]; None: the discriminator sees none."""
     cycle: Posterior | None
     """q(z | G(z)) of the generated images; None: the latent cycle is not trained."""
 
@@ -41,7 +41,7 @@ class VAEGAN(GaussianAutoencoder):
     Its discriminator sees real images x, reconstructions G(z), z ~ q(z | x), and generated images G(z), z ~ p(z)
     (Larsen et al. 2016, section 2.3). The adversarial term has a gradient to the encoder only with
     a three-way discriminator: the decoder is shared, so only the codes can make reconstructed images differ from
-    generated ones.
+    generated ones. A discriminator of real and reconstructed images alone gives that gradient too.
 
     Build it by `VAEGAN(image_shape=(3, 64, 64), latent_size=64, discriminator={"classes": "two"})`; the settings are
     those of `VAEGANConfig`.
@@ -80,13 +80,14 @@ class VAEGAN(GaussianAutoencoder):
         with self.autocast(images, autocast_dtype):
             posterior = self._encode(images, labels)
             codes = posterior.sample(noise)
-            prior_codes = get_noise("prior_noise", prior_noise, codes)
-            adversarial_codes = [codes.detach()] if self.config.discriminator.classes == "two" else []
-            decoded = torch.cat([codes, prior_codes, *adversarial_codes])
-            pre_tanh = self.decoder.pre_tanh(self.unflatten(decoded), repeat_labels(labels, len(decoded) // count)).to(
-                images.dtype
-            )
-            reconstruction, generated, *adversarial_images = self.decoder.bound(pre_tanh).split(count)
-            cycle = self._encode(generated, labels) if self.config.cycle else None
-        scale, adversarial = self.get_learned_scale(), adversarial_images[0] if adversarial_images else reconstruction
+            classes = self.config.discriminator.classes
+            prior_codes = [] if classes == "reconstructed" else [get_noise("prior_noise", prior_noise, codes)]
+            adversarial_codes = [codes.detach()] if classes == "two" else []
+            decoded = torch.cat([codes, *prior_codes, *adversarial_codes])
+            all_labels = repeat_labels(labels, len(decoded) // count)
+            pre_tanh = self.decoder.pre_tanh(self.unflatten(decoded), all_labels).to(images.dtype)
+            reconstruction, *others = self.decoder.bound(pre_tanh).split(count)
+            generated = others[0] if prior_codes else None
+            cycle = self._encode(generated, labels) if self.config.cycle and generated is not None else None
+        scale, adversarial = self.get_learned_scale(), others[-1] if adversarial_codes else reconstruction
         return VAEGANOutput(posterior, codes, reconstruction, pre_tanh[:count], scale, adversarial, generated, cycle)

@@ -1,11 +1,11 @@
-"""Encoder, decoder and discriminator over trunks of three kinds: ``mlp``, ``conv`` and ``resnet``.
+"""Encoder, decoder and discriminator over trunks of several kinds: ``mlp``, ``conv``, ``resnet`` and ``patch``.
 
-The module of each kind has the trunk `Down` from an image to features, and the trunk `Up` from a code to an image.
-Generators use GroupNorm or LayerNorm, discriminators no norm at all; BatchNorm, which would tie an image to
-its neighbours in the batch, is used nowhere.
+The module of each kind has the trunk `Down` from an image to features, and the trunk `Up` from a code to an image, but
+for ``patch``, which only discriminators have. Generators use GroupNorm or LayerNorm, discriminators no norm, or
+GroupNorm if they score patches; BatchNorm, which would tie an image to its neighbours in the batch, is used nowhere.
 """
 
-from . import conv, mlp, resnet
+from . import conv, mlp, patch, resnet
 
-TRUNKS = {"mlp": mlp, "conv": conv, "resnet": resnet}
+TRUNKS = {"mlp": mlp, "conv": conv, "resnet": resnet, "patch": patch}
 """Module of each kind of trunk."""

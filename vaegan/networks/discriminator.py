@@ -1,4 +1,4 @@
-"""Discriminator over a trunk of one of three kinds, without any norm."""
+"""Discriminator over a trunk of one of several kinds."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,8 @@ class DiscriminatorOutput(NamedTuple):
     """Output of a discriminator for N images."""
 
     scores: Tensor
-    """Scores, shape (N, 1 to 3), float32 or float64; `vaegan.losses.adversarial` says what they mean."""
+    """Scores, shape (N, 1 to 3), or (N, 1 to 3, h, w) of patches, float32 or float64; `vaegan.losses.adversarial` says
+    what they mean."""
     features: Tensor
     """Features of the layer `model.discriminator.layer`, shape (N, ...)."""
     class_logits: Tensor | None = None
@@ -67,12 +68,12 @@ class PenalisedDiscriminator(nn.Module):
 
 
 class Discriminator(PenalisedDiscriminator):
-    """Network from an image, and its class in a conditional model, to scores, without any norm.
+    """Network from an image, and its class in a conditional model, to scores of the image or of each of its patches.
 
     Args:
         config: The `model.discriminator` section of a run's config.
         image_shape: (C, S, S) of the images.
-        score_count: Number of scores of each image.
+        score_count: Number of scores of each image or patch.
         classes: Number of classes; None: unconditional. ``config.condition`` selects how the network uses the class.
 
     Raises:
@@ -84,9 +85,10 @@ class Discriminator(PenalisedDiscriminator):
         classes: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.trunk = TRUNKS[config.network].Down(image_shape, config.width, config.depth, normalise=False)
-        size = self.trunk.feature_size
-        self.head = nn.Linear(size, score_count)
+        self.trunk = TRUNKS[config.network].Down(image_shape, config.width, config.depth, config.norm == "group")
+        self.patches = bool(config.get_patch_shape(image_shape))
+        size = self.trunk.channels if self.patches else self.trunk.feature_size
+        self.head = nn.Conv2d(size, score_count, 3, padding=1) if self.patches else nn.Linear(size, score_count)
         condition = config.condition
         self.projection = nn.Linear(size, classes, bias=False) if classes and condition == "projection" else None
         self.auxiliary = nn.Linear(size, classes) if classes and condition == "auxiliary" else None
@@ -105,10 +107,12 @@ class Discriminator(PenalisedDiscriminator):
         """
         with torch.autocast(images.device.type, dtype=autocast_dtype, enabled=autocast_dtype is not None):
             layers = self.trunk(images)
-        features, last = layers[self.layer - 1].to(images.dtype), layers[-1].to(images.dtype).flatten(1)
+        features, last = layers[self.layer - 1].to(images.dtype), layers[-1].to(images.dtype)
+        last = last if self.patches else last.flatten(1)
         scores = self.head(last)
         if self.projection is not None:
             assert labels is not None
-            projected = (F.embedding(labels, self.projection.weight) * last).sum(1, keepdim=True)
+            vectors = F.embedding(labels, self.projection.weight)
+            projected = ((vectors[:, :, None, None] if self.patches else vectors) * last).sum(1, keepdim=True)
             scores = torch.cat([scores[:, :1] + projected, scores[:, 1:]], 1)
         return DiscriminatorOutput(scores, features, None if self.auxiliary is None else self.auxiliary(last))
