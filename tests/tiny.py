@@ -18,15 +18,22 @@ from vaegan.storage.checkpoints import Checkpoint, load_newest_checkpoint
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
-ADVERSARIES = ("vaegan2", "vaegan3", "larsen", "ganvae")
-"""Families that have a discriminator."""
-VECTORS = ("ae", "vae", *ADVERSARIES)
+VECTOR_ADVERSARIES = ("vaegan2", "vaegan3", "larsen", "ganvae")
+"""Families with a discriminator whose code is one vector."""
+VECTORS = ("ae", "vae", *VECTOR_ADVERSARIES)
 """Families whose code is one vector."""
-AUTOENCODERS = (*VECTORS, "vqvae", "pixelcnn")
+PATCHES = ("vaegan1-grid", "vaegan3-grid")
+"""Families whose code is a grid, with a discriminator of patches: of real and reconstructed images, or three-way."""
+GRIDS = ("vae-grid", *PATCHES)
+"""Families whose code is a grid of vectors."""
+ADVERSARIES = (*VECTOR_ADVERSARIES, *PATCHES)
+"""Families that have a discriminator."""
+AUTOENCODERS = (*VECTORS, *GRIDS, "vqvae", "pixelcnn")
 FAMILIES = (*AUTOENCODERS, "classifier")
 NETWORKS = ("mlp", "conv", "resnet")
 BUILDS = (
     *((name, network) for name in VECTORS for network in NETWORKS),
+    *((name, network) for name in GRIDS for network in ("conv", "resnet")),
     ("vqvae", "grid"),
     ("pixelcnn", "gated"),
     ("classifier", "resnet"),
@@ -46,6 +53,7 @@ CONDITIONAL_OPTIONS = {
     "vaegan3": ("model.labels=10",),
     "larsen": ("model.labels=10", "model.discriminator.condition=auxiliary"),
     "ganvae": ("model.labels=10",),
+    "vaegan3-grid": ("model.labels=10",),
     "pixelcnn": ("model.labels=10",),
 }
 """Overrides that make a family conditional, by its name."""
@@ -63,6 +71,14 @@ FAMILY_OPTIONS = {
         "model.discriminator.spectral_norm=true", "model.adversarial.lecam=0.3",
         "model.adversarial.augment_target=0.1", "model.adversarial.augment_images=200", *CONDITIONAL_OPTIONS["ganvae"],
     ),
+    "vaegan1-grid": (
+        "model.adversarial.loss=hinge", "model.discriminator.norm=group", "model.adversarial.adaptive=[0.01,100]",
+        "model.likelihood=laplace",
+    ),
+    "vaegan3-grid": (
+        "model.attention=true", "model.discriminator.spectral_norm=true", "model.adversarial.lecam=0.3",
+        *CONDITIONAL_OPTIONS["vaegan3-grid"],
+    ),
     "pixelcnn": CONDITIONAL_OPTIONS["pixelcnn"],
     "vqvae": ("model.cosine=true", "model.codebook_decay=0.5", "model.revive_below=3"),
 }  # fmt: skip
@@ -76,7 +92,8 @@ VQVAE_SIZES = {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}
 
 def tiny(name: str, *overrides: str) -> Config:
     """Return the config of a family of `FAMILIES`, with ``key.sub=value`` overrides."""
-    model: dict[str, object] = {"family": name.rstrip("23"), "width": 8}
+    family, _, code = name.partition("-")
+    model: dict[str, object] = {"family": family.rstrip("123"), "width": 8}
     if name == "classifier":
         model |= {"classes": 10}
     if name == "vqvae":
@@ -92,8 +109,12 @@ def tiny(name: str, *overrides: str) -> Config:
     if name in ADVERSARIES:
         model["discriminator"] = {"width": 8}
     if name.startswith("vaegan"):
-        model["discriminator"] |= {"classes": {"2": "two", "3": "three"}[name[-1]]}
+        model["discriminator"] |= {"classes": {"1": "reconstructed", "2": "two", "3": "three"}[family[-1]]}
         model["adversarial"] = {"weight": 0.7, "similarity": 0.3, "r1": 0.5, "penalty_every": 2}
+    if code == "grid":
+        model |= {"code": "grid", "downsampling": 4, "code_channels": 3}
+    if name in PATCHES:
+        model["discriminator"] |= {"network": "patch"}
     if name == "larsen":
         model["gamma"] = 0.02
     if name == "ganvae":
@@ -121,7 +142,7 @@ def train_vqvae_once() -> Path:
 
 def get_network_overrides(name: str, network: str) -> tuple[str, ...]:
     """Return the overrides that build a family of a kind of network of `BUILDS`."""
-    parts = ("", "discriminator.") if name in ADVERSARIES else ("",) if name in VECTORS else ()
+    parts = ("", "discriminator.") if name in VECTOR_ADVERSARIES else ("",) if name in (*VECTORS, *GRIDS) else ()
     return tuple(f"model.{part}network={network}" for part in parts)
 
 

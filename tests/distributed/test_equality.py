@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vaegan.config import dump_config
 
-from ..tiny import FAMILIES, FAMILY_OPTIONS, LOOP_OPTIONS, NETWORKS, OWN_OPTIONS, flatten, load_newest, tiny
+from ..tiny import FAMILIES, FAMILY_OPTIONS, LOOP_OPTIONS, NETWORKS, OWN_OPTIONS, PATCHES, flatten, load_newest, tiny
 from .pool import Pool
 
 STEPS = 20
@@ -98,6 +98,16 @@ def test_adaptive_state_adapts_alike(pool: Pool, tmp_path: Path) -> None:
     final = {key: value for key, value in flatten(load_newest(tmp_path / "0")).items() if key.startswith("controls/")}
     assert {key.removeprefix("controls/") for key in final} == {"adaptive", "augment", "real", "fake"}
     assert 0 < final["controls/augment"] <= 1 and final["controls/adaptive"] != 1
+
+
+def test_a_grid_with_everything_is_divided_alike(pool: Pool, tmp_path: Path) -> None:
+    """LPIPS and the adaptive weight, which multiplies the rounding of float32, are compared in float64 alone."""
+    options = ("model.adversarial.adaptive=[0.01,100]", "model.perceptual=1", "model.perceptual_network=random")
+    divisions = {key: DIVISIONS[key] for key in ("2 processes", "2 processes, 2 micro-batches")}
+    for name in PATCHES:
+        (folder := tmp_path / name).mkdir()
+        words = (*get_words(name, "float64"), *options)
+        assert find_largest_distance(pool, folder, name, words, divisions) < BOUNDS["float64"]
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -23,7 +23,7 @@ class Attention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(count_groups(channels), channels)
-        self.enter = nn.Conv2d(channels, 3 * channels, 1)
+        self.enter = nn.Conv2d(channels, 3 * channels, 1, bias=False)  # a bias of the keys would be without effect
         self.leave = nn.Conv2d(channels, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -26,16 +26,33 @@ def get_posterior(networks: Networks, batch: StepInput, images: Tensor) -> tuple
     encoder = networks["autoencoder"].encoder
     if encoder.plane is not None:
         weight = encoder.plane.weight
-        plane = (one_hot(batch, len(weight)) @ weight).reshape(len(images), 1, *images.shape[2:])
-        images = torch.cat([images, plane], 1)
-    mean, log_variance = encoder.head(encoder.trunk(images)[-1].reshape(len(images), -1)).chunk(2, 1)
+        plane = one_hot(batch, len(weight)) @ weight
+        if is_grid(networks):
+            plane = plane[:, :, None] * torch.ones_like(images[:, 0])
+        images = torch.cat([images, plane.reshape(len(images), 1, *images.shape[2:])], 1)
+    features = encoder.trunk(images)[-1]
+    if is_grid(networks):
+        parameters = encoder.head(encoder.attention(features))
+        half = parameters.shape[1] // 2
+        mean, log_variance = (part.reshape(len(images), -1) for part in (parameters[:, :half], parameters[:, half:]))
+    else:
+        mean, log_variance = encoder.head(features.reshape(len(images), -1)).chunk(2, 1)
     return mean, torch.exp(log_variance)
+
+
+def is_grid(networks: Networks) -> bool:
+    return hasattr(networks["autoencoder"].encoder, "attention")
 
 
 def decode(networks: Networks, batch: StepInput, codes: Tensor) -> Tensor:
     """Of a conditional model, the code comes with a 1 in the place of its class."""
     decoder = networks["autoencoder"].decoder
-    if decoder.classes is not None:
+    if is_grid(networks):
+        codes = codes.reshape(len(codes), *networks["autoencoder"].code_shape)
+        if decoder.vector is not None:
+            vectors = one_hot(batch, len(decoder.vector.weight)) @ decoder.vector.weight
+            codes = torch.cat([codes, vectors[:, :, None, None] * torch.ones_like(codes)], 1)
+    elif decoder.classes is not None:
         codes = torch.cat([codes, one_hot(batch, decoder.classes)], 1)
     return torch.tanh(decoder.trunk(codes))
 
@@ -81,21 +98,31 @@ def compute_cycle_nll(networks: Networks, batch: StepInput) -> Tensor:
 
 
 class DiscriminatorOracle:
-    """Discriminator outputs, written with its layers, for the images of a batch or others in their positions."""
+    """Discriminator outputs, written with its layers, for the images of a batch or others in their positions.
+
+    A patch counts as an image does: the rows of scores are those of the patches of the first image, then the next.
+    """
 
     def __init__(self, networks: Networks, batch: StepInput) -> None:
         self.network, self.batch = networks["discriminator"], batch
 
     def last(self, images: Tensor) -> Tensor:
-        return self.network.trunk(images)[-1].reshape(len(images), -1)
+        features = self.network.trunk(images)[-1]
+        return features if self.has_patches else features.reshape(len(images), -1)
+
+    @property
+    def has_patches(self) -> bool:
+        return isinstance(self.network.head, nn.Conv2d)
 
     def scores(self, images: Tensor) -> Tensor:
         """With <e_y, last features> added to the first."""
-        scores = self.network.head(self.last(images))
+        last, scores = self.last(images), self.network.head(self.last(images))
+        if self.has_patches:
+            last, scores = (each.permute(0, 2, 3, 1).flatten(0, 2) for each in (last, scores))
         if self.network.projection is None:
             return scores
         vectors = one_hot(self.batch, self.network.projection.out_features) @ self.network.projection.weight
-        realer = (vectors * self.last(images)).sum(1)
+        realer = (vectors.repeat_interleave(len(last) // len(vectors), 0) * last).sum(1)
         return torch.stack([scores[:, k] + realer * (k == 0) for k in range(scores.shape[1])], 1)
 
     def features(self, images: Tensor) -> Tensor:
@@ -114,7 +141,7 @@ class AdversarialOracle:
     def __init__(self, config: Config, networks: Networks, batch: StepInput) -> None:
         self.discriminator, self.batch = DiscriminatorOracle(networks, batch), batch
         self.adversarial = config.model.adversarial
-        self.scores_per_image = self.discriminator.network.head.out_features
+        self.scores_per_image = self.discriminator.network.head.weight.shape[0]
         self.tells_classes = self.discriminator.network.auxiliary is not None
 
     def augment(self, images: Tensor) -> Tensor:
@@ -173,8 +200,11 @@ class AdversarialOracle:
                 terms["r2"] = adversarial.penalty_every * adversarial.r2 / 2 * slopes
         if adversarial.lecam:
             real, fake = (self.batch.adaptive_state[name] for name in ("real", "fake"))
-            parts = [(self.realness(scores[name]) - real) ** 2 for name in fakes]
-            anchored = (self.realness(scores["real"]) - fake) ** 2 + sum(parts) / len(fakes)
+            means = {
+                name: self.realness(each).reshape(len(self.batch.images), -1).mean(1) for name, each in scores.items()
+            }
+            parts = [(means[name] - real) ** 2 for name in fakes]
+            anchored = (means["real"] - fake) ** 2 + sum(parts) / len(fakes)
             terms["lecam"] = adversarial.lecam * anchored.mean()
         return terms
 
@@ -182,8 +212,12 @@ class AdversarialOracle:
         return self.discriminator.compute_nll(self.augment(images))
 
     def compute_squared_slope(self, images: Tensor) -> Tensor:
-        """Mean squared norm of the gradient of realness by the image."""
+        """Mean squared norm of the gradient of realness by the image, of patches by that of their sum with signs."""
         images = images.clone().requires_grad_()
+        if self.discriminator.has_patches:
+            signs = torch.sign(self.batch.noise["patches"]).flatten()
+            total = (signs * self.realness(self.scores(images))).sum()
+            return (torch.autograd.grad(total, images, create_graph=True)[0] ** 2).sum() / len(signs)
         rows = [torch.autograd.grad(each, images, create_graph=True)[0] for each in self.realness(self.scores(images))]
         return sum((row**2).sum() for row in rows) / len(images)
 
@@ -229,8 +263,9 @@ class AdversarialOracle:
 def vaegan(config: Config, networks: Networks, batch: StepInput, terms: Terms) -> dict[str, Terms]:
     oracle, model = AdversarialOracle(config, networks, batch), config.model
     reconstruction = decode(networks, batch, sample_posterior(networks, batch))
-    generated = decode(networks, batch, batch.noise["prior"])
-    kinds = {"real": batch.images, "reconstructed": reconstruction, "generated": generated}
+    kinds = {"real": batch.images, "reconstructed": reconstruction}
+    if model.discriminator.classes != "reconstructed":
+        kinds["generated"] = decode(networks, batch, batch.noise["prior"])
     features = oracle.features(batch.images).detach() - oracle.features(reconstruction)
     terms["similarity"] = model.adversarial.similarity * (features**2).sum() / (2 * features.numel())
     if model.cycle:

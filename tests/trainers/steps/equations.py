@@ -150,6 +150,17 @@ EXPECTED_TERMS = {
         "decoder": {"reconstruction", "similarity", "fooling with reconstructions", "fooling with generated"},
         "discriminator": {"real", "reconstructed", "generated", "r1"},
     },
+    "vae-grid": {"encoder": {"reconstruction", "divergence"}, "decoder": {"reconstruction"}},
+    "vaegan1-grid": {
+        "encoder": {"reconstruction", "divergence", "similarity", "fooling with reconstructions"},
+        "decoder": {"reconstruction", "similarity", "fooling with reconstructions"},
+        "discriminator": {"real", "reconstructed", "r1"},
+    },
+    "vaegan3-grid": {
+        "encoder": {"reconstruction", "divergence", "similarity", "fooling with reconstructions"},
+        "decoder": {"reconstruction", "similarity", "fooling with reconstructions", "fooling with generated"},
+        "discriminator": {"real", "reconstructed", "generated", "r1"},
+    },
     "larsen": {
         "encoder": {"prior", "feature likelihood"},
         "decoder": {"weighted feature likelihood", "fooling with reconstructions", "fooling with generated"},
