@@ -10,6 +10,7 @@ from vaegan.config.architectures import GridConfig, ImageShape
 
 from . import TRUNKS
 from .autoencoder import ImageDecoder
+from .group_norm import GroupNorm
 from .sizes import count_code_levels, count_groups
 
 
@@ -22,7 +23,7 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(count_groups(channels), channels)
+        self.norm = GroupNorm(count_groups(channels), channels)
         self.enter = nn.Conv2d(channels, 3 * channels, 1, bias=False)  # a bias of the keys would be without effect
         self.leave = nn.Conv2d(channels, channels, 1)
 

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .group_norm import GroupNorm
 from .sizes import count_groups, get_channels
 
 
@@ -48,7 +49,7 @@ class Down(nn.Module):
         for level in range(depth + 1):
             outputs = get_channels(width, level)
             layers: list[nn.Module] = [nn.Conv2d(self.channels, outputs, 3, padding=1)]
-            layers += [nn.GroupNorm(count_groups(outputs), outputs)] if normalise and level else []
+            layers += [GroupNorm(count_groups(outputs), outputs)] if normalise and level else []
             layers += [nn.LeakyReLU(0.2)]
             layers += [BlurPool(outputs)] if level < depth else []
             self.stages.append(nn.Sequential(*layers))
