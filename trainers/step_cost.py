@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from vaegan.config.models import PerceptualConfig
 from vaegan.config.schema import Config
 from vaegan.data import MicroBatch
 from vaegan.losses.perceptual import get_training_lpips_network
@@ -104,8 +105,9 @@ def measure_step(config: Config, processes: int = 1) -> StepCost:
         config: The run, whose inputs exist.
         processes: Number of processes that the batch is divided over.
     """
-    if getattr(config.model, "perceptual", 0):  # it is kept for all trainings of this process, with its values
-        get_training_lpips_network(config.model.perceptual_network, torch.device("cpu"))  # type: ignore[union-attr]
+    if isinstance(config.model, PerceptualConfig) and config.model.perceptual:
+        # It is kept for all trainings of this process, with its values.
+        get_training_lpips_network(config.model.perceptual_network, torch.device("cpu"))
     loss = getattr(config.model, "adversarial", None)
     penalised = loss is not None and bool(loss.r1 or loss.r2)
     training_step = build_step(config)

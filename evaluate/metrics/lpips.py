@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from vaegan.config.models import VAEGANFamilyConfig
+from vaegan.config.models import PerceptualConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.config.section import Section
 from vaegan.errors import UserError
@@ -56,7 +56,7 @@ def check_lpips_networks_differ(config: EvaluateConfig, model_config: Section) -
         UserError: `evaluate.metrics` names LPIPS of the network of `model.perceptual_network`.
     """
     match model_config:
-        case VAEGANFamilyConfig(perceptual=weight, perceptual_network=network) if weight:
+        case PerceptualConfig(perceptual=weight, perceptual_network=network) if weight:
             if (name := f"lpips_{network}") in config.metrics:
                 raise UserError(
                     f"evaluate.metrics: {name}: model.perceptual trains in that network;"

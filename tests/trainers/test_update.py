@@ -25,7 +25,7 @@ from vaegan.trainers.accelerator import make_accelerator
 from vaegan.trainers.loop import clip_gradients, compute_gradients
 from vaegan.trainers.state import build_state
 from vaegan.trainers.steps import build_step
-from vaegan.trainers.steps import vaegan as vaegan_step
+from vaegan.trainers.steps import perceptual as perceptual_step
 from vaegan.trainers.update import apply_update, step_optimizer, undo_unless
 
 from ..fake_cuda import move_to_fake_cuda
@@ -33,6 +33,7 @@ from ..tiny import FAMILIES, are_bit_identical, flatten, load_newest, read_run_f
 
 OPTIONS = {
     "ae": ["model.denoising=0.2"],
+    "vae": ["model.perceptual=1 model.perceptual_network=random"],
     "vqvae": ["model.codebook=gradient", "model.revive_below=0.5"],
     "vaegan3": [
         "model.adversarial.adaptive=[0.1,10]", "model.adversarial.augment_target=0.6", "model.adversarial.lecam=0.3",
@@ -224,7 +225,7 @@ def test_no_step_waits_for_the_device(name: str, option: str, monkeypatch: pytes
             torch.autograd, "grad", lambda _, inputs, **options: [torch.empty_like(each) for each in [inputs]]
         )
         monkeypatch.setattr(Tensor, "backward", lambda _: fill_gradients(networks))
-        monkeypatch.setattr(vaegan_step, "get_training_lpips_network", lambda *_: move_to_fake_cuda(lpips))
+        monkeypatch.setattr(perceptual_step, "get_training_lpips_network", lambda *_: move_to_fake_cuda(lpips))
         accelerator: Any = SimpleNamespace(
             device=device, num_processes=1, prepare_model=lambda network: network, no_sync=lambda _: nullcontext()
         )

@@ -10,19 +10,32 @@ from vaegan.models.vae import VAEOutput
 from vaegan.models.vaegan import VAEGANOutput
 
 from .base import Backward, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
+from .perceptual import check_perceptual_network, get_perceptual_terms
 
 
 class VAEStep(TrainingStep[VAEFamilyConfig]):
-    """Minimise -log p(x | z) + beta KL(q(z | x) || p(z)), a mean over images and pixel values."""
+    """Minimise -log p(x | z) + beta KL(q(z | x) || p(z)), a mean over images and pixel values, and LPIPS if wanted."""
 
     code_noise = ("posterior",)
+
+    def check_inputs(self) -> None:
+        """Check that the weights of the perceptual term's network exist.
+
+        Raises:
+            UserError: `model.perceptual` is above 0, and the file of weights is missing or damaged.
+        """
+        check_perceptual_network(self.model_config)
 
     def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Encode, sample and decode the images."""
         out = networks["autoencoder"](batch.images, batch.noise["posterior"], batch.autocast_dtype, batch.labels)
-        terms = get_negative_elbo_terms(self.model_config, batch, out)
-        backward(sum_terms(terms).mean() / batch.images[0].numel())
-        return StepOutput(log_negative_elbo(terms, batch, out), codes=out.codes.detach())
+        elbo_terms = get_negative_elbo_terms(self.model_config, batch, out)
+        negative_elbo = Term(sum_terms(elbo_terms).mean(), divisor=batch.images[0].numel(), logged=False)
+        terms = {"negative_elbo": negative_elbo}
+        terms |= get_perceptual_terms(self.model_config, batch.images, out.reconstruction)
+        backward(sum_terms(terms))
+        scalars = {**log_negative_elbo(elbo_terms, batch, out), **log_terms(terms)}
+        return StepOutput(scalars, codes=out.codes.detach())
 
 
 def get_negative_elbo_terms(config: ELBOConfig, batch: StepInput, out: VAEOutput | VAEGANOutput) -> dict[str, Term]:

@@ -11,17 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.config.models import VAEGANFamilyConfig
-from vaegan.distributed import run_on_all_ranks
-from vaegan.errors import UserError
 from vaegan.losses.adversarial import feature_distance, generator_loss
 from vaegan.losses.elbo import code_nll
-from vaegan.losses.perceptual import get_training_lpips_network, lpips_distance
 from vaegan.models.autoencoder import repeat_labels
 from vaegan.models.vaegan import VAEGANOutput
 from vaegan.networks.discriminator import DiscriminatorOutput
 
 from .adversarial import AdversarialStep, auxiliary_nll
 from .base import Backward, Networks, StepInput, StepOutput, Term, freeze, log_terms, sum_terms
+from .perceptual import check_perceptual_network, get_perceptual_terms
 from .vae import get_negative_elbo_terms, log_negative_elbo
 
 ADAPTIVE_WEIGHT_EPSILON = 1e-6
@@ -47,14 +45,7 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
         Raises:
             UserError: `model.perceptual` is above 0, and the file of weights is missing or damaged.
         """
-        name = self.model_config.perceptual_network
-        if not self.model_config.perceptual or name == "random":
-            return
-        try:
-            run_on_all_ranks(lambda: get_training_lpips_network(name, torch.device("cpu")))
-        except UserError as error:
-            key = "model.perceptual_network"
-            raise UserError(f"{key}: {error}; or give {key}=random", error.on_all_ranks) from None
+        check_perceptual_network(self.model_config)
 
     def init_adaptive_state(self) -> dict[str, Tensor]:
         """Return the discriminator's adaptive state, and the adaptive factor of the adversarial term's weight."""
@@ -81,10 +72,7 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
                 "negative_elbo": Term(negative_elbo, divisor=pixels, logged=False),
                 "similarity": Term(similarity, config.adversarial.similarity),
             }
-            if config.perceptual:
-                network = get_training_lpips_network(config.perceptual_network, batch.images.device)
-                distance = lpips_distance(network, batch.images, out.reconstruction).mean()
-                terms["perceptual"] = Term(distance, config.perceptual)
+            terms |= get_perceptual_terms(config, batch.images, out.reconstruction)
             gradients = self.compute_last_layer_gradients(autoencoder, sum_terms(terms), adversarial)
             ramped_weight = self.loss_config.weight * self.get_ramp(batch.step)
             weight = ramped_weight * batch.adaptive_state.get("adaptive", 1.0)

@@ -56,6 +56,16 @@ class ELBOConfig(KLConfig):
         return self
 
 
+class PerceptualConfig(Section):
+    """LPIPS as a term of the loss."""
+
+    perceptual: Weight = 0.0
+    """Weight of the LPIPS distance of an image and its reconstruction (Zhang et al. 2018), in nats per pixel value."""
+    perceptual_network: Literal["vgg", "squeeze", "random"] = "vgg"
+    """Network of the LPIPS term, never that of the metric; `random` is AlexNet without training, which needs no file of
+    weights."""
+
+
 class GANConfig(GaussianConfig):
     """Base of every family whose decoder is also the generator of a GAN."""
 
@@ -105,7 +115,7 @@ class DiffusersAEConfig(AEFamilyConfig, DiffusersConfig):
     is_gaussian = False
 
 
-class VAEFamilyConfig(ELBOConfig, GaussianConfig):
+class VAEFamilyConfig(PerceptualConfig, ELBOConfig, GaussianConfig):
     """A variational autoencoder (Kingma & Welling 2014, eq. 3)."""
 
     family: Literal["vae"] = "vae"
@@ -126,7 +136,7 @@ class DiffusersVAEConfig(VAEFamilyConfig, DiffusersConfig):
     is_gaussian = True
 
 
-class VAEGANFamilyConfig(ELBOConfig, GANConfig):
+class VAEGANFamilyConfig(PerceptualConfig, ELBOConfig, GANConfig):
     """A VAE whose decoder is also the generator of a GAN, with a two-way or three-way discriminator."""
 
     family: Literal["vaegan"] = "vaegan"
@@ -135,11 +145,6 @@ class VAEGANFamilyConfig(ELBOConfig, GANConfig):
     adversarial: VAEGANLossConfig = VAEGANLossConfig()
     cycle: Weight = 0.0
     """Weight of -log q(z | G(z)) of the prior's codes, in nats per pixel value: the latent cycle as a further term."""
-    perceptual: Weight = 0.0
-    """Weight of the LPIPS distance of an image and its reconstruction (Zhang et al. 2018)."""
-    perceptual_network: Literal["vgg", "squeeze", "random"] = "vgg"
-    """Network of the LPIPS term, never that of the metric; `random` is AlexNet without training, which needs no file of
-    weights."""
 
     @model_validator(mode="after")
     def _check_cycle(self) -> "VAEGANFamilyConfig":
