@@ -78,7 +78,7 @@ def test_the_progress_is_told() -> None:
 
 
 def test_large_codes_are_refused_before_an_image_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"width": 8, "downsampling": 2, "code_channels": 129}
+    settings = {"code": "grid", "width": 8, "downsampling": 2, "code_channels": 129}
     model = build_model(GridAEConfig(**settings), (1, 8, 8), 0)
     monkeypatch.setattr(model, "encode", None)
     with pytest.raises(UserError) as caught:

@@ -11,7 +11,7 @@ from vaegan.config.load import validate_config
 from vaegan.config.schema import Config
 from vaegan.errors import UserError
 from vaegan.models import build_model
-from vaegan.models.autoencoder import ContinuousAutoencoder
+from vaegan.models.continuous import ContinuousAutoencoder
 
 from ...tiny import tiny
 

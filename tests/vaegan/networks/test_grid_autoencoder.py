@@ -10,7 +10,7 @@ from vaegan.config.architectures import GridConfig
 from vaegan.config.models import GridAEConfig
 from vaegan.errors import UserError
 from vaegan.models import build_model
-from vaegan.models.autoencoder import ContinuousAutoencoder
+from vaegan.models.continuous import ContinuousAutoencoder
 from vaegan.networks.grid_autoencoder import Attention
 from vaegan.networks.group_norm import GroupNorm
 
@@ -49,6 +49,13 @@ def test_images_of_any_sides_are_encoded_and_decoded(network: str, attention: st
         assert torch.equal(model.reconstruct(images), model.decode(grids))
     mean = model.encode(draw(2, 1, 8, 8)).mean
     assert torch.equal(model.decode(mean), model.decode(mean.view(-1, *model.code_shape)))
+
+
+def test_a_training_takes_images_of_its_own_sides_alone() -> None:
+    """Their noise has the size of one code."""
+    for name in GRIDS:
+        with pytest.raises(UserError, match=r"^images: .* of shape \(2, 1, 16, 8\); give .* of shape \(N, 1, 8, 8\)"):
+            build(name=name)(draw(2, 1, 16, 8))
 
 
 @pytest.mark.parametrize("sides", [(10, 8), (8, 10), (2, 8)])
@@ -127,7 +134,7 @@ def test_weights_are_a_function_of_seed_and_part(name: str) -> None:
     other = build(name=name, seed=6)
     assert not are_equal(model.encoder, other.encoder) and not are_equal(model.decoder, other.decoder)
     assert are_equal(model.decoder, build().decoder)  # of whatever family
-    ae = build_model(GridAEConfig(width=8, downsampling=4, code_channels=3), (1, 8, 8), 5)
+    ae = build_model(GridAEConfig(code="grid", width=8, downsampling=4, code_channels=3), (1, 8, 8), 5)
     assert are_equal(ae.double().decoder, model.decoder)
 
 
@@ -143,4 +150,4 @@ def test_a_vector_of_a_family_without_grids_is_said() -> None:
         tiny("larsen", "model.code=grid")
     with pytest.raises(UserError, match=r"model\.latent_size"):
         tiny("vae-grid", "model.latent_size=4")
-    assert GridConfig().get_code_shape((3, 64, 32)) == (4, 8, 4)
+    assert GridConfig(code="grid").get_code_shape((3, 64, 32)) == (4, 8, 4)
