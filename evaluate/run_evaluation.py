@@ -5,6 +5,7 @@ for a stored result by `load_or_evaluate`; without one, `evaluate_on_data` picks
 the metrics (for a classifier, `evaluate_classifier_splits`).
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import nn
 
 import vaegan
 from vaegan.config import Config
+from vaegan.config.architectures import ContinuousConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Data
 from vaegan.density_fitting import fit_density_to_images
@@ -20,7 +22,7 @@ from vaegan.distributed import broadcast_from_main, run_on_all_ranks
 from vaegan.errors import UserError
 from vaegan.io import hash_file
 from vaegan.models import Autoencoder, Classifier
-from vaegan.models.density import Density, check_enough_codes
+from vaegan.models.density import Density, check_density_fits
 from vaegan.networks.given import GivenNetworks
 from vaegan.pretrained import WEIGHT_FILES
 from vaegan.progress import Reporter
@@ -147,7 +149,7 @@ def refit_density(evaluated: EvaluatedRun, data: Data, reporter: Reporter) -> De
 
 
 def check_images(config: Config, data: Data, option: str = "evaluate.split:") -> None:
-    """Check that the evaluated split has images, and that there are enough training images to fit the density.
+    """Check that the evaluated split has images, and that the density can be fitted to the training images' codes.
 
     Args:
         config: Config of the run.
@@ -155,7 +157,7 @@ def check_images(config: Config, data: Data, option: str = "evaluate.split:") ->
         option: Setting that names the split, for the message.
 
     Raises:
-        UserError: The split is empty, or there are too few training images for `evaluate.density`.
+        UserError: The split is empty, or `evaluate.density` cannot be fitted to so few or such large codes.
     """
     split = config.evaluate.split
     if not len(getattr(data, split)):
@@ -166,7 +168,9 @@ def check_images(config: Config, data: Data, option: str = "evaluate.split:") ->
             problem = f"none of the images that the run keeps in it ({count:,}) can be used; restore them"
         raise UserError(f"{option} {split}: {problem}", on_all_ranks=True)
     if (spec := config.evaluate.density) is not None:
-        run_on_all_ranks(lambda: check_enough_codes(spec, len(data.train)))
+        assert isinstance(config.model, ContinuousConfig)
+        size = math.prod(config.model.get_code_shape(config.data.image_shape))
+        run_on_all_ranks(lambda: check_density_fits(spec, len(data.train), size))
 
 
 def check_classes(run: Run, model: Autoencoder, data: Data) -> None:

@@ -11,7 +11,7 @@ from .data import Images
 from .distributed import broadcast_from_main, deal_batches, gather_to_main, run_on_all_ranks
 from .images import to_float
 from .models import Autoencoder
-from .models.density import Density, check_enough_codes, fit_density
+from .models.density import Density, check_density_fits, fit_density
 from .progress import ProgressCallback, ignore_progress
 from .randomness import draw_normal
 
@@ -34,18 +34,18 @@ def fit_density_to_images(
 
     Args:
         spec: `gaussian`, or `gmm:K` for a mixture of K Gaussians.
-        model: Model of a family whose code is one vector, in evaluation mode.
+        model: Model of a family whose code is continuous, in evaluation mode.
         images: Images that it was trained on.
         seed: Root of the posterior noise and of the fit.
         batch_size: Images at a time.
         progress: Called with (images done, images in all) after each round, on every process.
 
     Raises:
-        UserError: There are too few images for the density, no mixture of so many components can be fitted to their
-            codes, or they lack the labels of a conditional model.
+        UserError: There are too few images for the density, their codes have too many dimensions, no mixture of so many
+            components can be fitted to them, or they lack the labels of a conditional model.
         Failure: A code is not finite, or an image cannot be read.
     """
-    check_enough_codes(spec, len(images))
+    check_density_fits(spec, len(images), model.code_size)
     parameter = next(model.parameters())
 
     def draw_posterior_codes(batch: range) -> list[tuple[int, Tensor]]:

@@ -17,7 +17,7 @@ from vaegan.trainers.loop import clip_gradients, get_learning_rate_factor
 from vaegan.trainers.state import build_state
 from vaegan.trainers.steps import build_step
 
-from ..tiny import ADVERSARIES, FAMILIES, are_bit_identical, flatten, get_network_names, load_newest, tiny
+from ..tiny import ADVERSARIES, FAMILIES, PATCHES, are_bit_identical, flatten, get_network_names, load_newest, tiny
 
 ALWAYS = {
     "gradient/autoencoder", "learning_rate/autoencoder", "loss/reconstruction", "reconstruction/mse", "updates",
@@ -37,6 +37,7 @@ LOGGED = {
     },
 }  # fmt: skip
 LOGGED["vaegan2"] = LOGGED["vaegan3"]
+LOGGED |= {f"{name}-grid": LOGGED[name] for name in ("vae", "vaegan3")} | {"vaegan1-grid": LOGGED["vaegan3"]}
 LOGGED["larsen"] = LOGGED["vaegan3"] - {"loss/r1", "loss/negative_elbo", "loss/reconstruction"}
 LOGGED["ganvae"] = LOGGED["vaegan3"] - COMMON - {"loss/kl", "loss/negative_elbo", "loss/similarity"} | {
     "gradient/autoencoder", "learning_rate/autoencoder", "loss/cycle", "updates",
@@ -74,9 +75,10 @@ def test_a_run_leaves_what_the_design_says(name: str, tmp_path: Path, data: Data
         assert line.keys() == LOGGED[name] | {"step"} or line.keys() == LOGGED[name] - {"loss/r1"} | {"step"}
         assert all(isinstance(each, int | float) for value in line.values() for each in flatten_numbers(value))
     if name in ADVERSARIES:
-        kinds = 2 if name == "ganvae" else 3
+        kinds = 2 if name in ("ganvae", "vaegan1-grid") else 3
+        seen = 8.0 * (16 if name in PATCHES else 1)  # images, or patches, of a step
         assert [torch.tensor(line["discriminator/confusion"]).sum(1).tolist() for line in lines if len(line) > 2] == [
-            [8.0] * kinds, [8.0] * kinds, [16.0] * kinds, [8.0] * kinds
+            [seen] * kinds, [seen] * kinds, [2 * seen] * kinds, [seen] * kinds
         ]  # fmt: skip
     timing = [json.loads(line) for line in run.timing_file.read_text().splitlines()]
     assert [line["step"] for line in timing] == [1, 2, 4, 5]

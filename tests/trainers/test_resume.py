@@ -22,6 +22,7 @@ from ..tiny import (
     FAMILY_OPTIONS,
     LOOP_OPTIONS,
     OWN_OPTIONS,
+    PATCHES,
     are_bit_identical,
     flatten,
     get_network_names,
@@ -76,7 +77,7 @@ def test_a_stopped_and_resumed_training_ends_like_a_whole_one(server: ForkServer
     assert (resumed.code, resumed.err) == (0, "")
     whole, left = read_run_files(server.folder / f"{name}-whole"), read_run_files(server.folder / run)
     files = {path.rpartition("/")[2] for path in whole if path.endswith(".safetensors")}
-    adaptive_state = ["controls"] if name in ("vaegan3", "ganvae") else []  # by `FAMILY_OPTIONS`
+    adaptive_state = ["controls"] if name in ("vaegan3", "ganvae", *PATCHES) else []  # by `FAMILY_OPTIONS`
     assert files == {
         f"{file}.safetensors"
         for network in get_network_names(name)

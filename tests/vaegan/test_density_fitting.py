@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from vaegan.config.models import GridAEConfig
 from vaegan.data import Images
 from vaegan.density_fitting import fit_density_to_images
 from vaegan.errors import UserError
@@ -74,3 +75,13 @@ def test_the_progress_is_told() -> None:
     steps: list[tuple[int, int]] = []
     fit_density_to_images("gaussian", build("ae"), make_images(), 0, 128, lambda *step: steps.append(step))
     assert steps == [(128, COUNT), (256, COUNT), (COUNT, COUNT)]
+
+
+def test_large_codes_are_refused_before_an_image_is_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"code": "grid", "width": 8, "downsampling": 2, "code_channels": 129}
+    model = build_model(GridAEConfig(**settings), (1, 8, 8), 0)
+    monkeypatch.setattr(model, "encode", None)
+    with pytest.raises(UserError) as caught:
+        fit_density_to_images("gaussian", model, make_images(), 5, 64)
+    problem = "density: gaussian: a full covariance of codes of 2,064 dimensions is too large, 2,048 at most"
+    assert str(caught.value) == f"{problem}; leave the density out, or train a model with a smaller code"

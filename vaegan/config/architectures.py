@@ -92,7 +92,7 @@ class VectorConfig(ContinuousConfig):
 class GridConfig(ContinuousConfig):
     """Encoder and decoder without linear layers, whose code is a grid of vectors."""
 
-    code: Literal["grid"] = "grid"
+    code: Literal["grid"]
     """Kind of the code z."""
     network: Literal["conv", "resnet"] = "resnet"
     """`conv`: plain convolutions; `resnet`: residual blocks."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import AdversarialLoss
+from .per_image import assert_per_image
 
 REAL, RECONSTRUCTED, GENERATED = range(3)
 """Origins of an image, as the indices of the three-way discriminator's logits."""
@@ -41,7 +42,8 @@ def discriminator_loss(form: AdversarialLoss, scores: Sequence[Tensor]) -> Tenso
         return relativistic_loss(real, fakes)
     term = cross_entropy_loss if form == "cross_entropy" else hinge_loss
     terms = torch.stack([term(origin_scores, origin) for origin, origin_scores in enumerate(scores)])
-    return terms.mean(0) if real.shape[1] == len(ORIGINS) else terms[REAL] + terms[1:].mean(0)
+    loss = terms.mean(0) if real.shape[1] == len(ORIGINS) else terms[REAL] + terms[1:].mean(0)
+    return assert_per_image(loss, real)
 
 
 def generator_loss(form: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
@@ -60,7 +62,7 @@ def generator_loss(form: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
         return relativistic_loss(-real, [-fake for fake in fakes])
     if form == "cross_entropy":
         return torch.stack([cross_entropy_loss(fake, REAL) for fake in fakes]).mean(0)
-    return torch.stack([average_patches(-margin(fake, REAL)) for fake in fakes]).mean(0)
+    return assert_per_image(torch.stack([average_patches(-margin(fake, REAL)) for fake in fakes]).mean(0), real)
 
 
 def cross_entropy_loss(logits: Tensor, origin: int) -> Tensor:
@@ -75,8 +77,10 @@ def cross_entropy_loss(logits: Tensor, origin: int) -> Tensor:
         origin: `REAL`, `RECONSTRUCTED` or `GENERATED`.
     """
     if logits.shape[1] == 1:
-        return average_patches(F.softplus(-logits[:, 0] if origin == REAL else logits[:, 0]))
-    return average_patches(-F.log_softmax(logits, dim=1)[:, origin])
+        values = F.softplus(-logits[:, 0] if origin == REAL else logits[:, 0])
+    else:
+        values = -F.log_softmax(logits, dim=1)[:, origin]
+    return assert_per_image(average_patches(values), logits)
 
 
 def margin(scores: Tensor, origin: int) -> Tensor:
@@ -105,7 +109,7 @@ def hinge_loss(scores: Tensor, origin: int) -> Tensor:
         scores: Shape (N, 3), in the order real, reconstructed, generated; or (N, 1).
         origin: `REAL`, `RECONSTRUCTED` or `GENERATED`.
     """
-    return average_patches(F.relu(1 - margin(scores, origin)))
+    return assert_per_image(average_patches(F.relu(1 - margin(scores, origin))), scores)
 
 
 def relativistic_loss(real: Tensor, fakes: Sequence[Tensor]) -> Tensor:
@@ -123,7 +127,7 @@ def relativistic_loss(real: Tensor, fakes: Sequence[Tensor]) -> Tensor:
     if real.shape[1] == 2:
         reconstructed, generated = fakes
         differences.append(reconstructed[:, 1] - generated[:, 1])
-    return average_patches(F.softplus(-torch.stack(differences)).mean(0))
+    return assert_per_image(average_patches(F.softplus(-torch.stack(differences)).mean(0)), real)
 
 
 def origin_logits(scores: Tensor) -> Tensor:
@@ -151,7 +155,7 @@ def realness(scores: Tensor) -> Tensor:
     Args:
         scores: Shape (N, 1 to 3), or (N, 1 to 3, h, w).
     """
-    return average_patches(compute_realness_map(scores))
+    return assert_per_image(average_patches(compute_realness_map(scores)), scores)
 
 
 def compute_realness_map(scores: Tensor) -> Tensor:
@@ -199,6 +203,7 @@ def lecam_penalty(real: Tensor, fake: Tensor, real_average: Tensor, fake_average
         real_average: Moving average of `real` over the steps before, a scalar.
         fake_average: Moving average of `fake` over the steps before, a scalar.
     """
+    assert real.shape == fake.shape == (len(real),)
     return (real - fake_average).square() + (fake - real_average).square()
 
 
@@ -248,7 +253,7 @@ def gradient_penalty(realness: Tensor, images: Tensor, signs: Tensor | None = No
     (gradient,) = torch.autograd.grad(
         (realness if signs is None else signs * realness).sum(), images, create_graph=True
     )
-    return 0.5 * gradient.square().flatten(1).sum(1) / patches
+    return assert_per_image(0.5 * gradient.square().flatten(1).sum(1) / patches, realness)
 
 
 def feature_distance(real: Tensor, fake: Tensor) -> Tensor:
@@ -260,4 +265,5 @@ def feature_distance(real: Tensor, fake: Tensor) -> Tensor:
         real: Features of N real images, shape (N, ...).
         fake: Features of their N counterparts, shape (N, ...).
     """
+    assert real.shape == fake.shape
     return 0.5 * F.mse_loss(fake, real, reduction="none").flatten(1).mean(1)

@@ -8,6 +8,8 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
+from .per_image import assert_per_image
+
 
 def gaussian_nll(images: Tensor, reconstruction: Tensor, scale: Tensor | float) -> Tensor:
     """Compute -log N(x; x', scale^2 I) in nats, shape (N,), the squared error with one variance for all pixels.
@@ -22,9 +24,10 @@ def gaussian_nll(images: Tensor, reconstruction: Tensor, scale: Tensor | float) 
         reconstruction: Decoded codes x', shape (N, ...).
         scale: Standard deviation in units of the pixel range [-1, 1]; a tensor is a scalar.
     """
+    assert images.shape == reconstruction.shape
     constant = images[0].numel() * (_log(scale) + 0.5 * math.log(2 * math.pi))
     error = F.mse_loss(reconstruction, images, reduction="none").flatten(1).sum(1)
-    return error / (2 * scale**2) + constant
+    return assert_per_image(error / (2 * scale**2) + constant, images)
 
 
 def laplace_nll(images: Tensor, reconstruction: Tensor, scale: Tensor | float) -> Tensor:
@@ -39,8 +42,10 @@ def laplace_nll(images: Tensor, reconstruction: Tensor, scale: Tensor | float) -
         reconstruction: Decoded codes x', shape (N, ...).
         scale: Scale b in units of the pixel range [-1, 1]; a tensor is a scalar.
     """
+    assert images.shape == reconstruction.shape
     constant = images[0].numel() * (_log(scale) + math.log(2))
-    return F.l1_loss(reconstruction, images, reduction="none").flatten(1).sum(1) / scale + constant
+    error = F.l1_loss(reconstruction, images, reduction="none").flatten(1).sum(1)
+    return assert_per_image(error / scale + constant, images)
 
 
 def bernoulli_nll(images: Tensor, pre_tanh: Tensor) -> Tensor:
@@ -77,6 +82,7 @@ def kl_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
     Returns:
         Divergences, at least 0, shape (N, d).
     """
+    assert mean.shape == log_variance.shape
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
@@ -90,6 +96,7 @@ def code_nll(codes: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         mean: Shape (N, d).
         log_variance: Natural logarithms of the variances, shape (N, d).
     """
+    assert codes.shape == mean.shape == log_variance.shape
     return 0.5 * ((codes - mean).square() * (-log_variance).exp() + log_variance + math.log(2 * math.pi))
 
 

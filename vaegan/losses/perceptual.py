@@ -20,6 +20,8 @@ from vaegan.precision import full_precision
 from vaegan.pretrained import WEIGHT_FILES, load_weights
 from vaegan.randomness import seed_global_generator
 
+from .per_image import assert_per_image
+
 Backbone = Literal["alex", "vgg", "squeeze"]
 """AlexNet, VGG-16 or SqueezeNet 1.1."""
 
@@ -115,7 +117,7 @@ def lpips_distance(network: nn.Module, images: Tensor, reconstruction: Tensor) -
     """
     with full_precision(images.device):
         distances: Tensor = network(_prepare(images), _prepare(reconstruction))
-    return distances.flatten()
+    return assert_per_image(distances.flatten(), images)
 
 
 def lpips_map(network: nn.Module, images: Tensor, reconstruction: Tensor) -> Tensor:

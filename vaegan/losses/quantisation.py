@@ -37,6 +37,7 @@ def vq_distance(trained: Tensor, fixed: Tensor) -> Tensor:
         trained: Vectors or entries that get the gradient, shape (N, ...).
         fixed: Their counterparts, which get none, shape (N, ...).
     """
+    assert trained.shape == fixed.shape
     return F.mse_loss(trained, fixed.detach(), reduction="none").flatten(1).mean(1)
 
 

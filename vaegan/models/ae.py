@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaegan.config.models import AEFamilyConfig
 
-from .autoencoder import ContinuousAutoencoder
+from .continuous import ContinuousAutoencoder
 from .posterior import Posterior, make_deterministic
 
 

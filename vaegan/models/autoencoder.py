@@ -1,20 +1,17 @@
 """The base of every family that encodes and decodes images, with one small Python API, and its sampler."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from vaegan.config.architectures import AutoencoderConfig, ContinuousConfig
+from vaegan.config.architectures import AutoencoderConfig
 from vaegan.errors import UserError
-from vaegan.networks.build import build_decoder, build_encoder
-from vaegan.networks.given import GivenNetworks, check_modules
 from vaegan.progress import ProgressCallback, ignore_progress
 
 from .density import Density
-from .inputs import Labels, check_labels, check_tensor, prepare_images
+from .inputs import Labels, check_labels, check_tensor
 from .model import Model
 from .posterior import Posterior
 
@@ -242,106 +239,6 @@ class Sampler:
 def cycle_labels(start: int, stop: int, classes: int) -> Tensor:
     """Return the class i modulo ``classes`` of each index i from ``start`` to ``stop - 1``, int64, shape (n,)."""
     return torch.arange(start, max(start, stop)) % classes
-
-
-class ContinuousAutoencoder(Autoencoder):
-    """Base of a model whose code z is continuous: one vector, or a grid of vectors, flat in (N, d).
-
-    A grid has no linear layer on its way, so that images of any sides that are multiples of the downsampling can be
-    encoded, and `decode` takes grids (N, C', h, w) of any sides beside flat codes of the `code_shape`.
-
-    Args:
-        config: The `model` section of a run's config; None: the settings alone.
-        image_shape: (C, S, S) of the images, S a multiple of 4.
-        seed: Root of the initial weights.
-        networks: Modules that take the place of `encoder` and `decoder`, by these names; see `vaegan.networks.given`.
-        settings: Settings of the `model` section by name, which replace those of `config`.
-
-    Raises:
-        UserError: `image_shape` is missing or is no such shape, a setting is wrong, or `networks` holds no modules.
-    """
-
-    config: ContinuousConfig
-    code_parameters: ClassVar[int]
-    """Outputs of the encoder for each value of the code."""
-
-    def __init__(
-        self,
-        config: ContinuousConfig | None = None,
-        image_shape: Sequence[int] | None = None,
-        seed: int = 0,
-        *,
-        networks: GivenNetworks | None = None,
-        **settings: Any,
-    ) -> None:
-        super().__init__(config, image_shape, **settings)
-        networks = networks or {}
-        check_modules(networks)
-        shape, classes = self.image_shape, self.classes
-        self.code_shape = self.config.get_code_shape(shape)
-        self.encoder = build_encoder(self.config, shape, self.code_parameters, classes, seed, networks)
-        self.decoder = build_decoder(self.config, shape, classes, seed, networks)
-
-    @property
-    def has_grid(self) -> bool:
-        """True if the code is a grid of vectors."""
-        return len(self.code_shape) > 1
-
-    def prepare_images(self, images: Any, check_values: bool = True) -> Tensor:
-        """Return images as the networks take them; of a model with a grid they may have other sides.
-
-        Args:
-            images: Shape (N, C, H, W) in [-1, 1], of the model's dtype and device, or uint8 pixels.
-            check_values: Whether floats are looked at; those on an accelerator never are.
-
-        Raises:
-            UserError: They are no such images, or a side is no multiple of the downsampling.
-        """
-        shape = self.image_shape
-        if self.has_grid and isinstance(images, Tensor) and images.ndim == len(shape) + 1:
-            shape = (shape[0], images.shape[2], images.shape[3])
-            self.config.get_code_shape(shape)
-        return prepare_images(images, shape, next(self.parameters()), check_values)
-
-    def decode(self, codes: Tensor, labels: Labels = None) -> Tensor:
-        """Decode codes to images, shape (N, C, S, S) in [-1, 1], or of the sides that grids of other sides belong to.
-
-        Args:
-            codes: Shape (N, d), or (N, C', h, w) of grids of any sides.
-            labels: Class of each image, int64, shape (N,), or one class of all; None: the model is unconditional.
-
-        Raises:
-            UserError: `codes` are of another shape, dtype or device than the model takes; or `labels` are of another
-                type or shape, name no class of the model, are missing, or are given to an unconditional model.
-        """
-        if not self.has_grid or not isinstance(codes, Tensor) or codes.ndim != len(self.code_shape) + 1:
-            return super().decode(codes, labels)
-        check_tensor("codes", codes, (self.code_shape[0], *codes.shape[2:]), next(self.parameters()))
-        return self._decode(codes, self.check_labels(labels, len(codes)))
-
-    def reconstruct(self, images: Tensor, labels: Labels = None) -> Tensor:
-        """Decode the posterior means of images, of the shape of the images.
-
-        Args:
-            images: Shape (N, C, H, W) in [-1, 1], or uint8 pixels; (N, C, S, S), but for a model with a grid.
-            labels: Class of each image, int64, shape (N,), or one class of all; None: the model is unconditional.
-
-        Raises:
-            UserError: `images` are of another shape, dtype or device than the model takes; or `labels` are of another
-                type or shape, name no class of the model, are missing, or are given to an unconditional model.
-        """
-        means = self.encode(images, labels).mean
-        return self.decode(
-            means.unflatten(1, self.config.get_code_shape((images.shape[1], images.shape[2], images.shape[3]))), labels
-        )
-
-    def unflatten(self, codes: Tensor) -> Tensor:
-        """Return codes (N, d) as the decoder takes them: as they are, or as grids (N, C', h, w)."""
-        return codes.unflatten(1, self.code_shape) if codes.ndim == 2 else codes
-
-    def _decode(self, codes: Tensor, labels: Tensor | None) -> Tensor:
-        images: Tensor = self.decoder(self.unflatten(codes), labels)
-        return images
 
 
 def repeat_labels(labels: Tensor | None, times: int) -> Tensor | None:

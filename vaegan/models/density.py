@@ -20,6 +20,8 @@ MAX_EM_ITERATIONS = 2000
 """Iterations after which the EM algorithm counts as not converging, as in the code of Ghosh et al."""
 COVARIANCE_REGULARISATION = 1e-6
 """Value that scikit-learn adds to the diagonal of each covariance of a mixture."""
+MAX_CODE_SIZE = 2048
+"""Most dimensions of a code whose full covariance is fitted: it takes d^2 values, and d^3 operations, a component."""
 MIN_RELATIVE_VARIANCE = 1e-9
 """Least variance of a direction, relative to the largest one of its component, where probabilities are computed; codes
 of a deterministic encoder may not vary at all in some directions."""
@@ -107,16 +109,21 @@ def get_density_protocol(spec: str) -> dict[str, Any]:
     return {**protocol, "added_to_diagonal": COVARIANCE_REGULARISATION, **em}
 
 
-def check_enough_codes(spec: str, code_count: int) -> None:
-    """Check that there are more codes than components, also before there are any codes.
+def check_density_fits(spec: str, code_count: int, code_size: int) -> None:
+    """Check that there are more codes than components, and that they are not too large, also before there are any.
 
     Args:
         spec: `gaussian` or `gmm:K`.
         code_count: Number of codes.
+        code_size: Dimensions of a code.
 
     Raises:
-        UserError: There are too few codes.
+        UserError: There are too few codes, or they have too many dimensions.
     """
+    if code_size > MAX_CODE_SIZE:
+        problem = f"a full covariance of codes of {code_size:,} dimensions is too large, {MAX_CODE_SIZE:,} at most"
+        remedy = "leave the density out, or train a model with a smaller code"
+        raise UserError(f"density: {spec}: {problem}; {remedy}")
     components = _count_components(spec)
     if code_count <= components:
         remedy = "name fewer, as in gmm:2, or gaussian" if components > 1 else "train on more"
@@ -132,10 +139,11 @@ def fit_density(spec: str, codes: Tensor, seed: int) -> Density:
         seed: Root of the mixture's start.
 
     Raises:
-        UserError: There are too few codes, or no mixture of so many components can be fitted to them.
+        UserError: There are too few codes, they have more than `MAX_CODE_SIZE` dimensions, or no mixture of so many
+            components can be fitted to them.
         Failure: A code is not finite.
     """
-    check_enough_codes(spec, len(codes))
+    check_density_fits(spec, *codes.shape)
     codes = codes.double().cpu()
     if not codes.isfinite().all():
         raise Failure("the codes of the training images are not finite; use a run whose training did not diverge")

@@ -12,7 +12,7 @@ from vaegan.networks.given import GivenNetworks
 from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.randomness import draw_normal
 
-from .autoencoder import ContinuousAutoencoder
+from .continuous import ContinuousAutoencoder
 from .posterior import Posterior
 
 

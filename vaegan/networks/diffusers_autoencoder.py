@@ -101,7 +101,7 @@ def build_diffusers_model(config: DiffusersConfig, image_shape: ImageShape) -> A
     Raises:
         UserError: diffusers is not installed, refuses the config, or the networks are not for such images.
     """
-    config.get_code_shape(image_shape)
+    code_shape = config.get_code_shape(image_shape)
     check_packages(["diffusers"])
     import diffusers  # it takes seconds
     from diffusers.models import attention_processor as module_of_attention
@@ -123,8 +123,17 @@ def build_diffusers_model(config: DiffusersConfig, image_shape: ImageShape) -> A
     try:
         with torch.random.fork_rng(devices=[]):
             model = kind(**settings)
+        with torch.device("meta"), torch.no_grad():  # shapes alone
+            codes, pixels = (torch.zeros(1, *shape) for shape in (code_shape, image_shape))
+            shapeless = kind(**settings)
+            made_codes = DiffusersEncoder(shapeless)(pixels)[:, : code_shape[0]]
+            made_pixels = DiffusersDecoder(shapeless).pre_tanh(codes)
     except Exception as error:  # what a wrong config raises is not documented
         raise UserError(f"model.diffusers: {name} refuses its config: {to_one_line(error)}") from None
+    for made, needed in ((made_codes, codes), (made_pixels, pixels)):
+        if made.shape != needed.shape:
+            sides = "x".join(map(str, made.shape[1:])), "x".join(map(str, needed.shape[1:]))
+            raise UserError(f"model.diffusers: {name} makes {sides[0]} with this config where {sides[1]} are needed")
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise UserError(

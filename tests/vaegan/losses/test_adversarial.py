@@ -1,6 +1,7 @@
 """The adversarial losses against their definitions, identities and finite differences."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -208,3 +209,48 @@ def test_a_loss_of_an_image_does_not_depend_on_its_neighbours(loss: str) -> None
         }[loss]()
 
     torch.testing.assert_close(value(a, b), torch.cat([value(a[i : i + 1], b[i : i + 1]) for i in range(8)]))
+
+
+@pytest.mark.parametrize(("form", "size"), LOSS_FORMS)
+def test_the_loss_of_an_image_is_the_mean_over_its_patches(form: str, size: int) -> None:
+    """One patch alone gives the bits of a score of the whole image."""
+    origins = 3 if size == 2 else 2
+    patches = [3 * draw(5, size, 2, 3, seed=seed) for seed in range(origins)]
+    functions = [partial(discriminator_loss, form), partial(generator_loss, form)]
+    if form != "relativistic":
+        term = cross_entropy_loss if form == "cross_entropy" else hinge_loss
+        functions += [lambda scores, origin=origin: term(scores[0], origin) for origin in range(size)]
+    functions += [lambda scores: realness(scores[0])]
+    for function in functions:
+        values = function(patches)
+        each = [function([scores[:, :, i, j] for scores in patches]) for i in range(2) for j in range(3)]
+        assert values.shape == (5,)
+        torch.testing.assert_close(values, torch.stack(each).mean(0), rtol=1e-12, atol=1e-12)
+        assert torch.equal(function([scores[:, :, 1:, 2:] for scores in patches]), each[-1])
+    heuristic = ada_overfitting_heuristic(form, patches)
+    assert heuristic.shape == (5,) and set(heuristic.tolist()) <= {-1, 0, 1}  # of an image, not of its patches
+    one = ada_overfitting_heuristic(form, [scores[:, :, :1, :1] for scores in patches])
+    assert torch.equal(one, ada_overfitting_heuristic(form, [scores[:, :, 0, 0] for scores in patches]))
+
+
+def test_predictions_of_patches_are_counted() -> None:
+    for size, columns in ((1, 2), (2, 3), (3, 3)):
+        scores = draw(5, size, 2, 3)
+        counts = count_predictions(scores)
+        assert counts.shape == (columns,) and counts.sum() == 5 * 6
+        each = [count_predictions(scores[:, :, i, j]) for i in range(2) for j in range(3)]
+        assert torch.equal(counts, torch.stack(each).sum(0))
+
+
+def test_values_that_are_not_of_images_are_no_loss() -> None:
+    """A mean would hide them."""
+    real, fake, average = draw(4), draw(4, 2, 2), torch.tensor(0.1)
+    for call in (
+        lambda: lecam_penalty(real, fake, average, average),
+        lambda: lecam_penalty(real[:, None], real, average, average),
+        lambda: feature_distance(draw(4, 3, 2, 2), draw(4, 3, 2)),
+        lambda: discriminator_loss("hinge", [draw(4, 1), draw(1, 1)[0, 0].expand(1, 1, 4)]),
+        lambda: relativistic_loss(draw(4, 1), [draw(1, 1, 1, 4).expand(3, 1, 1, 4)]),
+    ):
+        with pytest.raises((AssertionError, RuntimeError)):
+            call().mean()

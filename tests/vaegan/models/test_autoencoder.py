@@ -12,7 +12,7 @@ from .build import build, draw_images
 
 def test_each_family_is_its_own_class() -> None:
     assert [type(build(name)) for name in AUTOENCODERS] == [
-        AE, VAE, VAEGAN, VAEGAN, Larsen, GANVAE, VQVAE, PixelCNN,
+        AE, VAE, VAEGAN, VAEGAN, Larsen, GANVAE, VAE, VAEGAN, VAEGAN, VQVAE, PixelCNN,
     ]  # fmt: skip
 
 
@@ -68,8 +68,8 @@ def test_an_autoencoder_says_that_it_cannot_be_sampled() -> None:
 @pytest.mark.parametrize("name", AUTOENCODERS)
 def test_bfloat16_forwards_end_in_float32(name: str) -> None:
     model, x = build(name), draw_images()
-    draws = {"ae": 0, "vqvae": 0, "pixelcnn": 0, "vae": 1, "ganvae": 1}.get(name, 2)
-    inputs = [torch.randn(6, 4) for _ in range(draws)]
+    draws = {"ae": 0, "vqvae": 0, "pixelcnn": 0, "vae": 1, "vae-grid": 1, "ganvae": 1}.get(name, 2)
+    inputs = [torch.randn(6, model.code_size) for _ in range(draws)]
     inputs = [None, None, *inputs] if name == "ganvae" else [x, *inputs]
     coarse, fine = model(*inputs, torch.bfloat16), model(*inputs, None)
     for a, b in zip(coarse, fine, strict=True):

@@ -128,6 +128,7 @@ def test_codes_of_one_dimension() -> None:
     [
         ("gmm:10", draw_clusters(10), "density: gmm:10: 10 training images are too few for 10; name fewer"),
         ("gaussian", draw_clusters(1), "density: gaussian: 1 training images are too few"),
+        ("gmm:3", torch.zeros(4, 2049), "density: gmm:3: a full covariance of codes of 2,049 dimensions is too large"),
         ("gmm:3", draw_clusters()[:, :1].expand(-1, 3) * 1e12, "density: gmm:3: cannot be fitted to these codes"),
     ],
 )  # fmt: skip

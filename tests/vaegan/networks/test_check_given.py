@@ -16,7 +16,7 @@ from vaegan.trainers import train
 from vaegan.trainers.steps import build_step
 
 from ...own_networks import build_own_networks
-from ...tiny import ADVERSARIES, OWN_OPTIONS, are_bit_identical, tiny
+from ...tiny import OWN_OPTIONS, VECTOR_ADVERSARIES, are_bit_identical, tiny
 
 
 class Changed(nn.Module):
@@ -220,7 +220,7 @@ def test_a_family_without_a_discriminator_takes_none(family: str) -> None:
         build_step(tiny(family), build_own_networks())
 
 
-@pytest.mark.parametrize("family", ADVERSARIES)
+@pytest.mark.parametrize("family", VECTOR_ADVERSARIES)
 def test_settings_that_a_given_discriminator_cannot_follow_are_refused(family: str) -> None:
     networks = build_own_networks()
     with pytest.raises(UserError, match=r"model.discriminator.spectral_norm: .*parametrizations.spectral_norm"):

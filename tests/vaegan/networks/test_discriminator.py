@@ -10,7 +10,7 @@ from vaegan.networks.build import build_discriminator
 from vaegan.networks.discriminator import Discriminator
 from vaegan.networks.initialise import initialise
 
-from ...tiny import ADVERSARIES, tiny
+from ...tiny import VECTOR_ADVERSARIES, tiny
 
 LABELS = torch.tensor([3, 0, 9, 3, 7])
 LOSS_FORMS = [("cross_entropy", 1), ("cross_entropy", 3), ("relativistic", 2)]
@@ -68,7 +68,7 @@ def test_the_projection_is_added_to_the_realness_alone(loss: str, scores: int, s
         assert torch.linalg.matrix_norm(vectors, 2) < 1.5
 
 
-@pytest.mark.parametrize("name", ADVERSARIES)
+@pytest.mark.parametrize("name", VECTOR_ADVERSARIES)
 def test_an_auxiliary_head_leaves_the_scores_alone(name: str) -> None:
     words = ("model.labels=10", "model.discriminator.condition=auxiliary")
     discriminator, x = build_discriminator(tiny(name, *words).model, (1, 8, 8), 0).double(), draw_images()

@@ -1,0 +1,137 @@
+"""Discriminators of patches: the filter, the scores of places, classes, and a penalty that is right for P patches."""
+
+from itertools import product
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vaegan.config.adversarial import DiscriminatorConfig
+from vaegan.config.load import validate_config
+from vaegan.errors import UserError
+from vaegan.losses.adversarial import compute_realness_map, gradient_penalty, realness
+from vaegan.networks.build import build_discriminator
+from vaegan.networks.discriminator import Discriminator
+from vaegan.networks.initialise import initialise
+from vaegan.networks.patch import BlurPool
+
+from ...tiny import PATCHES, tiny
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2 - 1
+
+
+def build(depth: int = 1, norm: str = "none", scores: int = 3, classes: int | None = None) -> Discriminator:
+    config = DiscriminatorConfig(network="patch", width=8, depth=depth, norm=norm)
+    return initialise(Discriminator(config, (1, 8, 8), scores, classes), 0, "discriminator").double()
+
+
+@pytest.mark.parametrize("side", [8, 7, 1])
+def test_the_blur_halves_and_keeps_constants(side: int) -> None:
+    blur = BlurPool(3).double()
+    image = torch.tensor([2.0, -1, 0.5]).double()[None, :, None, None].expand(2, 3, side, 6)
+    assert torch.equal(blur(image), image[:, :, : -(-side // 2), :3])
+    assert not list(blur.parameters()) and not blur.state_dict()  # nothing to train, nothing to save
+
+
+def test_the_blur_is_the_binomial_filter_and_removes_the_highest_frequency() -> None:
+    blur, features = BlurPool(2).double(), draw(1, 2, 8, 8)
+    row = torch.tensor([1.0, 2, 1]).double() / 4
+    windows = F.unfold(features[..., 1:, 1:], 3, stride=2).view(2, 9, 3, 3)  # around the pixels 2, 4, 6
+    expected = torch.einsum("ckhw,k->chw", windows, torch.outer(row, row).flatten())
+    torch.testing.assert_close(blur(features)[0, :, 1:, 1:], expected, rtol=0, atol=1e-12)
+    stripes = torch.tensor([1.0, -1]).double().repeat(4).expand(1, 2, 8, 8)
+    assert (blur(stripes)[..., 1:] == 0).all()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_an_image_of_any_sides_has_a_score_for_each_patch(depth: int) -> None:
+    discriminator, config = build(depth), DiscriminatorConfig(network="patch", width=8, depth=depth)
+    for height, width in ((8, 8), (16, 8), (20, 12), (9, 8)):
+        output = discriminator(draw(2, 1, height, width))
+        assert output.scores.shape == (2, 3, *config.get_patch_shape((1, height, width)))
+        assert output.features.shape[2:] == output.scores.shape[2:]
+    assert DiscriminatorConfig().get_patch_shape((1, 8, 8)) == ()
+
+
+@torch.no_grad()
+def test_the_score_of_a_patch_depends_on_its_neighbourhood_alone() -> None:
+    """Without a norm, and away from the border, a patch of a large image has the score of the same patch of a part."""
+    images = draw(2, 1, 48, 48)
+    for norm in ("none", "group"):
+        discriminator = build(2, norm)
+        whole, part = discriminator(images).scores[:, :, 4:, 4:], discriminator(images[..., 16:, 16:]).scores
+        assert torch.allclose(whole[:, :, 4:, 4:], part[:, :, 4:, 4:], rtol=0, atol=1e-12) == (norm == "none")
+        alone = discriminator(images[:1]).scores
+        torch.testing.assert_close(alone, discriminator(images).scores[:1], rtol=0, atol=1e-12)
+
+
+def test_the_projection_is_added_to_the_realness_of_each_patch() -> None:
+    """Miyato & Koyama 2018, eq. 3, at each place."""
+    discriminator, images, labels = build(classes=10), draw(3, 1, 8, 8), torch.tensor([7, 0, 7])
+    phi = discriminator.trunk(images)[-1]
+    added = discriminator(images, labels=labels).scores - discriminator.head(phi)
+    assert discriminator.projection is not None
+    expected = torch.einsum("nc,nchw->nhw", discriminator.projection.weight[labels], phi)
+    torch.testing.assert_close(added[:, 0], expected, rtol=0, atol=1e-12)
+    assert (added[:, 1:] == 0).all() and expected.abs().min() > 1e-6
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_its_initial_weights_are_a_function_of_the_seed(name: str) -> None:
+    one, two, three = (
+        torch.cat([weight.flatten() for weight in build_discriminator(tiny(name).model, (1, 8, 8), seed).parameters()])
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, two) and not torch.equal(one, three)
+
+
+@pytest.mark.parametrize("scores", [1, 3])
+def test_the_penalty_of_patches_is_without_bias(scores: int) -> None:
+    """The mean over all 2^P signs is the mean of the penalties of the patches, each on its own.
+
+    P times the penalty of the mean realness has the products of patches that share pixels beside it.
+    """
+    discriminator, images = build(scores=scores), draw(2, 1, 4, 4).requires_grad_()
+    values = compute_realness_map(discriminator(images).scores)
+    patches = values[0].numel()
+    assert values.shape == (2, 2, 2)
+    each = [gradient_penalty(values[:, i, j], images) for i, j in product(range(2), range(2))]
+    expected = torch.stack(each).mean(0)
+    signs = [torch.tensor(pattern).double().view(2, 2).expand(2, 2, 2) for pattern in product((-1, 1), repeat=patches)]
+    penalties = torch.stack([gradient_penalty(values, images, pattern) for pattern in signs])
+    torch.testing.assert_close(penalties.mean(0), expected, rtol=1e-12, atol=0)
+    assert (penalties.std(0) > 0.01 * expected).all()
+    of_mean = gradient_penalty(realness(discriminator(images).scores), images)
+    torch.testing.assert_close(gradient_penalty(values, images), patches * of_mean, rtol=1e-12, atol=0)
+    assert ((patches * of_mean / expected - 1).abs() > 0.01).all()
+
+
+def test_the_penalty_of_patches_that_share_no_pixel_is_exact() -> None:
+    """Then P |grad mean r|^2, and the estimate under every sign, is the mean of the penalties of the patches."""
+    weight, images = draw(1, 1, 2, 2, seed=1), draw(3, 1, 6, 6).requires_grad_()
+    values = F.conv2d(images, weight, stride=2).tanh()[:, 0]
+    each = [gradient_penalty(values[:, i, j], images) for i, j in product(range(3), range(3))]
+    signs = torch.where(draw(3, 3, 3, seed=2) < 0, -1.0, 1.0).double()
+    expected = torch.stack(each).mean(0)
+    torch.testing.assert_close(gradient_penalty(values, images, signs), expected, rtol=1e-12, atol=0)
+    of_mean = gradient_penalty(values.flatten(1).mean(1), images)
+    torch.testing.assert_close(9 * of_mean, expected, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"network": "patch", "condition": "auxiliary"},
+            "condition: auxiliary tells the class of an image, not of its",
+        ),
+        ({"network": "conv", "norm": "group"}, "norm: conv takes none; leave it out, or take network=patch"),
+    ],
+)
+def test_what_patches_have_not_is_refused_in_one_line(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        validate_config(DiscriminatorConfig, settings, "config")
+    assert f"model.discriminator.{message}" in str(caught.value) and "\n" not in str(caught.value)

@@ -1,0 +1,19 @@
+"""The shape of what a loss returns: one value per image."""
+
+from torch import Tensor
+
+
+def assert_per_image(values: Tensor, images: Tensor) -> Tensor:
+    """Return the values of N images as they are, shape (N,).
+
+    A mean hides every other shape, into which patches (N, h, w) and values (N,) are broadcast in silence.
+
+    Args:
+        values: One value per image.
+        images: Anything of these images, shape (N, ...).
+
+    Raises:
+        AssertionError: The values have another shape.
+    """
+    assert values.shape == images.shape[:1], f"{tuple(values.shape)} of {len(images)} images"
+    return values
