@@ -123,7 +123,7 @@ def measure_step(config: Config, processes: int = 1) -> StepCost:
     with FakeTensorMode(allow_non_fake_inputs=True), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")  # `copy.deepcopy` does, unharmed
         for network in networks.values():
-            _move_to_cpu(network)
+            replace_tensors(network, "cpu")
         state = make_state(config, training_step, networks, accelerator)
         peak, flops = _count_step(training_step, state, 0, processes, accelerator)
         if loss is None or not penalised or loss.penalty_every == 1:
@@ -159,13 +159,19 @@ def _count_step(
     return LIBRARY_BYTES + counter.heap.peak_bytes, counter.flops * (count // size) // counted
 
 
-def _move_to_cpu(network: nn.Module) -> None:
-    """Replace the weights and buffers of a network on the meta device by such that are said to lie on the CPU."""
+def replace_tensors(network: nn.Module, device: str) -> nn.Module:
+    """Replace the weights and buffers of a network, in place, by fake ones that are said to lie on a device; return it.
+
+    Args:
+        network: Network, called inside a `FakeTensorMode`.
+        device: Device, which need not exist.
+    """
     for module in network.modules():
         for name, weight in module._parameters.items():
             if weight is not None:
-                values = torch.empty_like(weight, device="cpu", requires_grad=False)
+                values = torch.empty_like(weight, device=device, requires_grad=False)
                 module._parameters[name] = nn.Parameter(values, requires_grad=weight.requires_grad)
         for name, buffer in module._buffers.items():
             if buffer is not None:
-                module._buffers[name] = torch.empty_like(buffer, device="cpu")
+                module._buffers[name] = torch.empty_like(buffer, device=device)
+    return network

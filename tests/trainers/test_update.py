@@ -24,11 +24,11 @@ from vaegan.trainers import loop, train
 from vaegan.trainers.accelerator import make_accelerator
 from vaegan.trainers.loop import clip_gradients, compute_gradients
 from vaegan.trainers.state import build_state
+from vaegan.trainers.step_cost import replace_tensors
 from vaegan.trainers.steps import build_step
 from vaegan.trainers.steps import perceptual as perceptual_step
 from vaegan.trainers.update import apply_update, step_optimizer, undo_unless
 
-from ..fake_cuda import move_to_fake_cuda
 from ..tiny import FAMILIES, are_bit_identical, flatten, load_newest, read_run_files, tiny
 
 OPTIONS = {
@@ -217,7 +217,7 @@ def test_no_step_waits_for_the_device(name: str, option: str, monkeypatch: pytes
     lpips = build_random_lpips_network("training")
     with FakeTensorMode(allow_non_fake_inputs=True):
         device = torch.device("cuda")
-        step.build_networks = lambda: {key: move_to_fake_cuda(network) for key, network in networks.items()}
+        step.build_networks = lambda: {key: replace_tensors(network, "cuda") for key, network in networks.items()}
         step.init_adaptive_state = lambda: {key: torch.empty_like(value) for key, value in adaptive_state.items()}
         monkeypatch.setattr(nn.Module, "to", lambda network, *arguments, **options: network)
         monkeypatch.setattr(Tensor, "pin_memory", lambda tensor: tensor)
@@ -225,7 +225,7 @@ def test_no_step_waits_for_the_device(name: str, option: str, monkeypatch: pytes
             torch.autograd, "grad", lambda _, inputs, **options: [torch.empty_like(each) for each in [inputs]]
         )
         monkeypatch.setattr(Tensor, "backward", lambda _: fill_gradients(networks))
-        monkeypatch.setattr(perceptual_step, "get_training_lpips_network", lambda *_: move_to_fake_cuda(lpips))
+        monkeypatch.setattr(perceptual_step, "get_training_lpips_network", lambda *_: replace_tensors(lpips, "cuda"))
         accelerator: Any = SimpleNamespace(
             device=device, num_processes=1, prepare_model=lambda network: network, no_sync=lambda _: nullcontext()
         )

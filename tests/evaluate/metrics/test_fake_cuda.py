@@ -17,9 +17,9 @@ from vaegan.evaluate.metrics.kid import compute_block_values, compute_kid
 from vaegan.evaluate.metrics.metric import ImagePairs
 from vaegan.evaluate.metrics.precision_recall import compute_prdc
 from vaegan.trainers import train
+from vaegan.trainers.step_cost import replace_tensors
 from vaegan.trainers.steps import build_step
 
-from ...fake_cuda import move_to_fake_cuda
 from ...tiny import AUTOENCODERS, tiny
 
 METRICS = (
@@ -46,9 +46,9 @@ def test_the_metrics_of_a_batch_stay_on_the_device(
     evaluate = EvaluateConfig(metrics=METRICS, features=str(classifier))
     metrics = build_metrics(evaluate, config.model, config.data.image_shape, 0, discriminator, None, lambda _: None)
     monkeypatch.setattr(Tensor, "__bool__", lambda _: True)  # that the images of each batch are finite
-    monkeypatch.setattr(nn.Module, "to", lambda network, *arguments, **options: move_to_fake_cuda(network))
+    monkeypatch.setattr(nn.Module, "to", lambda network, *arguments, **options: replace_tensors(network, "cuda"))
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        move_to_fake_cuda(model)
+        replace_tensors(model, "cuda")
         pixels = torch.empty(4, *config.data.image_shape, dtype=torch.uint8)
         pairs = ImagePairs(model, pixels, 0, 0)
         for metric in metrics.values():
