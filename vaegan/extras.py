@@ -118,6 +118,7 @@ def _list_training_packages(config: "Config") -> list[str]:
     names = ["accelerate", "psutil", *_list_data_packages(config)]
     names += ["sklearn"] if getattr(model, "kmeans", False) else []
     names += ["lpips"] if getattr(model, "perceptual", 0) else []
+    names += ["diffusers"] if getattr(model, "network", None) == "diffusers" else []
     return names + (_list_metric_packages(config) if config.train.evaluate_every is not None else [])
 
 

@@ -24,7 +24,7 @@ from vaegan.extras import (
 from ..tiny import tiny
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("train", "eval", "wandb", "fid", "celeba", "heif", "huggingface")
+EXTRAS = ("train", "eval", "wandb", "fid", "celeba", "heif", "huggingface", "diffusers")
 BROUGHT_ALONG = {"markupsafe", "pyarrow", "pydantic_core", "IPython"}
 """Packages that come with another: jinja2, datasets, pydantic, and a notebook, in which alone it is imported."""
 
