@@ -197,13 +197,20 @@ class Run:
 def adopt_settings(config: Config, *folders: Path) -> Config:
     """Return a config with what the first of some folders that holds a run decides where the config does not.
 
-    That is `data.version`, also by the run of a prior's autoencoder, which must hold out the same images; and
-    `train.precision` in the place of `auto`, which without a run `choose_precision` decides.
+    That is `data.version`, also by the run of a prior's autoencoder, which must hold out the same images;
+    `train.precision` in the place of `auto`, which without a run `choose_precision` decides; and `train.init_sha256`,
+    of several folders by the first run with the same `train.init`.
 
     Raises:
         UserError: The run's `config.yaml` is no valid config.
     """
-    run = next((run for run in map(Run, folders) if run.exists), None)
+    runs = [run for run in map(Run, folders) if run.exists]
+    run = runs[0] if runs else None
+    if config.train.init is not None and config.train.init_sha256 is None:
+        trains = [each.config.train for each in runs]
+        alike = [each for each in trains if len(folders) == 1 or each.init == config.train.init]
+        digests = next((each.init_sha256 for each in alike), None)
+        config = config.model_copy(update={"train": config.train.model_copy(update={"init_sha256": digests})})
     if config.train.precision == "auto":
         precision = choose_precision(config.train.dtype) if run is None else run.config.train.precision
         config = config.model_copy(update={"train": config.train.model_copy(update={"precision": precision})})
