@@ -140,9 +140,7 @@ def main() -> None:
             for world in (1, 2):
                 launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={world}"]
                 subprocess.run([*launch, __file__, "--worker", kind, str(folder)], check=True, capture_output=True)
-            one, first, second = (
-                load_file(folder / f"{kind}-{name}.safetensors") for name in ("1-0", "2-0", "2-1")
-            )
+            one, first, second = (load_file(folder / f"{kind}-{name}.safetensors") for name in ("1-0", "2-0", "2-1"))
             for steps in map(str, STEPS):
                 moved = (one[steps] - one["0"]).norm()
                 ranks, processes = ((a[steps] - b[steps]).norm() / moved for a, b in ((first, second), (first, one)))

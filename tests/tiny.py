@@ -131,6 +131,37 @@ def tiny(name: str, *overrides: str) -> Config:
     return validate_config(Config, merge(tree, parse_overrides(overrides)), name)
 
 
+DIFFUSERS = {
+    "AutoencoderKL": {
+        "block_out_channels": [8, 8], "down_block_types": ["DownEncoderBlock2D"] * 2,
+        "up_block_types": ["UpDecoderBlock2D"] * 2, "norm_num_groups": 4,
+    },
+    "AsymmetricAutoencoderKL": {
+        "down_block_out_channels": [8, 8], "down_block_types": ["DownEncoderBlock2D"] * 2,
+        "up_block_out_channels": [8, 8], "up_block_types": ["UpDecoderBlock2D"] * 2, "norm_num_groups": 4,
+    },
+    "AutoencoderTiny": {
+        "encoder_block_out_channels": [8, 8], "decoder_block_out_channels": [8, 8], "num_encoder_blocks": [1, 1],
+        "num_decoder_blocks": [1, 1],
+    },
+    "AutoencoderDC": {
+        "encoder_block_out_channels": [8, 8], "decoder_block_out_channels": [8, 8], "encoder_layers_per_block": [1, 1],
+        "decoder_layers_per_block": [1, 1], "encoder_qkv_multiscales": [[], []], "decoder_qkv_multiscales": [[], []],
+    },
+}  # fmt: skip
+"""Smallest config of each autoencoder of diffusers, but for the channels of its code."""
+
+
+def tiny_diffusers(family: str, name: str = "AutoencoderKL", *overrides: str) -> Config:
+    """Return the config of a family `ae`, `vae` or `vaegan` with the networks of a class of diffusers."""
+    networks = {"_class_name": name, "latent_channels": 4, **DIFFUSERS[name]}
+    model: dict[str, object] = {"family": family, "network": "diffusers", "diffusers": networks}
+    if family == "vaegan":
+        model["discriminator"] = {"classes": "reconstructed", "network": "patch", "width": 8}
+    tree = tiny("ae").model_dump(mode="json", exclude={"model", "networks", "prior"}) | {"model": model}
+    return validate_config(Config, merge(tree, parse_overrides(overrides)), name)
+
+
 @cache
 def train_vqvae_once() -> Path:
     """Train a VQ-VAE, and return its run folder, which is deleted when this process ends."""

@@ -25,6 +25,7 @@ from vaegan.storage.run_folder import Run, adopt_settings
 from .accelerator import describe_unused_device, get_autocast_dtype, make_accelerator
 from .batch_partition import get_batch_slice
 from .compilation import decide_compilation, report_failed_compilation
+from .initial_weights import read_initial_weights_of_run
 from .interrupt import Interrupts
 from .log.recorder import Evaluator, Recorder
 from .meter import Meter
@@ -93,6 +94,9 @@ def train(
         Interrupts(config.train.grace_seconds, reporter) as interrupts,
     ):
         checkpoint = find_resume_checkpoint(config, run, data, reporter, resume, extend)
+        initial = None
+        if checkpoint is None:
+            config, initial = read_initial_weights_of_run(config, training_step, reporter)
         if training_step.given:
             run_on_main(lambda: run.write_networks(training_step.given))
         with Recorder(config, run, data, checkpoint, accelerator, reporter, evaluator, interrupts) as recorder:
@@ -101,6 +105,8 @@ def train(
                 restore(state, checkpoint, accelerator)
                 recorder.catch_up(state)
             else:
+                if initial is not None:
+                    initial.load_into(state.model)
                 training_step.init_from_data(state.networks, data)
                 state.average.load_state_dict(state.model.state_dict())
             stream = iterate_batches(

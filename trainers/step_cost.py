@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from vaegan.config.models import PerceptualConfig
+from vaegan.config.objectives import PerceptualConfig
 from vaegan.config.schema import Config
 from vaegan.data import MicroBatch
 from vaegan.losses.perceptual import get_training_lpips_network

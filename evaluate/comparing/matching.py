@@ -11,7 +11,7 @@ from vaegan.errors import UserError
 DECODER_KEYS = ("network", "width", "depth", "attention", "diffusers")
 """Settings of encoder and decoder that do not concern the code between them."""
 MATCHED_SETTINGS: dict[MatchedQuantity, Callable[[Config], FlatSettings]] = {
-    "decoder": lambda config: _get_settings(config, *DECODER_KEYS),
+    "decoder": lambda config: _get_settings(config, *DECODER_KEYS) | _get_initial_weights(config),
     "latent_size": lambda config: _get_settings(config, "latent_size", "code_channels", "downsampling"),
     "images_seen": lambda config: {"train.steps * train.batch_size": config.train.steps * config.train.batch_size},
     "wall_clock": lambda config: {},
@@ -66,6 +66,11 @@ def _describe_code(config: Config) -> str:
 
 def _get_evaluation_settings(config: Config) -> FlatSettings:
     return flatten({section: getattr(config, section).model_dump(mode="json") for section in ("data", "evaluate")})
+
+
+def _get_initial_weights(config: Config) -> FlatSettings:
+    """Return the place of the initial weights of a model with a continuous code; of other models nothing."""
+    return {"train.init": config.train.init} if isinstance(config.model, ContinuousConfig) else {}
 
 
 def _get_settings(config: Config, *keys: str) -> FlatSettings:

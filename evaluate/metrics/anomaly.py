@@ -8,7 +8,7 @@ from torch import nn
 from vaegan.applications.anomaly_scores import LIKELIHOOD_SCORES, POSTERIOR_DRAWS, Judges, compute_anomaly_scores
 from vaegan.applications.detection import compute_auc_components
 from vaegan.applications.planted_defects import DEFECTS, plant_defects
-from vaegan.config.models import ELBOConfig
+from vaegan.config.objectives import ELBOConfig
 from vaegan.config.section import Section
 from vaegan.pretrained import hash_weights
 

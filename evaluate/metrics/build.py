@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 
 from vaegan.config.architectures import ConditionalConfig
-from vaegan.config.models import ELBOConfig, GaussianConfig, PixelCNNConfig, VQVAEConfig
+from vaegan.config.models import GaussianConfig, PixelCNNConfig, VQVAEConfig
+from vaegan.config.objectives import ELBOConfig
 from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.config.section import Section
 from vaegan.losses.perceptual import load_evaluation_lpips

@@ -10,7 +10,7 @@ from vaegan.applications.uncertainty import (
     compute_mean_widths,
     predict_pixels,
 )
-from vaegan.config.models import ELBOConfig
+from vaegan.config.objectives import ELBOConfig
 
 from .likelihood import get_likelihood_protocol
 from .metric import ImagePairs, Metric, MetricResult, Sums, check_finite, concatenate_in_order, make_rows

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaegan.config.models import ELBOConfig
+from vaegan.config.objectives import ELBOConfig
 from vaegan.losses.discrete_likelihood import log_probability
 from vaegan.losses.elbo import kl_standard_normal
 from vaegan.models import Posterior

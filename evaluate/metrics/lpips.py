@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from vaegan.config.models import PerceptualConfig
+from vaegan.config.objectives import PerceptualConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.config.section import Section
 from vaegan.errors import UserError

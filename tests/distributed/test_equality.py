@@ -110,6 +110,13 @@ def test_a_grid_with_everything_is_divided_alike(pool: Pool, tmp_path: Path) -> 
         assert find_largest_distance(pool, folder, name, words, divisions) < BOUNDS["float64"]
 
 
+def test_a_decoder_alone_is_divided_alike(pool: Pool, tmp_path: Path) -> None:
+    """A frozen encoder has no gradient that a process could wait for, with an adaptive weight and R1 on patches."""
+    divisions = {key: DIVISIONS[key] for key in ("2 processes", "2 processes, 2 micro-batches, checkpointing")}
+    words = (*get_words("vaegan1-grid", "float64"), "train.freeze=[encoder]")
+    assert find_largest_distance(pool, tmp_path, "vaegan1-grid", words, divisions) < BOUNDS["float64"]
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_kind_of_network_can_be_divided(network: str, pool: Pool, tmp_path: Path) -> None:
     kinds = (f"model.network={network}", f"model.discriminator.network={network}")

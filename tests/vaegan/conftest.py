@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ..cli.conftest import vaegan
+from ..cli.conftest import get_error, vaegan
 
-__all__ = ["vaegan"]
+__all__ = ["get_error", "vaegan"]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from vaegan.code_scale import CodeScale, measure_code_scale
 from vaegan.config import Config
 from vaegan.config.models import GANConfig
 from vaegan.data import Data
@@ -21,6 +22,7 @@ from vaegan.distributed import broadcast_from_main, run_on_main
 from vaegan.errors import Failure, Interrupted, UserError
 from vaegan.losses.adversarial import CONFUSION_COLUMNS
 from vaegan.models import Model
+from vaegan.models.continuous import ContinuousAutoencoder
 from vaegan.progress import ProgressCallback, Reporter
 from vaegan.storage import checkpoints
 from vaegan.storage.checkpoints import Checkpoint
@@ -186,7 +188,7 @@ class Recorder:
         """Write the last checkpoint and the model, and hand the model to W&B.
 
         Raises:
-            Failure: One of them could not be written.
+            Failure: One of them could not be written, or an image not be read.
         """
         self.save(state)
 
@@ -194,8 +196,11 @@ class Recorder:
             self.history.sync()
             # Where a kill came between a checkpoint and the deletion of older ones.
             checkpoints.prune_checkpoints(self.run.checkpoints, state.step, self.config.train.keep_checkpoints)
-            self._export(state)
+            self._export(state, code_scale)
 
+        model, code_scale = state.average, None
+        if isinstance(model, ContinuousAutoencoder) and model.has_grid:
+            code_scale = measure_code_scale(model, self.data.train, self.config.seed)
         self.faults.write("the model", state.step, write, required=True)
         if self.accelerator.is_main_process:
             self.tracker.log_artifact(self.run.model_folder, f"{self.run.path.absolute().name}-model")
@@ -249,9 +254,9 @@ class Recorder:
 
         self.faults.write("the grids", state.step, write)
 
-    def _export(self, state: State) -> None:
+    def _export(self, state: State, code_scale: CodeScale | None = None) -> None:
         networks, data = self.config.networks, self.config.data
-        self.run.export(state.average, state.step, self.data.classes, networks, data.version, data.fit)
+        self.run.export(state.average, state.step, self.data.classes, networks, data.version, data.fit, code_scale)
 
     def _evaluate(self, state: State) -> None:
         """Evaluate the averaged model, if that is due."""

@@ -117,9 +117,14 @@ class TrainingStep(Generic[ModelSection]):
         self.given = given or {}
 
     def build_networks(self) -> dict[str, nn.Module]:
-        """Build the networks with their initial weights; the first is the `Model`, a discriminator follows."""
+        """Build the networks with their initial weights; the first is the `Model`, a discriminator follows.
+
+        The parts of `train.freeze` are frozen, so that they have no optimizer state and no gradient is waited for.
+        """
         config, shape = self.config, self.config.data.image_shape
         networks: dict[str, nn.Module] = {self.model_name: build_model(config.model, shape, config.seed, self.given)}
+        for part in config.train.freeze:
+            networks[self.model_name].get_submodule(part).requires_grad_(False)
         if isinstance(self.model_config, GANConfig):
             networks["discriminator"] = build_discriminator(self.model_config, shape, config.seed, self.given)
         return networks

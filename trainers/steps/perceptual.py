@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vaegan.config.models import PerceptualConfig
+from vaegan.config.objectives import PerceptualConfig
 from vaegan.distributed import run_on_all_ranks
 from vaegan.errors import UserError
 from vaegan.losses.perceptual import get_training_lpips_network, lpips_distance

@@ -3,7 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaegan.config.models import ELBOConfig, KLConfig, VAEFamilyConfig
+from vaegan.config.models import VAEFamilyConfig
+from vaegan.config.objectives import ELBOConfig, KLConfig
 from vaegan.losses.elbo import NLL_WITH_SCALE, apply_free_bits, bernoulli_nll, kl_standard_normal
 from vaegan.models import Posterior
 from vaegan.models.vae import VAEOutput

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaegan.config.models import ELBOConfig
+from vaegan.config.objectives import ELBOConfig
 from vaegan.errors import UserError
 from vaegan.images import lay_on_white, to_float, to_pil
 from vaegan.losses.adversarial import feature_distance, realness

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from vaegan.config.models import ELBOConfig
+from vaegan.config.objectives import ELBOConfig
 from vaegan.errors import UserError
 from vaegan.losses.discrete_likelihood import HALF_LEVEL
 from vaegan.models import Autoencoder, Posterior

@@ -21,6 +21,7 @@ from .data import data
 from .edit import edit, translate
 from .evaluate import evaluate
 from .exit_handling import exit_with_one_line
+from .export import export
 from .index import index
 from .inference import interpolate, reconstruct, sample
 from .info import configs, weights
@@ -73,7 +74,7 @@ def cli(context: click.Context) -> None:
 cli.add_section("Look at images", data, index)
 cli.add_section("Train", train, train_features)
 cli.add_section("Evaluate and compare", evaluate, compare)
-cli.add_section("Use a trained model", sample, reconstruct, interpolate)
+cli.add_section("Use a trained model", sample, reconstruct, interpolate, export)
 cli.add_section("Look into a model", inspect, traverse)
 cli.add_section("Change images", attribute, edit, translate, inpaint, upscale)
 cli.add_section("Judge images", anomaly, uncertainty)

@@ -17,18 +17,21 @@ SETTINGS_WITHOUT_EFFECT = {
     "data": {"root", "cache", "workers", "strict", "download"},
     "train": {
         "micro_batch_size", "checkpointing", "keep_checkpoints", "checkpoint_every", "sample_every", "nan", "disk_full",
-        "grace_seconds",
+        "grace_seconds", "init",
     },
     "prior": {"autoencoder"},
 }  # fmt: skip
 """Settings that change the trained weights by no more than the rounding of sums: caching, division of work, saving,
 handling of faults, and paths. The identity of the images is compared by their fingerprint, that of a VQ-VAE by
-`model.autoencoder`."""
+`model.autoencoder`, that of initial weights by `train.init_sha256`."""
 
 
 def get_training_settings(config: Config) -> FlatSettings:
     """Return the settings that determine a run's weights."""
-    return flatten(config.model_dump(mode="json", exclude={"track": True, "evaluate": True, **SETTINGS_WITHOUT_EFFECT}))
+    settings = flatten(
+        config.model_dump(mode="json", exclude={"track": True, "evaluate": True, **SETTINGS_WITHOUT_EFFECT})
+    )
+    return settings | ({} if config.train.init is None else {"train.init": "given"})  # the path may be another one
 
 
 def get_history_settings(config: Config) -> FlatSettings:

@@ -5,21 +5,45 @@ optimizer steps, batches in images, log-likelihoods in nats.
 """
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
+
+from vaegan.paths import expand_path
+from vaegan.text import format_value
 
 from .architectures import ContinuousConfig
 from .data import DataConfig
 from .models import ModelConfig, PixelCNNConfig
 from .section import FROM_PYTHON, Count, DensityName, Fraction, Positive, Section, Steps, Text, make_absolute
 
+HUB_PREFIX = "hf://"
+"""Beginning of the name of a folder on the Hugging Face Hub."""
 SplitName = Literal["train", "validation", "test"]
 MetricName = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
     "iwae", "calibration", "gap", "codebook", "confusion", "anomaly", "completion",
 ]  # fmt: skip
+
+
+PartName = Literal["encoder", "decoder"]
+"""Part of an autoencoder."""
+
+
+def check_init(text: str) -> str:
+    """Return the name of a folder on the Hub as it is, and the path of another folder absolute.
+
+    Raises:
+        ValueError: It begins as a name on the Hub does, and is none.
+        UserError: It is no path.
+    """
+    if not text.startswith(HUB_PREFIX):
+        return str(expand_path("train.init", text).absolute())
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*(/\w[\w.-]*)*", text.removeprefix(HUB_PREFIX)):
+        raise ValueError(f"train.init: got {format_value(text)}; allowed: hf://owner/name | hf://owner/name/folder")
+    return text
 
 
 class TrainConfig(Section):
@@ -54,6 +78,14 @@ class TrainConfig(Section):
     """Decay of the running averages of the gradient and of its square; rmsprop uses the second alone."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """`adam` (Kingma & Ba 2015), or `rmsprop` (Tieleman & Hinton 2012), which Larsen et al. 2016 used."""
+    init: Annotated[Text, AfterValidator(check_init)] | None = None
+    """Folder that the initial weights of encoder and decoder are taken from, both whole: a run, of which they are the
+    averaged weights, or a model of diffusers; `hf://owner/name` or `hf://owner/name/folder` is one on the Hub. The
+    discriminator starts anew. None: they are drawn."""
+    init_sha256: dict[str, str] | None = None
+    """SHA-256 of each file that these weights were read from, hexadecimal, which the training fills in."""
+    freeze: Annotated[tuple[PartName, ...], FROM_PYTHON] = ()
+    """Parts that keep their initial weights: `encoder` or `decoder`, with the convolutions beside the codes."""
     warmup_steps: Steps = 0
     """Steps over which the learning rates rise linearly from 0."""
     decay: Literal["constant", "cosine"] = "constant"
@@ -88,6 +120,10 @@ class TrainConfig(Section):
         size = self.micro_batch_size
         if size is not None and self.batch_size % size:
             raise ValueError(f"train.micro_batch_size: {size} does not divide train.batch_size={self.batch_size}")
+        if {*self.freeze} == {*get_args(PartName)}:
+            raise ValueError("train.freeze: nothing is left to train; give encoder or decoder alone")
+        if self.init_sha256 is not None and self.init is None:
+            raise ValueError("train.init_sha256: belongs to train.init, which is not given; leave it out")
         return self
 
 
@@ -196,6 +232,14 @@ class Config(Section):
                 f"evaluate.density: {self.model.family} has no continuous code; leave it out: a pixelcnn draws"
                 " the codes of a VQ-VAE"
             )
+        for name in ("init", "freeze"):
+            if getattr(self.train, name) and not isinstance(self.model, ContinuousConfig):
+                problem = f"{self.model.family} has no encoder and decoder of a continuous code; leave it out"
+                raise ValueError(f"train.{name}: {problem}")
+        is_adaptive = getattr(getattr(self.model, "adversarial", None), "adaptive", None) is not None
+        if is_adaptive and "decoder" in self.train.freeze:
+            problem = "compares gradients at the decoder's last layer, which train.freeze holds; leave one of them out"
+            raise ValueError(f"model.adversarial.adaptive: {problem}")
         if self.train.evaluate_every is not None and not self.data.validation:
             raise ValueError("data.validation: 0 holds out no image for train.evaluate_every; leave one of them out")
         return self

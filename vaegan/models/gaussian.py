@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaegan.config.models import ELBOConfig, GaussianConfig
+from vaegan.config.models import GaussianConfig
+from vaegan.config.objectives import ELBOConfig
 from vaegan.networks.given import GivenNetworks
 from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.randomness import draw_normal

@@ -102,24 +102,11 @@ def build_diffusers_model(config: DiffusersConfig, image_shape: ImageShape) -> A
         UserError: diffusers is not installed, refuses the config, or the networks are not for such images.
     """
     code_shape = config.get_code_shape(image_shape)
-    check_packages(["diffusers"])
-    import diffusers  # it takes seconds
+    kind, settings = get_diffusers_class(config), complete_settings(config, image_shape)
     from diffusers.models import attention_processor as module_of_attention
 
     attention_processor: Any = module_of_attention
-
     name = config.diffusers["_class_name"]
-    assert name in DIFFUSERS_CLASSES
-    kind: Any = getattr(diffusers, name)
-    allowed = list(inspect.signature(kind.__init__).parameters)[1:]
-    settings = {key: value for key, value in config.diffusers.items() if not key.startswith("_")}
-    if unknown := [key for key in settings if key not in allowed]:
-        problem = f"unknown key of {name}; allowed: {', '.join(allowed)}"
-        raise UserError(f"model.diffusers.{shorten(unknown[0])}: {problem}")
-    for key in ("in_channels", "out_channels"):
-        if key in allowed and settings.setdefault(key, image_shape[0]) != image_shape[0]:
-            problem = f"{settings[key]}, but the images have {image_shape[0]} channels"
-            raise UserError(f"model.diffusers.{key}: {problem}; leave it out, or set data.channels")
     try:
         with torch.random.fork_rng(devices=[]):
             model = kind(**settings)
@@ -142,6 +129,43 @@ def build_diffusers_model(config: DiffusersConfig, image_shape: ImageShape) -> A
         if isinstance(module, attention_processor.Attention):
             module.set_processor(attention_processor.AttnProcessor2_0())  # others compute in float32
     return model
+
+
+def get_diffusers_class(config: DiffusersConfig) -> Any:
+    """Return the class of diffusers that a config names.
+
+    Raises:
+        UserError: diffusers is not installed.
+    """
+    check_packages(["diffusers"])
+    import diffusers  # it takes seconds
+
+    assert config.diffusers["_class_name"] in DIFFUSERS_CLASSES
+    return getattr(diffusers, config.diffusers["_class_name"])
+
+
+def complete_settings(config: DiffusersConfig, image_shape: ImageShape) -> dict[str, Any]:
+    """Return every argument of the constructor of a class of diffusers, with its defaults.
+
+    Args:
+        config: The `model` section of the run's config.
+        image_shape: (C, S, S) of the images; the channels are added where the config does not have them.
+
+    Raises:
+        UserError: diffusers is not installed, the class does not know a key, or the images have other channels.
+    """
+    name = config.diffusers["_class_name"]
+    parameters = list(inspect.signature(get_diffusers_class(config).__init__).parameters.values())[1:]
+    defaults = {parameter.name: parameter.default for parameter in parameters}
+    settings = {key: value for key, value in config.diffusers.items() if not key.startswith("_")}
+    if unknown := [key for key in settings if key not in defaults]:
+        problem = f"unknown key of {name}; allowed: {', '.join(defaults)}"
+        raise UserError(f"model.diffusers.{shorten(unknown[0])}: {problem}")
+    for key in ("in_channels", "out_channels"):
+        if key in defaults and settings.setdefault(key, image_shape[0]) != image_shape[0]:
+            problem = f"{settings[key]}, but the images have {image_shape[0]} channels"
+            raise UserError(f"model.diffusers.{key}: {problem}; leave it out, or set data.channels")
+    return defaults | settings
 
 
 def _initialise(network: NetworkT, seed: int, name: str) -> NetworkT:

@@ -50,7 +50,7 @@ def load_class_names(path: str | Path) -> tuple[str, ...]:
     Raises:
         UserError: There is no model, or it is damaged.
     """
-    return read_description(_get_model_folder(Path(path))).classes or ()
+    return read_description(get_model_folder(Path(path))).classes or ()
 
 
 def load_decoding(path: str | Path) -> tuple[DataVersion, Fit]:
@@ -62,7 +62,7 @@ def load_decoding(path: str | Path) -> tuple[DataVersion, Fit]:
     Raises:
         UserError: There is no model, or it is damaged.
     """
-    description = read_description(_get_model_folder(Path(path)))
+    description = read_description(get_model_folder(Path(path)))
     return description.data_version, description.data_fit
 
 
@@ -75,7 +75,7 @@ def load_weights_hash(path: str | Path) -> str:
     Raises:
         UserError: There is no model, or it is damaged.
     """
-    return read_description(_get_model_folder(Path(path))).sha256
+    return read_description(get_model_folder(Path(path))).sha256
 
 
 def load_classifier(path: str | Path) -> Classifier:
@@ -101,7 +101,7 @@ def load_model(path: str | Path, networks: GivenNetworks | None = None) -> Model
         UserError: There is no model, it is damaged, it is not the model of the run's config, or the modules are not the
             run's.
     """
-    run, folder = Run(Path(path)), _get_model_folder(Path(path))
+    run, folder = Run(Path(path)), get_model_folder(Path(path))
     description = read_description(folder)
     if folder != run.path and run.exists and not description.belongs_to(run.config):
         raise UserError(f"{folder / DESCRIPTION_FILE}: not the model of {run.config_file}")
@@ -239,6 +239,6 @@ def _load_as(kind: type[ModelT], path: str | Path, advice: str, networks: GivenN
     return model
 
 
-def _get_model_folder(path: Path) -> Path:
+def get_model_folder(path: Path) -> Path:
     """Return the folder of the exported model, given that folder or the run's."""
     return path if (path / DESCRIPTION_FILE).is_file() else Run(path).model_folder

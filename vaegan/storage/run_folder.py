@@ -8,6 +8,7 @@ from typing import cast
 from pydantic import model_validator
 from torch import nn
 
+from vaegan.code_scale import CodeScale
 from vaegan.config.architectures import ConditionalConfig
 from vaegan.config.data import DataVersion, Fit
 from vaegan.config.load import dump_config, read_yaml, validate_config
@@ -163,6 +164,7 @@ class Run:
         networks: NetworksConfig | None = None,
         data_version: DataVersion = 2,
         data_fit: Fit = "crop",
+        code_scale: CodeScale | None = None,
     ) -> None:
         """Write the model that `load` reads.
 
@@ -173,6 +175,7 @@ class Run:
             networks: The `networks` section of the run's config, of which those of the model are recorded.
             data_version: Its `data.version`.
             data_fit: Its `data.fit`.
+            code_scale: Scale of the codes of its training images, if they are grids and the training is finished.
         """
         with replace_folder(self.model_folder) as partial:
             weights = partial / WEIGHTS_FILE
@@ -186,6 +189,7 @@ class Run:
                 networks=_select_model_networks(networks),
                 data_version=data_version,
                 data_fit=data_fit,
+                code_scale=code_scale,
             )
             (partial / DESCRIPTION_FILE).write_text(description.model_dump_json(indent=1), encoding="utf-8")
 
@@ -193,13 +197,20 @@ class Run:
 def adopt_settings(config: Config, *folders: Path) -> Config:
     """Return a config with what the first of some folders that holds a run decides where the config does not.
 
-    That is `data.version`, also by the run of a prior's autoencoder, which must hold out the same images; and
-    `train.precision` in the place of `auto`, which without a run `choose_precision` decides.
+    That is `data.version`, also by the run of a prior's autoencoder, which must hold out the same images;
+    `train.precision` in the place of `auto`, which without a run `choose_precision` decides; and `train.init_sha256`,
+    of several folders by the first run with the same `train.init`.
 
     Raises:
         UserError: The run's `config.yaml` is no valid config.
     """
-    run = next((run for run in map(Run, folders) if run.exists), None)
+    runs = [run for run in map(Run, folders) if run.exists]
+    run = runs[0] if runs else None
+    if config.train.init is not None and config.train.init_sha256 is None:
+        trains = [each.config.train for each in runs]
+        alike = [each for each in trains if len(folders) == 1 or each.init == config.train.init]
+        digests = next((each.init_sha256 for each in alike), None)
+        config = config.model_copy(update={"train": config.train.model_copy(update={"init_sha256": digests})})
     if config.train.precision == "auto":
         precision = choose_precision(config.train.dtype) if run is None else run.config.train.precision
         config = config.model_copy(update={"train": config.train.model_copy(update={"precision": precision})})
@@ -229,6 +240,8 @@ class ExportedModel(Section):
     """The `data.version` by which its images are decoded; that of models from before it was recorded is 1."""
     data_fit: Fit = "crop"
     """The `data.fit` by which its images become square."""
+    code_scale: CodeScale | None = None
+    """Scale of the codes of its training images; None: they are vectors, or the training is not finished."""
 
     @model_validator(mode="after")
     def _check_shape_and_class_names(self) -> "ExportedModel":

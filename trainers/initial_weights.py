@@ -1,0 +1,54 @@
+"""The initial weights that `train.init` names, read once at the start of a run."""
+
+from typing import Any
+
+import torch
+
+from vaegan.config.schema import HUB_PREFIX, Config
+from vaegan.distributed import all_gather_object, run_on_all_ranks, run_on_main
+from vaegan.errors import UserError
+from vaegan.models.continuous import ContinuousAutoencoder
+from vaegan.progress import Reporter
+from vaegan.storage.initial_weights import InitialWeights, fetch_folder, read_initial_weights
+
+from .steps.base import TrainingStep
+
+
+def read_initial_weights_of_run(
+    config: Config, training_step: TrainingStep[Any], reporter: Reporter
+) -> tuple[Config, InitialWeights | None]:
+    """Read the weights that `train.init` names, and record their SHA-256; all processes do this together.
+
+    Args:
+        config: The run, which is at its first step.
+        training_step: The step of its family.
+        reporter: Takes a note of what was taken.
+
+    Returns:
+        The config with the SHA-256 of the files, and the weights; None: they are drawn.
+
+    Raises:
+        UserError: They are not the weights of encoder and decoder of the run, or not those that the config records.
+        Failure: The Hub cannot be reached.
+    """
+    source, recorded = config.train.init, config.train.init_sha256
+    if source is None:
+        return config, None
+
+    def read() -> InitialWeights:
+        with torch.device("meta"):
+            model = training_step.build_networks()[training_step.model_name]
+        assert isinstance(model, ContinuousAutoencoder)
+        return read_initial_weights(source, model)
+
+    if source.startswith(HUB_PREFIX):
+        run_on_main(lambda: fetch_folder(source))  # the others find it in the cache
+    weights = run_on_all_ranks(read)
+    if any(digests != weights.sha256 for digests in all_gather_object(weights.sha256)):
+        raise UserError(f"train.init: {source}: the processes see different files", on_all_ranks=True)
+    if recorded is not None and recorded != weights.sha256:
+        problem = "its files are not those of train.init_sha256; restore them, or leave that out for a new run"
+        raise UserError(f"train.init: {source}: {problem}", on_all_ranks=True)
+    reporter.note(weights.describe())
+    train = config.train.model_copy(update={"init_sha256": weights.sha256})
+    return config.model_copy(update={"train": train}), weights

@@ -1,0 +1,73 @@
+"""Mean and standard deviation of the codes of a model with a grid, which latent-diffusion models scale codes by."""
+
+import math
+from functools import partial
+from itertools import chain
+from operator import itemgetter
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from .config.section import Section
+from .data import Images
+from .distributed import all_gather_object, deal_batches, run_on_all_ranks
+from .images import to_float
+from .models.autoencoder import ContinuousAutoencoder
+from .randomness import draw_normal
+
+MAX_IMAGES = 1024
+"""Most training images whose codes are measured, evenly chosen."""
+BATCH_IMAGES = 64
+"""Images of one forward pass, whatever the number of processes, so that they sum the same numbers in the same order."""
+
+
+class CodeScale(Section):
+    """Mean and standard deviation over the values of sampled codes of training images."""
+
+    mean: float
+    """Mean over all values of all codes."""
+    std: Annotated[float, Field(gt=0)]
+    """Standard deviation of all values of all codes around that mean."""
+    images: Annotated[int, Field(ge=1)]
+    """Number of images that were encoded."""
+
+
+@torch.no_grad()
+def measure_code_scale(model: ContinuousAutoencoder, images: Images, seed: int) -> CodeScale | None:
+    """Measure mean and standard deviation of one posterior sample of each image; all processes do this together.
+
+    Rombach et al. 2022, section G, divide codes by the standard deviation over all values of a first batch. Here up to
+    1,024 evenly chosen training images are encoded.
+
+    Args:
+        model: The averaged model, in evaluation mode.
+        images: The images that it was trained on.
+        seed: Root of the posterior noise.
+
+    Returns:
+        The same on every process; None if a code is not finite, or all values are equal.
+
+    Raises:
+        Failure: An image cannot be read.
+    """
+    positions, parameter = images.select_evenly(MAX_IMAGES), next(model.parameters())
+
+    def sum_codes(batch: range) -> list[tuple[int, Tensor]]:
+        indices = positions[batch.start : batch.stop]
+        pixels = to_float(images[indices].to(parameter.device), parameter.dtype)
+        posterior = model.encode(pixels, images.get_labels(indices, model.classes))
+        noise = torch.stack([draw_normal(posterior.mean.shape[1:], seed, "code scale", index) for index in batch])
+        codes = posterior.sample(noise.to(posterior.mean)).double()
+        return [(batch.start, torch.stack([codes.sum(), codes.square().sum()]).cpu())]
+
+    parts: list[tuple[int, Tensor]] = []
+    for batch, _ in deal_batches(len(positions), BATCH_IMAGES):
+        parts += run_on_all_ranks(partial(sum_codes, batch) if batch else list)
+    ordered = sorted(chain(*all_gather_object(parts)), key=itemgetter(0))
+    count = len(positions) * model.code_size
+    total, squares = torch.stack([sums for _, sums in ordered]).sum(0).tolist()
+    mean = total / count
+    std = math.sqrt(max(0.0, squares / count - mean**2) * count / max(1, count - 1))
+    return CodeScale(mean=mean, std=std, images=len(positions)) if 0 < std < math.inf else None
