@@ -14,7 +14,7 @@ from .config.section import Section
 from .data import Images
 from .distributed import all_gather_object, deal_batches, run_on_all_ranks
 from .images import to_float
-from .models.autoencoder import ContinuousAutoencoder
+from .models.continuous import ContinuousAutoencoder
 from .randomness import draw_normal
 
 MAX_IMAGES = 1024
