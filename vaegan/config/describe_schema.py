@@ -107,19 +107,24 @@ def _format_section(section: SchemaNode, prefix: str) -> Iterator[str]:
 
 
 def _format_families(families: dict[str, SchemaNode], key: str) -> Iterator[str]:
-    """Describe each family by the keys that the families before it do not have."""
+    """Describe each family by the keys that the families before it do not have, or have with another meaning."""
     names = list_families({"families": families})
     yield from _wrap_paragraph(f"{key}.family: {' | '.join(names)} (required)", "  ")
     described: SchemaNode = {}
     for tag, family in families.items():
         properties = family["properties"]
-        shared = [name for name in properties if name in described]
+        shared = [name for name, child in properties.items() if _is_described(child, described.get(name))]
         yield from _wrap_paragraph(f"{key}, family: {tag}. {family['description']}", "\n")
         if shared:
             yield from _wrap_paragraph(f"{', '.join(shared)}: as above", "  ")
-        new = {name: child for name, child in properties.items() if name not in described and name != "family"}
+        new = {name: child for name, child in properties.items() if name not in shared and name != "family"}
         yield from _format_section({"properties": new}, f"{key}.")
         described |= new
+
+
+def _is_described(child: SchemaNode, before: SchemaNode | None) -> bool:
+    """Return whether a setting was described before: a section by its name, a value with what it may be."""
+    return before is not None and ("properties" in child or child == before)
 
 
 def _wrap_paragraph(text: str, indent: str) -> list[str]:

@@ -5,13 +5,13 @@ from torch import Tensor
 
 from vaegan.applications.linear_operators import LinearOperator
 from vaegan.models import AE, VAE, Posterior
-from vaegan.models.autoencoder import VectorAutoencoder
+from vaegan.models.continuous import ContinuousAutoencoder
 from vaegan.randomness import draw_normal
 
 SIZE = 3
 
 
-class LinearDecoder(VectorAutoencoder):
+class LinearDecoder(ContinuousAutoencoder):
     """G(z) = W z + b of images (C, 8, 8) and codes of `SIZE` values; its encoder is a poor guess."""
 
     def make_linear(self) -> None:
