@@ -1,5 +1,6 @@
 """The number of processes is not a hyperparameter: any division of the batch trains the same weights."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ import torch
 from torch import Tensor
 
 from vaegan.config import dump_config
+from vaegan.data import open_data
+from vaegan.storage.run_folder import Run, read_description
+from vaegan.trainers import train
 
 from ..tiny import FAMILIES, FAMILY_OPTIONS, LOOP_OPTIONS, NETWORKS, OWN_OPTIONS, PATCHES, flatten, load_newest, tiny
 from .pool import Pool
@@ -111,10 +115,19 @@ def test_a_grid_with_everything_is_divided_alike(pool: Pool, tmp_path: Path) -> 
 
 
 def test_a_decoder_alone_is_divided_alike(pool: Pool, tmp_path: Path) -> None:
-    """A frozen encoder has no gradient that a process could wait for, with an adaptive weight and R1 on patches."""
+    """A frozen encoder has no gradient that a process could wait for, with an adaptive weight and R1 on patches.
+
+    It is that of a run, which every process reads; the scale of its codes is measured by all of them.
+    """
+    donor = tiny("vae-grid", "train.steps=1", "seed=9", "train.dtype=float64")
+    train(donor, tmp_path / "donor", open_data(donor.data))
     divisions = {key: DIVISIONS[key] for key in ("2 processes", "2 processes, 2 micro-batches, checkpointing")}
-    words = (*get_words("vaegan1-grid", "float64"), "train.freeze=[encoder]")
+    words = (*get_words("vaegan1-grid", "float64"), "train.freeze=[encoder]", f"train.init={tmp_path / 'donor'}")
     assert find_largest_distance(pool, tmp_path, "vaegan1-grid", words, divisions) < BOUNDS["float64"]
+    runs = [Run(tmp_path / name) for name in ("0", "1", "2", "donor")]
+    whole, *divided, source = (read_description(run.model_folder).code_scale for run in runs)
+    assert whole is not None and divided == [whole, whole] and whole.std == pytest.approx(source.std, rel=0.05)
+    assert len({json.dumps(run.config.train.init_sha256) for run in runs[:3]}) == 1
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -25,8 +25,7 @@ from ..tiny import tiny
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = ("train", "eval", "wandb", "fid", "celeba", "heif", "huggingface", "diffusers")
-BROUGHT_ALONG = {"markupsafe", "pyarrow", "pydantic_core", "IPython"}
-"""Packages that come with another: jinja2, datasets, pydantic, and a notebook, in which alone it is imported."""
+EXTRAS = ("train", "eval", "wandb", "fid", "celeba", "heif", "huggingface", "diffusers")
 
 
 def list_extra(extra: str) -> set[str]:

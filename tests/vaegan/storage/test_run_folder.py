@@ -25,6 +25,7 @@ def test_a_finished_run_describes_its_model(run: Run) -> None:
     assert description == {
         "step": 5, "image_shape": [1, 8, 8], "sha256": checksum, "model": tiny("vae").model.model_dump(mode="json"),
         "classes": None, "networks": None, "data_version": 2, "data_fit": "crop",
+        "code_scale": None,
     }  # fmt: skip
     missing = Run(run.path / "nowhere")
     assert not missing.exists and not missing.finished and missing.exported_step is None
