@@ -41,10 +41,10 @@ def export_to_diffusers(path: Path, folder: Path) -> dict[str, Any]:
     config, scale = description.model, description.code_scale
     if not isinstance(config, DiffusersConfig):
         remedy = "diffusers has no class for its networks; train with model.network=diffusers"
-        raise UserError(f"--format diffusers: {path} is no model of diffusers: {remedy}")
+        raise UserError(f"{path}: no model of diffusers: {remedy}")
     if scale is None:
         remedy = "its training has not measured the scale of its codes; finish it with `vaegan train ... --resume`"
-        raise UserError(f"--format diffusers: {path}: {remedy}")
+        raise UserError(f"{path}: {remedy}")
     settings = make_diffusers_config(description, config, scale)
     weights = name_for_diffusers(load_model(path).state_dict())
     with replace_folder(folder) as partial:
