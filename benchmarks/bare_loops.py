@@ -21,7 +21,7 @@ from vaegan.trainers.steps import build_step
 
 
 class Bare(NamedTuple):
-    """What a bare step is made of."""
+    """Networks, optimizers and settings of a bare step."""
 
     autoencoder: Any
     discriminator: Any

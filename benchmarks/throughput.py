@@ -34,11 +34,11 @@ from vaegan.progress import ProgressCallback, Reporter
 from vaegan.trainers import train
 
 MODES = {"eager": False, "compiled": True}
-"""Whether `torch.compile` compiles the networks of both loops."""
+"""Values of `train.compile` by their names here, for both loops."""
 
 
 class Cost(NamedTuple):
-    """What some steps took."""
+    """Wall-clock and CPU time of some steps."""
 
     wall_seconds: float
     cpu_seconds: float

@@ -33,7 +33,7 @@ LIBRARY_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class StepCost:
-    """What an optimizer step costs a process."""
+    """Memory and operations of an optimizer step of a process."""
 
     peak_bytes: int
     """Most bytes at a time, in any step, of what is there besides weights, their average and the optimizer's moments,
