@@ -38,12 +38,13 @@ from pythae.trainers import (
     CoupledOptimizerAdversarialTrainer,
     CoupledOptimizerAdversarialTrainerConfig,
 )
-from throughput import Cost, FlopCounter, make_config, read_clocks, summarise, time_in_turns
+from throughput import Cost, make_config, read_clocks, summarise, time_in_turns
 from torch import Tensor, nn
 
 from vaegan.config import Config
 from vaegan.data import Data, open_data
 from vaegan.images import to_float
+from vaegan.trainers.step_cost import CostCounter
 from vaegan.trainers.steps import build_step
 
 SETTINGS = {"vae": {"": ()}, "vaegan3": {"": ("model.adversarial.r1=0",), " with R1": ()}, "vqvae": {"": ()}}
@@ -130,9 +131,9 @@ def run_peer(connection: Connection, family: str, config: Config, images: Tensor
         with contextlib.redirect_stdout(io.StringIO()):
             trainer = build_trainer(family, config, images, folder)
             trainer.prepare_training()
-        with FlopCounter() as flops:
+        with CostCounter() as counter:
             trainer.train_step(epoch=1)
-        connection.send(flops.total)
+        connection.send(counter.flops)
         while connection.recv():
             start = read_clocks(CPU)
             trainer.train_step(epoch=1)
@@ -194,9 +195,9 @@ def measure_convolutions(config: Config, images: Tensor, dtype: torch.dtype) -> 
             start = time.process_time()
             module(features).backward(gradient)
             times.append(time.process_time() - start)
-        with FlopCounter() as counter:
+        with CostCounter() as counter:
             module(features).backward(gradient)
-        seconds, flops = seconds + statistics.median(times), flops + counter.total
+        seconds, flops = seconds + statistics.median(times), flops + counter.flops
     return flops / seconds
 
 
@@ -224,9 +225,9 @@ def main() -> None:
             for (label, settings), precision in [(s, p) for s in SETTINGS[family].items() for p in PRECISIONS]:
                 words = *settings, f"train.precision={precision}", "train.compile=false"
                 config = make_config(family, SIZE, arguments.width, BATCH_SIZE, *words)
-                with FlopCounter() as counter:
+                with CostCounter() as counter:
                     make_bare_loop(family, config, data, CPU, compiled=False)(4)
-                flops = counter.total / 4
+                flops = counter.flops / 4
                 rounds = time_beside_peer(config, data, peer, arguments.rounds, arguments.steps)
                 ratio = statistics.median(theirs.cpu_seconds / ours.cpu_seconds for ours, theirs in rounds)
                 speed = flops * arguments.steps / statistics.median(ours.cpu_seconds for ours, _ in rounds)

@@ -12,6 +12,8 @@ import argparse
 from copy import deepcopy
 from pathlib import Path
 
+from scipy import stats
+
 import vaegan
 from vaegan.config.load_study_files import load_study
 
@@ -20,8 +22,6 @@ METRICS = (
     "sample/laplacian_gap", "bits_per_dim",
 )  # fmt: skip
 """Beginnings of the metrics' names."""
-T_QUANTILES = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""97.5 % quantiles of Student's t distribution with n - 1 degrees of freedom, for n seeds."""
 SUFFIX = "-bf16"
 """Ends the name of a variant's twin that is trained in bfloat16."""
 
@@ -52,7 +52,7 @@ def main() -> None:
             if values.isna().any():
                 continue
             difference = others - values
-            reach = T_QUANTILES[len(values)] * difference.std() / len(values) ** 0.5
+            reach = stats.t.ppf(0.975, len(values) - 1) * difference.std() / len(values) ** 0.5
             mean = difference.mean()
             row = f"{values.mean():.4g} | {values.std():.2g} | {mean:+.2g} | {mean - reach:+.2g} to {mean + reach:+.2g}"
             print(f"| {name} | {metric} | {row} |", flush=True)

@@ -65,14 +65,17 @@ def time_all_reduce(size: int) -> float:
     return statistics.median(seconds)
 
 
-def build_row(config: Config, seconds: list[float], cpu_seconds: Iterable[float], reduction: float) -> dict[str, str]:
+def build_row(
+    config: Config, seconds: list[float], cpu_seconds: Iterable[float], gradient_bytes: int, reduction: float
+) -> dict[str, str]:
     """Return the row of a training.
 
     Args:
         config: The run.
         seconds: Wall-clock seconds of each step after the warm-up.
         cpu_seconds: CPU seconds of each process for all of them.
-        reduction: Seconds of an all-reduce of the gradients.
+        gradient_bytes: Bytes of the gradients of all networks.
+        reduction: Seconds of an all-reduce of as many.
     """
     processes, images = get_world_size(), config.train.batch_size * len(seconds)
     cost, loss = measure_step(config, processes), getattr(config.model, "adversarial", None)
@@ -86,16 +89,11 @@ def build_row(config: Config, seconds: list[float], cpu_seconds: Iterable[float]
         "with penalty, ms": f"{1e3 * penalty:.0f}" if every > 1 else "",
         "images/s": f"{images / sum(seconds):.0f}",
         "CPU s for 1,000 images": f"{1e3 * sum(cpu_seconds) / images:.2f}",
-        "gradients, MB": f"{get_gradient_bytes(config) / 1e6:.1f}",
+        "gradients, MB": f"{gradient_bytes / 1e6:.1f}",
         "all-reduce, ms": f"{1e3 * reduction:.1f}" if processes > 1 else "",
         "GFLOP of a process": f"{cost.flops / 1e9:.1f}",
         "GFLOP/s": f"{cost.flops / plain / 1e9:.0f}",
     }
-
-
-def get_gradient_bytes(config: Config) -> int:
-    """Return the bytes of the gradients of all networks, which a step reduces over the processes."""
-    return estimate_size(config).optimizer_bytes // {"adam": 2, "rmsprop": 1}[config.train.optimizer]
 
 
 def main() -> None:
@@ -111,7 +109,8 @@ def main() -> None:
     init_process_group()
     folder = broadcast_from_main(tempfile.mkdtemp)
     seconds, cpu_seconds = time_steps(config, Path(folder) / "run")
-    row = build_row(config, seconds, all_gather_object(cpu_seconds), time_all_reduce(get_gradient_bytes(config)))
+    size = estimate_size(config).gradient_bytes
+    row = build_row(config, seconds, all_gather_object(cpu_seconds), size, time_all_reduce(size))
     run_on_main(lambda: Console().table([*row], [[*row.values()]]))
 
 

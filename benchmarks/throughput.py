@@ -25,13 +25,12 @@ from typing import Any, NamedTuple
 import torch
 from bare_loops import TAKE_STEP, make_bare_loop
 from gpu import PRECISIONS, measure_ceiling
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from vaegan.config import Config, load_config
 from vaegan.data import Data, open_data
 from vaegan.progress import ProgressCallback, Reporter
 from vaegan.trainers import train
+from vaegan.trainers.step_cost import CostCounter
 
 MODES = {"eager": False, "compiled": True}
 """Values of `train.compile` by their names here, for both loops."""
@@ -100,25 +99,6 @@ def time_in_turns(
     return turns.rounds
 
 
-class FlopCounter(TorchDispatchMode):
-    """Counts the FLOPs of convolutions and matrix products; torch's own fails in a second derivative.
-
-    Attributes:
-        total: Floating-point operations inside the block.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operation and count it."""
-        result = func(*args, **(kwargs or {}))
-        if count := flop_registry.get(func.overloadpacket):
-            self.total += count(*args, **(kwargs or {}), out_val=result)
-        return result
-
-
 def summarise(rounds: list[tuple[Cost, Cost]], images: int) -> list[str]:
     """Return the images per second of both works, and the median of the ratios, by the clock and then by CPU time."""
     cells = []
@@ -170,7 +150,7 @@ def main() -> None:
         images = arguments.steps * batch_size
         config = make_config(family, size, arguments.width, batch_size)
         data = open_data(config.data)
-        with FlopCounter() as flops:
+        with CostCounter() as counter:
             make_bare_loop(family, config, data, device, compiled=False)(arguments.steps)
         for precision, mode in product(arguments.precisions, arguments.modes):
             settings = f"train.precision={precision}", f"train.compile={str(MODES[mode]).lower()}"
@@ -180,7 +160,7 @@ def main() -> None:
             rounds = time_in_turns(config, data, work, arguments.rounds, arguments.steps, device)
             cells = summarise(rounds, images)
             seconds = statistics.median(ours.wall_seconds for ours, _ in rounds)
-            cells.append(f"{flops.total / seconds / ceilings[precision]:.2f}")
+            cells.append(f"{counter.flops / seconds / ceilings[precision]:.2f}")
             print(f"| {family} | {size} | {precision} | {mode} | {' | '.join(cells)} |", flush=True)
 
 

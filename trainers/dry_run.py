@@ -20,6 +20,8 @@ class RunSize:
     """Number for each part of the model (`encoder`, `decoder`) and each other network (`discriminator`)."""
     weight_bytes: int
     """Bytes of the weights of all networks and of the averaged copy of the model."""
+    gradient_bytes: int
+    """Bytes of the gradients of all networks, which a step reduces over the processes."""
     optimizer_bytes: int
     """Bytes of the optimizer's moments: two numbers per trained parameter for adam, one for rmsprop."""
     images_per_process: int
@@ -46,5 +48,6 @@ def estimate_size(config: Config, processes: int = 1) -> RunSize:
     dtype_bytes = torch.empty((), dtype=getattr(torch, config.train.dtype)).element_size()
     weights = sum(parameters.values()) + sum(model_parameters.values())
     trained = sum(p.numel() for network in networks.values() for _, p in get_trained_parameters(network))
-    moments = {"adam": 2, "rmsprop": 1}[config.train.optimizer] * trained
-    return RunSize(parameters, dtype_bytes * weights, dtype_bytes * moments, batch_slice.stop - batch_slice.start)
+    gradients, moments = dtype_bytes * trained, {"adam": 2, "rmsprop": 1}[config.train.optimizer]
+    images = batch_slice.stop - batch_slice.start
+    return RunSize(parameters, dtype_bytes * weights, gradients, moments * gradients, images)

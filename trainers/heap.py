@@ -3,9 +3,8 @@
 import bisect
 from typing import NamedTuple
 
-MAPPED_BYTES = 32 * 2**20
-"""Size from which a block is mapped by itself and returned to the system when it is freed
-(`DEFAULT_MMAP_THRESHOLD_MAX` of malloc)."""
+from vaegan.devices import MAX_HEAP_TENSOR_BYTES
+
 HEADER_BYTES = 16
 """Bytes before a block."""
 ALIGNMENT_BYTES = 96
@@ -28,7 +27,8 @@ class Heap:
     """The addresses that blocks get: that of the smallest hole that is large enough, or the end of the heap.
 
     A hole as large as a block is too small for it, as it leaves no room to align the block. So a training whose
-    activations have a few megabytes each holds more memory than its tensors have.
+    activations have a few megabytes each holds more memory than its tensors have. Blocks of `MAX_HEAP_TENSOR_BYTES` and
+    more are mapped by themselves, and the end of the heap is never returned, as `keep_freed_memory` lets a training do.
 
     Attributes:
         peak_bytes: Most bytes at a time that the system has given: the heap to its end, and the mapped blocks.
@@ -40,7 +40,7 @@ class Heap:
 
     def allocate(self, size: int) -> Block | None:
         """Allocate ``size`` bytes and return their block; None: they are mapped by themselves."""
-        if size >= MAPPED_BYTES:
+        if size >= MAX_HEAP_TENSOR_BYTES:
             self._mapped += size
             block = None
         else:
@@ -73,5 +73,3 @@ class Heap:
         if index and self._holes[index - 1].stop == start:
             start = self._holes.pop(index - 1).start
         bisect.insort(self._holes, Block(start, stop))
-        if self._holes[-1].stop == self._end and self._holes[-1].size > 2 * MAPPED_BYTES:  # `M_TRIM_THRESHOLD`
-            self._end = self._holes.pop().start

@@ -41,7 +41,7 @@ class StepCost:
     flops: int
     """Floating-point operations of convolutions and matrix products, in a step without a penalty if there is one."""
     penalty_flops: int | None
-    """Those of a step with a gradient penalty; None: no step has one."""
+    """Floating-point operations of a step with a gradient penalty; None: no step has one."""
 
 
 class CostCounter(TorchDispatchMode):

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from vaegan.losses.quantisation import perplexity, usage
+from vaegan.losses.quantisation import count_assigned_vectors, perplexity, usage
 from vaegan.models.pixelcnn import PixelCNN
 from vaegan.models.vqvae import VQVAE
 
@@ -33,9 +33,8 @@ class Codebook(Metric):
         nats = torch.full((len(indices),), indices[0].numel() * math.log(self.entries), dtype=torch.float64)
         if isinstance(model, PixelCNN):
             nats = model.prior_nll(indices, pairs.labels).double()
-        # `bincount` would wait for the device.
-        counts = indices.new_zeros(self.entries).index_add_(0, indices.flatten(), torch.ones_like(indices.flatten()))
-        return {"counts": counts.double(), "bits": make_rows(pairs.start, nats / math.log(2))}
+        counts = count_assigned_vectors(indices.flatten(), self.entries)
+        return {"counts": counts, "bits": make_rows(pairs.start, nats / math.log(2))}
 
     def compute_result(self, sums: Sums) -> MetricResult:
         """Return the perplexity, from 1 to K, the fraction of the entries that are used, and the bits per image."""

@@ -11,8 +11,8 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from vaegan.data import MicroBatch
+from vaegan.devices import MAX_HEAP_TENSOR_BYTES
 from vaegan.trainers.accelerator import make_accelerator
-from vaegan.trainers.heap import MAPPED_BYTES
 from vaegan.trainers.loop import compute_gradients
 from vaegan.trainers.state import build_state
 from vaegan.trainers.step_cost import LIBRARY_BYTES, CostCounter, get_copied_bytes, measure_step
@@ -51,7 +51,7 @@ def test_operations_are_those_of_real_steps(family: str) -> None:
 
 
 def test_memory_is_that_of_the_tensors_that_live_together() -> None:
-    size = 2 * MAPPED_BYTES
+    size = 2 * MAX_HEAP_TENSOR_BYTES
     with FakeTensorMode():
         weight = torch.zeros(size // 4)
         with CostCounter() as counter:

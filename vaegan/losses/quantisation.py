@@ -52,10 +52,21 @@ def sum_assigned_vectors(vectors: Tensor, indices: Tensor, entries: int) -> tupl
     Returns:
         Counts, shape (K,), and sums, shape (K, D), both float64.
     """
-    counts = torch.zeros(entries, dtype=torch.float64, device=vectors.device)
     sums = torch.zeros(entries, vectors.shape[1], dtype=torch.float64, device=vectors.device)
-    ones = torch.ones(len(indices), dtype=torch.float64, device=vectors.device)
-    return counts.index_add_(0, indices, ones), sums.index_add_(0, indices, vectors.double())
+    return count_assigned_vectors(indices, entries), sums.index_add_(0, indices, vectors.double())
+
+
+def count_assigned_vectors(indices: Tensor, entries: int) -> Tensor:
+    """Return the number of the vectors that are assigned to each entry, float64, shape (K,).
+
+    Unlike `torch.bincount` it does not wait for the device.
+
+    Args:
+        indices: Index of the entry of each vector, int64, shape (n,).
+        entries: Number K of entries.
+    """
+    ones = torch.ones(len(indices), dtype=torch.float64, device=indices.device)
+    return torch.zeros(entries, dtype=torch.float64, device=indices.device).index_add_(0, indices, ones)
 
 
 def compute_centroids(counts: Tensor, sums: Tensor, smoothing: float = 1e-5) -> Tensor:

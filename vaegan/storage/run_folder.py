@@ -197,28 +197,55 @@ class Run:
 def adopt_settings(config: Config, *folders: Path) -> Config:
     """Return a config with what the first of some folders that holds a run decides where the config does not.
 
-    That is `data.version`, also by the run of a prior's autoencoder, which must hold out the same images;
-    `train.precision` in the place of `auto`, which without a run `choose_precision` decides; and `train.init_sha256`,
-    of several folders by the first run with the same `train.init`.
+    Raises:
+        UserError: The run's `config.yaml` is no valid config.
+    """
+    config = _adopt_initial_weights(adopt_data_version(config, *folders), *folders)
+    return resolve_precision(config, *folders)
+
+
+def adopt_data_version(config: Config, *folders: Path) -> Config:
+    """Return a config with the `data.version` of the first of some folders that holds a run, unless it gives one.
+
+    The last folder is that of a prior's autoencoder, which must hold out the same images.
 
     Raises:
         UserError: The run's `config.yaml` is no valid config.
     """
-    runs = [run for run in map(Run, folders) if run.exists]
-    run = runs[0] if runs else None
-    if config.train.init is not None and config.train.init_sha256 is None:
-        trains = [each.config.train for each in runs]
-        alike = [each for each in trains if len(folders) == 1 or each.init == config.train.init]
-        digests = next((each.init_sha256 for each in alike), None)
-        config = config.model_copy(update={"train": config.train.model_copy(update={"init_sha256": digests})})
-    if config.train.precision == "auto":
-        precision = choose_precision(config.train.dtype) if run is None else run.config.train.precision
-        config = config.model_copy(update={"train": config.train.model_copy(update={"precision": precision})})
-    if run is None and config.prior is not None and Run(config.prior.autoencoder).exists:
-        run = Run(config.prior.autoencoder)
-    if run is None or "version" in config.data.model_fields_set:
+    if "version" in config.data.model_fields_set:
+        return config
+    run = find_run(*folders, *([config.prior.autoencoder] if config.prior is not None else []))
+    if run is None:
         return config
     return config.model_copy(update={"data": config.data.model_copy(update={"version": run.config.data.version})})
+
+
+def _adopt_initial_weights(config: Config, *folders: Path) -> Config:
+    """Return a config with the `train.init_sha256` of a run, of several the first that has the same `train.init`."""
+    if config.train.init is None or config.train.init_sha256 is not None:
+        return config
+    trains = [run.config.train for run in map(Run, folders) if run.exists]
+    alike = [train for train in trains if len(folders) == 1 or train.init == config.train.init]
+    digests = next((train.init_sha256 for train in alike), None)
+    return config.model_copy(update={"train": config.train.model_copy(update={"init_sha256": digests})})
+
+
+def resolve_precision(config: Config, *folders: Path) -> Config:
+    """Return a config with the `train.precision` that `auto` stands for: the run's, or that of `choose_precision`.
+
+    Raises:
+        UserError: The run's `config.yaml` is no valid config.
+    """
+    if config.train.precision != "auto":
+        return config
+    run = find_run(*folders)
+    precision = choose_precision(config.train.dtype) if run is None else run.config.train.precision
+    return config.model_copy(update={"train": config.train.model_copy(update={"precision": precision})})
+
+
+def find_run(*folders: Path) -> Run | None:
+    """Return the run of the first of some folders that holds one; None: none does."""
+    return next((run for run in map(Run, folders) if run.exists), None)
 
 
 class ExportedModel(Section):
