@@ -20,7 +20,7 @@ from vaegan.images import to_float
 from vaegan.networks.given import GivenNetworks, add_networks
 from vaegan.precision import tuned_convolutions
 from vaegan.progress import Reporter
-from vaegan.storage.run_folder import Run, resolve_precision
+from vaegan.storage.run_folder import Run, adopt_train_settings
 
 from .accelerator import describe_unused_device, get_autocast_dtype, make_accelerator
 from .batch_partition import get_batch_slice
@@ -69,7 +69,7 @@ def train(
             says what is kept.
         Interrupted: A signal asked the training to stop, and a checkpoint was written.
     """
-    config = add_networks(resolve_precision(config, folder), networks)
+    config = add_networks(adopt_train_settings(config, folder), networks)
     accelerator = make_accelerator(config.train)
     if accelerator.device.type == "cpu":
         keep_freed_memory()

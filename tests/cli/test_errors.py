@@ -129,9 +129,7 @@ def test_invalid_densities(trained, vaegan, get_error, work):
     few = "density: gmm:48: 48 training images are too few for 48; name fewer, as in gmm:2, or gaussian"
     assert get_error("sample", trained, "--density", "gmm:48") == few
     assert get_error("evaluate", trained, "--metrics", "sharpness", "--density", "gmm:48") == few
-    grid = (
-        "evaluate.density: vqvae has no continuous code; leave it out: a pixelcnn draws the codes of a VQ-VAE"
-    )
+    grid = "evaluate.density: vqvae has no continuous code; leave it out: a pixelcnn draws the codes of a VQ-VAE"
     (work / "vq.yaml").write_text((work / "tiny.yaml").read_text().replace(CODES, "model: {family: vqvae, width: 8}"))
     assert grid in get_error("train", "vq.yaml", "evaluate.density=gaussian")
     assert vaegan("train", "vq.yaml", "--output", "vqvae")[0] == 0

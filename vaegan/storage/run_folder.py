@@ -200,8 +200,7 @@ def adopt_settings(config: Config, *folders: Path) -> Config:
     Raises:
         UserError: The run's `config.yaml` is no valid config.
     """
-    config = _adopt_initial_weights(adopt_data_version(config, *folders), *folders)
-    return resolve_precision(config, *folders)
+    return adopt_train_settings(adopt_data_version(config, *folders), *folders)
 
 
 def adopt_data_version(config: Config, *folders: Path) -> Config:
@@ -220,6 +219,15 @@ def adopt_data_version(config: Config, *folders: Path) -> Config:
     return config.model_copy(update={"data": config.data.model_copy(update={"version": run.config.data.version})})
 
 
+def adopt_train_settings(config: Config, *folders: Path) -> Config:
+    """Return a config with the `train.precision` and `train.init_sha256` of the runs that some folders hold.
+
+    Raises:
+        UserError: The run's `config.yaml` is no valid config.
+    """
+    return _resolve_precision(_adopt_initial_weights(config, *folders), *folders)
+
+
 def _adopt_initial_weights(config: Config, *folders: Path) -> Config:
     """Return a config with the `train.init_sha256` of a run, of several the first that has the same `train.init`."""
     if config.train.init is None or config.train.init_sha256 is not None:
@@ -230,12 +238,8 @@ def _adopt_initial_weights(config: Config, *folders: Path) -> Config:
     return config.model_copy(update={"train": config.train.model_copy(update={"init_sha256": digests})})
 
 
-def resolve_precision(config: Config, *folders: Path) -> Config:
-    """Return a config with the `train.precision` that `auto` stands for: the run's, or that of `choose_precision`.
-
-    Raises:
-        UserError: The run's `config.yaml` is no valid config.
-    """
+def _resolve_precision(config: Config, *folders: Path) -> Config:
+    """Return a config with the `train.precision` that `auto` stands for: the run's, or that of `choose_precision`."""
     if config.train.precision != "auto":
         return config
     run = find_run(*folders)
