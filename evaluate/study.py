@@ -13,9 +13,10 @@ from vaegan.errors import UserError
 from vaegan.io import write_text
 from vaegan.long_work import run_long_on_main
 from vaegan.progress import Reporter
+from vaegan.storage.adopted_settings import adopt_settings
 from vaegan.storage.loading import load_classifier
 from vaegan.storage.run_data import check_run_data, open_study_data
-from vaegan.storage.run_folder import Run, adopt_settings
+from vaegan.storage.run_folder import Run
 from vaegan.text import make_encodable
 
 from .comparing.comparison import Comparison

@@ -20,7 +20,8 @@ from vaegan.images import to_float
 from vaegan.networks.given import GivenNetworks, add_networks
 from vaegan.precision import tuned_convolutions
 from vaegan.progress import Reporter
-from vaegan.storage.run_folder import Run, adopt_train_settings
+from vaegan.storage.adopted_settings import adopt_train_settings
+from vaegan.storage.run_folder import Run
 
 from .accelerator import describe_unused_device, get_autocast_dtype, make_accelerator
 from .batch_partition import get_batch_slice

@@ -22,8 +22,9 @@ from vaegan.notebook import make_reporter
 from vaegan.paths import expand_path
 from vaegan.plotting import plot_history
 from vaegan.storage import loading
+from vaegan.storage.adopted_settings import adopt_settings
 from vaegan.storage.run_data import open_training_data
-from vaegan.storage.run_folder import Run, adopt_settings
+from vaegan.storage.run_folder import Run
 
 from .cli import workflows
 

@@ -38,7 +38,7 @@ def train(
     """
     from vaegan.config.load import load_config
     from vaegan.config.recipes import get_default_folder
-    from vaegan.storage.run_folder import adopt_settings
+    from vaegan.storage.adopted_settings import adopt_settings
 
     from .launch import join_processes
 
@@ -76,8 +76,9 @@ def train_features(
     from vaegan.config.load_study_files import load_classifier_config
     from vaegan.config.recipes import get_default_folder
     from vaegan.evaluate.run_evaluation import check_images
+    from vaegan.storage.adopted_settings import adopt_settings
     from vaegan.storage.run_data import open_run_data, open_training_data
-    from vaegan.storage.run_folder import Run, adopt_settings
+    from vaegan.storage.run_folder import Run
 
     from .launch import join_processes
 

@@ -1,0 +1,66 @@
+"""What an existing run decides about a config that leaves it open: its data version, precision and initial weights."""
+
+from pathlib import Path
+
+from vaegan.config.schema import Config
+from vaegan.precision import choose_precision
+
+from .run_folder import Run
+
+
+def adopt_settings(config: Config, *folders: Path) -> Config:
+    """Return a config with what the first of some folders that holds a run decides where the config does not.
+
+    Raises:
+        UserError: The run's `config.yaml` is no valid config.
+    """
+    return adopt_train_settings(adopt_data_version(config, *folders), *folders)
+
+
+def adopt_data_version(config: Config, *folders: Path) -> Config:
+    """Return a config with the `data.version` of the first of some folders that holds a run, unless it gives one.
+
+    The last folder is that of a prior's autoencoder, which must hold out the same images.
+
+    Raises:
+        UserError: The run's `config.yaml` is no valid config.
+    """
+    if "version" in config.data.model_fields_set:
+        return config
+    run = find_run(*folders, *([config.prior.autoencoder] if config.prior is not None else []))
+    if run is None:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"version": run.config.data.version})})
+
+
+def adopt_train_settings(config: Config, *folders: Path) -> Config:
+    """Return a config with the `train.precision` and `train.init_sha256` of the runs that some folders hold.
+
+    Raises:
+        UserError: The run's `config.yaml` is no valid config.
+    """
+    return _resolve_precision(_adopt_initial_weights(config, *folders), *folders)
+
+
+def _adopt_initial_weights(config: Config, *folders: Path) -> Config:
+    """Return a config with the `train.init_sha256` of a run, of several the first that has the same `train.init`."""
+    if config.train.init is None or config.train.init_sha256 is not None:
+        return config
+    trains = [run.config.train for run in map(Run, folders) if run.exists]
+    alike = [train for train in trains if len(folders) == 1 or train.init == config.train.init]
+    digests = next((train.init_sha256 for train in alike), None)
+    return config.model_copy(update={"train": config.train.model_copy(update={"init_sha256": digests})})
+
+
+def _resolve_precision(config: Config, *folders: Path) -> Config:
+    """Return a config with the `train.precision` that `auto` stands for: the run's, or that of `choose_precision`."""
+    if config.train.precision != "auto":
+        return config
+    run = find_run(*folders)
+    precision = choose_precision(config.train.dtype) if run is None else run.config.train.precision
+    return config.model_copy(update={"train": config.train.model_copy(update={"precision": precision})})
+
+
+def find_run(*folders: Path) -> Run | None:
+    """Return the run of the first of some folders that holds one; None: none does."""
+    return next((run for run in map(Run, folders) if run.exists), None)
