@@ -115,7 +115,7 @@ def test_pixels_of_8_bits_are_taken_as_they_are_stored() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(UserError, match=r"^tiles of 15 pixels: less than four times the downsampling, 4; give 16"):
+    with pytest.raises(UserError, match=r"^tiles of 15 pixels: less than four times the downsampling; give 16"):
         reconstruct_at_native_size(build(), draw(1, 1, 8, 8), tile_side=15)
     for name in ("vae", "vqvae"):
         model = build_model(tiny(name).model, (1, 8, 8), 5)
