@@ -76,7 +76,8 @@ FAMILY_OPTIONS = {
         "model.likelihood=laplace",
     ),
     "vaegan3-grid": (
-        "model.attention=true", "model.discriminator.spectral_norm=true", "model.adversarial.lecam=0.3",
+        "model.attention=true", "model.discriminator.spectral_norm=true", "model.discriminator.scales=[1,2]",
+        "model.adversarial.lecam=0.3",
         *CONDITIONAL_OPTIONS["vaegan3-grid"],
     ),
     "pixelcnn": CONDITIONAL_OPTIONS["pixelcnn"],
