@@ -91,47 +91,6 @@ OWN_OPTIONS = (
 VQVAE_SIZES = {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}
 
 
-def tiny(name: str, *overrides: str) -> Config:
-    """Return the config of a family of `FAMILIES`, with ``key.sub=value`` overrides."""
-    family, _, code = name.partition("-")
-    model: dict[str, object] = {"family": family.rstrip("123"), "width": 8}
-    if name == "classifier":
-        model |= {"classes": 10}
-    if name == "vqvae":
-        model |= VQVAE_SIZES
-    if name == "pixelcnn":
-        model |= {"depth": 1, "autoencoder": {"family": "vqvae", "width": 8, **VQVAE_SIZES}}
-    if name in VECTORS:
-        model |= {"latent_size": 4}
-    if name.startswith("vae"):
-        model |= {"scale": 0.5}
-    if name.startswith("vae") or name == "larsen":
-        model |= {"free_bits": 0.05}
-    if name in ADVERSARIES:
-        model["discriminator"] = {"width": 8}
-    if name.startswith("vaegan"):
-        model["discriminator"] |= {"classes": {"1": "reconstructed", "2": "two", "3": "three"}[family[-1]]}
-        model["adversarial"] = {"weight": 0.7, "similarity": 0.3, "r1": 0.5, "penalty_every": 2}
-    if code == "grid":
-        model |= {"code": "grid", "downsampling": 4, "code_channels": 3}
-    if name in PATCHES:
-        model["discriminator"] |= {"network": "patch"}
-    if name == "larsen":
-        model["gamma"] = 0.02
-    if name == "ganvae":
-        model |= {"adversarial": {"weight": 0.7, "r1": 0.5, "penalty_every": 2}, "cycle": 0.4}
-    tree = {
-        "seed": 5,
-        "model": model,
-        "data": {"source": "digits", "image_size": 8, "channels": 1},
-        "train": {"steps": 5, "batch_size": 8, "log_every": 2},
-        "track": {"wandb": "disabled"},
-    }
-    if name == "pixelcnn":
-        tree["prior"] = {"autoencoder": str(train_vqvae_once())}
-    return validate_config(Config, merge(tree, parse_overrides(overrides)), name)
-
-
 DIFFUSERS = {
     "AutoencoderKL": {
         "block_out_channels": [8, 8], "down_block_types": ["DownEncoderBlock2D"] * 2,
@@ -151,6 +110,50 @@ DIFFUSERS = {
     },
 }  # fmt: skip
 """Smallest config of each autoencoder of diffusers, but for the channels of its code."""
+
+
+def tiny(name: str, *overrides: str) -> Config:
+    """Return the config of a family of `FAMILIES`, or `vaegan1-diffusers`, with ``key.sub=value`` overrides."""
+    family, _, code = name.partition("-")
+    model: dict[str, object] = {"family": family.rstrip("123"), "width": 8}
+    if name == "classifier":
+        model |= {"classes": 10}
+    if name == "vqvae":
+        model |= VQVAE_SIZES
+    if name == "pixelcnn":
+        model |= {"depth": 1, "autoencoder": {"family": "vqvae", "width": 8, **VQVAE_SIZES}}
+    if name in VECTORS:
+        model |= {"latent_size": 4}
+    if name.startswith("vae"):
+        model |= {"scale": 0.5}
+    if name.startswith("vae") or name == "larsen":
+        model |= {"free_bits": 0.05}
+    if name in ADVERSARIES or code == "diffusers":
+        model["discriminator"] = {"width": 8}
+    if name.startswith("vaegan"):
+        model["discriminator"] |= {"classes": {"1": "reconstructed", "2": "two", "3": "three"}[family[-1]]}
+        model["adversarial"] = {"weight": 0.7, "similarity": 0.3, "r1": 0.5, "penalty_every": 2}
+    if code == "grid":
+        model |= {"code": "grid", "downsampling": 4, "code_channels": 3}
+    if code == "diffusers":
+        del model["width"]
+        model |= {"network": "diffusers", "diffusers": {"_class_name": "AutoencoderKL", **DIFFUSERS["AutoencoderKL"]}}
+    if name in PATCHES or code == "diffusers":
+        model["discriminator"] |= {"network": "patch"}
+    if name == "larsen":
+        model["gamma"] = 0.02
+    if name == "ganvae":
+        model |= {"adversarial": {"weight": 0.7, "r1": 0.5, "penalty_every": 2}, "cycle": 0.4}
+    tree = {
+        "seed": 5,
+        "model": model,
+        "data": {"source": "digits", "image_size": 8, "channels": 1},
+        "train": {"steps": 5, "batch_size": 8, "log_every": 2},
+        "track": {"wandb": "disabled"},
+    }
+    if name == "pixelcnn":
+        tree["prior"] = {"autoencoder": str(train_vqvae_once())}
+    return validate_config(Config, merge(tree, parse_overrides(overrides)), name)
 
 
 def tiny_diffusers(family: str, name: str = "AutoencoderKL", *overrides: str) -> Config:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from vaegan.config import dump_config
-from vaegan.config.load import validate_config
 from vaegan.config.schema import Config
 from vaegan.data import open_data
 from vaegan.trainers import train
@@ -13,24 +12,14 @@ from vaegan.trainers import train
 from ..tiny import are_bit_identical, find_largest_difference, flatten, load_newest, tiny
 from .pool import Pool
 
-NETWORKS = {
-    "_class_name": "AutoencoderKL", "block_out_channels": [8, 16], "down_block_types": ["DownEncoderBlock2D"] * 2,
-    "up_block_types": ["UpDecoderBlock2D"] * 2, "norm_num_groups": 4, "latent_channels": 2, "layers_per_block": 1,
-}  # fmt: skip
 
-
-def make_config(**settings: object) -> Config:
+def make_config(*options: str) -> Config:
     words = (
         "train.steps=4", "train.checkpoint_every=2", "train.ema_decay=0.9", "train.dtype=float64",
         "train.learning_rate=0.01", "model.likelihood=laplace", "model.adversarial.loss=hinge",
         "model.adversarial.adaptive=[0.01,100]",
     )  # fmt: skip
-    tree = tiny("vaegan1-grid", *words).model_dump(mode="json")
-    for key in ("width", "depth", "downsampling", "code_channels", "attention"):
-        del tree["model"][key]
-    tree["model"] |= {"network": "diffusers", "diffusers": NETWORKS}
-    tree["train"] |= settings
-    return validate_config(Config, tree, "diffusers")
+    return tiny("vaegan1-diffusers", *words, *options)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +32,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_division_of_the_batch_trains_the_same_weights(whole: Path, pool: Pool, tmp_path: Path) -> None:
     (file := tmp_path / "config.yaml").write_text(dump_config(make_config()))
     pool.run(2, "train", config=str(file), folder=str(tmp_path / "processes"))
-    config = make_config(micro_batch_size=4)
+    config = make_config("train.micro_batch_size=4")
     train(config, tmp_path / "micro-batches", open_data(config.data))
     expected = flatten(load_newest(whole))
     assert load_newest(whole).step == 4

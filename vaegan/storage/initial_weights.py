@@ -85,9 +85,8 @@ def read_initial_weights(source: str, model: ContinuousAutoencoder) -> InitialWe
         Failure: The Hub cannot be reached.
         OSError: A file cannot be read.
     """
+    check_source(source)
     folder = fetch_folder(source) if source.startswith(HUB_PREFIX) else Path(source)
-    if not folder.is_dir():
-        raise UserError(f"train.init: {source}: no such folder; name a run, or a folder of diffusers")
     settings = read_diffusers_config(folder)
     try:
         if settings is None:
@@ -105,6 +104,16 @@ def read_initial_weights(source: str, model: ContinuousAutoencoder) -> InitialWe
     except (SafetensorError, UserError, ValueError) as error:
         raise UserError(f"train.init: {source}: {to_one_line(error)}") from None
     return InitialWeights(source, {file.name: hash_file(file) for file in files}, tensors)
+
+
+def check_source(source: str) -> None:
+    """Check that the folder that `train.init` names exists; one on the Hub is looked for when it is fetched.
+
+    Raises:
+        UserError: It does not.
+    """
+    if not source.startswith(HUB_PREFIX) and not Path(source).is_dir():
+        raise UserError(f"train.init: {source}: no such folder; name a run, or a folder of diffusers")
 
 
 def read_diffusers_config(folder: Path) -> dict[str, Any] | None:
