@@ -30,6 +30,10 @@ ADVERSARIES = (*VECTOR_ADVERSARIES, *PATCHES)
 """Families that have a discriminator."""
 AUTOENCODERS = (*VECTORS, *GRIDS, "vqvae", "pixelcnn")
 FAMILIES = (*AUTOENCODERS, "classifier")
+CROSSED_FAMILIES = tuple(
+    pytest.param(name, marks=[pytest.mark.long] if name in ("vae-grid", "vaegan1-grid") else []) for name in FAMILIES
+)
+"""`FAMILIES` for tests that each cross with options; of the grids, the three-way one stands for all in `make test`."""
 NETWORKS = ("mlp", "conv", "resnet")
 BUILDS = (
     *((name, network) for name in VECTORS for network in NETWORKS),
