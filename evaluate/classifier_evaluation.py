@@ -47,15 +47,16 @@ def evaluate_classifier(
     """
     images, count = split.images, split.count(config)
     labels = images.require_labels("model.classes", model.config.classes)
+    parameter, indices = next(model.parameters()), images.select_evenly(count)
     protocol: dict[str, Any] = {
         "split": split.name,
         "images": count,
         **describe_images(images, model),
         "classes": model.config.classes,
-        **describe_computation(model, seed, config.batch_size),
+        "seed": seed,
+        **describe_computation(parameter, config.batch_size),
     }
     check_same_protocol(protocol)
-    parameter, indices = next(model.parameters()), images.select_evenly(count)
 
     def measure(batch: range) -> Sums:
         chosen = indices[batch.start : batch.stop]

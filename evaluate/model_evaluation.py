@@ -18,10 +18,10 @@ from vaegan.models.autoencoder import Sampler
 from vaegan.progress import ProgressCallback, ignore_progress, nest_progress
 
 from .metrics.build import build_metrics
-from .metrics.metric import ImagePairs, Metric, Sums, reduce_on_main, round_to_8_bits
-from .one_pass import ImageSplit, evaluation_mode, pass_over_images
+from .metrics.metric import Metric, ModelPairs, Sums, round_to_8_bits
+from .one_pass import ImageSplit, collect_result, evaluation_mode, pass_over_images
 from .protocol import check_same_protocol, describe_computation, describe_images
-from .result import EvaluationResult, format_left_out
+from .result import EvaluationResult
 
 
 def warn_on_main(message: str) -> None:
@@ -86,12 +86,12 @@ def evaluate_model(
         def measure_pairs(batch: range) -> Sums:
             chosen = indices[batch.start : batch.stop]
             labels = split.images.get_labels(chosen, model.classes)
-            pairs = ImagePairs(model, split.images[chosen], batch.start, seed, labels, pair_count)
+            pairs = ModelPairs(model, split.images[chosen], batch.start, seed, labels, pair_count)
             return {name: metric.measure_pairs(pairs) for name, metric in metrics.items()}
 
         def measure_samples(batch: range) -> Sums:
             images = round_to_8_bits(sampler.draw(batch.start, batch.stop))
-            return {name: metric.measure_samples(images, batch.start) for name, metric in metrics.items()}
+            return {name: metric.measure_set("sample", images, batch.start) for name, metric in metrics.items()}
 
         sums = pass_over_images(
             [(pair_count, measure_pairs), (sample_count, measure_samples)], config.batch_size,
@@ -100,26 +100,12 @@ def evaluate_model(
 
         sums = {name: metric.combine(sums.get(name, {})) for name, metric in metrics.items()}
 
-    def compute_result(sums: Sums) -> EvaluationResult:
-        collected, left_out = EvaluationResult({}, protocol), dict[str, str]()
-        for name, metric in metrics.items():
-            kinds = {**vars(metric.compute_result(sums[name]))}
-            left_out |= kinds.pop("left_out")
-            for kind, values in kinds.items():
-                getattr(collected, kind).update(values)
-        if left_out:
-            protocol["left_out"] = left_out
-        return collected
-
-    result = reduce_on_main(sums, compute_result)
-    if result.metrics and (left_out := result.protocol.get("left_out")):
-        notify(f"evaluate.metrics: left out are {format_left_out(left_out)}")
-    return result
+    return collect_result(metrics, sums, protocol, notify)
 
 
 def _describe_protocol(
     model: Autoencoder, split: ImageSplit, config: EvaluateConfig, seed: int, training: Images | None,
-    metrics: Mapping[str, Metric],
+    metrics: Mapping[str, Metric[ModelPairs]],
 ) -> dict[str, Any]:  # fmt: skip
     """Return every choice that the result depends on, with the numbers of reconstructions and samples."""
     source = Sampler(model).source
@@ -137,6 +123,7 @@ def _describe_protocol(
         "pixels": "rounded and clamped to 8 bits",
         "code": "posterior mean",
         "labels": None if model.classes is None else f"the images' own; sample i: i modulo {model.classes}",
-        **describe_computation(model, seed, config.batch_size),
+        "seed": seed,
+        **describe_computation(next(model.parameters()), config.batch_size),
         **{name: metric.protocol for name, metric in metrics.items()},
     }

@@ -1,6 +1,6 @@
 """The one pass over images that evaluates autoencoders and classifiers alike, in batches dealt to all processes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +15,9 @@ from vaegan.distributed import deal_batches, run_on_all_ranks
 from vaegan.precision import full_precision
 from vaegan.progress import ProgressCallback, ignore_progress
 
-from .metrics.metric import Sums, add_sums
+from .metrics.metric import Metric, Sums, add_sums, reduce_on_main
 from .protocol import get_versions
+from .result import EvaluationResult, format_left_out
 
 Stage = tuple[int, Callable[[range], Sums]]
 """Number of images, and the function that returns what those of a range of indices add to the sums."""
@@ -72,6 +73,37 @@ def pass_over_images(stages: Sequence[Stage], batch_size: int, progress: Progres
             progress(before + done, total)
         before += count
     return sums
+
+
+def collect_result(
+    metrics: Mapping[str, Metric[Any]], sums: Mapping[str, Sums], protocol: dict[str, Any],
+    notify: Callable[[str], None], left_out: Mapping[str, str] | None = None,
+) -> EvaluationResult:  # fmt: skip
+    """Return the result of all metrics from the sums of each process, on all of them, which call this together.
+
+    Args:
+        metrics: The metrics, by name.
+        sums: What the process has measured, by the metric's name.
+        protocol: Every choice that the result depends on; what is left out is added to it.
+        notify: Called with one line about what is left out.
+        left_out: Reason why a metric was not measured, by its name.
+    """
+
+    def compute_result(sums: Sums) -> EvaluationResult:
+        collected, reasons = EvaluationResult({}, protocol), dict(left_out or {})
+        for name, metric in metrics.items():
+            kinds = {**vars(metric.compute_result(sums[name]))}
+            reasons.update(kinds.pop("left_out"))
+            for kind, values in kinds.items():
+                getattr(collected, kind).update(values)
+        if reasons:
+            protocol["left_out"] = reasons
+        return collected
+
+    result = reduce_on_main(dict(sums), compute_result)
+    if result.metrics and (reasons := result.protocol.get("left_out")):
+        notify(f"evaluate.metrics: left out are {format_left_out(reasons)}")
+    return result
 
 
 @contextmanager

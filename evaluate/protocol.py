@@ -22,16 +22,14 @@ def describe_images(images: Images, model: Model) -> dict[str, Any]:
     return {"of": len(images), "subset": "even distances", "resolution": size, "channels": channels, **alpha}
 
 
-def describe_computation(model: Model, seed: int, batch_size: int) -> dict[str, Any]:
-    """Return the protocol's entries on how the forwards of a model are computed."""
-    parameter = next(model.parameters())
-    dtype = str(parameter.dtype).removeprefix("torch.")
+def describe_computation(like: torch.Tensor, batch_size: int) -> dict[str, Any]:
+    """Return the protocol's entries on how forwards are computed, in the dtype and on the device of a tensor."""
+    dtype = str(like.dtype).removeprefix("torch.")
     return {
-        "seed": seed,
         "batch_size": batch_size,
         "dtype": dtype,
-        "arithmetic": "float32, without TF32" if parameter.dtype == torch.float32 else dtype,
-        "device": parameter.device.type,
+        "arithmetic": "float32, without TF32" if like.dtype == torch.float32 else dtype,
+        "device": like.device.type,
         "versions": get_versions(),
     }
 

@@ -3,13 +3,13 @@
 from vaegan.losses.aggregate_posterior import frechet_standard_normal, mmd_imq
 from vaegan.randomness import draw_normal
 
-from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, describe_too_few, make_rows
+from .metric import Metric, MetricResult, ModelPairs, Sums, concatenate_in_order, describe_too_few, make_rows
 
 MAX_KERNEL_CODES = 2048
 """Largest number of codes that the kernel is computed of, at even distances, since its cost grows with their square."""
 
 
-class AggregatePosterior(Metric):
+class AggregatePosterior(Metric[ModelPairs]):
     """The distance of the aggregate posterior from N(0, I), which is what samples of the prior suffer from.
 
     MMD^2 with the inverse multiquadric kernel, and the Frechet distance of Gaussians, of one draw of each image's
@@ -23,7 +23,7 @@ class AggregatePosterior(Metric):
         self.seed = seed
         self.protocol = {"kernel": "inverse multiquadric", "most": MAX_KERNEL_CODES, "posterior_samples": 1}
 
-    def measure_pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ModelPairs) -> Sums:
         """Return one draw of each image's posterior."""
         return {"codes": make_rows(pairs.start, pairs.codes)}
 

@@ -12,10 +12,10 @@ from vaegan.config.objectives import ELBOConfig
 from vaegan.config.section import Section
 from vaegan.pretrained import hash_weights
 
-from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
+from .metric import Metric, MetricResult, ModelPairs, Sums, concatenate_in_order, make_rows
 
 
-class PlantedAnomalies(Metric):
+class PlantedAnomalies(Metric[ModelPairs]):
     """Area under the ROC curve of real images against the same images with one defect each, for several scores.
 
     Args:
@@ -38,7 +38,7 @@ class PlantedAnomalies(Metric):
         if discriminator is not None:
             self.keys["realness"] = "realness"
 
-    def measure_pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ModelPairs) -> Sums:
         """Return the scores of each image as it is and with a defect, a function of the seed and the image's index."""
         planted = plant_defects(pairs.pixels.cpu(), self.seed, pairs.start).images.to(pairs.pixels.device)
         for network in (self.judges.lpips, self.judges.realness):

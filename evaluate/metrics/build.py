@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -21,20 +22,25 @@ from .completion import Completion
 from .confusion import Confusion
 from .feature_extractors import build_extractor
 from .feature_metrics import FeatureMetrics
+from .frechet_statistics import StatisticsDistance
 from .likelihood import ELBOMetric, ImportanceWeightedMetric, RateMetric
 from .lpips import LPIPS_BACKBONES, build_lpips, check_lpips_networks_differ
-from .metric import Metric, PerImage
+from .metric import ImagePairs, Metric, ModelPairs, PerImage
 from .pixels import MAX_PSNR_DB, describe_ms_ssim, describe_ssim, ms_ssim, psnr, ssim
 from .sharpness import Sharpness
 
 SET_METRICS = {"frechet", "kid", "prdc"}
 """Metrics of sets of images, which share the features of a network."""
+PAIR_METRICS = {"psnr", "ssim", "ms_ssim", *LPIPS_BACKBONES}
+"""Metrics of an image and its counterpart."""
+IMAGE_METRICS = {*PAIR_METRICS, "sharpness", *SET_METRICS}
+"""Metrics that need images alone, and no model."""
 
 
 def build_metrics(
     config: EvaluateConfig, model_config: Section, image_shape: tuple[int, int, int], seed: int,
     discriminator: nn.Module | None, real_images: Mapping[str, Any] | None, notify: Callable[[str], None],
-) -> dict[str, Metric]:  # fmt: skip
+) -> dict[str, Metric[ModelPairs]]:  # fmt: skip
     """Return the metrics that a config names, by name, without those that the model's family cannot have.
 
     Args:
@@ -52,20 +58,12 @@ def build_metrics(
             images, or LPIPS would be measured by the network that `model.perceptual` trains in.
     """
     check_lpips_networks_differ(config, model_config)
-    size, values = image_shape[-1], math.prod(image_shape)
-    metrics: dict[str, Metric] = {}
+    values = math.prod(image_shape)
+    metrics: dict[str, Metric[ModelPairs]] = {}
     for name in dict.fromkeys(config.metrics):
+        if (metric := build_image_metric(name, image_shape[-1], notify)) is not None:
+            metrics[name] = metric
         match name, model_config:
-            case "psnr", _:
-                metrics[name] = PerImage("reconstruction/psnr", psnr, {"limit": MAX_PSNR_DB})
-            case "ssim", _:
-                metrics[name] = PerImage("reconstruction/ssim", ssim, describe_ssim(size))
-            case "ms_ssim", _:
-                metrics[name] = PerImage("reconstruction/ms_ssim", ms_ssim, describe_ms_ssim(size))
-            case "lpips" | "lpips_vgg" | "lpips_squeeze", _:
-                metrics[name] = build_lpips(LPIPS_BACKBONES[name], size, notify)
-            case "sharpness", _:
-                metrics[name] = Sharpness(size)
             case "elbo", ELBOConfig(likelihood="gaussian" | "laplace"):
                 metrics[name] = ELBOMetric(model_config, values)
             case "elbo", GaussianConfig():
@@ -89,6 +87,61 @@ def build_metrics(
                 metrics[name] = Completion(*load_evaluation_lpips("alex", notify), seed)
     if set_metrics := SET_METRICS & set(config.metrics):
         metrics["features"] = FeatureMetrics(build_extractor(config.features, image_shape), set_metrics, real_images)
+    return metrics
+
+
+def build_image_metric(name: str, size: int, notify: Callable[[str], None]) -> Metric[ImagePairs] | None:
+    """Return a metric that needs no model and no network of features; None: the metric of this name is none.
+
+    Args:
+        name: Name of the metric.
+        size: S, side of the images in pixels.
+        notify: Called with one-line notices.
+
+    Raises:
+        UserError: A file of weights is missing or damaged.
+    """
+    match name:
+        case "psnr":
+            return PerImage("reconstruction/psnr", psnr, {"limit": MAX_PSNR_DB})
+        case "ssim":
+            return PerImage("reconstruction/ssim", ssim, describe_ssim(size))
+        case "ms_ssim":
+            return PerImage("reconstruction/ms_ssim", ms_ssim, describe_ms_ssim(size))
+        case "lpips" | "lpips_vgg" | "lpips_squeeze":
+            return build_lpips(LPIPS_BACKBONES[name], size, notify)
+        case "sharpness":
+            return Sharpness(size)
+    return None
+
+
+def build_set_metrics(
+    config: EvaluateConfig, image_shape: tuple[int, int, int], notify: Callable[[str], None], statistics: Path | None,
+    statistics_file: Path | None,
+) -> dict[str, Metric[ImagePairs]]:  # fmt: skip
+    """Return the metrics of two sets of images that a config names, by name; those that need a model are left out.
+
+    Args:
+        config: Names of the metrics.
+        image_shape: (C, S, S) of the images.
+        notify: Called with one-line notices.
+        statistics: File of statistics of the real images' features, in the place of images; None: there are images.
+        statistics_file: File that such statistics are written to; None: they are not.
+
+    Raises:
+        UserError: A file of weights or of statistics is missing or damaged, or a network of features is for other
+            images.
+    """
+    metrics: dict[str, Metric[ImagePairs]] = {}
+    for name in dict.fromkeys(config.metrics):
+        if (metric := build_image_metric(name, image_shape[-1], notify)) is not None:
+            metrics[name] = metric
+    if names := SET_METRICS & set(config.metrics):
+        extractor = build_extractor(config.features, image_shape)
+        if statistics is None:
+            metrics["features"] = FeatureMetrics(extractor, names, statistics_file=statistics_file)
+        else:
+            metrics["features"] = StatisticsDistance(extractor, statistics)
     return metrics
 
 

@@ -13,7 +13,7 @@ from vaegan.applications.uncertainty import (
 from vaegan.config.objectives import ELBOConfig
 
 from .likelihood import get_likelihood_protocol
-from .metric import ImagePairs, Metric, MetricResult, Sums, check_finite, concatenate_in_order, make_rows
+from .metric import Metric, MetricResult, ModelPairs, Sums, check_finite, concatenate_in_order, make_rows
 
 DRAWS = 16
 """Draws of each image's posterior that its predictive distribution is a mixture of."""
@@ -23,7 +23,7 @@ COVERAGE, ERROR, WIDTH = "calibration/coverage", "calibration/ece", "calibration
 """Keys of the scores of images and of the curve; of the expected calibration error; of the width."""
 
 
-class Calibration(Metric):
+class Calibration(Metric[ModelPairs]):
     """Coverage of the central intervals of each value of an image, its distance from their levels, and their width.
 
     Args:
@@ -36,7 +36,7 @@ class Calibration(Metric):
             "width_level": WIDTH_LEVEL, "width_values": WIDTH_VALUES,
         }  # fmt: skip
 
-    def measure_pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ModelPairs) -> Sums:
         """Return coverages and width of each image; the noise of a draw is a function of the seed, its index and k."""
         noise = (pairs.draw_noise("calibration", draw) for draw in range(DRAWS))
         prediction = predict_pixels(pairs.model, pairs.posterior, noise, pairs.labels)

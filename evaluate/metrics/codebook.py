@@ -8,10 +8,10 @@ from vaegan.losses.quantisation import count_assigned_vectors, perplexity, usage
 from vaegan.models.pixelcnn import PixelCNN
 from vaegan.models.vqvae import VQVAE
 
-from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
+from .metric import Metric, MetricResult, ModelPairs, Sums, concatenate_in_order, make_rows
 
 
-class Codebook(Metric):
+class Codebook(Metric[ModelPairs]):
     """Perplexity and usage of the entries over all positions of all images, and the rate, the bits of an image's code.
 
     The rate is the negative log-likelihood of the code under the prior: the uniform prior, for which it is the same for
@@ -25,7 +25,7 @@ class Codebook(Metric):
         self.entries = entries
         self.protocol = {"entries": entries}
 
-    def measure_pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ModelPairs) -> Sums:
         """Return how often each entry is used, and the bits of each image's code."""
         model = pairs.model
         assert isinstance(model, VQVAE | PixelCNN)

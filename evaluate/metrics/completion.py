@@ -11,7 +11,7 @@ from vaegan.losses.perceptual import lpips_map
 from vaegan.pretrained import hash_weights
 from vaegan.randomness import make_generator
 
-from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
+from .metric import Metric, MetricResult, ModelPairs, Sums, concatenate_in_order, make_rows
 from .pixels import MAX_PSNR_DB, PIXEL_RANGE, ROUNDING_VARIANCE
 from .sharpness import LAPLACIAN_GAIN, laplacian
 
@@ -21,7 +21,7 @@ RESTARTS, STEPS = 1, 60
 """Starts and steps of the search for the most probable code; `vaegan inpaint` takes more of both."""
 
 
-class Completion(Metric):
+class Completion(Metric[ModelPairs]):
     """PSNR, sharpness and LPIPS of images in which a random box was filled by the most probable code.
 
     Args:
@@ -37,7 +37,7 @@ class Completion(Metric):
             "prior": "N(0, I)", "blended": True, "lpips": hash_weights(lpips), "lpips_of": "the pixels of the hole",
         }  # fmt: skip
 
-    def measure_pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ModelPairs) -> Sums:
         """Return the values of those images of a batch that are among the chosen ones."""
         chosen = [place for place in range(len(pairs.pixels)) if pairs.start + place in self._choose(pairs.count)]
         if not chosen:

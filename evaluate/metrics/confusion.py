@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from vaegan.losses.adversarial import ORIGINS, balanced_accuracy, count_predictions
 from vaegan.models.autoencoder import cycle_labels
 
-from .metric import ImagePairs, Metric, MetricResult, Sums
+from .metric import Metric, MetricResult, ModelPairs, Sums
 
 
-class Confusion(Metric):
+class Confusion(Metric[ModelPairs]):
     """Confusion matrix of the discriminator of the same run, of real, reconstructed and generated images.
 
     The images are those of the averaged model, which the discriminator was not trained against.
@@ -26,14 +26,14 @@ class Confusion(Metric):
         self.discriminator, self.classes = discriminator, classes
         self.protocol = {"rows": list(ORIGINS), "discriminator": "as trained, not averaged", "model": "averaged"}
 
-    def measure_pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ModelPairs) -> Sums:
         """Return the predicted classes of real images and reconstructions, as counts."""
         return {
             "real": self._count(pairs.real, pairs.labels),
             "reconstructed": self._count(pairs.reconstruction, pairs.labels),
         }
 
-    def measure_samples(self, images: Tensor, start: int) -> Sums:
+    def measure_set(self, name: str, images: Tensor, start: int) -> Sums:
         """Return the predicted classes of samples, as counts."""
         labels = None
         if self.classes is not None:

@@ -21,6 +21,7 @@ from vaegan.io import get_cache_folder, read_bytes, replace_file, save_tensors
 from .dealt_rows import DealtRows, deal_tensor
 from .feature_extractors import Extractor
 from .frechet import MOMENTS, compute_moments, fit_gaussian, frechet
+from .frechet_statistics import write_statistics
 from .kid import MAX_BLOCKS, MAX_FEATURES, MIN_BLOCK_FEATURES, compute_block_values, compute_kid
 from .metric import ImagePairs, Metric, MetricResult, Sums, describe_too_few, make_rows
 from .precision_recall import DENSITY_NEIGHBOUR, PRECISION_NEIGHBOUR, compute_prdc
@@ -45,7 +46,7 @@ LEAST_IMAGES = {"frechet": 2, "kid": 2, "prdc": DENSITY_NEIGHBOUR + 1}
 """Fewest images of either set: a covariance and pairs take two, the k-th neighbour k others."""
 
 
-class FeatureMetrics(Metric):
+class FeatureMetrics(Metric[ImagePairs]):
     """Distances of reconstructions and of samples, as sets, from the real images, in features computed once.
 
     Of the Frechet distance alone only sums are kept; the others need every image's features.
@@ -55,12 +56,17 @@ class FeatureMetrics(Metric):
         names: Metrics to compute, of `frechet`, `kid` and `prdc`.
         real_images: Everything that the real images are a function of, for the cache of their features; None: these are
             computed each time.
+        statistics_file: File that mean and covariance of the real images' features are written to; None: they are not.
     """
 
     uses_samples = True
 
-    def __init__(self, extractor: Extractor, names: set[str], real_images: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, extractor: Extractor, names: set[str], real_images: Mapping[str, Any] | None = None,
+        statistics_file: Path | None = None,
+    ) -> None:  # fmt: skip
         self.extractor, self.names = extractor, names
+        self.statistics_file = statistics_file
         self.protocol = extractor.protocol | {name: PROTOCOLS[name] for name in sorted(names)}
         self.keeps_rows = bool(names - {"frechet"})
         inputs = {**(real_images or {}), **extractor.protocol, "rows": self.keeps_rows}
@@ -81,15 +87,15 @@ class FeatureMetrics(Metric):
 
     def measure_pairs(self, pairs: ImagePairs) -> Sums:
         """Return the features, or their sums, of reconstructions, and of real images unless these are cached."""
-        self.device = pairs.real.device
-        features = {"reconstruction": self.extractor(pairs.reconstruction)}
+        sums = self.measure_set("reconstruction", pairs.reconstruction, pairs.start)
         if self.real_moments is None and self.real_rows is None:
-            features["real"] = self.extractor(pairs.real)
-        return {name: self._make_sums(values, pairs.start) for name, values in features.items()}
+            sums |= self.measure_set("real", pairs.real, pairs.start)
+        return sums
 
-    def measure_samples(self, images: Tensor, start: int) -> Sums:
-        """Return the features, or their sums, of samples."""
-        return {"sample": self._make_sums(self.extractor(images), start)}
+    def measure_set(self, name: str, images: Tensor, start: int) -> Sums:
+        """Return the features, or their sums, of the images of a set."""
+        self.device, features = images.device, self.extractor(images)
+        return {name: {"rows": make_rows(start, features)} if self.keeps_rows else compute_moments(features)}
 
     def combine(self, sums: Sums) -> Sums:
         """Compare the sets of features, of which no process has all rows; return the comparisons on the main one."""
@@ -118,6 +124,8 @@ class FeatureMetrics(Metric):
             metrics = dict(compared["metrics"])
             if "moments" in compared:
                 metrics["fd"] = frechet(*map(fit_gaussian, compared["moments"]))
+                if self.statistics_file is not None:
+                    write_statistics(self.statistics_file, compared["moments"][0], self.extractor.protocol)
             result.metrics |= {f"{name}/{self.extractor.get_metric_name(key)}": value for key, value in metrics.items()}
             result.scores |= {
                 f"{name}/{self.extractor.get_metric_name(key)}": values for key, values in compared["scores"].items()
@@ -129,9 +137,6 @@ class FeatureMetrics(Metric):
                 f"{name}/{each}": describe_too_few(compared["count"], least) for each, least in left_out.items()
             }
         return result
-
-    def _make_sums(self, features: Tensor, start: int) -> Sums:
-        return {"rows": make_rows(start, features)} if self.keeps_rows else compute_moments(features)
 
     def _find_device(self) -> torch.device:
         """Return the device of this process's features, on a process without images that of the others' kind."""

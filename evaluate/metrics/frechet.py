@@ -40,18 +40,31 @@ def compute_moments(features: Tensor) -> Sums:
 def fit_gaussian(sums: Sums) -> Gaussian:
     """Fit mean and unbiased covariance to features by the totals of their `compute_moments`.
 
-    The covariance of a single feature is 0. If the covariance has full rank, its factor is Cholesky's. If it has not,
-    since there are fewer than d features or some are always 0, its factor is made of the eigenvectors whose eigenvalues
-    exceed the rounding error.
+    The covariance of a single feature is 0.
     """
+    return factor_covariance(*compute_mean_and_covariance(sums))
+
+
+def compute_mean_and_covariance(sums: Sums) -> tuple[Tensor, Tensor]:
+    """Return mean (d,) and unbiased covariance (d, d), float64, of features by the totals of `compute_moments`."""
     count = int(sums["count"])
     mean = sums["total"] / count
     covariance = (sums["products"] - count * torch.outer(mean, mean)) / max(1, count - 1)
-    covariance = (covariance + covariance.mT) / 2
+    return mean, (covariance + covariance.mT) / 2
+
+
+def factor_covariance(mean: Tensor, covariance: Tensor) -> Gaussian:
+    """Return the Gaussian of a mean (d,) and a covariance (d, d), float64 and symmetric.
+
+    If the covariance has full rank, its factor is Cholesky's. If it has not, since there are no more than d features or
+    some are always 0, its factor is made of the eigenvectors whose eigenvalues exceed the rounding error of float64
+    sums.
+    """
+    error = len(mean) * torch.finfo(torch.float64).eps * (covariance.diagonal() + mean.square()).max()
     factor, failed = torch.linalg.cholesky_ex(covariance)
-    if count <= len(mean) or failed.item() or factor.diagonal().square().min() <= _rounding_error(sums, count):
+    if failed.item() or factor.diagonal().square().min() <= error:
         values, vectors = torch.linalg.eigh(covariance)
-        significant = values > _rounding_error(sums, count)
+        significant = values > error
         factor = vectors[:, significant] * values[significant].sqrt()
     return Gaussian(mean, factor)
 
@@ -71,9 +84,3 @@ def frechet(one: Gaussian, other: Gaussian) -> float:
         cross_trace = roots.sum().item()
     distance = (one.mean - other.mean).square().sum().item() + one.trace + other.trace - 2 * cross_trace
     return max(distance, 0.0)
-
-
-def _rounding_error(sums: Sums, count: int) -> float:
-    """Return the size of an eigenvalue of the covariance that is 0, as the rounding of float64 sums leaves it."""
-    size = len(sums["total"])
-    return float(size * torch.finfo(torch.float64).eps * sums["products"].diagonal().max() / max(1, count - 1))

@@ -11,16 +11,16 @@ from vaegan.losses.discrete_likelihood import log_probability
 from vaegan.losses.elbo import kl_standard_normal
 from vaegan.models import Posterior
 
-from .metric import ImagePairs, Metric, MetricResult, Sums, concatenate_in_order, make_rows
+from .metric import Metric, MetricResult, ModelPairs, Sums, concatenate_in_order, make_rows
 
 
-class RateMetric(Metric):
+class RateMetric(Metric[ModelPairs]):
     """Mean over the images of KL(q(z | x) || N(0, I)) / log 2, where p(x | z) is no distribution of 8-bit images."""
 
     def __init__(self) -> None:
         self.protocol: dict[str, Any] = {"likelihood": None}
 
-    def measure_pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ModelPairs) -> Sums:
         """Return the divergence of each image's posterior from the prior."""
         return {"divergence": make_rows(pairs.start, compute_divergence(pairs.posterior))}
 
@@ -44,7 +44,7 @@ class ELBOMetric(RateMetric):
         self.config, self.values = config, values
         self.protocol = {**get_likelihood_protocol(config), "posterior_samples": 1}
 
-    def measure_pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ModelPairs) -> Sums:
         """Return the bound of each image, from one draw of its posterior, and its divergence."""
         config = self.config
         log_likelihood = log_probability(pairs.pixels, pairs.likelihood_mean, config.likelihood, config.scale)
@@ -58,7 +58,7 @@ class ELBOMetric(RateMetric):
         return result
 
 
-class ImportanceWeightedMetric(Metric):
+class ImportanceWeightedMetric(Metric[ModelPairs]):
     """Mean over the images of log 1/K sum P(x | z_k) N(z_k; 0, I) / q(z_k | x), z_k from q(z | x).
 
     A bound that is no lower than the `ELBOMetric` and rises to log P(x) with K (Burda et al. 2016, eq. 8).
@@ -73,7 +73,7 @@ class ImportanceWeightedMetric(Metric):
         self.config, self.values, self.draws = config, values, draws
         self.protocol = {**get_likelihood_protocol(config), "posterior_samples": draws}
 
-    def measure_pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: ModelPairs) -> Sums:
         """Return the bound of each image; the noise of a draw is a function of the seed, the image's index and k."""
         logs = torch.stack([self._log_weight(pairs, draw) for draw in range(self.draws)])
         return {"values": make_rows(pairs.start, logs.logsumexp(0) - math.log(self.draws))}
@@ -82,7 +82,7 @@ class ImportanceWeightedMetric(Metric):
         """Return the nats per image and the bits per value of an 8-bit image."""
         return make_bound_result("iwae", "iwae_bits_per_dim", concatenate_in_order(sums["values"]), self.values)
 
-    def _log_weight(self, pairs: ImagePairs, draw: int) -> Tensor:
+    def _log_weight(self, pairs: ModelPairs, draw: int) -> Tensor:
         noise = pairs.draw_noise("importance", draw)
         codes = pairs.posterior.sample(noise.to(pairs.posterior.mean))
         mean = pairs.decode(codes)

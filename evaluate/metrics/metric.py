@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from operator import itemgetter
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -25,9 +25,60 @@ Rows = list[tuple[int, Tensor]]
 
 
 class ImagePairs:
-    """Consecutive real images of an evaluation and their reconstructions, each computed when first used.
+    """Consecutive real images of an evaluation and their counterparts, each computed when first used.
 
-    Reconstructions are what an image file would hold: clamped and rounded to 8 bits.
+    Both are what image files would hold: rounded to 8 bits.
+
+    Args:
+        start: Index of the first pair among the evaluated ones.
+    """
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Real images, shape (B, C, S, S) in [-1, 1], of the device and dtype that they are evaluated in."""
+        raise NotImplementedError
+
+    @cached_property
+    def reconstruction(self) -> Tensor:
+        """The counterpart of each real image, of the same shape, range, device and dtype."""
+        raise NotImplementedError
+
+    @cached_property
+    def seen(self) -> tuple[Tensor, Tensor]:
+        """Real images and counterparts as they are seen: those with alpha are laid on white, (B, C', S, S)."""
+        return lay_on_white(self.real), lay_on_white(self.reconstruction)
+
+
+class PixelPairs(ImagePairs):
+    """Real images and counterparts that are given as pixels.
+
+    Args:
+        real: Real images, uint8, shape (B, C, S, S).
+        other: Their counterparts, of the same type and shape.
+        start: Index of the first pair among the evaluated ones.
+        device: Where they are evaluated, in float32.
+    """
+
+    def __init__(self, real: Tensor, other: Tensor, start: int, device: torch.device) -> None:
+        super().__init__(start)
+        self.pixels, self.other_pixels = real.to(device), other.to(device)
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Real images, shape (B, C, S, S) in [-1, 1], float32."""
+        return to_float(self.pixels)
+
+    @cached_property
+    def reconstruction(self) -> Tensor:
+        """Counterparts, shape (B, C, S, S) in [-1, 1], float32."""
+        return to_float(self.other_pixels)
+
+
+class ModelPairs(ImagePairs):
+    """Real images and what a model makes of them.
 
     Args:
         model: Model in evaluation mode.
@@ -42,7 +93,8 @@ class ImagePairs:
         self, model: Autoencoder, pixels: Tensor, start: int, seed: int, labels: Tensor | None = None,
         count: int | None = None,
     ) -> None:  # fmt: skip
-        self.model, self.start, self.seed = model, start, seed
+        super().__init__(start)
+        self.model, self.seed = model, seed
         self.pixels = pixels.to(next(model.parameters()).device)
         self.labels = None if labels is None else labels.to(self.pixels.device)
         self.count = start + len(pixels) if count is None else count
@@ -61,11 +113,6 @@ class ImagePairs:
     def reconstruction(self) -> Tensor:
         """Decoded posterior means, shape (B, C, S, S) in [-1, 1], of the model's device and dtype."""
         return round_to_8_bits(self.decode(self.posterior.mean))
-
-    @cached_property
-    def seen(self) -> tuple[Tensor, Tensor]:
-        """Real images and reconstructions as they are seen: those with alpha are laid on white, (B, C', S, S)."""
-        return lay_on_white(self.real), lay_on_white(self.reconstruction)
 
     @cached_property
     def likelihood_mean(self) -> Tensor:
@@ -88,6 +135,10 @@ class ImagePairs:
         return torch.stack([draw_normal(shape, self.seed, *purpose, index) for index in indices])
 
 
+PairsT = TypeVar("PairsT", bound=ImagePairs, contravariant=True)
+"""Type of the pairs that a metric looks at."""
+
+
 @dataclass
 class MetricResult:
     """The values of one metric for all images."""
@@ -104,8 +155,10 @@ class MetricResult:
     """Reason why a metric could not be computed, by its name."""
 
 
-class Metric:
+class Metric(Generic[PairsT]):
     """Base of the metrics; each overrides the methods for the images that it looks at.
+
+    A metric of `ImagePairs` needs images alone, and one of `ModelPairs` the model as well.
 
     A metric keeps nothing of the images itself: what it measures of each batch is added up, over the batches of a
     process and then over the processes. Values of single images are kept as `Rows`, which are put in order at the end.
@@ -119,16 +172,18 @@ class Metric:
     def prepare(self) -> None:
         """Prepare for the first image; all processes call this together."""
 
-    def measure_pairs(self, pairs: ImagePairs) -> Sums:
+    def measure_pairs(self, pairs: PairsT) -> Sums:
         """Return what real images and their reconstructions add to the sums; tensors may be on the model's device."""
         return {}
 
-    def measure_samples(self, images: Tensor, start: int) -> Sums:
-        """Return what samples add to the sums; tensors may be on the model's device.
+    def measure_set(self, name: str, images: Tensor, start: int) -> Sums:
+        """Return what images that are no pairs add to the sums; tensors may be on the model's device.
 
         Args:
-            images: Samples rounded to 8 bits, shape (B, C, S, S) in [-1, 1].
-            start: Index of the first one among the samples of the evaluation.
+            name: Set that they belong to: ``sample``; of images without a model also ``real`` or ``reconstruction``,
+                of which the pairs, if there are any, come first.
+            images: Images rounded to 8 bits, shape (B, C, S, S) in [-1, 1].
+            start: Index of the first one in the set.
         """
         return {}
 
@@ -144,7 +199,7 @@ class Metric:
         raise NotImplementedError
 
 
-class PerImage(Metric):
+class PerImage(Metric[ImagePairs]):
     """Mean of a value of each image and its reconstruction.
 
     Args:

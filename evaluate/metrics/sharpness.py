@@ -232,7 +232,7 @@ def compute_distances(real: Statistics, other: Statistics) -> dict[str, Tensor]:
     }
 
 
-class Sharpness(Metric):
+class Sharpness(Metric[ImagePairs]):
     """Statistics of real images, of their reconstructions and of samples, and how far apart they are.
 
     Args:
@@ -261,13 +261,13 @@ class Sharpness(Metric):
         }
         return {name: make_rows(pairs.start, values) for name, values in moments.items()}
 
-    def measure_samples(self, images: Tensor, start: int) -> Sums:
-        """Return the moments of samples."""
+    def measure_set(self, name: str, images: Tensor, start: int) -> Sums:
+        """Return the moments of the images of a set."""
         images = lay_on_white(images)
-        return {"sample": make_rows(start, compute_image_moments(images, spectrum(images)))}
+        return {name: make_rows(start, compute_image_moments(images, spectrum(images)))}
 
     def compute_result(self, sums: Sums) -> MetricResult:
-        """Return the distances from the real images, and the spectra behind them."""
+        """Return the distances from the real images, and the spectra behind them; coherence is that of the pairs."""
         scores = {name: concatenate_in_order(parts) for name, parts in sums.items()}
         means = {name: values.mean(0) for name, values in scores.items()}
         real = compute_statistics(means["real"])
@@ -278,7 +278,10 @@ class Sharpness(Metric):
             metrics |= {f"{name}/{metric}": value.item() for metric, value in compute_distances(real, other).items()}
             curves[f"power/{name}"] = other.power.tolist()
             curves[f"spectrum_error/{name}"] = log_power_error(real.power, other.power).tolist()
-        match = coherence(means["cross"], real.power, compute_statistics(means["reconstruction"]).power)
-        metrics["reconstruction/coherence"] = high_band_mean(match, self.size).item()
-        curves["coherence/reconstruction"] = match.tolist()
+        if "cross" in means:
+            pairs = len(scores["cross"])
+            powers = [compute_statistics(scores[name][:pairs].mean(0)).power for name in ("real", "reconstruction")]
+            match = coherence(means["cross"], *powers)
+            metrics["reconstruction/coherence"] = high_band_mean(match, self.size).item()
+            curves["coherence/reconstruction"] = match.tolist()
         return MetricResult(metrics, curves, scores={f"sharpness/{name}": values for name, values in scores.items()})

@@ -1,10 +1,13 @@
 """Every command and option, on runs of a moment."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -14,7 +17,7 @@ from vaegan import load
 from vaegan.config import load_config
 from vaegan.data import open_data
 from vaegan.density_fitting import fit_density_to_images
-from vaegan.images import draw_image_grid
+from vaegan.images import draw_image_grid, to_uint8
 
 HELP = """
 import sys
@@ -85,6 +88,28 @@ def test_sample_draws_what_the_library_draws(trained, vaegan):
     assert vaegan("sample", trained, "-n", 6, "--seed", 1, "-o", "other.png")[0] == 0
     with Image.open("other.png") as other:
         assert other.tobytes() != expected.tobytes()
+
+
+def test_samples_in_an_array_are_compared_with_images(trained, vaegan):
+    code, out, _ = vaegan("sample", trained, "-n", 6, "-o", "drawn.npz")
+    assert (code, out) == (0, "drawn.npz: arr_0, uint8, shape 6 x 8 x 8 x 3\n")
+    with np.load("drawn.npz", allow_pickle=False) as archive:
+        drawn = archive["arr_0"]
+    assert np.array_equal(drawn, to_uint8(load(trained).sample(6)).permute(0, 2, 3, 1).numpy())
+    os.mkdir("real")
+    for number in range(6):
+        Image.fromarray(255 - drawn[number]).save(f"real/{number}.png")
+    words = ("evaluate", "--images", "real", "drawn.npz", "--metrics", "psnr,sharpness", "-o", "new/out.json")
+    code, out, err = vaegan(*words)
+    assert code == 0 and "6 real and 6 fake images, 0 pairs\nwritten to new/out.json" in out and "left out" in err
+    first = json.loads(Path("new/out.json").read_text())
+    assert set(first["metrics"]) == {f"sample/{name}" for name in ("laplacian_gap", "spectrum_error", "kurtosis_gap")}
+    code, out, _ = vaegan(*words, "--paired-by-index")
+    second = json.loads(Path("new/out.json").read_text())
+    difference = (255 - 2 * drawn.astype(float)) / 127.5
+    psnr = (10 * np.log10(4 / np.square(difference).mean((1, 2, 3)))).mean()
+    assert second["metrics"]["reconstruction/psnr"] == pytest.approx(psnr, rel=1e-6) and second["curves"]
+    assert f"reconstruction/psnr {psnr:.4g}"[-5:] in out and second["protocol"]["fake"]["images"] == "drawn.npz"
 
 
 def test_samples_of_a_density_are_those_of_an_evaluation(work, vaegan):

@@ -41,6 +41,7 @@ def alone(folder: Path) -> Comparison:
 @pytest.fixture(scope="module")
 def results(folder: Path, alone: Comparison) -> list[dict[str, Any]]:
     """Return the results of each of three processes."""
+    worker.write_image_files(folder)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, worker.__file__, str(folder)]
     process = subprocess.run(
@@ -74,6 +75,14 @@ def test_sets_of_images_are_measured_alike(results: list[dict[str, Any]]) -> Non
     }  # fmt: skip
     for result in results:
         assert result["sets"] == {metrics: approximate(evaluation) for metrics, evaluation in expected.items()}
+
+
+def test_images_without_a_model_are_measured_alike(results: list[dict[str, Any]], folder: Path) -> None:
+    expected = worker.evaluate_image_files(folder)
+    assert [expected["protocol"][name] for name in ("pairs", "real_images", "fake_images")] == [20, 29, 31]
+    assert len(expected["metrics"]) == 12
+    for result in results:
+        assert result["files"] == approximate(expected)
 
 
 def test_defects_and_holes_are_drawn_by_the_index_of_an_image(results: list[dict[str, Any]]) -> None:

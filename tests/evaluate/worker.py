@@ -19,6 +19,7 @@ from typing import Any
 from unittest.mock import Mock, patch
 
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor, distributed
 
@@ -39,13 +40,14 @@ from vaegan.distributed import (
 )
 from vaegan.errors import Failure, UserError
 from vaegan.evaluate import result, run_evaluation, study
+from vaegan.evaluate.image_sets import evaluate_image_sets, open_image_sets
 from vaegan.evaluate.metrics import build as metric_building
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.one_pass import ImageSplit
 from vaegan.losses import perceptual
 from vaegan.models import Autoencoder, build_model
 from vaegan.models.autoencoder import Sampler
-from vaegan.progress import ProgressCallback, ignore_progress
+from vaegan.progress import ProgressCallback, Reporter, ignore_progress
 
 CONFIG_CLASSES = {"ae": AEConfig, "vae": VAEConfig, "vaegan": VAEGANConfig}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -137,6 +139,26 @@ def evaluate_sets() -> dict[str, dict]:
         }
 
 
+def write_image_files(folder: Path) -> None:
+    """Write 29 real images and 31 others, of which 20 are pairs by their names."""
+    for name, pixels, first in (("real", digits()[:29], 0), ("fake", digits()[100:131], 9)):
+        (folder / "images" / name).mkdir(parents=True)
+        for number, image in enumerate(pixels, start=first):
+            Image.fromarray(image[0].numpy()).save(folder / "images" / name / f"{number:02}.png")
+
+
+def evaluate_image_files(folder: Path) -> dict:
+    """Compare the two sets of images."""
+    metrics = ("psnr", "lpips", "sharpness", "frechet", "kid", "prdc")
+    config = EvaluateConfig(batch_size=BATCH_IMAGES, metrics=metrics)
+    with (
+        patch.object(metric_building, "build_extractor", lambda *_: Pixels()),
+        patch.object(perceptual, "build_random_lpips_network", network),
+    ):
+        sets = open_image_sets(*(folder / "images" / name for name in ("real", "fake")), Reporter())
+        return asdict(replace(evaluate_image_sets(sets, config, Reporter()), scores={}))
+
+
 def evaluate_anomalies() -> dict:
     """Evaluate planted defects and filled holes, by five images and their indices in each of several batches."""
     return evaluate(build("vae", "float64"), 5, metrics=("anomaly", "completion"))
@@ -224,6 +246,7 @@ def main(folder: Path) -> dict[str, Any]:
             distributed.destroy_process_group()
     results["densities"], results["anomalies"] = evaluate_densities(), evaluate_anomalies()
     results["sets"], results["progress"], results["cut"] = evaluate_sets(), collect_progress(), count_rounds_until_cut()
+    results["files"] = evaluate_image_files(folder)
     few = Images(digits()[:3], torch.arange(3), None, ())
     results["few"] = time_refusal(lambda: fit_density_to_images("gmm:3", build("ae", "float32"), few, 3, BATCH_IMAGES))
     results["broken"] = time_refusal(lambda: evaluate(build_broken(), 29, metrics=("sharpness",)))

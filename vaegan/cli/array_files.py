@@ -1,7 +1,8 @@
-"""NumPy files that commands write beside their pictures."""
+"""NumPy files that commands write, beside their pictures or in the place of one."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from vaegan.errors import Failure, UserError
 from vaegan.paths import check_file_is_writable
@@ -34,14 +35,36 @@ def write_array(values: "Tensor", file: Path, console: Console) -> None:
     """
     import numpy as np
 
+    array = values.cpu().numpy()
+    _write(file, lambda stream: np.save(stream, array, allow_pickle=False))
+    console.say(f"{file}: {array.dtype}, shape {' x '.join(map(str, array.shape))}")
+
+
+def write_samples(images: "Tensor", file: Path, console: Console) -> None:
+    """Save images as the array `arr_0` of an `.npz` file, uint8, shape (N, S, S, C), as evaluators of samples take it.
+
+    Args:
+        images: uint8, shape (N, C, S, S).
+        file: The file, which is replaced as a whole.
+        console: Takes its name, shape and type.
+
+    Raises:
+        Failure: The file cannot be written.
+    """
+    import numpy as np
+
+    array = np.ascontiguousarray(images.cpu().permute(0, 2, 3, 1).numpy())
+    _write(file, lambda stream: np.savez(stream, array))
+    console.say(f"{file}: arr_0, {array.dtype}, shape {' x '.join(map(str, array.shape))}")
+
+
+def _write(file: Path, save: Callable[[BinaryIO], None]) -> None:
     from vaegan.io import replace_file
     from vaegan.text import get_reason
 
-    array = values.cpu().numpy()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(file) as partial, partial.open("wb") as stream:
-            np.save(stream, array, allow_pickle=False)
+            save(stream)
     except OSError as error:
         raise Failure(f"{file}: {get_reason(error)}") from None
-    console.say(f"{file}: {array.dtype}, shape {' x '.join(map(str, array.shape))}")

@@ -1,4 +1,4 @@
-"""The command that evaluates a run: `evaluate`."""
+"""The command that evaluates a run, or images without one: `evaluate`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +9,7 @@ from vaegan.extras import check_evaluation_packages
 
 from .completion import complete_metrics, complete_words
 from .console import Console
+from .image_sets import add_image_set_options, check_options, evaluate_images
 from .options import DATA_ROOT_OPTION, DENSITY_OPTION, FOLDER, OTHER_DATA_OPTION, PROCESSES_OPTION
 from .workflows import evaluate_folder, read_evaluation_config
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from vaegan.evaluate.result import EvaluationResult
 
 
-@click.command(short_help="Evaluate a trained run.")
-@click.argument("run", type=FOLDER)
+@click.command(short_help="Evaluate a trained run, or compare images.")
+@click.argument("run", type=FOLDER, required=False)
 @click.option(
     "--metrics",
     metavar="NAMES",
@@ -35,22 +36,37 @@ if TYPE_CHECKING:
     "--features", metavar="NAME|RUN", shell_complete=complete_words("inception", path="dir"),
     help="inception, or a run of train-features.  [default: evaluate.features]",
 )  # fmt: skip
+@click.option("--batch-size", type=int, help="Images of one forward pass.  [default: evaluate.batch_size]")
 @DENSITY_OPTION
 @DATA_ROOT_OPTION
 @OTHER_DATA_OPTION
+@add_image_set_options
 @PROCESSES_OPTION
+@click.pass_context
 def evaluate(
-    run: Path, metrics: str | None, data_root: Path | None, allow_other_data: bool, processes: int, **settings: Any
-) -> None:
-    """Evaluate the trained model of RUN and write RUN/metrics.json; of a classifier, its accuracy."""
+    context: click.Context, /, run: Path, metrics: str | None, data_root: Path | None, allow_other_data: bool,
+    processes: int, images: tuple[Path, Path] | None, **options: Any,
+) -> None:  # fmt: skip
+    """Evaluate the trained model of RUN and write RUN/metrics.json; of a classifier, its accuracy.
+
+    With --images, compare the images of FAKE with those of REAL instead: metrics of pairs over images of the same name,
+    metrics of sets over all.
+    """
     from vaegan.evaluate.metric_descriptions import format_sample_source
     from vaegan.evaluate.metrics.build import list_unmeasured
     from vaegan.storage.run_folder import Run
 
     from .launch import join_processes
 
-    settings = {"metrics": metrics and metrics.replace(" ", "").split(","), **settings}
-    config, console = read_evaluation_config(run, settings), Console()
+    check_options(context.params)
+    names = ("samples", "split", "features", "batch_size", "density")
+    settings = {"metrics": metrics and metrics.replace(" ", "").split(","), **{name: options[name] for name in names}}
+    console = Console()
+    if images is not None:
+        join_processes(processes, [], console)
+        evaluate_images(images, settings, options, console)
+        return
+    config = read_evaluation_config(run, settings)
     check_evaluation_packages(config)
     join_processes(processes, [], console)
 

@@ -10,6 +10,7 @@ from vaegan.progress import ProgressCallback
 from .console import Console
 from .destinations import check_picture_size
 from .options import (
+    ARRAY_SUFFIX,
     DATA_ROOT_OPTION,
     DENSITY_OPTION,
     FOLDER,
@@ -19,17 +20,20 @@ from .options import (
     Integer,
     check_folder_path,
     check_picture_path,
+    check_sample_path,
 )
 from .trained_model import check_output_of_run, fit_run_density, load_model_and_class
 
 MAX_PICTURE_IMAGES = 10_000
 """Most images of one picture."""
+MAX_ARRAY_IMAGES = 1_000_000
+"""Most images of one file of an array."""
 
 
 @click.command(short_help="Draw images from the prior of a run or from a density.")
 @click.argument("run", type=FOLDER)
 @click.option(
-    "-n", "--number", type=Integer(1, MAX_PICTURE_IMAGES), default=64, show_default=True, help="Images to draw."
+    "-n", "--number", type=Integer(1, MAX_ARRAY_IMAGES), default=64, show_default=True, help="Images to draw."
 )
 @click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of their codes.")
 @DENSITY_OPTION
@@ -40,10 +44,10 @@ MAX_PICTURE_IMAGES = 10_000
     "-o",
     "--output",
     type=PATH,
-    callback=check_picture_path,
+    callback=check_sample_path,
     default="samples.png",
     show_default=True,
-    help="Picture to write.",
+    help="Picture to write, or .npz file of the pixels.",
 )
 def sample(
     run: Path, number: int, seed: int, density: str | None, data_root: Path | None, allow_other_data: bool,
@@ -51,16 +55,20 @@ def sample(
 ) -> None:  # fmt: skip
     """Draw images from the prior of RUN, or from a density that is fitted to the codes of its training images.
 
-    A conditional RUN draws its classes in turn, or the one of --label.
+    A conditional RUN draws its classes in turn, or the one of --label. A file that ends in .npz gets the pixels of
+    single images, uint8, as arr_0 of shape N, S, S, C, which evaluators of samples take.
     """
     import torch
 
     from vaegan.images import draw_image_grid, get_grid_size
     from vaegan.models.autoencoder import Sampler
 
+    from .array_files import write_samples
     from .image_files import run_in_batches, write_image
 
-    console = Console()
+    console, is_array = Console(), output.suffix.lower() == ARRAY_SUFFIX
+    if number > MAX_PICTURE_IMAGES and not is_array:
+        raise UserError(f"--number {number}: a picture holds at most {MAX_PICTURE_IMAGES:,}; let --output end in .npz")
     check_output_of_run(run, output)
     model, class_number = load_model_and_class(run, label, console)
     fitted = None
@@ -74,9 +82,13 @@ def sample(
         return sampler.draw(int(indices[0]), int(indices[-1]) + 1, class_number, progress)
 
     columns = max(1, round(number**0.5))
-    check_picture_size(output, *get_grid_size(number, model.image_shape[-1], columns))
+    if not is_array:
+        check_picture_size(output, *get_grid_size(number, model.image_shape[-1], columns))
     images = run_in_batches("Drawing", torch.arange(number), draw, console)
-    write_image(draw_image_grid(images, columns), output, console)
+    if is_array:
+        write_samples(images, output, console)
+    else:
+        write_image(draw_image_grid(images, columns), output, console)
     if sampler.density is not None:
         console.say(f"drawn from a {sampler.density} of the training images, not from a prior")
 

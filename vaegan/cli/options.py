@@ -20,6 +20,8 @@ PATH = UserPath()
 FOLDER = FolderPath()
 """Type of an option or argument that is the path of a folder."""
 PathOrNone = TypeVar("PathOrNone", Path, Path | None)
+ARRAY_SUFFIX = ".npz"
+"""Ending of a file of an array of images."""
 MAX_PROCESSES = 1024
 """Most processes on one machine."""
 
@@ -98,6 +100,20 @@ def check_picture_path(context: click.Context, option: click.Parameter, path: Pa
     return path
 
 
+def check_sample_path(context: click.Context, option: click.Parameter, path: Path) -> Path:
+    """Check that samples can be written at ``path``, an `.npz` file or a picture, and return the path.
+
+    Raises:
+        UserError: The name has no ending of either, or ``path`` or its folder is something else already.
+        FileFailure: The file cannot be written.
+    """
+    if path.suffix.lower() != ARRAY_SUFFIX:
+        return check_picture_path(context, option, path)
+    _check_parents(path, path.parent)
+    _check_regular_file(path)
+    return path
+
+
 def check_traversal_path(context: click.Context, option: click.Parameter, path: Path) -> Path:
     """Check that a picture, moving if its ending says so, can be written at ``path``, and return the path.
 
@@ -120,11 +136,7 @@ def check_tensor_path(context: click.Context, option: click.Parameter, path: Pat
     _check_parents(path, path.parent)
     if path.suffix.lower() != ".safetensors":
         raise UserError(f"--output {path}: not a file of tensors; let it end in .safetensors")
-    if os.path.isdir(path):
-        raise UserError(f"--output {path}: a folder, not a file")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise UserError(f"--output {path}: a pipe or a device, not a regular file; name another file")
-    check_file_is_writable(path)
+    _check_regular_file(path)
     return path
 
 
@@ -145,6 +157,14 @@ def _check_parents(path: Path, folder: Path) -> None:
     for place in (folder, *folder.parents):
         if os.path.exists(place) and not place.is_dir():
             raise UserError(f"--output {path}: {place} is a file, not a folder")
+
+
+def _check_regular_file(path: Path) -> None:
+    if os.path.isdir(path):
+        raise UserError(f"--output {path}: a folder, not a file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UserError(f"--output {path}: a pipe or a device, not a regular file; name another file")
+    check_file_is_writable(path)
 
 
 def get_sweep_folder() -> Path | None:

@@ -24,10 +24,14 @@ from .dataset import ImageReader, Source, UInt8Image
 from .fit import fit_to_square, make_canvas, to_pil
 from .image_file import MIN_IMAGE_SIDE_PIXELS, StoredImage
 from .labels import check_labels
+from .stored_npz import map_stored_array
 from .verdicts import FileState, get_file_state
 
 IMAGES, LABELS = "images", "labels"
 """Names of the two arrays in a file, or of their files in a folder."""
+FIRST_ARRAY = "arr_0"
+"""Name that NumPy gives to the first array of an `.npz` file, which samples are exchanged under; it stands for `IMAGES`
+where these are missing."""
 ARRAY_CHANNELS = (1, 2, 3, 4)
 """Channels that images in an array may have."""
 ARRAY_MODES = ("L", "LA", "RGB", "RGBA")
@@ -65,7 +69,7 @@ class StoredArrayReader(ImageReader):
 
     @cached_property
     def array(self) -> StoredArray:
-        """The array, uint8, memory-mapped; of an `.npz` file it is in memory."""
+        """The array, uint8, memory-mapped; of a compressed `.npz` file it is in memory."""
         return open_array(self.file, IMAGES)[0]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -112,9 +116,9 @@ class StoredArrayReader(ImageReader):
 def open_arrays(root: Path, size: int, channels: int, notify: Callable[[str], None] = ignore_notice) -> Source:
     """Open images, and labels if there are any, of a `.npy`, `.npz` or `.safetensors` file or of a folder.
 
-    A `.npy` file holds the images alone. The other files hold ``images`` and perhaps ``labels``, and a folder the files
-    ``images.npy`` and perhaps ``labels.npy``. Images are uint8, shape (N, C, H, W), (N, H, W, C) or (N, H, W); labels
-    are N integers from 0. The names of the classes are their numbers.
+    A `.npy` file holds the images alone. The other files hold ``images`` (in an `.npz` the name may be ``arr_0``) and
+    perhaps ``labels``, and a folder the files ``images.npy`` and perhaps ``labels.npy``. Images are uint8, shape
+    (N, C, H, W), (N, H, W, C) or (N, H, W); labels are N integers from 0. The names of the classes are their numbers.
 
     Args:
         root: The file or folder.
@@ -165,7 +169,9 @@ def check_images(file: Path, shape: tuple[int, ...], dtype: str) -> tuple[int, .
 
 
 def open_array(file: Path, key: str, optional: bool = False) -> OpenedArray:
-    """Open an array: a memory map of a `.npy` file, an entry of an `.npz` (in memory) or `.safetensors` file.
+    """Open an array: a memory map of a `.npy` file, an entry of an `.npz` or `.safetensors` file.
+
+    An entry of a compressed `.npz` is read into memory.
 
     Nothing that a file could name is run or unpickled.
 
@@ -191,6 +197,8 @@ def open_array(file: Path, key: str, optional: bool = False) -> OpenedArray:
                 raise ValueError("an archive of arrays; rename it to .npz")
             return array, array.shape, str(array.dtype)
         names, read = (_open_npz if kind == ".npz" else _open_safetensors)(file)
+        if kind == ".npz" and key == IMAGES and key not in names and FIRST_ARRAY in names:
+            key = FIRST_ARRAY
         if key in names:
             return read(key)
     if optional:
@@ -205,7 +213,8 @@ def _open_npz(file: Path) -> tuple[list[str], ReadArray]:
         raise ValueError("a single array, not an archive of arrays; rename it to .npy")
 
     def read(key: str) -> OpenedArray:
-        array = archive[key]
+        mapped = map_stored_array(file, key)
+        array = archive[key] if mapped is None else mapped
         if not isinstance(array, np.ndarray):
             raise ValueError(f"{key} is not an array")
         return array, array.shape, str(array.dtype)
@@ -237,7 +246,7 @@ def _read_labels(file: Path, count: int, notify: Callable[[str], None]) -> Tenso
     try:
         array, shape, _ = open_array(file, LABELS, optional=True)
     except KeyError as error:
-        if others := [make_printable(name) for name in error.args if name != IMAGES]:
+        if others := [make_printable(name) for name in error.args if name not in (IMAGES, FIRST_ARRAY)]:
             named = ", ".join(others[:5])
             notify(f"data.root: {file}: no array {LABELS} in it, only {named}; the images have no labels")
         return None

@@ -14,7 +14,7 @@ from vaegan.data import open_data
 from vaegan.evaluate.metrics.build import build_metrics
 from vaegan.evaluate.metrics.dealt_rows import BLOCK_ROWS, DealtRows
 from vaegan.evaluate.metrics.kid import compute_block_values, compute_kid
-from vaegan.evaluate.metrics.metric import ImagePairs
+from vaegan.evaluate.metrics.metric import ModelPairs
 from vaegan.evaluate.metrics.precision_recall import compute_prdc
 from vaegan.trainers import train
 from vaegan.trainers.step_cost import replace_tensors
@@ -50,11 +50,11 @@ def test_the_metrics_of_a_batch_stay_on_the_device(
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         replace_tensors(model, "cuda")
         pixels = torch.empty(4, *config.data.image_shape, dtype=torch.uint8)
-        pairs = ImagePairs(model, pixels, 0, 0)
+        pairs = ModelPairs(model, pixels, 0, 0)
         for metric in metrics.values():
-            assert metric.measure_pairs(pairs) or metric.measure_samples(pairs.reconstruction, 0)
+            assert metric.measure_pairs(pairs) or metric.measure_set("sample", pairs.reconstruction, 0)
         for metric in metrics.values():
-            metric.measure_samples(pairs.reconstruction, 0)
+            metric.measure_set("sample", pairs.reconstruction, 0)
         assert pairs.reconstruction.device.type == "cuda"
 
 

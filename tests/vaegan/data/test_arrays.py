@@ -46,6 +46,12 @@ def write_npz(place: Path, images: NDArray[Any], labels: NDArray[Any] | None) ->
     return Path(f"{place}.npz")
 
 
+def write_stored_npz(place: Path, images: NDArray[Any], labels: NDArray[Any] | None) -> Path:
+    """Write an uncompressed archive, whose images have the name that NumPy gives them."""
+    np.savez(f"{place}.npz", images, **({} if labels is None else {"labels": labels}))
+    return Path(f"{place}.npz")
+
+
 def write_safetensors(place: Path, images: NDArray[Any], labels: NDArray[Any] | None) -> Path:
     save_file({key: np.ascontiguousarray(array) for key, array in name_arrays(images, labels).items()},
         f"{place}.safetensors")  # fmt: skip
@@ -53,7 +59,7 @@ def write_safetensors(place: Path, images: NDArray[Any], labels: NDArray[Any] | 
 
 
 WRITERS: dict[str, Callable[[Path, NDArray[Any], NDArray[Any] | None], Path]] = {
-    "npy": write_npy_folder, "npz": write_npz, "safetensors": write_safetensors,
+    "npy": write_npy_folder, "npz": write_npz, "stored npz": write_stored_npz, "safetensors": write_safetensors,
 }  # fmt: skip
 
 
@@ -70,6 +76,17 @@ def test_every_file_of_the_same_pixels_is_the_same_set(tmp_path: Path, kind: str
     assert np.array_equal(np.stack([source.reader(index) for index in range(24)]), COLOUR)
     assert source.classes == (("0", "1", "2") if labelled else ())
     assert torch.equal(source.labels, torch.from_numpy(LABELS)) if labelled else source.labels is None
+
+
+def test_an_uncompressed_archive_stays_in_its_file_and_is_checked(tmp_path: Path) -> None:
+    file = write_stored_npz(tmp_path / "set", COLOUR, None)
+    notes: list[str] = []
+    assert isinstance(open_arrays(file, 16, 3, notes.append).reader.array, np.memmap) and not notes
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="bad CRC-32"):
+        open_arrays(file, 16, 3)
 
 
 def test_a_single_npy_file_holds_images_without_labels(tmp_path: Path) -> None:
