@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .api import (
         Config,
+        LatentDataset,
         Run,
         StudyConfig,
         compare,
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "Run", "StudyConfig", "__version__", "compare", "evaluate_run", "load", "plot_history", "recipes", "show",
-    "train",
+    "Config", "LatentDataset", "Run", "StudyConfig", "__version__", "compare", "evaluate_run", "load", "plot_history",
+    "recipes", "show", "train",
 ]  # fmt: skip
 
 

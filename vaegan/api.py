@@ -17,6 +17,7 @@ from vaegan.distributed import init_process_group
 from vaegan.entry import python_entry
 from vaegan.extras import check_training_packages
 from vaegan.images import show
+from vaegan.latents.dataset import LatentDataset
 from vaegan.networks.given import GivenNetworks, add_networks
 from vaegan.notebook import make_reporter
 from vaegan.paths import expand_path
@@ -34,7 +35,8 @@ if TYPE_CHECKING:  # the packages that these import are not installed everywhere
     from vaegan.models import Autoencoder
 
 __all__ = [
-    "Config", "Run", "StudyConfig", "compare", "evaluate_run", "load", "plot_history", "recipes", "show", "train",
+    "Config", "LatentDataset", "Run", "StudyConfig", "compare", "evaluate_run", "load", "plot_history", "recipes",
+    "show", "train",
 ]  # fmt: skip
 
 RunPath: TypeAlias = str | Path | Run
