@@ -26,6 +26,8 @@ PATCHES = ("vaegan1-grid", "vaegan3-grid")
 """Families whose code is a grid, with a discriminator of patches: of real and reconstructed images, or three-way."""
 GRIDS = ("vae-grid", *PATCHES)
 """Families whose code is a grid of vectors."""
+OTHER_GRIDS = ("larsen-grid", "ganvae-grid")
+"""Further such families, which have their rows in the oracle, in micro-batches and, long, in equality alone."""
 ADVERSARIES = (*VECTOR_ADVERSARIES, *PATCHES)
 """Families that have a discriminator."""
 AUTOENCODERS = (*VECTORS, *GRIDS, "vqvae", "pixelcnn")
@@ -38,6 +40,7 @@ NETWORKS = ("mlp", "conv", "resnet")
 BUILDS = (
     *((name, network) for name in VECTORS for network in NETWORKS),
     *((name, network) for name in GRIDS for network in ("conv", "resnet")),
+    *((name, "conv") for name in OTHER_GRIDS),
     ("vqvae", "grid"),
     ("pixelcnn", "gated"),
     ("classifier", "resnet"),
@@ -130,9 +133,9 @@ def tiny(name: str, *overrides: str) -> Config:
         model |= {"latent_size": 4}
     if name.startswith("vae"):
         model |= {"scale": 0.5}
-    if name.startswith("vae") or name == "larsen":
+    if name.startswith("vae") or family == "larsen":
         model |= {"free_bits": 0.05}
-    if name in ADVERSARIES or code == "diffusers":
+    if name in (*ADVERSARIES, *OTHER_GRIDS) or code == "diffusers":
         model["discriminator"] = {"width": 8}
     if name.startswith("vaegan"):
         model["discriminator"] |= {"classes": {"1": "reconstructed", "2": "two", "3": "three"}[family[-1]]}
@@ -144,9 +147,9 @@ def tiny(name: str, *overrides: str) -> Config:
         model |= {"network": "diffusers", "diffusers": {"_class_name": "AutoencoderKL", **DIFFUSERS["AutoencoderKL"]}}
     if name in PATCHES or code == "diffusers":
         model["discriminator"] |= {"network": "patch"}
-    if name == "larsen":
+    if family == "larsen":
         model["gamma"] = 0.02
-    if name == "ganvae":
+    if family == "ganvae":
         model |= {"adversarial": {"weight": 0.7, "r1": 0.5, "penalty_every": 2}, "cycle": 0.4}
     tree = {
         "seed": 5,
@@ -181,14 +184,15 @@ def train_vqvae_once() -> Path:
 
 def get_network_overrides(name: str, network: str) -> tuple[str, ...]:
     """Return the overrides that build a family of a kind of network of `BUILDS`."""
-    parts = ("", "discriminator.") if name in VECTOR_ADVERSARIES else ("",) if name in (*VECTORS, *GRIDS) else ()
+    grids = (*GRIDS, *OTHER_GRIDS)
+    parts = ("", "discriminator.") if name in VECTOR_ADVERSARIES else ("",) if name in (*VECTORS, *grids) else ()
     return tuple(f"model.{part}network={network}" for part in parts)
 
 
 def get_network_names(name: str) -> list[str]:
     """Return the names of the networks of a family, the model first."""
     return {"classifier": ["classifier"], "pixelcnn": ["prior"]}.get(
-        name, ["autoencoder"] + ["discriminator"] * (name in ADVERSARIES)
+        name, ["autoencoder"] + ["discriminator"] * (name in (*ADVERSARIES, *OTHER_GRIDS))
     )
 
 
@@ -197,7 +201,7 @@ def get_first_loss_name(name: str) -> str:
     return {
         "classifier": "loss/cross_entropy", "pixelcnn": "loss/prior", "larsen": "loss/kl",
         "ganvae": "loss/adversarial",
-    }.get(name, "loss/reconstruction")  # fmt: skip
+    }.get(name.removesuffix("-grid"), "loss/reconstruction")  # fmt: skip
 
 
 def load_newest(folder: Path) -> Checkpoint:

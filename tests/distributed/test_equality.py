@@ -12,7 +12,18 @@ from vaegan.data import open_data
 from vaegan.storage.run_folder import Run, read_description
 from vaegan.trainers import train
 
-from ..tiny import FAMILIES, FAMILY_OPTIONS, LOOP_OPTIONS, NETWORKS, OWN_OPTIONS, PATCHES, flatten, load_newest, tiny
+from ..tiny import (
+    FAMILIES,
+    FAMILY_OPTIONS,
+    LOOP_OPTIONS,
+    NETWORKS,
+    OTHER_GRIDS,
+    OWN_OPTIONS,
+    PATCHES,
+    flatten,
+    load_newest,
+    tiny,
+)
 from .pool import Pool
 
 STEPS = 20
@@ -82,7 +93,7 @@ def find_largest_distance(
     ("name", "dtype"),
     [
         pytest.param(name, dtype, marks=[] if name in SHORT_ROWS[dtype] else [pytest.mark.long])
-        for name in FAMILIES
+        for name in (*FAMILIES, *OTHER_GRIDS)
         for dtype in BOUNDS
     ],
 )

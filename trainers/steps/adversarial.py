@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaegan.config.adversarial import AdversarialLossConfig, DiscriminatorConfig
-from vaegan.config.models import GANVAEConfig, VAEGANFamilyConfig
+from vaegan.config.models import GANVAEFamilyConfig, VAEGANFamilyConfig
 from vaegan.losses import adversarial as losses
 from vaegan.losses.augmentation import DRAWS_PER_IMAGE, augment
 from vaegan.models.autoencoder import repeat_labels
@@ -16,7 +16,7 @@ from vaegan.networks.discriminator import DiscriminatorOutput
 
 from .base import CONFUSION_KEY, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
-FamilyConfig = TypeVar("FamilyConfig", VAEGANFamilyConfig, GANVAEConfig)
+FamilyConfig = TypeVar("FamilyConfig", VAEGANFamilyConfig, GANVAEFamilyConfig)
 
 LECAM_DECAY = 0.99
 """Decay per step of LeCam's averages (Tseng et al. 2021, section 4)."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vaegan.config.models import LarsenConfig
+from vaegan.config.models import LarsenFamilyConfig
 from vaegan.losses.adversarial import GENERATED, RECONSTRUCTED, cross_entropy_loss, feature_distance
 from vaegan.models.autoencoder import repeat_labels
 
@@ -21,7 +21,7 @@ from .base import Backward, Networks, StepInput, StepOutput, Term, TrainingStep,
 from .vae import get_kl_term
 
 
-class LarsenStep(TrainingStep[LarsenConfig]):
+class LarsenStep(TrainingStep[LarsenFamilyConfig]):
     """Minimise L_prior + gamma L_llike + L_GAN of the autoencoder, whose forward routes the gradients, and -L_GAN."""
 
     code_noise = ("posterior", "prior")
