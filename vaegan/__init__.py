@@ -9,6 +9,7 @@ if TYPE_CHECKING:
         Run,
         StudyConfig,
         compare,
+        encode_dataset,
         evaluate_run,
         load,
         plot_history,
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "LatentDataset", "Run", "StudyConfig", "__version__", "compare", "evaluate_run", "load", "plot_history",
-    "recipes", "show", "train",
+    "Config", "LatentDataset", "Run", "StudyConfig", "__version__", "compare", "encode_dataset", "evaluate_run", "load",
+    "plot_history", "recipes", "show", "train",
 ]  # fmt: skip
 
 

@@ -47,7 +47,7 @@ class LatentDataset(Dataset[tuple[Tensor, int]]):
         self.description: LatentDescription = read_latent_description(self.folder)
         check_all_shards(self.folder, self.description)
         if flip and not self.description.flip:
-            raise UserError(f"flip: {self.folder} was made with --no-flip; encode the images again without it")
+            raise UserError(f"flip: {self.folder} holds no mirrored images; encode the images again with them")
         if normalise and self.description.tensor == "indices":
             raise UserError(f"normalise: {self.folder} holds indices, which have no mean; leave it out")
         self.name = self.description.names[int(flip)]

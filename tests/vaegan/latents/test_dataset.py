@@ -64,7 +64,7 @@ def test_a_copy_in_another_process_opens_the_files_itself(by_class: Run, encode:
 
 def test_what_cannot_be_given_is_one_line(by_class: Run, vqvae: Run, encode: Encode, tmp_path: Path) -> None:
     folder, _ = encode(by_class, flip=False)
-    with pytest.raises(UserError, match=r"flip: .* was made with --no-flip"):
+    with pytest.raises(UserError, match=r"flip: .* holds no mirrored images; encode"):
         vaegan.LatentDataset(folder, flip=True)
     indices, _ = encode(vqvae, "indices")
     assert vaegan.LatentDataset(indices, flip=True)[0][0].shape == (2, 2)

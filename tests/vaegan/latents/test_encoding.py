@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load
 from torch import Tensor
 
+import vaegan
 from vaegan.errors import Failure, UserError
 from vaegan.images import to_float
 from vaegan.io import load_metadata, load_tensors, save_tensors
@@ -181,3 +182,22 @@ def test_codes_that_no_type_holds_are_an_error(kl: Run, encode: Encode, monkeypa
     with pytest.raises(Failure, match=r"the code of \d+ is not finite in float16; choose another --dtype"):
         encode(kl, dtype="float16")
     encode(kl, "wide", dtype="bfloat16")
+
+
+def test_python_encodes_what_the_command_line_does(by_class: Run, encode: Encode, tmp_path: Path) -> None:
+    folder, description = encode(by_class, batch_size=by_class.config.evaluate.batch_size)
+    dataset = vaegan.encode_dataset(
+        by_class, output=tmp_path / "python", split="validation", shard_rows=50, progress=False
+    )
+    assert dataset.description == description
+    assert torch.equal(read_all(dataset.folder, "latents"), read_all(folder, "latents"))
+    for settings, message in (
+        ({"seed": 3}, "seed: posterior means have no noise; give sample as well"),
+        ({"shard_rows": 0}, "shard_rows 0: give a whole number of 1 or more"),
+        ({"shard_rows": 2.5}, "shard_rows 2.5: give a whole number of 1 or more"),
+        ({"dtype": torch.float16}, "dtype torch.float16: allowed: float32, float16, bfloat16"),
+        ({"data": "nowhere"}, "nowhere: no such folder"),
+        ({"output": folder.parent}, "output .*: holds other files, such as latents"),
+    ):
+        with pytest.raises(UserError, match=message):
+            vaegan.encode_dataset(by_class, **{"output": tmp_path / "x", "progress": False, **settings})
