@@ -1,6 +1,7 @@
 """The weights that a training starts from: those of a run, or of a folder of diffusers, by whole parts."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,8 +113,8 @@ def check_source(source: str) -> None:
     Raises:
         UserError: It does not.
     """
-    if not source.startswith(HUB_PREFIX) and not Path(source).is_dir():
-        raise UserError(f"train.init: {source}: no such folder; name a run, or a folder of diffusers")
+    if not source.startswith(HUB_PREFIX) and not os.path.isdir(source):  # which a path that is too long is not
+        raise UserError(f"train.init: {shorten(source)}: no such folder; name a run, or a folder of diffusers")
 
 
 def read_diffusers_config(folder: Path) -> dict[str, Any] | None:
