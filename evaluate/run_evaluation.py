@@ -49,7 +49,7 @@ def evaluate_finished_run(run: Run, config: Config, data: Data, reporter: Report
     """Evaluate a finished run and return it with its metrics and its cost; all processes do this together."""
     model = run_on_all_ranks(lambda: load(run.path)).to(get_device())
     evaluation = evaluate_run(run, model, config.evaluate, data, reporter)
-    cost = broadcast_from_main(lambda: read_training_cost(run.timing_file, reporter.note))
+    cost = broadcast_from_main(lambda: read_training_cost(run.timing_file, reporter.note) if config.train.steps else {})
     return EvaluatedRun(run, config, evaluation, cost, count_run_parameters(model, config))
 
 

@@ -191,7 +191,7 @@ def get_seed_config(config: Config, study: StudyConfig, output: Path, name: str,
 def match_wall_clock(
     study: StudyConfig, configs: Mapping[str, Config], output: Path, train_runs: Callable[[Mapping[Path, Config]], None]
 ) -> dict[str, Config]:
-    """Return the configs with as many steps as take the time of the first variant, if the study matches `wall_clock`.
+    """Return the configs with as many steps as take the time of the first that is trained, if `wall_clock` is matched.
 
     The speed of a variant is measured by `TIMED_STEPS` steps of a run of its own, OUTPUT/wall_clock/<variant>, which is
     trained once and as the study's runs are. Checkpoints, grids and evaluations are not counted. All processes do this
@@ -208,14 +208,17 @@ def match_wall_clock(
     """
     if "wall_clock" not in study.matched:
         return dict(configs)
-    folders = {name: output / "wall_clock" / name for name in configs}
-    train_runs({folders[name]: _make_timed_config(config) for name, config in configs.items()})
+    trained = {name: config for name, config in configs.items() if config.train.steps}
+    if not trained:
+        return dict(configs)
+    folders = {name: output / "wall_clock" / name for name in trained}
+    train_runs({folders[name]: _make_timed_config(config) for name, config in trained.items()})
     seconds = broadcast_from_main(
         lambda: {name: measure_step_seconds(Run(folder).timing_file) for name, folder in folders.items()}
     )
-    reference, first = next(iter(configs.items()))
+    reference, first = next(iter(trained.items()))
     steps = {name: max(1, round(first.train.steps * seconds[reference] / value)) for name, value in seconds.items()}
-    return {name: _override(config, train={"steps": steps[name]}) for name, config in configs.items()}
+    return dict(configs) | {name: _override(config, train={"steps": steps[name]}) for name, config in trained.items()}
 
 
 def train_classifier(name: str, config: Config, output: Path, data: Data, train: Train, reporter: Reporter) -> Run:
@@ -267,7 +270,8 @@ def complete_run(config: Config, folder: Path, data: Data, train: Train, reporte
     """
     run, name = Run(folder), f"{folder.parent.name}/{folder.name}"
     if not run.finished:
-        reporter.note(f"{name}: {'going on with it' if run.exists else 'training'}")
+        action = "going on with it" if run.exists else "training" if config.train.steps else "taking the finished model"
+        reporter.note(f"{name}: {action}")
         return train(config, folder, data, True)
     run_on_all_ranks(lambda: check_run_data(run, data))
     reporter.note(f"{name}: finished already, kept")

@@ -122,7 +122,7 @@ class Comparison:
 
     @property
     def images_seen(self) -> dict[str, int]:
-        """Number of training images that each run of a variant has seen."""
+        """Number of training images that each run of a variant has seen here; 0: it was not trained."""
         return {name: config.train.steps * config.train.batch_size for name, config in self.configs.items()}
 
     @property
@@ -176,7 +176,10 @@ class Comparison:
         return ["metric", *self.names, "real"], rows
 
     def describe_cost(self, name: str, reference: str) -> str:
-        """Return the training time of a variant as a multiple of that of another one, in words."""
+        """Return the training time of a variant as a multiple of that of another one, or that one was not trained."""
+        untrained = [not self.configs[variant].train.steps for variant in (name, reference)]
+        if any(untrained):
+            return "no training here" if untrained[0] else f"a training, and {reference} none here"
         seconds, other = (self.get_spreads(variant).get("seconds") for variant in (name, reference))
         if seconds is None or other is None or seconds.seeds.keys() != other.seeds.keys():
             return "an unknown training time"

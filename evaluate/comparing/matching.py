@@ -23,7 +23,8 @@ is matched by `study.match_wall_clock`."""
 def check_matched(configs: Mapping[str, Config], matched: tuple[MatchedQuantity, ...]) -> None:
     """Check that the variants have the matched quantities in common, and their images and their evaluation.
 
-    A grid of entries of a codebook is no code that the other variants could share, nor is its decoder.
+    A grid of entries of a codebook is no code that the other variants could share, nor is its decoder; and a finished
+    model, which is not trained, shares nothing but the images and the evaluation.
 
     Raises:
         UserError: Variants differ in their images, their evaluation, or a matched quantity.
@@ -35,7 +36,8 @@ def check_matched(configs: Mapping[str, Config], matched: tuple[MatchedQuantity,
                 f"{reference} and {name} are not evaluated alike: {differences}; give them one value under `shared:`"
             )
     for quantity in matched:
-        settings = {name: values for name, config in configs.items() if (values := MATCHED_SETTINGS[quantity](config))}
+        trained = {name: config for name, config in configs.items() if config.train.steps}
+        settings = {name: values for name, config in trained.items() if (values := MATCHED_SETTINGS[quantity](config))}
         for name, values in settings.items():
             reference = next(iter(settings))
             if differences := describe_differences(settings[reference], values):
@@ -49,6 +51,9 @@ def describe_unmatched(configs: Mapping[str, Config]) -> dict[str, str]:
     """Return the differences of variants from the first one in what could be matched, by the variant's name."""
     reference, unmatched = next(iter(configs.values())), {}
     for name, config in configs.items():
+        if bool(config.train.steps) != bool(reference.train.steps):
+            unmatched[name] = "it was trained here" if config.train.steps else "it was not trained here"
+            continue
         pairs = [(get_settings(reference), get_settings(config)) for get_settings in MATCHED_SETTINGS.values()]
         texts = [describe_differences(*pair) for pair in pairs if all(pair)]
         if _describe_code(config) != _describe_code(reference):

@@ -70,6 +70,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         names=comparison.names,
         latent_size=_get_latent_size(comparison),
         grids=[name for name, config in comparison.configs.items() if not isinstance(config.model, ContinuousConfig)],
+        apart=[name for name, config in comparison.configs.items() if not _shares_its_code(config)],
         config=comparison.first.config,
         reconstructions=reconstructions,
         views=VIEWS,
@@ -112,11 +113,17 @@ def _is_relativistic(config: Config) -> bool:
     )
 
 
+def _shares_its_code(config: Config) -> bool:
+    """Return whether a variant's code can be matched: it is continuous, and the variant is trained."""
+    return isinstance(config.model, ContinuousConfig) and config.train.steps > 0
+
+
 def _get_latent_size(comparison: Comparison) -> int | None:
-    """Return the number of values of all continuous codes; None if it is not matched, or there is no such code."""
+    """Return the number of values of all codes that are matched; None if there are none."""
     sizes = [
         math.prod(config.model.get_code_shape(config.data.image_shape))
-        for config in comparison.configs.values() if isinstance(config.model, ContinuousConfig)
+        for config in comparison.configs.values()
+        if isinstance(config.model, ContinuousConfig) and _shares_its_code(config)
     ]  # fmt: skip
     return sizes[0] if sizes and "latent_size" in comparison.study.matched else None
 

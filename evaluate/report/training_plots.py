@@ -33,7 +33,7 @@ def plot_training(comparison: Comparison, notify: Callable[[str], None]) -> list
     """
     curves: dict[str, dict[str, list[Curve]]] = defaultdict(lambda: defaultdict(list))
     for name, runs in comparison.runs.items():
-        for evaluated in runs.values():
+        for evaluated in [run for run in runs.values() if run.config.train.steps]:
             for title, curve in read_curves(evaluated.run, evaluated.config, notify).items():
                 curves[title][name].append(thin(curve))
     return [_plot(title, comparison.names, curves[title]) for title in SCALARS if title in curves]

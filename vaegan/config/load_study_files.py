@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vaegan.errors import UserError
+from vaegan.paths import expand_path
 from vaegan.text import shorten
 
 from .architectures import AutoencoderConfig
@@ -21,9 +22,11 @@ from .load import (
 )
 from .models import ClassifierConfig, VQVAEConfig
 from .recipes import find_config, list_recipes
-from .schema import Config
-from .study_schema import FOLDER_NAME_PATTERN, StudyConfig
+from .schema import HUB_PREFIX, Config, check_init
+from .study_schema import FOLDER_NAME_PATTERN, StudyConfig, Variant
 
+SHARED_BY_MODELS = ("data", "evaluate", "track")
+"""Sections that a variant without a recipe has in common with the others."""
 CLASSIFIER_SUFFIX = "/features"
 """Suffix that makes the recipe of a set's classifier from the set's name."""
 
@@ -85,8 +88,10 @@ def load_study(config: str | Path | Mapping[str, Any] | StudyConfig, overrides: 
     settings = read_overrides(overrides)
     shared = {key: settings.pop(key) for key in list(settings) if key in Config.model_fields and key != "seed"}
     study = validate_config(StudyConfig, merge(merge(tree, settings), {"shared": shared} if shared else {}), name)
-    configs: dict[str, Config] = {}
+    trained: dict[str, Config] = {}
     for row, variant in study.variants.items():
+        if variant.recipe is None:
+            continue
         try:
             recipe = find_config(variant.recipe, folder)
         except UserError as error:
@@ -96,12 +101,57 @@ def load_study(config: str | Path | Mapping[str, Any] | StudyConfig, overrides: 
         if variant.prior is not None:
             if (family := layers["model"].get("family")) != "pixelcnn":
                 raise UserError(f"{source}: prior: only family pixelcnn takes it, not {family}; leave it out")
-            layers = merge(layers, _get_prior_settings(variant.prior, configs, source))
+            layers = merge(layers, _get_prior_settings(variant.prior, trained, source))
         layers = add_autoencoder_config(merge(layers, {"seed": study.seeds[0]}))
-        configs[row] = validate_config(Config, layers, source)
-        if not isinstance(configs[row].model, AutoencoderConfig):
-            raise UserError(f"{source}: model.family={configs[row].model.family}: a study compares autoencoders")
+        trained[row] = validate_config(Config, layers, source)
+        if not isinstance(trained[row].model, AutoencoderConfig):
+            raise UserError(f"{source}: model.family={trained[row].model.family}: a study compares autoencoders")
+    configs = {
+        row: trained[row]
+        if row in trained
+        else _load_finished_model(variant, study, trained, f"{name}: variants.{row}", folder)
+        for row, variant in study.variants.items()
+    }
     return LoadedStudy(study, configs, _load_classifier_of_study(study, next(iter(configs.values())), name, folder))
+
+
+def _load_finished_model(
+    variant: Variant, study: StudyConfig, trained: Mapping[str, Config], source: str, folder: Path | None
+) -> Config:
+    """Load the config of a variant that is a finished model: a run of no steps that starts from its weights.
+
+    Of the settings that all variants share it takes those of images, evaluation and tracking.
+
+    Args:
+        variant: The variant.
+        study: The study.
+        trained: Configs of the variants that are trained, of which the first gives the images and the evaluation.
+        source: Origin of the variant, for messages.
+        folder: Folder where the model is searched last; None: no folder.
+
+    Raises:
+        UserError: There is no such model, or a setting is wrong.
+        Failure: The Hub cannot be reached.
+    """
+    from vaegan.storage.finished_models import read_model_settings  # which needs torch
+
+    assert variant.model is not None
+    try:
+        place = check_init(variant.model)
+        if folder is not None and not place.startswith(HUB_PREFIX) and not Path(place).exists():
+            place = str(expand_path("model", folder / variant.model).absolute())
+        settings = read_model_settings(place)
+    except (UserError, ValueError) as error:
+        raise UserError(f"{source}.model: {str(error).removeprefix('train.init: ')}") from None
+    layers: dict[str, Any] = {"model": settings, "train": {"steps": 0, "init": place}}
+    for config in list(trained.values())[:1]:
+        layers |= {key: getattr(config, key).model_dump(mode="json") for key in SHARED_BY_MODELS}
+        if "version" not in config.data.model_fields_set:
+            del layers["data"]["version"]
+    shared = {key: value for key, value in study.shared.items() if key in SHARED_BY_MODELS}
+    layers = merge(merge(layers, variant.set), shared)
+    layers = merge(layers, {"seed": study.seeds[0], "track": {"wandb": "disabled"}})
+    return validate_config(Config, layers, f"{source} ({variant.model})")
 
 
 def _load_classifier_of_study(

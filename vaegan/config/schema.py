@@ -49,8 +49,8 @@ def check_init(text: str) -> str:
 class TrainConfig(Section):
     """The training loop."""
 
-    steps: Annotated[int, Field(ge=1, lt=10**8)]
-    """Number of optimizer steps."""
+    steps: Annotated[int, Field(ge=0, lt=10**8)]
+    """Number of optimizer steps. 0: nothing is trained, and the run's model is that of `init`."""
     batch_size: Count = 64
     """Images of one optimizer step, over all processes and micro-batches."""
     micro_batch_size: Count | None = None
@@ -120,6 +120,8 @@ class TrainConfig(Section):
         size = self.micro_batch_size
         if size is not None and self.batch_size % size:
             raise ValueError(f"train.micro_batch_size: {size} does not divide train.batch_size={self.batch_size}")
+        if not self.steps and self.init is None:
+            raise ValueError("train.steps: 0 trains nothing; give 1 or more, or the folder of a model as train.init")
         if {*self.freeze} == {*get_args(PartName)}:
             raise ValueError("train.freeze: nothing is left to train; give encoder or decoder alone")
         if self.init_sha256 is not None and self.init is None:

@@ -22,8 +22,11 @@ MatchedQuantity = Literal["decoder", "latent_size", "images_seen", "wall_clock"]
 class Variant(Section):
     """A variant: one row of a study."""
 
-    recipe: str
-    """Recipe or config file of the variant."""
+    recipe: Text | None = None
+    """Recipe or config file of the variant, which is trained."""
+    model: Text | None = None
+    """In the place of a recipe, a finished model that is evaluated and not trained: a run, a folder of diffusers, or
+    one on the Hub, `hf://owner/name`. Its images and evaluation are those of the other variants."""
     set: dict[str, object] = Field({})
     """Settings of this variant that differ from the recipe, nested as in a config."""
     prior: Text | None = None
@@ -66,7 +69,14 @@ class StudyConfig(Section):
                 allowed = " | ".join(earlier) or "none, since there is one variant"
                 hint = f"allowed, since a variant must come after it: {allowed}"
                 raise ValueError(f"references: got {shorten(name)}; {hint}")
-        for name in self.variants:
+        for name, variant in self.variants.items():
+            if (variant.recipe is None) == (variant.model is None):
+                problem = "missing" if variant.recipe is None else "given beside model"
+                raise ValueError(
+                    f"variants.{shorten(name)}.recipe: {problem}; a variant has either a recipe or a model"
+                )
+            if variant.model is not None and variant.prior is not None:
+                raise ValueError(f"variants.{shorten(name)}.prior: a finished model trains none; leave it out")
             if not FOLDER_NAME_PATTERN.fullmatch(name):
                 raise ValueError(
                     f"variants.{shorten(name)}: its name becomes a folder;"

@@ -45,7 +45,7 @@ from .configs import FAMILIES, RUN, get_refusal
         ("seed=" + "9" * 5000, "Exceeds the limit"),
         ("train.steps='5'", 'train.steps: got "5"; allowed: integer'),
         ("train.steps=2.0", "train.steps: got 2.0; allowed: integer"),
-        ("train.steps=100000000", "train.steps: got 100000000; allowed: integer >= 1, < 100,000,000"),
+        ("train.steps=100000000", "train.steps: got 100000000; allowed: integer >= 0, < 100,000,000"),
         ("train.steps.x=3", 'train.steps: got {"x": 3}; allowed: integer'),
         ("train.learning_rate=.inf", "train.learning_rate: got Infinity; allowed: number > 0"),
         ("train.learning_rate=.nan", "train.learning_rate: got NaN; allowed: number > 0"),

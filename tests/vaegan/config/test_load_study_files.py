@@ -36,7 +36,7 @@ def test_a_study_finds_its_recipes_beside_itself_too(write):
         ("seeds=[]", "seeds: got []"),
         ("shared=3", "shared: got 3; allowed: mapping"),
         ("variants=null", "variants: got null"),
-        ("variants.own=null", "variants.own: got null; allowed: mapping of recipe, set"),
+        ("variants.own=null", "variants.own: got null; allowed: mapping of recipe, model, set"),
         ("variants.own.recip=x", "did you mean variants.own.recipe?"),
         ("variants.own.recipe=digits/vea", "did you mean digits/vae?"),
         ("variants.own.set.train.step=1", "given.yaml: variants.own (own.yaml): train.step: unknown key"),
