@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from vaegan.data.large_sets.packed_names import PackedNames
 from vaegan.errors import UserError
 from vaegan.paths import expand_path
-from vaegan.text import to_one_line
+from vaegan.text import has_undecodable_bytes, make_printable, to_one_line
 
 from .description import LatentDescription, check_all_shards, read_latent_description
 from .index import read_names
@@ -44,6 +44,8 @@ class LatentDataset(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, folder: str | os.PathLike[str], flip: bool = False, normalise: bool = False) -> None:
         self.folder: Path = expand_path("folder", folder)
+        if has_undecodable_bytes(str(self.folder)):
+            raise UserError(f"folder: {make_printable(self.folder)}: safetensors opens UTF-8 paths only; rename it")
         self.description: LatentDescription = read_latent_description(self.folder)
         check_all_shards(self.folder, self.description)
         if flip and not self.description.flip:

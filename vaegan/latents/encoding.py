@@ -19,6 +19,7 @@ from vaegan.progress import ProgressCallback, ignore_progress, nest_progress
 from vaegan.randomness import draw_normal
 from vaegan.storage.loading import get_model_folder
 from vaegan.storage.run_folder import Run, read_description
+from vaegan.text import make_encodable
 
 from .description import DESCRIPTION_FILE, INDEX_FILE, LatentDescription, list_files, read_latent_description
 from .index import write_index
@@ -49,8 +50,9 @@ def describe_encoding(
     exported, is_vqvae = read_description(get_model_folder(run.path)), isinstance(model, VQVAE)
     images, root = inputs.images, inputs.config.root or inputs.config.hub
     settings: dict[str, Any] = {
-        "run": str(run.path.absolute()), "weights": exported.sha256, "image_shape": exported.image_shape,
-        "source": inputs.config.source, "root": None if root is None else str(root), "split": inputs.split,
+        "run": make_encodable(str(run.path.absolute())), "root": None if root is None else make_encodable(str(root)),
+        "weights": exported.sha256, "image_shape": exported.image_shape,
+        "source": inputs.config.source, "split": inputs.split,
         "fingerprint": inputs.fingerprint, "classes": images.classes if images.labels is not None else (),
         "tensor": "indices" if is_vqvae else "latents", "dtype": "int32" if is_vqvae else dtype,
         "shape": model.code_shape[1:] if is_vqvae else model.code_shape, "flip": flip, "seed": seed,
