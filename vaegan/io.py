@@ -85,7 +85,7 @@ def remove(path: Path) -> None:
 
 
 def save_tensors(tensors: "Mapping[str, Tensor]", file: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write named tensors as safetensors.
+    """Write named tensors as safetensors, readable for whom the umask allows; the package alone gives them to the owner.
 
     Args:
         tensors: Tensors by name.
@@ -98,10 +98,13 @@ def save_tensors(tensors: "Mapping[str, Tensor]", file: Path, metadata: Mapping[
     from safetensors.torch import save_file  # which imports torch
 
     texts = None if metadata is None else dict(metadata)
+    file.touch()
+    mode = file.stat().st_mode
     try:
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, file, texts)
     except SafetensorError as error:
         raise OSError(f"{file}: {error}") from error
+    file.chmod(mode)
 
 
 def load_tensors(file: Path) -> "dict[str, Tensor]":

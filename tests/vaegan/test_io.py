@@ -4,8 +4,19 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
-from vaegan.io import hash_file, open_regular_file, read_bytes, remove, replace_file, replace_folder, write_text
+from vaegan.io import (
+    hash_file,
+    load_tensors,
+    open_regular_file,
+    read_bytes,
+    remove,
+    replace_file,
+    replace_folder,
+    save_tensors,
+    write_text,
+)
 
 
 @pytest.fixture
@@ -104,3 +115,16 @@ def test_replacing_puts_the_new_folder_in_the_place_of_the_old(tmp_path: Path) -
         fill("\xff")
     assert (final / "file").read_text() == "new"
     assert os.listdir(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_files_of_tensors_are_readable_for_whom_the_umask_allows(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        save_tensors({"a": torch.zeros(2)}, tmp_path / "a.safetensors")
+        save_tensors({"a": torch.ones(2)}, tmp_path / "a.safetensors")
+        (tmp_path / "a.txt").write_text("a")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "a.txt").stat().st_mode
+    assert load_tensors(tmp_path / "a.safetensors")["a"].tolist() == [1, 1]
