@@ -85,7 +85,7 @@ def remove(path: Path) -> None:
 
 
 def save_tensors(tensors: "Mapping[str, Tensor]", file: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write named tensors as safetensors, readable for whom the umask allows; the package alone gives them to the owner.
+    """Write named tensors as safetensors, readable for whom the umask allows; the package lets the owner alone read.
 
     Args:
         tensors: Tensors by name.
