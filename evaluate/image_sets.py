@@ -11,7 +11,14 @@ import torch
 from vaegan.config.data import Fit
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Images
-from vaegan.data.compared_sets import FoundSet, choose_size, find_image_set, pair_by_index, pair_by_name
+from vaegan.data.compared_sets import (
+    FoundSet,
+    check_native_size,
+    choose_size,
+    find_image_set,
+    pair_by_index,
+    pair_by_name,
+)
 from vaegan.distributed import all_gather_object, run_on_all_ranks
 from vaegan.errors import UserError
 from vaegan.images import to_float
@@ -19,8 +26,9 @@ from vaegan.io import hash_file
 from vaegan.long_work import run_long_on_main
 from vaegan.precision import full_precision
 from vaegan.progress import Reporter
+from vaegan.text import make_printable
 
-from .metrics.build import PAIR_METRICS, build_set_metrics
+from .metrics.build import ONE_SIZE_METRICS, PAIR_METRICS, build_set_metrics
 from .metrics.frechet_statistics import is_statistics_file
 from .metrics.metric import PixelPairs, Sums
 from .one_pass import Stage, collect_result, get_device, pass_over_images
@@ -49,8 +57,8 @@ class ImageSets:
     """Reason why there is no pair; empty: there are some."""
     by_index: bool
     """True if pairs are images at the same place in their sets, False if they have the same name."""
-    size: int
-    """S, the side at which images are compared, in pixels."""
+    size: int | None
+    """S, the side at which images are compared, in pixels; None: each has its own size, and is compared alone."""
     fit: Fit
     """How images of another size are fitted to it."""
 
@@ -66,7 +74,13 @@ class ImageSets:
 
 
 def open_image_sets(
-    real: Path, fake: Path, reporter: Reporter, size: int | None = None, fit: Fit = "crop", by_index: bool = False
+    real: Path,
+    fake: Path,
+    reporter: Reporter,
+    size: int | None = None,
+    fit: Fit = "crop",
+    by_index: bool = False,
+    native_size: bool = False,
 ) -> ImageSets:
     """Find the images of two sets, and the pairs among them; all processes do this together.
 
@@ -77,6 +91,7 @@ def open_image_sets(
         size: Side at which they are compared, in pixels; None: that of all images.
         fit: How images of another size are fitted to it.
         by_index: Whether images at the same place are pairs; else those of the same name without suffix are.
+        native_size: Whether each image keeps its size, in the place of ``size``.
 
     Raises:
         UserError: A set is missing or holds no image, the images have several sizes and none is given, or pairs are
@@ -91,7 +106,9 @@ def open_image_sets(
         for path in [fake] if statistics else [real, fake]:
             with reporter.progress(f"Looking through {path.name}", "images") as progress:
                 found.append(find_image_set(path, reporter.note, progress))
-        side = choose_size(found, size)
+        if native_size:
+            check_native_size(found)
+        side = None if native_size else choose_size(found, size)
         if statistics:
             return ImageSets(real, found[0], (), f"{real.name} holds statistics and no image", False, side, fit)
         pairs = (pair_by_index if by_index else pair_by_name)(*found)
@@ -122,7 +139,7 @@ def evaluate_image_sets(
             images.
         Failure: An image cannot be read, or a file cannot be written.
     """
-    device, shape = torch.device(get_device()), (sets.channels, sets.size, sets.size)
+    device, batch_size = torch.device(get_device()), config.batch_size if sets.size is not None else 1
     left_out = _list_left_out(sets, config)
     named = tuple(name for name in config.metrics if name not in left_out)
     if not named:
@@ -130,7 +147,7 @@ def evaluate_image_sets(
     statistics = sets.real if isinstance(sets.real, Path) else None
     measured = config.model_copy(update={"metrics": named})
     metrics = run_on_all_ranks(
-        lambda: build_set_metrics(measured, shape, reporter.note_once, statistics, statistics_file)
+        lambda: build_set_metrics(measured, sets.channels, sets.size, reporter.note_once, statistics, statistics_file)
     )
     real, fake, pair_count = _choose(sets, config.samples)
     if statistics_file is not None and min(len(real), len(fake)) < 2:
@@ -141,7 +158,7 @@ def evaluate_image_sets(
         "fake_images": len(fake),
         "pairs": pair_count,
         "paired_by": None if not pair_count else "index" if sets.by_index else "name without suffix",
-        **describe_computation(torch.empty(0, device=device), config.batch_size),
+        **describe_computation(torch.empty(0, device=device), batch_size),
         **{name: metric.protocol for name, metric in metrics.items()},
     }
     check_same_protocol(protocol)
@@ -149,6 +166,7 @@ def evaluate_image_sets(
     def measure_pairs(batch: range) -> Sums:
         positions = torch.tensor(batch)
         pairs = PixelPairs(real[positions], fake[positions], batch.start, device)
+        _check_same_size(sets, pairs)
         return {name: metric.measure_pairs(pairs) for name, metric in metrics.items()}
 
     def measure_others(set_name: str, images: Images, batch: range) -> Sums:
@@ -162,9 +180,23 @@ def evaluate_image_sets(
         (len(fake) - pair_count, partial(measure_others, "reconstruction" if pair_count else "sample", fake)),
     ]
     with full_precision(device, deterministic=False), reporter.progress("Comparing", "images") as progress:
-        measured_sums = pass_over_images(stages, config.batch_size, progress)
+        measured_sums = pass_over_images(stages, batch_size, progress)
         sums = {name: metric.combine(measured_sums.get(name, {})) for name, metric in metrics.items()}
     return collect_result(metrics, sums, protocol, reporter.note_once, left_out)
+
+
+def _check_same_size(sets: ImageSets, pairs: PixelPairs) -> None:
+    """Check that a pair of images in their own sizes has one.
+
+    Raises:
+        UserError: It has two.
+    """
+    sides = [pixels.shape[-2:] for pixels in (pairs.pixels, pairs.other_pixels)]
+    if sides[0] != sides[1]:
+        name = sets.fake.names[sets.pairs[pairs.start][1]] if sets.fake.names is not None else str(pairs.start)
+        (height, width), (other_height, other_width) = sides
+        problem = f"{width} x {height} pixels in one set, {other_width} x {other_height} in the other"
+        raise UserError(f"--native-size: {make_printable(name)}: {problem}; give --image-size")
 
 
 def _choose(sets: ImageSets, samples: int | None) -> tuple[Images, Images, int]:
@@ -193,6 +225,8 @@ def _list_left_out(sets: ImageSets, config: EvaluateConfig) -> dict[str, str]:
     """Return the reason why a metric cannot be measured of these sets, by its name."""
     if isinstance(sets.real, Path):
         return {name: sets.unpaired for name in config.metrics if name != "frechet"}
+    if sets.size is None and (of_one_size := [name for name in config.metrics if name in ONE_SIZE_METRICS]):
+        return dict.fromkeys(of_one_size, "needs images of one size; give --image-size")
     if sets.pairs:
         return {}
     names = [name for name in config.metrics if name in PAIR_METRICS]
@@ -208,12 +242,12 @@ def _explain_no_pair(found: Sequence[FoundSet]) -> str:
 def _describe_sets(sets: ImageSets) -> dict[str, Any]:
     """Return the protocol's entries on the images, and on what was done to them."""
     real = sets.real
-    as_stored = all(found.sizes == {(sets.size, sets.size)} for found in sets.found)
+    as_stored = sets.size is None or all(found.sizes == {(sets.size, sets.size)} for found in sets.found)
     return {
         "real": {"statistics": str(real), "sha256": hash_file(real)} if isinstance(real, Path) else _describe_set(real),
         "fake": _describe_set(sets.fake),
         "subset": "even distances",
-        "resolution": sets.size,
+        "resolution": "native" if sets.size is None else sets.size,
         "channels": sets.channels,
         "fit": None if as_stored else FITS[sets.fit],
         "resize": None if as_stored else "bicubic, antialiased, as Pillow",

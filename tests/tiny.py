@@ -26,14 +26,21 @@ PATCHES = ("vaegan1-grid", "vaegan3-grid")
 """Families whose code is a grid, with a discriminator of patches: of real and reconstructed images, or three-way."""
 GRIDS = ("vae-grid", *PATCHES)
 """Families whose code is a grid of vectors."""
+OTHER_GRIDS = ("larsen-grid", "ganvae-grid")
+"""Further such families, which have their rows in the oracle, in micro-batches and, long, in equality alone."""
 ADVERSARIES = (*VECTOR_ADVERSARIES, *PATCHES)
 """Families that have a discriminator."""
 AUTOENCODERS = (*VECTORS, *GRIDS, "vqvae", "pixelcnn")
 FAMILIES = (*AUTOENCODERS, "classifier")
+CROSSED_FAMILIES = tuple(
+    pytest.param(name, marks=[pytest.mark.long] if name in ("vae-grid", "vaegan1-grid") else []) for name in FAMILIES
+)
+"""`FAMILIES` for tests that each cross with options; of the grids, the three-way one stands for all in `make test`."""
 NETWORKS = ("mlp", "conv", "resnet")
 BUILDS = (
     *((name, network) for name in VECTORS for network in NETWORKS),
     *((name, network) for name in GRIDS for network in ("conv", "resnet")),
+    *((name, "conv") for name in OTHER_GRIDS),
     ("vqvae", "grid"),
     ("pixelcnn", "gated"),
     ("classifier", "resnet"),
@@ -76,7 +83,8 @@ FAMILY_OPTIONS = {
         "model.likelihood=laplace",
     ),
     "vaegan3-grid": (
-        "model.attention=true", "model.discriminator.spectral_norm=true", "model.adversarial.lecam=0.3",
+        "model.attention=true", "model.discriminator.spectral_norm=true", "model.discriminator.scales=[1,2]",
+        "model.adversarial.lecam=0.3",
         *CONDITIONAL_OPTIONS["vaegan3-grid"],
     ),
     "pixelcnn": CONDITIONAL_OPTIONS["pixelcnn"],
@@ -88,47 +96,6 @@ OWN_OPTIONS = (
 )  # fmt: skip
 """Overrides of `vaegan3` whose networks are those of `own_networks.py`."""
 VQVAE_SIZES = {"residual_width": 4, "depth": 1, "codes": 8, "code_size": 4}
-
-
-def tiny(name: str, *overrides: str) -> Config:
-    """Return the config of a family of `FAMILIES`, with ``key.sub=value`` overrides."""
-    family, _, code = name.partition("-")
-    model: dict[str, object] = {"family": family.rstrip("123"), "width": 8}
-    if name == "classifier":
-        model |= {"classes": 10}
-    if name == "vqvae":
-        model |= VQVAE_SIZES
-    if name == "pixelcnn":
-        model |= {"depth": 1, "autoencoder": {"family": "vqvae", "width": 8, **VQVAE_SIZES}}
-    if name in VECTORS:
-        model |= {"latent_size": 4}
-    if name.startswith("vae"):
-        model |= {"scale": 0.5}
-    if name.startswith("vae") or name == "larsen":
-        model |= {"free_bits": 0.05}
-    if name in ADVERSARIES:
-        model["discriminator"] = {"width": 8}
-    if name.startswith("vaegan"):
-        model["discriminator"] |= {"classes": {"1": "reconstructed", "2": "two", "3": "three"}[family[-1]]}
-        model["adversarial"] = {"weight": 0.7, "similarity": 0.3, "r1": 0.5, "penalty_every": 2}
-    if code == "grid":
-        model |= {"code": "grid", "downsampling": 4, "code_channels": 3}
-    if name in PATCHES:
-        model["discriminator"] |= {"network": "patch"}
-    if name == "larsen":
-        model["gamma"] = 0.02
-    if name == "ganvae":
-        model |= {"adversarial": {"weight": 0.7, "r1": 0.5, "penalty_every": 2}, "cycle": 0.4}
-    tree = {
-        "seed": 5,
-        "model": model,
-        "data": {"source": "digits", "image_size": 8, "channels": 1},
-        "train": {"steps": 5, "batch_size": 8, "log_every": 2},
-        "track": {"wandb": "disabled"},
-    }
-    if name == "pixelcnn":
-        tree["prior"] = {"autoencoder": str(train_vqvae_once())}
-    return validate_config(Config, merge(tree, parse_overrides(overrides)), name)
 
 
 DIFFUSERS = {
@@ -152,6 +119,50 @@ DIFFUSERS = {
 """Smallest config of each autoencoder of diffusers, but for the channels of its code."""
 
 
+def tiny(name: str, *overrides: str) -> Config:
+    """Return the config of a family of `FAMILIES`, or `vaegan1-diffusers`, with ``key.sub=value`` overrides."""
+    family, _, code = name.partition("-")
+    model: dict[str, object] = {"family": family.rstrip("123"), "width": 8}
+    if name == "classifier":
+        model |= {"classes": 10}
+    if name == "vqvae":
+        model |= VQVAE_SIZES
+    if name == "pixelcnn":
+        model |= {"depth": 1, "autoencoder": {"family": "vqvae", "width": 8, **VQVAE_SIZES}}
+    if name in VECTORS:
+        model |= {"latent_size": 4}
+    if name.startswith("vae"):
+        model |= {"scale": 0.5}
+    if name.startswith("vae") or family == "larsen":
+        model |= {"free_bits": 0.05}
+    if name in (*ADVERSARIES, *OTHER_GRIDS) or code == "diffusers":
+        model["discriminator"] = {"width": 8}
+    if name.startswith("vaegan"):
+        model["discriminator"] |= {"classes": {"1": "reconstructed", "2": "two", "3": "three"}[family[-1]]}
+        model["adversarial"] = {"weight": 0.7, "similarity": 0.3, "r1": 0.5, "penalty_every": 2}
+    if code == "grid":
+        model |= {"code": "grid", "downsampling": 4, "code_channels": 3}
+    if code == "diffusers":
+        del model["width"]
+        model |= {"network": "diffusers", "diffusers": {"_class_name": "AutoencoderKL", **DIFFUSERS["AutoencoderKL"]}}
+    if name in PATCHES or code == "diffusers":
+        model["discriminator"] |= {"network": "patch"}
+    if family == "larsen":
+        model["gamma"] = 0.02
+    if family == "ganvae":
+        model |= {"adversarial": {"weight": 0.7, "r1": 0.5, "penalty_every": 2}, "cycle": 0.4}
+    tree = {
+        "seed": 5,
+        "model": model,
+        "data": {"source": "digits", "image_size": 8, "channels": 1},
+        "train": {"steps": 5, "batch_size": 8, "log_every": 2},
+        "track": {"wandb": "disabled"},
+    }
+    if name == "pixelcnn":
+        tree["prior"] = {"autoencoder": str(train_vqvae_once())}
+    return validate_config(Config, merge(tree, parse_overrides(overrides)), name)
+
+
 def tiny_diffusers(family: str, name: str = "AutoencoderKL", *overrides: str) -> Config:
     """Return the config of a family `ae`, `vae` or `vaegan` with the networks of a class of diffusers."""
     networks = {"_class_name": name, "latent_channels": 4, **DIFFUSERS[name]}
@@ -173,14 +184,15 @@ def train_vqvae_once() -> Path:
 
 def get_network_overrides(name: str, network: str) -> tuple[str, ...]:
     """Return the overrides that build a family of a kind of network of `BUILDS`."""
-    parts = ("", "discriminator.") if name in VECTOR_ADVERSARIES else ("",) if name in (*VECTORS, *GRIDS) else ()
+    grids = (*GRIDS, *OTHER_GRIDS)
+    parts = ("", "discriminator.") if name in VECTOR_ADVERSARIES else ("",) if name in (*VECTORS, *grids) else ()
     return tuple(f"model.{part}network={network}" for part in parts)
 
 
 def get_network_names(name: str) -> list[str]:
     """Return the names of the networks of a family, the model first."""
     return {"classifier": ["classifier"], "pixelcnn": ["prior"]}.get(
-        name, ["autoencoder"] + ["discriminator"] * (name in ADVERSARIES)
+        name, ["autoencoder"] + ["discriminator"] * (name in (*ADVERSARIES, *OTHER_GRIDS))
     )
 
 
@@ -189,7 +201,7 @@ def get_first_loss_name(name: str) -> str:
     return {
         "classifier": "loss/cross_entropy", "pixelcnn": "loss/prior", "larsen": "loss/kl",
         "ganvae": "loss/adversarial",
-    }.get(name, "loss/reconstruction")  # fmt: skip
+    }.get(name.removesuffix("-grid"), "loss/reconstruction")  # fmt: skip
 
 
 def load_newest(folder: Path) -> Checkpoint:

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .api import (
         Config,
+        LatentDataset,
         Run,
         StudyConfig,
         compare,
+        encode_dataset,
         evaluate_run,
         load,
         plot_history,
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "Run", "StudyConfig", "__version__", "compare", "evaluate_run", "load", "plot_history", "recipes", "show",
-    "train",
+    "Config", "LatentDataset", "Run", "StudyConfig", "__version__", "compare", "encode_dataset", "evaluate_run", "load",
+    "plot_history", "recipes", "show", "train",
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from vaegan.distributed import init_process_group
 from vaegan.entry import python_entry
 from vaegan.extras import check_training_packages
 from vaegan.images import show
+from vaegan.latents.dataset import LatentDataset
 from vaegan.networks.given import GivenNetworks, add_networks
 from vaegan.notebook import make_reporter
 from vaegan.paths import expand_path
@@ -26,7 +27,7 @@ from vaegan.storage.adopted_settings import adopt_settings
 from vaegan.storage.run_data import open_training_data
 from vaegan.storage.run_folder import Run
 
-from .cli import workflows
+from .cli import latent_workflows, workflows
 
 if TYPE_CHECKING:  # the packages that these import are not installed everywhere
     from vaegan.evaluate.comparing.comparison import Comparison
@@ -34,7 +35,8 @@ if TYPE_CHECKING:  # the packages that these import are not installed everywhere
     from vaegan.models import Autoencoder
 
 __all__ = [
-    "Config", "Run", "StudyConfig", "compare", "evaluate_run", "load", "plot_history", "recipes", "show", "train",
+    "Config", "LatentDataset", "Run", "StudyConfig", "compare", "encode_dataset", "evaluate_run", "load",
+    "plot_history", "recipes", "show", "train",
 ]  # fmt: skip
 
 RunPath: TypeAlias = str | Path | Run
@@ -183,6 +185,58 @@ def compare(
     init_process_group()
     folder = get_default_folder(study) if output is None else expand_path("output", output)
     return workflows.compare_study(loaded, folder, reporter, allow_other_data=allow_other_data)
+
+
+@python_entry
+def encode_dataset(
+    run: RunPath,
+    data: str | Path | None = None,
+    *,
+    output: str | Path,
+    split: str | None = None,
+    dtype: str | None = None,
+    flip: bool = True,
+    sample: bool = False,
+    seed: int | None = None,
+    shard_rows: int = 10_000,
+    data_root: str | Path | None = None,
+    allow_other_data: bool = False,
+    progress: bool = True,
+) -> LatentDataset:
+    """Encode a set of images into a folder of latents that other models are trained on, and return them.
+
+    The folder has shards of safetensors with the names that trainers of latent diffusion read, an index of the images,
+    and mean and standard deviation of each channel. A call that was interrupted goes on, on any number of processes.
+
+    Args:
+        run: The run whose model encodes, or its folder.
+        data: Folder of images, whose folders are classes; None: the run's own images.
+        output: Folder to write.
+        split: Split of the run's own images, ``train``, ``validation`` or ``test``; None: the training images.
+        dtype: Type of the latents: ``float32``, ``float16`` or ``bfloat16``; None: float32. Indices of a VQ-VAE are
+            int32.
+        flip: Whether the mirrored images are encoded too.
+        sample: Whether latents are drawn from the posteriors; else they are posterior means.
+        seed: Root of the noise of ``sample``; None: 0.
+        shard_rows: Images of a file, which one process encodes.
+        data_root: Folder that the run's images have moved to, which is remembered.
+        allow_other_data: Encode the run's own images although they are not those that it was trained on.
+        progress: Whether a bar is shown.
+
+    Raises:
+        UserError: There is no trained model, the images are missing or not the run's, or the folder holds something
+            else.
+        Failure: An image or a file cannot be read or written, or a code is not finite.
+    """
+    encoding = latent_workflows.Encoding(
+        expand_path("run", run), expand_path("output", output), None if data is None else expand_path("data", data),
+        split, dtype, flip, sample, seed, shard_rows,
+        None if data_root is None else expand_path("data_root", data_root), allow_other_data,
+    )  # fmt: skip
+    config = encoding.check()
+    init_process_group()
+    latent_workflows.encode_dataset(encoding, config, make_reporter(progress))
+    return LatentDataset(encoding.output)
 
 
 @python_entry

@@ -33,7 +33,11 @@ ARGUMENTS = {
     "--extend": "extend=True",
     "--allow-other-data": "allow_other_data=True",
     "--data-root": "data_root",
-    **{f"--{name}": name for name in ("output", "metrics", "samples", "split", "features", "density")},
+    **{
+        f"--{name}": name
+        for name in ("output", "metrics", "samples", "split", "features", "density", "dtype", "sample", "seed")
+    },
+    "--shard-rows": "shard_rows",
 }
 """Replacements of options, commands and words about them in the messages to a caller in Python."""
 OPTION_PATTERN = re.compile("|".join(rf"(?<![\w-]){re.escape(option)}(?![\w-])" for option in ARGUMENTS))

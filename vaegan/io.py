@@ -158,7 +158,7 @@ def replace_folder(final: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replace_file(final: Path, suffix: str = ".partial") -> Iterator[Path]:
+def replace_file(final: Path, suffix: str = ".partial", sync: bool = True) -> Iterator[Path]:
     """Yield the path of a new file that replaces ``final`` once the block has written it and it is synced to disk.
 
     A reader sees the old file or the new one, never half of one. A link at either path is replaced, not followed. If
@@ -167,12 +167,15 @@ def replace_file(final: Path, suffix: str = ".partial") -> Iterator[Path]:
     Args:
         final: The file.
         suffix: End of the new file's name until it is complete.
+        sync: Whether the file is synced to disk first, which takes milliseconds; without it a crash of the machine may
+            leave a file that is cut short.
     """
     partial = final.with_name(final.name + suffix)
     remove(partial)
     try:
         yield partial
-        fsync(partial)
+        if sync:
+            fsync(partial)
         partial.replace(final)
     except BaseException:
         with suppress(OSError):

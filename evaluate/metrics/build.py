@@ -33,6 +33,8 @@ SET_METRICS = {"frechet", "kid", "prdc"}
 """Metrics of sets of images, which share the features of a network."""
 PAIR_METRICS = {"psnr", "ssim", "ms_ssim", *LPIPS_BACKBONES}
 """Metrics of an image and its counterpart."""
+ONE_SIZE_METRICS = {"ms_ssim", "sharpness"}
+"""Metrics of images alone that compare images of one size, which are squares."""
 IMAGE_METRICS = {*PAIR_METRICS, "sharpness", *SET_METRICS}
 """Metrics that need images alone, and no model."""
 
@@ -90,12 +92,12 @@ def build_metrics(
     return metrics
 
 
-def build_image_metric(name: str, size: int, notify: Callable[[str], None]) -> Metric[ImagePairs] | None:
+def build_image_metric(name: str, size: int | None, notify: Callable[[str], None]) -> Metric[ImagePairs] | None:
     """Return a metric that needs no model and no network of features; None: the metric of this name is none.
 
     Args:
         name: Name of the metric.
-        size: S, side of the images in pixels.
+        size: S, side of the images in pixels; None: each has its own size, which those of `ONE_SIZE_METRICS` refuse.
         notify: Called with one-line notices.
 
     Raises:
@@ -106,24 +108,25 @@ def build_image_metric(name: str, size: int, notify: Callable[[str], None]) -> M
             return PerImage("reconstruction/psnr", psnr, {"limit": MAX_PSNR_DB})
         case "ssim":
             return PerImage("reconstruction/ssim", ssim, describe_ssim(size))
-        case "ms_ssim":
+        case "ms_ssim" if size is not None:
             return PerImage("reconstruction/ms_ssim", ms_ssim, describe_ms_ssim(size))
         case "lpips" | "lpips_vgg" | "lpips_squeeze":
             return build_lpips(LPIPS_BACKBONES[name], size, notify)
-        case "sharpness":
+        case "sharpness" if size is not None:
             return Sharpness(size)
     return None
 
 
 def build_set_metrics(
-    config: EvaluateConfig, image_shape: tuple[int, int, int], notify: Callable[[str], None], statistics: Path | None,
+    config: EvaluateConfig, channels: int, size: int | None, notify: Callable[[str], None], statistics: Path | None,
     statistics_file: Path | None,
 ) -> dict[str, Metric[ImagePairs]]:  # fmt: skip
     """Return the metrics of two sets of images that a config names, by name; those that need a model are left out.
 
     Args:
         config: Names of the metrics.
-        image_shape: (C, S, S) of the images.
+        channels: Channels of the images.
+        size: S, side of the images in pixels; None: each has its own size.
         notify: Called with one-line notices.
         statistics: File of statistics of the real images' features, in the place of images; None: there are images.
         statistics_file: File that such statistics are written to; None: they are not.
@@ -134,10 +137,10 @@ def build_set_metrics(
     """
     metrics: dict[str, Metric[ImagePairs]] = {}
     for name in dict.fromkeys(config.metrics):
-        if (metric := build_image_metric(name, image_shape[-1], notify)) is not None:
+        if (metric := build_image_metric(name, size, notify)) is not None:
             metrics[name] = metric
     if names := SET_METRICS & set(config.metrics):
-        extractor = build_extractor(config.features, image_shape)
+        extractor = build_extractor(config.features, (channels, size, size))
         if statistics is None:
             metrics["features"] = FeatureMetrics(extractor, names, statistics_file=statistics_file)
         else:

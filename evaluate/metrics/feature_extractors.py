@@ -94,13 +94,16 @@ class ClassifierExtractor:
         UserError: The folder holds no such network, or the network is for other images.
     """
 
-    def __init__(self, path: Path, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, path: Path, image_shape: tuple[int, int | None, int | None]) -> None:
         try:
             self.network: Classifier = load_classifier(path)
         except UserError as error:
             raise UserError(f"evaluate.features: {error}") from None
         if self.network.image_shape != image_shape:
-            expected, given = ("x".join(map(str, shape)) for shape in (self.network.image_shape, image_shape))
+            expected, given = (
+                "several sizes" if None in shape else "x".join(map(str, shape))
+                for shape in (self.network.image_shape, image_shape)
+            )
             raise UserError(
                 f"evaluate.features: {path} is for images of {expected}, not {given}; train one on these images"
             )
@@ -143,6 +146,6 @@ def read_accuracy(run: Run) -> dict[str, float] | None:
     return {name: value for name, value in metrics.items() if name.endswith("/accuracy")}
 
 
-def build_extractor(name: str, image_shape: tuple[int, int, int]) -> Extractor:
-    """Return the network that `evaluate.features` names, for images of a shape (C, S, S)."""
+def build_extractor(name: str, image_shape: tuple[int, int | None, int | None]) -> Extractor:
+    """Return the network that `evaluate.features` names, for images (C, S, S), or (C, None, None) of several sizes."""
     return InceptionExtractor() if name == INCEPTION else ClassifierExtractor(Path(name), image_shape)

@@ -16,7 +16,7 @@ LPIPS_BACKBONES: dict[str, Backbone] = {"lpips": "alex", "lpips_vgg": "vgg", "lp
 """Network of each name of `evaluate.metrics`."""
 
 
-def build_lpips(backbone: Backbone, size: int, notify: Callable[[str], None]) -> PerImage:
+def build_lpips(backbone: Backbone, size: int | None, notify: Callable[[str], None]) -> PerImage:
     """Return the mean of the images' `lpips_distance`: lpips_alex, lpips_vgg, lpips_squeeze; without unit, at least 0.
 
     Without AlexNet's weights random ones stand in for them, and the metric is called lpips_random. For the other
@@ -24,7 +24,7 @@ def build_lpips(backbone: Backbone, size: int, notify: Callable[[str], None]) ->
 
     Args:
         backbone: Network of the features.
-        size: S, side of the images in pixels.
+        size: S, side of the images in pixels; None: each has its own size.
         notify: Called with one line on what is used instead of missing weights.
 
     Raises:
@@ -35,8 +35,8 @@ def build_lpips(backbone: Backbone, size: int, notify: Callable[[str], None]) ->
         "network": backbone if name == backbone else f"{backbone}, random and uncalibrated",
         "weights": hash_weights(network),
         "dtype": "float32",
-        "resolution": max(size, MIN_LPIPS_SIDE_PIXELS),
-        "resize": "bilinear" if size < MIN_LPIPS_SIDE_PIXELS else None,
+        "resolution": "native" if size is None else max(size, MIN_LPIPS_SIDE_PIXELS),
+        "resize": "bilinear" if size is None or size < MIN_LPIPS_SIDE_PIXELS else None,
     }
     return PerImage(
         f"reconstruction/lpips_{name}",

@@ -66,7 +66,7 @@ def ssim(images: Tensor, reconstruction: Tensor, sigma: float | None = None) -> 
     """
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    sigma = sigma or ssim_sigma(images.shape[-1])
+    sigma = sigma or ssim_sigma(min(images.shape[-2:]))
     similarity: Tensor = structural_similarity_index_measure(
         reconstruction.double(),
         images.double(),
@@ -128,8 +128,10 @@ def ms_ssim(images: Tensor, reconstruction: Tensor) -> Tensor:
     return product * ssim(images, reconstruction, sigma).clamp_min(0) ** weights[-1]
 
 
-def describe_ssim(size: int) -> dict[str, Any]:
-    """Return the protocol of `ssim` of images of side S in pixels: the window."""
+def describe_ssim(size: int | None) -> dict[str, Any]:
+    """Return the protocol of `ssim` of images of side S in pixels, or None of their own sizes: the window."""
+    if size is None:
+        return {"sigma": f"{WINDOW_SIGMA_PIXELS}, less on sides under 16 pixels"}
     sigma = ssim_sigma(size)
     return {"window": ssim_window(sigma), "sigma": sigma}
 

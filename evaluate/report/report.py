@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vaegan.config import Config, dump_config
 from vaegan.config.architectures import ContinuousConfig
-from vaegan.config.models import GANVAEConfig, VAEGANFamilyConfig
+from vaegan.config.models import GANVAEFamilyConfig, VAEGANFamilyConfig
 from vaegan.data import Data
 from vaegan.io import write_text
 from vaegan.text import encode_text
@@ -108,7 +108,8 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
 
 def _is_relativistic(config: Config) -> bool:
     return (
-        isinstance(config.model, VAEGANFamilyConfig | GANVAEConfig) and config.model.adversarial.loss == "relativistic"
+        isinstance(config.model, VAEGANFamilyConfig | GANVAEFamilyConfig)
+        and config.model.adversarial.loss == "relativistic"
     )
 
 

@@ -81,6 +81,7 @@ def test_configs_that_cannot_be_read(work, get_error):
 def test_missing_images(work, get_error):
     folder = ["data={source: folder, image_size: 8, root: images}"]
     assert "no such folder" in get_error("train", "tiny.yaml", *folder, "data.count=null")
+    assert "train.init: nowhere: no such folder" in get_error("train", "tiny.yaml", *folder, "train.init=nowhere")
     (work / "images").mkdir()
     assert "no image in it" in get_error("train", "tiny.yaml", *folder, "data.count=null")
 

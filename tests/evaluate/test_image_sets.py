@@ -215,3 +215,45 @@ def test_a_broken_file_is_passed_over_with_a_note(digits, network, tmp_path) -> 
     assert math.isclose(result.metrics["reconstruction/psnr"], MAX_PSNR_DB)
     with pytest.raises(UserError, match="cannot be used; restore them"):
         compare(real, fake, network, "psnr", by_index=True)
+
+
+def test_images_in_their_own_sizes_are_compared_one_by_one(digits: Tensor, network: str, tmp_path: Path) -> None:
+    """The mean over images of three shapes is that of each shape alone; what needs one size says so."""
+    sizes = {"square": (24, 24), "wide": (40, 20), "tall": (17, 33)}  # width and height
+    values = []
+    for name, size in sizes.items():
+        for kind, image in (("real", digits[3, 0]), ("fake", digits[4, 0])):
+            (tmp_path / kind / name).mkdir(parents=True)
+            picture = Image.fromarray(image.numpy()).resize(size, Image.Resampling.BICUBIC)
+            picture.save(tmp_path / kind / name / "0.png")
+        pixels = [
+            to_float(torch.from_numpy(np.array(Image.open(tmp_path / kind / name / "0.png")))[None, None])
+            for kind in ("real", "fake")
+        ]
+        error = (pixels[0].double() - pixels[1].double()).square().mean()
+        values.append(10 * math.log10(4 / error))
+    result = compare(
+        tmp_path / "real", tmp_path / "fake", network, "psnr", "ssim", "lpips", "sharpness", native_size=True
+    )
+    assert result.metrics["reconstruction/psnr"] == pytest.approx(sum(values) / 3, rel=1e-6)
+    assert {"reconstruction/ssim", "reconstruction/lpips_random"} <= result.metrics.keys()
+    assert result.protocol["resolution"] == "native" and result.protocol["pairs"] == 3
+    assert result.protocol["left_out"] == {"sharpness": "needs images of one size; give --image-size"}
+    with pytest.raises(UserError, match="not several sizes"):
+        compare(tmp_path / "real", tmp_path / "fake", network, "frechet", native_size=True)
+    Image.fromarray(digits[0, 0].numpy()).save(tmp_path / "fake" / "wide" / "0.png")
+    with pytest.raises(UserError, match=r"^--native-size: wide/0\.png: 40 x 20 pixels in one set, 8 x 8 in the other"):
+        compare(tmp_path / "real", tmp_path / "fake", network, "psnr", native_size=True)
+    np.savez(tmp_path / "array.npz", arr_0=np.zeros((3, 8, 8, 3), np.uint8))
+    with pytest.raises(UserError, match=r"^--native-size: .*array\.npz: an array; give folders"):
+        compare(tmp_path / "array.npz", tmp_path / "fake", network, "psnr", native_size=True)
+
+
+def test_a_square_has_the_same_figures_in_its_own_size(
+    digits: Tensor, fakes: Tensor, network: str, tmp_path: Path
+) -> None:
+    real, fake = write_folder(tmp_path / "real", digits[:5]), write_folder(tmp_path / "fake", fakes[:5])
+    one, other = (
+        compare(real, fake, network, "psnr", "ssim", "lpips", **options) for options in ({}, {"native_size": True})
+    )
+    assert other.metrics == pytest.approx(one.metrics, rel=1e-5)

@@ -55,7 +55,8 @@ def test_one_process_compiles_the_networks_of_many_trainings(monkeypatch) -> Non
         run_step(config, trainings[-1], build_batch(config, 0, torch.float32))
 
 
-def test_a_compiled_step_has_the_gradients_of_an_eager_one() -> None:
+@pytest.mark.parametrize("with_bf16", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_a_compiled_step_has_the_gradients_of_an_eager_one(with_bf16: bool) -> None:
     """With the real compiler, in a step with a penalty and in one without; in bf16 no further from float32."""
     if not has_compiler():
         pytest.skip("there is no C++ compiler")
@@ -72,12 +73,14 @@ def test_a_compiled_step_has_the_gradients_of_an_eager_one() -> None:
     for step in (0, 1):
         batch = build_batch(config, step, torch.float32)
         exact, actual, *coarse = (
-            compute(networks, batch, dtype) for dtype, networks in product((None, torch.bfloat16), (eager, compiled))
+            compute(networks, batch, dtype)
+            for dtype, networks in product((None, torch.bfloat16)[: 1 + with_bf16], (eager, compiled))
         )
         for part, gradient in exact.items():
             assert (actual[part] - gradient).norm() < 1e-5 * gradient.norm(), part
-            theirs, ours = ((each[part] - gradient).norm() for each in coarse)
-            assert ours < 1.5 * theirs < 0.2 * gradient.norm(), part
+            if with_bf16:
+                theirs, ours = ((each[part] - gradient).norm() for each in coarse)
+                assert ours < 1.5 * theirs < 0.2 * gradient.norm(), part
 
 
 def test_a_compiler_that_fails_is_reported_in_one_line(tmp_path: Path, data: Data, monkeypatch) -> None:

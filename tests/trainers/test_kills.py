@@ -1,6 +1,7 @@
 """A run that is killed at any moment, and resumed, ends as if nothing had happened: the same files, byte for byte."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,16 @@ from vaegan.config import dump_config
 from vaegan.config.schema import Config
 
 from ..forked.client import OWN_TRAINING, Command, ForkServer
-from ..tiny import ADVERSARIES, CONDITIONAL_OPTIONS, FAMILIES, LOOP_OPTIONS, OWN_OPTIONS, read_run_files, tiny
+from ..tiny import (
+    ADVERSARIES,
+    CONDITIONAL_OPTIONS,
+    CROSSED_FAMILIES,
+    FAMILIES,
+    LOOP_OPTIONS,
+    OWN_OPTIONS,
+    read_run_files,
+    tiny,
+)
 
 STEPS = 8
 WORDS = (
@@ -99,7 +109,7 @@ def trainings(server: ForkServer, request: pytest.FixtureRequest) -> KilledTrain
     return KilledTrainings(server, request.param)
 
 
-def train_family(*families: str) -> pytest.MarkDecorator:
+def train_family(*families: Any) -> pytest.MarkDecorator:
     """Parametrize a test by the trainings of these families."""
     return pytest.mark.parametrize("trainings", families, indirect=True)
 
@@ -121,7 +131,7 @@ def find_last_of_each_kind(moments: list[str]) -> set[int]:
     return set(numbers.values())
 
 
-@train_family(*(family for family in FAMILIES if family != FULLY_TESTED), OWN)
+@train_family(*(family for family in CROSSED_FAMILIES if FULLY_TESTED not in family.values), OWN)
 def test_a_run_killed_at_a_moment_of_each_kind_ends_as_if_nothing_had_happened(trainings: KilledTrainings) -> None:
     trainings.check(*map(str, sorted(find_last_of_each_kind(trainings.whole))))
 

@@ -20,6 +20,7 @@ from ..own_networks import build_own_networks
 from ..tiny import (
     FAMILIES,
     FAMILY_OPTIONS,
+    GRIDS,
     LOOP_OPTIONS,
     OWN_OPTIONS,
     PATCHES,
@@ -39,6 +40,11 @@ STOPS = {
 """Signals that come to a training and to its resumes, and the steps before them."""
 
 
+def list_stops(name: str) -> list[str]:
+    """Return how the training of a family is stopped; a grid is killed alone."""
+    return ["kill"] if name in GRIDS or name == "own" else list(STOPS)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """The training of each family, whole and stopped in several ways by real signals to real processes."""
@@ -53,17 +59,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     with ForkServer(folder) as server:
         server.run(
             {
-                f"{name}-{how}": [Command(words[name], signal) for signal in [*signals, ""]]
+                f"{name}-{how}": [Command(words[name], signal) for signal in [*STOPS.get(how, []), ""]]
                 for name in words
-                for how, signals in {"whole": [], **STOPS}.items()
-                if name != "own" or how in ("whole", "kill")
+                for how in ("whole", *list_stops(name))
             }
         )
         yield server
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("how", STOPS)
+@pytest.mark.parametrize(("name", "how"), [(name, how) for name in FAMILIES for how in list_stops(name)])
 def test_a_stopped_and_resumed_training_ends_like_a_whole_one(server: ForkServer, name: str, how: str) -> None:
     *ends, resumed = server.get_results(f"{name}-{how}")
     run = f"{name}-{how}"
@@ -92,6 +96,17 @@ def test_a_killed_and_resumed_training_of_own_modules_ends_like_a_whole_one(serv
     whole, left = (read_run_files(server.folder / f"own-{run}") for run in ("whole", "kill"))
     assert {f"networks/{name}.safetensors" for name in ("encoder", "decoder", "discriminator")} <= whole.keys()
     assert_same_files(whole, left)
+
+
+def test_a_resumed_training_of_networks_of_diffusers_ends_with_the_same_bits(tmp_path: Path, data: Data) -> None:
+    config = tiny("vaegan1-diffusers", *LOOP_OPTIONS, "train.steps=4", "train.checkpoint_every=2")
+    run = train(config, tmp_path / "run", data)
+    before = flatten(load_newest(run.path))
+    (run.checkpoints / "step_00000004").rename(run.checkpoints / "step_00000004.damaged")
+    damaged = load_newest(run.path)
+    assert damaged.step == 2 and not are_bit_identical(before, flatten(damaged))
+    train(config, run.path, data, resume=True)
+    assert load_newest(run.path).step == 4 and are_bit_identical(before, flatten(load_newest(run.path)))
 
 
 def assert_same_files(whole: dict[str, bytes], left: dict[str, bytes]) -> None:

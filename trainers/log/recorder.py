@@ -212,10 +212,11 @@ class Recorder:
 
         def write() -> None:
             values = compute_scalars(self.config, state, meter, norms, codes)
-            if CONFUSION_KEY in values and isinstance(self.config.model, GANConfig):
-                counts = torch.tensor(values[CONFUSION_KEY], dtype=torch.float64)
+            for key in [key for key in values if key.startswith(CONFUSION_KEY)]:
+                assert isinstance(self.config.model, GANConfig)
+                counts = torch.tensor(values[key], dtype=torch.float64)
                 rows, columns = self.config.model.origins, CONFUSION_COLUMNS[counts.shape[1]]
-                self.tracker.log_confusion(state.step, CONFUSION_KEY, counts, rows, columns)
+                self.tracker.log_confusion(state.step, key, counts, rows, columns)
             self.tracker.log(state.step, select_scalars(values))
             self.history.write(state.step, values)
             self._log_timing(state.step)

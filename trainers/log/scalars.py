@@ -42,8 +42,9 @@ def compute_scalars(
     if CODEBOOK_KEY in values:
         counts = torch.tensor(values.pop(CODEBOOK_KEY), dtype=torch.float64)
         values |= {"codebook/perplexity": perplexity(counts), "codebook/usage": usage(counts)}
-    if CONFUSION_KEY in values:
-        values["discriminator/accuracy"] = balanced_accuracy(torch.tensor(values[CONFUSION_KEY], dtype=torch.float64))
+    for key in [key for key in values if key.startswith(CONFUSION_KEY)]:  # of all, and of each scale
+        accuracy = balanced_accuracy(torch.tensor(values[key], dtype=torch.float64))
+        values[key.replace(CONFUSION_KEY, "discriminator/accuracy")] = accuracy
     return values
 
 

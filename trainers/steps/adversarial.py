@@ -1,14 +1,14 @@
 """The discriminator's side of an adversarial training step, which VAE-GAN and GAN-VAE share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaegan.config.adversarial import AdversarialLossConfig
-from vaegan.config.models import GANVAEConfig, VAEGANFamilyConfig
+from vaegan.config.adversarial import AdversarialLossConfig, DiscriminatorConfig
+from vaegan.config.models import GANVAEFamilyConfig, VAEGANFamilyConfig
 from vaegan.losses import adversarial as losses
 from vaegan.losses.augmentation import DRAWS_PER_IMAGE, augment
 from vaegan.models.autoencoder import repeat_labels
@@ -16,7 +16,7 @@ from vaegan.networks.discriminator import DiscriminatorOutput
 
 from .base import CONFUSION_KEY, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
 
-FamilyConfig = TypeVar("FamilyConfig", VAEGANFamilyConfig, GANVAEConfig)
+FamilyConfig = TypeVar("FamilyConfig", VAEGANFamilyConfig, GANVAEFamilyConfig)
 
 LECAM_DECAY = 0.99
 """Decay per step of LeCam's averages (Tseng et al. 2021, section 4)."""
@@ -118,6 +118,9 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
             terms["lecam"] = Term(penalties.mean(), config.lecam)
 
         scalars, sums, detached = log_terms(terms), {}, output.scores.detach().split(count)
+        scalars |= log_scales(
+            self.model_config.discriminator, detached, lambda values: losses.discriminator_loss(config.loss, values)
+        )
         if config.augment_target is not None:
             heuristic = losses.ada_overfitting_heuristic(config.loss, detached)
             sums["ada_heuristic"] = heuristic.double().sum()
@@ -128,7 +131,8 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
                 "lecam_fake": torch.stack(fake).detach().double().mean(0).sum(),
             }
         real_output = DiscriminatorOutput(detached[losses.REAL], output.features[:count].detach())
-        return DiscriminatorLoss(sum_terms(terms), real_output, StepOutput(scalars, count_confusion(scores), sums=sums))
+        counts = count_confusion(self.model_config.discriminator, detached)
+        return DiscriminatorLoss(sum_terms(terms), real_output, StepOutput(scalars, counts, sums=sums))
 
     def divide_by_penalty(self, step: int, images: Sequence[Tensor]) -> tuple[Tensor | None, Tensor | None]:
         """Divide the images into those that a gradient penalty of a step differentiates, and the others.
@@ -160,15 +164,46 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
         return min(1.0, max(0, step + 1 - self.loss_config.warmup_steps) / max(1, self.loss_config.ramp_steps))
 
 
-def count_confusion(scores: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Count the predicted classes of images of each origin, under the key by which they are logged."""
-    return {CONFUSION_KEY: torch.stack([losses.count_predictions(logits.detach()) for logits in scores])}
+def count_confusion(config: DiscriminatorConfig, scores: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Count the predicted classes of images of each origin, in all and for each scale, under the keys of the log."""
+
+    def count(values: Sequence[Tensor]) -> Tensor:
+        return torch.stack([losses.count_predictions(each.detach()) for each in values])
+
+    counts = {f"{CONFUSION_KEY}/{name}": count(values) for name, values in divide_by_scale(config, scores).items()}
+    return {CONFUSION_KEY: count(scores), **counts}
+
+
+def log_scales(
+    config: DiscriminatorConfig, scores: Sequence[Tensor], compute_loss: Callable[[Sequence[Tensor]], Tensor]
+) -> dict[str, Tensor]:
+    """Return the mean loss of each scale's discriminator, detached, under ``loss/discriminator/NAME``.
+
+    Args:
+        config: The discriminator.
+        scores: Scores of the images of each origin.
+        compute_loss: Computes the loss of each image from such scores.
+    """
+    of_scales = divide_by_scale(config, [values.detach() for values in scores])
+    return {f"loss/discriminator/{name}": compute_loss(values).mean() for name, values in of_scales.items()}
+
+
+def divide_by_scale(config: DiscriminatorConfig, scores: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+    """Return the scores (N, k, h, w) of each origin by the name of the scale; {}: one discriminator sees the images.
+
+    Args:
+        config: The discriminator.
+        scores: Scores of each origin, shape (N, k, scales, h, w).
+    """
+    if config.scales == (1,):
+        return {}
+    return {f"scale_{scale}": [values[:, :, index] for values in scores] for index, scale in enumerate(config.scales)}
 
 
 def get_signs(batch: StepInput, origins: int) -> Tensor | None:
-    """Return a sign for each patch of images of k origins, the same for each origin, (k N, h, w); None: no patches."""
+    """Return a sign for each patch of images of k origins, the same for each origin, (k N, ...); None: no patches."""
     noise = batch.noise.get("patches")
-    return None if noise is None else torch.where(noise < 0, -1.0, 1.0).to(noise).repeat(origins, 1, 1)
+    return None if noise is None else torch.cat([torch.where(noise < 0, -1.0, 1.0).to(noise)] * origins)
 
 
 def auxiliary_nll(output: DiscriminatorOutput, batch: StepInput) -> Tensor:

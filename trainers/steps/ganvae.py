@@ -1,6 +1,6 @@
 """The training step of a GAN with an encoder behind its generator: z -> G(z) -> E(G(z)) is to be z again."""
 
-from vaegan.config.models import GANVAEConfig
+from vaegan.config.models import GANVAEFamilyConfig
 from vaegan.losses.adversarial import generator_loss
 from vaegan.losses.elbo import code_nll
 
@@ -8,7 +8,7 @@ from .adversarial import AdversarialStep, auxiliary_nll
 from .base import Backward, Networks, StepInput, StepOutput, Term, freeze, log_terms, sum_terms
 
 
-class GANVAEStep(AdversarialStep[GANVAEConfig]):
+class GANVAEStep(AdversarialStep[GANVAEFamilyConfig]):
     """Minimise the adversarial term of generated images, and -log q(z | G(z)) of their codes."""
 
     code_noise = ("prior",)

@@ -7,18 +7,21 @@ classifier joins L_GAN: the discriminator's loss has -log p(y | .) of the images
 the two fakes.
 """
 
-import torch
+from collections.abc import Sequence
 
-from vaegan.config.models import LarsenConfig
+import torch
+from torch import Tensor
+
+from vaegan.config.models import LarsenFamilyConfig
 from vaegan.losses.adversarial import GENERATED, RECONSTRUCTED, cross_entropy_loss, feature_distance
 from vaegan.models.autoencoder import repeat_labels
 
-from .adversarial import auxiliary_nll, count_confusion
+from .adversarial import auxiliary_nll, count_confusion, log_scales
 from .base import Backward, Networks, StepInput, StepOutput, Term, TrainingStep, freeze, log_terms, sum_terms
 from .vae import get_kl_term
 
 
-class LarsenStep(TrainingStep[LarsenConfig]):
+class LarsenStep(TrainingStep[LarsenFamilyConfig]):
     """Minimise L_prior + gamma L_llike + L_GAN of the autoencoder, whose forward routes the gradients, and -L_GAN."""
 
     code_noise = ("posterior", "prior")
@@ -33,8 +36,7 @@ class LarsenStep(TrainingStep[LarsenConfig]):
         images = torch.cat([batch.images, out.reconstruction.detach(), out.generated.detach()])
         output = discriminator(images, batch.autocast_dtype, labels)
         scores, real_features = output.scores.split(count), output.features[:count].detach()
-        losses = torch.stack([cross_entropy_loss(logits, origin) for origin, logits in enumerate(scores)])
-        discriminator_terms = {"discriminator": Term(losses.sum(0).mean())}
+        discriminator_terms = {"discriminator": Term(compute_gan_loss(scores).mean())}
         if output.class_logits is not None:
             discriminator_terms["auxiliary"] = Term(auxiliary_nll(output, batch).sum(0).mean())
         backward(sum_terms(discriminator_terms))
@@ -54,5 +56,11 @@ class LarsenStep(TrainingStep[LarsenConfig]):
             backward(sum_terms(terms))
 
         scalars = {**log_terms(terms), **log_terms(discriminator_terms)}
+        scalars |= log_scales(config.discriminator, scores, compute_gan_loss)
         scalars["reconstruction/mse"] = (batch.images - out.reconstruction.detach()).square().mean()
-        return StepOutput(scalars, count_confusion(scores), out.codes.detach())
+        return StepOutput(scalars, count_confusion(config.discriminator, scores), out.codes.detach())
+
+
+def compute_gan_loss(scores: Sequence[Tensor]) -> Tensor:
+    """Compute -L_GAN of Larsen et al. 2016, eq. 8, shape (N,), from the scores of real images and of both fakes."""
+    return torch.stack([cross_entropy_loss(logits, origin) for origin, logits in enumerate(scores)]).sum(0)

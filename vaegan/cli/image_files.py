@@ -110,7 +110,11 @@ def read_pixels(
 
 
 def read_each(
-    files: Sequence[ImageFile], read: Callable[[Path], T], version: DataVersion, console: Console
+    files: Sequence[ImageFile],
+    read: Callable[[Path], T],
+    version: DataVersion,
+    console: Console,
+    title: str = "Reading",
 ) -> tuple[list[T], list[ImageFile]]:
     """Read image files, and return what was read of each, and these files; of those in folders, skip what is no image.
 
@@ -119,12 +123,13 @@ def read_each(
         read: Reads one of them, and raises `UnreadableImageError` if it is no image.
         version: The `data.version` of the run.
         console: Shows the progress, and takes a note of what is skipped.
+        title: Name of the work, for the progress bar.
 
     Raises:
         UserError: A file that was named, or each of those that were found, is no image.
     """
     contents, done, broken = list[T](), list[ImageFile](), list[UnreadableImageError]()
-    with console.progress("Reading", "images") as progress:
+    with console.progress(title, "images") as progress:
         for number, file in enumerate(files, start=1):
             try:
                 with silence_pillow():
@@ -179,7 +184,7 @@ def write_image(picture: Image, file: Path, console: Console) -> None:
     if picture.has_transparency_data and file.suffix.lower() not in ALPHA_SUFFIXES:
         white = PIL.Image.new("RGBA", picture.size, "white")
         picture = PIL.Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    _save(picture, file)
+    save_picture(picture, file)
     console.say(f"{file}: {picture.width} x {picture.height} pixels")
 
 
@@ -189,12 +194,16 @@ def write_animation(frames: Sequence[Image], file: Path, console: Console) -> No
     Raises:
         Failure: The file cannot be written.
     """
-    _save(frames[0], file, save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0)
+    save_picture(frames[0], file, save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0)
     console.say(f"{file}: {len(frames)} frames of {frames[0].width} x {frames[0].height} pixels")
 
 
-def _save(picture: Image, file: Path, **options: Any) -> None:
-    """Write a picture into a file, with options of Pillow's format."""
+def save_picture(picture: Image, file: Path, **options: Any) -> None:
+    """Write a picture into a file, with options of Pillow's format; create its folder if that does not exist.
+
+    Raises:
+        Failure: The file cannot be written.
+    """
     try:
         contents = BytesIO()
         picture.save(contents, registered_extensions()[file.suffix.lower()], **options)

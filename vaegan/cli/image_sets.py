@@ -19,7 +19,7 @@ from .options import PATH, Integer
 
 MAX_IMAGE_SIDE_PIXELS = 4096
 """Largest `--image-size`."""
-IMAGE_OPTIONS = ("image_size", "fit", "paired_by_index", "save_statistics", "output")
+IMAGE_OPTIONS = ("image_size", "native_size", "fit", "paired_by_index", "save_statistics", "output")
 """Parameters that only `--images` takes."""
 RUN_OPTIONS = ("split", "density", "data_root", "allow_other_data")
 """Parameters that only a run takes."""
@@ -60,6 +60,10 @@ def add_image_set_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--fit", type=click.Choice(["crop", "stretch"]), shell_complete=complete_words("crop", "stretch"),
             help="With --images: fitting of images of another size.  [default: crop]",
+        ),
+        click.option(
+            "--native-size", is_flag=True,
+            help="With --images: keep the size of each image, and measure pairs one by one.",
         ),
         click.option(
             "--image-size", type=Integer(8, MAX_IMAGE_SIDE_PIXELS), metavar="N",
@@ -138,9 +142,12 @@ def evaluate_images(
     if statistics_file is not None and any(is_same_file(statistics_file, path) for path in images):
         raise UserError(f"--save-statistics {statistics_file}: one of the two sets, which it would replace")
     check_packages([METRIC_PACKAGES[name] for name in config.metrics if name in METRIC_PACKAGES], "eval")
+    if parameters["native_size"] and (parameters["image_size"] is not None or parameters["fit"] is not None):
+        raise UserError("--native-size: keeps the size of each image; leave --image-size and --fit out")
     sets = open_image_sets(
-        real, fake, console, parameters["image_size"], parameters["fit"] or "crop", parameters["paired_by_index"]
-    )
+        real, fake, console, parameters["image_size"], parameters["fit"] or "crop", parameters["paired_by_index"],
+        parameters["native_size"],
+    )  # fmt: skip
     result = evaluate_image_sets(sets, config, console, statistics_file)
     console.table(["metric", str(fake)], [[name, f"{value:.4g}"] for name, value in result.metrics.items()])
     counts = [f"{result.protocol[f'{kind}_images']:,} {kind}" for kind in ("real", "fake")]

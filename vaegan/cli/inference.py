@@ -18,6 +18,7 @@ from .options import (
     OTHER_DATA_OPTION,
     PATH,
     Integer,
+    check_folder_path,
     check_picture_path,
     check_sample_path,
 )
@@ -92,27 +93,53 @@ def sample(
         console.say(f"drawn from a {sampler.density} of the training images, not from a prior")
 
 
+def _check_reconstruction_path(context: click.Context, option: click.Parameter, path: Path | None) -> Path:
+    """Return where reconstructions are written, a picture or, with --native-size, a folder, checked."""
+    if context.params["native_size"]:
+        return check_folder_path(context, option, path or Path("reconstructions"))
+    return check_picture_path(context, option, path or Path("reconstructions.png"))
+
+
 @click.command(short_help="Reconstruct images.")
 @click.argument("run", type=FOLDER)
 @click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=PATH)
 @LABEL_OPTION
 @click.option(
-    "-o",
-    "--output",
-    type=PATH,
-    callback=check_picture_path,
-    default="reconstructions.png",
-    show_default=True,
-    help="Picture to write.",
+    "--native-size",
+    is_flag=True,
+    is_eager=True,
+    help="Keep the size of each image, and write each reconstruction into a file of its own. For codes that are grids.",
 )
-def reconstruct(run: Path, paths: tuple[Path, ...], label: str | None, output: Path) -> None:
+@click.option(
+    "--tile",
+    type=Integer(0, 2**20),
+    metavar="PIXELS",
+    help="With --native-size: side of the overlapping tiles of larger images; 0: images stay whole.  [default: 1024]",
+)
+@click.option(
+    "-o", "--output", type=PATH, callback=_check_reconstruction_path,
+    help="Picture to write; with --native-size, folder.  [default: reconstructions.png, or reconstructions]",
+)  # fmt: skip
+def reconstruct(
+    run: Path, paths: tuple[Path, ...], label: str | None, native_size: bool, tile: int | None, output: Path
+) -> None:
     """Reconstruct images, and draw each above its reconstruction.
 
     A conditional RUN takes the class folders of the images for their classes; others need --label.
     """
+    console = Console()
+    if native_size:
+        from vaegan.applications.native_size import TILE_SIDE_PIXELS
+
+        from .native_size import reconstruct_files
+
+        tile_side = TILE_SIDE_PIXELS if tile is None else tile or None
+        reconstruct_files(run, paths, label, tile_side, output, console)
+        return
+    if tile is not None:
+        raise UserError("--tile: belongs to --native-size; give both, or leave it out")
     from .pairs import load_model_and_images, write_pairs
 
-    console = Console()
     model, images, labels = load_model_and_images(run, paths, label, output, console)
     write_pairs("Reconstructing", images, labels, model.reconstruct, output, console)
 

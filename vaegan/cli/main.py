@@ -27,6 +27,7 @@ from .inference import interpolate, reconstruct, sample
 from .info import configs, weights
 from .inpaint import inpaint
 from .inspect import inspect
+from .latents import decode, encode
 from .streams import open_standard_streams
 from .train import train, train_features
 from .traverse import traverse
@@ -36,7 +37,7 @@ from .upscale import upscale
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else torch prints its stack when a process is lost
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else threads that wait take the cores of other work
 
-COMMANDS_OF_ALL_RANKS = ("train", "train-features", "evaluate", "compare")
+COMMANDS_OF_ALL_RANKS = ("train", "train-features", "evaluate", "compare", "encode", "decode")
 """Names of the commands that every process of a launch takes part in; rank 0 alone runs the others."""
 
 HELP = """Train autoencoder generators and compare them: AE, VAE, VQ-VAE, two-way and three-way VAE-GAN.
@@ -75,6 +76,7 @@ cli.add_section("Look at images", data, index)
 cli.add_section("Train", train, train_features)
 cli.add_section("Evaluate and compare", evaluate, compare)
 cli.add_section("Use a trained model", sample, reconstruct, interpolate, export)
+cli.add_section("Latents for another model", encode, decode)
 cli.add_section("Look into a model", inspect, traverse)
 cli.add_section("Change images", attribute, edit, translate, inpaint, upscale)
 cli.add_section("Judge images", anomaly, uncertainty)

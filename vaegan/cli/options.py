@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -19,6 +19,7 @@ PATH = UserPath()
 """Type of an option or argument that is a path."""
 FOLDER = FolderPath()
 """Type of an option or argument that is the path of a folder."""
+PathOrNone = TypeVar("PathOrNone", Path, Path | None)
 ARRAY_SUFFIX = ".npz"
 """Ending of a file of an array of images."""
 MAX_PROCESSES = 1024
@@ -139,7 +140,7 @@ def check_tensor_path(context: click.Context, option: click.Parameter, path: Pat
     return path
 
 
-def check_folder_path(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+def check_folder_path(context: click.Context, option: click.Parameter, path: PathOrNone) -> PathOrNone:
     """Check that ``path`` is a folder or can become one, in which files can be created, and return the path.
 
     Raises:

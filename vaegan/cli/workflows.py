@@ -52,11 +52,14 @@ def check_step_inputs(config: "Config", networks: "GivenNetworks | None" = None)
         networks: Modules in the place of networks of the config.
 
     Raises:
-        UserError: The weights of the perceptual network, or the trained autoencoder of a prior, cannot be read, or the
-            modules are not those of the config, or cannot be trained.
+        UserError: The weights of the perceptual network, or the trained autoencoder of a prior, cannot be read, the
+            folder of initial weights does not exist, or the modules are not those of the config, or cannot be trained.
     """
+    from vaegan.storage.initial_weights import check_source
     from vaegan.trainers.steps import build_step
 
+    if config.train.init is not None and config.train.init_sha256 is None:  # a run that is there needs them no more
+        run_on_all_ranks(lambda: check_source(str(config.train.init)))
     training_step = build_step(config, networks)
     training_step.check_inputs()
     training_step.check_networks()

@@ -1,13 +1,17 @@
 """The discriminator, the adversarial loss and their settings in the `model` section."""
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from vaegan.errors import UserError
 from vaegan.losses import AdversarialLoss
 
 from .architectures import Depth, ImageShape, NetworkKind, Width
-from .section import FROM_PYTHON, Count, Probability, Section, Steps, Weight
+from .section import FROM_PYTHON, INTEGER, Count, Probability, Section, Steps, Weight
+
+Scale = Annotated[Literal[1, 2, 4, 8], INTEGER]
 
 
 class DiscriminatorConfig(Section):
@@ -21,6 +25,9 @@ class DiscriminatorConfig(Section):
     each hidden layer."""
     depth: Depth = 1
     """conv, resnet: blocks at each resolution; mlp: hidden layers; patch: halvings, 3 of the paper."""
+    scales: Annotated[tuple[Scale, ...], FROM_PYTHON, Field(min_length=1)] = (1,)
+    """patch: one discriminator for each number, which sees images whose sides are divided by it (means of squares of
+    pixels); all of them count alike (Wang et al. 2018, section 3.2)."""
     norm: Literal["none", "group"] = "none"
     """patch: GroupNorm before the activations, or `none`, as the others have."""
     spectral_norm: bool = False
@@ -40,15 +47,34 @@ class DiscriminatorConfig(Section):
             raise ValueError(
                 f"model.discriminator.norm: {self.network} takes none; leave it out, or take network=patch"
             )
+        if self.scales != (1,) and self.network != "patch":
+            raise ValueError(f"model.discriminator.scales: {self.network} has one; leave it out, or take network=patch")
+        if list(self.scales) != sorted(set(self.scales)):
+            raise ValueError("model.discriminator.scales: not in rising order; sort them, each once")
         if self.condition == "auxiliary" and self.network == "patch":
             raise ValueError("model.discriminator.condition: auxiliary tells the class of an image, not of its patches")
         return self
 
     def get_patch_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
-        """Return the shape (h, w) of the patches of images (C, H, W) that get scores; () if images are scored whole."""
+        """Return the shape of the patches of images (C, H, W) that get scores; () if images are scored whole.
+
+        It is (h, w), or (scales, h, w) of several discriminators, with the patches of the largest images; a coarser
+        patch stands for all that it covers.
+
+        Raises:
+            UserError: With several scales, a side of the images is no multiple of the sides of the patches.
+        """
         if self.network != "patch":
             return ()
-        return tuple(-(-side // 2**self.depth) for side in image_shape[1:])
+        patches = tuple(-(-side // (2**self.depth * min(self.scales))) for side in image_shape[1:])
+        if self.scales == (1,):
+            return patches
+        step = 2**self.depth * math.lcm(*self.scales)
+        for side in image_shape[1:]:
+            if side % step:
+                problem = f"{list(self.scales)} with depth {self.depth} takes sides that are multiples of {step}"
+                raise UserError(f"model.discriminator.scales: {problem}, and the images have {side}")
+        return len(self.scales), *patches
 
 
 class AdversarialLossConfig(Section):

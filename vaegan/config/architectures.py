@@ -67,7 +67,7 @@ class VectorConfig(ContinuousConfig):
     """Encoder and decoder whose code is one vector."""
 
     code: Literal["vector", "grid"] = "vector"
-    """Kind of the code z: one `vector`, or, of `ae`, `vae` and `vaegan`, a `grid` of vectors."""
+    """Kind of the code z: one `vector`, or a `grid` of vectors."""
     network: NetworkKind = "conv"
     """`mlp`: fully connected; `conv`: plain convolutions; `resnet`: residual blocks."""
     width: Width = 32
@@ -81,7 +81,8 @@ class VectorConfig(ContinuousConfig):
     @model_validator(mode="after")
     def _check_code(self) -> "VectorConfig":
         if self.code == "grid":
-            raise ValueError("model.code: this family has a code of one vector; take ae, vae or vaegan for a grid")
+            name = type(self).__name__
+            raise ValueError(f"model.code: {name} has the settings of a code of one vector; take Grid{name}")
         return self
 
     def get_code_shape(self, image_shape: ImageShape) -> tuple[int, ...]:

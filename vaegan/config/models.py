@@ -141,7 +141,7 @@ class DiffusersVAEGANConfig(VAEGANFamilyConfig, DiffusersConfig):
     is_gaussian = True
 
 
-class LarsenConfig(KLConfig, GANConfig, VectorConfig):
+class LarsenFamilyConfig(KLConfig, GANConfig):
     """The VAE-GAN exactly as in Larsen et al. 2016: no term in pixels, gamma at the decoder alone."""
 
     family: Literal["larsen"] = "larsen"
@@ -150,7 +150,15 @@ class LarsenConfig(KLConfig, GANConfig, VectorConfig):
     """Weight of the learned similarity against the adversarial term, both of the decoder (algorithm 1)."""
 
 
-class GANVAEConfig(GANConfig, VectorConfig):
+class LarsenConfig(LarsenFamilyConfig, VectorConfig):
+    """The VAE-GAN exactly as in Larsen et al. 2016: no term in pixels, gamma at the decoder alone."""
+
+
+class GridLarsenConfig(LarsenFamilyConfig, GridConfig):
+    """The VAE-GAN as in Larsen et al. 2016, whose code is a grid."""
+
+
+class GANVAEFamilyConfig(GANConfig):
     """A GAN with an encoder behind its generator, z -> G(z) -> E(G(z)): the latent cycle alone."""
 
     family: Literal["ganvae"] = "ganvae"
@@ -163,6 +171,14 @@ class GANVAEConfig(GANConfig, VectorConfig):
     def origins(self) -> tuple[str, ...]:
         """Origins of the images that the discriminator is trained with, in their order."""
         return "real", "generated"
+
+
+class GANVAEConfig(GANVAEFamilyConfig, VectorConfig):
+    """A GAN with an encoder behind its generator, z -> G(z) -> E(G(z)): the latent cycle alone."""
+
+
+class GridGANVAEConfig(GANVAEFamilyConfig, GridConfig):
+    """A GAN with an encoder behind its generator, whose code is a grid."""
 
 
 class VQVAEConfig(AutoencoderConfig):
@@ -234,11 +250,10 @@ def choose_model(settings: Any) -> str | None:
     if not isinstance(settings, Mapping):
         settings = {key: getattr(settings, key, None) for key in ("family", "network", "code")}
     family = settings.get("family")
-    if family in ("ae", "vae", "vaegan"):
-        if settings.get("network") == "diffusers":
-            return f"{family}, network: diffusers"
-        if settings.get("code") == "grid":
-            return f"{family}, code: grid"
+    if family in ("ae", "vae", "vaegan") and settings.get("network") == "diffusers":
+        return f"{family}, network: diffusers"
+    if family in ("ae", "vae", "vaegan", "larsen", "ganvae") and settings.get("code") == "grid":
+        return f"{family}, code: grid"
     return family if isinstance(family, str) else None
 
 
@@ -255,7 +270,9 @@ ModelConfig = Annotated[
     | Annotated[GridVAEGANConfig, Tag("vaegan, code: grid")]
     | Annotated[DiffusersVAEGANConfig, Tag("vaegan, network: diffusers")]
     | Annotated[LarsenConfig, Tag("larsen")]
+    | Annotated[GridLarsenConfig, Tag("larsen, code: grid")]
     | Annotated[GANVAEConfig, Tag("ganvae")]
+    | Annotated[GridGANVAEConfig, Tag("ganvae, code: grid")]
     | Annotated[ClassifierConfig, Tag("classifier")],
     Discriminator(choose_model),
 ]

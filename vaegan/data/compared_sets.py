@@ -19,7 +19,7 @@ from vaegan.text import make_printable
 
 from .arrays import open_arrays
 from .dataset import ImageReader, Images
-from .folder import open_folder
+from .folder import WholeFileReader, open_folder
 from .image_file import StoredImage
 from .reading import Notify, describe_broken, visit_images
 
@@ -50,11 +50,18 @@ class FoundSet:
     digest: str
     """Digest of the names and bytes of the images, hexadecimal."""
 
-    def select(self, positions: Sequence[int], size: int, channels: int, fit: Fit) -> Images:
-        """Return some of the images, decoded on access to uint8 pixels, shape (channels, size, size)."""
+    def select(self, positions: Sequence[int], size: int | None, channels: int, fit: Fit) -> Images:
+        """Return some of the images, decoded on access to uint8 pixels, shape (channels, size, size).
+
+        Without a size each has its own, (channels, H, W), so that they are to be read one by one.
+        """
         reader: Any = self.reader
+        if size is None:
+            reader = WholeFileReader(reader.root, reader.names, 0, channels)
+        else:
+            reader = replace(reader, size=size, channels=channels, fit=fit)
         indices = torch.tensor([self.indices[position] for position in positions], dtype=torch.int64)
-        return Images(replace(reader, size=size, channels=channels, fit=fit), indices, None, ())
+        return Images(reader, indices, None, ())
 
 
 def find_image_set(path: Path, notify: Notify, progress: ProgressCallback) -> FoundSet:
@@ -115,7 +122,7 @@ def choose_size(sets: Sequence[FoundSet], size: int | None) -> int:
         return size
     sizes = sorted(frozenset().union(*(found.sizes for found in sets)))
     (width, height), (last_width, last_height) = sizes[0], sizes[-1]
-    mend = "give --image-size, to which they are resized and cropped"
+    mend = "give --image-size, to which they are resized and cropped, or --native-size"
     if len(sizes) > 1:
         raise UserError(f"{OPTION}: images of {width} x {height} to {last_width} x {last_height} pixels; {mend}")
     if width != height:
@@ -124,6 +131,17 @@ def choose_size(sets: Sequence[FoundSet], size: int | None) -> int:
         limits = f"from {MIN_SIDE_PIXELS} to {MAX_SIDE_PIXELS:,}"
         raise UserError(f"{OPTION}: images of {width} x {height} pixels, and a side is {limits}; {mend}")
     return width
+
+
+def check_native_size(sets: Sequence[FoundSet]) -> None:
+    """Check that sets can be compared with each image in its own size.
+
+    Raises:
+        UserError: A set is an array, whose images have one size.
+    """
+    for found in sets:
+        if found.names is None:
+            raise UserError(f"--native-size: {found.path}: an array; give folders of image files, or --image-size")
 
 
 def pair_by_name(real: FoundSet, fake: FoundSet) -> tuple[tuple[int, int], ...]:

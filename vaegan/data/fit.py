@@ -51,6 +51,15 @@ def fit_to_square(
     return to_planes(image)
 
 
+def convert_whole(image: Image.Image, channels: int) -> NDArray[np.uint8]:
+    """Return the pixels of an image in its own size, uint8, shape (channels, H, W), converted as in `fit_to_square`.
+
+    Raises:
+        ValueError: The pixels have no known range.
+    """
+    return to_planes(_convert_pixels(image, channels))
+
+
 def make_canvas(image: Image.Image, size: int, channels: int, crop: Crop) -> NDArray[np.uint8]:
     """Return the pixels that random crops of an image are taken from, uint8, shape (channels, H, W).
 

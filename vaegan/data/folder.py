@@ -27,6 +27,7 @@ from .image_file import (
     describe_image,
     read_canvas,
     read_image,
+    read_whole_image,
 )
 from .image_tree import find_images
 from .verdicts import FileState, get_file_state
@@ -113,6 +114,14 @@ class FileReader(ImageReader):
         """Return a digest of the files' names and sizes."""
         sizes = (f"{name}\0{_get_file_size(os.path.join(self.root, name))}\0" for name in self.names)
         return blake2b(b"".join(map(os.fsencode, sizes))).digest()
+
+
+class WholeFileReader(FileReader):
+    """Image files, decoded on access in their own size."""
+
+    def __call__(self, index: int) -> UInt8Image:
+        """Decode image ``index`` into uint8 pixels, shape (C, H, W)."""
+        return read_whole_image(os.path.join(self.root, self.names[index]), self.channels)
 
 
 def open_folder(

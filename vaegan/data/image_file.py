@@ -23,7 +23,7 @@ from vaegan.io import open_regular_file
 from vaegan.text import make_printable, to_one_line
 
 from .file_header import get_tiff_values
-from .fit import DATA_VERSION, fit_to_square, make_canvas
+from .fit import DATA_VERSION, convert_whole, fit_to_square, make_canvas
 from .pixel_format import check_pixel_format, correct_transparency
 from .unread_formats import describe_unread
 from .whole_image import check_whole, has_simplejpeg
@@ -127,6 +127,17 @@ def read_image(
         else:
             ImageOps.exif_transpose(image, in_place=True)
         return fit_to_square(image, size, channels, version, fit)
+
+
+def read_whole_image(path: str | Path | EncodedImage, channels: int) -> NDArray[np.uint8]:
+    """Read the first frame of an image file, upright and in its own size, into uint8 pixels, shape (channels, H, W).
+
+    Raises:
+        UnreadableImageError: The file cannot be used as an image, as in `read_image`.
+    """
+    with _open_image(path) as image:
+        turn_upright(image)
+        return convert_whole(image, channels)
 
 
 def read_canvas(path: str | Path | EncodedImage, size: int, channels: int, crop: Crop) -> NDArray[np.uint8]:

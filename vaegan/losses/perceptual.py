@@ -150,7 +150,8 @@ def _build_network(backbone: Backbone, lpips: bool) -> nn.Module:
 
 
 def _prepare(images: Tensor) -> Tensor:
-    colour, side = lay_on_white(images.float()).expand(-1, 3, -1, -1), MIN_LPIPS_SIDE_PIXELS
-    if colour.shape[-1] >= side:
+    colour = lay_on_white(images.float()).expand(-1, 3, -1, -1)
+    if (short := min(colour.shape[-2:])) >= MIN_LPIPS_SIDE_PIXELS:
         return colour
-    return F.interpolate(colour, size=(side, side), mode="bilinear", align_corners=False)
+    height, width = (round(side * MIN_LPIPS_SIDE_PIXELS / short) for side in colour.shape[-2:])
+    return F.interpolate(colour, size=(height, width), mode="bilinear", align_corners=False)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaegan.config.models import GANVAEConfig
+from vaegan.config.models import GANVAEFamilyConfig
 from vaegan.errors import UserError
 
 from .gaussian import GaussianAutoencoder
@@ -34,8 +34,8 @@ class GANVAE(GaussianAutoencoder):
     Build it by `GANVAE(image_shape=(1, 32, 32), latent_size=16)`; the settings are those of `GANVAEConfig`.
     """
 
-    config: GANVAEConfig
-    config_class = GANVAEConfig
+    config: GANVAEFamilyConfig
+    config_class = GANVAEFamilyConfig
 
     def forward(
         self,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vaegan.config.models import LarsenConfig
+from vaegan.config.models import LarsenFamilyConfig
 
 from .autoencoder import repeat_labels
 from .gaussian import GaussianAutoencoder
@@ -37,8 +37,8 @@ class Larsen(GaussianAutoencoder):
     Build it by `Larsen(image_shape=(3, 64, 64), latent_size=128)`; the settings are those of `LarsenConfig`.
     """
 
-    config: LarsenConfig
-    config_class = LarsenConfig
+    config: LarsenFamilyConfig
+    config_class = LarsenFamilyConfig
 
     def forward(
         self,

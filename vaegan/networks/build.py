@@ -8,7 +8,7 @@ from vaegan.config.models import GANConfig
 
 from .autoencoder import Decoder, Encoder, ImageDecoder
 from .diffusers_autoencoder import build_diffusers_decoder, build_diffusers_encoder
-from .discriminator import Discriminator
+from .discriminator import Discriminator, MultiScaleDiscriminator, PenalisedDiscriminator
 from .given import GivenDecoder, GivenDiscriminator, GivenEncoder, GivenNetworks
 from .grid_autoencoder import GridDecoder, GridEncoder
 from .initialise import initialise
@@ -62,7 +62,7 @@ def build_decoder(
 
 def build_discriminator(
     config: GANConfig, image_shape: ImageShape, seed: int, networks: GivenNetworks | None = None
-) -> Discriminator | GivenDiscriminator:
+) -> PenalisedDiscriminator:
     """Build the discriminator of a run.
 
     Args:
@@ -79,7 +79,8 @@ def build_discriminator(
         takes_labels = config.labels is not None and config.discriminator.condition == "projection"
         return GivenDiscriminator(networks["discriminator"], takes_labels)
     with torch.random.fork_rng(devices=[]):  # constructors draw weights, which are then replaced
-        discriminator = Discriminator(config.discriminator, image_shape, config.score_count, config.labels)
+        kind = Discriminator if config.discriminator.scales == (1,) else MultiScaleDiscriminator
+        discriminator = kind(config.discriminator, image_shape, config.score_count, config.labels)
     initialise(discriminator, seed, "discriminator")
     if config.discriminator.spectral_norm:
         add_spectral_norm(discriminator, seed, "discriminator")

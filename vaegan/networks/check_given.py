@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.config.architectures import VectorConfig
-from vaegan.config.models import GANConfig, LarsenConfig
+from vaegan.config.models import GANConfig, LarsenFamilyConfig
 from vaegan.config.schema import Config, NetworksConfig
 from vaegan.errors import UserError
 from vaegan.randomness import draw_normal
@@ -233,9 +233,9 @@ def _check_options(section: VectorConfig, trial: Trial, outputs: tuple[Tensor, .
         if not any(weight is each for each in network.parameters() if each.requires_grad):
             trial.fail("has no get_last_layer() that returns a trained parameter; model.adversarial.adaptive needs it")
     if isinstance(network, GivenDiscriminator):
-        if len(outputs) == 1 and isinstance(section, LarsenConfig):
+        if len(outputs) == 1 and isinstance(section, LarsenFamilyConfig):
             trial.fail("returns no features to compare images in; return the pair (scores, features)")
-        is_compared = isinstance(section, LarsenConfig) or getattr(options, "similarity", None)
+        is_compared = isinstance(section, LarsenFamilyConfig) or getattr(options, "similarity", None)
         if len(outputs) == 1 and is_compared:
             remedy = "return the pair (scores, features), or give model.adversarial.similarity=0"
             trial.fail(f"returns no features to compare images in; {remedy}")

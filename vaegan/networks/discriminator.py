@@ -16,8 +16,8 @@ class DiscriminatorOutput(NamedTuple):
     """Output of a discriminator for N images."""
 
     scores: Tensor
-    """Scores, shape (N, 1 to 3), or (N, 1 to 3, h, w) of patches, float32 or float64; `vaegan.losses.adversarial` says
-    what they mean."""
+    """Scores, shape (N, 1 to 3), or of patches (N, 1 to 3, h, w), of several scales (N, 1 to 3, scales, h, w), float32
+    or float64; `vaegan.losses.adversarial` says what they mean."""
     features: Tensor
     """Features of the layer `model.discriminator.layer`, shape (N, ...)."""
     class_logits: Tensor | None = None
@@ -116,3 +116,42 @@ class Discriminator(PenalisedDiscriminator):
             projected = ((vectors[:, :, None, None] if self.patches else vectors) * last).sum(1, keepdim=True)
             scores = torch.cat([scores[:, :1] + projected, scores[:, 1:]], 1)
         return DiscriminatorOutput(scores, features, None if self.auxiliary is None else self.auxiliary(last))
+
+
+class MultiScaleDiscriminator(PenalisedDiscriminator):
+    """Discriminators of patches, each of which sees the images in a size of its own (Wang et al. 2018, section 3.2).
+
+    Args:
+        config: The `model.discriminator` section of a run's config, with several scales.
+        image_shape: (C, S, S) of the images.
+        score_count: Number of scores of each patch.
+        classes: Number of classes; None: unconditional.
+
+    Raises:
+        UserError: `model.discriminator.layer` is beyond the last layer, or the images have no such sides.
+    """
+
+    def __init__(
+        self, config: DiscriminatorConfig, image_shape: tuple[int, int, int], score_count: int,
+        classes: int | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        config.get_patch_shape(image_shape)
+        self.scales = config.scales
+        self.members = nn.ModuleList(Discriminator(config, image_shape, score_count, classes) for _ in config.scales)
+
+    def compute_output(
+        self, images: Tensor, autocast_dtype: torch.dtype | None, labels: Tensor | None
+    ) -> DiscriminatorOutput:
+        """Return the scores of all scales, shape (N, k, scales, h, w), and the features of the first one.
+
+        The scores of a coarser patch are repeated over the patches of the first scale that it covers, so that a mean
+        over all of them is a mean over the scales of the means over their patches.
+        """
+        outputs = [
+            member(images if scale == 1 else F.avg_pool2d(images, scale), autocast_dtype, labels)
+            for scale, member in zip(self.scales, self.members, strict=True)
+        ]
+        size = outputs[0].scores.shape[2:]
+        scores = torch.stack([F.interpolate(output.scores, size, mode="nearest") for output in outputs], 2)
+        return DiscriminatorOutput(scores, outputs[0].features)

@@ -1,6 +1,7 @@
 """The weights that a training starts from: those of a run, or of a folder of diffusers, by whole parts."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,9 +86,8 @@ def read_initial_weights(source: str, model: ContinuousAutoencoder) -> InitialWe
         Failure: The Hub cannot be reached.
         OSError: A file cannot be read.
     """
+    check_source(source)
     folder = fetch_folder(source) if source.startswith(HUB_PREFIX) else Path(source)
-    if not folder.is_dir():
-        raise UserError(f"train.init: {source}: no such folder; name a run, or a folder of diffusers")
     settings = read_diffusers_config(folder)
     try:
         if settings is None:
@@ -105,6 +105,16 @@ def read_initial_weights(source: str, model: ContinuousAutoencoder) -> InitialWe
     except (SafetensorError, UserError, ValueError) as error:
         raise UserError(f"train.init: {source}: {to_one_line(error)}") from None
     return InitialWeights(source, {file.name: hash_file(file) for file in files}, tensors)
+
+
+def check_source(source: str) -> None:
+    """Check that the folder that `train.init` names exists; one on the Hub is looked for when it is fetched.
+
+    Raises:
+        UserError: It does not.
+    """
+    if not source.startswith(HUB_PREFIX) and not os.path.isdir(source):  # which a path that is too long is not
+        raise UserError(f"train.init: {shorten(source)}: no such folder; name a run, or a folder of diffusers")
 
 
 def read_diffusers_config(folder: Path) -> dict[str, Any] | None:

@@ -15,8 +15,8 @@ from vaegan.errors import UserError
 from vaegan.io import load_tensors
 from vaegan.models import Autoencoder, Classifier, Model, build_model
 from vaegan.networks.build import build_discriminator
-from vaegan.networks.discriminator import Discriminator
-from vaegan.networks.given import GivenDiscriminator, GivenNetworks, check_modules
+from vaegan.networks.discriminator import PenalisedDiscriminator
+from vaegan.networks.given import GivenNetworks, check_modules
 from vaegan.text import shorten, to_one_line
 
 from .checkpoints import load_newest_checkpoint
@@ -128,7 +128,7 @@ def load_model(path: str | Path, networks: GivenNetworks | None = None) -> Model
 
 def load_discriminator(
     run: Run, notify: Callable[[str], None], networks: GivenNetworks | None = None
-) -> Discriminator | GivenDiscriminator | None:
+) -> PenalisedDiscriminator | None:
     """Load the discriminator of a run's newest checkpoint, on the CPU, in evaluation mode and without gradients.
 
     Args:

@@ -36,7 +36,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(config, tmp_path_factory.mktemp("features") / "run", open_data(config.data)).path
 
 
-@pytest.mark.parametrize("family", AUTOENCODERS)
+@pytest.mark.parametrize("family", [*AUTOENCODERS, "vaegan1-diffusers"])
 def test_the_metrics_of_a_batch_stay_on_the_device(
     family: str, classifier: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

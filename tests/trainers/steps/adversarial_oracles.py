@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from vaegan.config.schema import Config
 from vaegan.losses.augmentation import augment
+from vaegan.networks.discriminator import MultiScaleDiscriminator
 from vaegan.trainers.steps.base import StepInput
 
 Terms = dict[str, Tensor]
@@ -20,11 +21,14 @@ def one_hot(batch: StepInput, classes: int) -> Tensor:
 class DiscriminatorOracle:
     """Discriminator outputs, written with its layers, for the images of a batch or others in their positions.
 
-    A patch counts as an image does: the rows of scores are those of the patches of the first image, then the next.
+    A patch counts as an image does: the rows of scores are those of the patches of the first image, then the next. The
+    patches of a discriminator of smaller images count as often as those of the first one that they cover.
     """
 
     def __init__(self, networks: Networks, batch: StepInput) -> None:
-        self.network, self.batch = networks["discriminator"], batch
+        network, self.batch = networks["discriminator"], batch
+        self.scales = list(network.members) if isinstance(network, MultiScaleDiscriminator) else [network]
+        self.network = self.scales[0]
 
     def last(self, images: Tensor) -> Tensor:
         features = self.network.trunk(images)[-1]
@@ -36,12 +40,22 @@ class DiscriminatorOracle:
 
     def scores(self, images: Tensor) -> Tensor:
         """With <e_y, last features> added to the first."""
-        last, scores = self.last(images), self.network.head(self.last(images))
-        if self.has_patches:
-            last, scores = (each.permute(0, 2, 3, 1).flatten(0, 2) for each in (last, scores))
-        if self.network.projection is None:
+        if not self.has_patches:
+            return self.add_class(self.network, self.last(images), self.network.head(self.last(images)))
+        rows = []
+        for power, network in enumerate(self.scales):  # each halves the sides of the one before
+            squares = images.unflatten(-1, (-1, 2**power)).unflatten(-3, (-1, 2**power))
+            last = network.trunk(squares.mean((-3, -1)))[-1]
+            flat = [each.permute(0, 2, 3, 1).flatten(0, 2) for each in (last, network.head(last))]
+            of_places = self.add_class(network, *flat).reshape(len(images), *last.shape[2:], -1)
+            covering = of_places.repeat_interleave(2**power, 1).repeat_interleave(2**power, 2)
+            rows.append(covering.flatten(1, 2))
+        return torch.cat(rows, 1).flatten(0, 1)
+
+    def add_class(self, network: nn.Module, last: Tensor, scores: Tensor) -> Tensor:
+        if network.projection is None:
             return scores
-        vectors = one_hot(self.batch, self.network.projection.out_features) @ self.network.projection.weight
+        vectors = one_hot(self.batch, network.projection.out_features) @ network.projection.weight
         realer = (vectors.repeat_interleave(len(last) // len(vectors), 0) * last).sum(1)
         return torch.stack([scores[:, k] + realer * (k == 0) for k in range(scores.shape[1])], 1)
 

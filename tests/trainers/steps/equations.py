@@ -172,6 +172,7 @@ EXPECTED_TERMS = {
         "discriminator": {"real", "generated", "r1"},
     },
 }
+EXPECTED_TERMS |= {f"{name}-grid": EXPECTED_TERMS[name] for name in ("larsen", "ganvae")}
 """Names of the terms that reach each network, by family."""
 
 

@@ -21,6 +21,7 @@ from ...tiny import (
     FAMILIES,
     FAMILY_OPTIONS,
     LOOP_OPTIONS,
+    OTHER_GRIDS,
     find_largest_difference,
     flatten,
     get_network_overrides,
@@ -35,7 +36,7 @@ def test_each_network_gets_the_gradient_of_its_equation(name: str, network: str)
     words = [*get_network_overrides(name, network), "data.channels=3"]
     if name.startswith("vae"):
         words += ["model.beta=1.5", f"model.likelihood={'laplace' if network == 'mlp' else 'gaussian'}"]
-    if name == "larsen":
+    if name.startswith("larsen"):
         words += ["model.beta=1.5"]
     config = tiny(name, *words)
     assert_gradients_of(config, build_networks(config), EXPECTED_TERMS[name])
@@ -205,7 +206,7 @@ def train_once(config: Config, folder, data: Data) -> Checkpoint:
     return load_newest(folder)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [*FAMILIES, *OTHER_GRIDS])
 @pytest.mark.parametrize(("dtype", "bound"), [("float64", 1e-10), ("float32", 1e-4)])
 def test_micro_batches_are_one_batch(name: str, dtype: str, bound: float, tmp_path, data: Data) -> None:
     words = [*LOOP_OPTIONS, *FAMILY_OPTIONS.get(name, ()), f"train.dtype={dtype}"]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.config.architectures import GridConfig
-from vaegan.config.models import GridAEConfig
+from vaegan.config.models import GridAEConfig, LarsenConfig
 from vaegan.errors import UserError
 from vaegan.models import build_model
 from vaegan.models.continuous import ContinuousAutoencoder
@@ -145,9 +145,14 @@ def test_the_last_layer_makes_the_pixels() -> None:
         assert weight.shape == (1, 8, 3, 3) and any(weight is each for each in model.decoder.parameters())
 
 
-def test_a_vector_of_a_family_without_grids_is_said() -> None:
-    with pytest.raises(UserError, match=r"^larsen: model\.code: this family has a code of one vector; take ae, vae or"):
-        tiny("larsen", "model.code=grid")
+def test_the_settings_of_a_vector_are_not_taken_for_a_grid() -> None:
+    with pytest.raises(
+        ValueError, match=r"model\.code: LarsenConfig has the settings of .* vector; take GridLarsenConfig"
+    ):
+        LarsenConfig(code="grid")
+
+
+def test_a_grid_has_no_latent_size() -> None:
     with pytest.raises(UserError, match=r"model\.latent_size"):
         tiny("vae-grid", "model.latent_size=4")
     assert GridConfig(code="grid").get_code_shape((3, 64, 32)) == (4, 8, 4)

@@ -12,7 +12,7 @@ from vaegan.config.load import validate_config
 from vaegan.errors import UserError
 from vaegan.losses.adversarial import compute_realness_map, gradient_penalty, realness
 from vaegan.networks.build import build_discriminator
-from vaegan.networks.discriminator import Discriminator
+from vaegan.networks.discriminator import Discriminator, MultiScaleDiscriminator
 from vaegan.networks.initialise import initialise
 from vaegan.networks.patch import BlurPool
 
@@ -121,6 +121,55 @@ def test_the_penalty_of_patches_that_share_no_pixel_is_exact() -> None:
     torch.testing.assert_close(9 * of_mean, expected, rtol=1e-12, atol=0)
 
 
+def build_scales(*scales: int, depth: int = 1) -> MultiScaleDiscriminator:
+    config = DiscriminatorConfig(network="patch", width=8, depth=depth, scales=scales)
+    network = MultiScaleDiscriminator(config, (1, 16, 16), 3)
+    return initialise(network, 0, "discriminator").double()
+
+
+def test_several_scales_count_alike_and_each_sees_means_of_squares() -> None:
+    discriminator, images = build_scales(1, 2, 4), draw(3, 1, 16, 16)
+    output = discriminator(images)
+    assert output.scores.shape == (3, 3, 3, 8, 8) == (3, 3, *build_shape(1, 2, 4))
+    means = []
+    for scale, member in zip((1, 2, 4), discriminator.members, strict=True):
+        reduced = images.unflatten(-1, (-1, scale)).unflatten(-3, (-1, scale)).mean((-3, -1))
+        scores = member(reduced).scores
+        assert scores.shape[-1] == 8 // scale
+        means.append(realness(scores))
+    torch.testing.assert_close(realness(output.scores), torch.stack(means).mean(0), rtol=0, atol=1e-12)
+    assert torch.equal(output.features, discriminator.members[0](images).features)
+    weights = [torch.cat([each.flatten() for each in member.parameters()]) for member in discriminator.members]
+    assert not torch.equal(weights[0], weights[1])
+
+
+def build_shape(*scales: int) -> tuple[int, ...]:
+    return DiscriminatorConfig(network="patch", scales=scales).get_patch_shape((1, 16, 16))
+
+
+def test_the_penalty_of_several_scales_is_the_mean_of_theirs_without_bias() -> None:
+    """A coarse patch is repeated, with a sign for each repetition, whose sum has as many for its variance."""
+    discriminator, images = build_scales(1, 2), draw(1, 1, 8, 8)
+    expected = []
+    for scale, member in zip((1, 2), discriminator.members, strict=True):
+        inputs = images.clone().requires_grad_()
+        values = compute_realness_map(member(F.avg_pool2d(inputs, scale)).scores).flatten()
+        each = [gradient_penalty(value[None], inputs) for value in values]
+        expected.append(torch.cat(each).mean())
+    inputs = images.clone().requires_grad_()
+    values = compute_realness_map(discriminator(inputs).scores)
+    assert values.shape == (1, 2, 4, 4)
+    generator = torch.Generator().manual_seed(0)
+    estimates = torch.stack(
+        [
+            gradient_penalty(values, inputs, torch.randint(0, 2, values.shape, generator=generator).double() * 2 - 1)
+            for _ in range(600)
+        ]
+    ).detach()
+    error = 4 * estimates.std() / len(estimates) ** 0.5
+    assert error < 0.1 * estimates.mean() and (estimates.mean() - sum(expected) / 2).abs() < error
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -128,10 +177,25 @@ def test_the_penalty_of_patches_that_share_no_pixel_is_exact() -> None:
             {"network": "patch", "condition": "auxiliary"},
             "condition: auxiliary tells the class of an image, not of its",
         ),
+        ({"network": "conv", "scales": [1, 2]}, "scales: conv has one; leave it out, or take network=patch"),
+        ({"network": "patch", "scales": [2, 1]}, "scales: not in rising order; sort them, each once"),
+        ({"network": "patch", "scales": [1, 1]}, "scales: not in rising order; sort them, each once"),
+        ({"network": "patch", "scales": [1, 3]}, "scales.1: got 3; allowed: 1 | 2 | 4 | 8"),
+        ({"network": "patch", "scales": []}, "scales: got []; allowed: list of 1 | 2 | 4 | 8"),
         ({"network": "conv", "norm": "group"}, "norm: conv takes none; leave it out, or take network=patch"),
     ],
 )
-def test_what_patches_have_not_is_refused_in_one_line(settings: dict[str, str], message: str) -> None:
+def test_what_patches_have_not_is_refused_in_one_line(settings: dict[str, object], message: str) -> None:
     with pytest.raises(UserError) as caught:
         validate_config(DiscriminatorConfig, settings, "config")
-    assert f"model.discriminator.{message}" in str(caught.value) and "\n" not in str(caught.value)
+    assert str(caught.value).removeprefix("config: ").removeprefix("model.discriminator.").startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_sides_that_the_patches_of_several_scales_do_not_divide_are_refused_in_one_line() -> None:
+    config = DiscriminatorConfig(network="patch", width=8, depth=2, scales=(1, 2))
+    with pytest.raises(UserError) as caught:
+        MultiScaleDiscriminator(config, (1, 20, 20), 1)
+    assert str(caught.value) == (
+        "model.discriminator.scales: [1, 2] with depth 2 takes sides that are multiples of 8, and the images have 20"
+    )

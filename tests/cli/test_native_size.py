@@ -1,0 +1,52 @@
+"""`vaegan reconstruct --native-size`: one file an image, as large as the image."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vaegan import load
+from vaegan.images import to_uint8
+
+SIZES = {"bird/a.png": (24, 16), "bird/b.png": (17, 33), "cat/a.png": (9, 8)}
+GRID = "model={family: ae, code: grid, downsampling: 4, width: 8}"
+
+
+@pytest.fixture
+def folders(work, vaegan):
+    """A finished run whose code is a grid, in `run`, and a folder of images of several sizes, `images`."""
+    assert vaegan("train", "tiny.yaml", GRID, "data.channels=3", "--output", "run")[0] == 0
+    for name, size in SIZES.items():
+        (work / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise(size, 60).convert("RGB").save(work / "images" / name)
+    return work
+
+
+def test_each_image_becomes_a_file_of_its_size_and_name(folders, vaegan):
+    code, out, err = vaegan("reconstruct", "run", "images", "--native-size", "-o", "made")
+    assert (code, out, err) == (0, "made: 3 reconstructions, each as large as its image\n", "")
+    model = load("run")
+    for name, (width, height) in SIZES.items():
+        with Image.open(folders / "images" / name) as image, Image.open(folders / "made" / name) as made:
+            assert made.size == image.size
+            pixels = torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())[None]
+            padding = (0, -width % 4, 0, -height % 4)
+            padded = torch.nn.functional.pad(pixels.float(), padding, mode="replicate").to(torch.uint8)
+            expected = to_uint8(model.reconstruct(padded))[0, :, :height, :width]
+            assert np.abs(np.asarray(made).transpose(2, 0, 1) - expected.numpy().astype(int)).max() <= 1
+    code, _, _ = vaegan("reconstruct", "run", "images/bird/a.png", "--native-size", "--tile", "16", "-o", "tiles")
+    with Image.open(folders / "tiles" / "a.png") as tiles, Image.open(folders / "made" / "bird" / "a.png") as whole:
+        assert code == 0 and tiles.size == whole.size and tiles.tobytes() != whole.tobytes()
+
+
+def test_refusals(folders, trained, get_error):
+    native = ("images", "--native-size")
+    assert "takes images of 8 pixels alone" in get_error("reconstruct", trained, *native, "-o", "made")
+    assert "inside images, whose images are read" in get_error("reconstruct", "run", *native, "-o", "images/made")
+    message = get_error("reconstruct", "run", "images/bird/a.png", "images/cat/a.png", "--native-size", "-o", "made")
+    assert message.startswith("--output made: images/bird/a.png and images/cat/a.png would both become made/a.png")
+    message = get_error("reconstruct", "run", "images/bird/a.png", "--native-size", "-o", "images/bird")
+    assert message == "--output images/bird: images/bird/a.png is an image that is read; name another folder"
+    assert get_error("reconstruct", "run", "images", "--tile", "16").startswith("--tile: belongs to --native-size")
+    assert "give 16 or more" in get_error("reconstruct", "run", *native, "--tile", "8", "-o", "made")
+    assert not (folders / "made").exists()

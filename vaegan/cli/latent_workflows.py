@@ -1,0 +1,192 @@
+"""The work of the commands `encode` and `decode`, and of `vaegan.api`; all processes of a launch do it together."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vaegan.distributed import run_on_all_ranks
+from vaegan.errors import UserError
+from vaegan.paths import is_searched
+from vaegan.progress import Reporter
+from vaegan.text import shorten
+
+from .workflows import load_run_model
+
+if TYPE_CHECKING:
+    from vaegan.config import Config
+    from vaegan.latents.description import LatentDescription
+    from vaegan.latents.moments import Moments
+
+SPLITS = ("train", "validation", "test")
+"""Names of the splits."""
+DTYPES = ("float32", "float16", "bfloat16")
+"""Types of latents."""
+DETERMINISTIC_FAMILIES = ("ae", "vqvae")
+"""Families whose codes have no spread."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What is to be encoded, how, and where to."""
+
+    run: Path
+    """The run whose model encodes."""
+    output: Path
+    """Folder of the latents."""
+    data: Path | None = None
+    """Folder of images; None: those of the run."""
+    split: str | None = None
+    """Split of the run's images; None: the training images."""
+    dtype: str | None = None
+    """Type of the latents; None: float32, and int32 of indices."""
+    flip: bool = True
+    """Whether the mirrored images are encoded too."""
+    sample: bool = False
+    """Whether latents are posterior samples."""
+    seed: int | None = None
+    """Root of their noise; None: 0."""
+    shard_rows: int = 10_000
+    """Images of a file."""
+    data_root: Path | None = None
+    """Folder that the run's images have moved to; None: they are where the config says."""
+    allow_other_data: bool = False
+    """Whether to go on with images that are not those of the run."""
+
+    def check(self) -> "Config":
+        """Check the settings against each other and the run's family, and return the run's config.
+
+        Raises:
+            UserError: One is wrong, or does not go with another.
+        """
+        from vaegan.storage.run_folder import Run
+
+        config = Run(self.run).config
+        family = config.model.family
+        if family == "pixelcnn":
+            place = f", {config.prior.autoencoder}," if config.prior is not None else ""
+            raise UserError(f"{self.run}: a prior over codes; give the run of its VQ-VAE{place} whose codes they are")
+        if family in DETERMINISTIC_FAMILIES and self.sample:
+            raise UserError(f"--sample: codes of a run of {family} have no spread; leave it out")
+        if family == "vqvae" and self.dtype is not None:
+            raise UserError(f"--dtype {self.dtype}: a VQ-VAE is encoded into indices, which are int32; leave it out")
+        for option, value, allowed in (("--split", self.split, SPLITS), ("--dtype", self.dtype, DTYPES)):
+            if value is not None and value not in allowed:
+                raise UserError(f"{option} {shorten(value)}: allowed: {', '.join(allowed)}")
+        for option, number, least in (("--shard-rows", self.shard_rows, 1), ("--seed", self.seed or 0, 0)):
+            if type(number) is not int or number < least:
+                raise UserError(f"{option} {shorten(number)}: give a whole number of {least} or more")
+        if self.seed is not None and not self.sample:
+            raise UserError("--seed: posterior means have no noise; give --sample as well, or leave it out")
+        if self.data is not None:
+            self._check_folder(self.data)
+        if config.data.source == "folder" and config.data.root is not None:
+            _check_place(self.output, config.data.root)
+        return config
+
+    def _check_folder(self, data: Path) -> None:
+        settings = {"--split": self.split, "--data-root": self.data_root, "--allow-other-data": self.allow_other_data}
+        for option, value in settings.items():
+            if value:
+                raise UserError(f"{option}: of the run's own images, and all of {data} are encoded; leave it out")
+        if not data.is_dir():
+            raise UserError(f"{data}: {'a file' if data.exists() else 'no such folder'}; name a folder of images")
+        _check_place(self.output, data)
+
+
+def encode_dataset(
+    encoding: Encoding, config: "Config", reporter: Reporter
+) -> "tuple[LatentDescription, Moments | None]":
+    """Encode images into a folder of latents, as far as they are not yet.
+
+    Args:
+        encoding: What is encoded; checked.
+        config: The run's config.
+        reporter: Shows progress and notes.
+
+    Returns:
+        The description of the folder, and the moments of the channels over all rows, None of indices.
+
+    Raises:
+        UserError: The run has no model, the images are missing or not the run's, or the folder holds something else.
+        Failure: An image cannot be read, or a code is not finite.
+    """
+    from vaegan.evaluate.one_pass import get_device
+    from vaegan.latents.encoding import describe_encoding, encode_to_folder
+    from vaegan.latents.inputs import number_by_model, open_folder, open_run_split
+    from vaegan.storage.loading import load, load_class_names
+    from vaegan.storage.run_folder import Run
+
+    run = Run(encoding.run)
+    model = run_on_all_ranks(lambda: load_run_model(run.path, load, reporter)).to(get_device())
+    names = run_on_all_ranks(lambda: load_class_names(run.path))
+    if encoding.data is not None:
+        inputs = open_folder(encoding.data, config, reporter)
+    else:
+        split = encoding.split or SPLITS[0]
+        inputs = open_run_split(run, split, reporter, encoding.data_root, encoding.allow_other_data)
+    inputs = number_by_model(inputs, model, names, run.path)
+    describe = partial(
+        describe_encoding, run, model, inputs, dtype=encoding.dtype or DTYPES[0], flip=encoding.flip,
+        seed=(encoding.seed or 0) if encoding.sample else None, shard_rows=encoding.shard_rows,
+        batch_size=config.evaluate.batch_size,
+    )  # fmt: skip
+    description = run_on_all_ranks(describe)
+    with reporter.progress("Encoding", "images") as progress:
+        return description, encode_to_folder(model, inputs, encoding.output, description, progress)
+
+
+def check_decoding(latents: Path, description: "LatentDescription", run: Path, output: Path) -> None:
+    """Check the run that decodes a folder of latents, and the place of the pictures.
+
+    Args:
+        latents: The folder of latents.
+        description: Its description.
+        run: The run.
+        output: The folder of the pictures.
+
+    Raises:
+        UserError: The run has other weights or is not there, or the pictures would join the images.
+    """
+    from vaegan.storage.loading import load_weights_hash
+    from vaegan.storage.run_folder import Run
+
+    if not Run(run).exists:
+        raise UserError(f"{run}: no run is there, which has made {latents}; name its folder by --run")
+    if load_weights_hash(run) != description.weights:
+        raise UserError(f"{run}: its model is another one than that which has made {latents}; name the run by --run")
+    data = Run(run).config.data
+    for source, root in ((description.source, description.root), (data.source, data.root), ("folder", latents)):
+        if source == "folder" and root is not None:
+            _check_place(output, Path(root))
+
+
+def decode_dataset(
+    latents: Path, description: "LatentDescription", run: Path, output: Path, reporter: Reporter
+) -> None:
+    """Decode a folder of latents into pictures, as far as they are not yet.
+
+    Args:
+        latents: The folder of latents.
+        description: Its description.
+        run: The run that has made it.
+        output: The folder of the pictures.
+        reporter: Shows progress and notes.
+
+    Raises:
+        UserError: The latents are not complete, or the folder of the pictures holds something else.
+        Failure: A shard cannot be read.
+    """
+    from vaegan.evaluate.one_pass import get_device
+    from vaegan.latents.decoding import decode_to_folder
+    from vaegan.storage.loading import load
+
+    model = run_on_all_ranks(lambda: load_run_model(run, load, reporter)).to(get_device())
+    with reporter.progress("Decoding", "images") as progress:
+        decode_to_folder(model, latents, description, output, progress)
+
+
+def _check_place(output: Path, folder: Path) -> None:
+    """Check that a folder is not written into one of images, or into that of the latents that are read."""
+    if is_searched(output, folder):
+        raise UserError(f"--output {output}: inside {folder}, which is read; name a folder elsewhere")
