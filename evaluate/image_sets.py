@@ -150,6 +150,8 @@ def evaluate_image_sets(
         lambda: build_set_metrics(measured, sets.channels, sets.size, reporter.note_once, statistics, statistics_file)
     )
     real, fake, pair_count = _choose(sets, config.samples)
+    if statistics_file is not None and min(len(real), len(fake)) < 2:
+        raise UserError("--save-statistics: one image has no covariance; give two or more of each", on_all_ranks=True)
     protocol = {
         **_describe_sets(sets),
         "real_images": len(real),

@@ -109,6 +109,8 @@ def test_samples_in_an_array_are_compared_with_images(trained, vaegan):
     difference = (255 - 2 * drawn.astype(float)) / 127.5
     psnr = (10 * np.log10(4 / np.square(difference).mean((1, 2, 3)))).mean()
     assert second["metrics"]["reconstruction/psnr"] == pytest.approx(psnr, rel=1e-6) and second["curves"]
+    code, _, err = vaegan("evaluate", "--images", "real", "drawn.npz", "--save-statistics", "drawn.npz")
+    assert (code, err) == (2, "vaegan: --save-statistics drawn.npz: one of the two sets, which it would replace\n")
     assert f"reconstruction/psnr {psnr:.4g}"[-5:] in out and second["protocol"]["fake"]["images"] == "drawn.npz"
 
 

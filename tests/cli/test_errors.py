@@ -48,6 +48,7 @@ def make_failing_train(error: BaseException) -> Callable[..., None]:
       "frechet, kid, lpips, lpips_squeeze, lpips_vgg, ms_ssim, prdc, psnr, sharpness, ssim"),
      ("evaluate --images a b --save-statistics c.npz --metrics kid",
       "--save-statistics: needs images as REAL, and frechet among --metrics"),
+     ("evaluate --images tiny.yaml b.npz", "--images: tiny.yaml: a file, not a folder of images"),
      ("evaluate --images a b", "--images: a: no such folder"),
      ("sample run -n x", "--number: 'x' is not a valid integer; see `vaegan sample --help`"),
      ("sample run --seed -1",

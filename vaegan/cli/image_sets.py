@@ -78,6 +78,11 @@ def add_image_set_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Return whether two paths lead to the same file, which is there."""
+    return one.exists() and other.exists() and one.samefile(other)
+
+
 def check_options(parameters: Mapping[str, Any]) -> None:
     """Check that the parameters of `evaluate` belong together: either a run or two sets of images.
 
@@ -134,6 +139,8 @@ def evaluate_images(
         raise UserError(f"--metrics: {', '.join(others)}: of a model, not of images alone; take some of {allowed}")
     if statistics_file is not None and ("frechet" not in config.metrics or is_statistics_file(real)):
         raise UserError("--save-statistics: needs images as REAL, and frechet among --metrics")
+    if statistics_file is not None and any(is_same_file(statistics_file, path) for path in images):
+        raise UserError(f"--save-statistics {statistics_file}: one of the two sets, which it would replace")
     check_packages([METRIC_PACKAGES[name] for name in config.metrics if name in METRIC_PACKAGES], "eval")
     if parameters["native_size"] and (parameters["image_size"] is not None or parameters["fit"] is not None):
         raise UserError("--native-size: keeps the size of each image; leave --image-size and --fit out")

@@ -111,6 +111,8 @@ def train_features(
 
 def _describe_training(config: "Config", finished_before: bool) -> str:
     steps = config.train.steps
+    if not steps:
+        return f"has the weights of {config.train.init}"
     return f"finished already, with {steps} steps" if finished_before else f"trained {steps} steps"
 
 
