@@ -81,9 +81,8 @@ def test_configs_that_cannot_be_read(work, get_error):
 def test_missing_images(work, get_error):
     folder = ["data={source: folder, image_size: 8, root: images}"]
     assert "no such folder" in get_error("train", "tiny.yaml", *folder, "data.count=null")
-    assert "train.init: nowhere: no such folder" in get_error(
-        "train", "tiny.yaml", *folder, "data.count=null", "train.init=nowhere"
-    )
+    message = get_error("train", "tiny.yaml", *folder, "data.count=null", "train.init=nowhere")
+    assert message.startswith("train.init: ") and "nowhere: no such folder; name a run" in message
     (work / "images").mkdir()
     assert "no image in it" in get_error("train", "tiny.yaml", *folder, "data.count=null")
 
