@@ -79,12 +79,12 @@ def test_configs_that_cannot_be_read(work, get_error):
 
 
 def test_missing_images(work, get_error):
-    folder = ["data={source: folder, image_size: 8, root: images}"]
-    assert "no such folder" in get_error("train", "tiny.yaml", *folder, "data.count=null")
-    message = get_error("train", "tiny.yaml", *folder, "data.count=null", "train.init=nowhere")
-    assert message.startswith("train.init: ") and "nowhere: no such folder; name a run" in message
+    folder = ["data={source: folder, image_size: 8, root: images}", "data.count=null"]
+    assert "no such folder" in get_error("train", "tiny.yaml", *folder)
+    error = get_error("train", "tiny.yaml", *folder, "train.init=nowhere")
+    assert error.startswith("train.init: ") and "no such folder; name a run, or a folder of diffusers" in error
     (work / "images").mkdir()
-    assert "no image in it" in get_error("train", "tiny.yaml", *folder, "data.count=null")
+    assert "no image in it" in get_error("train", "tiny.yaml", *folder)
 
 
 def test_paths_without_a_run(trained, get_error):

@@ -105,7 +105,7 @@ def test_a_training_of_no_steps_makes_a_run_of_its_weights(source: str, made: Pa
     ("variant", "message"),
     [({}, "variants.x.recipe: missing; a variant has either a recipe or a model"),
      ({"model": "published", "recipe": "vae.yaml"}, "variants.x.recipe: given beside model"),
-     ({"model": "none"}, "study.yaml: variants.x.model: "),
+     ({"model": "none"}, "no such folder; name a run, or a folder of diffusers"),
      ({"model": "hf://none"}, "allowed: hf://owner/name"),
      ({"model": "other"}, "UNet2DModel; allowed: AutoencoderKL"),
      ({"model": "published", "set": {"model": {"width": 8}}}, "model.width: unknown key"),

@@ -10,7 +10,7 @@ from vaegan.errors import UserError
 from vaegan.extras import check_packages
 from vaegan.text import shorten
 
-from .initial_weights import fetch_folder, read_diffusers_config
+from .initial_weights import check_source, fetch_folder, read_diffusers_config
 from .loading import load
 
 
@@ -27,6 +27,7 @@ def read_model_settings(source: str) -> dict[str, Any]:
         UserError: There is no such model, or none with a continuous code.
         Failure: The Hub cannot be reached.
     """
+    check_source(source)
     folder = fetch_folder(source) if source.startswith(HUB_PREFIX) else Path(source)
     if (settings := read_diffusers_config(folder)) is not None:
         return _describe_diffusers(settings, source)
