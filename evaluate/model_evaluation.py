@@ -74,6 +74,8 @@ def evaluate_model(
     protocol = _describe_protocol(model, split, config, seed, training, metrics)
     check_same_protocol(protocol)
     pair_count, sample_count = protocol["reconstructions"], protocol["samples"]
+    if sample_count and config.density is None and (problem := model.describe_weak_prior()):
+        notify(problem)
     density, fit_images = None, training if sample_count and config.density is not None else None
     fit_count = len(fit_images or ())
     total = fit_count + pair_count + sample_count

@@ -77,6 +77,8 @@ def sample(
     elif data_root is not None or allow_other_data:
         raise UserError("--data-root, --allow-other-data: samples of the prior need no images; give --density as well")
     sampler = Sampler(model, seed, fitted)
+    if fitted is None and (problem := model.describe_weak_prior()):
+        console.note(problem)
 
     def draw(indices: torch.Tensor, progress: ProgressCallback) -> torch.Tensor:
         return sampler.draw(int(indices[0]), int(indices[-1]) + 1, class_number, progress)

@@ -156,6 +156,10 @@ class Autoencoder(Model):
         """Decode codes to images, with labels that `check_labels` has returned."""
         raise NotImplementedError
 
+    def describe_weak_prior(self) -> str:
+        """Return why samples from the prior may be no images, in a line; empty: nothing is known against them."""
+        return ""
+
     def draw_prior_codes(
         self, start: int, stop: int, seed: int, labels: Tensor | None = None,
         progress: ProgressCallback = ignore_progress,

@@ -8,13 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.config.models import GaussianConfig
-from vaegan.config.objectives import ELBOConfig
+from vaegan.config.objectives import ELBOConfig, KLConfig
 from vaegan.networks.given import GivenNetworks
 from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.randomness import draw_normal
 
 from .continuous import ContinuousAutoencoder
+from .density import MAX_CODE_SIZE
 from .posterior import Posterior
+
+MIN_PRIOR_BETA = 0.01
+"""Smallest `model.beta` at which codes that are a grid are expected near N(0, I)."""
 
 
 class Scale(nn.Module):
@@ -72,6 +76,17 @@ class GaussianAutoencoder(ContinuousAutoencoder):
         """Return q(z | x), or q(z | x, y), with the log-variance clamped to [-30, 20]."""
         mean, log_variance = self.encoder(images, labels).to(images.dtype).chunk(2, dim=1)
         return Posterior(mean.flatten(1), log_variance.flatten(1).clamp(-30, 20))
+
+    def describe_weak_prior(self) -> str:
+        """Return why samples from N(0, I) may be no images: of a grid the divergence has too little weight."""
+        beta = self.config.beta if isinstance(self.config, KLConfig) else 1.0
+        if not self.has_grid or beta >= MIN_PRIOR_BETA:
+            return ""
+        if self.code_size <= MAX_CODE_SIZE:
+            remedy = "--density gaussian draws codes as the training images have them"
+        else:
+            remedy = "train a model of the codes, which `vaegan encode` writes, or take a larger model.beta"
+        return f"model.beta={beta:g} does not hold codes to N(0, I), so that samples from it may be no images; {remedy}"
 
     def draw_prior_codes(
         self, start: int, stop: int, seed: int, labels: Tensor | None = None,

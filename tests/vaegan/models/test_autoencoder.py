@@ -87,3 +87,15 @@ def test_bfloat16_forwards_end_in_float32(name: str) -> None:
             torch.testing.assert_close(rough, exact, rtol=0.1, atol=0.1)
     field = {"pixelcnn": "logits", "ganvae": "generated"}.get(name, "reconstruction")
     assert not torch.equal(getattr(coarse, field), getattr(fine, field))
+
+
+def test_a_grid_whose_divergence_hardly_counts_says_that_samples_may_be_no_images() -> None:
+    weak = build("vae-grid", "model.beta=1e-6")
+    assert weak.describe_weak_prior() == (
+        "model.beta=1e-06 does not hold codes to N(0, I), so that samples from it may be no images;"
+        " --density gaussian draws codes as the training images have them"
+    )
+    large = build("vae-grid", "model.beta=1e-6", "model.code_channels=513")
+    assert "train a model of the codes, which `vaegan encode` writes" in large.describe_weak_prior()
+    for name, *words in (("vae-grid",), ("vae", "model.beta=1e-6"), ("ganvae-grid",), ("vqvae",)):
+        assert build(name, *words).describe_weak_prior() == ""
