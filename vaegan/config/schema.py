@@ -66,8 +66,8 @@ class TrainConfig(Section):
     the compiled networks were slower."""
     checkpointing: bool = False
     """Whether the stages of encoder and decoder keep only their inputs and are computed once more in the backward pass:
-    the same bits for less memory and about a third more time. It is of no use to `mlp` networks, `pixelcnn` and modules
-    of your own."""
+    the same bits for less memory and about a third more time. It is of no use to `mlp` networks, `pixelcnn`,
+    `AutoencoderTiny` and `AutoencoderDC` of diffusers, and modules of your own."""
     dtype: Literal["float32", "float64"] = "float32"
     """Type of weights and images; float64 is for tests of exactness."""
     learning_rate: Positive = 1e-3
