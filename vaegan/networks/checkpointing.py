@@ -1,14 +1,15 @@
 """Activation checkpointing (Chen et al. 2016): what the stages of a generator compute is computed again when needed."""
 
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-recompute = partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
-"""Return the output of a module, of which the input alone is kept; nothing in a stage is random."""
+
+def recompute(stage: nn.Module, *inputs: Any) -> Any:
+    """Return the output of a stage, of which the inputs alone are kept for the backward pass; nothing in it is random."""
+    return checkpoint(stage, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
 class Stages(nn.Sequential):
