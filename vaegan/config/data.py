@@ -104,10 +104,10 @@ class DataConfig(Section):
             place = {"folder": "folder", "arrays": "file"}.get(self.source, "folder or file")
             raise ValueError(f"data.root: missing; data.source={self.source} needs the {place} of the images")
         for name, default in (("fit", "crop"), ("crop", "centre")):
-            if (value := getattr(self, name)) != default and self.source in SYNTHETIC_SOURCES:
-                raise ValueError(f"data.{name}: {self.source} are drawn as squares; leave it out")
-            if value != default and self.version == 1:
+            if (value := getattr(self, name)) != default and self.version == 1:
                 raise ValueError(f"data.{name}: {value} came with data.version 2; leave one of them out")
+        if self.fit == "stretch" and self.source in SYNTHETIC_SOURCES:
+            raise ValueError(f"data.fit: {self.source} are drawn as squares; leave it out")
         if self.channels in (2, 4) and (self.source not in CHANGEABLE_SOURCES or self.version == 1):
             reason = "came with data.version 2" if self.version == 1 else f"images of {self.source} are not transparent"
             raise ValueError(f"data.channels: {self.channels}: {reason}; give {self.channels - 1}")

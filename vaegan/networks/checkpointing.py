@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recompute(stage: nn.Module, *inputs: Any) -> Any:
-    """Return the output of a stage, of which the inputs alone are kept for the backward pass; nothing in it is random."""
+    """Return the output of a stage, of which the inputs alone are kept; nothing in it is random."""
     return checkpoint(stage, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
