@@ -17,10 +17,19 @@ from vaegan.text import format_value
 from .architectures import ContinuousConfig
 from .data import DataConfig
 from .models import ModelConfig, PixelCNNConfig
-from .section import FROM_PYTHON, Count, DensityName, Fraction, Positive, Section, Steps, Text, make_absolute
+from .section import (
+    FROM_PYTHON,
+    HUB_PREFIX,
+    Count,
+    DensityName,
+    Fraction,
+    Positive,
+    Section,
+    Steps,
+    Text,
+    make_absolute,
+)
 
-HUB_PREFIX = "hf://"
-"""Beginning of the name of a folder on the Hugging Face Hub."""
 SplitName = Literal["train", "validation", "test"]
 MetricName = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
