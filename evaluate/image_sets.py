@@ -40,7 +40,7 @@ T = TypeVar("T")
 FITS: dict[Fit, str] = {
     "crop": "the short side resized, the centre cropped", "stretch": "both sides resized, nothing cropped"
 }  # fmt: skip
-"""What is done to an image of another size, by the setting."""
+"""Treatment of an image of another size, by the setting."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ImageSets:
     size: int | None
     """S, the side at which images are compared, in pixels; None: each has its own size, and is compared alone."""
     fit: Fit
-    """How images of another size are fitted to it."""
+    """Fitting of images of another size to it."""
 
     @property
     def found(self) -> list[FoundSet]:

@@ -28,7 +28,7 @@ DETERMINISTIC_FAMILIES = ("ae", "vqvae")
 
 @dataclass(frozen=True)
 class Encoding:
-    """What is to be encoded, how, and where to."""
+    """The settings of an encoding: its run, its images, the form of the latents, and their folder."""
 
     run: Path
     """The run whose model encodes."""
@@ -41,9 +41,9 @@ class Encoding:
     dtype: str | None = None
     """Type of the latents; None: float32, and int32 of indices."""
     flip: bool = True
-    """Whether the mirrored images are encoded too."""
+    """True if the mirrored images are encoded too."""
     sample: bool = False
-    """Whether latents are posterior samples."""
+    """True if latents are posterior samples, False if they are posterior means."""
     seed: int | None = None
     """Root of their noise; None: 0."""
     shard_rows: int = 10_000
@@ -51,7 +51,7 @@ class Encoding:
     data_root: Path | None = None
     """Folder that the run's images have moved to; None: they are where the config says."""
     allow_other_data: bool = False
-    """Whether to go on with images that are not those of the run."""
+    """True if images that are not those of the run are encoded all the same."""
 
     def check(self) -> "Config":
         """Check the settings against each other and the run's family, and return the run's config.

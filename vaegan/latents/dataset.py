@@ -23,7 +23,7 @@ from .shards import read_statistics
 class LatentDataset(Dataset[tuple[Tensor, int]]):
     """The latents that `vaegan encode` has written, in the order of the rows, each with its class.
 
-    A shard is opened when a row of it is first asked for, and only that row is read. The data set can be pickled into
+    A shard is opened when a row of it is first read, and only that row is read. The data set can be pickled into
     the workers of a `DataLoader`. Both ways round of each image are
 
         torch.utils.data.ConcatDataset([vaegan.LatentDataset("latents"), vaegan.LatentDataset("latents", flip=True)])

@@ -76,7 +76,7 @@ def name_pictures(names: Sequence[str]) -> "PictureNames":
 
 
 class PictureNames:
-    """Paths of pictures by their row, made of the names of images when they are asked for.
+    """Paths of pictures by their row, made of the names of images when they are needed.
 
     Args:
         names: Names of the images.

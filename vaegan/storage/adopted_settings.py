@@ -1,4 +1,4 @@
-"""What an existing run decides about a config that leaves it open: its data version, precision and initial weights."""
+"""Settings that an existing run decides where a config leaves them open: data version, precision, initial weights."""
 
 from pathlib import Path
 

@@ -18,6 +18,8 @@ from .adversarial_oracles import AdversarialOracle, DiscriminatorOracle, Network
 def get_posterior(networks: Networks, batch: StepInput, images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance; of a conditional model the image comes with the plane of its class."""
     encoder = networks["autoencoder"].encoder
+    if is_diffusers(networks):
+        return split_parameters(encoder.quant_conv(encoder.encoder(images)))
     if encoder.plane is not None:
         weight = encoder.plane.weight
         plane = one_hot(batch, len(weight)) @ weight
@@ -26,12 +28,20 @@ def get_posterior(networks: Networks, batch: StepInput, images: Tensor) -> tuple
         images = torch.cat([images, plane.reshape(len(images), 1, *images.shape[2:])], 1)
     features = encoder.trunk(images)[-1]
     if is_grid(networks):
-        parameters = encoder.head(encoder.attention(features))
-        half = parameters.shape[1] // 2
-        mean, log_variance = (part.reshape(len(images), -1) for part in (parameters[:, :half], parameters[:, half:]))
-    else:
-        mean, log_variance = encoder.head(features.reshape(len(images), -1)).chunk(2, 1)
+        return split_parameters(encoder.head(encoder.attention(features)))
+    mean, log_variance = encoder.head(features.reshape(len(images), -1)).chunk(2, 1)
     return mean, torch.exp(log_variance)
+
+
+def split_parameters(parameters: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of a grid of parameters."""
+    half = parameters.shape[1] // 2
+    mean, log_variance = (part.reshape(len(part), -1) for part in (parameters[:, :half], parameters[:, half:]))
+    return mean, torch.exp(log_variance)
+
+
+def is_diffusers(networks: Networks) -> bool:
+    return hasattr(networks["autoencoder"].encoder, "quant_conv")
 
 
 def is_grid(networks: Networks) -> bool:
@@ -39,8 +49,11 @@ def is_grid(networks: Networks) -> bool:
 
 
 def decode(networks: Networks, batch: StepInput, codes: Tensor) -> Tensor:
-    """Of a conditional model, the code comes with a 1 in the place of its class."""
+    """Of a conditional model, the code comes with a 1 in the place of its class; diffusers' pixels are not bounded."""
     decoder = networks["autoencoder"].decoder
+    if is_diffusers(networks):
+        grids = codes.reshape(len(codes), *networks["autoencoder"].code_shape)
+        return decoder.decoder(decoder.post_quant_conv(grids))
     if is_grid(networks):
         codes = codes.reshape(len(codes), *networks["autoencoder"].code_shape)
         if decoder.vector is not None:

@@ -73,6 +73,7 @@ CASES = [
         for option in ("", "model.discriminator.scales=[1,2]")
     ),
     *((name, "cross_entropy", option) for name in PATCHES for option in SWITCHES),
+    *(("vaegan1-diffusers", loss, "model.likelihood=laplace") for loss in LOSSES),
 ]
 
 
