@@ -130,7 +130,7 @@ def test_adaptive_state_adapts_alike(pool: Pool, tmp_path: Path) -> None:
 def test_a_grid_with_everything_is_divided_alike(name: str, pool: Pool, tmp_path: Path) -> None:
     """LPIPS and the adaptive weight, which multiplies the rounding of float32, are compared in float64 alone."""
     options = ("model.adversarial.adaptive=[0.01,100]", "model.perceptual=1", "model.perceptual_network=random")
-    divisions = {key: DIVISIONS[key] for key in ("2 processes", "2 processes, 2 micro-batches")}
+    divisions = {key: DIVISIONS[key] for key in ("4 processes", "2 processes, 2 micro-batches")}
     words = (*get_words(name, "float64"), *options)
     assert find_largest_distance(pool, tmp_path, name, words, divisions) < BOUNDS["float64"]
 
@@ -142,7 +142,7 @@ def test_a_decoder_alone_is_divided_alike(pool: Pool, tmp_path: Path) -> None:
     """
     donor = tiny("vae-grid", "train.steps=1", "seed=9", "train.dtype=float64")
     train(donor, tmp_path / "donor", open_data(donor.data))
-    divisions = {key: DIVISIONS[key] for key in ("2 processes", "2 processes, 2 micro-batches, checkpointing")}
+    divisions = {key: DIVISIONS[key] for key in ("4 processes", "2 processes, 2 micro-batches, checkpointing")}
     words = (*get_words("vaegan1-grid", "float64"), "train.freeze=[encoder]", f"train.init={tmp_path / 'donor'}")
     assert find_largest_distance(pool, tmp_path, "vaegan1-grid", words, divisions) < BOUNDS["float64"]
     runs = [Run(tmp_path / name) for name in ("0", "1", "2", "donor")]

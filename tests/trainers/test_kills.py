@@ -33,9 +33,13 @@ FULLY_TESTED = "vaegan3"
 
 OWN = "own modules"
 """Trainings of `vaegan3` with the networks of `own_networks.py`."""
+DECODER = "decoder alone"
+"""Trainings of `vaegan1-grid` whose encoder is frozen."""
 
 
 def build_config(family: str) -> Config:
+    if family == DECODER:
+        return tiny("vaegan1-grid", *WORDS, "train.freeze=[encoder]")
     if family == OWN:
         return tiny("vaegan3", *WORDS, *OWN_OPTIONS, "model.labels=6")
     spectral = ("model.discriminator.spectral_norm=true",)
@@ -168,6 +172,14 @@ def test_a_run_may_be_killed_again_while_it_is_resumed(trainings: KilledTraining
     assert evaluated < resumed.index("before compute_gradients")
     again = [resumed.index(f"{when}: history.jsonl.partial") for when in ("half of writing", "before rename")]
     trainings.check(*(f"{first}-{1 + number}" for number in (*again, evaluated)))
+
+
+@pytest.mark.long
+@train_family("vaegan1-diffusers", DECODER)
+def test_further_runs_killed_at_a_moment_of_each_kind_end_as_if_nothing_had_happened(
+    trainings: KilledTrainings,
+) -> None:
+    trainings.check(*map(str, sorted(find_last_of_each_kind(trainings.whole))))
 
 
 @pytest.mark.long

@@ -159,7 +159,10 @@ def fill_gradients(networks: Mapping[str, nn.Module]) -> None:
             weight.grad = torch.empty_like(weight) if weight.requires_grad else weight.grad
 
 
-CASES = [(name, option) for name in FAMILIES for option in ["", *OPTIONS.get(name, [])]] + [("vaegan1-diffusers", "")]
+CASES = [(name, option) for name in FAMILIES for option in ["", *OPTIONS.get(name, [])]] + [
+    ("vaegan1-diffusers", ""),
+    ("vaegan1-grid", "train.freeze=[encoder]"),
+]
 
 
 class ReadCounter(TorchDispatchMode):
