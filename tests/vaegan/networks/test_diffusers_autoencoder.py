@@ -151,6 +151,7 @@ def test_every_trained_parameter_gets_a_gradient(name: str) -> None:
     [
         ({"block_out_channels": [8]}, {}, "diffusers._class_name: missing; allowed: AutoencoderKL | "),
         ({"_class_name": "VQModel"}, {}, 'diffusers._class_name: got "VQModel"; allowed: AutoencoderKL | '),
+        ({"_class_name": ["a"]}, {}, 'diffusers._class_name: got ["a"]; allowed: AutoencoderKL | '),
         (TINY, {"family": "vae"}, "diffusers._class_name: AutoencoderTiny gives no posterior; take model.family=ae"),
         (DC, {"family": "vaegan"}, "diffusers._class_name: AutoencoderDC gives no posterior; take model.family=ae"),
         (KL, {"family": "ae"}, "diffusers._class_name: AutoencoderKL gives a Gaussian posterior; take model.family=va"),
