@@ -114,7 +114,7 @@ TEST = [
     "vector-quantize-pytorch>=1.20",
 ]
 
-PEERS = ["pythae>=0.1.2"]  # benchmarks/peers.py
+PEERS = ["pythae>=0.1.2", *DIFFUSERS]  # benchmarks/peers.py, benchmarks/ranks.py
 
 DOCS = ["mkdocs-material>=9.6", "mkdocstrings[python]>=1.0"]
 

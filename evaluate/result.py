@@ -33,8 +33,8 @@ class EvaluationResult:
     """Values per radial frequency band, at ``frequency`` cycles per pixel; ``calibration/coverage`` of the intervals of
     each ``calibration/level``."""
     matrices: dict[str, list[list[int]]] = field(default_factory=dict, repr=False)
-    """``discriminator/confusion``: a row each for real, reconstructed and generated images, a column for each predicted
-    class."""
+    """``discriminator/confusion``: a row each for real, reconstructed and generated images (or patches), as far as the
+    discriminator has seen them, a column for each predicted class."""
     scores: dict[str, Tensor] = field(default_factory=dict, repr=False)
     """Values of single images (of KID: of blocks of them), float64, shape (N,) or (N, k) in the order of the images,
     from which a study computes its intervals."""

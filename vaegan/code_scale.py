@@ -15,12 +15,14 @@ from .data import Images
 from .distributed import all_gather_object, deal_batches, run_on_all_ranks
 from .images import to_float
 from .models.continuous import ContinuousAutoencoder
+from .precision import full_precision
 from .randomness import draw_normal
 
 MAX_IMAGES = 1024
 """Most training images whose codes are measured, evenly chosen."""
-BATCH_IMAGES = 64
-"""Images of one forward pass, whatever the number of processes, so that they sum the same numbers in the same order."""
+BATCH_IMAGES = 8
+"""Images of one forward pass, whatever the number of processes, so that they sum the same numbers in the same order;
+few, so that large images fit beside a training."""
 
 
 class CodeScale(Section):
@@ -57,7 +59,8 @@ def measure_code_scale(model: ContinuousAutoencoder, images: Images, seed: int) 
     def sum_codes(batch: range) -> list[tuple[int, Tensor]]:
         indices = positions[batch.start : batch.stop]
         pixels = to_float(images[indices].to(parameter.device), parameter.dtype)
-        posterior = model.encode(pixels, images.get_labels(indices, model.classes))
+        with full_precision(parameter.device, deterministic=False):
+            posterior = model.encode(pixels, images.get_labels(indices, model.classes))
         noise = torch.stack([draw_normal(posterior.mean.shape[1:], seed, "code scale", index) for index in batch])
         codes = posterior.sample(noise.to(posterior.mean)).double()
         return [(batch.start, torch.stack([codes.sum(), codes.square().sum()]).cpu())]

@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from vaegan.config.architectures import ConditionalConfig
-from vaegan.config.models import GaussianConfig, PixelCNNConfig, VQVAEConfig
+from vaegan.config.models import GANConfig, GaussianConfig, PixelCNNConfig, VQVAEConfig
 from vaegan.config.objectives import ELBOConfig
 from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.config.section import Section
@@ -78,9 +77,8 @@ def build_metrics(
                 metrics[name] = AggregatePosterior(seed)
             case "codebook", VQVAEConfig(codes=entries) | PixelCNNConfig(autoencoder=VQVAEConfig(codes=entries)):
                 metrics[name] = Codebook(entries)
-            case "confusion", _ if discriminator is not None:
-                classes = model_config.labels if isinstance(model_config, ConditionalConfig) else None
-                metrics[name] = Confusion(discriminator, classes)
+            case "confusion", GANConfig() if discriminator is not None:
+                metrics[name] = Confusion(discriminator, model_config, image_shape)
             case "anomaly", _:
                 metrics[name] = PlantedAnomalies(
                     model_config, *load_evaluation_lpips("alex", notify), discriminator, seed

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from vaegan.config.models import GANConfig, VAEGANFamilyConfig
 from vaegan.losses.adversarial import ORIGINS, balanced_accuracy, count_predictions
 from vaegan.models.autoencoder import cycle_labels
 
@@ -12,19 +13,26 @@ from .metric import Metric, MetricResult, ModelPairs, Sums
 class Confusion(Metric[ModelPairs]):
     """Confusion matrix of the discriminator of the same run, of real, reconstructed and generated images.
 
-    The images are those of the averaged model, which the discriminator was not trained against.
+    The images are those of the averaged model, which the discriminator was not trained against. Generated ones are left
+    out of that of a VAE-GAN whose discriminator has never seen any. A discriminator of patches classifies each of them.
 
     Args:
         discriminator: Discriminator, in evaluation mode.
-        classes: Number of classes of a conditional model, whose sample i is of class i modulo ``classes``; None: the
-            model is unconditional.
+        config: The `model` section of the run's config. Sample i of a conditional model is of class i modulo the number
+            of classes.
+        image_shape: (C, S, S) of the images.
     """
 
-    uses_samples = True
-
-    def __init__(self, discriminator: nn.Module, classes: int | None) -> None:
-        self.discriminator, self.classes = discriminator, classes
-        self.protocol = {"rows": list(ORIGINS), "discriminator": "as trained, not averaged", "model": "averaged"}
+    def __init__(self, discriminator: nn.Module, config: GANConfig, image_shape: tuple[int, int, int]) -> None:
+        self.discriminator, self.classes = discriminator, config.labels
+        self.origins = config.origins if isinstance(config, VAEGANFamilyConfig) else ORIGINS
+        self.uses_samples = "generated" in self.origins
+        self.protocol = {
+            "rows": list(self.origins),
+            "counts": "patches" if config.discriminator.get_patch_shape(image_shape) else "images",
+            "discriminator": "as trained, not averaged",
+            "model": "averaged",
+        }
 
     def measure_pairs(self, pairs: ModelPairs) -> Sums:
         """Return the predicted classes of real images and reconstructions, as counts."""
@@ -35,6 +43,8 @@ class Confusion(Metric[ModelPairs]):
 
     def measure_set(self, name: str, images: Tensor, start: int) -> Sums:
         """Return the predicted classes of samples, as counts."""
+        if not self.uses_samples:
+            return {}
         labels = None
         if self.classes is not None:
             labels = cycle_labels(start, start + len(images), self.classes).to(images.device)
@@ -42,7 +52,7 @@ class Confusion(Metric[ModelPairs]):
 
     def compute_result(self, sums: Sums) -> MetricResult:
         """Return the matrix of counts, and the accuracy, balanced over the rows."""
-        counts = [sums[name].cpu() for name in ORIGINS]
+        counts = [sums[name].cpu() for name in self.origins]
         matrix = [row.tolist() for row in counts]
         accuracy = balanced_accuracy(torch.stack(counts).double())
         return MetricResult({"discriminator/accuracy": accuracy}, matrices={"discriminator/confusion": matrix})

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from operator import itemgetter
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -164,7 +164,7 @@ class Metric(Generic[PairsT]):
     process and then over the processes. Values of single images are kept as `Rows`, which are put in order at the end.
     """
 
-    uses_samples: ClassVar[bool] = False
+    uses_samples: bool = False
     """True if samples must be drawn for the metric."""
     protocol: dict[str, Any]
     """Choices of the metric."""

@@ -43,6 +43,8 @@ class ConfusionTable(NamedTuple):
     """Predicted classes."""
     rows: dict[str, list[float]]
     """Fractions of the images of each origin, one for each predicted class."""
+    counted: str
+    """`images`, or `patches` of them."""
 
 
 def build_cost_bars(comparison: Comparison) -> dict[str, list[CostBar]]:
@@ -74,7 +76,9 @@ def build_confusions(comparison: Comparison) -> list[ConfusionTable]:
             total = torch.stack(counts).sum(0)
             fractions = (total / total.sum(1, keepdim=True).clamp_min(1)).tolist()
             columns = CONFUSION_COLUMNS[total.shape[1]]
-            tables.append(ConfusionTable(name, columns, dict(zip(ORIGINS, fractions, strict=True))))
+            protocol = next(iter(runs.values())).evaluation.protocol.get("confusion", {})
+            rows = dict(zip(ORIGINS[: len(fractions)], fractions, strict=True))
+            tables.append(ConfusionTable(name, columns, rows, protocol.get("counts", "images")))
     return tables
 
 

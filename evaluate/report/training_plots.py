@@ -19,7 +19,7 @@ ERROR, KL, ACCURACY = "Squared error", "Divergence from the prior", "Discriminat
 SCALARS = {
     ERROR: ("reconstruction/mse", 1.0, "mean over pixels and images, units of [−1, 1]"),
     KL: ("loss/kl", math.log(2), "bits per image"),
-    ACCURACY: ("discriminator/accuracy", 1.0, "balanced over real, reconstructed and generated"),
+    ACCURACY: ("discriminator/accuracy", 1.0, "balanced over the origins of images"),
 }
 """Title of each plot: key of the logged scalar, what it is divided by, and the label of the vertical axis."""
 

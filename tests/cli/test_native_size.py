@@ -12,13 +12,18 @@ from vaegan import load
 from vaegan.images import to_uint8
 
 SIZES = {"bird/a.png": (24, 16), "bird/b.png": (17, 33), "cat/a.png": (9, 8)}
-GRID = "model={family: ae, code: grid, downsampling: 4, width: 8}"
+GRID = """model: {family: ae, code: grid, downsampling: 4, width: 8}
+data: {source: shapes, image_size: 8, channels: 3, count: 60}
+train: {steps: 4, batch_size: 8, log_every: 2}
+track: {wandb: disabled}
+"""
 
 
 @pytest.fixture
 def folders(work, vaegan):
     """A finished run whose code is a grid, in `run`, and a folder of images of several sizes, `images`."""
-    assert vaegan("train", "tiny.yaml", GRID, "data.channels=3", "--output", "run")[0] == 0
+    (work / "grid.yaml").write_text(GRID)
+    assert vaegan("train", "grid.yaml", "--output", "run")[0] == 0
     for name, size in SIZES.items():
         (work / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.effect_noise(size, 60).convert("RGB").save(work / "images" / name)

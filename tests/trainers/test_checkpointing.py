@@ -7,13 +7,23 @@ import torch
 from torch import nn
 
 from vaegan.data import Data
-from vaegan.networks.checkpointing import Stages
+from vaegan.networks.checkpointing import Stages, recompute_stages
 from vaegan.trainers import train
 from vaegan.trainers.accelerator import make_accelerator
 from vaegan.trainers.state import build_state
 from vaegan.trainers.steps import build_step
 
-from ..tiny import BUILDS, FAMILY_OPTIONS, are_bit_identical, flatten, get_network_overrides, load_newest, tiny
+from ..tiny import (
+    BUILDS,
+    FAMILY_OPTIONS,
+    are_bit_identical,
+    flatten,
+    get_network_overrides,
+    load_newest,
+    tiny,
+    tiny_diffusers,
+)
+from .steps.equations import Gradients, build_batch, build_networks, run_step
 
 
 @pytest.mark.parametrize(("name", "network"), [build for build in BUILDS if build[1] in ("conv", "resnet", "grid")])
@@ -71,6 +81,35 @@ def test_each_stage_keeps_its_input_alone_and_is_computed_twice(network: str, da
         assert isinstance(state.average, nn.Module) and all(
             module.recomputes for module in state.average.modules() if isinstance(module, Stages)
         )
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "kept_part"),
+    [("vaegan", "AutoencoderKL", 0.8), ("vae", "AsymmetricAutoencoderKL", 0.8), ("ae", "AutoencoderTiny", 1)],
+)
+def test_networks_of_diffusers_keep_less_and_have_the_same_gradients(family: str, name: str, kept_part: float) -> None:
+    """Those of AutoencoderTiny, which would compute something else, are left as they are."""
+    pytest.importorskip("diffusers")
+    config = tiny_diffusers(family, name)
+    networks, batch = build_networks(config, torch.float32), build_batch(config, 1, torch.float32)
+
+    def count_kept_and_run() -> tuple[int, Gradients]:
+        kept = set[tuple[int, int]]()
+
+        def keep(value: torch.Tensor) -> torch.Tensor:
+            kept.add((value.data_ptr(), value.numel()))
+            return value
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+            gradients, _ = run_step(config, networks, batch)
+        return sum(count for _, count in kept), gradients
+
+    more, plain = count_kept_and_run()
+    recompute_stages(networks["autoencoder"])
+    less, recomputed = count_kept_and_run()
+    assert less <= kept_part * more
+    for part, gradients in plain.items():
+        assert all(map(torch.equal, gradients, recomputed[part])), part
 
 
 def test_the_discriminator_is_left_as_it_is(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from .section import FROM_PYTHON, INTEGER, Channels, Fraction, Section, Side, Text, make_absolute
+from .section import FROM_PYTHON, HUB_PREFIX, INTEGER, Channels, Fraction, Section, Side, Text, make_absolute
 
 SourceName = Literal[
     "digits", "photos", "shapes", "folder", "arrays", "huggingface", "webdataset", "mnist", "fashion_mnist", "cifar10",
@@ -15,6 +15,12 @@ DataVersion = Annotated[Literal[1, 2], INTEGER]
 Fit = Literal["crop", "stretch"]
 Crop = Literal["centre", "random", "random_resized"]
 Folders = Literal["classes", "splits"]
+HubName = Annotated[
+    str,
+    Field(pattern=r"^(hf://)?\w[\w.-]*(/[\w.-]+)?(:[\w.-]+)?$"),
+    AfterValidator(lambda name: name.removeprefix(HUB_PREFIX)),
+]
+"""Name of a set on the Hub, which is kept without `HUB_PREFIX`."""
 
 SYNTHETIC_SOURCES: tuple[SourceName, ...] = ("photos", "shapes")
 """Sources whose number of images is a setting."""
@@ -42,9 +48,9 @@ class DataConfig(Section):
     folders: Folders | None = None
     """`folder`: what the folders right under `root` are: `classes`, or `splits` named train, val and test or alike,
     with folders of classes in them or without. None: classes, but folders that are named like splits are refused."""
-    hub: Annotated[str, Field(pattern=r"^\w[\w.-]*(/[\w.-]+)?(:[\w.-]+)?$")] | None = None
-    """`huggingface`: name of a set on the Hub, `owner/name` or `owner/name:subset`, in the place of `root`; no code
-    from there is run."""
+    hub: HubName | None = None
+    """`huggingface`: name of a set on the Hub, `hf://owner/name` or `hf://owner/name:subset`, with or without the
+    beginning, in the place of `root`; no code from there is run."""
     image_column: Text | None = None
     """`huggingface`: column of the images; None: the only one that can hold them."""
     label_column: Text | None = None
@@ -104,10 +110,10 @@ class DataConfig(Section):
             place = {"folder": "folder", "arrays": "file"}.get(self.source, "folder or file")
             raise ValueError(f"data.root: missing; data.source={self.source} needs the {place} of the images")
         for name, default in (("fit", "crop"), ("crop", "centre")):
-            if (value := getattr(self, name)) != default and self.source in SYNTHETIC_SOURCES:
-                raise ValueError(f"data.{name}: {self.source} are drawn as squares; leave it out")
-            if value != default and self.version == 1:
+            if (value := getattr(self, name)) != default and self.version == 1:
                 raise ValueError(f"data.{name}: {value} came with data.version 2; leave one of them out")
+        if self.fit == "stretch" and self.source in SYNTHETIC_SOURCES:
+            raise ValueError(f"data.fit: {self.source} are drawn as squares; leave it out")
         if self.channels in (2, 4) and (self.source not in CHANGEABLE_SOURCES or self.version == 1):
             reason = "came with data.version 2" if self.version == 1 else f"images of {self.source} are not transparent"
             raise ValueError(f"data.channels: {self.channels}: {reason}; give {self.channels - 1}")

@@ -22,7 +22,8 @@ from .load import (
 )
 from .models import ClassifierConfig, VQVAEConfig
 from .recipes import find_config, list_recipes
-from .schema import HUB_PREFIX, Config, check_init
+from .schema import Config, check_init
+from .section import HUB_PREFIX
 from .study_schema import FOLDER_NAME_PATTERN, StudyConfig, Variant
 
 SHARED_BY_MODELS = ("data", "evaluate", "track")

@@ -17,10 +17,19 @@ from vaegan.text import format_value
 from .architectures import ContinuousConfig
 from .data import DataConfig
 from .models import ModelConfig, PixelCNNConfig
-from .section import FROM_PYTHON, Count, DensityName, Fraction, Positive, Section, Steps, Text, make_absolute
+from .section import (
+    FROM_PYTHON,
+    HUB_PREFIX,
+    Count,
+    DensityName,
+    Fraction,
+    Positive,
+    Section,
+    Steps,
+    Text,
+    make_absolute,
+)
 
-HUB_PREFIX = "hf://"
-"""Beginning of the name of a folder on the Hugging Face Hub."""
 SplitName = Literal["train", "validation", "test"]
 MetricName = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
@@ -66,8 +75,8 @@ class TrainConfig(Section):
     the compiled networks were slower."""
     checkpointing: bool = False
     """Whether the stages of encoder and decoder keep only their inputs and are computed once more in the backward pass:
-    the same bits for less memory and about a third more time. It is of no use to `mlp` networks, `pixelcnn` and modules
-    of your own."""
+    the same bits for less memory and about a third more time. It is of no use to `mlp` networks, `pixelcnn`,
+    `AutoencoderTiny` and `AutoencoderDC` of diffusers, and modules of your own."""
     dtype: Literal["float32", "float64"] = "float32"
     """Type of weights and images; float64 is for tests of exactness."""
     learning_rate: Positive = 1e-3

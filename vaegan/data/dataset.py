@@ -45,11 +45,12 @@ class ImageReader(Protocol):
     def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
         """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W).
 
+        By default they are those of the image, as of images that are drawn at their size.
+
         Raises:
-            TypeError: The images are drawn at their size, so that nothing is left to crop.
             UnreadableImageError: Its file is not an image, or no longer exists.
         """
-        raise TypeError("these images are drawn at their size")
+        return self(index)
 
     def get_name(self, index: int) -> str:
         """Return the name of image ``index``, by default its number."""

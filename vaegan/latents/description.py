@@ -127,7 +127,7 @@ def read_latent_description(folder: Path) -> LatentDescription:
 
 
 def check_all_shards(folder: Path, description: LatentDescription) -> None:
-    """Check that every shard of a folder, and the statistics that are written last, are there.
+    """Check that every shard of a folder is there.
 
     Raises:
         UserError: Some are missing.

@@ -63,7 +63,8 @@ def bernoulli_nll(images: Tensor, pre_tanh: Tensor) -> Tensor:
         pre_tanh: Unbounded pixels a, shape (N, ...).
     """
     intensities = (images + 1) / 2
-    return F.binary_cross_entropy_with_logits(2 * pre_tanh, intensities, reduction="none").flatten(1).sum(1)
+    errors = F.binary_cross_entropy_with_logits(2 * pre_tanh, intensities, reduction="none").flatten(1).sum(1)
+    return assert_per_image(errors, images)
 
 
 NLL_WITH_SCALE = {"gaussian": gaussian_nll, "laplace": laplace_nll}

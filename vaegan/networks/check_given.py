@@ -49,6 +49,8 @@ def check_names(config: Config, networks: GivenNetworks) -> None:
         if model.discriminator.spectral_norm:
             remedy = "use torch.nn.utils.parametrizations.spectral_norm in the module"
             raise UserError(f"model.discriminator.spectral_norm: not for a given module; give false, and {remedy}")
+        if model.discriminator.network == "patch":
+            raise UserError("model.discriminator.network: patch: a given module scores whole images; leave it out")
         if model.discriminator.condition == "auxiliary":
             remedy = "give projection, and it gets the labels, or none"
             raise UserError(f"model.discriminator.condition: a given module has no auxiliary head; {remedy}")

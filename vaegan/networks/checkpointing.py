@@ -1,8 +1,15 @@
 """Activation checkpointing (Chen et al. 2016): what the stages of a generator compute is computed again when needed."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+
+def recompute(stage: nn.Module, *inputs: Any) -> Any:
+    """Return the output of a stage, of which the inputs alone are kept; nothing in it is random."""
+    return checkpoint(stage, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
 class Stages(nn.Sequential):
@@ -26,12 +33,16 @@ class Stages(nn.Sequential):
         if not (self.recomputes and torch.is_grad_enabled() and next(stage.children(), None) is not None):
             output: Tensor = stage(features)
             return output
-        output = checkpoint(stage, features, use_reentrant=False, preserve_rng_state=False)  # nothing in it is random
+        output = recompute(stage, features)
         return output
 
 
 def recompute_stages(network: nn.Module) -> None:
-    """Let all `Stages` of a network compute their activations once more in the backward pass."""
+    """Let all `Stages` of a network, and those of diffusers, compute their activations again in the backward pass."""
     for module in network.modules():
         if isinstance(module, Stages):
             module.recomputes = True
+        elif hasattr(module, "gradient_checkpointing") and hasattr(module, "mid_block"):
+            # The others are those of AutoencoderTiny, which with it compute something else: they leave out a scaling.
+            of_diffusers: Any = module
+            of_diffusers.gradient_checkpointing, of_diffusers._gradient_checkpointing_func = True, recompute

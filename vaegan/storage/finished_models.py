@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vaegan.config.architectures import DIFFUSERS_CLASSES, ContinuousConfig
-from vaegan.config.schema import HUB_PREFIX
+from vaegan.config.section import HUB_PREFIX
 from vaegan.errors import UserError
 from vaegan.extras import check_packages
 from vaegan.text import shorten

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from vaegan.config.architectures import DiffusersConfig
-from vaegan.config.schema import HUB_PREFIX
+from vaegan.config.section import HUB_PREFIX
 from vaegan.errors import Failure, UserError
 from vaegan.io import hash_file, load_tensors, read_bytes
 from vaegan.models.continuous import ContinuousAutoencoder

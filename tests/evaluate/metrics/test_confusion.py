@@ -38,3 +38,21 @@ def test_the_discriminator_gets_the_classes_of_real_and_fake_images(condition: s
     settings = EvaluateConfig(metrics=("confusion",), batch_size=5)
     evaluation = evaluate_model(model, ImageSplit("test", images), settings, seed=3, discriminator=network)
     assert evaluation.matrices["discriminator/confusion"] == [count_predictions(scores).tolist() for scores in rows]
+
+
+def test_patches_are_counted_and_images_that_the_discriminator_never_saw_are_left_out() -> None:
+    config = tiny("vaegan1-grid").model
+    model = VAEGAN(config, (1, 8, 8), 0).double().requires_grad_(False)
+    network = build_discriminator(config, (1, 8, 8), 0).double().requires_grad_(False)
+    pixels = torch.randint(0, 256, (COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
+    images = Images(pixels, torch.arange(COUNT), None, ())
+    real = to_float(pixels, torch.float64)
+    rows = [network(batch).scores for batch in (real, round_to_8_bits(model.reconstruct(real)))]
+    settings = EvaluateConfig(metrics=("confusion",), batch_size=5)
+    evaluation = evaluate_model(model, ImageSplit("test", images), settings, seed=3, discriminator=network)
+    matrix = evaluation.matrices["discriminator/confusion"]
+    assert matrix == [count_predictions(scores).tolist() for scores in rows]
+    assert [sum(row) for row in matrix] == [COUNT * rows[0][0, 0].numel()] * 2 and rows[0][0, 0].numel() > 1
+    protocol = evaluation.protocol["confusion"]
+    assert (protocol["rows"], protocol["counts"]) == (["real", "reconstructed"], "patches")
+    assert evaluation.protocol["samples"] == 0

@@ -126,6 +126,7 @@ def test_recipes_are_found_from_any_folder(write):
         ("cifar10/vae", ["data.source=folder", "data.root=somewhere", "data.strict=true"]),
         ("cifar10/vae", ["data.source=celeba", "data.root=somewhere", "data.download=true"]),
         ("folder64/vae", ["data.source=digits", "data.root=null"]),
+        *((name, ["data.source=shapes", "data.root=null"]) for name in list_recipes() if "/kl" in name),
     ],
 )
 def test_a_recipe_may_be_given_another_source(recipe: str, overrides: list[str]) -> None:

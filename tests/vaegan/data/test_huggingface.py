@@ -220,6 +220,7 @@ def test_a_name_on_the_hub_is_fetched_without_code(monkeypatch: pytest.MonkeyPat
 
     write_saved(tmp_path / "set")
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert make_config(None, hub="hf://owner/name:small") == make_config(None, hub="owner/name:small")
     data = open_data(make_config(None, hub="owner/name:small"))
     assert data.classes == tuple(NAMES) and asked == [("owner/name", "small", {})]
     assert data.fingerprint == open_data(make_config(tmp_path / "set")).fingerprint

@@ -227,3 +227,5 @@ def test_settings_that_a_given_discriminator_cannot_follow_are_refused(family: s
         build_step(tiny(family, "model.discriminator.spectral_norm=true"), networks)
     with pytest.raises(UserError, match=r"model.discriminator.condition: .*no auxiliary head"):
         build_step(tiny(family, "model.labels=10", "model.discriminator.condition=auxiliary"), networks)
+    with pytest.raises(UserError, match=r"model.discriminator.network: patch: .*scores whole images"):
+        build_step(tiny(family, "model.discriminator.network=patch"), networks)
