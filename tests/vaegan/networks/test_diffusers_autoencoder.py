@@ -40,7 +40,7 @@ CONFIGS = {config["_class_name"]: config for config in (KL, ASYMMETRIC, TINY, DC
 
 
 def make_config(settings: dict[str, Any], family: str | None = None, **model: Any) -> Config:
-    kind = DIFFUSERS_CLASSES.get(settings.get("_class_name", ""))
+    kind = DIFFUSERS_CLASSES.get(str(settings.get("_class_name")))
     family = family or ("ae" if kind is not None and not kind.gaussian else "vae")
     tree = tiny("vae-grid").model_dump(mode="json")
     tree["model"] = {"family": family, "network": "diffusers", "diffusers": settings, **model}
