@@ -138,11 +138,14 @@ def train_study(
 
     def train_runs(runs: Mapping[Path, Config]) -> None:
         run_on_all_ranks(lambda: check_run_folders(runs))
+        trained = {folder: config for folder, config in runs.items() if config.train.steps}
+        for folder in (folder for folder in runs if folder not in trained):  # first: one may be damaged
+            complete_run(runs[folder], folder, data, train, reporter)
         if train_ahead is not None:
-            run_on_main(lambda: hand_out_members(runs, data))
+            run_on_main(lambda: hand_out_members(trained, data))
             for has_prior in (False, True):  # the autoencoders of priors are finished first
-                train_ahead({folder: c for folder, c in runs.items() if (c.prior is not None) is has_prior})
-        for folder, config in runs.items():
+                train_ahead({folder: c for folder, c in trained.items() if (c.prior is not None) is has_prior})
+        for folder, config in trained.items():
             complete_run(config, folder, data, train, reporter)
 
     check_images(next(iter(configs.values())), data)

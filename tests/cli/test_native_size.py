@@ -1,5 +1,8 @@
 """`vaegan reconstruct --native-size`: one file an image, as large as the image."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +47,13 @@ def test_each_image_becomes_a_file_of_its_size_and_name(folders, vaegan):
         assert code == 0 and tiles.size == whole.size and tiles.tobytes() != whole.tobytes()
 
 
+def test_no_warning_reaches_the_user(folders):
+    """Each process of Python gives a warning of torch once, so that this is one of its own."""
+    command = [sys.executable, "-m", "vaegan", "reconstruct", "run", "images", "--native-size", "-o", "made"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("made: 3 reconstructions, each as large as its image\n", "")
+
+
 def test_refusals(folders, trained, get_error):
     native = ("images", "--native-size")
     assert "takes images of 8 pixels alone" in get_error("reconstruct", trained, *native, "-o", "made")
@@ -53,5 +63,6 @@ def test_refusals(folders, trained, get_error):
     message = get_error("reconstruct", "run", "images/bird/a.png", "--native-size", "-o", "images/bird")
     assert message == "--output images/bird: images/bird/a.png is an image that is read; name another folder"
     assert get_error("reconstruct", "run", "images", "--tile", "16").startswith("--tile: belongs to --native-size")
-    assert "give 16 or more" in get_error("reconstruct", "run", *native, "--tile", "8", "-o", "made")
+    message = get_error("reconstruct", "run", *native, "--tile", "8", "-o", "made")
+    assert message == "--tile 8: less than four times the downsampling; give 16 or more"
     assert not (folders / "made").exists()

@@ -1,6 +1,7 @@
 """A finished model in a study: evaluated as it is, beside the variants that are trained."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,14 @@ def test_it_is_evaluated_beside_what_is_trained_and_compared_as_unmatched(
     assert ", apart from published and gan" in page
     again = run(made, tmp_path / "study", variants)
     assert again.runs["published"][5].evaluation.metrics == comparison.runs["published"][5].evaluation.metrics
+
+
+def test_a_damaged_one_is_found_before_anything_is_trained(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "published", made / "torn")
+    (made / "torn" / WEIGHTS).write_bytes((made / "torn" / WEIGHTS).read_bytes()[:500])
+    with pytest.raises(UserError, match=r"train.init: .*torn: "):
+        run(made, tmp_path / "study", {"vae": {"recipe": "vae.yaml"}, "torn": {"model": "torn"}})
+    assert not Run(tmp_path / "study" / "vae" / "seed_5").exists
 
 
 def test_it_may_be_what_others_are_compared_with(made: Path, tmp_path: Path) -> None:

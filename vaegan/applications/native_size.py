@@ -37,6 +37,11 @@ def check_takes_any_size(model: Autoencoder, name: object = None) -> ContinuousA
     )
 
 
+def get_least_tile_side(model: ContinuousAutoencoder) -> int:
+    """Return the side of the smallest tiles of a model whose code is a grid, in pixels: four times its downsampling."""
+    return 4 * (model.image_shape[1] // model.code_shape[1])
+
+
 @torch.no_grad()
 def reconstruct_at_native_size(
     model: ContinuousAutoencoder,
@@ -63,10 +68,8 @@ def reconstruct_at_native_size(
             the model takes.
     """
     factor, (height, width) = model.image_shape[1] // model.code_shape[1], images.shape[-2:]
-    if tile_side is not None and tile_side < 4 * factor:
-        raise UserError(
-            f"tiles of {tile_side} pixels: less than four times the downsampling; give {4 * factor} or more"
-        )
+    if tile_side is not None and tile_side < (least := get_least_tile_side(model)):
+        raise UserError(f"tiles of {tile_side} pixels: less than four times the downsampling; give {least} or more")
     padding = (0, -width % factor, 0, -height % factor)
     floats = images if images.is_floating_point() else images.float()
     padded = F.pad(floats, padding, mode="replicate").to(images.dtype) if any(padding) else images

@@ -132,7 +132,7 @@ class DiffusersConfig(ContinuousConfig):
     @model_validator(mode="after")
     def _check_class(self) -> "DiffusersConfig":
         name = self.diffusers.get("_class_name")
-        if name not in DIFFUSERS_CLASSES:
+        if not isinstance(name, str) or name not in DIFFUSERS_CLASSES:
             problem = "missing" if name is None else f"got {format_value(name)}"
             raise ValueError(f"model.diffusers._class_name: {problem}; allowed: {' | '.join(DIFFUSERS_CLASSES)}")
         if self.diffusers_class.gaussian != self.is_gaussian:

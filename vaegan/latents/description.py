@@ -14,7 +14,7 @@ from vaegan.config.section import Count, Section
 from vaegan.errors import UserError
 from vaegan.io import read_bytes
 from vaegan.storage.run_folder import ImageShape
-from vaegan.text import format_value, get_reason
+from vaegan.text import format_value, get_reason, shorten
 
 DESCRIPTION_FILE, INDEX_FILE, STATISTICS_FILE = "latents.json", "index.jsonl", "latents_stats.pt"
 """Names of the files beside the shards, which alone end in .safetensors."""
@@ -121,9 +121,9 @@ def read_latent_description(folder: Path) -> LatentDescription:
         advice = "give the --output of `vaegan encode`"
         raise UserError(f"{folder}: no folder of latents (it has no {DESCRIPTION_FILE}); {advice}") from None
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{folder / DESCRIPTION_FILE}: damaged ({get_reason(error)}); encode the images again"
-        ) from None
+        reason = shorten(get_reason(error))
+        mend = "remove the folder, and encode the images again"
+        raise UserError(f"{folder / DESCRIPTION_FILE}: damaged ({reason}); {mend}") from None
 
 
 def check_all_shards(folder: Path, description: LatentDescription) -> None:

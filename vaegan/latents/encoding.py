@@ -21,7 +21,7 @@ from vaegan.storage.loading import get_model_folder
 from vaegan.storage.run_folder import Run, read_description
 from vaegan.text import make_encodable
 
-from .description import DESCRIPTION_FILE, INDEX_FILE, LatentDescription, list_files, read_latent_description
+from .description import DESCRIPTION_FILE, LatentDescription, list_files, read_latent_description
 from .index import write_index
 from .inputs import NamedImages
 from .moments import Moments
@@ -123,8 +123,7 @@ def _begin(folder: Path, description: LatentDescription, inputs: NamedImages) ->
     if others := {path.name for path in folder.iterdir()} - own:
         raise UserError(f"--output {folder}: holds other files, such as {min(others)}; name an empty or a new folder")
     write_text(folder / DESCRIPTION_FILE, description.model_dump_json(indent=1) + "\n")
-    if not (folder / INDEX_FILE).exists():
-        write_index(folder, description, inputs.names, inputs.images.labels)
+    write_index(folder, description, inputs.names, inputs.images.labels)  # anew, in the place of a damaged one
 
 
 @torch.no_grad()

@@ -140,7 +140,10 @@ def test_what_is_missing_or_torn_is_written_anew(kl: Run, encode: Encode, damage
     before = {file: (file.stat().st_ino, load(file.read_bytes())) for file in files}
     damage(files[1])
     (folder / "latents_stats.pt").unlink()
+    names = (folder / "index.jsonl").read_text()
+    damage(folder / "index.jsonl")
     encode(kl)
+    assert (folder / "index.jsonl").read_text() == names
     for file in files:
         inode, tensors = before[file]
         assert (file.stat().st_ino == inode) == (file != files[1])

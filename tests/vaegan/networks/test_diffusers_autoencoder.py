@@ -40,7 +40,7 @@ CONFIGS = {config["_class_name"]: config for config in (KL, ASYMMETRIC, TINY, DC
 
 
 def make_config(settings: dict[str, Any], family: str | None = None, **model: Any) -> Config:
-    kind = DIFFUSERS_CLASSES.get(settings.get("_class_name", ""))
+    kind = DIFFUSERS_CLASSES.get(str(settings.get("_class_name")))
     family = family or ("ae" if kind is not None and not kind.gaussian else "vae")
     tree = tiny("vae-grid").model_dump(mode="json")
     tree["model"] = {"family": family, "network": "diffusers", "diffusers": settings, **model}
@@ -151,6 +151,7 @@ def test_every_trained_parameter_gets_a_gradient(name: str) -> None:
     [
         ({"block_out_channels": [8]}, {}, "diffusers._class_name: missing; allowed: AutoencoderKL | "),
         ({"_class_name": "VQModel"}, {}, 'diffusers._class_name: got "VQModel"; allowed: AutoencoderKL | '),
+        ({"_class_name": ["a"]}, {}, 'diffusers._class_name: got ["a"]; allowed: AutoencoderKL | '),
         (TINY, {"family": "vae"}, "diffusers._class_name: AutoencoderTiny gives no posterior; take model.family=ae"),
         (DC, {"family": "vaegan"}, "diffusers._class_name: AutoencoderDC gives no posterior; take model.family=ae"),
         (KL, {"family": "ae"}, "diffusers._class_name: AutoencoderKL gives a Gaussian posterior; take model.family=va"),
