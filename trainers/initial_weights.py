@@ -34,6 +34,8 @@ def read_initial_weights_of_run(
     """
     source, recorded = config.train.init, config.train.init_sha256
     if source is None:
+        for part in config.train.freeze:
+            reporter.note(f"train.freeze: the {part} is frozen with random weights; train.init gives it trained ones")
         return config, None
 
     def read() -> InitialWeights:

@@ -118,6 +118,7 @@ def test_a_training_of_no_steps_makes_a_run_of_its_weights(source: str, made: Pa
      ({"model": "hf://none"}, "allowed: hf://owner/name"),
      ({"model": "other"}, "UNet2DModel; allowed: AutoencoderKL"),
      ({"model": "published", "set": {"model": {"width": 8}}}, "model.width: unknown key"),
+     ({"model": "published", "set": {"train": {"steps": 3}}}, "set.train: a finished model is not trained"),
      ({"model": "published", "prior": "vae"}, "variants.x.prior: a finished model trains none")],
 )  # fmt: skip
 def test_what_is_no_finished_model_gets_a_line(variant: dict[str, Any], message: str, made: Path) -> None:

@@ -171,6 +171,7 @@ def edit_config(folder: Path, **settings: object) -> None:
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (shutil.rmtree, "no such folder"),
+    "neither": (lambda folder: (folder / "config.json").unlink(), "neither a run nor a folder of diffusers; name one"),
     "no weights": (lambda folder: (folder / WEIGHTS).rename(folder / "model.bin"), "other formats are not read"),
     "torn": (lambda folder: (folder / WEIGHTS).write_bytes(b"torn"), "eader"),
     "missing": (
@@ -235,3 +236,13 @@ def test_a_hub_that_cannot_be_reached_is_named(tmp_path: Path, monkeypatch: pyte
     config = tiny("vae", "train.init=hf://owner/name", *STILL)
     with pytest.raises(Failure, match=r"train\.init: hf://owner/name: cannot be fetched .*; give a folder"):
         train(config, tmp_path / "run", open_data(config.data))
+
+
+def test_a_part_that_is_frozen_with_random_weights_is_said(kl: Path, tmp_path: Path) -> None:
+    notes = Notes()
+    for number, words in enumerate(([], [f"train.init={kl}"])):
+        config = tiny_diffusers("vae", "AutoencoderKL", "train.steps=1", "train.freeze=[encoder]", *words)
+        train(config, tmp_path / str(number), open_data(config.data), reporter=notes)
+    assert [line for line in notes.lines if "random" in line] == [
+        "train.freeze: the encoder is frozen with random weights; train.init gives it trained ones"
+    ]

@@ -137,6 +137,8 @@ def _load_finished_model(
     from vaegan.storage.finished_models import read_model_settings  # which needs torch
 
     assert variant.model is not None
+    if "train" in variant.set:
+        raise UserError(f"{source}.set.train: a finished model is not trained; leave it out")
     try:
         place = check_init(variant.model)
         if folder is not None and not place.startswith(HUB_PREFIX) and not Path(place).exists():

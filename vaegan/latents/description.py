@@ -117,7 +117,7 @@ def read_latent_description(folder: Path) -> LatentDescription:
     """
     try:
         return LatentDescription.model_validate_json(read_bytes(folder / DESCRIPTION_FILE))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         advice = "give the --output of `vaegan encode`"
         raise UserError(f"{folder}: no folder of latents (it has no {DESCRIPTION_FILE}); {advice}") from None
     except (OSError, ValueError) as error:

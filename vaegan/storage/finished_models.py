@@ -10,8 +10,9 @@ from vaegan.errors import UserError
 from vaegan.extras import check_packages
 from vaegan.text import shorten
 
-from .initial_weights import check_source, fetch_folder, read_diffusers_config
+from .initial_weights import check_source, fetch_folder
 from .loading import load
+from .run_folder import read_diffusers_config
 
 
 def read_model_settings(source: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from vaegan.text import format_value, shorten, to_one_line
 
 from .diffusers_folder import DIFFUSERS_CONFIG_FILE, DIFFUSERS_WEIGHTS_FILE, PARTS, name_for_diffusers
 from .loading import get_model_folder
-from .run_folder import WEIGHTS_FILE, read_description
+from .run_folder import DESCRIPTION_FILE, WEIGHTS_FILE, Run, read_description, read_diffusers_config
 
 DIFFUSERS_INDEX_FILE = f"{DIFFUSERS_WEIGHTS_FILE}.index.json"
 """Name of the file that says which of several files each weight is in."""
@@ -108,22 +108,18 @@ def read_initial_weights(source: str, model: ContinuousAutoencoder) -> InitialWe
 
 
 def check_source(source: str) -> None:
-    """Check that the folder that `train.init` names exists; one on the Hub is looked for when it is fetched.
+    """Check that `train.init` names a run or a folder of diffusers; one on the Hub is looked for when it is fetched.
 
     Raises:
         UserError: It does not.
     """
     if not source.startswith(HUB_PREFIX) and not os.path.isdir(source):  # which a path that is too long is not
         raise UserError(f"train.init: {shorten(source)}: no such folder; name a run, or a folder of diffusers")
-
-
-def read_diffusers_config(folder: Path) -> dict[str, Any] | None:
-    """Read the `config.json` of a folder of diffusers; None: it has none."""
-    try:
-        settings = json.loads(read_bytes(folder / DIFFUSERS_CONFIG_FILE))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return settings if isinstance(settings, dict) and "_class_name" in settings else None
+    folder = Path(source)
+    if not source.startswith(HUB_PREFIX) and not (
+        read_diffusers_config(folder) or (get_model_folder(folder) / DESCRIPTION_FILE).exists() or Run(folder).exists
+    ):
+        raise UserError(f"train.init: {shorten(source)}: neither a run nor a folder of diffusers; name one")
 
 
 def fetch_folder(name: str) -> Path:

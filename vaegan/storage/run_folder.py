@@ -1,9 +1,10 @@
 """The folder of a training run: the paths in it, its config, and the model that is exported into it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from pydantic import model_validator
 from torch import nn
@@ -24,7 +25,7 @@ from vaegan.text import get_reason, to_one_line
 ImageShape = tuple[Channels, Side, Side]
 """Channels, height and width of an image: (C, S, S)."""
 WEIGHTS_FILE, DESCRIPTION_FILE = "model.safetensors", "config.json"
-"""Names of the files of an exported model."""
+"""Names of the files of an exported model; diffusers' description has the same name."""
 MAX_MEMBERS_FILE_BYTES = 2**30
 """Largest size of a list of images that is read."""
 VALIDATION_PREFIX = "validation/"
@@ -247,8 +248,19 @@ def read_description(folder: Path) -> ExportedModel:
             return description
         reason = f"{WEIGHTS_FILE} does not match its checksum"
     except (OSError, ValueError) as error:
+        if read_diffusers_config(folder) is not None:
+            raise UserError(f"{folder}: of diffusers, and no run; train.init starts a run from it") from None
         reason = f"{DESCRIPTION_FILE}: {to_one_line(error)}"
     raise UserError(f"{folder}: damaged ({reason}); `vaegan train ... --resume` writes it anew")
+
+
+def read_diffusers_config(folder: Path) -> dict[str, Any] | None:
+    """Read the `config.json` of a folder of diffusers; None: it has none."""
+    try:
+        settings = json.loads(read_bytes(folder / DESCRIPTION_FILE))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return settings if isinstance(settings, dict) and "_class_name" in settings else None
 
 
 def _select_model_networks(networks: NetworksConfig | None) -> NetworksConfig | None:

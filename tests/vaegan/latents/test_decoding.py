@@ -114,3 +114,6 @@ def test_a_damaged_description_is_one_line(by_class: Run, encode: Encode, tmp_pa
         assert "\n" not in str(error.value) and len(str(error.value)) < len(str(folder)) + 200
     with pytest.raises(UserError, match=r"no folder of latents \(it has no latents.json\)"):
         read_latent_description(tmp_path / "nothing")
+    (tmp_path / "file").write_text("a")
+    with pytest.raises(UserError, match=r"file: no folder of latents"):
+        read_latent_description(tmp_path / "file")

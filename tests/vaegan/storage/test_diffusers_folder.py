@@ -93,6 +93,12 @@ def test_other_models_are_refused(name: str, tmp_path: Path) -> None:
     assert (read_description(run.model_folder).code_scale is None) == (name == "vae")
 
 
+def test_a_folder_of_diffusers_is_not_taken_for_a_run(run: Path, tmp_path: Path) -> None:
+    export_to_diffusers(run, tmp_path / "out")
+    with pytest.raises(UserError, match=r"out: of diffusers, and no run; train\.init starts a run from it$"):
+        export_to_diffusers(tmp_path / "out", tmp_path / "again")
+
+
 def test_an_unfinished_run_is_refused(run: Path, tmp_path: Path) -> None:
     file = run / "model" / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"code_scale": None}))
