@@ -223,7 +223,7 @@ def test_a_model_of_other_networks_is_refused(kl: Path, donor: Run, tmp_path: Pa
         (tiny("vae", f"train.init={kl}", *STILL), "take model.network=diffusers"),
         (tiny("vae", f"train.init={donor.path}", "model.width=16", *STILL), "has shape"),
         (tiny("ae", f"train.init={donor.path}", *STILL), "encoder.head.weight has shape"),
-        (tiny("vae", f"train.init={tmp_path}", *STILL), "not a run folder"),
+        (tiny("vae", f"train.init={tmp_path}", *STILL), "neither a run nor a folder of diffusers"),
     ):
         with pytest.raises(UserError, match=words):
             train(config, tmp_path / "run", open_data(config.data))
