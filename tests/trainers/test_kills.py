@@ -156,7 +156,8 @@ def test_a_run_killed_at_some_moments_ends_as_if_nothing_had_happened(trainings:
 
     kinds = [get_kind(whole[number - 1]) for number in saving]
     written, renamed = len(kinds) - kinds[::-1].index("half of writing"), kinds.index("before rename")
-    assert kinds.count("before writing") == kinds.count("half of writing") == 7
+    files = {whole[number - 1] for number, kind in zip(saving, kinds, strict=True) if kind == "before writing"}
+    assert len(files) == 7 and kinds.count("before writing") == kinds.count("half of writing")
     assert kinds[0] == "before fsync" and kinds[written:renamed].count("before fsync") == 8  # 7 files and the folder
     assert kinds[renamed + 1 :] == ["before fsync", *["before remove"] * 7, "before rmdir"]
     trainings.check(*map(str, sorted(chosen)))
