@@ -12,6 +12,7 @@ from vaegan.errors import Interrupted, OneLineError, UserError
 
 COMMAND_LINE_ALONE = {
     "--mixed_precision", "--fetch", "--decode", "--images", "--image-size", "--native-size", "--paired-by-index",
+    "--save-statistics",
 }  # fmt: skip
 """Options of other programs, of commands that a message shows as a whole, and of what Python has no function for."""
 
