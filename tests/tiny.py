@@ -33,9 +33,10 @@ ADVERSARIES = (*VECTOR_ADVERSARIES, *PATCHES)
 AUTOENCODERS = (*VECTORS, *GRIDS, "vqvae", "pixelcnn")
 FAMILIES = (*AUTOENCODERS, "classifier")
 CROSSED_FAMILIES = tuple(
-    pytest.param(name, marks=[pytest.mark.long] if name in ("vae-grid", "vaegan1-grid") else []) for name in FAMILIES
+    pytest.param(name, marks=[pytest.mark.long] if name in ("vaegan2", "vae-grid", "vaegan1-grid") else [])
+    for name in FAMILIES
 )
-"""`FAMILIES` for tests that each cross with options; of the grids, the three-way one stands for all in `make test`."""
+"""`FAMILIES` for tests that each cross with options; in `make test` the three-way VAE-GANs stand for the others."""
 NETWORKS = ("mlp", "conv", "resnet")
 BUILDS = (
     *((name, network) for name in VECTORS for network in NETWORKS),

@@ -12,7 +12,6 @@ from ..forked.client import OWN_TRAINING, Command, ForkServer
 from ..tiny import (
     ADVERSARIES,
     CONDITIONAL_OPTIONS,
-    CROSSED_FAMILIES,
     FAMILIES,
     LOOP_OPTIONS,
     OWN_OPTIONS,
@@ -29,12 +28,14 @@ WORDS = (
 """Steps 3, 4, 6 and 8 end with a checkpoint, 4 and 8 with an evaluation; 3 is deleted with 6; an epoch is 2.5 steps."""
 FULLY_TESTED = "vaegan3"
 """The family that is killed at more than the last moment of each kind."""
-
-
 OWN = "own modules"
 """Trainings of `vaegan3` with the networks of `own_networks.py`."""
 DECODER = "decoder alone"
 """Trainings of `vaegan1-grid` whose encoder is frozen."""
+OTHERS = [*(name for name in FAMILIES if name != FULLY_TESTED), "vaegan1-diffusers", OWN, DECODER]
+"""The other trainings."""
+SHORT_ROWS = {"vae", "vaegan3-grid", "vqvae", "pixelcnn", "classifier", OWN}
+"""Those of them that are killed in `make test`; the others are tried by `make test-long`."""
 
 
 def build_config(family: str) -> Config:
@@ -135,7 +136,7 @@ def find_last_of_each_kind(moments: list[str]) -> set[int]:
     return set(numbers.values())
 
 
-@train_family(*(family for family in CROSSED_FAMILIES if FULLY_TESTED not in family.values), OWN)
+@train_family(*(pytest.param(name, marks=[] if name in SHORT_ROWS else [pytest.mark.long]) for name in OTHERS))
 def test_a_run_killed_at_a_moment_of_each_kind_ends_as_if_nothing_had_happened(trainings: KilledTrainings) -> None:
     trainings.check(*map(str, sorted(find_last_of_each_kind(trainings.whole))))
 
@@ -173,14 +174,6 @@ def test_a_run_may_be_killed_again_while_it_is_resumed(trainings: KilledTraining
     assert evaluated < resumed.index("before compute_gradients")
     again = [resumed.index(f"{when}: history.jsonl.partial") for when in ("half of writing", "before rename")]
     trainings.check(*(f"{first}-{1 + number}" for number in (*again, evaluated)))
-
-
-@pytest.mark.long
-@train_family("vaegan1-diffusers", DECODER)
-def test_further_runs_killed_at_a_moment_of_each_kind_end_as_if_nothing_had_happened(
-    trainings: KilledTrainings,
-) -> None:
-    trainings.check(*map(str, sorted(find_last_of_each_kind(trainings.whole))))
 
 
 @pytest.mark.long
