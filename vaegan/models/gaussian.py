@@ -17,8 +17,8 @@ from .continuous import ContinuousAutoencoder
 from .density import MAX_CODE_SIZE
 from .posterior import Posterior
 
-MIN_PRIOR_BETA = 0.01
-"""Smallest `model.beta` at which codes that are a grid are expected near N(0, I)."""
+MIN_PRIOR_BETA = 1.0
+"""Smallest `model.beta`, that of the ELBO, at which codes that are a grid are expected near N(0, I)."""
 
 
 class Scale(nn.Module):
