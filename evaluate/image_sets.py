@@ -225,12 +225,12 @@ def _list_left_out(sets: ImageSets, config: EvaluateConfig) -> dict[str, str]:
     """Return the reason why a metric cannot be measured of these sets, by its name."""
     if isinstance(sets.real, Path):
         return {name: sets.unpaired for name in config.metrics if name != "frechet"}
-    if sets.size is None and (of_one_size := [name for name in config.metrics if name in ONE_SIZE_METRICS]):
-        return dict.fromkeys(of_one_size, "needs images of one size; give --image-size")
-    if sets.pairs:
-        return {}
-    names = [name for name in config.metrics if name in PAIR_METRICS]
-    return dict.fromkeys(names + ["coherence"] * ("sharpness" in config.metrics), sets.unpaired)
+    of_pairs: list[str] = [] if sets.pairs else [name for name in config.metrics if name in PAIR_METRICS]
+    of_one_size = [name for name in config.metrics if name in ONE_SIZE_METRICS] if sets.size is None else []
+    if not sets.pairs and "sharpness" in config.metrics and "sharpness" not in of_one_size:
+        of_pairs.append("coherence")
+    left_out = dict.fromkeys(of_pairs, sets.unpaired)
+    return left_out | dict.fromkeys(of_one_size, "needs images of one size; give --image-size")
 
 
 def _explain_no_pair(found: Sequence[FoundSet]) -> str:

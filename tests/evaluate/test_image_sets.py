@@ -257,3 +257,10 @@ def test_a_square_has_the_same_figures_in_its_own_size(
         compare(real, fake, network, "psnr", "ssim", "lpips", **options) for options in ({}, {"native_size": True})
     )
     assert other.metrics == pytest.approx(one.metrics, rel=1e-5)
+
+
+def test_images_in_their_own_sizes_without_pairs_have_no_figure_of_pairs(digits, fakes, network, tmp_path) -> None:
+    real, fake = write_folder(tmp_path / "real", digits[:3]), write_folder(tmp_path / "fake", fakes[:3], first=10)
+    message = r"nothing can be measured: psnr: no image of .*; sharpness: needs images of one size; give --image-size$"
+    with pytest.raises(UserError, match=message):
+        compare(real, fake, network, "psnr", "sharpness", native_size=True)
