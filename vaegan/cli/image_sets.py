@@ -125,11 +125,12 @@ def evaluate_images(
     from vaegan.text import get_reason
 
     (real, fake), statistics_file = images, parameters["save_statistics"]
+    has_real_images = not is_statistics_file(real)
     given = {name: value for name, value in settings.items() if value is not None}
     config = validate_config(EvaluateConfig, given, "evaluate --images")
     if settings["metrics"] is None:
         names: list[str] = [name for name in config.metrics if name in IMAGE_METRICS]
-        if is_statistics_file(real):
+        if not has_real_images:
             names = ["frechet"]
         elif settings["features"] is not None or statistics_file is not None:
             names += sorted(SET_METRICS)
@@ -137,7 +138,7 @@ def evaluate_images(
     if others := [name for name in config.metrics if name not in IMAGE_METRICS]:
         allowed = ", ".join(sorted(IMAGE_METRICS))
         raise UserError(f"--metrics: {', '.join(others)}: of a model, not of images alone; take some of {allowed}")
-    if statistics_file is not None and ("frechet" not in config.metrics or is_statistics_file(real)):
+    if statistics_file is not None and not (has_real_images and "frechet" in config.metrics):
         raise UserError("--save-statistics: needs images as REAL, and frechet among --metrics")
     if statistics_file is not None and any(is_same_file(statistics_file, path) for path in images):
         raise UserError(f"--save-statistics {statistics_file}: one of the two sets, which it would replace")

@@ -45,7 +45,7 @@ class ImageReader(Protocol):
     def load_canvas(self, index: int, crop: Crop) -> UInt8Image:
         """Return the pixels that random crops of image ``index`` are taken from, uint8, shape (C, H, W).
 
-        By default they are those of the image, as of images that are drawn at their size.
+        Sources whose images are drawn as squares of the size of the config return these, shape (C, S, S).
 
         Raises:
             UnreadableImageError: Its file is not an image, or no longer exists.
