@@ -47,6 +47,12 @@ def test_each_image_becomes_a_file_of_its_size_and_name(folders, vaegan):
         assert code == 0 and tiles.size == whole.size and tiles.tobytes() != whole.tobytes()
 
 
+def test_images_that_differ_in_their_ending_alone_keep_it(folders, vaegan):
+    Image.effect_noise((8, 8), 60).save(folders / "images" / "cat" / "a.webp")
+    assert vaegan("reconstruct", "run", "images/cat", "--native-size", "-o", "made")[0] == 0
+    assert sorted(path.name for path in (folders / "made").iterdir()) == ["a.png.png", "a.webp.png"]
+
+
 def test_no_warning_reaches_the_user(folders):
     """Each process of Python gives a warning of torch once, so that this is one of its own."""
     command = [sys.executable, "-m", "vaegan", "reconstruct", "run", "images", "--native-size", "-o", "made"]
@@ -59,7 +65,7 @@ def test_refusals(folders, trained, get_error):
     assert "takes images of 8 pixels alone" in get_error("reconstruct", trained, *native, "-o", "made")
     assert "inside images, whose images are read" in get_error("reconstruct", "run", *native, "-o", "images/made")
     message = get_error("reconstruct", "run", "images/bird/a.png", "images/cat/a.png", "--native-size", "-o", "made")
-    assert message.startswith("--output made: images/bird/a.png and images/cat/a.png would both become made/a.png")
+    assert message.startswith("--output made: images/bird/a.png and images/cat/a.png have the same name")
     message = get_error("reconstruct", "run", "images/bird/a.png", "--native-size", "-o", "images/bird")
     assert message == "--output images/bird: images/bird/a.png is an image that is read; name another folder"
     assert get_error("reconstruct", "run", "images", "--tile", "16").startswith("--tile: belongs to --native-size")

@@ -1,7 +1,6 @@
 """The options of `evaluate --images`, which compares two sets of images without a run, and its work."""
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ import click
 from vaegan.distributed import get_rank
 from vaegan.errors import Failure, UserError
 from vaegan.extras import METRIC_PACKAGES, check_packages
-from vaegan.paths import check_file_is_writable
 
 from .completion import complete_words
 from .console import Console
-from .options import PATH, Integer
+from .options import PATH, Integer, check_regular_file
 
 MAX_IMAGE_SIDE_PIXELS = 4096
 """Largest `--image-size`."""
@@ -34,10 +32,8 @@ def _check_file(suffix: str) -> Callable[[click.Context, click.Parameter, Path |
         name = max(option.opts, key=len)
         if path.suffix.lower() != suffix:
             raise UserError(f"{name} {path}: let it end in {suffix}")
-        if os.path.exists(path) and not os.path.isfile(path):
-            raise UserError(f"{name} {path}: no regular file; name another file")
         if get_rank() == 0:
-            check_file_is_writable(path)
+            check_regular_file(path, name)
         return path
 
     return check

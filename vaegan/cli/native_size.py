@@ -9,6 +9,7 @@ from vaegan.applications.native_size import check_takes_any_size, get_least_tile
 from vaegan.data.image_file import read_whole_image
 from vaegan.errors import UserError
 from vaegan.images import to_pil, to_uint8
+from vaegan.latents.decoding import name_pictures
 from vaegan.storage.loading import load_decoding
 from vaegan.text import make_printable
 
@@ -64,13 +65,13 @@ def _name_pictures(files: Sequence[ImageFile], output: Path) -> dict[Path, Path]
     Raises:
         UserError: Two images would be written into one file, or one over an image that is read.
     """
-    pictures, sources = dict[Path, Path](), dict[Path, Path]()
+    names = [str(file.path.relative_to(file.folder)) if file.folder is not None else file.path.name for file in files]
+    made, pictures, sources = name_pictures(names), dict[Path, Path](), dict[Path, Path]()
     read = {file.path.resolve() for file in files}
-    for file in files:
-        name = file.path.relative_to(file.folder) if file.folder is not None else Path(file.path.name)
-        picture = (output / name).with_suffix(".png")
+    for row, file in enumerate(files):
+        picture = output / made[row]
         if (other := sources.setdefault(picture, file.path)) != file.path:
-            problem = f"{make_printable(other)} and {make_printable(file.path)} would both become {picture}"
+            problem = f"{make_printable(other)} and {make_printable(file.path)} have the same name"
             raise UserError(f"--output {output}: {problem}; reconstruct them one after another into two folders")
         if picture.resolve() in read:
             raise UserError(f"--output {output}: {picture} is an image that is read; name another folder")

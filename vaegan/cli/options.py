@@ -110,7 +110,7 @@ def check_sample_path(context: click.Context, option: click.Parameter, path: Pat
     if path.suffix.lower() != ARRAY_SUFFIX:
         return check_picture_path(context, option, path)
     _check_parents(path, path.parent)
-    _check_regular_file(path)
+    check_regular_file(path)
     return path
 
 
@@ -136,7 +136,7 @@ def check_tensor_path(context: click.Context, option: click.Parameter, path: Pat
     _check_parents(path, path.parent)
     if path.suffix.lower() != ".safetensors":
         raise UserError(f"--output {path}: not a file of tensors; let it end in .safetensors")
-    _check_regular_file(path)
+    check_regular_file(path)
     return path
 
 
@@ -159,11 +159,17 @@ def _check_parents(path: Path, folder: Path) -> None:
             raise UserError(f"--output {path}: {place} is a file, not a folder")
 
 
-def _check_regular_file(path: Path) -> None:
+def check_regular_file(path: Path, option: str = "--output") -> None:
+    """Check that ``path``, which an option names, is no folder, pipe or device, and that it can be written.
+
+    Raises:
+        UserError: It is something else than a regular file already.
+        FileFailure: It cannot be written.
+    """
     if os.path.isdir(path):
-        raise UserError(f"--output {path}: a folder, not a file")
+        raise UserError(f"{option} {path}: a folder, not a file")
     if os.path.exists(path) and not os.path.isfile(path):
-        raise UserError(f"--output {path}: a pipe or a device, not a regular file; name another file")
+        raise UserError(f"{option} {path}: a pipe or a device, not a regular file; name another file")
     check_file_is_writable(path)
 
 
