@@ -176,8 +176,8 @@ def _make_score(
         UserError: The discriminator or the network of features is missing, or for other images.
     """
     from vaegan.evaluate.metrics.feature_extractors import build_extractor
-    from vaegan.generation.nearest import compute_features_of_images
-    from vaegan.generation.rejection import MAX_COMPARED_IMAGES, make_distance_score, make_realness_score
+    from vaegan.generation.rejection import make_distance_score, make_realness_score
+    from vaegan.nearest_images import MAX_COMPARED_IMAGES, compute_features_of_images
     from vaegan.pretrained import hash_weights
     from vaegan.storage.loading import load_discriminator
     from vaegan.storage.run_folder import Run

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from vaegan.images import to_float, to_uint8
 from vaegan.losses.adversarial import realness
 from vaegan.models.autoencoder import Sampler
+from vaegan.nearest_images import find_nearest
 from vaegan.precision import full_precision
 from vaegan.randomness import derive_seed
 
@@ -16,8 +17,6 @@ PILOT_ROWS = 1000
 """Draws that the threshold is measured on."""
 MAX_DRAWS = 100
 """Most draws of an image; if all of them are rejected, the one of the best score is kept."""
-MAX_COMPARED_IMAGES = 10_000
-"""Most training images whose nearest is looked for, taken at equal distances from all."""
 
 Score = Callable[[Tensor, Tensor | None], Tensor]
 """Returns the score of each image, float64, shape (N,), the larger, the better, of pixels, uint8, shape (N, C, S, S),
@@ -109,7 +108,7 @@ def make_distance_score(compute_features: Callable[[Tensor], Tensor], training: 
     @torch.no_grad()
     def score(pixels: Tensor, labels: Tensor | None) -> Tensor:
         features = compute_features(to_float(pixels))
-        return -torch.cdist(features.double(), training.to(features.device, torch.float64)).amin(1)
+        return -find_nearest(features, training.to(features.device))[0]
 
     return score
 
