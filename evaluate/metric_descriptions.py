@@ -55,6 +55,7 @@ def format_memory(size: float) -> str:
 
 RECONSTRUCTION, SAMPLE, LIKELIHOOD, CODES, COST = "Reconstructions", "Samples", "Likelihood", "Codes", "Cost"
 ANOMALIES, COMPLETION, MEMORISATION = "Anomalies", "Completion of holes", "Memorisation"
+AUGMENTATION = "Accuracy of a classifier"
 
 _TWO_DECIMALS, _FOUR_DECIMALS = "{:.2f}".format, "{:.4f}".format
 
@@ -92,6 +93,7 @@ _NEARER = (
     "Probability that a sample is nearer to a training image than a held-out image is; 0.5 for new images of the same"
     " kind. Blur raises it in pixels."
 )
+_ACCURACY = "Accuracy on real images of a classifier that has learnt from these."
 _COPIES = "Share of the samples that are nearer to a training image than 99 % of the held-out images are."
 _SECONDS = "By the clock, without the final evaluation; to be compared where all were trained alike."
 _MEMORY = (
@@ -181,6 +183,11 @@ METRIC_DESCRIPTIONS: dict[str, MetricDescription] = {
         COMPLETION, "LPIPS (random) in the hole", _UNTRAINED, "lower", None, _FOUR_DECIMALS
     ),
     **_describe_memorisation(),
+    "augmentation/real": MetricDescription(AUGMENTATION, "real images", _ACCURACY, None, None, "{:.1%}".format),
+    "augmentation/generated": MetricDescription(
+        AUGMENTATION, "generated images", _ACCURACY, "higher", None, "{:.1%}".format
+    ),
+    "augmentation/both": MetricDescription(AUGMENTATION, "both", _ACCURACY, "higher", None, "{:.1%}".format),
     "seconds": MetricDescription(COST, "training time", _SECONDS, "lower", None, format_duration),
     "memory_bytes": MetricDescription(COST, "memory", _MEMORY, None, None, format_memory),
     "parameters": MetricDescription(COST, "parameters", _PARAMETERS, None, None, "{:,.0f}".format),

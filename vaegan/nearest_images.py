@@ -1,15 +1,12 @@
 """The nearest images of a data set: their features, computed by all processes together, and the search."""
 
 from collections.abc import Callable
-from functools import partial
-from itertools import chain
-from operator import itemgetter
 
 import torch
 from torch import Tensor
 
 from .data import Images
-from .distributed import broadcast_from_main, deal_batches, gather_to_main, run_on_all_ranks
+from .gathered_rows import compute_shared_rows
 from .images import to_float
 from .progress import ProgressCallback, ignore_progress
 
@@ -58,13 +55,8 @@ def compute_features_of_images(
         Failure: An image cannot be read.
     """
 
-    def compute(batch: range) -> list[tuple[int, Tensor]]:
+    def compute(batch: range) -> Tensor:
         pixels = images[positions[batch.start : batch.stop]].to(device)
-        return [(batch.start, compute_features(to_float(pixels)).float().cpu())]
+        return compute_features(to_float(pixels)).float().cpu()
 
-    parts: list[tuple[int, Tensor]] = []
-    for batch, done in deal_batches(len(positions), batch_size):
-        parts += run_on_all_ranks(partial(compute, batch) if batch else list)
-        progress(done, len(positions))
-    ordered = sorted(chain(*gather_to_main(parts)), key=itemgetter(0))
-    return broadcast_from_main(lambda: torch.cat([features for _, features in ordered]))
+    return compute_shared_rows(len(positions), batch_size, compute, progress)

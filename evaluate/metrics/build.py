@@ -14,6 +14,7 @@ from vaegan.config.section import Section
 from vaegan.data import Images
 from vaegan.losses.perceptual import load_evaluation_lpips
 
+from ..augmentation import check_classifier
 from .aggregate_posterior import AggregatePosterior
 from .anomaly import PlantedAnomalies
 from .calibration import Calibration
@@ -32,7 +33,7 @@ from .sharpness import Sharpness
 
 SET_METRICS = {"frechet", "kid", "prdc"}
 """Metrics of sets of images, which share the features of a network."""
-FEATURE_METRICS = {*SET_METRICS, "memorisation"}
+FEATURE_METRICS = {*SET_METRICS, "memorisation", "augmentation"}
 """Metrics that need the network of `evaluate.features`."""
 PAIR_METRICS = {"psnr", "ssim", "ms_ssim", *LPIPS_BACKBONES}
 """Metrics of an image and its counterpart."""
@@ -91,6 +92,8 @@ def build_metrics(
                 )
             case "completion", GaussianConfig():
                 metrics[name] = Completion(*load_evaluation_lpips("alex", notify), seed)
+            case "augmentation", _:
+                check_classifier(config.features)
             case "memorisation", _:
                 extractor = build_extractor(config.features, image_shape)
                 metrics[name] = Memorisation(extractor, training, config.batch_size, real_images)

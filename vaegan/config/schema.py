@@ -34,7 +34,7 @@ SplitName = Literal["train", "validation", "test"]
 MetricName = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
     "iwae", "calibration", "gap", "codebook", "confusion", "anomaly", "completion",
-    "memorisation",
+    "memorisation", "augmentation",
 ]  # fmt: skip
 
 
@@ -149,7 +149,7 @@ class EvaluateConfig(Section):
     distribution of 8-bit pixels, `elbo` is the rate alone, and `iwae` and `calibration` are left out."""
     features: Annotated[Text, AfterValidator(os.path.expanduser)] = "inception"
     """Feature network of `frechet`, `kid`, `prdc` and `memorisation`: `inception`, or the run folder of
-    `vaegan train-features`."""
+    `vaegan train-features`, as whose classifier those of `augmentation` are trained."""
     importance_samples: Count = 64
     """Importance samples of each image for `iwae`."""
     split: SplitName = "test"
