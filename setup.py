@@ -33,6 +33,7 @@ PACKAGE_DIR = {
     "vaegan.data": "vaegan/data",
     "vaegan.data.large_sets": "vaegan/data/large_sets",
     "vaegan.data.webdataset": "vaegan/data/webdataset",
+    "vaegan.generation": "vaegan/generation",
     "vaegan.latents": "vaegan/latents",
     "vaegan.losses": "vaegan/losses",
     "vaegan.models": "vaegan/models",

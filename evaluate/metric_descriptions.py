@@ -54,7 +54,8 @@ def format_memory(size: float) -> str:
 
 
 RECONSTRUCTION, SAMPLE, LIKELIHOOD, CODES, COST = "Reconstructions", "Samples", "Likelihood", "Codes", "Cost"
-ANOMALIES, COMPLETION = "Anomalies", "Completion of holes"
+ANOMALIES, COMPLETION, MEMORISATION = "Anomalies", "Completion of holes", "Memorisation"
+AUGMENTATION = "Accuracy of a classifier"
 
 _TWO_DECIMALS, _FOUR_DECIMALS = "{:.2f}".format, "{:.4f}".format
 
@@ -88,6 +89,12 @@ _USAGE = "Fraction of the entries that some test image uses."
 _CONFUSION = "Balanced accuracy of the run’s own discriminator in telling where images come from."
 _AUC = "Probability that an image with a defect has a larger score than one without; 0.5 by chance."
 _HOLE_LAPLACIAN = "Distance of the strength of edges in the filled hole from that of the same part of the real image."
+_NEARER = (
+    "Probability that a sample is nearer to a training image than a held-out image is; 0.5 for new images of the same"
+    " kind. Blur raises it in pixels."
+)
+_ACCURACY = "Accuracy on real images of a classifier that has learnt from these."
+_COPIES = "Share of the samples that are nearer to a training image than 99 % of the held-out images are."
 _SECONDS = "By the clock, without the final evaluation; to be compared where all were trained alike."
 _MEMORY = (
     "GPU: the most allocated on it. CPU: the resident memory of the process when a line was logged, with what it held"
@@ -122,6 +129,18 @@ def _describe_planted_anomalies() -> dict[str, MetricDescription]:
     return {
         f"anomaly/auc_{key}": MetricDescription(ANOMALIES, f"ROC-AUC of planted defects ({label})", _AUC, "higher")
         for key, label in scores.items()
+    }
+
+
+def _describe_memorisation() -> dict[str, MetricDescription]:
+    """Return the metrics of memorisation; those in the features of a network end in its name."""
+    return {
+        f"memorisation/{name}{end}": MetricDescription(MEMORISATION, label + space, meaning, None, ideal, write)
+        for end, space in (("_in_pixels", " (pixels)"), ("", ""))
+        for name, label, meaning, ideal, write in (
+            ("nearer", "nearer than held-out images", _NEARER, 0.5, "{:.3f}".format),
+            ("copies", "copies", _COPIES, 0.01, "{:.1%}".format),
+        )
     }
 
 
@@ -163,6 +182,12 @@ METRIC_DESCRIPTIONS: dict[str, MetricDescription] = {
     "completion/lpips_random": MetricDescription(
         COMPLETION, "LPIPS (random) in the hole", _UNTRAINED, "lower", None, _FOUR_DECIMALS
     ),
+    **_describe_memorisation(),
+    "augmentation/real": MetricDescription(AUGMENTATION, "real images", _ACCURACY, None, None, "{:.1%}".format),
+    "augmentation/generated": MetricDescription(
+        AUGMENTATION, "generated images", _ACCURACY, "higher", None, "{:.1%}".format
+    ),
+    "augmentation/both": MetricDescription(AUGMENTATION, "both", _ACCURACY, "higher", None, "{:.1%}".format),
     "seconds": MetricDescription(COST, "training time", _SECONDS, "lower", None, format_duration),
     "memory_bytes": MetricDescription(COST, "memory", _MEMORY, None, None, format_memory),
     "parameters": MetricDescription(COST, "parameters", _PARAMETERS, None, None, "{:,.0f}".format),
@@ -203,4 +228,5 @@ def strip_network(key: str) -> str:
     if key in METRIC_DESCRIPTIONS:
         return key
     base = key.partition("_")[0]
-    return base if base in METRIC_DESCRIPTIONS and METRIC_DESCRIPTIONS[base].is_set_metric else key
+    metric = METRIC_DESCRIPTIONS.get(base)
+    return base if metric is not None and (metric.is_set_metric or metric.group == MEMORISATION) else key

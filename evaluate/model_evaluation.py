@@ -54,7 +54,8 @@ def evaluate_model(
         split: Real images; of more than ``config.samples``, that many, evenly spaced.
         config: What to measure and how.
         seed: Root of samples and posterior noise.
-        training: Images to whose codes ``config.density`` is fitted; None where that is None.
+        training: Training images, to whose codes ``config.density`` is fitted, and for `memorisation`; None where
+            neither is measured.
         discriminator: Discriminator of the same run, for `confusion` and `anomaly`; None: there is none.
         progress: Called with (images done, images in all) after each round, on every process with the same numbers. It
             may call collectives. What it raises ends the evaluation and is passed on; it must then raise on all
@@ -68,9 +69,11 @@ def evaluate_model(
     """
     real_images = split.describe_inputs(config, next(model.parameters()).device)
     build = partial(build_metrics, config, model.trained_config, model.image_shape, seed, discriminator)
-    metrics = run_on_all_ranks(lambda: build(real_images, notify))
-    for metric in metrics.values():
-        metric.prepare()
+    others = training if split.name != "train" else None
+    metrics = run_on_all_ranks(lambda: build(real_images, notify, others))
+    with evaluation_mode(model):
+        for metric in metrics.values():
+            metric.prepare(next(model.parameters()).device)
     protocol = _describe_protocol(model, split, config, seed, training, metrics)
     check_same_protocol(protocol)
     pair_count, sample_count = protocol["reconstructions"], protocol["samples"]

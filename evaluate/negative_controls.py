@@ -40,7 +40,7 @@ CHECKERBOARD_AMPLITUDE = 0.05
 """Half the difference of neighbouring fields, in units of [-1, 1]."""
 SHARPENING_AMOUNT = 1.5
 """Factor of the unsharp mask, by which the detail that a blur removes is added."""
-METRICS_OF_USES = {"anomaly", "calibration", "completion"}
+METRICS_OF_USES = {"anomaly", "calibration", "completion", "memorisation", "augmentation"}
 """Metrics of what a model is used for; the controls, which are no models, are not measured by them."""
 
 

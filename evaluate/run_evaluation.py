@@ -30,6 +30,7 @@ from vaegan.storage.loading import load, load_class_names, load_discriminator
 from vaegan.storage.run_folder import WEIGHTS_FILE, Run
 from vaegan.text import get_reason, to_one_line
 
+from .augmentation import AUGMENTATION, Train, describe_augmentation, measure_augmentation
 from .classifier_evaluation import evaluate_classifier_splits
 from .metrics.build import get_feature_network
 from .metrics.feature_extractors import INCEPTION
@@ -45,10 +46,21 @@ LPIPS_METRICS = {"lpips", "anomaly", "completion"}
 """Metrics that take random features in the place of AlexNet's where its weights are missing."""
 
 
-def evaluate_finished_run(run: Run, config: Config, data: Data, reporter: Reporter) -> EvaluatedRun:
-    """Evaluate a finished run and return it with its metrics and its cost; all processes do this together."""
+def evaluate_finished_run(
+    run: Run, config: Config, data: Data, train: Train, folder_of_real: Path, reporter: Reporter
+) -> EvaluatedRun:
+    """Evaluate a finished run and return it with its metrics and its cost; all processes do this together.
+
+    Args:
+        run: Run.
+        config: Its config, with the evaluation.
+        data: Images.
+        train: Function that trains the classifiers of `augmentation`.
+        folder_of_real: Folder of that of the real images, which the runs of a study share.
+        reporter: Receiver of notes and progress.
+    """
     model = run_on_all_ranks(lambda: load(run.path)).to(get_device())
-    evaluation = evaluate_run(run, model, config.evaluate, data, reporter)
+    evaluation = evaluate_run(run, model, config.evaluate, data, reporter, train=train, folder_of_real=folder_of_real)
     cost = broadcast_from_main(lambda: read_training_cost(run.timing_file, reporter.note) if config.train.steps else {})
     return EvaluatedRun(run, config, evaluation, cost, count_run_parameters(model, config))
 
@@ -62,6 +74,8 @@ def evaluate_run(
     *,
     force: bool = False,
     networks: GivenNetworks | None = None,
+    train: Train | None = None,
+    folder_of_real: Path | None = None,
     show: Callable[[EvaluationResult], None] | None = None,
 ) -> EvaluationResult:
     """Evaluate a run's exported model and keep the result in the run's folder; all processes do this together.
@@ -78,6 +92,8 @@ def evaluate_run(
         force: Whether to evaluate even if the folder has a valid result; the new one must then have a metric, since it
             replaces the old one.
         networks: The modules of a run that was given modules.
+        train: Function that trains the classifiers of `augmentation`; None: that metric is left out.
+        folder_of_real: Folder of the classifier of real images; None: it lies in the run's folder.
         show: Called with a new result before it is written; None: nothing is.
 
     Raises:
@@ -102,6 +118,15 @@ def evaluate_run(
         if DISCRIMINATOR_METRICS & set(config.metrics):
             discriminator = run_on_all_ranks(lambda: load_discriminator(run, reporter.note, networks))
         result = evaluate_on_data(model, config, data, run.config.seed, title, reporter, discriminator)
+        if AUGMENTATION in config.metrics and train is not None:
+            place = folder_of_real or run.path / AUGMENTATION / "real"
+            measured = measure_augmentation(run, model, config, data, train, place, reporter)
+            result.metrics.update(measured.metrics)
+            result.scores.update(measured.scores)
+            result.protocol[AUGMENTATION] = describe_augmentation(config, data)
+            if measured.left_out:
+                result.protocol["left_out"] = {**result.protocol.get("left_out", {}), **measured.left_out}
+                reporter.note_once(f"evaluate.metrics: left out are {format_left_out(measured.left_out)}")
         if force and not result.metrics:
             names, left_out = ", ".join(config.metrics), result.protocol.get("left_out", {})
             problem = f"cannot be measured of {run.path}" + (f": {format_left_out(left_out)}" if left_out else "")

@@ -19,6 +19,7 @@ from vaegan.storage.run_data import check_run_data, open_study_data
 from vaegan.storage.run_folder import Run
 from vaegan.text import make_encodable
 
+from .augmentation import AUGMENTATION, Train
 from .comparing.comparison import Comparison
 from .comparing.matching import check_matched
 from .metrics.build import check_metrics
@@ -30,9 +31,6 @@ from .report.report import write_report
 from .result import EvaluatedRun
 from .run_evaluation import check_images, evaluate_finished_run, evaluate_run, refit_density
 from .training_cost import measure_step_seconds
-
-Train = Callable[[Config, Path, Data, bool], Run]
-"""Function that trains a run to its end in a folder; the last argument lets it resume the run in the folder."""
 
 TIMED_STEPS = 50
 """Optimizer steps of the run that a variant's speed is measured with."""
@@ -85,7 +83,8 @@ def compare(
     first = next(iter(configs.values()))
 
     def evaluate(folder: Path) -> EvaluatedRun:
-        return evaluate_finished_run(Run(folder), planned[folder], data, reporter)
+        shared = output / AUGMENTATION / folder.name
+        return evaluate_finished_run(Run(folder), planned[folder], data, train, shared, reporter)
 
     evaluated = {name: {seed: evaluate(get_run_folder(output, name, seed)) for seed in study.seeds} for name in configs}
     controls = evaluate_negative_controls(output / "controls", first.evaluate, data, reporter)

@@ -27,7 +27,7 @@ from vaegan.storage.adopted_settings import adopt_settings
 from vaegan.storage.run_data import open_training_data
 from vaegan.storage.run_folder import Run
 
-from .cli import latent_workflows, workflows
+from .cli import generation_workflow, latent_workflows, workflows
 
 if TYPE_CHECKING:  # the packages that these import are not installed everywhere
     from vaegan.evaluate.comparing.comparison import Comparison
@@ -35,8 +35,8 @@ if TYPE_CHECKING:  # the packages that these import are not installed everywhere
     from vaegan.models import Autoencoder
 
 __all__ = [
-    "Config", "LatentDataset", "Run", "StudyConfig", "compare", "encode_dataset", "evaluate_run", "load",
-    "plot_history", "recipes", "show", "train",
+    "Config", "LatentDataset", "Run", "StudyConfig", "compare", "encode_dataset", "evaluate_run",
+    "generate_dataset", "load", "plot_history", "recipes", "show", "train",
 ]  # fmt: skip
 
 RunPath: TypeAlias = str | Path | Run
@@ -237,6 +237,61 @@ def encode_dataset(
     init_process_group()
     latent_workflows.encode_dataset(encoding, config, make_reporter(progress))
     return LatentDataset(encoding.output)
+
+
+@python_entry
+def generate_dataset(
+    run: RunPath,
+    number: int,
+    *,
+    output: str | Path,
+    format: str = "folder",
+    seed: int = 0,
+    density: str | None = None,
+    label: str | int | None = None,
+    reject: str | None = None,
+    features: RunPath | None = None,
+    shard_rows: int = 1000,
+    data_root: str | Path | None = None,
+    allow_other_data: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Generate a data set of images from the prior of a run, or from a density, and return its folder.
+
+    Image i is that of `Autoencoder.sample` with the same seed. A call that was interrupted goes on, on any number of
+    processes.
+
+    Args:
+        run: The run whose model generates, or its folder.
+        number: Number of images.
+        output: Folder to write.
+        format: ``folder``, a PNG file for each image, in folders of their classes; ``npz``, one array; ``tar``, shards
+            of WebDataset.
+        seed: Root of the codes.
+        density: Density over the codes that they are drawn from: ``gaussian``, ``gmm`` or ``gmm:K``; None: the prior.
+        label: Name or number of the class of all images; None: the classes of a conditional model in turn.
+        reject: ``realness=SHARE`` or ``distance=SHARE``: draws in the lowest share by the discriminator's realness, or
+            by the distance to the nearest training image in features, are drawn anew.
+        features: Run of `vaegan train-features` for the distance; None: `evaluate.features` of the run.
+        shard_rows: Images of a shard, which one process generates.
+        data_root: Folder that the run's images have moved to, which is remembered.
+        allow_other_data: Fit the density, or measure the distance, although the images are not the run's.
+        progress: Whether a bar is shown.
+
+    Raises:
+        UserError: There is no trained model, no prior or no discriminator, the images are missing or not the run's, or
+            the folder holds something else.
+        Failure: A file cannot be read or written.
+    """
+    request = generation_workflow.Request(
+        expand_path("run", run), expand_path("output", output), number, format, seed, density,
+        None if label is None else str(label), reject, None if features is None else expand_path("features", features),
+        shard_rows, None if data_root is None else expand_path("data_root", data_root), allow_other_data,
+    )  # fmt: skip
+    config = request.check()
+    init_process_group()
+    generation_workflow.generate_dataset(request, config, make_reporter(progress))
+    return request.output
 
 
 @python_entry

@@ -1,14 +1,11 @@
 """Fit of a density to the codes of a trained model's training images."""
 
-from functools import partial
-from itertools import chain
-from operator import itemgetter
-
 import torch
 from torch import Tensor
 
 from .data import Images
-from .distributed import broadcast_from_main, deal_batches, gather_to_main, run_on_all_ranks
+from .distributed import broadcast_from_main
+from .gathered_rows import compute_rows
 from .images import to_float
 from .models import Autoencoder
 from .models.density import Density, check_density_fits, fit_density
@@ -48,16 +45,17 @@ def fit_density_to_images(
     check_density_fits(spec, len(images), model.code_size)
     parameter = next(model.parameters())
 
-    def draw_posterior_codes(batch: range) -> list[tuple[int, Tensor]]:
+    def draw_posterior_codes(batch: range) -> Tensor:
         indices = torch.arange(batch.start, batch.stop)
         pixels = images[indices].to(parameter.device)
         posterior = model.encode(to_float(pixels, parameter.dtype), images.get_labels(indices, model.classes))
         noise = torch.stack([draw_normal(posterior.mean.shape[1:], seed, "density", index) for index in batch])
-        return [(batch.start, posterior.sample(noise.to(posterior.mean)).cpu())]
+        return posterior.sample(noise.to(posterior.mean)).cpu()
 
-    parts: list[tuple[int, Tensor]] = []
-    for batch, done in deal_batches(len(images), batch_size):
-        parts += run_on_all_ranks(partial(draw_posterior_codes, batch) if batch else list)
-        progress(done, len(images))
-    ordered = sorted(chain(*gather_to_main(parts)), key=itemgetter(0))
-    return broadcast_from_main(lambda: fit_density(spec, torch.cat([codes for _, codes in ordered]), seed))
+    codes = compute_rows(len(images), batch_size, draw_posterior_codes, progress)
+
+    def fit() -> Density:
+        assert codes is not None
+        return fit_density(spec, codes, seed)
+
+    return broadcast_from_main(fit)

@@ -1,14 +1,19 @@
 """Conversion between the networks' pixels (float, [-1, 1]) and those of image files (uint8, 0 to 255), and grids."""
 
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from .entry import python_entry
 from .errors import UserError
+from .io import open_regular_file, replace_file
 
 ALPHA_CHANNELS = (2, 4)
 """Numbers of channels of which the last is alpha: of grey and of colours."""
@@ -16,6 +21,8 @@ SHOWN_COLUMNS = 8
 """Images of each row of `show` by default."""
 GAP_PIXELS = 2
 """White pixels between the images of a grid."""
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+"""Last chunk of a PNG file."""
 MAX_PIXEL_VALUE = 2.0
 """Largest absolute value of floats that are taken for pixels in [-1, 1]; a network may leave that range a little."""
 
@@ -34,6 +41,57 @@ def to_pil(image: Tensor) -> Image.Image:
     """Convert an image, uint8, shape (C, H, W) with C = 1 to 4, to a PIL image of mode L, LA, RGB or RGBA."""
     pixels = image.cpu().permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def to_colour_arrays(images: Tensor) -> NDArray[np.uint8]:
+    """Convert images to an array as evaluators of samples take it, uint8, shape (N, H, W, C).
+
+    They take colours alone, so that grey is repeated to three channels.
+
+    Args:
+        images: uint8, shape (N, C, H, W).
+    """
+    colours = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+    return np.ascontiguousarray(colours.cpu().permute(0, 2, 3, 1).numpy())
+
+
+def write_png(image: Tensor, file: Path) -> None:
+    """Write an image, uint8, shape (C, H, W), as a PNG file, which is replaced as a whole; its folder is created.
+
+    It is not flushed to the disk; after a crash `is_whole_png` tells one that was cut short.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(file, sync=False) as partial:
+        to_pil(image).save(partial, "png")
+
+
+def write_missing_pngs(files: Sequence[Path], make: Callable[[], Tensor]) -> None:
+    """Write images as PNG files, as far as they are not there; if all are, none is made.
+
+    Args:
+        files: The files.
+        make: Returns the images of all files, uint8, shape (N, C, H, W).
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    if missing := [number for number, file in enumerate(files) if not is_whole_png(file)]:
+        images = make()
+        for number in missing:
+            write_png(images[number], files[number])
+
+
+def is_whole_png(file: Path) -> bool:
+    """Return whether a PNG file is there, up to the last bytes that are written."""
+    try:
+        with open_regular_file(file) as stream:
+            stream.seek(-len(PNG_END), os.SEEK_END)
+            return stream.read() == PNG_END
+    except OSError:  # also of a file that is shorter
+        return False
 
 
 def check_pixel_values(images: Tensor) -> None:

@@ -9,6 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from torch import Tensor
+
 from vaegan.config import Config, StudyConfig
 from vaegan.extras import check_packages
 from vaegan.models.autoencoder import Sampler
@@ -155,6 +157,13 @@ class Comparison:
         """Load the model of a variant's first seed and return the sampler of the images that its metrics are about."""
         seed = self.study.seeds[0]
         return Sampler(load(self.runs[name][seed].run.path), seed, self.densities.get(name))
+
+    def get_scores(self, name: str, prefix: str) -> dict[str, Tensor]:
+        """Return the scores of a variant's first seed whose keys begin with ``prefix/``, by the rest of the key."""
+        scores = self.runs[name][self.study.seeds[0]].evaluation.scores
+        return {
+            key.removeprefix(f"{prefix}/"): values for key, values in scores.items() if key.startswith(f"{prefix}/")
+        }
 
     def get_spreads(self, name: str) -> dict[str, SeedSpread]:
         """Return every metric of a variant over the seeds, by its key, in the order of tables."""

@@ -136,11 +136,12 @@ def format_probability(p: float) -> str:
 
 
 def _estimate_effects(candidate: SeedResults, reference: SeedResults) -> Iterator[tuple[str, Estimate, float | None]]:
+    metrics = get_common(candidate, reference, "metrics")
     for key in get_common(candidate, reference, "scores"):
-        if key.startswith("sharpness/"):
-            continue
         if key == COVERAGE:
             yield ERROR, compare_calibration(candidate, reference), None
+        elif key not in metrics:  # values of single images of which no metric is the mean
+            continue
         elif describe_metric(key).is_set_metric:
             yield key, compare_set_metric(candidate, reference, key), None
         else:

@@ -11,8 +11,10 @@ from vaegan.config.models import GANConfig, GaussianConfig, PixelCNNConfig, VQVA
 from vaegan.config.objectives import ELBOConfig
 from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.config.section import Section
+from vaegan.data import Images
 from vaegan.losses.perceptual import load_evaluation_lpips
 
+from ..augmentation import check_classifier
 from .aggregate_posterior import AggregatePosterior
 from .anomaly import PlantedAnomalies
 from .calibration import Calibration
@@ -24,12 +26,15 @@ from .feature_metrics import FeatureMetrics
 from .frechet_statistics import StatisticsDistance
 from .likelihood import ELBOMetric, ImportanceWeightedMetric, RateMetric
 from .lpips import LPIPS_BACKBONES, build_lpips, check_lpips_networks_differ
+from .memorisation import Memorisation
 from .metric import ImagePairs, Metric, ModelPairs, PerImage
 from .pixels import MAX_PSNR_DB, describe_ms_ssim, describe_ssim, ms_ssim, psnr, ssim
 from .sharpness import Sharpness
 
 SET_METRICS = {"frechet", "kid", "prdc"}
 """Metrics of sets of images, which share the features of a network."""
+FEATURE_METRICS = {*SET_METRICS, "memorisation", "augmentation"}
+"""Metrics that need the network of `evaluate.features`."""
 PAIR_METRICS = {"psnr", "ssim", "ms_ssim", *LPIPS_BACKBONES}
 """Metrics of an image and its counterpart."""
 ONE_SIZE_METRICS = {"ms_ssim", "sharpness"}
@@ -41,6 +46,7 @@ IMAGE_METRICS = {*PAIR_METRICS, "sharpness", *SET_METRICS}
 def build_metrics(
     config: EvaluateConfig, model_config: Section, image_shape: tuple[int, int, int], seed: int,
     discriminator: nn.Module | None, real_images: Mapping[str, Any] | None, notify: Callable[[str], None],
+    training: Images | None = None,
 ) -> dict[str, Metric[ModelPairs]]:  # fmt: skip
     """Return the metrics that a config names, by name, without those that the model's family cannot have.
 
@@ -53,6 +59,7 @@ def build_metrics(
         real_images: Everything that the real images are a function of, for the cache of their features; None: these are
             computed each time.
         notify: Called with one-line notices.
+        training: Training images, for `memorisation`; None: none are held out of them.
 
     Raises:
         UserError: A file of weights or a network of features is missing or damaged, a network of features is for other
@@ -85,6 +92,11 @@ def build_metrics(
                 )
             case "completion", GaussianConfig():
                 metrics[name] = Completion(*load_evaluation_lpips("alex", notify), seed)
+            case "augmentation", _:
+                check_classifier(config.features)
+            case "memorisation", _:
+                extractor = build_extractor(config.features, image_shape)
+                metrics[name] = Memorisation(extractor, training, config.batch_size, real_images)
     if set_metrics := SET_METRICS & set(config.metrics):
         metrics["features"] = FeatureMetrics(build_extractor(config.features, image_shape), set_metrics, real_images)
     return metrics
@@ -162,5 +174,5 @@ def list_unmeasured(config: EvaluateConfig, protocol: Mapping[str, Any]) -> list
 
 
 def get_feature_network(config: EvaluateConfig) -> str | None:
-    """Return the network in whose features sets of images are compared; None: no metric of sets is measured."""
-    return config.features if SET_METRICS & set(config.metrics) else None
+    """Return the network in whose features images are compared; None: no metric needs one."""
+    return config.features if FEATURE_METRICS & set(config.metrics) else None

@@ -75,7 +75,7 @@ class FeatureMetrics(Metric[ImagePairs]):
         self.real_rows: DealtRows | None = None
         self.device = torch.device("cpu")
 
-    def prepare(self) -> None:
+    def prepare(self, device: torch.device) -> None:
         """Load the cached features of the real images; where a process has none, all processes compute them."""
         cached = load_features(self.file, ("rows",) if self.keeps_rows else MOMENTS) if self.file else None
         if not all(all_gather_object(cached is not None)) or cached is None:

@@ -169,8 +169,12 @@ class Metric(Generic[PairsT]):
     protocol: dict[str, Any]
     """Choices of the metric."""
 
-    def prepare(self) -> None:
-        """Prepare for the first image; all processes call this together."""
+    def prepare(self, device: torch.device) -> None:
+        """Prepare for the first image; all processes call this together.
+
+        Args:
+            device: Device of the images.
+        """
 
     def measure_pairs(self, pairs: PairsT) -> Sums:
         """Return what real images and their reconstructions add to the sums; tensors may be on the model's device."""

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vaegan.data import Images
 from vaegan.images import lay_on_white, to_float, to_pil, to_uint8
 from vaegan.models import Autoencoder
 from vaegan.models.autoencoder import Sampler
+from vaegan.nearest_images import MAX_COMPARED_IMAGES
 
 from ..metric_descriptions import format_sample_source
 from ..negative_controls import blur
@@ -113,6 +115,34 @@ def build_samples(samplers: Mapping[str, Sampler], count: int) -> Sheet:
             descriptions = [f"sample {index + 1} of {name}{source}" for index in range(count)]
             rows[name] = _make_tiles(descriptions, {IMAGE: to_uint8(sampler.draw(0, count))})
     return _make_sheet([f"Code {index + 1}" for index in range(count)], rows)
+
+
+def build_closest_pairs(
+    samplers: Mapping[str, Sampler], nearest: Mapping[str, Mapping[str, Tensor]], training: Images, count: int
+) -> list[Sheet]:
+    """Build for each variant the sheet of the samples that are nearest to a training image, above those images.
+
+    Args:
+        samplers: Sampler of each variant.
+        nearest: For each variant and each space the distance of every sample from its nearest training image, and the
+            index of that image among those that `Memorisation` compares, shape (N, 2).
+        training: Training images.
+        count: Number of pairs in each space.
+    """
+    positions, sheets = training.select_evenly(MAX_COMPARED_IMAGES), []
+    for name, spaces in nearest.items():
+        titles, samples, images = list[str](), list[Tensor](), list[Tensor]()
+        for space, pairs in spaces.items():
+            closest = pairs[:, 0].argsort(stable=True)[:count].tolist()
+            titles += [f"{rank}. in {space}, distance {pairs[row, 0]:.3g}" for rank, row in enumerate(closest, start=1)]
+            samples += [to_uint8(samplers[name].draw(row, row + 1)).cpu() for row in closest]
+            images += [training[positions[pairs[row, 1].long()][None]] for row in closest]
+        rows = {
+            name: _make_tiles([f"{title}: sample of {name}" for title in titles], {IMAGE: torch.cat(samples)}),
+            "": _make_tiles([f"{title}: its nearest training image" for title in titles], {IMAGE: torch.cat(images)}),
+        }
+        sheets.append(_make_sheet(titles, rows))
+    return sheets
 
 
 def build_interpolations(models: Mapping[str, Autoencoder], real: Tensor, labels: LabelsByVariant) -> list[Sheet]:

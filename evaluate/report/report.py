@@ -15,11 +15,19 @@ from vaegan.text import encode_text
 
 from ..comparing.comparison import Comparison
 from ..metric_descriptions import ARROWS, describe_metric, format_sample_source
+from ..metrics.memorisation import NEAREST
 from ..negative_controls import BLUR_SIGMA_PIXELS, CHECKERBOARD_AMPLITUDE, NOISE_DEVIATION, REAL, SHARPENING_AMOUNT
 from . import reproduce
 from .calibration_plot import plot_calibration
 from .control_rows import CONTROL_METRICS, MIN_INCREASE, build_control_rows
-from .image_sheets import DETAIL_SIGMA_PIXELS, VIEWS, build_interpolations, build_reconstructions, build_samples
+from .image_sheets import (
+    DETAIL_SIGMA_PIXELS,
+    VIEWS,
+    build_closest_pairs,
+    build_interpolations,
+    build_reconstructions,
+    build_samples,
+)
 from .picture_files import RECONSTRUCTIONS_PICTURE, SAMPLES_PICTURE, write_picture
 from .plots import draw_key
 from .rows import build_confusions, build_cost_bars, build_effect_rows
@@ -33,6 +41,8 @@ COLUMN_IMAGES = 12
 """Number of real images, and of images in each row of reconstructions."""
 SAMPLE_IMAGES = 2 * COLUMN_IMAGES
 """Number of samples of each variant."""
+CLOSEST_PAIRS = COLUMN_IMAGES // 2
+"""Number of pairs of a sample and its nearest training image in each space."""
 DEFECTS = {
     "blurred": f"Gaussian blur of {BLUR_SIGMA_PIXELS:g} pixels",
     "noisy": f"white noise of {NOISE_DEVIATION:g}",
@@ -64,6 +74,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
     write_picture(reconstructions.sheet, path.parent / RECONSTRUCTIONS_PICTURE, COLUMN_IMAGES)
     if samples.rows:
         write_picture(samples, path.parent / SAMPLES_PICTURE, COLUMN_IMAGES)
+    nearest = {name: comparison.get_scores(name, NEAREST) for name in comparison.names}
     page = render_page(
         "page.html.j2",
         comparison=comparison,
@@ -76,6 +87,9 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         views=VIEWS,
         detail_sigma=DETAIL_SIGMA_PIXELS,
         samples=samples,
+        closest_pairs=build_closest_pairs(
+            samplers, {name: spaces for name, spaces in nearest.items() if spaces}, data.train, CLOSEST_PAIRS
+        ),
         source=format_sample_source,
         interpolations=build_interpolations(models, real, labels),
         groups=[(name, list(rows)) for name, rows in groupby(comparison.build_rows(), lambda row: row.metric.group)],

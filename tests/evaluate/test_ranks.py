@@ -71,7 +71,8 @@ def test_any_number_of_processes_is_one(results: list[dict[str, Any]]) -> None:
 def test_sets_of_images_are_measured_alike(results: list[dict[str, Any]]) -> None:
     expected = worker.evaluate_sets()
     assert {name.partition("/")[2] for result in expected.values() for name in result["metrics"]} == {
-        "fd", "kid", "precision", "recall", "density", "coverage"
+        "fd", "kid", "precision", "recall", "density", "coverage", "nearer", "copies", "nearer_in_pixels",
+        "copies_in_pixels",
     }  # fmt: skip
     for result in results:
         assert result["sets"] == {metrics: approximate(evaluation) for metrics, evaluation in expected.items()}

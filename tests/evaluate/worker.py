@@ -131,11 +131,12 @@ def evaluate_densities() -> dict[str, dict]:
 
 
 def evaluate_sets() -> dict[str, dict]:
-    """Evaluate sets of 29 images: from sums alone, and from every image's features."""
+    """Evaluate sets of 29 images: from sums alone, from every image's features, and beside the training images."""
+    training = Images(digits()[100:150], torch.arange(50), None, ())
     with patch.object(metric_building, "build_extractor", lambda *_: Pixels()):
         return {
-            " ".join(metrics): evaluate(build("vae", "float64"), 29, metrics=metrics)
-            for metrics in (("frechet",), ("frechet", "kid", "prdc"))
+            " ".join(metrics): evaluate(build("vae", "float64"), 29, training=training, metrics=metrics)
+            for metrics in (("frechet",), ("frechet", "kid", "prdc"), ("memorisation",))
         }
 
 

@@ -103,8 +103,18 @@ def compute_auc_components(normal: Tensor, anomalous: Tensor) -> Tensor:
         anomalous: Score of the anomalous image of each pair, shape (N,).
     """
     of_anomalous = _rank(normal, anomalous)
-    of_normal = 1 - _rank(anomalous, normal)
+    of_normal = compute_fraction_above(anomalous, normal)
     return of_anomalous + of_normal - of_anomalous.mean()
+
+
+def compute_fraction_above(scores: Tensor, values: Tensor) -> Tensor:
+    """Compute the fraction of scores above each value, those that are equal counted by half, float64, shape (M,).
+
+    Args:
+        scores: Shape (N,).
+        values: Shape (M,).
+    """
+    return 1 - _rank(scores, values)
 
 
 def _rank(scores: Tensor, values: Tensor) -> Tensor:

@@ -43,8 +43,6 @@ def write_array(values: "Tensor", file: Path, console: Console) -> None:
 def write_samples(images: "Tensor", file: Path, console: Console) -> None:
     """Save images as the array `arr_0` of an `.npz` file, uint8, shape (N, S, S, C), as evaluators of samples take it.
 
-    They take colours alone, so that grey is repeated to three channels.
-
     Args:
         images: uint8, shape (N, C, S, S).
         file: The file, which is replaced as a whole.
@@ -55,8 +53,9 @@ def write_samples(images: "Tensor", file: Path, console: Console) -> None:
     """
     import numpy as np
 
-    colours = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
-    array = np.ascontiguousarray(colours.cpu().permute(0, 2, 3, 1).numpy())
+    from vaegan.images import to_colour_arrays
+
+    array = to_colour_arrays(images)
     _write(file, lambda stream: np.savez(stream, array))
     console.say(f"{file}: arr_0, {array.dtype}, shape {' x '.join(map(str, array.shape))}")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vaegan.errors import UserError
 from vaegan.paths import is_searched
+from vaegan.progress import Reporter
 
 from .console import Console
 from .destinations import check_output_is_no_input
@@ -141,7 +142,7 @@ def load_model_and_classes(
 def load_model_and_class(
     run: Path,
     label: str | None,
-    console: Console,
+    reporter: Reporter,
     of_images: bool = False,
     other_class: str | None = None,
     option: str = "--label",
@@ -151,7 +152,7 @@ def load_model_and_class(
     Args:
         run: Run folder.
         label: Name of a class, or its number if no class has that name.
-        console: Takes a note if the run is not finished.
+        reporter: Takes a note if the run is not finished.
         of_images: Whether it is the class of given images, which the networks of a conditional model may need.
         other_class: Class folder of images that is no class of the run, for the message.
         option: Option that gives ``label``, for messages.
@@ -162,7 +163,7 @@ def load_model_and_class(
     from vaegan.storage.loading import load
     from vaegan.text import shorten
 
-    model = load_run_model(run, load, console)
+    model = load_run_model(run, load, reporter)
     if label is None and (model.classes is None or not (of_images and model.networks_take_labels)):
         return model, None
     if model.classes is None:

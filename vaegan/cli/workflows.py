@@ -177,7 +177,13 @@ def evaluate_folder(
             Run(folder), config, reporter, images, data_root=data_root, allow_other_data=allow_other_data
         )
     check_images(config, data, "--split")
-    return evaluate_run(Run(folder), model, config.evaluate, data, reporter, force=True, networks=networks, show=show)
+
+    def train(classifier: "Config", place: Path, others: "Data", resume: bool) -> "Run":
+        return train_run(classifier, place, reporter, others, resume=resume)
+
+    return evaluate_run(
+        Run(folder), model, config.evaluate, data, reporter, force=True, networks=networks, train=train, show=show
+    )
 
 
 def compare_study(

@@ -34,6 +34,7 @@ SplitName = Literal["train", "validation", "test"]
 MetricName = Literal[
     "psnr", "ssim", "ms_ssim", "lpips", "lpips_vgg", "lpips_squeeze", "sharpness", "frechet", "kid", "prdc", "elbo",
     "iwae", "calibration", "gap", "codebook", "confusion", "anomaly", "completion",
+    "memorisation", "augmentation",
 ]  # fmt: skip
 
 
@@ -147,7 +148,8 @@ class EvaluateConfig(Section):
     """Metrics to compute; those that the family does not have (the ELBO of an AE) are left out. If p(x | z) is not a
     distribution of 8-bit pixels, `elbo` is the rate alone, and `iwae` and `calibration` are left out."""
     features: Annotated[Text, AfterValidator(os.path.expanduser)] = "inception"
-    """Feature network of `frechet`, `kid` and `prdc`: `inception`, or the run folder of `vaegan train-features`."""
+    """Feature network of `frechet`, `kid`, `prdc` and `memorisation`: `inception`, or the run folder of
+    `vaegan train-features`, as whose classifier those of `augmentation` are trained."""
     importance_samples: Count = 64
     """Importance samples of each image for `iwae`."""
     split: SplitName = "test"

@@ -10,8 +10,8 @@ from vaegan.text import shorten
 from .section import FROM_PYTHON, Section, Text
 
 RESERVED_NAMES = {
-    "features", "controls", "wall_clock", "configs", "wandb", "comparison.json", "report.html", "figures.csv",
-    "findings.csv", "effects.csv", "controls.csv", "confusion.csv", "reconstructions.png", "samples.png",
+    "features", "augmentation", "controls", "wall_clock", "configs", "wandb", "comparison.json", "report.html",
+    "figures.csv", "findings.csv", "effects.csv", "controls.csv", "confusion.csv", "reconstructions.png", "samples.png",
 }  # fmt: skip
 """Names that a study's folder uses itself, which no variant may have."""
 FOLDER_NAME_PATTERN = re.compile(r"[\w-][\w.-]{0,99}")

@@ -12,15 +12,15 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from vaegan.distributed import get_group_rank_and_size, run_on_main
+from vaegan.distributed import run_on_main
 from vaegan.errors import Failure, UserError
-from vaegan.images import to_pil, to_uint8
-from vaegan.io import load_tensors, open_regular_file, read_bytes, replace_file, write_text
-from vaegan.long_work import run_long
+from vaegan.images import is_whole_png, to_uint8, write_missing_pngs
+from vaegan.io import load_tensors, read_bytes, write_text
 from vaegan.models import VQVAE, Autoencoder
 from vaegan.models.continuous import ContinuousAutoencoder
 from vaegan.precision import full_precision
 from vaegan.progress import ProgressCallback, ignore_progress
+from vaegan.shards import write_shards
 from vaegan.text import to_one_line
 
 from .description import LatentDescription, check_all_shards
@@ -28,8 +28,6 @@ from .index import read_names
 
 MARK_FILE = "decoded.json"
 """File that says which latents the pictures of a folder were decoded from."""
-PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
-"""Last chunk of a PNG file."""
 
 
 def decode_to_folder(
@@ -58,12 +56,11 @@ def decode_to_folder(
     check_all_shards(folder, description)
     files = name_pictures(read_names(folder, description))
     run_on_main(lambda: _begin(output, description))
-    rank, size = get_group_rank_and_size()
-    for start in range(0, description.shards, size):
-        number = start + rank
-        work = partial(_decode_shard, model, folder, description, number, output, files)
-        run_long(work, number < description.shards)
-        progress(min(description.rows, (start + size) * description.shard_rows), description.rows)
+
+    def is_finished(number: int) -> bool:
+        return all(is_whole_png(output / files[row]) for row in description.get_rows(number))
+
+    write_shards(description, is_finished, partial(_decode_shard, model, folder, description, output, files), progress)
 
 
 def name_pictures(names: Sequence[str]) -> "PictureNames":
@@ -116,8 +113,9 @@ def _begin(output: Path, description: LatentDescription) -> None:
 
 @torch.no_grad()
 def _decode_shard(
-    model: Autoencoder, folder: Path, description: LatentDescription, number: int, output: Path, files: PictureNames
-) -> None:
+    model: Autoencoder, folder: Path, description: LatentDescription, output: Path, files: PictureNames, number: int,
+    report: ProgressCallback,
+) -> None:  # fmt: skip
     """Decode the rows of a shard, and write the pictures that are not there."""
     file = description.get_shard_file(folder, number)
     try:
@@ -129,16 +127,11 @@ def _decode_shard(
     if codes.shape != (len(rows), *description.shape) or labels.shape != (len(rows),):
         raise Failure(f"{file}: damaged (its rows are not those of the description); `vaegan encode` writes it anew")
     for batch in description.get_batches(number):
-        wanted = [row for row in batch if not _is_whole(output / files[row])]
-        if not wanted:
-            continue
         place = slice(batch.start - rows.start, batch.stop - rows.start)
-        pixels = decode_rows(model, codes[place], labels[place])
-        for row in wanted:
-            picture = output / files[row]
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            with replace_file(picture, sync=False) as partial_file:  # one that is cut short is found and written anew
-                to_pil(pixels[row - batch.start]).save(partial_file, "png")
+        write_missing_pngs(
+            [output / files[row] for row in batch], partial(decode_rows, model, codes[place], labels[place])
+        )
+        report(batch.stop - rows.start, len(rows))
 
 
 def decode_rows(model: Autoencoder, codes: Tensor, labels: Tensor) -> Tensor:
@@ -158,16 +151,6 @@ def decode_rows(model: Autoencoder, codes: Tensor, labels: Tensor) -> Tensor:
             takes_labels = model.classes is not None and model.networks_take_labels
             images = model.decode(codes.to(parameter).flatten(1), labels if takes_labels else None)
     return to_uint8(images).cpu()
-
-
-def _is_whole(picture: Path) -> bool:
-    """Return whether a picture is there, up to the last bytes that are written."""
-    try:
-        with open_regular_file(picture) as file:
-            file.seek(-len(PNG_END), os.SEEK_END)
-            return file.read() == PNG_END
-    except OSError:  # also of a file that is shorter
-        return False
 
 
 def _cut_ending(name: str) -> str:

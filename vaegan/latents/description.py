@@ -1,29 +1,26 @@
 """The description of a folder of latents, `latents.json`: what was encoded by what, and into which rows and shards."""
 
-import json
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 
 from vaegan.code_scale import CodeScale
-from vaegan.config.section import Count, Section
+from vaegan.config.section import Count
 from vaegan.errors import UserError
 from vaegan.io import read_bytes
+from vaegan.shards import ShardedRows
 from vaegan.storage.run_folder import ImageShape
-from vaegan.text import format_value, get_reason, shorten
+from vaegan.text import get_reason, shorten
 
 DESCRIPTION_FILE, INDEX_FILE, STATISTICS_FILE = "latents.json", "index.jsonl", "latents_stats.pt"
 """Names of the files beside the shards, which alone end in .safetensors."""
-PLACES = {"run", "root"}
-"""Fields that say where something was, by which two encodings do not differ."""
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class LatentDescription(Section):
+class LatentDescription(ShardedRows):
     """The encoding that a folder of latents holds."""
 
     run: str
@@ -52,20 +49,10 @@ class LatentDescription(Section):
     """True if the shards hold the codes of the mirrored images too."""
     seed: int | None
     """Root of the noise of posterior samples; None: the codes are posterior means, or have no spread."""
-    rows: Count
-    """Number of images."""
-    shard_rows: Count
-    """Rows of a shard; the last one may have fewer."""
-    batch_size: Count
-    """Images of one forward pass, which begins anew with every shard."""
     code_scale: CodeScale | None = None
     """Mean and standard deviation over all values of sampled codes, as the training has measured them; None: of
     vectors and indices, and of an unfinished training."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of everything that the shards are a function of, hexadecimal."""
-        return sha256(json.dumps(self._get_identity(), sort_keys=True).encode()).hexdigest()
+    places: ClassVar[frozenset[str]] = frozenset({"run", "root"})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,35 +65,9 @@ class LatentDescription(Section):
         dtype: torch.dtype = getattr(torch, self.dtype)
         return dtype
 
-    @property
-    def shards(self) -> int:
-        """Number of shards."""
-        return -(-self.rows // self.shard_rows)
-
-    def get_rows(self, number: int) -> range:
-        """Return the rows of a shard."""
-        return range(number * self.shard_rows, min((number + 1) * self.shard_rows, self.rows))
-
-    def get_batches(self, number: int) -> list[range]:
-        """Return the rows of each batch of a shard."""
-        rows = self.get_rows(number)
-        starts = range(rows.start, rows.stop, self.batch_size)
-        return [range(start, min(start + self.batch_size, rows.stop)) for start in starts]
-
     def get_shard_file(self, folder: Path, number: int) -> Path:
         """Return the file of a shard; the order of the names is that of the rows, whatever process has written them."""
         return folder / f"latents_rank00_shard{number:0{max(3, len(str(self.shards - 1)))}d}.safetensors"
-
-    def describe_difference(self, other: "LatentDescription") -> str:
-        """Return the first field in which another encoding differs from this one, with both values; empty if none."""
-        own, others = self._get_identity(), other._get_identity()
-        for name in own:
-            if own[name] != others[name]:
-                return f"{name}: {format_value(others[name])} there, {format_value(own[name])} here"
-        return ""
-
-    def _get_identity(self) -> dict[str, object]:
-        return self.model_dump(mode="json", exclude=PLACES)
 
 
 def read_latent_description(folder: Path) -> LatentDescription:

@@ -7,16 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaegan.distributed import all_gather_object, broadcast_from_main, get_group_rank_and_size, run_on_main
+from vaegan.distributed import broadcast_from_main, run_on_main
 from vaegan.errors import Failure, UserError
 from vaegan.images import to_float
 from vaegan.io import write_text
-from vaegan.long_work import run_long
 from vaegan.models import VQVAE, Autoencoder
 from vaegan.models.continuous import ContinuousAutoencoder
 from vaegan.precision import full_precision
-from vaegan.progress import ProgressCallback, ignore_progress, nest_progress
+from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.randomness import draw_normal
+from vaegan.shards import write_shards
 from vaegan.storage.loading import get_model_folder
 from vaegan.storage.run_folder import Run, read_description
 from vaegan.text import make_encodable
@@ -89,21 +89,12 @@ def encode_to_folder(
         OSError: A file cannot be written.
     """
     run_on_main(lambda: _begin(folder, description, inputs))
-    rank, size = get_group_rank_and_size()
-    numbers = range(description.shards)
-    finished = run_long(lambda: [each for each in numbers[rank::size] if is_finished(folder, description, each)], True)
-    done_shards = {number for part in all_gather_object(finished or []) for number in part}
-    pending = [number for number in numbers if number not in done_shards]
-    done = sum(len(description.get_rows(number)) for number in done_shards)
-    for start in range(0, len(pending), size):
-        together = pending[start : start + size]
-        count = sum(len(description.get_rows(number)) for number in together)
-        report = nest_progress(progress, done, count, description.rows)
-        number = together[rank % len(together)]  # a process that is left over has none
-        work = partial(_encode_shard, model, inputs, folder, description, number, report)
-        run_long(work, rank < len(together))
-        done += count
-        progress(done, description.rows)
+    write_shards(
+        description,
+        partial(is_finished, folder, description),
+        partial(_encode_shard, model, inputs, folder, description),
+        progress,
+    )
     if description.tensor == "indices":
         return None
     return broadcast_from_main(lambda: write_statistics(folder, description))

@@ -216,10 +216,27 @@ class Sampler:
         Raises:
             UserError: The family has no prior and no density is given, or the labels are not those of the model.
         """
+        labels = self.get_labels(start, stop, labels)
+        return self.model.decode(self.draw_codes(start, stop, labels, progress), labels)
+
+    def get_labels(self, start: int, stop: int, labels: Labels = None) -> Tensor | None:
+        """Return the classes of the images ``start`` to ``stop - 1`` as the model takes them, checked.
+
+        Args:
+            start: Index of the first image.
+            stop: Index after the last image.
+            labels: Class of each image, int64, shape (n,), or that of all of them; None: image i of a conditional model
+                is of class i modulo `Autoencoder.classes`.
+
+        Returns:
+            Class of each image, int64, shape (n,), on the model's device; None: the model is unconditional.
+
+        Raises:
+            UserError: The labels are not those of the model.
+        """
         if labels is None and self.model.classes is not None:
             labels = cycle_labels(start, stop, self.model.classes)
-        labels = self.model.check_labels(labels, max(0, stop - start))
-        return self.model.decode(self.draw_codes(start, stop, labels, progress), labels)
+        return self.model.check_labels(labels, max(0, stop - start))
 
     def draw_codes(
         self, start: int, stop: int, labels: Tensor | None = None, progress: ProgressCallback = ignore_progress

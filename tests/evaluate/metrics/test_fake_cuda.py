@@ -24,7 +24,7 @@ from ...tiny import AUTOENCODERS, tiny
 
 METRICS = (
     "psnr", "ssim", "ms_ssim", "lpips", "sharpness", "frechet", "kid", "prdc", "elbo", "iwae", "calibration", "gap",
-    "codebook", "confusion",
+    "codebook", "confusion", "memorisation",
 )  # fmt: skip
 """All metrics but `anomaly`, which reads the images to compress them, and `completion`, whose search is a training."""
 
@@ -44,11 +44,17 @@ def test_the_metrics_of_a_batch_stay_on_the_device(
     networks: Any = build_step(config).build_networks()
     model, discriminator = next(iter(networks.values())).eval(), networks.get("discriminator")
     evaluate = EvaluateConfig(metrics=METRICS, features=str(classifier))
-    metrics = build_metrics(evaluate, config.model, config.data.image_shape, 0, discriminator, None, lambda _: None)
+    training = open_data(config.data).train
+    metrics = build_metrics(
+        evaluate, config.model, config.data.image_shape, 0, discriminator, None, lambda _: None, training
+    )
     monkeypatch.setattr(Tensor, "__bool__", lambda _: True)  # that the images of each batch are finite
     monkeypatch.setattr(nn.Module, "to", lambda network, *arguments, **options: replace_tensors(network, "cuda"))
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         replace_tensors(model, "cuda")
+        metrics["memorisation"].references = {  # type: ignore[attr-defined] # those of `prepare`, which reads images
+            "pixels": torch.empty(9, 64, device="cuda"), "features": torch.empty(9, 16, device="cuda")
+        }  # fmt: skip
         pixels = torch.empty(4, *config.data.image_shape, dtype=torch.uint8)
         pairs = ModelPairs(model, pixels, 0, 0)
         for metric in metrics.values():

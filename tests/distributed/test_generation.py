@@ -1,0 +1,53 @@
+"""Any number of processes generates what one process generates, also after a kill."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from vaegan.storage.run_folder import Run
+
+from .launches import TIMEOUT_SECONDS, VAEGAN, Launch
+
+GENERATE = ("generate", "run", "-n", "400", "--density", "gaussian", "--shard-rows", "30")
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def expected(alone: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The images of one process that was never stopped."""
+    folder = tmp_path_factory.mktemp("generated")
+    (folder / "run").symlink_to(alone.path)
+    code, out, err = Launch(folder, *VAEGAN, *GENERATE, "-o", "images").wait()
+    assert (code, err) == (0, "") and out == "images: 400 images, drawn from Gaussian, fitted to 1,437 codes\n"
+    return read(folder / "images")
+
+
+def test_two_processes_generate_what_one_does(alone: Run, expected: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "run").symlink_to(alone.path)
+    code, _, err = Launch(tmp_path, *VAEGAN, *GENERATE, "-o", "images", "--processes", "2").wait()
+    found = read(tmp_path / "images")
+    assert (code, err) == (0, "") and len(found) == 401
+    assert {**found, "generated.json": b""} == {**expected, "generated.json": b""}
+
+
+def test_a_killed_generation_goes_on(alone: Run, expected: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "run").symlink_to(alone.path)
+    words, folder = (*VAEGAN, *GENERATE, "-o", "images"), tmp_path / "images"
+    killed = Launch(tmp_path, *words, "--processes", "2")
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while not list(folder.glob("*.png")):
+        assert killed.process.poll() is None and time.monotonic() < end
+        time.sleep(0.002)
+    killed.kill()
+    killed.wait()
+    inodes = {file: file.stat().st_ino for file in folder.glob("*.png")}
+    assert 0 < len(inodes) < 400
+    code, _, err = Launch(tmp_path, *words).wait()
+    assert (code, err) == (0, "")
+    kept = sum(file.stat().st_ino == inode for file, inode in inodes.items())
+    assert kept >= len(inodes) - 2  # each process may have been stopped within one
+    assert {**read(folder), "generated.json": b""} == {**expected, "generated.json": b""}

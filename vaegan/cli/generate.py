@@ -1,0 +1,87 @@
+"""The command `generate`, which makes a data set of generated images."""
+
+from pathlib import Path
+
+import click
+
+from .completion import complete_words
+from .console import Console
+from .generation_workflow import FORMATS, SCORES, Request, generate_dataset
+from .options import (
+    DATA_ROOT_OPTION,
+    DENSITY_OPTION,
+    FOLDER,
+    LABEL_OPTION,
+    OTHER_DATA_OPTION,
+    PROCESSES_OPTION,
+    Integer,
+    check_folder_path,
+)
+
+
+@click.command(short_help="Generate a data set of images.")
+@click.argument("run", type=FOLDER)
+@click.option("-n", "--number", type=Integer(1, 10**9), required=True, help="Images to generate.")
+@click.option(
+    "-o", "--output", type=FOLDER, callback=check_folder_path, required=True,
+    help="Folder to write; the same command goes on with a generation that was interrupted.",
+)  # fmt: skip
+@click.option(
+    "--format", "format_name", metavar="NAME", default=FORMATS[0], show_default=True,
+    shell_complete=complete_words(*FORMATS),
+    help="folder: a PNG file for each image, in folders of their classes; npz: one array; tar: shards of WebDataset.",
+)  # fmt: skip
+@click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of their codes.")
+@DENSITY_OPTION
+@LABEL_OPTION
+@click.option(
+    "--reject", metavar="SCORE=SHARE", shell_complete=complete_words(*(f"{name}=" for name in SCORES)),
+    help="Draw anew what is in the lowest SHARE by the discriminator's realness, or by the distance to the nearest"
+    " training image in features.",
+)  # fmt: skip
+@click.option(
+    "--features", type=FOLDER, metavar="RUN",
+    help="Run of train-features for --reject distance.  [default: evaluate.features of the run]",
+)  # fmt: skip
+@click.option(
+    "--shard-rows", type=Integer(1, 10_000_000), default=1000, show_default=True,
+    help="Images of a shard, which one process generates.",
+)  # fmt: skip
+@DATA_ROOT_OPTION
+@OTHER_DATA_OPTION
+@PROCESSES_OPTION
+def generate(
+    run: Path, number: int, output: Path, format_name: str, seed: int, density: str | None, label: str | None,
+    reject: str | None, features: Path | None, shard_rows: int, data_root: Path | None, allow_other_data: bool,
+    processes: int,
+) -> None:  # fmt: skip
+    """Generate a data set of images from the prior of RUN, or from a density, for others to learn from.
+
+    Image i is that of `vaegan sample` with the same seed. A conditional RUN generates its classes in turn, or the one
+    of --label.
+    """
+    from .launch import join_processes
+
+    console = Console()
+    request = Request(
+        run,
+        output,
+        number,
+        format_name,
+        seed,
+        density,
+        label,
+        reject,
+        features,
+        shard_rows,
+        data_root,
+        allow_other_data,
+    )
+    config = request.check()
+    join_processes(processes, [], console)
+    generation = generate_dataset(request, config, console)
+    source = generation.density or "the prior"
+    console.say(f"{output}: {number:,} image{'s' * (number > 1)}, drawn from {source}")
+    if (rejection := generation.rejection) is not None:
+        least = f"{rejection.score} under {rejection.threshold:.4g}"
+        console.say(f"drawn anew were those of {least}, {rejection.share:.0%} of all draws")
