@@ -3,6 +3,7 @@
 make demo                                    # runs/quickstart
 vaegan compare digits-families     # runs/digits-families
 the commands of docs/attributes.md           # runs/digits-vae, runs/digits-by-class, runs/eight.safetensors
+the first command of docs/more-data.md       # runs/by-class
 python docs/make_images.py                   # docs/images
 """
 
@@ -42,7 +43,15 @@ from vaegan.data import open_data
 from vaegan.data.image_file import fit_to_square
 from vaegan.evaluate.negative_controls import NEGATIVE_CONTROLS, evaluate_negative_controls
 from vaegan.evaluate.report.control_rows import compute_laplacian_ratio
+from vaegan.generation.rejection import (
+    Rejection,
+    draw_rows,
+    make_realness_score,
+    measure_threshold,
+)
 from vaegan.images import draw_image_grid, to_float, to_uint8
+from vaegan.models.autoencoder import Sampler
+from vaegan.storage.loading import load_discriminator
 
 IMAGES = Path("docs/images")
 QUICKSTART, FAMILIES = Path("runs/quickstart"), Path("runs/digits-families")
@@ -125,6 +134,25 @@ def draw_attribute() -> None:
         font = ImageFont.load_default(0.6 * LABEL_PIXELS)
         write.text(((index + 0.5) * width, LABEL_PIXELS / 2), name, "black", font, anchor="mm")
     picture.quantize(64).save(IMAGES / "attributes.png", optimize=True)
+
+
+def draw_rejection() -> None:
+    """Draw generated digits of each class, each column once as it was drawn and once with four of five rejected."""
+    run = vaegan.Run("runs/by-class")
+    discriminator = load_discriminator(run, print)
+    assert discriminator is not None
+    sampler, score = Sampler(vaegan.load(run)), make_realness_score(discriminator)
+    threshold = measure_threshold(sampler, None, score, 0.8, 64)
+    images = [draw_rows(sampler, range(40), None, each) for each in (None, Rejection(score, threshold))]
+    blocks = [draw_image_grid(block, columns=10, scale=6) for block in images]
+    gap = LABEL_PIXELS
+    picture = Image.new("RGB", (2 * blocks[0].width + gap, blocks[0].height + LABEL_PIXELS), "white")
+    write, font = ImageDraw.Draw(picture), ImageFont.load_default(0.6 * LABEL_PIXELS)
+    for index, (block, name) in enumerate(zip(blocks, ("every draw", "--reject realness=0.8"), strict=True)):
+        picture.paste(block, (index * (block.width + gap), LABEL_PIXELS))
+        place = (index * (block.width + gap) + block.width / 2, LABEL_PIXELS / 2)
+        write.text(place, name, "black", font, anchor="mm")
+    picture.quantize(64).save(IMAGES / "rejection.png", optimize=True)
 
 
 def draw_anomalies() -> None:
@@ -215,6 +243,7 @@ if __name__ == "__main__":
         draw_controls,
         draw_use,
         draw_attribute,
+        draw_rejection,
         draw_anomalies,
         draw_completion,
         draw_uncertainty,

@@ -113,6 +113,7 @@ def evaluate_run(
     networks: GivenNetworks | None = None,
     data_root: str | Path | None = None,
     allow_other_data: bool = False,
+    native_size: bool = False,
     progress: bool = True,
 ) -> "EvaluationResult":
     """Evaluate the trained model of a run, write `metrics.json` into its folder, and return the result.
@@ -132,6 +133,8 @@ def evaluate_run(
         data_root: Folder that the run's images have moved to, which is remembered.
         allow_other_data: Evaluate although the images are not those that the run was trained on, which the protocol
             then says; those that it was trained on are in no other split.
+        native_size: Measure reconstructions of the image files in their own sizes, and nothing else; for codes that
+            are grids.
         progress: Whether a bar is shown.
 
     Raises:
@@ -148,6 +151,7 @@ def evaluate_run(
     return workflows.evaluate_folder(
         folder, config, reporter, None, networks, images=data,
         data_root=None if data_root is None else expand_path("data_root", data_root), allow_other_data=allow_other_data,
+        native_size=native_size,
     )  # fmt: skip
 
 

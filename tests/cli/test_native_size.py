@@ -1,5 +1,7 @@
 """`vaegan reconstruct --native-size`: one file an image, as large as the image."""
 
+import json
+import shutil
 import subprocess
 import sys
 
@@ -58,6 +60,36 @@ def test_no_warning_reaches_the_user(folders):
     command = [sys.executable, "-m", "vaegan", "reconstruct", "run", "images", "--native-size", "-o", "made"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("made: 3 reconstructions, each as large as its image\n", "")
+
+
+def test_an_evaluation_is_that_of_the_reconstructed_files(folders, vaegan, get_error):
+    for number in range(12):
+        size = [(24, 16), (17, 33), (40, 9)][number % 3]
+        (folders / "many" / str(number % 2)).mkdir(parents=True, exist_ok=True)
+        Image.effect_noise(size, 40 + number).convert("RGB").save(folders / "many" / str(number % 2) / f"{number}.png")
+    data = "{source: folder, root: many, image_size: 8, channels: 3, test: 0.4}"
+    (folders / "many.yaml").write_text(GRID.replace("{source: shapes, image_size: 8, channels: 3, count: 60}", data))
+    assert vaegan("train", "many.yaml", "--output", "of-many")[0] == 0
+    metrics = ("--metrics", "psnr,ssim,lpips")
+    code, _, err = vaegan("evaluate", "of-many", "--native-size", "--tile", "16", *metrics, "--processes", "1")
+    assert code == 0, err
+    result = json.loads((folders / "of-many" / "metrics.json").read_text())
+    held_out = [json.loads(line) for line in (folders / "of-many" / "members.jsonl").read_text().splitlines()]
+    names = [member["name"] for member in held_out if member.get("split") == "test"]
+    assert len(names) == result["protocol"]["pairs"] > 1 and result["protocol"]["resolution"] == "native"
+    for name in names:
+        (folders / "held-out" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folders / "many" / name, folders / "held-out" / name)
+    assert vaegan("reconstruct", "of-many", "held-out", "--native-size", "--tile", "16", "-o", "made")[0] == 0
+    words = ("--images", "held-out", "made", "--native-size", *metrics, "-o", "judged.json")
+    assert vaegan("evaluate", *words)[0] == 0
+    assert result["metrics"] == json.loads((folders / "judged.json").read_text())["metrics"]
+    assert len(result["metrics"]) == 3
+    error = get_error("evaluate", "run", "--native-size", "--metrics", "psnr")
+    assert error == "--native-size: images of data.source=shapes have one size; leave it out"
+    error = get_error("evaluate", "of-many", "--native-size", "--metrics", "sharpness,elbo")
+    assert error.startswith("--native-size: measures frechet, kid, lpips")
+    assert get_error("evaluate", "of-many", "--tile", "16").startswith("--tile: belongs to --native-size")
 
 
 def test_refusals(folders, trained, get_error):

@@ -10,7 +10,7 @@ from vaegan.extras import check_evaluation_packages
 from .completion import complete_metrics, complete_words
 from .console import Console
 from .image_sets import add_image_set_options, check_options, evaluate_images
-from .options import DATA_ROOT_OPTION, DENSITY_OPTION, FOLDER, OTHER_DATA_OPTION, PROCESSES_OPTION
+from .options import DATA_ROOT_OPTION, DENSITY_OPTION, FOLDER, OTHER_DATA_OPTION, PROCESSES_OPTION, TILE_OPTION
 from .workflows import evaluate_folder, read_evaluation_config
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--batch-size", type=int, help="Images of one forward pass.  [default: evaluate.batch_size]")
 @DENSITY_OPTION
+@TILE_OPTION
 @DATA_ROOT_OPTION
 @OTHER_DATA_OPTION
 @add_image_set_options
@@ -49,8 +50,9 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Evaluate the trained model of RUN and write RUN/metrics.json; of a classifier, its accuracy.
 
-    With --images, compare the images of FAKE with those of REAL instead: metrics of pairs over images of the same name,
-    metrics of sets over all.
+    With --native-size the reconstructions of image files in their own sizes are measured, of a model whose code is a
+    grid. With --images, compare the images of FAKE with those of REAL instead: metrics of pairs over images of the same
+    name, metrics of sets over all.
     """
     from vaegan.evaluate.metric_descriptions import format_sample_source
     from vaegan.evaluate.metrics.build import list_unmeasured
@@ -76,5 +78,8 @@ def evaluate(
         if settings["metrics"] and (others := list_unmeasured(config.evaluate, result.protocol)):
             console.say(f"left out, since a run of {config.model.family} has none: {', '.join(others)}")
 
-    evaluate_folder(run, config, console, data_root=data_root, allow_other_data=allow_other_data, show=show)
+    evaluate_folder(
+        run, config, console, data_root=data_root, allow_other_data=allow_other_data, show=show,
+        native_size=options["native_size"], tile_side=options["tile"],
+    )  # fmt: skip
     console.say(f"written to {Run(run).metrics_file}, with the protocol of every metric")

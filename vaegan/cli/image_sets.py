@@ -17,9 +17,9 @@ from .options import PATH, Integer, check_regular_file
 
 MAX_IMAGE_SIDE_PIXELS = 4096
 """Largest `--image-size`."""
-IMAGE_OPTIONS = ("image_size", "native_size", "fit", "paired_by_index", "save_statistics", "output")
+IMAGE_OPTIONS = ("image_size", "fit", "paired_by_index", "save_statistics", "output")
 """Parameters that only `--images` takes."""
-RUN_OPTIONS = ("split", "density", "data_root", "allow_other_data")
+RUN_OPTIONS = ("split", "density", "data_root", "allow_other_data", "tile")
 """Parameters that only a run takes."""
 
 
@@ -59,7 +59,7 @@ def add_image_set_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--native-size", is_flag=True,
-            help="With --images: keep the size of each image, and measure pairs one by one.",
+            help="Keep the size of each image, and measure pairs, or of RUN images and reconstructions, one by one.",
         ),
         click.option(
             "--image-size", type=Integer(8, MAX_IMAGE_SIDE_PIXELS), metavar="N",
@@ -90,6 +90,10 @@ def check_options(parameters: Mapping[str, Any]) -> None:
         raise UserError(f"--images: compares images without a run; leave {run} out")
     if images is None and run is None:
         raise UserError("RUN: missing; give the folder of a run, or --images REAL FAKE")
+    if parameters["tile"] is not None and not parameters["native_size"]:
+        raise UserError("--tile: belongs to --native-size; give both, or leave it out")
+    if run is not None and parameters["native_size"] and parameters["density"] is not None:
+        raise UserError("--density: samples have one size; leave it out, or --native-size")
     others = RUN_OPTIONS if images is not None else IMAGE_OPTIONS
     if given := [f"--{name.replace('_', '-')}" for name in others if parameters[name] not in (None, False)]:
         problem = "not with --images" if images is not None else "only with --images"

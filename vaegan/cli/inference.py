@@ -17,6 +17,7 @@ from .options import (
     LABEL_OPTION,
     OTHER_DATA_OPTION,
     PATH,
+    TILE_OPTION,
     Integer,
     check_folder_path,
     check_picture_path,
@@ -112,12 +113,7 @@ def _check_reconstruction_path(context: click.Context, option: click.Parameter, 
     is_eager=True,
     help="Keep the size of each image, and write each reconstruction into a file of its own. For codes that are grids.",
 )
-@click.option(
-    "--tile",
-    type=Integer(0, 2**20),
-    metavar="PIXELS",
-    help="With --native-size: side of the overlapping tiles of larger images; 0: images stay whole.  [default: 1024]",
-)
+@TILE_OPTION
 @click.option(
     "-o", "--output", type=PATH, callback=_check_reconstruction_path,
     help="Picture to write; with --native-size, folder.  [default: reconstructions.png, or reconstructions]",

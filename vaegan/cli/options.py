@@ -58,6 +58,10 @@ DENSITY_OPTION = click.option(
 LABEL_OPTION = click.option(
     "--label", metavar="N|NAME", help="Class of a conditional run, by its name or its number from 0."
 )
+TILE_OPTION = click.option(
+    "--tile", type=Integer(0, 2**20), metavar="PIXELS",
+    help="With --native-size: side of the overlapping tiles of larger images; 0: images stay whole.  [default: 1024]",
+)  # fmt: skip
 DATA_ROOT_OPTION = click.option(
     "--data-root", type=FOLDER, help="Folder that the run's images have moved to; it is remembered."
 )

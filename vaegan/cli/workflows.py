@@ -144,6 +144,8 @@ def evaluate_folder(
     data_root: Path | None = None,
     allow_other_data: bool = False,
     show: "Callable[[EvaluationResult], None] | None" = None,
+    native_size: bool = False,
+    tile_side: int | None = None,
 ) -> "EvaluationResult":
     """Evaluate a run's model with all processes, and write `metrics.json` and `scores.safetensors` into its folder.
 
@@ -157,6 +159,8 @@ def evaluate_folder(
         data_root: Folder that the images have moved to, which is remembered; None: they are where the config says.
         allow_other_data: Whether to evaluate on images that are not those of the run, which the protocol then says.
         show: Called with the result before it is written; None: nothing is.
+        native_size: Whether reconstructions of image files in their own sizes are measured, and nothing else.
+        tile_side: Side of the tiles of larger images, in pixels; 0: images stay whole; None: that of `reconstruct`.
 
     Raises:
         UserError: The folder holds no model, the images are missing or not the run's, or nothing can be measured.
@@ -177,6 +181,12 @@ def evaluate_folder(
             Run(folder), config, reporter, images, data_root=data_root, allow_other_data=allow_other_data
         )
     check_images(config, data, "--split")
+    if native_size:
+        from vaegan.applications.native_size import TILE_SIDE_PIXELS
+        from vaegan.evaluate.native_size import evaluate_run_at_native_size
+
+        tile = TILE_SIDE_PIXELS if tile_side is None else tile_side or None
+        return evaluate_run_at_native_size(Run(folder), model, config, data, tile, reporter, show)
 
     def train(classifier: "Config", place: Path, others: "Data", resume: bool) -> "Run":
         return train_run(classifier, place, reporter, others, resume=resume)
