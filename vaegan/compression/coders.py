@@ -131,8 +131,7 @@ class PixelCNNCoder:
         grids = symbols.view(-1, self.side, self.side).to(self.device)
         logits = self.prior(grids, self._place(labels)).flatten(2).movedim(1, 2)
         rounded = round_logits(logits)
-        distances = (logits * LOGIT_STEPS - rounded).abs()
-        certain = (distances < 0.5 - TIE_MARGIN).flatten(1).all(1).tolist()
+        certain = find_certain(logits).flatten(1).all(1).tolist()
         rows = zip(symbols.numpy(), rounded.cpu().numpy(), certain, strict=True)
         return [self._encode(image, logit_rows, is_certain) for image, logit_rows, is_certain in rows]
 
@@ -184,3 +183,9 @@ def round_logits(logits: Tensor) -> Tensor:
     if not logits.isfinite().all():
         raise Failure("a logit of the PixelCNN is not finite; look at the run")
     return (logits * LOGIT_STEPS).round().long()
+
+
+def find_certain(logits: Tensor) -> Tensor:
+    """Return which logits `round_logits` rounds alike wherever they are computed, bool, of their shape."""
+    steps = logits * LOGIT_STEPS
+    return (steps - steps.round()).abs() < 0.5 - TIE_MARGIN

@@ -23,6 +23,7 @@ def test_probabilities_sum_to_the_total_and_none_is_0() -> None:
         weights[0], weights[1:, 0] = 0, 1
         tables = normalise(weights)
         assert (tables.sum(1) == TOTAL).all() and tables.min() >= 1
+        assert (tables[1:][weights[1:] == 0] == 1).all()
         expected = weights[1:] / weights[1:].sum(1, keepdims=True)
         assert np.abs(tables[1:] / TOTAL - expected).max() < (width + 1) / TOTAL + width / TOTAL * expected.max()
 
