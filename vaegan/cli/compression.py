@@ -4,8 +4,6 @@ from pathlib import Path
 
 import click
 
-from vaegan.extras import check_packages
-
 from .compression_workflows import Compression, compress_files, decompress_files, open_compressed
 from .console import Console
 from .options import (
@@ -18,10 +16,6 @@ from .options import (
     check_compressed_path,
     check_folder_path,
 )
-from .trained_model import check_output_of_run
-
-PACKAGES = ("constriction",)
-"""Packages that both commands need."""
 
 
 @click.command(short_help="Compress images into one file by the codes of a run.")
@@ -57,8 +51,6 @@ def compress(
     console = Console()
     compression = Compression(run, images, output, step, rate, label, data_root, allow_other_data)
     config = compression.check()
-    check_packages(PACKAGES)
-    check_output_of_run(run, output)
     join_processes(processes, [], console)
     sizes, codec = compress_files(compression, config, console)
     pixels = sizes.images * codec.model.image_shape[1] * codec.model.image_shape[2]
@@ -82,9 +74,7 @@ def decompress(run: Path, file: Path, output: Path, only: tuple[str, ...], proce
     from .launch import join_processes
 
     console = Console()
-    check_packages(PACKAGES)
     compressed, prior, rows = open_compressed(file, run, only)
-    check_output_of_run(run, output)
     join_processes(processes, [], console)
     decompress_files(compressed, prior, rows, run, output, console)
     count = compressed.description.images if rows is None else len(rows)

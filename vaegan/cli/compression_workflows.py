@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from vaegan.distributed import broadcast_from_main, run_on_all_ranks, run_on_main
 from vaegan.errors import UserError
+from vaegan.extras import check_packages
+from vaegan.progress import Reporter
 
-from .console import Console
+from .trained_model import check_output_of_run
 from .workflows import load_run_model
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from vaegan.data import Data
     from vaegan.models import Autoencoder
 
+PACKAGES = ("constriction",)
+"""Packages that both commands need."""
 MAX_IMAGES = 10_000_000
 """Most images of a file."""
 RATE_IMAGES = 512
@@ -55,7 +59,7 @@ class Compression:
         """Check the settings against each other and the run's family, and return the run's config.
 
         Raises:
-            UserError: One is wrong, or does not go with another.
+            UserError: One is wrong, does not go with another, or would replace an image, or the coder is not installed.
         """
         from vaegan.storage.run_folder import Run
 
@@ -68,6 +72,8 @@ class Compression:
                 raise UserError(f"{option} {value:g}: give a number above 0")
         if self.step is not None and self.rate is not None:
             raise UserError("--rate: chooses the step; leave --step out, or --rate")
+        check_packages(PACKAGES)
+        check_output_of_run(self.run, self.output)
         return config
 
 
@@ -77,11 +83,11 @@ class RunImages:
     Args:
         compression: The settings.
         config: The run's config.
-        console: Shows progress and notes.
+        reporter: Shows progress and notes.
     """
 
-    def __init__(self, compression: Compression, config: "Config", console: Console) -> None:
-        self.compression, self.config, self.console = compression, config, console
+    def __init__(self, compression: Compression, config: "Config", reporter: Reporter) -> None:
+        self.compression, self.config, self.reporter = compression, config, reporter
         self._data: Data | None = None
 
     def open(self) -> "Data":
@@ -94,20 +100,21 @@ class RunImages:
         from vaegan.storage.run_folder import Run
 
         if self._data is None:
-            run, settings = Run(self.compression.run), self.compression
+            told = self.compression
             self._data, _ = open_run_data(
-                run, self.config, self.console, data_root=settings.data_root, allow_other_data=settings.allow_other_data
-            )
+                Run(told.run), self.config, self.reporter, data_root=told.data_root,
+                allow_other_data=told.allow_other_data,
+            )  # fmt: skip
         return self._data
 
 
-def compress_files(compression: Compression, config: "Config", console: Console) -> "tuple[Sizes, Codec]":
+def compress_files(compression: Compression, config: "Config", reporter: Reporter) -> "tuple[Sizes, Codec]":
     """Compress images into a file; fit the prior of the run's codes first, if there is none.
 
     Args:
         compression: The settings; checked.
         config: The run's config.
-        console: Shows progress and notes.
+        reporter: Shows progress and notes.
 
     Returns:
         Sizes of the file, and the codec.
@@ -126,14 +133,14 @@ def compress_files(compression: Compression, config: "Config", console: Console)
 
     run, output, batch_size = compression.run, compression.output, config.evaluate.batch_size
     version, fit = run_on_all_ranks(lambda: load_decoding(run))
-    files = broadcast_from_main(lambda: find_image_files(compression.paths, output, MAX_IMAGES, version, console))
-    model = run_on_all_ranks(lambda: load_run_model(run, load, console)).to(get_device())
-    images = run_on_all_ranks(lambda: ImageBatches(files, run, model, compression.label, (version, fit), console))
-    data = RunImages(compression, config, console)
-    prior = _load_or_fit_prior(model, data, console)
-    multiple = _choose_multiple(model, prior, data, console)
+    files = broadcast_from_main(lambda: find_image_files(compression.paths, output, MAX_IMAGES, version, reporter))
+    model = run_on_all_ranks(lambda: load_run_model(run, load, reporter)).to(get_device())
+    images = run_on_all_ranks(lambda: ImageBatches(files, run, model, compression.label, (version, fit), reporter))
+    data = RunImages(compression, config, reporter)
+    prior = _load_or_fit_prior(model, data, reporter)
+    multiple = _choose_multiple(model, prior, data, reporter)
     codec = run_on_all_ranks(lambda: build_codec(model, prior, multiple))
-    with console.progress("Compressing", "images") as progress:
+    with reporter.progress("Compressing", "images") as progress:
         sizes = compress_to_file(codec, prior, multiple, len(files), images.read, output, batch_size, progress)
     images.note_broken()
     return sizes, codec
@@ -159,6 +166,7 @@ def open_compressed(file: Path, run: Path, only: Sequence[str]) -> "tuple[Compre
     from vaegan.storage.loading import load_weights_hash
     from vaegan.storage.run_folder import Run
 
+    check_packages(PACKAGES)
     weights = load_weights_hash(run)
     compressed = read_compressed(file)
     if compressed.description.weights != weights:
@@ -172,8 +180,9 @@ def open_compressed(file: Path, run: Path, only: Sequence[str]) -> "tuple[Compre
 
 
 def decompress_files(
-    compressed: "CompressedFile", prior: "CodePrior", rows: list[int] | None, run: Path, output: Path, console: Console
-) -> None:
+    compressed: "CompressedFile", prior: "CodePrior", rows: list[int] | None, run: Path, output: Path,
+    reporter: Reporter,
+) -> None:  # fmt: skip
     """Decode compressed images into pictures, as far as they are not yet.
 
     Args:
@@ -182,7 +191,7 @@ def decompress_files(
         rows: Rows of the images; None: all.
         run: The run.
         output: The folder of the pictures.
-        console: Shows progress and notes.
+        reporter: Shows progress and notes.
 
     Raises:
         UserError: The file does not fit the model, or the folder of the pictures holds something else.
@@ -194,16 +203,17 @@ def decompress_files(
     from vaegan.evaluate.one_pass import get_device
     from vaegan.storage.loading import load
 
+    run_on_all_ranks(lambda: check_output_of_run(run, output))
     told = compressed.description
-    model = run_on_all_ranks(lambda: load_run_model(run, load, console)).to(get_device())
+    model = run_on_all_ranks(lambda: load_run_model(run, load, reporter)).to(get_device())
     codec = run_on_all_ranks(lambda: build_codec(model, prior, told.multiple))
     if describe_compression(codec, prior, told.multiple, told.images, told.batch_size) != told:
         raise UserError(f"{compressed.path}: does not fit the model of {run}; compress the images again", True)
-    with console.progress("Decompressing", "images") as progress:
+    with reporter.progress("Decompressing", "images") as progress:
         decompress_to_folder(codec, compressed, output, rows, progress)
 
 
-def _load_or_fit_prior(model: "Autoencoder", data: RunImages, console: Console) -> "CodePrior":
+def _load_or_fit_prior(model: "Autoencoder", data: RunImages, reporter: Reporter) -> "CodePrior":
     """Load the prior of the run's codes, or fit it to the training images and write it.
 
     Raises:
@@ -220,14 +230,14 @@ def _load_or_fit_prior(model: "Autoencoder", data: RunImages, console: Console) 
     if prior is not None and prior.description.weights == weights:
         return prior
     images = data.open().train
-    with console.progress("Fitting the prior", "images") as progress:
+    with reporter.progress("Fitting the prior", "images") as progress:
         fitted = fit_prior(model, weights, images, data.config.evaluate.batch_size, progress)
     run_on_main(lambda: save_prior(fitted, run.prior_file))
-    console.note(f"{run.prior_file}: fitted to the codes of {fitted.description.images:,} training images")
+    reporter.note(f"{run.prior_file}: fitted to the codes of {fitted.description.images:,} training images")
     return fitted
 
 
-def _choose_multiple(model: "Autoencoder", prior: "CodePrior", data: RunImages, console: Console) -> int:
+def _choose_multiple(model: "Autoencoder", prior: "CodePrior", data: RunImages, reporter: Reporter) -> int:
     """Return the step, in units of two cells of the prior.
 
     Raises:
@@ -257,5 +267,5 @@ def _choose_multiple(model: "Autoencoder", prior: "CodePrior", data: RunImages, 
 
     found = broadcast_from_main(choose)
     reached = f"{found.rate:.4g} bits per pixel of {len(positions):,} validation images"
-    console.note(f"--rate {rate:g}: {reached}{', with the finest step' * (found.multiple == 1)}")
+    reporter.note(f"--rate {rate:g}: {reached}{', with the finest step' * (found.multiple == 1)}")
     return found.multiple

@@ -16,10 +16,10 @@ from vaegan.data.reading import describe_broken
 from vaegan.distributed import gather_to_main
 from vaegan.errors import UserError
 from vaegan.models import Autoencoder
+from vaegan.progress import Reporter
 from vaegan.storage.loading import load_class_names
 from vaegan.text import make_printable, shorten
 
-from .console import Console
 from .image_files import ImageFile
 from .trained_model import find_class
 
@@ -33,7 +33,7 @@ class ImageBatches:
         model: The model.
         label: Name or number of the class of all images; None: their folders are their classes.
         decoding: The `data.version` and the `data.fit` of the run.
-        console: Takes notes.
+        reporter: Takes notes.
 
     Raises:
         UserError: A file that was named is no image, two have the same name, there is no such class, or one has none.
@@ -41,9 +41,9 @@ class ImageBatches:
 
     def __init__(
         self, files: Sequence[ImageFile], run: Path, model: Autoencoder, label: str | None,
-        decoding: tuple[DataVersion, Fit], console: Console,
+        decoding: tuple[DataVersion, Fit], reporter: Reporter,
     ) -> None:  # fmt: skip
-        self.files, self.model, self.decoding, self.console = files, model, decoding, console
+        self.files, self.model, self.decoding, self.reporter = files, model, decoding, reporter
         self._check_named_files()
         self.names = _name_images(files)
         self.labels = _label_images(files, run, model.classes, label)
@@ -75,7 +75,7 @@ class ImageBatches:
             file = self.files[row]
             try:
                 with silence_pillow():
-                    image = read_image(file.path, side, channels, version, self.console.note, fit)
+                    image = read_image(file.path, side, channels, version, self.reporter.note, fit)
                     if version > 1:
                         check_body(file.path)
             except UnreadableImageError as error:
@@ -94,7 +94,7 @@ class ImageBatches:
         if left_out:
             count = f"{len(left_out)} file{'s' * (len(left_out) > 1)}"
             reasons = describe_broken([UnreadableImageError(*each) for each in left_out])
-            self.console.note(f"{count} that cannot be used as images skipped: {reasons}")
+            self.reporter.note(f"{count} that cannot be used as images skipped: {reasons}")
 
 
 def _name_images(files: Sequence[ImageFile]) -> list[str]:
