@@ -36,8 +36,8 @@ VERSION = 1
 """Version of the format, which stands behind the magic."""
 END = struct.Struct("<QQ32s")
 """Bytes of the compressed index, bytes of the description, SHA-256 of what both are made of."""
-MAX_INDEX_BYTES = 2**32
-"""Most bytes of an index."""
+MAX_INDEX_BYTES, MAX_ENTRY_BYTES = 2**31, 2**13
+"""Most bytes of an index, and of one image in it, which has a path of 4,096 bytes at most."""
 START_BYTES = len(MAGIC) + 1
 
 
@@ -228,9 +228,8 @@ def _read(file: Path, stream: BinaryIO) -> CompressedFile:
     if _hash(index, text) != digest:
         raise ValueError("its end does not match its digest")
     description = CompressedDescription.model_validate_json(text)
-    inflater = zlib.decompressobj()
-    content = inflater.decompress(index, MAX_INDEX_BYTES)
-    count, columns = description.images, {}
+    count, columns, inflater = description.images, {}, zlib.decompressobj()
+    content = inflater.decompress(index, min(MAX_INDEX_BYTES, count * MAX_ENTRY_BYTES))
     for number, name in enumerate(description.columns):
         columns[name] = np.frombuffer(content, dtype="<u4", count=count, offset=4 * count * number)
     blob = np.frombuffer(content, dtype=np.uint8, offset=4 * count * len(columns))
