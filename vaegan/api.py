@@ -30,7 +30,7 @@ from vaegan.storage.run_folder import Run
 from .cli import compression_workflows, latent_workflows, workflows
 
 if TYPE_CHECKING:  # the packages that these import are not installed everywhere
-    from vaegan.compression.compressing import Sizes
+    from vaegan.compression.compressing import CompressedSizes
     from vaegan.evaluate.comparing.comparison import Comparison
     from vaegan.evaluate.result import EvaluationResult
     from vaegan.models import Autoencoder
@@ -252,7 +252,7 @@ def compress(
     data_root: str | Path | None = None,
     allow_other_data: bool = False,
     progress: bool = True,
-) -> "Sizes":
+) -> "CompressedSizes":
     """Compress images, in the size of a run's images, into one file by the codes of its model; return the file's size.
 
     The codes are coded under a prior, which is fitted to the run's training images the first time and kept in its

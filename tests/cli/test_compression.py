@@ -95,8 +95,8 @@ def test_the_rate_meets_its_target(vaegan, trained: Path, folder: Path, work: Pa
         assert code == 0 and found and 0.5 * float(rate) < float(found[1]) <= float(rate), err
         sizes[rate] = read_compressed(work / "a.vg").message_bytes
     assert sizes["0.13"] < sizes["0.25"]
-    code, out, _ = vaegan("compress", trained, folder, "-o", "a.vg", "--step", "0.3")
-    step = read_compressed(work / "a.vg").description.step
+    code, out, _ = vaegan("compress", trained, folder, "-o", "new/folder/a.vg", "--step", "0.3")
+    step = read_compressed(work / "new" / "folder" / "a.vg").description.step
     prior = load_prior(trained / "compression" / "prior.safetensors")
     assert code == 0 and prior is not None and abs(step - 0.3) <= prior.get_step(1) / 2
     assert f"rounded to multiples of {step:g}: " in out

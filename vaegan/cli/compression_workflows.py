@@ -15,7 +15,7 @@ from .workflows import load_run_model
 
 if TYPE_CHECKING:
     from vaegan.compression.codec import Codec
-    from vaegan.compression.compressing import Sizes
+    from vaegan.compression.compressing import CompressedSizes
     from vaegan.compression.container import CompressedFile
     from vaegan.compression.prior import CodePrior
     from vaegan.config import Config
@@ -108,7 +108,7 @@ class RunImages:
         return self._data
 
 
-def compress_files(compression: Compression, config: "Config", reporter: Reporter) -> "tuple[Sizes, Codec]":
+def compress_files(compression: Compression, config: "Config", reporter: Reporter) -> "tuple[CompressedSizes, Codec]":
     """Compress images into a file; fit the prior of the run's codes first, if there is none.
 
     Args:
@@ -117,7 +117,7 @@ def compress_files(compression: Compression, config: "Config", reporter: Reporte
         reporter: Shows progress and notes.
 
     Returns:
-        Sizes of the file, and the codec.
+        CompressedSizes of the file, and the codec.
 
     Raises:
         UserError: There is no such model, class or image, or two images have the same name.

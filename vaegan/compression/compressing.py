@@ -32,8 +32,8 @@ class Batch(NamedTuple):
     """Class of each, int64, shape (n,); None: the model is unconditional."""
 
 
-class Sizes(NamedTuple):
-    """Sizes of a file of compressed images."""
+class CompressedSizes(NamedTuple):
+    """CompressedSizes of a file of compressed images."""
 
     images: int
     """Number of images."""
@@ -52,7 +52,7 @@ def compress_to_file(
     file: Path,
     batch_size: int,
     progress: ProgressCallback = ignore_progress,
-) -> Sizes:
+) -> CompressedSizes:
     """Compress images into a file, which is there as a whole or not at all; all processes do this together.
 
     The processes take batches in turn, and rank 0 writes what they have made, so that the file is the same whatever
@@ -90,7 +90,8 @@ def compress_to_file(
             raise UserError("none of the files can be used as an image; name others", on_all_ranks=True)
         description = describe_compression(codec, prior, multiple, images, batch_size)
         run_on_main(lambda: writer.finish(description) if writer else None)
-    return broadcast_from_main(lambda: Sizes(images, file.stat().st_size, writer.message_bytes if writer else 0))
+    message_bytes = writer.message_bytes if writer else 0
+    return broadcast_from_main(lambda: CompressedSizes(images, file.stat().st_size, message_bytes))
 
 
 def describe_compression(

@@ -132,11 +132,12 @@ class CompressedWriter:
 
 @contextmanager
 def write_compressed(file: Path) -> Iterator[CompressedWriter]:
-    """Yield a writer of a file that takes its place when the block has finished it.
+    """Yield a writer of a file that takes its place when the block has finished it; its folder need not exist.
 
     Raises:
         OSError: The file cannot be written.
     """
+    file.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(file) as partial, partial.open("xb") as stream:
         yield CompressedWriter(stream)
 

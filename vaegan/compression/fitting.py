@@ -30,7 +30,7 @@ CELLS_PER_DEVIATION = 256
 MAX_CELLS = 8192
 """Most cells on either side of 0."""
 WEIGHT = 2**30
-"""Sum of the weights of the cells of a table."""
+"""Sum of the weights of the cells of a table and of its escape, but for rounding."""
 
 
 @torch.no_grad()
@@ -43,7 +43,7 @@ def fit_prior(
 ) -> CodePrior:
     """Fit a prior to the codes of training images; all processes do this together.
 
-    Values are counted in cells, and the counts smoothed by `smooth_counts`.
+    Values are counted in cells, and the counts smoothed by `smooth_counts`; indices are counted as they are.
 
     Args:
         model: The model, in evaluation mode.
@@ -111,7 +111,8 @@ def _smooth(description: PriorDescription, counts: Tensor) -> CodePrior:
     numbers = counts.numpy()
     densities = np.stack([smooth_counts(row[:-1]) for row in numbers])
     outside = (numbers[:, -1:] + 1) / (numbers.sum(1, keepdims=True) + 2)
-    cells, escapes = (torch.from_numpy((part * WEIGHT).astype(np.int32)) for part in (densities, outside))
+    parts = densities * (1 - outside), outside
+    cells, escapes = (torch.from_numpy((part * WEIGHT).astype(np.int32)) for part in parts)
     return CodePrior(description, cells, escapes.clamp_min(1))
 
 

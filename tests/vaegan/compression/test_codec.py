@@ -9,11 +9,10 @@ import torch
 
 from vaegan.compression import coders
 from vaegan.compression.coders import MODES, PixelCNNCoder, TableCoder
-from vaegan.compression.codes import encode_values, get_vqvae, quantise
+from vaegan.compression.codes import get_vqvae, quantise
 from vaegan.compression.compressing import check_symbols
-from vaegan.compression.rate import choose_multiple, measure_rate
 from vaegan.compression.tables import TOTAL, normalise
-from vaegan.errors import Failure, UserError
+from vaegan.errors import Failure
 from vaegan.images import to_float, to_uint8
 from vaegan.models import PixelCNN
 
@@ -133,20 +132,3 @@ def test_the_check_of_symbols_sees_any_change() -> None:
     symbols = torch.arange(24).view(2, 3, 4)
     one, two = check_symbols(symbols), check_symbols(symbols.flip(0))
     assert one == two[::-1] and one[0] != one[1]
-
-
-def test_a_step_meets_its_target_and_no_finer_one_does(fitted: Fit) -> None:
-    part = fitted("grid")
-    pixels, labels = part.read(60)
-    with torch.no_grad():
-        values = encode_values(part.model, pixels, labels)
-    for target in (1.0, 2.5, 6.0):
-        found = choose_multiple(part.prior, values, target, 64)
-        assert measure_rate(part.prior, found.multiple, values, 64) == found.rate <= target
-        if found.multiple > 1:
-            assert measure_rate(part.prior, found.multiple - 1, values, 64) > target
-            assert found.rate > 0.7 * target
-    assert choose_multiple(part.prior, values, 1e-9, 64).rate == 0  # a certain symbol takes no bytes
-    with pytest.raises(UserError, match=r"--rate 0.001: the coarsest step takes .* bits per pixel; give more"):
-        choose_multiple(part.prior, 1000 * values, 0.001, 64)
-    assert choose_multiple(part.prior, values, 1000, 64).multiple == 1

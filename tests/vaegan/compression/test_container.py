@@ -7,10 +7,7 @@ import pytest
 
 from vaegan.compression.container import CompressedDescription, CompressedWriter, Message, read_compressed
 from vaegan.compression.decompressing import find_rows
-from vaegan.compression.prior import load_prior, save_prior
 from vaegan.errors import Failure, UserError
-
-from .conftest import Fitted
 
 NAMES = (
     "a/1.png",
@@ -111,22 +108,3 @@ def test_a_count_that_is_not_that_of_the_index_is_refused(images: int, tmp_path:
     file = write(tmp_path / "a.vg", MESSAGES, images=images)
     with pytest.raises(UserError, match="torn or damaged"):
         read_compressed(file)
-
-
-@pytest.mark.parametrize("kind", ["vae", "vqvae"])
-def test_a_prior_is_read_as_it_was_written(kind: str, fitted, tmp_path: Path) -> None:
-    part: Fitted = fitted(kind)
-    file = tmp_path / "run" / "prior.safetensors"
-    file.parent.mkdir()
-    assert load_prior(file) is None
-    save_prior(part.prior, file)
-    loaded = load_prior(file)
-    assert loaded is not None and loaded.digest == part.prior.digest
-    assert np.array_equal(loaded.make_tables(5), part.prior.make_tables(5))
-    content = file.read_bytes()
-    for place in range(0, len(content), max(1, len(content) // 60)):
-        changed = bytearray(content)
-        changed[place] ^= 1 << place % 8
-        file.write_bytes(changed)
-        with pytest.raises(UserError, match=r"prior.safetensors: damaged \([^\n]*\); restore it, by which alone"):
-            load_prior(file)
