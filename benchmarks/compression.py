@@ -108,7 +108,7 @@ def main() -> None:
         torch.set_grad_enabled(False)
         for run in arguments.runs:
             for rate in arguments.rates:
-                name = f"{run.parent.name}/{run.name} {rate:g}"
+                name = f"{run.resolve().parent.name}/{run.name} {rate:g}"
                 measure(name, partial(compress_by_run, run, real, rate))
         for kind, qualities in QUALITIES.items():
             for quality in qualities:
