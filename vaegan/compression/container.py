@@ -135,11 +135,14 @@ def write_compressed(file: Path) -> Iterator[CompressedWriter]:
     """Yield a writer of a file that takes its place when the block has finished it; its folder need not exist.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: The file cannot be written; the error names it.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replace_file(file) as partial, partial.open("xb") as stream:
-        yield CompressedWriter(stream)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replace_file(file) as partial, partial.open("xb") as stream:
+            yield CompressedWriter(stream)
+    except OSError as error:  # on a full disk it names no file
+        raise OSError(error.errno, error.strerror, error.filename or str(file)) from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,18 @@
 """A file holds any number of messages of any names; what is torn, foreign or changed by a bit is refused."""
 
+import resource
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vaegan.compression.container import CompressedDescription, CompressedWriter, Message, read_compressed
+from vaegan.compression.container import (
+    CompressedDescription,
+    CompressedWriter,
+    Message,
+    read_compressed,
+    write_compressed,
+)
 from vaegan.compression.decompressing import find_rows
 from vaegan.errors import Failure, UserError
 
@@ -94,6 +101,19 @@ def test_other_files_are_refused(file: Path, tmp_path: Path) -> None:
         read_compressed(tmp_path / "nothing.vg")
     with pytest.raises(UserError, match=r"Is a directory"):
         read_compressed(tmp_path)
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(file: Path) -> None:
+    before, limits = file.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as error, write_compressed(file) as writer:
+            for number in range(100):
+                writer.add(Message(str(number), bytes(1000), 0, 0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.filename == str(file)
+    assert file.read_bytes() == before and list(file.parent.iterdir()) == [file]
 
 
 @pytest.mark.parametrize("name", ["../x.png", "/x.png", "a//x.png", "a/../../x.png", "", "a\0b", "."])
