@@ -103,13 +103,18 @@ def test_other_files_are_refused(file: Path, tmp_path: Path) -> None:
         read_compressed(tmp_path)
 
 
+def write_much(file: Path) -> None:
+    with write_compressed(file) as writer:
+        for number in range(100):
+            writer.add(Message(str(number), bytes(1000), 0, 0))
+
+
 def test_a_full_disk_leaves_the_file_that_was_there(file: Path) -> None:
     before, limits = file.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large") as error, write_compressed(file) as writer:
-            for number in range(100):
-                writer.add(Message(str(number), bytes(1000), 0, 0))
+        with pytest.raises(OSError, match="File too large") as error:
+            write_much(file)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert error.value.filename == str(file)
