@@ -29,6 +29,7 @@ PACKAGE_DIR = {
     "vaegan": "vaegan",
     "vaegan.applications": "vaegan/applications",
     "vaegan.cli": "vaegan/cli",
+    "vaegan.compression": "vaegan/compression",
     "vaegan.config": "vaegan/config",
     "vaegan.data": "vaegan/data",
     "vaegan.data.large_sets": "vaegan/data/large_sets",
@@ -95,9 +96,11 @@ HEIF = ["pillow-heif>=0.16"]  # HEIC photographs
 
 DIFFUSERS = ["diffusers>=0.32"]  # networks of image tokenizers
 
+COMPRESSION = ["constriction>=0.4"]  # range coder
+
 FID = ["torch-fidelity>=0.3"]  # has the Inception network
 
-ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS]
+ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS, *COMPRESSION]
 
 TEST = [
     *ALL,
@@ -147,6 +150,7 @@ setup(
         "wandb": WANDB,
         "fid": FID,
         "celeba": CELEBA,
+        "compression": COMPRESSION,
         "diffusers": DIFFUSERS,
         "heif": HEIF,
         "huggingface": HUGGINGFACE,

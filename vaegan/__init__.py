@@ -9,6 +9,8 @@ if TYPE_CHECKING:
         Run,
         StudyConfig,
         compare,
+        compress,
+        decompress,
         encode_dataset,
         evaluate_run,
         generate_dataset,
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "LatentDataset", "Run", "StudyConfig", "__version__", "compare", "encode_dataset", "evaluate_run",
-    "generate_dataset", "load", "plot_history", "recipes", "show", "train",
+    "Config", "LatentDataset", "Run", "StudyConfig", "__version__", "compare", "compress", "decompress",
+    "encode_dataset", "evaluate_run", "generate_dataset", "load", "plot_history", "recipes", "show", "train",
 ]  # fmt: skip
 
 

@@ -27,16 +27,17 @@ from vaegan.storage.adopted_settings import adopt_settings
 from vaegan.storage.run_data import open_training_data
 from vaegan.storage.run_folder import Run
 
-from .cli import generation_workflow, latent_workflows, workflows
+from .cli import compression_workflows, generation_workflow, latent_workflows, workflows
 
 if TYPE_CHECKING:  # the packages that these import are not installed everywhere
+    from vaegan.compression.compressing import CompressedSizes
     from vaegan.evaluate.comparing.comparison import Comparison
     from vaegan.evaluate.result import EvaluationResult
     from vaegan.models import Autoencoder
 
 __all__ = [
-    "Config", "LatentDataset", "Run", "StudyConfig", "compare", "encode_dataset", "evaluate_run",
-    "generate_dataset", "load", "plot_history", "recipes", "show", "train",
+    "Config", "LatentDataset", "Run", "StudyConfig", "compare", "compress", "decompress", "encode_dataset",
+    "evaluate_run", "generate_dataset", "load", "plot_history", "recipes", "show", "train",
 ]  # fmt: skip
 
 RunPath: TypeAlias = str | Path | Run
@@ -296,6 +297,73 @@ def generate_dataset(
     init_process_group()
     generation_workflow.generate_dataset(request, config, make_reporter(progress))
     return request.output
+
+
+@python_entry
+def compress(
+    run: RunPath,
+    images: str | Path | Sequence[str | Path],
+    *,
+    output: str | Path,
+    rate: float | None = None,
+    step: float | None = None,
+    label: str | int | None = None,
+    data_root: str | Path | None = None,
+    allow_other_data: bool = False,
+    progress: bool = True,
+) -> "CompressedSizes":
+    """Compress images, in the size of a run's images, into one file by the codes of its model; return the file's size.
+
+    The codes are coded under a prior, which is fitted to the run's training images the first time and kept in its
+    folder.
+
+    Args:
+        run: The run whose model compresses, or its folder.
+        images: Image files and folders of them, or one.
+        output: The file to write.
+        rate: Bits per pixel: the finest step is taken with which the codes of the run's validation images need no more.
+        step: Width to whose multiples the values of codes are rounded; None: 1/8 of their largest deviation.
+        label: Class of all images, for a conditional model; None: their folders are their classes.
+        data_root: Folder that the run's images have moved to, which is remembered.
+        allow_other_data: Fit the prior although the images are not those that the run was trained on.
+        progress: Whether a bar is shown.
+
+    Raises:
+        UserError: There is no trained model, an image or an argument is wrong, or the images are not the run's.
+        Failure: A code is not finite, or a file cannot be read or written.
+    """
+    paths = [images] if isinstance(images, str | Path) else images
+    compression = compression_workflows.Compression(
+        expand_path("run", run), tuple(expand_path("images", path) for path in paths), expand_path("output", output),
+        step, rate, None if label is None else str(label),
+        None if data_root is None else expand_path("data_root", data_root), allow_other_data,
+    )  # fmt: skip
+    config = compression.check()
+    init_process_group()
+    return compression_workflows.compress_files(compression, config, make_reporter(progress))[0]
+
+
+@python_entry
+def decompress(
+    run: RunPath, file: str | Path, *, output: str | Path, only: Sequence[str] = (), progress: bool = True
+) -> None:
+    """Decompress a file of images into a folder of PNG files, one for each image, of its name.
+
+    Args:
+        run: The run that has compressed the images, or its folder.
+        file: What `compress` has written.
+        output: Folder to write; a call that was interrupted goes on.
+        only: Names of the images that are decoded; (): all are.
+        progress: Whether a bar is shown.
+
+    Raises:
+        UserError: The file is damaged or of another model, there is no such image, or the folder holds something else.
+        Failure: An image is damaged, or a picture cannot be written.
+    """
+    folder = expand_path("run", run)
+    opened = compression_workflows.open_compressed(expand_path("file", file), folder, only)
+    init_process_group()
+    compression_workflows.decompress_files(*opened, folder, expand_path("output", output), make_reporter(progress))
 
 
 @python_entry

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # pydantic is slow to import, and the command line imports th
 
 PACKAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "accelerate": ("accelerate", ("train",)),
+    "constriction": ("constriction", ("compression",)),
     "datasets": ("datasets", ("huggingface",)),
     "diffusers": ("diffusers", ("diffusers",)),
     "gdown": ("gdown", ("celeba",)),

@@ -66,6 +66,7 @@ COMMANDS = {
         "scikit-learn, torchmetrics, lpips are not installed; pip install 'vaegan[eval]'",
     "sample run --density gmm": "scikit-learn is not installed; pip install 'vaegan[train]'",
     "compare quickstart": TO_COMPARE,
+    "compress run image.png -o a.vg": "constriction is not installed; pip install 'vaegan[compression]'",
 }  # fmt: skip
 METRICS = "psnr,ssim,ms_ssim,lpips,sharpness,elbo,iwae,gap"
 

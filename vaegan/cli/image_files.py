@@ -19,7 +19,7 @@ from vaegan.data.reading import describe_broken
 from vaegan.errors import Failure, UserError
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder
-from vaegan.progress import ProgressCallback, nest_progress
+from vaegan.progress import ProgressCallback, Reporter, nest_progress
 from vaegan.text import get_reason, make_encodable
 
 from .console import Console
@@ -46,7 +46,7 @@ class ImageFile(NamedTuple):
 
 
 def find_image_files(
-    paths: Sequence[Path], output: Path, max_images: int, version: DataVersion, console: Console
+    paths: Sequence[Path], output: Path, max_images: int, version: DataVersion, reporter: Reporter
 ) -> list[ImageFile]:
     """Return the image files that are named, and those in folders, as a training finds them.
 
@@ -55,7 +55,7 @@ def find_image_files(
         output: Picture that will be made of them.
         max_images: Most images that there may be.
         version: The `data.version` of the run.
-        console: Takes a note of what is passed over.
+        reporter: Takes a note of what is passed over.
 
     Raises:
         UserError: A folder holds no image, there are more than ``max_images``, or ``output`` is one of them or would
@@ -66,7 +66,7 @@ def find_image_files(
         if not path.is_dir():
             files.append(ImageFile(path))
             continue
-        names = find_images(path, version, console.note)
+        names = find_images(path, version, reporter.note)
         _, labels = label_by_folder(dict(enumerate(names)))
         name = make_encodable(path.resolve().name)
         files += [ImageFile(path / each, path, labels[index] or name) for index, each in enumerate(names)]

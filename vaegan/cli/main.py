@@ -17,6 +17,7 @@ from .anomaly import anomaly
 from .attribute import attribute
 from .command_group import CommandGroup
 from .compare import compare
+from .compression import compress, decompress
 from .data import data
 from .edit import edit, translate
 from .evaluate import evaluate
@@ -38,7 +39,9 @@ from .upscale import upscale
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else torch prints its stack when a process is lost
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else threads that wait take the cores of other work
 
-COMMANDS_OF_ALL_RANKS = ("train", "train-features", "evaluate", "compare", "encode", "decode", "generate")
+COMMANDS_OF_ALL_RANKS = (
+    "train", "train-features", "evaluate", "compare", "encode", "decode", "generate", "compress", "decompress",
+)  # fmt: skip
 """Names of the commands that every process of a launch takes part in; rank 0 alone runs the others."""
 
 HELP = """Train autoencoder generators and compare them: AE, VAE, VQ-VAE, two-way and three-way VAE-GAN.
@@ -78,6 +81,7 @@ cli.add_section("Train", train, train_features)
 cli.add_section("Evaluate and compare", evaluate, compare)
 cli.add_section("Use a trained model", sample, reconstruct, interpolate, export)
 cli.add_section("Data for another model", generate, encode, decode)
+cli.add_section("Compress images", compress, decompress)
 cli.add_section("Look into a model", inspect, traverse)
 cli.add_section("Change images", attribute, edit, translate, inpaint, upscale)
 cli.add_section("Judge images", anomaly, uncertainty)

@@ -9,7 +9,7 @@ from vaegan.applications.native_size import check_takes_any_size, get_least_tile
 from vaegan.data.image_file import read_whole_image
 from vaegan.errors import UserError
 from vaegan.images import to_pil, to_uint8
-from vaegan.latents.decoding import name_pictures
+from vaegan.latents.pictures import name_pictures
 from vaegan.storage.loading import load_decoding
 from vaegan.text import make_printable
 

@@ -22,6 +22,8 @@ FOLDER = FolderPath()
 PathOrNone = TypeVar("PathOrNone", Path, Path | None)
 ARRAY_SUFFIX = ".npz"
 """Ending of a file of an array of images."""
+COMPRESSED_SUFFIX = ".vg"
+"""Ending of a file of compressed images."""
 MAX_PROCESSES = 1024
 """Most processes on one machine."""
 
@@ -140,6 +142,20 @@ def check_tensor_path(context: click.Context, option: click.Parameter, path: Pat
     _check_parents(path, path.parent)
     if path.suffix.lower() != ".safetensors":
         raise UserError(f"--output {path}: not a file of tensors; let it end in .safetensors")
+    check_regular_file(path)
+    return path
+
+
+def check_compressed_path(context: click.Context, option: click.Parameter, path: Path) -> Path:
+    """Check that a file of compressed images can be written at ``path``, and return the path.
+
+    Raises:
+        UserError: The name does not end in .vg, or ``path`` or its folder is something else already.
+        FileFailure: The file cannot be written.
+    """
+    _check_parents(path, path.parent)
+    if path.suffix.lower() != COMPRESSED_SUFFIX:
+        raise UserError(f"--output {path}: let it end in {COMPRESSED_SUFFIX}")
     check_regular_file(path)
     return path
 

@@ -1,21 +1,16 @@
 """Decoding of a folder of latents into pictures, one for each row, under the names of the images."""
 
-import json
-import os
-from collections.abc import Sequence
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from vaegan.distributed import run_on_main
-from vaegan.errors import Failure, UserError
+from vaegan.errors import Failure
 from vaegan.images import is_whole_png, to_uint8, write_missing_pngs
-from vaegan.io import load_tensors, read_bytes, write_text
+from vaegan.io import load_tensors
 from vaegan.models import VQVAE, Autoencoder
 from vaegan.models.continuous import ContinuousAutoencoder
 from vaegan.precision import full_precision
@@ -25,9 +20,7 @@ from vaegan.text import to_one_line
 
 from .description import LatentDescription, check_all_shards
 from .index import read_names
-
-MARK_FILE = "decoded.json"
-"""File that says which latents the pictures of a folder were decoded from."""
+from .pictures import PictureNames, begin_pictures, name_pictures
 
 
 def decode_to_folder(
@@ -55,60 +48,13 @@ def decode_to_folder(
     """
     check_all_shards(folder, description)
     files = name_pictures(read_names(folder, description))
-    run_on_main(lambda: _begin(output, description))
+    mark = {"encoding": description.digest, "weights": description.weights, "images": description.rows}
+    run_on_main(lambda: begin_pictures(output, mark, "latents"))
 
     def is_finished(number: int) -> bool:
         return all(is_whole_png(output / files[row]) for row in description.get_rows(number))
 
     write_shards(description, is_finished, partial(_decode_shard, model, folder, description, output, files), progress)
-
-
-def name_pictures(names: Sequence[str]) -> "PictureNames":
-    """Return the path of the picture of each row: the name of its image, with the ending .png in the place of its own.
-
-    If two images differ in their ending alone, every picture keeps that of its image in front of .png.
-    """
-    stems = np.fromiter((_hash(_cut_ending(name)) for name in names), dtype=np.uint64, count=len(names))
-    return PictureNames(names, len(np.unique(stems)) == len(names))
-
-
-class PictureNames:
-    """Paths of pictures by their row, made of the names of images when they are needed.
-
-    Args:
-        names: Names of the images.
-        cut: Whether the ending of an image is left out.
-    """
-
-    def __init__(self, names: Sequence[str], cut: bool) -> None:
-        self.names, self.cut = names, cut
-
-    def __getitem__(self, row: int) -> str:
-        name = self.names[row]
-        return (_cut_ending(name) if self.cut else name) + ".png"
-
-
-def _begin(output: Path, description: LatentDescription) -> None:
-    """Mark a folder as that of the pictures of an encoding, if it is empty or marked already.
-
-    Raises:
-        UserError: It holds other files, or the pictures of another encoding.
-    """
-    output.mkdir(parents=True, exist_ok=True)
-    mark = {"encoding": description.digest, "weights": description.weights, "images": description.rows}
-    present = {path.name for path in output.iterdir()} - {f"{MARK_FILE}.partial"}
-    if not present:
-        write_text(output / MARK_FILE, json.dumps(mark, indent=1) + "\n")
-        return
-    try:
-        found = json.loads(read_bytes(output / MARK_FILE))
-    except FileNotFoundError:
-        problem = f"holds other files, such as {min(present)}"
-        raise UserError(f"--output {output}: {problem}; name an empty or a new folder") from None
-    except (OSError, ValueError, RecursionError):
-        found = None
-    if found != mark:
-        raise UserError(f"--output {output}: holds pictures of other latents; name another folder")
 
 
 @torch.no_grad()
@@ -134,13 +80,13 @@ def _decode_shard(
         report(batch.stop - rows.start, len(rows))
 
 
-def decode_rows(model: Autoencoder, codes: Tensor, labels: Tensor) -> Tensor:
+def decode_rows(model: Autoencoder, codes: Tensor, labels: Tensor | None) -> Tensor:
     """Decode some rows, and return the images, uint8, shape (n, C, S, S), on the CPU.
 
     Args:
         model: Model in evaluation mode.
         codes: Rows of a shard, shape (n, ...).
-        labels: Their classes, int64, shape (n,), which the networks of a conditional model take.
+        labels: Their classes, int64, shape (n,), which the networks of a conditional model take; None: they take none.
     """
     parameter = next(model.parameters())
     with full_precision(parameter.device, deterministic=False):
@@ -151,11 +97,3 @@ def decode_rows(model: Autoencoder, codes: Tensor, labels: Tensor) -> Tensor:
             takes_labels = model.classes is not None and model.networks_take_labels
             images = model.decode(codes.to(parameter).flatten(1), labels if takes_labels else None)
     return to_uint8(images).cpu()
-
-
-def _cut_ending(name: str) -> str:
-    return os.path.splitext(name)[0]
-
-
-def _hash(name: str) -> int:
-    return int.from_bytes(blake2b(os.fsencode(name), digest_size=8).digest(), "little")

@@ -1,7 +1,6 @@
 """The index of a folder of latents, `index.jsonl`: a line for each row with its shard, name and class."""
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,9 +9,10 @@ from torch import Tensor
 from vaegan.data.large_sets.packed_names import PackedNames
 from vaegan.errors import UserError
 from vaegan.io import open_regular_file, replace_file
-from vaegan.text import get_reason, shorten
+from vaegan.text import get_reason
 
 from .description import INDEX_FILE, LatentDescription
+from .pictures import check_name
 
 
 def write_index(folder: Path, description: LatentDescription, names: Sequence[str], labels: Tensor | None) -> None:
@@ -62,14 +62,6 @@ def _read_lines(file: Path) -> Iterator[str]:
         for row, line in enumerate(stream):
             match json.loads(line):
                 case {"row": int(number), "name": str(name)} if number == row:
-                    yield _check_name(name)
+                    yield check_name(name)
                 case _:
                     raise ValueError(f"line {row + 1} is not that of row {row}")
-
-
-def _check_name(name: str) -> str:
-    parts = name.split("/")
-    leads_out = any(part in ("", ".", "..") for part in parts) or os.path.isabs(name) or os.path.splitdrive(name)[0]
-    if leads_out or "\0" in name or (os.sep != "/" and os.sep in name):
-        raise ValueError(f"the name {shorten(name)} leads out of a folder")
-    return name

@@ -6,6 +6,8 @@ the vertical stack is shifted down by a row, that of the horizontal stack right 
 left.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -96,11 +98,10 @@ class GatedPixelCNN(nn.Module):
         logits: Tensor = self.head(horizontal)
         return logits
 
-    @torch.no_grad()
     def draw(
         self, uniform: Tensor, labels: Tensor | None = None, progress: ProgressCallback = ignore_progress
     ) -> Tensor:
-        """Sample grids position by position, int64, shape (N, g, g); of each layer only the new position is computed.
+        """Sample grids position by position, int64, shape (N, g, g).
 
         Args:
             uniform: Numbers in [0, 1), shape (N, g, g): at each position the first entry is taken whose cumulative
@@ -109,6 +110,31 @@ class GatedPixelCNN(nn.Module):
             progress: Called with (rows done, rows) after each row of the grids.
         """
         count, side, _ = uniform.shape
+
+        def choose(logits: Tensor, y: int, x: int) -> Tensor:
+            return sample_categorical(logits, uniform[:, y, x])
+
+        return self.fill(count, side, choose, labels, progress)
+
+    @torch.no_grad()
+    def fill(
+        self,
+        count: int,
+        side: int,
+        choose: Callable[[Tensor, int, int], Tensor],
+        labels: Tensor | None = None,
+        progress: ProgressCallback = ignore_progress,
+    ) -> Tensor:
+        """Fill grids position by position, int64, shape (N, g, g); of each layer only the new position is computed.
+
+        Args:
+            count: Number N of grids.
+            side: Their side g.
+            choose: Returns the entry of each grid at a position, int64, shape (N,), of the logits there, shape (N, K),
+                the row and the column.
+            labels: Class of each grid, int64, shape (N,); ignored by an unconditional network.
+            progress: Called with (rows done, rows) after each row of the grids.
+        """
         weight = self.embedding.weight
         width, reach = weight.shape[1], self.reach
         grid = torch.zeros(count, side, side, dtype=torch.int64, device=weight.device)
@@ -131,7 +157,7 @@ class GatedPixelCNN(nn.Module):
                     output = layer.compute_horizontal(inputs, before_gate[number][..., x : x + 1], labels)
                     horizontal[number + 1][..., x + reach : x + reach + 1] = output
                 logits = self.head(horizontal[-1][..., x + reach : x + reach + 1])[..., 0, 0]
-                grid[:, y, x] = sample_categorical(logits, uniform[:, y, x])
+                grid[:, y, x] = choose(logits, y, x)
             progress(y + 1, side)
         return grid
 

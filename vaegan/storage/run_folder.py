@@ -50,6 +50,7 @@ class Run:
         members_file: File of the list of the images that the run was started with.
         metrics_file: File of the last evaluation's metrics and their protocol.
         scores_file: File of the last evaluation's scores of single images.
+        prior_file: File of the prior of the codes, under which images are compressed.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Run:
         self.checkpoints, self.samples, self.model_folder = path / "checkpoints", path / "samples", path / "model"
         self.networks_folder, self.members_file = path / "networks", path / "members.jsonl"
         self.metrics_file, self.scores_file = path / "metrics.json", path / "scores.safetensors"
+        self.prior_file = path / "compression" / "prior.safetensors"
 
     def __fspath__(self) -> str:
         """Return the folder's path, so that a run can be given wherever a path is expected."""

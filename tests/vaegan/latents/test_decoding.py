@@ -10,8 +10,9 @@ from PIL import Image
 
 from vaegan.errors import Failure, UserError
 from vaegan.images import to_float, to_uint8
-from vaegan.latents.decoding import decode_to_folder, name_pictures
+from vaegan.latents.decoding import decode_to_folder
 from vaegan.latents.description import LatentDescription, read_latent_description
+from vaegan.latents.pictures import name_pictures
 from vaegan.storage.loading import load
 from vaegan.storage.run_folder import Run
 

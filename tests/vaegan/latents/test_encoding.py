@@ -146,7 +146,7 @@ def test_what_is_missing_or_torn_is_written_anew(kl: Run, encode: Encode, damage
     assert (folder / "index.jsonl").read_text() == names
     for file in files:
         inode, tensors = before[file]
-        assert (file.stat().st_ino == inode) == (file != files[1])
+        assert file.stat().st_ino == inode or file == files[1]  # a number may be given again
         again = load_tensors(file)
         assert all(torch.equal(again[name], tensors[name]) for name in (*description.names, "labels"))
     statistics = torch.load(folder / "latents_stats.pt", weights_only=True)

@@ -1,0 +1,271 @@
+"""The work of the commands `compress` and `decompress`; all processes of a launch do it together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vaegan.distributed import broadcast_from_main, run_on_all_ranks, run_on_main
+from vaegan.errors import UserError
+from vaegan.extras import check_packages
+from vaegan.progress import Reporter
+
+from .trained_model import check_output_of_run
+from .workflows import load_run_model
+
+if TYPE_CHECKING:
+    from vaegan.compression.codec import Codec
+    from vaegan.compression.compressing import CompressedSizes
+    from vaegan.compression.container import CompressedFile
+    from vaegan.compression.prior import CodePrior
+    from vaegan.config import Config
+    from vaegan.data import Data
+    from vaegan.models import Autoencoder
+
+PACKAGES = ("constriction",)
+"""Packages that both commands need."""
+MAX_IMAGES = 10_000_000
+"""Most images of a file."""
+RATE_IMAGES = 512
+"""Most validation images by which a step is chosen, evenly chosen."""
+INDEX_FAMILIES = ("vqvae", "pixelcnn")
+"""Families whose codes are indices, which have no step."""
+STEPS_PER_DEVIATION = 8
+"""Steps in the largest deviation of a dimension, where none is given."""
+
+
+@dataclass(frozen=True)
+class Compression:
+    """The settings of a compression: its run, its images, the step, and the file."""
+
+    run: Path
+    """The run whose model compresses."""
+    paths: tuple[Path, ...]
+    """Image files and folders of them."""
+    output: Path
+    """The file."""
+    step: float | None = None
+    """Width to which the values of codes are rounded; None: it is chosen."""
+    rate: float | None = None
+    """Bits per pixel for which the step is chosen; None: it is an eighth of the largest deviation of a dimension."""
+    label: str | None = None
+    """Class of all images; None: their folders are their classes."""
+    data_root: Path | None = None
+    """Folder that the run's images have moved to; None: they are where the config says."""
+    allow_other_data: bool = False
+    """True if images that are not those of the run are taken for the fit of the prior all the same."""
+
+    def check(self) -> "Config":
+        """Check the settings against each other and the run's family, and return the run's config.
+
+        Raises:
+            UserError: One is wrong, does not go with another, or would replace an image, or the coder is not installed.
+        """
+        from vaegan.storage.run_folder import Run
+
+        config = Run(self.run).config
+        family = config.model.family
+        for option, value in (("--step", self.step), ("--rate", self.rate)):
+            if value is not None and family in INDEX_FAMILIES:
+                raise UserError(f"{option}: codes of a run of {family} are indices, which have no step; leave it out")
+            if value is not None and not 0 < value < float("inf"):
+                raise UserError(f"{option} {value:g}: give a number above 0")
+        if self.step is not None and self.rate is not None:
+            raise UserError("--rate: chooses the step; leave --step out, or --rate")
+        check_packages(PACKAGES)
+        check_output_of_run(self.run, self.output)
+        return config
+
+
+class RunImages:
+    """The images of a run, which are opened when they are first needed; all processes do this together.
+
+    Args:
+        compression: The settings.
+        config: The run's config.
+        reporter: Shows progress and notes.
+    """
+
+    def __init__(self, compression: Compression, config: "Config", reporter: Reporter) -> None:
+        self.compression, self.config, self.reporter = compression, config, reporter
+        self._data: Data | None = None
+
+    def open(self) -> "Data":
+        """Return the images.
+
+        Raises:
+            UserError: They are missing, or not those of the run.
+        """
+        from vaegan.storage.run_data import open_run_data
+        from vaegan.storage.run_folder import Run
+
+        if self._data is None:
+            told = self.compression
+            self._data, _ = open_run_data(
+                Run(told.run), self.config, self.reporter, data_root=told.data_root,
+                allow_other_data=told.allow_other_data,
+            )  # fmt: skip
+        return self._data
+
+
+def compress_files(compression: Compression, config: "Config", reporter: Reporter) -> "tuple[CompressedSizes, Codec]":
+    """Compress images into a file; fit the prior of the run's codes first, if there is none.
+
+    Args:
+        compression: The settings; checked.
+        config: The run's config.
+        reporter: Shows progress and notes.
+
+    Returns:
+        CompressedSizes of the file, and the codec.
+
+    Raises:
+        UserError: There is no such model, class or image, or two images have the same name.
+        Failure: A code is not finite, or the file cannot be written.
+    """
+    from vaegan.compression.codec import build_codec
+    from vaegan.compression.compressing import compress_to_file
+    from vaegan.evaluate.one_pass import get_device
+    from vaegan.storage.loading import load, load_decoding
+
+    from .image_batches import ImageBatches
+    from .image_files import find_image_files
+
+    run, output, batch_size = compression.run, compression.output, config.evaluate.batch_size
+    version, fit = run_on_all_ranks(lambda: load_decoding(run))
+    files = broadcast_from_main(lambda: find_image_files(compression.paths, output, MAX_IMAGES, version, reporter))
+    model = run_on_all_ranks(lambda: load_run_model(run, load, reporter)).to(get_device())
+    images = run_on_all_ranks(lambda: ImageBatches(files, run, model, compression.label, (version, fit), reporter))
+    data = RunImages(compression, config, reporter)
+    prior = _load_or_fit_prior(model, data, reporter)
+    multiple = _choose_multiple(model, prior, data, reporter)
+    codec = run_on_all_ranks(lambda: build_codec(model, prior, multiple))
+    with reporter.progress("Compressing", "images") as progress:
+        sizes = compress_to_file(codec, prior, multiple, len(files), images.read, output, batch_size, progress)
+    images.note_broken()
+    return sizes, codec
+
+
+def open_compressed(file: Path, run: Path, only: Sequence[str]) -> "tuple[CompressedFile, CodePrior, list[int] | None]":
+    """Open a file of compressed images, and check that it was made with the model of a run.
+
+    Args:
+        file: The file.
+        run: The run.
+        only: Names of the images that are decoded; (): all are.
+
+    Returns:
+        The file, the prior of the run's codes, and the rows of the images; None: all.
+
+    Raises:
+        UserError: The file is damaged or another one, the run has another model or prior, or there is no such image.
+    """
+    from vaegan.compression.container import read_compressed
+    from vaegan.compression.decompressing import find_rows
+    from vaegan.compression.prior import load_prior
+    from vaegan.storage.loading import load_weights_hash
+    from vaegan.storage.run_folder import Run
+
+    check_packages(PACKAGES)
+    weights = load_weights_hash(run)
+    compressed = read_compressed(file)
+    if compressed.description.weights != weights:
+        raise UserError(f"{file}: made with another model than that of {run}; name its run")
+    prior_file = Run(run).prior_file
+    prior = load_prior(prior_file)
+    if prior is None or prior.digest != compressed.description.prior:
+        problem = "not there" if prior is None else "another one"
+        raise UserError(f"{prior_file}: the prior of {file} is {problem}; restore that by which it was compressed")
+    return compressed, prior, find_rows(compressed, list(only)) if only else None
+
+
+def decompress_files(
+    compressed: "CompressedFile", prior: "CodePrior", rows: list[int] | None, run: Path, output: Path,
+    reporter: Reporter,
+) -> None:  # fmt: skip
+    """Decode compressed images into pictures, as far as they are not yet.
+
+    Args:
+        compressed: The file.
+        prior: The prior of the run's codes.
+        rows: Rows of the images; None: all.
+        run: The run.
+        output: The folder of the pictures.
+        reporter: Shows progress and notes.
+
+    Raises:
+        UserError: The file does not fit the model, or the folder of the pictures holds something else.
+        Failure: A message is damaged.
+    """
+    from vaegan.compression.codec import build_codec
+    from vaegan.compression.compressing import describe_compression
+    from vaegan.compression.decompressing import decompress_to_folder
+    from vaegan.evaluate.one_pass import get_device
+    from vaegan.storage.loading import load
+
+    run_on_all_ranks(lambda: check_output_of_run(run, output))
+    told = compressed.description
+    model = run_on_all_ranks(lambda: load_run_model(run, load, reporter)).to(get_device())
+    codec = run_on_all_ranks(lambda: build_codec(model, prior, told.multiple))
+    if describe_compression(codec, prior, told.multiple, told.images, told.batch_size) != told:
+        raise UserError(f"{compressed.path}: does not fit the model of {run}; compress the images again", True)
+    with reporter.progress("Decompressing", "images") as progress:
+        decompress_to_folder(codec, compressed, output, rows, progress)
+
+
+def _load_or_fit_prior(model: "Autoencoder", data: RunImages, reporter: Reporter) -> "CodePrior":
+    """Load the prior of the run's codes, or fit it to the training images and write it.
+
+    Raises:
+        UserError: It is damaged, or the images are missing or not those of the run.
+    """
+    from vaegan.compression.fitting import fit_prior
+    from vaegan.compression.prior import load_prior, save_prior
+    from vaegan.storage.loading import load_weights_hash
+    from vaegan.storage.run_folder import Run
+
+    run = Run(data.compression.run)
+    weights = run_on_all_ranks(lambda: load_weights_hash(run.path))
+    prior = run_on_all_ranks(lambda: load_prior(run.prior_file))
+    if prior is not None and prior.description.weights == weights:
+        return prior
+    images = data.open().train
+    with reporter.progress("Fitting the prior", "images") as progress:
+        fitted = fit_prior(model, weights, images, data.config.evaluate.batch_size, progress)
+    run_on_main(lambda: save_prior(fitted, run.prior_file))
+    reporter.note(f"{run.prior_file}: fitted to the codes of {fitted.description.images:,} training images")
+    return fitted
+
+
+def _choose_multiple(model: "Autoencoder", prior: "CodePrior", data: RunImages, reporter: Reporter) -> int:
+    """Return the step, in units of two cells of the prior.
+
+    Raises:
+        UserError: No step takes so few bits per pixel, or there are no validation images to choose it by.
+    """
+    import torch
+
+    from vaegan.compression.codes import encode_values
+    from vaegan.compression.rate import ChosenStep, choose_multiple
+
+    step, rate = data.compression.step, data.compression.rate
+    if prior.description.kind == "indices":
+        return 1
+    if rate is None:
+        return prior.choose_multiple(step or prior.description.deviation / STEPS_PER_DEVIATION)
+    images = data.open().validation
+    if not len(images):
+        raise UserError("--rate: the run keeps no validation images to choose the step by; give --step", True)
+    positions = images.select_evenly(RATE_IMAGES)
+
+    @torch.no_grad()
+    def choose() -> ChosenStep:
+        batches = positions.split(data.config.evaluate.batch_size)
+        labelled = [(images[batch], images.get_labels(batch, model.classes)) for batch in batches]
+        values = torch.cat([encode_values(model, pixels, labels) for pixels, labels in labelled])
+        return choose_multiple(prior, values, rate, model.image_shape[1] * model.image_shape[2])
+
+    found = broadcast_from_main(choose)
+    reached = f"{found.rate:.4g} bits per pixel of {len(positions):,} validation images"
+    reporter.note(f"--rate {rate:g}: {reached}{', with the finest step' * (found.multiple == 1)}")
+    return found.multiple

@@ -1,0 +1,1 @@
+"""Compression of images into the codes of a trained model: integer tables, an entropy coder, and the files."""
