@@ -139,7 +139,7 @@ def test_a_translation_under_the_own_class_is_the_reconstruction(conditional, va
 
 def test_refusals_are_one_line_before_any_work(run, conditional, get_error):
     message = get_error("attribute", "run", "--by", "labels", "-o", "a.png")
-    assert message == "--output a.png: not a file of tensors; let it end in .safetensors"
+    assert message == "--output a.png: let it end in .safetensors"
     (run / "b.safetensors").mkdir()
     assert get_error("attribute", "run", "--by", "labels", "-o", "b.safetensors").endswith(": a folder, not a file")
     os.mkfifo("pipe.safetensors")

@@ -9,7 +9,7 @@ from vaegan.extras import check_packages
 from vaegan.paths import expand_path
 
 from .console import Console
-from .options import DATA_ROOT_OPTION, FOLDER, LABEL_OPTION, OTHER_DATA_OPTION, PATH, Integer, check_tensor_path
+from .options import DATA_ROOT_OPTION, FOLDER, LABEL_OPTION, OTHER_DATA_OPTION, PATH, Integer, make_file_check
 
 DATA_LABELS = "labels"
 """Value of --by that means the classes of the run's own images."""
@@ -33,8 +33,8 @@ DEFAULT_IMAGES = 10_000
 @DATA_ROOT_OPTION
 @OTHER_DATA_OPTION
 @click.option(
-    "-o", "--output", type=PATH, callback=check_tensor_path, default="attribute.safetensors", show_default=True,
-    help="File to write.",
+    "-o", "--output", type=PATH, callback=make_file_check(".safetensors"), default="attribute.safetensors",
+    show_default=True, help="File to write.",
 )  # fmt: skip
 def attribute(
     run: Path, by: str, positive: str | None, negative: str | None, number: int, label: str | None,

@@ -13,8 +13,8 @@ from .options import (
     OTHER_DATA_OPTION,
     PATH,
     PROCESSES_OPTION,
-    check_compressed_path,
     check_folder_path,
+    make_file_check,
 )
 
 
@@ -22,7 +22,7 @@ from .options import (
 @click.argument("run", type=FOLDER)
 @click.argument("images", metavar="IMAGE|FOLDER...", nargs=-1, required=True, type=PATH)
 @click.option(
-    "-o", "--output", type=PATH, callback=check_compressed_path, required=True, metavar="FILE.vg",
+    "-o", "--output", type=PATH, callback=make_file_check(".vg"), required=True, metavar="FILE.vg",
     help="File to write.",
 )  # fmt: skip
 @click.option(

@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
-from vaegan.distributed import get_rank
 from vaegan.errors import Failure, UserError
 from vaegan.extras import METRIC_PACKAGES, check_packages
 
 from .completion import complete_words
 from .console import Console
-from .options import PATH, Integer, check_regular_file
+from .options import PATH, Integer, make_file_check
 
 MAX_IMAGE_SIDE_PIXELS = 4096
 """Largest `--image-size`."""
@@ -23,31 +22,15 @@ RUN_OPTIONS = ("split", "density", "data_root", "allow_other_data", "tile")
 """Parameters that only a run takes."""
 
 
-def _check_file(suffix: str) -> Callable[[click.Context, click.Parameter, Path | None], Path | None]:
-    """Return a callback that checks that a file of a suffix can be written."""
-
-    def check(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-        if path is None:
-            return None
-        name = max(option.opts, key=len)
-        if path.suffix.lower() != suffix:
-            raise UserError(f"{name} {path}: let it end in {suffix}")
-        if get_rank() == 0:
-            check_regular_file(path, name)
-        return path
-
-    return check
-
-
 def add_image_set_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of a comparison of two sets of images."""
     for option in (
         click.option(
-            "-o", "--output", type=PATH, callback=_check_file(".json"), metavar="FILE.json",
+            "-o", "--output", type=PATH, callback=make_file_check(".json"), metavar="FILE.json",
             help="With --images: file that the metrics are written to, with their protocol.",
         ),
         click.option(
-            "--save-statistics", type=PATH, callback=_check_file(".npz"), metavar="FILE.npz",
+            "--save-statistics", type=PATH, callback=make_file_check(".npz"), metavar="FILE.npz",
             help="With --images: file for mean and covariance of REAL's features, as pytorch-fid has them.",
         ),
         click.option(

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from vaegan.distributed import get_world_size
+from vaegan.distributed import get_rank, get_world_size
 from vaegan.errors import UserError
 from vaegan.paths import check_file_is_writable, check_folder_is_writable
 
@@ -22,8 +22,6 @@ FOLDER = FolderPath()
 PathOrNone = TypeVar("PathOrNone", Path, Path | None)
 ARRAY_SUFFIX = ".npz"
 """Ending of a file of an array of images."""
-COMPRESSED_SUFFIX = ".vg"
-"""Ending of a file of compressed images."""
 MAX_PROCESSES = 1024
 """Most processes on one machine."""
 
@@ -132,32 +130,25 @@ def check_traversal_path(context: click.Context, option: click.Parameter, path: 
     return path
 
 
-def check_tensor_path(context: click.Context, option: click.Parameter, path: Path) -> Path:
-    """Check that a file of tensors can be written at ``path``, and return the path.
+def make_file_check(suffix: str) -> Callable[[click.Context, click.Parameter, PathOrNone], PathOrNone]:
+    """Return a callback that checks that a file of one ending can be written, and returns its path.
 
-    Raises:
-        UserError: The name does not end in .safetensors, or ``path`` or its folder is something else already.
-        FileFailure: The file cannot be written.
+    Args:
+        suffix: The ending, with its dot.
     """
-    _check_parents(path, path.parent)
-    if path.suffix.lower() != ".safetensors":
-        raise UserError(f"--output {path}: not a file of tensors; let it end in .safetensors")
-    check_regular_file(path)
-    return path
 
+    def check(context: click.Context, option: click.Parameter, path: PathOrNone) -> PathOrNone:
+        if path is None:
+            return path
+        name = max(option.opts, key=len)
+        if path.suffix.lower() != suffix:
+            raise UserError(f"{name} {path}: let it end in {suffix}")
+        _check_parents(path, path.parent, name)
+        if get_rank() == 0:
+            check_regular_file(path, name)
+        return path
 
-def check_compressed_path(context: click.Context, option: click.Parameter, path: Path) -> Path:
-    """Check that a file of compressed images can be written at ``path``, and return the path.
-
-    Raises:
-        UserError: The name does not end in .vg, or ``path`` or its folder is something else already.
-        FileFailure: The file cannot be written.
-    """
-    _check_parents(path, path.parent)
-    if path.suffix.lower() != COMPRESSED_SUFFIX:
-        raise UserError(f"--output {path}: let it end in {COMPRESSED_SUFFIX}")
-    check_regular_file(path)
-    return path
+    return check
 
 
 def check_folder_path(context: click.Context, option: click.Parameter, path: PathOrNone) -> PathOrNone:
@@ -173,10 +164,10 @@ def check_folder_path(context: click.Context, option: click.Parameter, path: Pat
     return path
 
 
-def _check_parents(path: Path, folder: Path) -> None:
+def _check_parents(path: Path, folder: Path, option: str = "--output") -> None:
     for place in (folder, *folder.parents):
         if os.path.exists(place) and not place.is_dir():
-            raise UserError(f"--output {path}: {place} is a file, not a folder")
+            raise UserError(f"{option} {path}: {place} is a file, not a folder")
 
 
 def check_regular_file(path: Path, option: str = "--output") -> None:
