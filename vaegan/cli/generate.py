@@ -84,4 +84,4 @@ def generate(
     console.say(f"{output}: {number:,} image{'s' * (number > 1)}, drawn from {source}")
     if (rejection := generation.rejection) is not None:
         least = f"{rejection.score} under {rejection.threshold:.4g}"
-        console.say(f"drawn anew were those of {least}, {rejection.share:.0%} of all draws")
+        console.say(f"drawn anew were those of {least}, {100 * rejection.share:g} % of all draws")
