@@ -33,6 +33,7 @@ PACKAGE_DIR = {
     "vaegan.data": "vaegan/data",
     "vaegan.data.large_sets": "vaegan/data/large_sets",
     "vaegan.data.webdataset": "vaegan/data/webdataset",
+    "vaegan.exports": "vaegan/exports",
     "vaegan.latents": "vaegan/latents",
     "vaegan.losses": "vaegan/losses",
     "vaegan.models": "vaegan/models",
@@ -94,9 +95,11 @@ HEIF = ["pillow-heif>=0.16"]  # HEIC photographs
 
 DIFFUSERS = ["diffusers>=0.32"]  # networks of image tokenizers
 
+ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.3"]  # to write files of ONNX, and to check them
+
 FID = ["torch-fidelity>=0.3"]  # has the Inception network
 
-ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS]
+ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS, *ONNX]
 
 TEST = [
     *ALL,
@@ -149,6 +152,7 @@ setup(
         "diffusers": DIFFUSERS,
         "heif": HEIF,
         "huggingface": HUGGINGFACE,
+        "onnx": ONNX,
         "all": ALL,
         "peers": PEERS,
         "docs": DOCS,

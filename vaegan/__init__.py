@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         compare,
         encode_dataset,
         evaluate_run,
+        export_run,
         load,
         plot_history,
         recipes,
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "LatentDataset", "Run", "StudyConfig", "__version__", "compare", "encode_dataset", "evaluate_run", "load",
-    "plot_history", "recipes", "show", "train",
+    "Config", "LatentDataset", "Run", "StudyConfig", "__version__", "compare", "encode_dataset", "evaluate_run",
+    "export_run", "load", "plot_history", "recipes", "show", "train",
 ]  # fmt: skip
 
 

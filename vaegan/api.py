@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # the packages that these import are not installed everywhere
     from vaegan.models import Autoencoder
 
 __all__ = [
-    "Config", "LatentDataset", "Run", "StudyConfig", "compare", "encode_dataset", "evaluate_run", "load",
+    "Config", "LatentDataset", "Run", "StudyConfig", "compare", "encode_dataset", "evaluate_run", "export_run", "load",
     "plot_history", "recipes", "show", "train",
 ]  # fmt: skip
 
@@ -237,6 +237,33 @@ def encode_dataset(
     init_process_group()
     latent_workflows.encode_dataset(encoding, config, make_reporter(progress))
     return LatentDataset(encoding.output)
+
+
+@python_entry
+def export_run(
+    run: RunPath, *, output: str | Path, format: str = "onnx", networks: GivenNetworks | None = None
+) -> Path:
+    """Write encoder and decoder of a run for programs that do not know this package, and return the folder.
+
+    Each part is a file that is checked against the model; `description.json` says what it takes and returns.
+
+    Args:
+        run: The run, its folder, or the folder of an exported model.
+        output: Folder to write; an earlier export of the same format there is replaced.
+        format: ``onnx``, ``torch`` (`torch.export`), or ``safetensors`` (the weights alone).
+        networks: The modules of a run that was given modules, by their names; they are copied, and their weights are
+            replaced by the trained ones.
+
+    Raises:
+        UserError: There is no model or no such format, the model is no autoencoder, the folder holds other files, or
+            torch cannot follow the networks.
+        Failure: A written part differs from the model, so that nothing is written.
+    """
+    from vaegan.exports.folder import export_model  # torch's exporters take seconds
+
+    folder = expand_path("output", output)
+    export_model(expand_path("run", run), folder, format, networks)
+    return folder
 
 
 @python_entry

@@ -35,7 +35,18 @@ ARGUMENTS = {
     "--data-root": "data_root",
     **{
         f"--{name}": name
-        for name in ("output", "metrics", "samples", "split", "features", "density", "dtype", "sample", "seed")
+        for name in (
+            "output",
+            "metrics",
+            "samples",
+            "split",
+            "features",
+            "density",
+            "dtype",
+            "sample",
+            "seed",
+            "format",
+        )
     },
     "--shard-rows": "shard_rows",
 }

@@ -117,5 +117,5 @@ def test_the_command_writes_the_folder_and_replaces_no_other_files(
     settings = json.loads((out / "config.json").read_text())
     assert (settings["_class_name"], settings["in_channels"], settings["out_channels"]) == ("AutoencoderKL", 1, 1)
     assert settings["sample_size"] == 8 and "_diffusers_version" in settings
-    assert "allowed: diffusers" in get_error("export", run, "--format", "onnx", "-o", out)
+    assert "allowed: diffusers" in get_error("export", run, "--format", "tf", "-o", out)
     assert "holds other files" in get_error("export", run, "-o", run)
