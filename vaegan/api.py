@@ -28,6 +28,7 @@ from vaegan.storage.run_data import open_training_data
 from vaegan.storage.run_folder import Run
 
 from .cli import latent_workflows, workflows
+from .cli.card_options import make_card_options
 
 if TYPE_CHECKING:  # the packages that these import are not installed everywhere
     from vaegan.evaluate.comparing.comparison import Comparison
@@ -241,11 +242,13 @@ def encode_dataset(
 
 @python_entry
 def export_run(
-    run: RunPath, *, output: str | Path, format: str = "onnx", networks: GivenNetworks | None = None
-) -> Path:
+    run: RunPath, *, output: str | Path, format: str = "onnx", networks: GivenNetworks | None = None,
+    license: str | None = None,
+) -> Path:  # fmt: skip
     """Write encoder and decoder of a run for programs that do not know this package, and return the folder.
 
-    Each part is a file that is checked against the model; `description.json` says what it takes and returns.
+    Each part is a file that is checked against the model; `description.json` says what it takes and returns, and
+    `README.md` is the model's card.
 
     Args:
         run: The run, its folder, or the folder of an exported model.
@@ -253,6 +256,7 @@ def export_run(
         format: ``onnx``, ``torch`` (`torch.export`), or ``safetensors`` (the weights alone).
         networks: The modules of a run that was given modules, by their names; they are copied, and their weights are
             replaced by the trained ones.
+        license: Licence of the weights for the card, as the Hugging Face Hub names it, such as ``apache-2.0``.
 
     Raises:
         UserError: There is no model or no such format, the model is no autoencoder, the folder holds other files, or
@@ -262,7 +266,8 @@ def export_run(
     from vaegan.exports.folder import export_model  # torch's exporters take seconds
 
     folder = expand_path("output", output)
-    export_model(expand_path("run", run), folder, format, networks)
+    card = make_card_options(license, make_reporter(False))
+    export_model(expand_path("run", run), folder, format, card, networks)
     return folder
 
 

@@ -1,14 +1,20 @@
 """The command `vaegan export`, which writes a trained model as other packages open it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vaegan.errors import UserError
 
+from .card_options import LICENSE_OPTION, make_card_options
 from .completion import complete_words
 from .console import Console
 from .options import FOLDER, check_folder_path
+
+if TYPE_CHECKING:
+    from vaegan.exports.card import CardOptions
+    from vaegan.models import Autoencoder
 
 DIFFUSERS = "diffusers"
 """Name of the format that diffusers opens."""
@@ -27,39 +33,48 @@ FORMATS = (DIFFUSERS, "onnx", "torch", "safetensors")
     "-o", "--output", type=FOLDER, callback=check_folder_path, required=True,
     help="Folder to write; an earlier export there is replaced.",
 )  # fmt: skip
-def export(run: Path, format_name: str, output: Path) -> None:
+@LICENSE_OPTION
+def export(run: Path, format_name: str, output: Path, license_name: str | None) -> None:
     """Write the averaged model of RUN as a folder that another package opens.
 
     onnx, torch and safetensors have a file for the encoder and one for the decoder, which are checked against the
     model, and description.json, which says what they take and return. diffusers opens a RUN whose model.network is
     diffusers; its scaling_factor and shift_factor were measured over the codes of the training images at the
-    training's end.
+    training's end. README.md is the model's card, with the header of the Hugging Face Hub.
     """
     if format_name not in FORMATS:
         raise UserError(f"--format {format_name}: no such format; allowed: {', '.join(FORMATS)}")
+    console = Console()
+    card = make_card_options(license_name, console)
     if format_name == DIFFUSERS:
-        _export_to_diffusers(run, output)
+        _export_to_diffusers(run, output, card, console)
     else:
-        _export_parts(run, format_name, output)
+        _export_parts(run, format_name, output, card, console)
 
 
-def _export_to_diffusers(run: Path, output: Path) -> None:
+def _export_to_diffusers(run: Path, output: Path, card: "CardOptions", console: Console) -> None:
+    from vaegan.exports.card import CARD_FILE, write_card
     from vaegan.exports.folder import check_other_files
+    from vaegan.exports.usage import write_usage_of_diffusers
     from vaegan.storage.diffusers_folder import DIFFUSERS_CONFIG_FILE, DIFFUSERS_WEIGHTS_FILE, export_to_diffusers
 
-    check_other_files(output, {DIFFUSERS_CONFIG_FILE, DIFFUSERS_WEIGHTS_FILE})
-    settings = export_to_diffusers(run, output)
+    def write_texts(model: "Autoencoder") -> dict[str, str]:
+        usage = write_usage_of_diffusers(model.config.model_dump()["diffusers"]["_class_name"])
+        return {CARD_FILE: write_card(run, model, usage, card)}
+
+    check_other_files(output, DIFFUSERS_CONFIG_FILE, DIFFUSERS_WEIGHTS_FILE)
+    settings = export_to_diffusers(run, output, write_texts)
     name, scale = settings["_class_name"], settings["scaling_factor"]
     shift = f", shift_factor {settings['shift_factor']:.5g}" if "shift_factor" in settings else ""
-    Console().say(f"{output}: written for diffusers.{name}.from_pretrained, scaling_factor {scale:.5g}{shift}")
+    console.say(f"{output}: written for diffusers.{name}.from_pretrained, scaling_factor {scale:.5g}{shift}")
 
 
-def _export_parts(run: Path, format_name: str, output: Path) -> None:
+def _export_parts(run: Path, format_name: str, output: Path, card: "CardOptions", console: Console) -> None:
     from vaegan.exports.folder import EXPORT_DESCRIPTION_FILE, export_model
     from vaegan.exports.formats import FORMATS as PART_FORMATS
 
-    console, chosen = Console(), PART_FORMATS[format_name]
-    written = export_model(run, output, format_name)
+    chosen = PART_FORMATS[format_name]
+    written = export_model(run, output, format_name, card)
     for part in written.parts:
         inputs, outputs = (", ".join(each.name for each in given) for given in (part.inputs, part.outputs))
         console.say(f"{output / part.name}{chosen.suffix}: {inputs} -> {outputs}")

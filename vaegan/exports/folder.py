@@ -1,7 +1,7 @@
 """The folder of an exported model: a file for each part, what they take and return in JSON, and a card."""
 
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,15 +13,17 @@ from vaegan import __version__
 from vaegan.errors import Failure, UserError
 from vaegan.extras import check_packages
 from vaegan.io import hash_file, replace_folder
-from vaegan.models import VQVAE, Autoencoder, PixelCNN
-from vaegan.models.gaussian import GaussianAutoencoder
+from vaegan.models import Autoencoder
 from vaegan.networks.given import GivenNetworks
 from vaegan.storage.loading import get_model_folder, load_model
 from vaegan.storage.run_folder import ExportedModel, read_description
+from vaegan.text import encode_text
 
+from .card import CARD_FILE, CardOptions, write_card
 from .check import MAX_DIFFERENCE, draw_inputs, list_sizes, measure_difference
 from .formats import FORMATS
-from .parts import PART_NAMES, Part, find_open_sides, list_parts
+from .parts import PART_NAMES, Part, describe_codes, find_open_sides, list_parts
+from .usage import write_usage
 
 EXPORT_DESCRIPTION_FILE = "description.json"
 """Name of the file that says what the parts take and return."""
@@ -39,28 +41,33 @@ class Export:
     """Largest difference from the model."""
 
 
-def check_other_files(folder: Path, names: Container[str]) -> None:
-    """Check that a folder that is to be replaced holds nothing but an earlier export of the same format.
+def check_other_files(folder: Path, description: str, *names: str) -> None:
+    """Check that a folder that is to be replaced is empty, or holds an earlier export of the same format and no more.
 
     Args:
         folder: The folder, which may not exist.
-        names: Names of the files that an export may have.
+        description: Name of the file that every such export has.
+        names: Names of further files that it may have, beside the card.
 
     Raises:
         UserError: It holds something else.
     """
-    others = [path.name for path in folder.iterdir() if path.name not in names] if folder.exists() else []
+    allowed = {description, CARD_FILE, *names} if (folder / description).exists() else set()
+    others = [path.name for path in folder.iterdir() if path.name not in allowed] if folder.exists() else []
     if others:
         raise UserError(f"--output {folder}: holds other files, such as {min(others)}; name an empty or a new folder")
 
 
-def export_model(path: Path, folder: Path, format_name: str, networks: GivenNetworks | None = None) -> Export:
+def export_model(
+    path: Path, folder: Path, format_name: str, card: CardOptions, networks: GivenNetworks | None = None
+) -> Export:
     """Write the parts of a run's averaged model, float32 and without dropout, and check them against the model.
 
     Args:
         path: The run's folder, or the folder of an exported model.
         folder: The folder, which is replaced.
         format_name: Name of the format, of `FORMATS`.
+        card: What the card needs beside the run's folder.
         networks: Modules of the classes of those that the run was trained with; see `load_model`.
 
     Raises:
@@ -72,7 +79,7 @@ def export_model(path: Path, folder: Path, format_name: str, networks: GivenNetw
     if format_name not in FORMATS:
         raise UserError(f"--format {format_name}: no such format; allowed: {', '.join(FORMATS)}")
     chosen = FORMATS[format_name]
-    check_other_files(folder, {EXPORT_DESCRIPTION_FILE, *(f"{name}{chosen.suffix}" for name in PART_NAMES)})
+    check_other_files(folder, EXPORT_DESCRIPTION_FILE, *(f"{name}{chosen.suffix}" for name in PART_NAMES))
     check_packages(chosen.packages)
     model = load_model(path, networks)
     try:
@@ -84,6 +91,7 @@ def export_model(path: Path, folder: Path, format_name: str, networks: GivenNetw
     description = read_description(get_model_folder(path))
     texts = {"family": description.model.family, "weights_sha256": description.sha256, "vaegan": __version__}
     sizes = [draw_inputs(model, parts, *size) for size in list_sizes(model)]
+    usage = write_usage(format_name, model, parts)
     measured: dict[str, dict[str, Any]] = {}
     with replace_folder(folder) as partial:
         for number, part in enumerate(parts):
@@ -102,6 +110,7 @@ def export_model(path: Path, folder: Path, format_name: str, networks: GivenNetw
             contents["parts"][name] |= values
         text = json.dumps(contents, indent=2, allow_nan=False)
         (partial / EXPORT_DESCRIPTION_FILE).write_text(f"{text}\n", encoding="utf-8")
+        (partial / CARD_FILE).write_bytes(encode_text(write_card(path, model, usage, card)))
     return Export(parts, max(values["largest_difference"] for values in measured.values()))
 
 
@@ -141,21 +150,6 @@ def describe_export(
     if (multiple := find_open_sides(model)) is not None:
         contents["sides"] = {"multiples_of": multiple, "least": 2 * multiple}
     return contents
-
-
-def describe_codes(model: Autoencoder) -> str:
-    """Return what the codes of a model are, in words."""
-    sizes = " x ".join(map(str, model.code_shape))
-    vqvae = model.autoencoder if isinstance(model, PixelCNN) else model
-    if isinstance(vqvae, VQVAE):
-        return f"a grid of {vqvae.side} x {vqvae.side} indices of {vqvae.config.codes} codebook entries"
-    kind = f"a grid of {sizes} (channels, height, width)" if len(model.code_shape) > 1 else f"a vector of {sizes}"
-    if isinstance(model, GaussianAutoencoder):
-        drawn = (
-            "mean + exp(log_variance / 2) noise is a sample of the posterior, and codes from N(0, I) are the prior's"
-        )
-        return f"{kind}; {drawn}"
-    return f"{kind} without a prior"
 
 
 def _describe_part(part: Part, suffix: str) -> Mapping[str, Any]:

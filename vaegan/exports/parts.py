@@ -161,6 +161,21 @@ def list_parts(model: Model) -> tuple[Part, ...]:
     raise UserError(f"a {type(model).__name__} {problem}; export the run of an autoencoder, or load it in Python")
 
 
+def describe_codes(model: Autoencoder) -> str:
+    """Return what the codes of a model are, in words."""
+    sizes = " x ".join(map(str, model.code_shape))
+    vqvae = model.autoencoder if isinstance(model, PixelCNN) else model
+    if isinstance(vqvae, VQVAE):
+        return f"a grid of {vqvae.side} x {vqvae.side} indices of {vqvae.config.codes} codebook entries"
+    kind = f"a grid of {sizes} (channels, height, width)" if len(model.code_shape) > 1 else f"a vector of {sizes}"
+    if isinstance(model, GaussianAutoencoder):
+        drawn = (
+            "mean + exp(log_variance / 2) noise is a sample of the posterior, and codes from N(0, I) are the prior's"
+        )
+        return f"{kind}; {drawn}"
+    return f"{kind} without a prior"
+
+
 def find_open_sides(model: Model) -> int | None:
     """Return the number that both sides of images are multiples of, where a model takes any such; None: it does not."""
     if not isinstance(model, ContinuousAutoencoder) or not model.has_grid:

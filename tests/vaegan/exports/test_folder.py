@@ -15,6 +15,7 @@ import vaegan
 from vaegan.config.schema import Config
 from vaegan.errors import Failure, UserError
 from vaegan.exports import folder as module
+from vaegan.exports.card import CardOptions
 from vaegan.exports.folder import export_model
 from vaegan.exports.formats import FORMATS
 from vaegan.io import hash_file
@@ -32,7 +33,7 @@ MakeRun = Callable[[Config], Path]
 
 def test_the_description_says_what_a_program_needs(make_run: MakeRun, tmp_path: Path) -> None:
     run, out = make_run(CONFIGS["vae"]()), tmp_path / "out"
-    export_model(run, out, "onnx")
+    export_model(run, out, "onnx", CardOptions())
     described, names = json.loads((out / "description.json").read_text()), tmp_path.name
     assert names not in json.dumps(described)
     assert described["weights_sha256"] == load_weights_hash(run) and described["steps"] == 5
@@ -58,7 +59,7 @@ def test_files_of_weights_hold_those_of_the_model_under_plain_names(
     name: str, make_run: MakeRun, tmp_path: Path
 ) -> None:
     run, out = make_run(CONFIGS[name]()), tmp_path / "out"
-    export_model(run, out, "safetensors")
+    export_model(run, out, "safetensors", CardOptions())
     model = load(run).float()
     vqvae = model.autoencoder if isinstance(model, PixelCNN) else model
     for part in ("encoder", "decoder"):
@@ -82,7 +83,7 @@ def test_files_of_weights_hold_those_of_the_model_under_plain_names(
 
 def test_a_part_that_differs_is_not_written(make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, out, real = make_run(tiny("vae")), tmp_path / "out", FORMATS["safetensors"]
-    export_model(run, out, "safetensors")
+    export_model(run, out, "safetensors", CardOptions())
     before = {path.name: path.read_bytes() for path in out.iterdir()}
 
     def read_wrongly(part: Any, file: Path) -> Any:
@@ -91,7 +92,7 @@ def test_a_part_that_differs_is_not_written(make_run: MakeRun, tmp_path: Path, m
 
     monkeypatch.setattr(module, "FORMATS", {"safetensors": real._replace(read=read_wrongly)})
     with pytest.raises(Failure, match=r"--format safetensors: encoder.safetensors differs from the model by 2e-05"):
-        export_model(run, out, "safetensors")
+        export_model(run, out, "safetensors", CardOptions())
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == ["out"]
 
@@ -108,7 +109,7 @@ def test_a_users_own_modules_are_exported_from_python(tmp_path: Path) -> None:
     found = torch.export.load(out / "decoder.pt2").module()(codes)
     assert torch.allclose(model.eval().decode(codes), found, rtol=0, atol=1e-5)
     with pytest.raises(UserError, match=r"trained with given modules; give them in Python"):
-        export_model(run.path, tmp_path / "again", "onnx")
+        export_model(run.path, tmp_path / "again", "onnx", CardOptions())
 
 
 def test_modules_that_cannot_be_followed_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -137,7 +138,12 @@ def test_the_command_writes_a_folder_and_replaces_no_other_files(
         code, said, notes = vaegan("export", run, "--format", "torch", "-o", out)
         assert (code, notes) == (0, "")
         assert f"{out}/encoder.pt2: images -> mean, log_variance\n{out}/decoder.pt2: codes -> images\n" in said
-    assert sorted(path.name for path in out.iterdir()) == ["decoder.pt2", "description.json", "encoder.pt2"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "README.md",
+        "decoder.pt2",
+        "description.json",
+        "encoder.pt2",
+    ]
     problem = "holds other files, such as decoder.pt2; name an empty or a new folder"
     assert get_error("export", run, "--format", "safetensors", "-o", out) == f"--output {out}: {problem}"
     formats = "diffusers, onnx, torch, safetensors"
@@ -147,4 +153,4 @@ def test_the_command_writes_a_folder_and_replaces_no_other_files(
 def test_a_classifier_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run(tiny("classifier"))
     with pytest.raises(UserError, match=r"a Classifier has neither encoder nor decoder; export the run of an auto"):
-        export_model(run, tmp_path / "out", "onnx")
+        export_model(run, tmp_path / "out", "onnx", CardOptions())

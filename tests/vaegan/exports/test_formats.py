@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vaegan.config.schema import Config
+from vaegan.exports.card import CardOptions
 from vaegan.exports.folder import export_model
 from vaegan.models import VQVAE, Autoencoder, PixelCNN
 from vaegan.models.continuous import ContinuousAutoencoder
@@ -65,7 +66,7 @@ def compute(model: Autoencoder, images: Tensor, labels: Tensor | None) -> dict[s
 @pytest.mark.parametrize(("format_name", "name"), CASES)
 def test_parts_compute_what_the_model_computes(format_name: str, name: str, make_run: MakeRun, tmp_path: Path) -> None:
     run, out = make_run(CONFIGS[name]()), tmp_path / "out"
-    export_model(run, out, format_name)
+    export_model(run, out, format_name, CardOptions())
     model, described = load(run).float(), json.loads((out / "description.json").read_text())
     open_part = {"onnx": open_onnx, "torch": open_torch}[format_name]
     parts = {part: open_part(out / each["file"]) for part, each in described["parts"].items()}

@@ -113,7 +113,11 @@ def test_the_command_writes_the_folder_and_replaces_no_other_files(
     for _ in range(2):  # the second replaces the first
         code, said, notes = vaegan("export", run, "--format", "diffusers", "-o", out)
         assert (code, notes) == (0, "") and "diffusers.AutoencoderKL.from_pretrained" in said
-    assert sorted(path.name for path in out.iterdir()) == ["config.json", "diffusion_pytorch_model.safetensors"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "README.md",
+        "config.json",
+        "diffusion_pytorch_model.safetensors",
+    ]
     settings = json.loads((out / "config.json").read_text())
     assert (settings["_class_name"], settings["in_channels"], settings["out_channels"]) == ("AutoencoderKL", 1, 1)
     assert settings["sample_size"] == 8 and "_diffusers_version" in settings
