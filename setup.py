@@ -91,6 +91,8 @@ CELEBA = ["gdown>=5"]  # torchvision downloads CelebA from Google Drive with it
 
 HUGGINGFACE = ["datasets>=4.0"]  # since then it runs no code of a set
 
+HUB = ["huggingface-hub>=0.34"]  # to send models to the Hugging Face Hub, and to load them from there
+
 HEIF = ["pillow-heif>=0.16"]  # HEIC photographs
 
 DIFFUSERS = ["diffusers>=0.32"]  # networks of image tokenizers
@@ -99,7 +101,7 @@ ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.3"]  # to write files 
 
 FID = ["torch-fidelity>=0.3"]  # has the Inception network
 
-ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS, *ONNX]
+ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS, *ONNX, *HUB]
 
 TEST = [
     *ALL,
@@ -151,6 +153,7 @@ setup(
         "celeba": CELEBA,
         "diffusers": DIFFUSERS,
         "heif": HEIF,
+        "hub": HUB,
         "huggingface": HUGGINGFACE,
         "onnx": ONNX,
         "all": ALL,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         export_run,
         load,
         plot_history,
+        push_run,
         recipes,
         show,
         train,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Config", "LatentDataset", "Run", "StudyConfig", "__version__", "compare", "encode_dataset", "evaluate_run",
-    "export_run", "load", "plot_history", "recipes", "show", "train",
+    "export_run", "load", "plot_history", "push_run", "recipes", "show", "train",
 ]  # fmt: skip
 
 

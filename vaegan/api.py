@@ -6,8 +6,9 @@ Every process of a launch calls a function with the same arguments.
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
+from vaegan.api_models import RunPath, export_run, find_run, load, push_run
 from vaegan.config import Config, StudyConfig
 from vaegan.config.load import load_config, nest_settings
 from vaegan.config.load_study_files import load_study
@@ -22,26 +23,20 @@ from vaegan.networks.given import GivenNetworks, add_networks
 from vaegan.notebook import make_reporter
 from vaegan.paths import expand_path
 from vaegan.plotting import plot_history
-from vaegan.storage import loading
 from vaegan.storage.adopted_settings import adopt_settings
 from vaegan.storage.run_data import open_training_data
 from vaegan.storage.run_folder import Run
 
 from .cli import latent_workflows, workflows
-from .cli.card_options import make_card_options
 
 if TYPE_CHECKING:  # the packages that these import are not installed everywhere
     from vaegan.evaluate.comparing.comparison import Comparison
     from vaegan.evaluate.result import EvaluationResult
-    from vaegan.models import Autoencoder
 
 __all__ = [
     "Config", "LatentDataset", "Run", "StudyConfig", "compare", "encode_dataset", "evaluate_run", "export_run", "load",
-    "plot_history", "recipes", "show", "train",
+    "plot_history", "push_run", "recipes", "show", "train",
 ]  # fmt: skip
-
-RunPath: TypeAlias = str | Path | Run
-"""A run, or the path of its folder."""
 
 
 @python_entry
@@ -143,7 +138,7 @@ def evaluate_run(
         "metrics": [metrics] if isinstance(metrics, str) else metrics, "samples": samples, "split": split,
         "features": features and os.fspath(features), "density": density,
     }  # fmt: skip
-    folder, reporter = expand_path("run", run), make_reporter(progress)
+    folder, reporter = find_run(run), make_reporter(progress)
     config = workflows.read_evaluation_config(folder, settings)
     init_process_group()
     return workflows.evaluate_folder(
@@ -230,7 +225,7 @@ def encode_dataset(
         Failure: An image or a file cannot be read or written, or a code is not finite.
     """
     encoding = latent_workflows.Encoding(
-        expand_path("run", run), expand_path("output", output), None if data is None else expand_path("data", data),
+        find_run(run), expand_path("output", output), None if data is None else expand_path("data", data),
         split, dtype, flip, sample, seed, shard_rows,
         None if data_root is None else expand_path("data_root", data_root), allow_other_data,
     )  # fmt: skip
@@ -238,56 +233,6 @@ def encode_dataset(
     init_process_group()
     latent_workflows.encode_dataset(encoding, config, make_reporter(progress))
     return LatentDataset(encoding.output)
-
-
-@python_entry
-def export_run(
-    run: RunPath, *, output: str | Path, format: str = "onnx", networks: GivenNetworks | None = None,
-    license: str | None = None,
-) -> Path:  # fmt: skip
-    """Write encoder and decoder of a run for programs that do not know this package, and return the folder.
-
-    Each part is a file that is checked against the model; `description.json` says what it takes and returns, and
-    `README.md` is the model's card.
-
-    Args:
-        run: The run, its folder, or the folder of an exported model.
-        output: Folder to write; an earlier export of the same format there is replaced.
-        format: ``onnx``, ``torch`` (`torch.export`), or ``safetensors`` (the weights alone).
-        networks: The modules of a run that was given modules, by their names; they are copied, and their weights are
-            replaced by the trained ones.
-        license: Licence of the weights for the card, as the Hugging Face Hub names it, such as ``apache-2.0``.
-
-    Raises:
-        UserError: There is no model or no such format, the model is no autoencoder, the folder holds other files, or
-            torch cannot follow the networks.
-        Failure: A written part differs from the model, so that nothing is written.
-    """
-    from vaegan.exports.folder import export_model  # torch's exporters take seconds
-
-    folder = expand_path("output", output)
-    card = make_card_options(license, make_reporter(False))
-    export_model(expand_path("run", run), folder, format, card, networks)
-    return folder
-
-
-@python_entry
-def load(path: RunPath, networks: GivenNetworks | None = None) -> "Autoencoder":
-    """Load the trained autoencoder of a run, on the CPU, ready to encode, decode, reconstruct and sample.
-
-    Its weights are the moving average of the training, and take no gradient. ``model.sample(16)`` draws images,
-    ``model(images).reconstruction`` and ``model.reconstruct(images)`` rebuild them, ``model.encode(images).kl()`` is
-    their rate in nats. Images have the shape (N, *model.image_shape) and values in [-1, 1].
-
-    Args:
-        path: The run, its folder, or the folder of an exported model.
-        networks: The modules of a run that was given modules, by their names; they are copied, and their weights are
-            replaced by the trained ones.
-
-    Raises:
-        UserError: There is no model, it is damaged, it is not an autoencoder, or the modules are not those of the run.
-    """
-    return loading.load(expand_path("path", path), networks)
 
 
 def recipes() -> dict[str, str]:

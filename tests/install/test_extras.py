@@ -66,6 +66,8 @@ COMMANDS = {
         "scikit-learn, torchmetrics, lpips are not installed; pip install 'vaegan[eval]'",
     "sample run --density gmm": "scikit-learn is not installed; pip install 'vaegan[train]'",
     "compare quickstart": TO_COMPARE,
+    "export run --format onnx -o onnx": "onnx, onnxscript, onnxruntime are not installed; pip install 'vaegan[onnx]'",
+    "sample hf://owner/name": "huggingface-hub is not installed; pip install 'vaegan[hub]'",
 }  # fmt: skip
 METRICS = "psnr,ssim,ms_ssim,lpips,sharpness,elbo,iwae,gap"
 

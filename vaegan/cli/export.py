@@ -10,7 +10,8 @@ from vaegan.errors import UserError
 from .card_options import LICENSE_OPTION, make_card_options
 from .completion import complete_words
 from .console import Console
-from .options import FOLDER, check_folder_path
+from .options import FOLDER, MODEL, check_folder_path
+from .trained_model import fetch_if_on_hub
 
 if TYPE_CHECKING:
     from vaegan.exports.card import CardOptions
@@ -23,7 +24,7 @@ FORMATS = (DIFFUSERS, "onnx", "torch", "safetensors")
 
 
 @click.command(short_help="Write the model of a run for another package.")
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=MODEL)
 @click.option(
     "--format", "format_name", metavar="NAME", default=DIFFUSERS, show_default=True,
     shell_complete=complete_words(*FORMATS),
@@ -44,7 +45,7 @@ def export(run: Path, format_name: str, output: Path, license_name: str | None) 
     """
     if format_name not in FORMATS:
         raise UserError(f"--format {format_name}: no such format; allowed: {', '.join(FORMATS)}")
-    console = Console()
+    console, run = Console(), fetch_if_on_hub(run)
     card = make_card_options(license_name, console)
     if format_name == DIFFUSERS:
         _export_to_diffusers(run, output, card, console)

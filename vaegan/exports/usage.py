@@ -39,6 +39,22 @@ def write_usage_of_diffusers(name: str) -> str:
     return _write_block(["import diffusers", "", f'model = diffusers.{name}.from_pretrained(".")'])
 
 
+def write_usage_of_vaegan(place: str, model: Autoencoder) -> str:
+    """Return how a model is loaded by this package, in Markdown.
+
+    Args:
+        place: Its name on the Hub.
+        model: The model.
+    """
+    label = ", labels=0" if model.classes is not None else ""
+    own_label = label if model.networks_take_labels else ""
+    shape = ", ".join(map(str, model.image_shape))
+    images = f"model.sample(4{label})" if model.has_prior else f"torch.zeros(4, {shape})"
+    lines = [*["import torch"] * (not model.has_prior), "import vaegan", "", f'model = vaegan.load("{place}")']
+    lines += [f"images = {images}  # in [-1, 1]", f"codes = model.encode(images{own_label}).mean"]
+    return _write_block([*lines, f"reconstruction = model.decode(codes{own_label})"])
+
+
 def _open(part: Part, format_name: str) -> str:
     call = {
         "onnx": 'onnxruntime.InferenceSession("{}.onnx")',

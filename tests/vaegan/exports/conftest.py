@@ -1,14 +1,17 @@
-"""Fixtures: run folders with models that nothing has trained, which takes no time."""
+"""Fixtures: run folders with models that nothing has trained, which takes no time; a stand-in of the Hub."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 import torch
 
 from vaegan.config.schema import Config
 from vaegan.models import build_model
 from vaegan.storage.run_folder import Run
+
+from ...hub import TOKEN, Hub
 
 
 @pytest.fixture
@@ -24,3 +27,21 @@ def make_run(tmp_path: Path) -> Callable[[Config], Path]:
         return run.path
 
     return write
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """A stand-in of the Hub that huggingface_hub talks to as the owner, with an empty cache."""
+    server = Hub()
+    for name, value in {
+        "ENDPOINT": server.address,
+        "HUGGINGFACE_CO_URL_TEMPLATE": f"{server.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+        "HF_HUB_CACHE": str(tmp_path / "cache"),
+        "HF_HUB_DISABLE_XET": True,
+        "HF_HUB_OFFLINE": False,
+    }.items():
+        monkeypatch.setattr(huggingface_hub.constants, name, value)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    yield server
+    server.shutdown()
+    server.server_close()
