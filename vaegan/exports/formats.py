@@ -24,6 +24,10 @@ Write: TypeAlias = Callable[[Part, Sequence[Tensor], Path, Mapping[str, str]], i
 images of one call, None if there is no limit."""
 
 
+MAX_ONNX_BYTES = 2**31 - 2**26
+"""Most bytes of weights in a file of ONNX, whose format ends at 2 GiB."""
+
+
 class Format(NamedTuple):
     """A format of exported parts."""
 
@@ -84,10 +88,14 @@ def _write_onnx(part: Part, inputs: Sequence[Tensor], file: Path, texts: Mapping
     """Write a part as ONNX, without the notes of where in the code each node comes from.
 
     Raises:
-        UserError: torch cannot follow its network, or has no ONNX for it.
+        UserError: torch cannot follow its network, or has no ONNX for it, or the file would be too large.
     """
     import onnx
 
+    size = sum(value.nbytes for value in part.module.state_dict().values())
+    if size > MAX_ONNX_BYTES:
+        remedy = "take --format torch or safetensors"
+        raise UserError(f"{part.name}: {size / 2**30:.1f} GiB of weights, and a file of ONNX holds 2; {remedy}")
     program = _trace(part, inputs)
     try:
         with _quiet():

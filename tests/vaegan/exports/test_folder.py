@@ -15,6 +15,7 @@ import vaegan
 from vaegan.config.schema import Config
 from vaegan.errors import Failure, UserError
 from vaegan.exports import folder as module
+from vaegan.exports import formats
 from vaegan.exports.card import CardOptions
 from vaegan.exports.folder import export_model
 from vaegan.exports.formats import FORMATS
@@ -148,6 +149,17 @@ def test_the_command_writes_a_folder_and_replaces_no_other_files(
     assert get_error("export", run, "--format", "safetensors", "-o", out) == f"--output {out}: {problem}"
     formats = "diffusers, onnx, torch, safetensors"
     assert get_error("export", run, "--format", "tf", "-o", out) == f"--format tf: no such format; allowed: {formats}"
+
+
+def test_weights_that_onnx_cannot_hold_are_refused(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "MAX_ONNX_BYTES", 100)
+    with pytest.raises(
+        UserError, match=r"^encoder: .* GiB of weights, and a file of ONNX holds 2; take --format torch"
+    ):
+        export_model(make_run(tiny("vae")), tmp_path / "out", "onnx", CardOptions())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_classifier_is_refused(make_run: MakeRun, tmp_path: Path) -> None:

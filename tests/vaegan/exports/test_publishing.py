@@ -1,7 +1,10 @@
 """A model goes to the Hub and comes back, with nothing of the run that is not to leave; the server is a stand-in."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +24,7 @@ from vaegan.storage.loading import load
 from vaegan.trainers import train
 
 from ...hub import Hub, Repository
-from ...tiny import tiny
+from ...tiny import tiny, tiny_diffusers
 
 MakeRun = Callable[[Config], Path]
 Command = Callable[..., tuple[int, str, str]]
@@ -96,6 +99,30 @@ def test_a_training_starts_from_a_model_on_the_hub(
     started = train(config, tmp_path / "started", open_data(config.data))
     ours, theirs = load(run).state_dict(), load(started.path).state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_description_that_leaves_names_no_folder(hub: Hub, tmp_path: Path, vaegan: Command) -> None:
+    pytest.importorskip("diffusers")
+    config = tiny_diffusers("vae", "AutoencoderKL", "train.steps=1", "model.diffusers._name_or_path=/home/annabel/kl")
+    run = train(config, tmp_path / "run", open_data(config.data)).path
+    assert vaegan("push", run, "owner/name")[0] == 0
+    repository = hub.repositories["owner/name"]
+    files = repository.commits[repository.refs["main"]]
+    assert all(b"annabel" not in contents for contents in files.values())
+    assert torch.equal(package.load("hf://owner/name").sample(2), load(run).sample(2))
+
+
+@pytest.mark.long
+def test_the_address_of_another_hub_is_taken(hub: Hub, make_run: MakeRun, tmp_path: Path) -> None:
+    """HF_ENDPOINT and its like as a user sets them, in processes of their own."""
+    root, cache = str(Path(package.__file__).parents[1]), str(tmp_path / "other")
+    settings = {"HF_ENDPOINT": hub.address, "HF_HUB_DISABLE_XET": "1", "HF_HOME": cache, "PYTHONPATH": root}
+    run, file = make_run(tiny("vae")), tmp_path / "a.png"
+    for words in (("push", run, "owner/name"), ("sample", "hf://owner/name", "-n", "4", "-o", file)):
+        command = [sys.executable, "-m", "vaegan", *map(str, words)]
+        done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True)
+        assert done.returncode == 0 and "Traceback" not in done.stderr and "%|" not in done.stderr, done.stderr
+    assert file.is_file() and hub.list_requests("GET", "/resolve/")
 
 
 def test_a_dry_run_sends_nothing(hub: Hub, make_run: MakeRun, vaegan: Command) -> None:
