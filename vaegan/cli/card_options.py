@@ -21,12 +21,13 @@ LICENSE_OPTION = click.option(
 )  # fmt: skip
 
 
-def make_card_options(license_name: str | None, reporter: Reporter) -> "CardOptions":
+def make_card_options(license_name: str | None, reporter: Reporter, name: str | None = None) -> "CardOptions":
     """Return the options of a card whose metrics have the names of evaluations.
 
     Args:
         license_name: Licence of the weights; None: the card has none.
         reporter: Shows notes.
+        name: Name of the model; None: that of the run's folder.
 
     Raises:
         UserError: The licence is no name.
@@ -41,4 +42,4 @@ def make_card_options(license_name: str | None, reporter: Reporter) -> "CardOpti
         described = {key: describe_metric(key, density) for key in sort_metrics({*metrics})}
         return [(f"{each.group}: {each.name}", each.format(metrics[key])) for key, each in described.items()]
 
-    return CardOptions(license_name, list_metrics, reporter.note)
+    return CardOptions(license_name, list_metrics, reporter.note, name)

@@ -45,8 +45,9 @@ def export(run: Path, format_name: str, output: Path, license_name: str | None) 
     """
     if format_name not in FORMATS:
         raise UserError(f"--format {format_name}: no such format; allowed: {', '.join(FORMATS)}")
-    console, run = Console(), fetch_if_on_hub(run)
-    card = make_card_options(license_name, console)
+    console, folder = Console(), fetch_if_on_hub(run)
+    name = None if folder == run else run.name.partition("@")[0]  # in the cache it is that of the commit
+    card, run = make_card_options(license_name, console, name), folder
     if format_name == DIFFUSERS:
         _export_to_diffusers(run, output, card, console)
     else:

@@ -11,7 +11,7 @@ from vaegan import __version__
 from vaegan.config.data import ROOTED_SOURCES
 from vaegan.config.models import GANConfig
 from vaegan.models import Autoencoder
-from vaegan.text import make_printable
+from vaegan.text import make_printable, to_one_line
 
 from .facts import Facts, hide_paths, read_facts
 from .parts import describe_codes
@@ -35,6 +35,8 @@ FAMILIES = {
     "ganvae": "GAN with an encoder behind its generator",
 }
 """Families in words."""
+MAX_CLASS_LIST_CHARACTERS = 500
+"""Most characters of the list of the classes."""
 NOT_FOR = """\
 - Do not use it to identify, recognise, sort or judge people, or to guess anything about them: neither codes nor scores
   say who somebody is.
@@ -57,9 +59,11 @@ class CardOptions:
     """Writes metrics."""
     notify: Callable[[str], None] = lambda line: None
     """Called with one line about each file of the run that cannot be read."""
+    name: str | None = None
+    """Name of the model; None: that of the folder."""
 
 
-def write_card(path: Path, model: Autoencoder, usage: str, options: CardOptions, name: str | None = None) -> str:
+def write_card(path: Path, model: Autoencoder, usage: str, options: CardOptions) -> str:
     """Return the text of the card of a run's model.
 
     Args:
@@ -67,12 +71,11 @@ def write_card(path: Path, model: Autoencoder, usage: str, options: CardOptions,
         model: The model.
         usage: How it is loaded, in Markdown.
         options: What else it needs.
-        name: Name of the model; None: that of the folder.
 
     Raises:
         UserError: The config or the description of the run is damaged.
     """
-    return format_card(read_facts(path, model, options.notify, name), usage, options)
+    return format_card(read_facts(path, model, options.notify, options.name), usage, options)
 
 
 def format_card(facts: Facts, usage: str, options: CardOptions) -> str:
@@ -157,7 +160,7 @@ def _describe_data(facts: Facts) -> str:
         "training images": f"crop: {data.crop}" + (", mirrored at random" if data.horizontal_flip else ""),
     }
     if facts.description.classes:
-        rows["classes"] = ", ".join(facts.description.classes)
+        rows["classes"] = to_one_line(", ".join(facts.description.classes), MAX_CLASS_LIST_CHARACTERS)
     return _make_table(rows)
 
 

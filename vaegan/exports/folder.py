@@ -52,6 +52,8 @@ def check_other_files(folder: Path, description: str, *names: str) -> None:
     Raises:
         UserError: It holds something else.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder}: a file, not a folder; name a new folder")
     allowed = {description, CARD_FILE, *names} if (folder / description).exists() else set()
     others = [path.name for path in folder.iterdir() if path.name not in allowed] if folder.exists() else []
     if others:

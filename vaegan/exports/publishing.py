@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -106,8 +106,9 @@ def write_model_files(
     public = hide_paths(description.model_dump(mode="json"))
     ExportedModel.model_validate_json(json.dumps(public))
     (folder / DESCRIPTION_FILE).write_bytes(encode_text(json.dumps(public, indent=1)))
-    usage, name = write_usage_of_vaegan(destination.place, model), destination.repository.rpartition("/")[2]
-    (folder / CARD_FILE).write_bytes(encode_text(write_card(path, model, usage, options, name)))
+    usage = write_usage_of_vaegan(destination.place, model)
+    named = replace(options, name=destination.repository.rpartition("/")[2])
+    (folder / CARD_FILE).write_bytes(encode_text(write_card(path, model, usage, named)))
     return [folder / name for name in (CARD_FILE, DESCRIPTION_FILE, WEIGHTS_FILE)]
 
 

@@ -73,7 +73,7 @@ def test_the_printed_python_opens_weights_and_folders_of_diffusers(
 def test_the_hub_reads_the_header(make_run: MakeRun) -> None:
     run = make_run(tiny("vae"))
     write_metrics(run, load_weights_hash(run), **{"reconstruction/psnr": 21.25, "sample/fid": 3.5, "elbo": -7.0})
-    card = ModelCard(write_card(run, load(run), "", CardOptions("apache-2.0"), "digits-vae"))
+    card = ModelCard(write_card(run, load(run), "", CardOptions("apache-2.0", name="digits-vae")))
     assert card.data.license == "apache-2.0" and card.data.library_name == "vaegan"
     assert card.data.pipeline_tag == "unconditional-image-generation" and card.data.model_name == "digits-vae"
     assert card.data.tags == ["vaegan", "autoencoder", "image-generation", "vae"]

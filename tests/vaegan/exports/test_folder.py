@@ -151,6 +151,12 @@ def test_the_command_writes_a_folder_and_replaces_no_other_files(
     assert get_error("export", run, "--format", "tf", "-o", out) == f"--format tf: no such format; allowed: {formats}"
 
 
+def test_a_file_is_no_folder(make_run: MakeRun, tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(UserError, match=r"^output .*out: a file, not a folder; name a new folder$"):
+        vaegan.export_run(make_run(tiny("ae")), output=tmp_path / "out")
+
+
 def test_weights_that_onnx_cannot_hold_are_refused(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,7 +76,7 @@ def test_commands_use_a_model_on_the_hub(
     assert vaegan("sample", "hf://owner/name@trial", "-n", 2, "-o", tmp_path / "a.png")[0] == 0
     assert vaegan("reconstruct", "hf://owner/name@trial", tmp_path / "a.png", "-o", tmp_path / "b.png")[0] == 0
     assert vaegan("export", "hf://owner/name@trial", "--format", "safetensors", "-o", out)[0] == 0
-    assert (out / "encoder.safetensors").is_file()
+    assert (out / "encoder.safetensors").is_file() and "\n# name\n" in (out / "README.md").read_text()
     # What needs the images or the discriminator says so.
     problem = "--density gmm: fitted to the images that the model was trained on, and here is the model alone"
     assert get_error("sample", "hf://owner/name@trial", "--density", "gmm").startswith(problem)
