@@ -14,19 +14,20 @@ from vaegan.storage.run_folder import Run
 from ...hub import TOKEN, Hub
 
 
+def write_run(config: Config, path: Path) -> Path:
+    """Write a run with its config and initial weights, and return its folder."""
+    run = Run(path)
+    run.write_config(config)
+    model = build_model(config.model, config.data.image_shape, config.seed)
+    names = tuple("zero one two three four five six seven eight nine".split())
+    run.export(model.to(getattr(torch, config.train.dtype)), config.train.steps, names)
+    return run.path
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> Callable[[Config], Path]:
-    """Writes a run with its config and initial weights, and returns its folder."""
-
-    def write(config: Config) -> Path:
-        run = Run(tmp_path / "runs" / "made")
-        run.write_config(config)
-        model = build_model(config.model, config.data.image_shape, config.seed)
-        names = tuple("zero one two three four five six seven eight nine".split())
-        run.export(model.to(getattr(torch, config.train.dtype)), config.train.steps, names)
-        return run.path
-
-    return write
+    """Writes a run as `write_run` does, and returns its folder."""
+    return lambda config: write_run(config, tmp_path / "runs" / "made")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -14,15 +13,13 @@ import vaegan
 from vaegan.config.schema import Config
 from vaegan.data import open_data
 from vaegan.errors import UserError
-from vaegan.exports.card import CARD_FILE, CardOptions, write_card
+from vaegan.exports.card import CardOptions, write_card
 from vaegan.exports.facts import hide_paths
-from vaegan.exports.folder import export_model
 from vaegan.storage.loading import load, load_weights_hash
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
-from ...tiny import tiny, tiny_diffusers
-from .configs import CONFIGS
+from ...tiny import tiny
 
 MakeRun = Callable[[Config], Path]
 
@@ -31,43 +28,6 @@ def write_metrics(run: Path, weights: str, **metrics: float) -> None:
     origin = {"weights": weights, "settings": {"features": "/home/annabel/runs/features"}}
     protocol = {"split": "test", "of": 180, "features": "/home/annabel/runs/features", "origin": origin}
     Run(run).metrics_file.write_text(json.dumps({"metrics": metrics, "protocol": protocol}))
-
-
-def run_blocks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Run the Python of a folder's card in that folder, and return its names."""
-    monkeypatch.chdir(folder)
-    names: dict[str, Any] = {}
-    blocks = re.findall(r"```python\n(.*?)```", (folder / CARD_FILE).read_text(), re.DOTALL)
-    assert len(blocks) == 1
-    exec(blocks[0], names)
-    return names
-
-
-@pytest.mark.parametrize(("format_name", "name"), [("onnx", "vae"), ("torch", "vqvae"), ("torch", "ae")])
-def test_the_printed_python_opens_the_files(
-    format_name: str, name: str, make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = make_run(CONFIGS[name]())
-    export_model(run, tmp_path / "out", format_name, CardOptions())
-    names = run_blocks(tmp_path / "out", monkeypatch)
-    assert names["images"].shape == (4, 1, 8, 8) and names["codes"].shape == (4, *load(run).code_shape)
-
-
-def test_the_printed_python_opens_weights_and_folders_of_diffusers(
-    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vaegan: Callable[..., tuple[int, str, str]]
-) -> None:
-    run = make_run(tiny("vqvae"))
-    export_model(run, tmp_path / "out", "safetensors", CardOptions())
-    assert run_blocks(tmp_path / "out", monkeypatch)["decoder"]["codebook"].shape == (8, 4)
-    config = tiny_diffusers("vae", "AutoencoderKL", "train.steps=1")
-    trained = train(config, tmp_path / "kl", open_data(config.data)).path
-    assert vaegan("export", trained, "-o", tmp_path / "tokenizer", "--license", "mit")[0] == 0
-    assert run_blocks(tmp_path / "tokenizer", monkeypatch)["model"].config.latent_channels == 4
-    assert ModelCard((tmp_path / "tokenizer" / CARD_FILE).read_text()).data.license == "mit"
-    monkeypatch.chdir(tmp_path)
-    assert vaegan("export", trained, "-o", tmp_path / "tokenizer")[0] == 0  # and may replace it
-    (tmp_path / "tokenizer" / "config.json").unlink()
-    assert "holds other files" in vaegan("export", trained, "-o", tmp_path / "tokenizer")[2]
 
 
 def test_the_hub_reads_the_header(make_run: MakeRun) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -18,10 +20,11 @@ from vaegan.models.continuous import ContinuousAutoencoder
 from vaegan.randomness import draw_normal
 from vaegan.storage.loading import load
 
+from .card_blocks import run_card
 from .configs import CONFIGS
 
 MakeRun = Callable[[Config], Path]
-SHORT = {("onnx", "vae"), ("torch", "vqvae"), ("torch", "vae-grid"), ("torch", "ae")}
+SHORT = {("onnx", "vae"), ("torch", "vqvae"), ("torch", "vae-grid")}
 CASES = [
     pytest.param(form, name, marks=[] if (form, name) in SHORT else pytest.mark.long)
     for form in ("onnx", "torch")
@@ -30,8 +33,6 @@ CASES = [
 
 
 def open_onnx(file: Path) -> Callable[..., list[Tensor]]:
-    import onnxruntime
-
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     return lambda **inputs: [
         torch.from_numpy(np.asarray(output))
@@ -63,6 +64,18 @@ def compute(model: Autoencoder, images: Tensor, labels: Tensor | None) -> dict[s
     return {"encoder": [mean, *spread], "decoder": [model.decode(mean, own_labels)]}
 
 
+def check_graphs(folder: Path, described: dict[str, Any]) -> None:
+    """Check that the graphs of ONNX have the names and shapes that the description says."""
+    assert set(described["versions"]) == {"vaegan", "torch", "onnx", "onnxscript", "onnxruntime"}
+    for part in described["parts"].values():
+        assert 0 <= part["largest_difference"] < 1e-5
+        graph = onnx.load(folder / part["file"]).graph
+        for values, told in ((graph.input, part["inputs"]), (graph.output, part["outputs"])):
+            assert [value.name for value in values] == [each["name"] for each in told]
+            shapes = [[d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim] for value in values]
+            assert shapes == [each["shape"] for each in told] and all(shape[0] == "batch" for shape in shapes)
+
+
 @pytest.mark.parametrize(("format_name", "name"), CASES)
 def test_parts_compute_what_the_model_computes(format_name: str, name: str, make_run: MakeRun, tmp_path: Path) -> None:
     run, out = make_run(CONFIGS[name]()), tmp_path / "out"
@@ -89,5 +102,12 @@ def test_parts_compute_what_the_model_computes(format_name: str, name: str, make
                 assert [sizes.get(size, size) for size in told["shape"]] == list(two.shape)
                 if told["range"] is not None:
                     assert told["range"][0] <= two.min() <= two.max() <= told["range"][1]
+    names = run_card(out)
+    assert (
+        names["images"].shape == (4, 1, 8, 8)
+        and names[described["parts"]["decoder"]["inputs"][0]["name"]].shape[0] == 4
+    )
+    if format_name == "onnx":
+        check_graphs(out, described)
     for file in out.iterdir():  # exporters note the files of the code that each node comes from
         assert b".py" not in file.read_bytes() and file.stat().st_size > 1000

@@ -53,7 +53,7 @@ def test_a_pushed_model_is_the_model(hub: Hub, vaegan: Command, tmp_path: Path) 
     assert not hub.list_requests("GET", "README") and not hub.list_requests("GET", ".gitattributes")
 
 
-@pytest.mark.parametrize("name", ["ae", "vae", "pixelcnn"])
+@pytest.mark.parametrize("name", ["ae", "vae", pytest.param("pixelcnn", marks=pytest.mark.long)])
 def test_the_cards_python_loads_every_kind_of_model(name: str, hub: Hub, make_run: MakeRun, vaegan: Command) -> None:
     labels = [] if name == "ae" else ["model.labels=10"]
     run = make_run(tiny(name, *labels))
@@ -101,6 +101,7 @@ def test_a_training_starts_from_a_model_on_the_hub(
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.long
 def test_a_description_that_leaves_names_no_folder(hub: Hub, tmp_path: Path, vaegan: Command) -> None:
     pytest.importorskip("diffusers")
     config = tiny_diffusers("vae", "AutoencoderKL", "train.steps=1", "model.diffusers._name_or_path=/home/annabel/kl")
