@@ -46,7 +46,7 @@ def refuse_hub_name(name: str, value: str) -> None:
     """
     if value.startswith(HUB_PREFIX):
         problem = "a model on the Hub has no training images, no discriminator and no evaluation"
-        raise UserError(f"{name}: {shorten(value)}: {problem}; name the folder of a run, or where needed another one")
+        raise UserError(f"{name}: {shorten(value)}: {problem}; name a folder on this machine")
 
 
 def check_folder_is_writable(folder: Path, advice: str = "name another place") -> None:

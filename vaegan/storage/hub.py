@@ -133,7 +133,7 @@ def describe_hub_error(error: Exception) -> str:
         case errors.LocalEntryNotFoundError() | errors.OfflineModeIsEnabled():
             problem = "cannot be fetched from the Hub, which cannot be reached, and is not in the cache"
         case _:
-            problem = f"cannot be fetched from the Hub ({to_one_line(error)})"
+            problem = f"the Hub cannot be reached, or does not answer as it should ({to_one_line(error)})"
     return problem
 
 
