@@ -27,6 +27,7 @@ def read_version() -> str:
 # mypy and runs without an install; nothing is packed through them.
 PACKAGE_DIR = {
     "vaegan": "vaegan",
+    "vaegan.api": "vaegan/api",
     "vaegan.applications": "vaegan/applications",
     "vaegan.cli": "vaegan/cli",
     "vaegan.compression": "vaegan/compression",
@@ -34,6 +35,7 @@ PACKAGE_DIR = {
     "vaegan.data": "vaegan/data",
     "vaegan.data.large_sets": "vaegan/data/large_sets",
     "vaegan.data.webdataset": "vaegan/data/webdataset",
+    "vaegan.exports": "vaegan/exports",
     "vaegan.generation": "vaegan/generation",
     "vaegan.latents": "vaegan/latents",
     "vaegan.losses": "vaegan/losses",
@@ -92,15 +94,19 @@ CELEBA = ["gdown>=5"]  # torchvision downloads CelebA from Google Drive with it
 
 HUGGINGFACE = ["datasets>=4.0"]  # since then it runs no code of a set
 
+HUB = ["huggingface-hub>=0.34"]  # to send models to the Hugging Face Hub, and to load them from there
+
 HEIF = ["pillow-heif>=0.16"]  # HEIC photographs
 
 DIFFUSERS = ["diffusers>=0.32"]  # networks of image tokenizers
 
 COMPRESSION = ["constriction>=0.4"]  # range coder
 
+ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.3"]  # to write files of ONNX, and to check them
+
 FID = ["torch-fidelity>=0.3"]  # has the Inception network
 
-ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS, *COMPRESSION]
+ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS, *COMPRESSION, *ONNX, *HUB]
 
 TEST = [
     *ALL,
@@ -153,7 +159,9 @@ setup(
         "compression": COMPRESSION,
         "diffusers": DIFFUSERS,
         "heif": HEIF,
+        "hub": HUB,
         "huggingface": HUGGINGFACE,
+        "onnx": ONNX,
         "all": ALL,
         "peers": PEERS,
         "docs": DOCS,

@@ -28,6 +28,7 @@ from vaegan.pretrained import WEIGHT_FILES
 from vaegan.progress import Reporter
 from vaegan.storage.loading import load, load_class_names, load_discriminator
 from vaegan.storage.run_folder import WEIGHTS_FILE, Run
+from vaegan.storage.training_cost import read_training_cost
 from vaegan.text import get_reason, to_one_line
 
 from .augmentation import AUGMENTATION, Train, describe_augmentation, measure_augmentation
@@ -38,7 +39,7 @@ from .model_evaluation import evaluate_model
 from .one_pass import ImageSplit, evaluation_mode, get_device
 from .protocol import get_versions
 from .result import EvaluatedRun, EvaluationResult, format_left_out, load_or_evaluate
-from .training_cost import count_run_parameters, read_training_cost
+from .training_cost import count_run_parameters
 
 DISCRIMINATOR_METRICS = {"confusion", "anomaly"}
 """Metrics that look at the discriminator of the same run, if it has one."""

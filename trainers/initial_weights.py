@@ -5,10 +5,10 @@ from typing import Any
 import torch
 
 from vaegan.config.schema import Config
-from vaegan.config.section import HUB_PREFIX
 from vaegan.distributed import all_gather_object, run_on_all_ranks, run_on_main
 from vaegan.errors import UserError
 from vaegan.models.continuous import ContinuousAutoencoder
+from vaegan.paths import HUB_PREFIX
 from vaegan.progress import Reporter
 from vaegan.storage.initial_weights import InitialWeights, fetch_folder, read_initial_weights
 

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
         decompress,
         encode_dataset,
         evaluate_run,
+        export_run,
         generate_dataset,
         load,
         plot_history,
+        push_run,
         recipes,
         show,
         train,
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Config", "LatentDataset", "Run", "StudyConfig", "__version__", "compare", "compress", "decompress",
-    "encode_dataset", "evaluate_run", "generate_dataset", "load", "plot_history", "recipes", "show", "train",
+    "encode_dataset", "evaluate_run", "export_run", "generate_dataset", "load", "plot_history", "push_run", "recipes",
+    "show", "train",
 ]  # fmt: skip
 
 

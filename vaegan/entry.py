@@ -35,8 +35,9 @@ ARGUMENTS = {
     "--data-root": "data_root",
     **{
         f"--{name}": name
-        for name in ("output", "metrics", "samples", "split", "features", "density", "dtype", "sample", "seed")
+        for name in ("output", "metrics", "samples", "split", "features", "density", "dtype", "sample")
     },
+    **{f"--{name}": name for name in ("seed", "format", "license", "private", "revision")},
     "--shard-rows": "shard_rows",
 }
 """Replacements of options, commands and words about them in the messages to a caller in Python."""

@@ -9,6 +9,9 @@ from pathlib import Path
 from .errors import FileFailure, UserError
 from .text import get_reason, shorten
 
+HUB_PREFIX = "hf://"
+"""Beginning of a name on the Hugging Face Hub."""
+
 
 def expand_path(name: str, path: "str | PathLike[str]") -> Path:
     """Return a path with ~ replaced by the home folder.
@@ -29,6 +32,21 @@ def expand_path(name: str, path: "str | PathLike[str]") -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise UserError(f"{name}: {shorten(text)}: this home folder is not known; write the whole path") from None
+
+
+def refuse_hub_name(name: str, value: str) -> None:
+    """Check that a path is not the name of a model on the Hub, of which there is no folder with all of a run.
+
+    Args:
+        name: Option or argument that gives it, for the message.
+        value: The path.
+
+    Raises:
+        UserError: It is.
+    """
+    if value.startswith(HUB_PREFIX):
+        problem = "a model on the Hub has no training images, no discriminator and no evaluation"
+        raise UserError(f"{name}: {shorten(value)}: {problem}; name a folder on this machine")
 
 
 def check_folder_is_writable(folder: Path, advice: str = "name another place") -> None:

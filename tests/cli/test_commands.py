@@ -53,7 +53,7 @@ def test_help_loads_nothing_heavy_and_knows_every_option():
     for title, commands in (
         ("Train", "train train-features"),
         ("Evaluate and compare", "evaluate compare"),
-        ("Use a trained model", "sample reconstruct interpolate export"),
+        ("Use a trained model", "sample reconstruct interpolate export push"),
         ("Recipes, settings, weights", "configs weights"),
     ):
         lines = "".join(rf"  {command} +[A-Z].+\.\n" for command in commands.split())

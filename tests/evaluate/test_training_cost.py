@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from vaegan.errors import UserError
-from vaegan.evaluate.training_cost import measure_step_seconds, read_training_cost
+from vaegan.evaluate.training_cost import measure_step_seconds
+from vaegan.storage.training_cost import read_training_cost
 
 
 def write_timing(folder: Path, lines: list[dict[str, float]]) -> Path:

@@ -67,6 +67,8 @@ COMMANDS = {
     "sample run --density gmm": "scikit-learn is not installed; pip install 'vaegan[train]'",
     "compare quickstart": TO_COMPARE,
     "compress run image.png -o a.vg": "constriction is not installed; pip install 'vaegan[compression]'",
+    "export run --format onnx -o onnx": "onnx, onnxscript, onnxruntime are not installed; pip install 'vaegan[onnx]'",
+    "sample hf://owner/name": "huggingface-hub is not installed; pip install 'vaegan[hub]'",
 }  # fmt: skip
 METRICS = "psnr,ssim,ms_ssim,lpips,sharpness,elbo,iwae,gap"
 

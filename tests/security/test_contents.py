@@ -16,8 +16,8 @@ from vaegan import load
 from vaegan.data import open_data
 from vaegan.errors import UserError
 from vaegan.evaluate.result import EvaluationResult, load_cached_result, write_result
-from vaegan.evaluate.training_cost import read_training_cost
 from vaegan.storage.run_folder import Run
+from vaegan.storage.training_cost import read_training_cost
 from vaegan.trainers import train
 
 from ..tiny import tiny

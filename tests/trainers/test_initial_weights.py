@@ -146,7 +146,7 @@ def test_a_folder_of_diffusers_is_taken(form: str, kl: Path, tmp_path: Path, mon
             kl.rename(tmp_path / "cache" / "vae")
             fetched = []
 
-            def fetch(name: str, allow_patterns: list[str]) -> str:
+            def fetch(name: str, revision: str | None, allow_patterns: list[str]) -> str:
                 fetched.append((name, allow_patterns[:2]))
                 return str(tmp_path / "cache")
 

@@ -24,9 +24,11 @@ from vaegan.extras import (
 from ..tiny import tiny
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("train", "eval", "wandb", "fid", "celeba", "heif", "huggingface", "diffusers", "compression")
-BROUGHT_ALONG = {"markupsafe", "pyarrow", "pydantic_core", "huggingface_hub", "IPython"}
-"""Packages that come with another: jinja2, datasets, pydantic, accelerate, and a notebook, in which alone it is
+EXTRAS = (
+    "train", "eval", "wandb", "fid", "celeba", "heif", "huggingface", "diffusers", "compression", "onnx", "hub",
+)  # fmt: skip
+BROUGHT_ALONG = {"markupsafe", "pyarrow", "pydantic_core", "IPython"}
+"""Packages that come with another: jinja2, datasets, pydantic, and a notebook, in which alone it is
 imported."""
 
 

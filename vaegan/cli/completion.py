@@ -11,8 +11,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from vaegan.errors import UserError
-from vaegan.paths import expand_path
+from vaegan.paths import HUB_PREFIX, expand_path, refuse_hub_name
 
+HUB_FOLDER = "hf:"
+"""First part of the path that a name on the Hub becomes."""
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 """Returns the completions of an incomplete word."""
 
@@ -21,10 +23,15 @@ class UserPath(click.Path):
     """A path that is not empty; ~ in it is the home folder, which a shell does not replace in ``--output=~/x``."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path."""
-        if isinstance(param, click.Option):
-            return expand_path(max(param.opts, key=len), value)
-        return expand_path("path" if param is None else param.human_readable_name.rstrip("."), value)
+        """Return the path.
+
+        Raises:
+            UserError: It is the name of a model on the Hub, or no path.
+        """
+        name = "path" if param is None else param.human_readable_name.rstrip(".")
+        name = max(param.opts, key=len) if isinstance(param, click.Option) else name
+        refuse_hub_name(name, str(value))
+        return expand_path(name, value)
 
 
 class FolderPath(UserPath):
@@ -33,6 +40,14 @@ class FolderPath(UserPath):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the item that tells the shell to complete folders."""
         return [CompletionItem(incomplete, type="dir")]
+
+
+class ModelPath(FolderPath):
+    """The folder of a run, or the name of a model on the Hub, which `fetch_if_on_hub` fetches."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path; of a name on the Hub one that begins with `HUB_FOLDER`."""
+        return Path(value) if str(value).startswith(HUB_PREFIX) else super().convert(value, param, ctx)
 
 
 def complete_words(*words: str, path: str | None = None) -> Completer:

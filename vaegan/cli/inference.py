@@ -13,8 +13,8 @@ from .options import (
     ARRAY_SUFFIX,
     DATA_ROOT_OPTION,
     DENSITY_OPTION,
-    FOLDER,
     LABEL_OPTION,
+    MODEL,
     OTHER_DATA_OPTION,
     PATH,
     TILE_OPTION,
@@ -23,7 +23,7 @@ from .options import (
     check_picture_path,
     check_sample_path,
 )
-from .trained_model import check_output_of_run, fit_run_density, load_model_and_class
+from .trained_model import check_output_of_run, fetch_if_on_hub, fit_run_density, load_model_and_class
 
 MAX_PICTURE_IMAGES = 10_000
 """Most images of one picture."""
@@ -32,7 +32,7 @@ MAX_ARRAY_IMAGES = 1_000_000
 
 
 @click.command(short_help="Draw images from the prior of a run or from a density.")
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=MODEL)
 @click.option(
     "-n", "--number", type=Integer(1, MAX_ARRAY_IMAGES), default=64, show_default=True, help="Images to draw."
 )
@@ -67,7 +67,7 @@ def sample(
     from .array_files import write_samples
     from .image_files import run_in_batches, write_image
 
-    console, is_array = Console(), output.suffix.lower() == ARRAY_SUFFIX
+    console, run, is_array = Console(), fetch_if_on_hub(run), output.suffix.lower() == ARRAY_SUFFIX
     if number > MAX_PICTURE_IMAGES and not is_array:
         raise UserError(f"--number {number}: a picture holds at most {MAX_PICTURE_IMAGES:,}; let --output end in .npz")
     check_output_of_run(run, output)
@@ -104,7 +104,7 @@ def _check_reconstruction_path(context: click.Context, option: click.Parameter, 
 
 
 @click.command(short_help="Reconstruct images.")
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=MODEL)
 @click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=PATH)
 @LABEL_OPTION
 @click.option(
@@ -125,7 +125,7 @@ def reconstruct(
 
     A conditional RUN takes the class folders of the images for their classes; others need --label.
     """
-    console = Console()
+    console, run = Console(), fetch_if_on_hub(run)
     if native_size:
         from vaegan.applications.native_size import TILE_SIDE_PIXELS
 
@@ -143,7 +143,7 @@ def reconstruct(
 
 
 @click.command(short_help="Interpolate between two images in latent space.")
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=MODEL)
 @click.argument("a", type=PATH)
 @click.argument("b", type=PATH)
 @click.option("--steps", type=Integer(2, 1000), default=8, show_default=True, help="Images from A to B.")
@@ -169,6 +169,7 @@ def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, outp
 
     from .image_files import find_image_files, read_images, run_in_batches, write_image
 
+    run = fetch_if_on_hub(run)
     console, decoding = Console(), load_decoding(run)
     check_output_of_run(run, output)
     for path in (a, b):

@@ -30,6 +30,7 @@ from .info import configs, weights
 from .inpaint import inpaint
 from .inspect import inspect
 from .latents import decode, encode
+from .push import push
 from .streams import open_standard_streams
 from .train import train, train_features
 from .traverse import traverse
@@ -79,7 +80,7 @@ def cli(context: click.Context) -> None:
 cli.add_section("Look at images", data, index)
 cli.add_section("Train", train, train_features)
 cli.add_section("Evaluate and compare", evaluate, compare)
-cli.add_section("Use a trained model", sample, reconstruct, interpolate, export)
+cli.add_section("Use a trained model", sample, reconstruct, interpolate, export, push)
 cli.add_section("Data for another model", generate, encode, decode)
 cli.add_section("Compress images", compress, decompress)
 cli.add_section("Look into a model", inspect, traverse)

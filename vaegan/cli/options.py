@@ -12,13 +12,15 @@ from vaegan.distributed import get_rank, get_world_size
 from vaegan.errors import UserError
 from vaegan.paths import check_file_is_writable, check_folder_is_writable
 
-from .completion import FolderPath, UserPath, complete_override, complete_words
+from .completion import FolderPath, ModelPath, UserPath, complete_override, complete_words
 from .destinations import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, check_picture_file
 
 PATH = UserPath()
 """Type of an option or argument that is a path."""
 FOLDER = FolderPath()
 """Type of an option or argument that is the path of a folder."""
+MODEL = ModelPath()
+"""Type of an argument that is the folder of a run, or the name of a model on the Hub."""
 PathOrNone = TypeVar("PathOrNone", Path, Path | None)
 ARRAY_SUFFIX = ".npz"
 """Ending of a file of an array of images."""

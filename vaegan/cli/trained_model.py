@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaegan.errors import UserError
-from vaegan.paths import is_searched
+from vaegan.paths import HUB_PREFIX, is_searched
 from vaegan.progress import Reporter
 
+from .completion import HUB_FOLDER
 from .console import Console
 from .destinations import check_output_is_no_input
-from .workflows import load_run_model
+from .workflows import is_model_alone, load_run_model
 
 if TYPE_CHECKING:
     from vaegan.config.schema import Config
@@ -22,6 +23,20 @@ MAX_CLASS_LIST_CHARACTERS = 500
 """Most characters of the list of a run's classes in a message."""
 
 
+def fetch_if_on_hub(run: Path) -> Path:
+    """Return the folder of a model, which is fetched if the path is that of a name on the Hub.
+
+    Raises:
+        UserError: It is no such name, or there is no model of this package.
+        Failure: The Hub cannot be reached, or has no such model.
+    """
+    if run.parts[:1] != (HUB_FOLDER,):
+        return run
+    from vaegan.storage.hub import fetch_model
+
+    return fetch_model(HUB_PREFIX + "/".join(run.parts[1:]))
+
+
 def check_output_of_run(run: Path, *outputs: Path) -> None:
     """Check that files are not written into the folder, or over a file, of the images that a run was trained on.
 
@@ -30,8 +45,7 @@ def check_output_of_run(run: Path, *outputs: Path) -> None:
     """
     from vaegan.storage.run_folder import Run
 
-    data = Run(run).config.data
-    if data.root is None:
+    if is_model_alone(run) or (data := Run(run).config.data).root is None:
         return
     for output in outputs:
         if data.source == "folder":
@@ -74,6 +88,9 @@ def fit_run_density(
     from vaegan.storage.run_data import open_run_data
     from vaegan.storage.run_folder import Run
 
+    if is_model_alone(run):
+        problem = "fitted to the images that the model was trained on, and here is the model alone"
+        raise UserError(f"--density {density}: {problem}; leave it out, or name the folder of its run")
     config = choose_density(run, density)
     try:
         data, config = open_run_data(Run(run), config, console, data_root=data_root, allow_other_data=allow_other_data)

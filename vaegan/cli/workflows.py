@@ -261,6 +261,13 @@ def check_study(loaded: "LoadedStudy", folder: Path) -> None:
             check_step_inputs(variant)
 
 
+def is_model_alone(folder: Path) -> bool:
+    """Return whether a folder is that of an exported model, without its run."""
+    from vaegan.storage.run_folder import DESCRIPTION_FILE, Run
+
+    return not Run(folder).exists and (folder / DESCRIPTION_FILE).is_file()
+
+
 def load_run_model(folder: Path, load: Callable[[Path], T], reporter: Reporter) -> T:
     """Load the model of a run with ``load``, and note if the run is not finished.
 
@@ -269,6 +276,8 @@ def load_run_model(folder: Path, load: Callable[[Path], T], reporter: Reporter) 
     """
     from vaegan.storage.run_folder import Run
 
+    if is_model_alone(folder):
+        return load(folder)
     run = Run(folder)
     steps, model = run.config.train.steps, load(folder)
     if not run.finished:

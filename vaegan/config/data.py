@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .section import FROM_PYTHON, HUB_PREFIX, INTEGER, Channels, Fraction, Section, Side, Text, make_absolute
+from vaegan.paths import HUB_PREFIX
+
+from .section import FROM_PYTHON, INTEGER, Channels, Fraction, Section, Side, Text, make_absolute
 
 SourceName = Literal[
     "digits", "photos", "shapes", "folder", "arrays", "huggingface", "webdataset", "mnist", "fashion_mnist", "cifar10",

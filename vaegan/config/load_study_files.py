@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vaegan.errors import UserError
-from vaegan.paths import expand_path
+from vaegan.paths import HUB_PREFIX, expand_path
 from vaegan.text import shorten
 
 from .architectures import AutoencoderConfig
@@ -23,7 +23,6 @@ from .load import (
 from .models import ClassifierConfig, VQVAEConfig
 from .recipes import find_config, list_recipes
 from .schema import Config, check_init
-from .section import HUB_PREFIX
 from .study_schema import FOLDER_NAME_PATTERN, StudyConfig, Variant
 
 SHARED_BY_MODELS = ("data", "evaluate", "track")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
-from vaegan.paths import expand_path
+from vaegan.paths import HUB_PREFIX, expand_path
 from vaegan.text import format_value
 
 from .architectures import ContinuousConfig
@@ -19,7 +19,6 @@ from .data import DataConfig
 from .models import ModelConfig, PixelCNNConfig
 from .section import (
     FROM_PYTHON,
-    HUB_PREFIX,
     Count,
     DensityName,
     Fraction,
@@ -51,7 +50,7 @@ def check_init(text: str) -> str:
     """
     if not text.startswith(HUB_PREFIX):
         return str(expand_path("train.init", text).absolute())
-    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*(/\w[\w.-]*)*", text.removeprefix(HUB_PREFIX)):
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*(/\w[\w.-]*)*(@\w[\w./-]*)?", text.removeprefix(HUB_PREFIX)):
         raise ValueError(f"train.init: got {format_value(text)}; allowed: hf://owner/name | hf://owner/name/folder")
     return text
 

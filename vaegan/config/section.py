@@ -46,10 +46,6 @@ DEFAULT_MIXTURE_COMPONENTS = 10
 """Components of a mixture whose number is not given (Ghosh et al. 2020, section 5)."""
 
 
-HUB_PREFIX = "hf://"
-"""Beginning of a name on the Hugging Face Hub."""
-
-
 def _check_density_name(text: str) -> str:
     """Check for ``gaussian`` or ``gmm:K``; ``gmm`` alone stands for `DEFAULT_MIXTURE_COMPONENTS` components."""
     if not re.fullmatch(r"gaussian|gmm(:[1-9][0-9]{0,3})?", text):

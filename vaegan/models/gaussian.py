@@ -15,7 +15,7 @@ from vaegan.randomness import draw_normal
 
 from .continuous import ContinuousAutoencoder
 from .density import MAX_CODE_SIZE
-from .posterior import Posterior
+from .posterior import Posterior, split_parameters
 
 MIN_PRIOR_BETA = 1.0
 """Smallest `model.beta`, that of the ELBO, at which codes that are a grid are expected near N(0, I)."""
@@ -74,8 +74,8 @@ class GaussianAutoencoder(ContinuousAutoencoder):
 
     def _encode(self, images: Tensor, labels: Tensor | None) -> Posterior:
         """Return q(z | x), or q(z | x, y), with the log-variance clamped to [-30, 20]."""
-        mean, log_variance = self.encoder(images, labels).to(images.dtype).chunk(2, dim=1)
-        return Posterior(mean.flatten(1), log_variance.flatten(1).clamp(-30, 20))
+        mean, log_variance = split_parameters(self.encoder(images, labels).to(images.dtype))
+        return Posterior(mean.flatten(1), log_variance.flatten(1))
 
     def describe_weak_prior(self) -> str:
         """Return why samples from N(0, I) may be no images: of a grid the divergence has too little weight."""

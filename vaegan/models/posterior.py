@@ -40,6 +40,12 @@ class Posterior:
         return self.mean + (0.5 * self.log_variance).exp() * get_noise("noise", noise, self.mean)
 
 
+def split_parameters(parameters: Tensor) -> tuple[Tensor, Tensor]:
+    """Split an encoder's output (N, 2 C', ...) into means and log-variances clamped to [-30, 20], (N, C', ...) each."""
+    mean, log_variance = parameters.chunk(2, dim=1)
+    return mean, log_variance.clamp(-30, 20)
+
+
 def make_deterministic(codes: Tensor) -> Posterior:
     """Return the posterior with mean ``codes``, shape (N, d), and variance 0."""
     return Posterior(codes, torch.full_like(codes, -torch.inf))

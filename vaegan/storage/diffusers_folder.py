@@ -1,6 +1,7 @@
 """The folder of an autoencoder of diffusers: `config.json` and weights under diffusers' own names."""
 
 import json
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from vaegan.code_scale import CodeScale
 from vaegan.config.architectures import DiffusersConfig
 from vaegan.errors import UserError
 from vaegan.io import replace_folder, save_tensors
+from vaegan.models import Autoencoder
 from vaegan.networks.diffusers_autoencoder import complete_settings
+from vaegan.text import encode_text
 
-from .loading import get_model_folder, load_model
+from .loading import get_model_folder, load
 from .run_folder import ExportedModel, read_description
 
 DIFFUSERS_CONFIG_FILE, DIFFUSERS_WEIGHTS_FILE = "config.json", "diffusion_pytorch_model.safetensors"
@@ -22,7 +25,9 @@ PARTS = ("encoder", "decoder")
 """Parts of an autoencoder, whose names the names of its weights begin with."""
 
 
-def export_to_diffusers(path: Path, folder: Path) -> dict[str, Any]:
+def export_to_diffusers(
+    path: Path, folder: Path, write_texts: Callable[[Autoencoder], Mapping[str, str]] = lambda model: {}
+) -> dict[str, Any]:
     """Write the averaged model of a run as the folder of its class of diffusers, and return the config written there.
 
     The weights are float32. `scaling_factor` is 1 / the standard deviation of the codes that the training has measured
@@ -32,6 +37,7 @@ def export_to_diffusers(path: Path, folder: Path) -> dict[str, Any]:
     Args:
         path: The run's folder, or the folder of an exported model.
         folder: The folder, which is replaced.
+        write_texts: Returns further files of the folder, texts by their names, of the model.
 
     Raises:
         UserError: There is no model, it has other networks, or its training is not finished.
@@ -46,11 +52,14 @@ def export_to_diffusers(path: Path, folder: Path) -> dict[str, Any]:
         remedy = "its training has not measured the scale of its codes; finish it with `vaegan train ... --resume`"
         raise UserError(f"{path}: {remedy}")
     settings = make_diffusers_config(description, config, scale)
-    weights = name_for_diffusers(load_model(path).state_dict())
+    model = load(path)
+    weights, texts = name_for_diffusers(model.state_dict()), write_texts(model)
     with replace_folder(folder) as partial:
         save_tensors({name: tensor.float() for name, tensor in weights.items()}, partial / DIFFUSERS_WEIGHTS_FILE,
                      {"format": "pt"})  # fmt: skip
         (partial / DIFFUSERS_CONFIG_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        for name, text in texts.items():
+            (partial / name).write_bytes(encode_text(text))
     return settings
 
 

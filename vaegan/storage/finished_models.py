@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from vaegan.config.architectures import DIFFUSERS_CLASSES, ContinuousConfig
-from vaegan.config.section import HUB_PREFIX
 from vaegan.errors import UserError
 from vaegan.extras import check_packages
+from vaegan.paths import HUB_PREFIX
 from vaegan.text import shorten
 
 from .initial_weights import check_source, fetch_folder

@@ -14,14 +14,15 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from vaegan.config.architectures import DiffusersConfig
-from vaegan.config.section import HUB_PREFIX
 from vaegan.errors import Failure, UserError
 from vaegan.io import hash_file, load_tensors, read_bytes
 from vaegan.models.continuous import ContinuousAutoencoder
 from vaegan.networks.diffusers_autoencoder import complete_settings
+from vaegan.paths import HUB_PREFIX
 from vaegan.text import format_value, shorten, to_one_line
 
 from .diffusers_folder import DIFFUSERS_CONFIG_FILE, DIFFUSERS_WEIGHTS_FILE, PARTS, name_for_diffusers
+from .hub import fetch_files, parse_hub_name
 from .loading import get_model_folder
 from .run_folder import DESCRIPTION_FILE, WEIGHTS_FILE, Run, read_description, read_diffusers_config
 
@@ -126,22 +127,17 @@ def fetch_folder(name: str) -> Path:
     """Fetch the files of a folder on the Hub, and return the folder with them in the cache of huggingface_hub.
 
     Args:
-        name: `hf://owner/name`, or `hf://owner/name/folder`.
+        name: `hf://owner/name`, or `hf://owner/name/folder`, with `@revision` at its end or without.
 
     Raises:
         Failure: The Hub cannot be reached, or has no such folder.
     """
-    from huggingface_hub import snapshot_download
-
-    owner, repository, *folders = name.removeprefix(HUB_PREFIX).split("/")
-    place = "/".join(folders)
-    patterns = [f"{place}/{file}" if place else file for file in HUB_FILES]
+    place = parse_hub_name(name)
+    patterns = [f"{place.folder}/{file}" if place.folder else file for file in HUB_FILES]
     try:
-        root = snapshot_download(f"{owner}/{repository}", allow_patterns=patterns)
-    except Exception as error:  # of a library of its own for every layer of the network
-        problem = f"cannot be fetched from the Hub ({to_one_line(error)})"
-        raise Failure(f"train.init: {name}: {problem}; give a folder that holds it") from None
-    return Path(root, *folders)
+        return Path(fetch_files(place, patterns), place.folder)
+    except Failure as failure:
+        raise Failure(f"train.init: {name}: {failure}; give a folder that holds it") from None
 
 
 def list_weight_files(folder: Path) -> list[Path]:

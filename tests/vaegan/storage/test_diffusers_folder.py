@@ -20,6 +20,7 @@ from vaegan.storage.run_folder import read_description
 from vaegan.trainers import train
 
 from ...tiny import DIFFUSERS, tiny, tiny_diffusers
+from ..exports.card_blocks import run_card
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -111,11 +112,17 @@ def test_the_command_writes_the_folder_and_replaces_no_other_files(
 ) -> None:
     out = tmp_path / "out"
     for _ in range(2):  # the second replaces the first
-        code, said, notes = vaegan("export", run, "--format", "diffusers", "-o", out)
+        code, said, notes = vaegan("export", run, "--format", "diffusers", "-o", out, "--license", "mit")
         assert (code, notes) == (0, "") and "diffusers.AutoencoderKL.from_pretrained" in said
-    assert sorted(path.name for path in out.iterdir()) == ["config.json", "diffusion_pytorch_model.safetensors"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "README.md",
+        "config.json",
+        "diffusion_pytorch_model.safetensors",
+    ]
+    assert run_card(out)["model"].config.latent_channels == 4
     settings = json.loads((out / "config.json").read_text())
     assert (settings["_class_name"], settings["in_channels"], settings["out_channels"]) == ("AutoencoderKL", 1, 1)
     assert settings["sample_size"] == 8 and "_diffusers_version" in settings
-    assert "allowed: diffusers" in get_error("export", run, "--format", "onnx", "-o", out)
+    assert "\nlicense: mit\n" in f"\n{(out / 'README.md').read_text()}"
+    assert "allowed: diffusers" in get_error("export", run, "--format", "tf", "-o", out)
     assert "holds other files" in get_error("export", run, "-o", run)

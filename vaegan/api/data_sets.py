@@ -1,0 +1,191 @@
+"""What `import vaegan` offers of data sets: to encode, generate, compress and decompress them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vaegan.cli import compression_workflows, generation_workflow, latent_workflows
+from vaegan.distributed import init_process_group
+from vaegan.entry import python_entry
+from vaegan.latents.dataset import LatentDataset
+from vaegan.notebook import make_reporter
+from vaegan.paths import expand_path
+
+from .models import RunPath, find_run
+
+if TYPE_CHECKING:  # the packages that these import are not installed everywhere
+    from vaegan.compression.compressing import CompressedSizes
+
+
+@python_entry
+def encode_dataset(
+    run: RunPath,
+    data: str | Path | None = None,
+    *,
+    output: str | Path,
+    split: str | None = None,
+    dtype: str | None = None,
+    flip: bool = True,
+    sample: bool = False,
+    seed: int | None = None,
+    shard_rows: int = 10_000,
+    data_root: str | Path | None = None,
+    allow_other_data: bool = False,
+    progress: bool = True,
+) -> LatentDataset:
+    """Encode a set of images into a folder of latents that other models are trained on, and return them.
+
+    The folder has shards of safetensors with the names that trainers of latent diffusion read, an index of the images,
+    and mean and standard deviation of each channel. A call that was interrupted goes on, on any number of processes.
+
+    Args:
+        run: The run whose model encodes, or its folder.
+        data: Folder of images, whose folders are classes; None: the run's own images.
+        output: Folder to write.
+        split: Split of the run's own images, ``train``, ``validation`` or ``test``; None: the training images.
+        dtype: Type of the latents: ``float32``, ``float16`` or ``bfloat16``; None: float32. Indices of a VQ-VAE are
+            int32.
+        flip: Whether the mirrored images are encoded too.
+        sample: Whether latents are drawn from the posteriors; else they are posterior means.
+        seed: Root of the noise of ``sample``; None: 0.
+        shard_rows: Images of a file, which one process encodes.
+        data_root: Folder that the run's images have moved to, which is remembered.
+        allow_other_data: Encode the run's own images although they are not those that it was trained on.
+        progress: Whether a bar is shown.
+
+    Raises:
+        UserError: There is no trained model, the images are missing or not the run's, or the folder holds something
+            else.
+        Failure: An image or a file cannot be read or written, or a code is not finite.
+    """
+    encoding = latent_workflows.Encoding(
+        find_run(run), expand_path("output", output), None if data is None else expand_path("data", data),
+        split, dtype, flip, sample, seed, shard_rows,
+        None if data_root is None else expand_path("data_root", data_root), allow_other_data,
+    )  # fmt: skip
+    config = encoding.check()
+    init_process_group()
+    latent_workflows.encode_dataset(encoding, config, make_reporter(progress))
+    return LatentDataset(encoding.output)
+
+
+@python_entry
+def generate_dataset(
+    run: RunPath,
+    number: int,
+    *,
+    output: str | Path,
+    format: str = "folder",
+    seed: int = 0,
+    density: str | None = None,
+    label: str | int | None = None,
+    reject: str | None = None,
+    features: RunPath | None = None,
+    shard_rows: int = 1000,
+    data_root: str | Path | None = None,
+    allow_other_data: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Generate a data set of images from the prior of a run, or from a density, and return its folder.
+
+    Image i is that of `Autoencoder.sample` with the same seed. A call that was interrupted goes on, on any number of
+    processes.
+
+    Args:
+        run: The run whose model generates, or its folder.
+        number: Number of images.
+        output: Folder to write.
+        format: ``folder``, a PNG file for each image, in folders of their classes; ``npz``, one array; ``tar``, shards
+            of WebDataset.
+        seed: Root of the codes.
+        density: Density over the codes that they are drawn from: ``gaussian``, ``gmm`` or ``gmm:K``; None: the prior.
+        label: Name or number of the class of all images; None: the classes of a conditional model in turn.
+        reject: ``realness=SHARE`` or ``distance=SHARE``: draws in the lowest share by the discriminator's realness, or
+            by the distance to the nearest training image in features, are drawn anew.
+        features: Run of `vaegan train-features` for the distance; None: `evaluate.features` of the run.
+        shard_rows: Images of a shard, which one process generates.
+        data_root: Folder that the run's images have moved to, which is remembered.
+        allow_other_data: Fit the density, or measure the distance, although the images are not the run's.
+        progress: Whether a bar is shown.
+
+    Raises:
+        UserError: There is no trained model, no prior or no discriminator, the images are missing or not the run's, or
+            the folder holds something else.
+        Failure: A file cannot be read or written.
+    """
+    request = generation_workflow.Request(
+        find_run(run), expand_path("output", output), number, format, seed, density,
+        None if label is None else str(label), reject, None if features is None else expand_path("features", features),
+        shard_rows, None if data_root is None else expand_path("data_root", data_root), allow_other_data,
+    )  # fmt: skip
+    config = request.check()
+    init_process_group()
+    generation_workflow.generate_dataset(request, config, make_reporter(progress))
+    return request.output
+
+
+@python_entry
+def compress(
+    run: RunPath,
+    images: str | Path | Sequence[str | Path],
+    *,
+    output: str | Path,
+    rate: float | None = None,
+    step: float | None = None,
+    label: str | int | None = None,
+    data_root: str | Path | None = None,
+    allow_other_data: bool = False,
+    progress: bool = True,
+) -> "CompressedSizes":
+    """Compress images, in the size of a run's images, into one file by the codes of its model; return the file's size.
+
+    The codes are coded under a prior, which is fitted to the run's training images the first time and kept in its
+    folder.
+
+    Args:
+        run: The run whose model compresses, or its folder.
+        images: Image files and folders of them, or one.
+        output: The file to write.
+        rate: Bits per pixel: the finest step is taken with which the codes of the run's validation images need no more.
+        step: Width to whose multiples the values of codes are rounded; None: 1/8 of their largest deviation.
+        label: Class of all images, for a conditional model; None: their folders are their classes.
+        data_root: Folder that the run's images have moved to, which is remembered.
+        allow_other_data: Fit the prior although the images are not those that the run was trained on.
+        progress: Whether a bar is shown.
+
+    Raises:
+        UserError: There is no trained model, an image or an argument is wrong, or the images are not the run's.
+        Failure: A code is not finite, or a file cannot be read or written.
+    """
+    paths = [images] if isinstance(images, str | Path) else images
+    compression = compression_workflows.Compression(
+        find_run(run), tuple(expand_path("images", path) for path in paths), expand_path("output", output),
+        step, rate, None if label is None else str(label),
+        None if data_root is None else expand_path("data_root", data_root), allow_other_data,
+    )  # fmt: skip
+    config = compression.check()
+    init_process_group()
+    return compression_workflows.compress_files(compression, config, make_reporter(progress))[0]
+
+
+@python_entry
+def decompress(
+    run: RunPath, file: str | Path, *, output: str | Path, only: Sequence[str] = (), progress: bool = True
+) -> None:
+    """Decompress a file of images into a folder of PNG files, one for each image, of its name.
+
+    Args:
+        run: The run that has compressed the images, or its folder.
+        file: What `compress` has written.
+        output: Folder to write; a call that was interrupted goes on.
+        only: Names of the images that are decoded; (): all are.
+        progress: Whether a bar is shown.
+
+    Raises:
+        UserError: The file is damaged or of another model, there is no such image, or the folder holds something else.
+        Failure: An image is damaged, or a picture cannot be written.
+    """
+    folder = find_run(run)
+    opened = compression_workflows.open_compressed(expand_path("file", file), folder, only)
+    init_process_group()
+    compression_workflows.decompress_files(*opened, folder, expand_path("output", output), make_reporter(progress))

@@ -1,0 +1,1 @@
+"""Trained models, written for programs that do not know this package, with a card that says what they are."""
