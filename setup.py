@@ -33,6 +33,7 @@ PACKAGE_DIR = {
     "vaegan.data": "vaegan/data",
     "vaegan.data.large_sets": "vaegan/data/large_sets",
     "vaegan.data.webdataset": "vaegan/data/webdataset",
+    "vaegan.explorer": "vaegan/explorer",
     "vaegan.generation": "vaegan/generation",
     "vaegan.latents": "vaegan/latents",
     "vaegan.losses": "vaegan/losses",
@@ -51,6 +52,7 @@ PACKAGE_DIR = {
 
 PACKAGE_DATA = {
     "vaegan": ["py.typed"],
+    "vaegan.explorer": ["templates/*"],
     "vaegan.evaluate.report": ["*.j2"],
     "vaegan.configs": ["**/*.yaml"],
 }
@@ -95,9 +97,11 @@ HEIF = ["pillow-heif>=0.16"]  # HEIC photographs
 
 DIFFUSERS = ["diffusers>=0.32"]  # networks of image tokenizers
 
+EXPLORE = ["gradio>=6.31"]  # the page of `vaegan explore`
+
 FID = ["torch-fidelity>=0.3"]  # has the Inception network
 
-ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS]
+ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS, *EXPLORE]
 
 TEST = [
     *ALL,
@@ -148,6 +152,7 @@ setup(
         "fid": FID,
         "celeba": CELEBA,
         "diffusers": DIFFUSERS,
+        "explore": EXPLORE,
         "heif": HEIF,
         "huggingface": HUGGINGFACE,
         "all": ALL,

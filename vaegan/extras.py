@@ -18,6 +18,7 @@ PACKAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "datasets": ("datasets", ("huggingface",)),
     "diffusers": ("diffusers", ("diffusers",)),
     "gdown": ("gdown", ("celeba",)),
+    "gradio": ("gradio", ("explore",)),
     "jinja2": ("jinja2", ("eval",)),
     "lpips": ("lpips", ("eval",)),
     "matplotlib": ("matplotlib", ("eval", "wandb")),

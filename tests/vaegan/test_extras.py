@@ -24,10 +24,12 @@ from vaegan.extras import (
 from ..tiny import tiny
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("train", "eval", "wandb", "fid", "celeba", "heif", "huggingface", "diffusers")
-BROUGHT_ALONG = {"markupsafe", "pyarrow", "pydantic_core", "huggingface_hub", "IPython"}
-"""Packages that come with another: jinja2, datasets, pydantic, accelerate, and a notebook, in which alone it is
-imported."""
+EXTRAS = ("train", "eval", "wandb", "fid", "celeba", "heif", "huggingface", "diffusers", "explore")
+BROUGHT_ALONG = {
+    "markupsafe", "pyarrow", "pydantic_core", "huggingface_hub", "IPython", "fastapi", "starlette", "uvicorn",
+}  # fmt: skip
+"""Packages that come with another: jinja2, datasets, pydantic, accelerate, a notebook, in which alone it is imported,
+and gradio."""
 
 
 def list_extra(extra: str) -> set[str]:
