@@ -218,7 +218,13 @@ def take_explorer() -> None:
         assert server.stdout is not None
         address = server.stdout.readline().split(": ")[0]
         size = ",".join(map(str, EXPLORER_PIXELS))
-        flags = ("--headless=new", "--no-sandbox", "--hide-scrollbars", f"--window-size={size}", "--virtual-time-budget=20000")
+        flags = (
+            "--headless=new",
+            "--no-sandbox",
+            "--hide-scrollbars",
+            f"--window-size={size}",
+            "--virtual-time-budget=20000",
+        )
         subprocess.run(["chromium", *flags, f"--screenshot={picture}", address], check=True)  # noqa: S603, S607
         server.send_signal(signal.SIGINT)
     Image.open(picture).convert("RGB").quantize(64).save(picture, optimize=True)

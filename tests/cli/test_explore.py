@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,16 @@ SIDE = 8
 STEPS = ("train.steps=40", "model.labels=10", "model.width=8")
 PICTURE = "document.querySelector('#{} img')?.src"
 LINE = "document.querySelector('#line')?.textContent.trim()"
+GUARD = """import sys
+def guard(event, values):
+    if event == "socket.connect" and values[1][0] not in ("127.0.0.1", "::1") or event == "socket.getaddrinfo" and (
+        values[0] not in ("127.0.0.1", "localhost", None)
+    ):
+        open("outside", "a").write(f"{event} {values}\\n")
+        raise OSError("nothing outside can be reached")
+sys.addaudithook(guard)
+"""
+"""Module that Python imports at its start: no connection leads outside this machine, and each that is tried is kept."""
 ARROW_RIGHT = ("ArrowRight", 39)
 
 
@@ -73,10 +85,13 @@ def view(folder: Path) -> View:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[tuple[str, Any]]:
     """The address of the page, and the process that serves it."""
+    (folder / "guard").mkdir()
+    (folder / "guard" / "sitecustomize.py").write_text(GUARD)
+    paths = os.pathsep.join([str(folder / "guard"), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "vaegan", "explore", "one", "two", "--direction", "three.safetensors", "--port"]
     process = subprocess.Popen(
         [*command, "0"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "HTTP_PROXY": "http://proxy.invalid:9"},
+        env={**os.environ, "PYTHONPATH": paths},
     )  # fmt: skip
     try:
         assert process.stdout is not None
@@ -234,13 +249,25 @@ def test_it_fits_a_phone_in_light_and_dark(page: Page, scheme: str) -> None:
     page.wait_for("innerWidth == 360 && !!document.querySelector('#axis-0 input[type=range]')")
     page.wait_for(LINE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.find("#axis-3")
+    assert page.evaluate("document.querySelector('#picture').getBoundingClientRect().top") >= 0, "it stays in view"
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     red = int(re.findall(r"\d+", ground)[0])
     assert red < 60 if scheme == "dark" else red > 230
 
 
-def test_an_interrupt_ends_it_in_one_line(server: tuple[str, Any], page: Page) -> None:
+def test_it_answers_to_no_other_name(server: tuple[str, Any]) -> None:
+    request = urllib.request.Request(server[0] + "/", headers={"Host": "elsewhere.example"})
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(request)
+    with urllib.request.urlopen(server[0] + "/") as answer:
+        page = answer.read().decode()
+    assert "fonts.googleapis" not in page and '"analytics_enabled":true' not in page
+
+
+def test_an_interrupt_ends_it_in_one_line(server: tuple[str, Any], folder: Path, page: Page) -> None:
     page.call("Page.navigate", url="about:blank")
+    assert not (folder / "outside").exists()
     process = server[1]
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -256,5 +283,21 @@ def test_what_cannot_be_explored_is_refused_in_one_line(folder: Path, get_error,
         port = taken.getsockname()[1]
         assert get_error("explore", "one", "--port", port).startswith(f"--port {port}: cannot listen at 127.0.0.1 (")
     assert get_error("explore", "one", "--host", "256.1.1.1").startswith("--host 256.1.1.1: ")
+    for option in (["--density", "gaussian"], ["--port", 1], ["--direction", "three.safetensors"]):
+        error = get_error("explore", "one", "--export", "page.html", *option)
+        assert error == f"{option[0]}: of the page that is served; leave it out with --export"
+    assert get_error("explore", "one", "two", "--export", "p.html") == "--export: a page of one run; leave RUN2 out"
+    assert get_error("explore", "one", "--export", "p.png") == "--export p.png: not a page; let it end in .html"
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert get_error("explore", "one") == "gradio is not installed; pip install 'vaegan[explore]'"
+
+
+def test_a_page_is_written_with_its_size_and_without_gradio(folder: Path, vaegan, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    code, out, err = vaegan("explore", "one", "--export", "pages/one.html", "--dimensions", 2)
+    assert code == 0, err
+    page = Path("pages/one.html").read_text()
+    size = Path("pages/one.html").stat().st_size
+    assert out == f"pages/one.html: {size / 1e6:.2f} MB; open it in a browser, no server is needed\n"
+    assert page.count('"z') == 2 and "<title>one</title>" in page and "://" not in page

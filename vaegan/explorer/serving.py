@@ -78,7 +78,7 @@ def build_app(page: "gr.Blocks", hosts: tuple[str, ...] | None) -> Any:
     return gr.mount_gradio_app(
         app, page, path="/", footer_links=[], run_history=False, show_error=False, max_file_size=MAX_UPLOAD,
         ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False, theme=theme,
-        css=read_template("page.css"),
+        head=f"<style>{read_template('page.css')}</style>",
     )  # fmt: skip
 
 
