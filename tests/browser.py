@@ -19,7 +19,7 @@ FLAGS = (
 )  # fmt: skip
 LOOPBACK_ALONE = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
 """Flag under which no name leads outside this machine."""
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 class Page:

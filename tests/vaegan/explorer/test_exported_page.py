@@ -46,6 +46,9 @@ def make_run(name: str, overrides: tuple[str, ...]) -> tuple[ExploredRun, Images
     generator = torch.Generator().manual_seed(1)
     for weight in model.parameters():
         weight += 0.1 * torch.randn(weight.shape, generator=generator)
+    for module in model.modules():
+        if isinstance(module, torch.nn.GroupNorm | torch.nn.LayerNorm):
+            module.eps = 0.1
     images = open_data(config.data).train
     return explore_run(HOSTILE, model, (2, config.data.fit), images, 4), images
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -18,6 +19,7 @@ from vaegan.images import to_uint8
 from vaegan.models import build_model
 
 from ...tiny import tiny
+from ..data.raw_files import make_png
 
 STRENGTH = 1.5
 
@@ -168,8 +170,10 @@ def test_a_class_is_that_of_the_model(file: Path) -> None:
 
 def test_what_is_no_image_is_named_by_its_file_alone(run: ExploredRun, tmp_path: Path) -> None:
     (tmp_path / "words.png").write_text("words")
-    with pytest.raises(UserError, match=r"^words\.png: "):
-        run.read(tmp_path / "words.png")
+    (tmp_path / "short.png").write_bytes(make_png(np.zeros((16, 16), np.uint8), 8, 0, missing=1))
+    for name in ("words.png", "short.png"):
+        with pytest.raises(UserError, match=rf"^{name}: "):
+            run.read(tmp_path / name)
 
 
 def test_errors_become_lines_and_no_more() -> None:
