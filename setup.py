@@ -97,7 +97,7 @@ HEIF = ["pillow-heif>=0.16"]  # HEIC photographs
 
 DIFFUSERS = ["diffusers>=0.32"]  # networks of image tokenizers
 
-EXPLORE = ["gradio>=6.31"]  # the page of `vaegan explore`
+EXPLORE = ["gradio>=6.31", "scipy>=1.11"]  # the page of `vaegan explore`
 
 FID = ["torch-fidelity>=0.3"]  # has the Inception network
 

@@ -25,7 +25,7 @@ PACKAGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "pandas": ("pandas", ("eval",)),
     "pillow_heif": ("pillow-heif", ("heif",)),
     "psutil": ("psutil", ("train",)),
-    "scipy": ("scipy", ("eval",)),
+    "scipy": ("scipy", ("eval", "explore")),
     "simplejpeg": ("simplejpeg", ("train",)),
     "sklearn": ("scikit-learn", ("train", "eval")),
     "torch_fidelity": ("torch-fidelity", ("fid",)),

@@ -11,21 +11,20 @@ import torch
 from torch import Tensor
 
 from vaegan.errors import UserError
-from vaegan.images import to_float
 from vaegan.models.continuous import ContinuousAutoencoder
 
 from .explored_run import ExploredRun
-from .network_program import WeightList, list_layers
+from .network_program import WeightList, compute_unit, count_units, list_layers
 from .template_files import read_template
 
 MAX_PAGE_BYTES = 20_000_000
 """Largest page, which most mail servers still pass on."""
-MAX_HALF_PRECISION_ERROR = 2.5e-4
-"""Largest change of a pixel in [-1, 1], over the images that are tried, at which weights are kept in half precision."""
+MAX_ROUNDING_ERROR = 5e-4
+"""Largest change of a pixel in [-1, 1], over the images that are tried, at which weights are kept in 16 bits."""
 TRIED_CODES = 32
 """Codes and images that are tried."""
 
-WeightType = Literal["float16", "float32"]
+WeightType = Literal["int16", "float32"]
 
 
 def check_exportable(run: ExploredRun) -> ContinuousAutoencoder:
@@ -56,12 +55,11 @@ def build_exported_page(run: ExploredRun, images: Tensor, labels: Tensor | None 
     except UserError as error:
         raise UserError(f"{run.name}: {error}; explore it without --export") from None
     dtype = choose_weight_type(model, images, labels)
-    values = weights.join().numpy().astype("<f2" if dtype == "float16" else "<f4")
-    text = base64.b64encode(values.tobytes()).decode()
+    values = weights.join_integers().numpy().astype("<i2") if dtype == "int16" else weights.join().numpy().astype("<f4")
     parts = {
         "@title@": escape(run.name),
         "@description@": _to_json(_describe(run, model, programs, dtype)),
-        "@weights@": text,
+        "@weights@": base64.b64encode(values.tobytes()).decode(),
         "@interpreter@": read_template("interpreter.js"),
         "@script@": read_template("export.js"),
         "@style@": read_template("export.css"),
@@ -79,24 +77,29 @@ def build_exported_page(run: ExploredRun, images: Tensor, labels: Tensor | None 
 
 @torch.no_grad()
 def choose_weight_type(model: ContinuousAutoencoder, images: Tensor, labels: Tensor | None) -> WeightType:
-    """Return the half precision if it changes images hardly, see `MAX_HALF_PRECISION_ERROR`, or else the single one.
+    """Return 16 bits if they change images hardly, see `MAX_ROUNDING_ERROR`, or else single precision.
 
     Args:
         model: The model.
         images: Images to reconstruct, uint8, shape (N, C, S, S).
         labels: Class of each, int64, shape (N,); None: the model is unconditional.
     """
+    rounded = round_weights(model)
+    codes = model.encode(images, labels).mean
+    largest = max(
+        (rounded.decode(codes, labels) - model.decode(codes, labels)).abs().max().item(),
+        (rounded.reconstruct(images, labels) - model.reconstruct(images, labels)).abs().max().item(),
+    )
+    return "int16" if largest <= MAX_ROUNDING_ERROR else "float32"
+
+
+@torch.no_grad()
+def round_weights(model: ContinuousAutoencoder) -> ContinuousAutoencoder:
+    """Return a copy of a model whose weights are those that a page keeps in 16 bits."""
     rounded = copy.deepcopy(model)
     for weight in rounded.parameters():
-        weight.copy_(weight.half())
-    pixels = to_float(images.to(next(model.parameters()).device), next(model.parameters()).dtype)
-    codes = model.encode(pixels, labels).mean
-    differences = [
-        rounded.decode(codes, labels) - model.decode(codes, labels),
-        rounded.reconstruct(pixels, labels) - model.reconstruct(pixels, labels),
-    ]
-    largest = max(difference.abs().max().item() for difference in differences)
-    return "float16" if largest <= MAX_HALF_PRECISION_ERROR else "float32"
+        weight.copy_(count_units(weight) * compute_unit(weight))
+    return rounded
 
 
 def _describe(

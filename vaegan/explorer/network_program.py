@@ -1,7 +1,7 @@
 """Networks as programs: lists of simple layers, which `interpreter.js` computes in a browser.
 
 A layer is a dictionary whose `op` names it, of numbers, weights and, in a residual block, further programs. Weights are
-given as [offset, count] in one array of all values.
+given as [offset, count, unit] in one array of all values; as integers they count units.
 """
 
 import math
@@ -18,6 +18,8 @@ from vaegan.networks.grid_autoencoder import GridDecoder, GridEncoder
 
 Program = list[dict[str, Any]]
 """Layers in the order in which they are computed."""
+MAX_INTEGER = 2**15 - 1
+"""Largest absolute value of a weight that is kept in 16 bits, in its unit."""
 
 
 class WeightList:
@@ -27,18 +29,32 @@ class WeightList:
         self.parts = list[Tensor]()
         self.count = 0
 
-    def add(self, weight: Tensor | None) -> list[int] | None:
-        """Append a weight, and return where it lies, [offset, count]; None stays None."""
+    def add(self, weight: Tensor | None) -> list[float] | None:
+        """Append a weight, and return where it lies and its unit, [offset, count, unit]; None stays None."""
         if weight is None:
             return None
         self.parts.append(weight.detach().cpu().float().reshape(-1))
-        place = [self.count, weight.numel()]
+        place = [self.count, weight.numel(), compute_unit(weight)]
         self.count += weight.numel()
         return place
 
     def join(self) -> Tensor:
         """Return all values, float32, shape (n,)."""
-        return torch.cat(self.parts) if self.parts else torch.empty(0)
+        return torch.cat(self.parts)
+
+    def join_integers(self) -> Tensor:
+        """Return all values in the units of their weights, int16, shape (n,)."""
+        return torch.cat([count_units(part) for part in self.parts])
+
+
+def compute_unit(weight: Tensor) -> float:
+    """Return the unit in which a weight fits into 16 bits: its largest absolute value is `MAX_INTEGER` units."""
+    return weight.abs().max().item() / MAX_INTEGER or 1.0
+
+
+def count_units(weight: Tensor) -> Tensor:
+    """Return a weight in its unit, rounded, int16, of the same shape."""
+    return (weight.double() / compute_unit(weight)).round().to(torch.int16)
 
 
 def list_layers(module: nn.Module, weights: WeightList) -> Program:

@@ -1,6 +1,6 @@
 const $ = id => document.getElementById(id);
 const model = JSON.parse($("description").textContent);
-const weights = unpack($("weights").textContent, model.dtype);
+const weights = new Weights($("weights").textContent, model.dtype);
 const [channels, side] = model.image_shape, axes = model.axes, hasAlpha = channels % 2 === 0;
 
 // What the model computes: codes and pixels are arrays of numbers, pixels in [-1, 1], channels first.

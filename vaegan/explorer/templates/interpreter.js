@@ -141,15 +141,24 @@ const layers = {
 };
 
 function run(program, values, x, label, classes) {
-  const take = place => place && values.subarray(place[0], place[0] + place[1]);
-  return program.reduce((state, op) => layers[op.op](state, op, take(op.w), take(op.b), label, classes, values), x);
+  return program.reduce(
+    (state, op) => layers[op.op](state, op, values.take(op.w), values.take(op.b), label, classes, values), x);
 }
 
-function unpack(text, dtype) {
-  const bytes = Uint8Array.from(atob(text.trim()), letter => letter.charCodeAt(0));
-  if (dtype === "float32") return new Float32Array(bytes.buffer);
-  return Float32Array.from(new Uint16Array(bytes.buffer), bits => {
-    const exponent = bits >> 10 & 31, fraction = bits & 1023, sign = bits >> 15 ? -1 : 1;
-    return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * fraction / 1024);
-  });
+// Weights by their [offset, count, unit].
+class Weights {
+  constructor(text, dtype) {
+    const bytes = Uint8Array.from(atob(text.trim()), letter => letter.charCodeAt(0));
+    this.values = dtype === "float32" ? new Float32Array(bytes.buffer) : new Int16Array(bytes.buffer);
+    this.known = new Map();
+  }
+  take(place) {
+    if (!place) return place;
+    const [offset, count, unit] = place;
+    if (!this.known.has(offset)) {
+      const values = this.values.subarray(offset, offset + count);
+      this.known.set(offset, values instanceof Float32Array ? values : Float32Array.from(values, each => each * unit));
+    }
+    return this.known.get(offset);
+  }
 }
