@@ -29,7 +29,7 @@ from vaegan.trainers import train
 from ..browser import CHROMIUM, LOOPBACK_ALONE, Page, new_page
 from ..tiny import tiny
 
-pytest.importorskip("gradio")
+gradio = pytest.importorskip("gradio")
 
 SIDE = 8
 STEPS = ("train.steps=40", "model.labels=10", "model.width=8")
@@ -235,6 +235,19 @@ def test_samples_are_those_of_their_seed_and_class(page: Page, view: View) -> No
     wait_for_picture(page, view.decode(place, [0.0], label))
 
 
+def test_numbers_that_are_out_of_bounds_do_no_harm(page: Page, view: View, folder: Path) -> None:
+    for selector, number in (("#axis-0 input[type=number]", "99"), ("#seed input", "-1")):
+        if selector == "#seed input":
+            page.click("#tab-samples-button")
+        page.click(selector)
+        page.evaluate("document.activeElement.select()")
+        page.call("Input.insertText", text=number)
+        page.press("Tab", 9)
+    page.click("#draw")
+    page.wait_for(f"{LINE} == 'seed: give a whole number from 0 to 9,007,199,254,740,991'")
+    drop_image(page, view, folder)
+
+
 def test_a_file_that_is_no_image_gets_a_line(page: Page, view: View, folder: Path) -> None:
     page.drop("#drop", folder / "words.png")
     line = page.wait_for(f"{LINE}.startsWith('words.png: ') && {LINE}")
@@ -290,6 +303,19 @@ def test_what_cannot_be_explored_is_refused_in_one_line(folder: Path, get_error,
     assert get_error("explore", "one", "--export", "p.png") == "--export p.png: not a page; let it end in .html"
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert get_error("explore", "one") == "gradio is not installed; pip install 'vaegan[explore]'"
+
+
+def test_another_host_is_warned_of_and_runs_of_one_name_are_told_apart(folder: Path, vaegan, monkeypatch) -> None:
+    served: list[Any] = []
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("vaegan.explorer.serving.serve", lambda app, listener: served.append(app))
+    monkeypatch.setattr("vaegan.explorer.page.build_page", lambda view: served.append(view) or gradio.Blocks())
+    for name, value in {**os.environ}.items():
+        monkeypatch.setenv(name, value)  # what the command sets is taken back
+    code, out, err = vaegan("explore", "one", folder / "one", "--host", "0.0.0.0", "--port", 0)
+    assert code == 0 and out.startswith("http://0.0.0.0:") and len(served) == 2
+    assert err == "--host 0.0.0.0: whoever can reach this machine can open the page, without a password\n"
+    assert [run.name for run in served[0].runs] == ["one", str(folder / "one")]
 
 
 def test_a_page_is_written_with_its_size_and_without_gradio(folder: Path, vaegan, monkeypatch) -> None:

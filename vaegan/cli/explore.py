@@ -1,6 +1,7 @@
 """The command `vaegan explore`: a page on which a person moves through the codes of a run, or of two."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,6 +155,8 @@ def _open_view(
 
     found = _load_directions(paths, directions)
     runs = [_explore(path, dimensions, density, data_root, allow_other_data, console)[0] for path in paths]
+    if len({run.name for run in runs}) < len(runs):
+        runs = [replace(run, name=str(path)) for run, path in zip(runs, paths, strict=True)]
     view = View(tuple(runs), tuple(found), method)
     view.check()
     return view

@@ -10,6 +10,9 @@ from vaegan.errors import Failure, UserError
 
 from .pictures import show_line
 
+MAX_SEED = 2**53 - 1
+"""Largest seed that a number field of a browser holds exactly."""
+
 
 def answer_in_lines(function: Callable[..., tuple[Any, ...]], outputs: int) -> Callable[..., tuple[Any, ...]]:
     """Return a function that ends in a line for a person instead of an error, and else in an empty line.
@@ -50,3 +53,14 @@ def parse_mask(painted: Any) -> torch.Tensor:
     if not isinstance(mask, str) or len(mask) != side**2:
         raise UserError("nothing is painted; paint what is to be filled")
     return torch.tensor([each == "1" for each in mask]).reshape(side, side)
+
+
+def read_seed(value: float | None) -> int:
+    """Return the seed of a number field.
+
+    Raises:
+        UserError: It is empty, negative, no whole number, or more than `MAX_SEED`.
+    """
+    if value is None or not 0 <= value <= MAX_SEED or value != int(value):
+        raise UserError(f"seed: give a whole number from 0 to {MAX_SEED:,}")
+    return int(value)

@@ -3,6 +3,7 @@
 import os
 import socket
 import tempfile
+from contextlib import redirect_stderr
 from typing import TYPE_CHECKING, Any
 
 from vaegan.errors import UserError
@@ -93,7 +94,8 @@ def serve(app: Any, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app, log_level="critical", access_log=False, timeout_graceful_shutdown=GRACE_SECONDS, lifespan="on"
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):  # gradio prints tracebacks
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def make_upload_folder() -> "tempfile.TemporaryDirectory[str]":

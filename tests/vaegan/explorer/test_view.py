@@ -12,7 +12,7 @@ from vaegan.applications.attributes import Attribute, AttributeHeader, edit_imag
 from vaegan.applications.completion import complete_images
 from vaegan.data import open_data, read_image
 from vaegan.errors import UserError
-from vaegan.explorer.answers import answer_in_lines, parse_mask
+from vaegan.explorer.answers import answer_in_lines, parse_mask, read_seed
 from vaegan.explorer.explored_run import ExploredRun, count_codes, explore_run
 from vaegan.explorer.view import SAMPLES, WALK_STEPS, Direction, View, stop_after
 from vaegan.images import to_uint8
@@ -197,6 +197,13 @@ def test_masks_are_read_row_by_row() -> None:
             parse_mask(wrong)
 
 
+def test_seeds_are_whole_numbers() -> None:
+    assert [read_seed(value) for value in (0, 7.0, 2**53 - 1)] == [0, 7, 2**53 - 1]
+    for wrong in (None, -1, 0.5, 2**53, float("nan"), float("inf")):
+        with pytest.raises(UserError, match=r"^seed: give a whole number"):
+            read_seed(wrong)
+
+
 def test_work_ends_after_its_time() -> None:
     times = iter([0.0, 1.0, 3.0])
     seen: list[int] = []
@@ -205,3 +212,16 @@ def test_work_ends_after_its_time() -> None:
     with pytest.raises(UserError, match=r"^not done in 2 seconds"):
         update(2, 9)
     assert seen == [1, 2]
+
+
+@pytest.mark.parametrize(("name", "tabs"), [("ae", 2), ("vae-grid", 4), ("vqvae", 0), ("vae", 5)])
+def test_a_page_has_the_tabs_that_its_runs_can_fill(name: str, tabs: int, run: ExploredRun) -> None:
+    gradio = pytest.importorskip("gradio")
+    from vaegan.explorer.page import build_page
+
+    view = View((run, make_run("vae", 1)), (make_direction(0),)) if name == "vae" else View((make_run(name),))
+    blocks = build_page(view).blocks.values()
+    labels = [block.label for block in blocks if isinstance(block, gradio.Tab)]
+    assert labels == [each for each in ("Code", "Directions", "Samples", "Walk", "Complete") if each in labels]
+    assert len(labels) == tabs and ("Complete" in labels) == view.runs[0].can_complete
+    assert not any(block.analytics_enabled for block in blocks if isinstance(block, gradio.Blocks))
