@@ -36,6 +36,7 @@ PACKAGE_DIR = {
     "vaegan.data.large_sets": "vaegan/data/large_sets",
     "vaegan.data.webdataset": "vaegan/data/webdataset",
     "vaegan.exports": "vaegan/exports",
+    "vaegan.explorer": "vaegan/explorer",
     "vaegan.generation": "vaegan/generation",
     "vaegan.latents": "vaegan/latents",
     "vaegan.losses": "vaegan/losses",
@@ -54,6 +55,7 @@ PACKAGE_DIR = {
 
 PACKAGE_DATA = {
     "vaegan": ["py.typed"],
+    "vaegan.explorer": ["templates/*"],
     "vaegan.evaluate.report": ["*.j2"],
     "vaegan.configs": ["**/*.yaml"],
 }
@@ -102,11 +104,15 @@ DIFFUSERS = ["diffusers>=0.32"]  # networks of image tokenizers
 
 COMPRESSION = ["constriction>=0.4"]  # range coder
 
+EXPLORE = ["gradio>=6.31", "scipy>=1.11"]  # the page of `vaegan explore`
+
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.3"]  # to write files of ONNX, and to check them
 
 FID = ["torch-fidelity>=0.3"]  # has the Inception network
 
-ALL = [*TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS, *COMPRESSION, *ONNX, *HUB]
+ALL = [
+    *TRAIN, *EVAL, *WANDB, *FID, *CELEBA, *HEIF, *HUGGINGFACE, *DIFFUSERS, *COMPRESSION, *EXPLORE, *ONNX, *HUB,
+]  # fmt: skip
 
 TEST = [
     *ALL,
@@ -158,6 +164,7 @@ setup(
         "celeba": CELEBA,
         "compression": COMPRESSION,
         "diffusers": DIFFUSERS,
+        "explore": EXPLORE,
         "heif": HEIF,
         "hub": HUB,
         "huggingface": HUGGINGFACE,

@@ -8,6 +8,7 @@ python docs/make_images.py                   # docs/images
 """
 
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,7 @@ IMAGES = Path("docs/images")
 QUICKSTART, FAMILIES = Path("runs/quickstart"), Path("runs/digits-families")
 LABEL_PIXELS = 26
 REPORT_PIXELS = (1000, 1600)
+EXPLORER_PIXELS = (1200, 860)
 
 
 def copy_strips() -> None:
@@ -236,6 +238,26 @@ def take_report() -> None:
     Image.open(picture).convert("RGB").quantize(128).save(picture, optimize=True)
 
 
+def take_explorer() -> None:
+    """Take a picture of the page of `vaegan explore` with the run of docs/explorer.md, with Chromium."""
+    command = [sys.executable, "-m", "vaegan", "explore", "runs/digits-vae", "--port", "0"]
+    picture = IMAGES / "explorer.png"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
+        assert server.stdout is not None
+        address = server.stdout.readline().split(": ")[0]
+        size = ",".join(map(str, EXPLORER_PIXELS))
+        flags = (
+            "--headless=new",
+            "--no-sandbox",
+            "--hide-scrollbars",
+            f"--window-size={size}",
+            "--virtual-time-budget=20000",
+        )
+        subprocess.run(["chromium", *flags, f"--screenshot={picture}", address], check=True)  # noqa: S603, S607
+        server.send_signal(signal.SIGINT)
+    Image.open(picture).convert("RGB").quantize(64).save(picture, optimize=True)
+
+
 if __name__ == "__main__":
     for draw in (
         copy_strips,
@@ -249,5 +271,6 @@ if __name__ == "__main__":
         draw_uncertainty,
         draw_codes,
         take_report,
+        take_explorer,
     ):
         draw()

@@ -25,11 +25,11 @@ from ..tiny import tiny
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = (
-    "train", "eval", "wandb", "fid", "celeba", "heif", "huggingface", "diffusers", "compression", "onnx", "hub",
+    "train", "eval", "wandb", "fid", "celeba", "heif", "huggingface", "diffusers", "compression", "explore", "onnx",
+    "hub",
 )  # fmt: skip
-BROUGHT_ALONG = {"markupsafe", "pyarrow", "pydantic_core", "IPython"}
-"""Packages that come with another: jinja2, datasets, pydantic, and a notebook, in which alone it is
-imported."""
+BROUGHT_ALONG = {"markupsafe", "pyarrow", "pydantic_core", "IPython", "fastapi", "starlette", "uvicorn"}
+"""Packages that come with another: jinja2, datasets, pydantic, a notebook, in which alone it is imported, gradio."""
 
 
 def list_extra(extra: str) -> set[str]:

@@ -240,17 +240,25 @@ def edit_images(
             strengths are so large that an image is not finite.
     """
     check_continuous_codes(model)
-    for direction, _ in changes:
-        if direction.shape != (model.code_size,):
-            shape = tuple(direction.shape)
-            raise UserError(f"changes: direction of shape {shape}; give that of a code, ({model.code_size},)")
     images = model.prepare_images(images)
     codes = model.encode(images, labels).mean
-    shift = sum((strength * direction.to(codes) for direction, strength in changes), torch.zeros_like(codes))
-    edited = model.decode(codes + shift, labels)
+    edited = model.decode(shift_codes(codes, changes), labels)
     if not edited.isfinite().all():
         raise UserError("changes: moved so far that the images are not finite; give smaller strengths")
     return images + (edited - model.decode(codes, labels)) if residual else edited
+
+
+def shift_codes(codes: Tensor, changes: Sequence[tuple[Tensor, float]]) -> Tensor:
+    """Move codes along directions: (N, d) => (N, d).
+
+    Raises:
+        UserError: A direction of ``changes``, shape (d,), is of another size than the codes.
+    """
+    for direction, _ in changes:
+        if direction.shape != codes.shape[1:]:
+            shape = tuple(direction.shape)
+            raise UserError(f"changes: direction of shape {shape}; give that of a code, ({codes.shape[1]},)")
+    return codes + sum((strength * direction.to(codes) for direction, strength in changes), torch.zeros_like(codes))
 
 
 def translate_images(model: Autoencoder, images: Tensor, source: Labels, target: Labels) -> Tensor:

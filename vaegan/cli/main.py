@@ -22,6 +22,7 @@ from .data import data
 from .edit import edit, translate
 from .evaluate import evaluate
 from .exit_handling import exit_with_one_line
+from .explore import explore
 from .export import export
 from .generate import generate
 from .index import index
@@ -83,7 +84,7 @@ cli.add_section("Evaluate and compare", evaluate, compare)
 cli.add_section("Use a trained model", sample, reconstruct, interpolate, export, push)
 cli.add_section("Data for another model", generate, encode, decode)
 cli.add_section("Compress images", compress, decompress)
-cli.add_section("Look into a model", inspect, traverse)
+cli.add_section("Look into a model", inspect, traverse, explore)
 cli.add_section("Change images", attribute, edit, translate, inpaint, upscale)
 cli.add_section("Judge images", anomaly, uncertainty)
 cli.add_section("Recipes, settings, weights", configs, weights)

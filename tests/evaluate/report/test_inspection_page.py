@@ -20,8 +20,8 @@ from vaegan.models import Posterior
 from vaegan.models.posterior import make_deterministic
 from vaegan.randomness import draw_normal
 
+from ...browser import CHROMIUM, new_page
 from ...tiny import tiny
-from .browser import CHROMIUM, new_page
 from .reports import HOSTILE, Outline
 
 CLASSES = (HOSTILE, "_b", "c" * 20)

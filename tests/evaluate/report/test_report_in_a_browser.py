@@ -12,7 +12,7 @@ from vaegan.evaluate.report.image_sheets import INTERPOLATION_STEPS
 from vaegan.evaluate.report.plots import VARIANT_STYLES
 from vaegan.evaluate.report.report import COLUMN_IMAGES, SAMPLE_IMAGES
 
-from .browser import CHROMIUM, Page, new_page
+from ...browser import CHROMIUM, Page, new_page
 from .reports import HOSTILE, NAMES
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")

@@ -17,6 +17,8 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
     "--hide-scrollbars", "--remote-debugging-pipe", "--force-color-profile=srgb",
 )  # fmt: skip
+LOOPBACK_ALONE = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
+"""Flag under which no name leads outside this machine."""
 PATIENCE = 60.0
 
 
@@ -46,12 +48,67 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def open(self, path: Path) -> None:
+    def open(self, place: Path | str) -> None:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
-        self.call("Page.navigate", url=path.as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._next())
+        self._load("Page.navigate", url=place if isinstance(place, str) else place.as_uri())
+
+    def reload(self) -> None:
+        self._load("Page.reload")
+
+    def wait_for(self, expression: str) -> Any:
+        """Evaluate an expression until it is true, and return its value."""
+        deadline = time.monotonic() + PATIENCE
+        while not (value := self.evaluate(expression)):
+            assert time.monotonic() < deadline, f"never true: {expression}"
+            time.sleep(0.05)
+        return value
+
+    def show(self, width: int, scheme: str, height: int = 900) -> None:
+        """Show the page in a window of a width, in a light or dark scheme."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def find(self, selector: str) -> tuple[float, float, float, float]:
+        """Scroll an element into view, and return its edges once they rest: left, top, right, bottom."""
+        place = json.dumps(selector)
+        script = f"""(element => {{
+          if (!element?.checkVisibility()) return null;
+          element.scrollIntoView({{block: 'center', behavior: 'instant'}});
+          const box = element.getBoundingClientRect();
+          return [box.left, box.top, box.right, box.bottom];
+        }})(document.querySelector({place}))"""
+        before, edges = None, self.wait_for(script)
+        while edges != before:
+            time.sleep(0.15)
+            before, edges = edges, self.wait_for(script)
+        left, top, right, bottom = edges
+        return left, top, right, bottom
+
+    def drag(self, *points: tuple[float, float]) -> None:
+        """Press the mouse at the first point, move it through the others, and let it go; of one point it is a click."""
+        for number, (x, y) in enumerate([*points, points[-1]]):
+            kind = "mousePressed" if not number else "mouseReleased" if number == len(points) else "mouseMoved"
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+
+    def click(self, selector: str) -> None:
+        """Click into the middle of an element."""
+        left, top, right, bottom = self.find(selector)
+        self.drag(((left + right) / 2, (top + bottom) / 2))
+
+    def drop(self, selector: str, *files: Path) -> None:
+        """Drop files on the middle of an element."""
+        left, top, right, bottom = self.find(selector)
+        data = {"items": [], "files": list(map(str, files)), "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            place = {"x": (left + right) / 2, "y": (top + bottom) / 2}
+            self.call("Input.dispatchDragEvent", type=kind, **place, data=data)
+
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """Press a key and let it go."""
+        details = {"key": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **details, **({"text": text} if text else {}))
+        self.call("Input.dispatchKeyEvent", type="keyUp", **details)
 
     def list_problems(self) -> list[dict[str, Any]]:
         """Return what the page printed to its console, and what the browser reported about it."""
@@ -62,6 +119,13 @@ class Page:
         """Return every address that was asked for."""
         sent = [event for event in self.events if event.get("method") == "Network.requestWillBeSent"]
         return [event["params"]["request"]["url"] for event in sent]
+
+    def _load(self, method: str, **parameters: object) -> None:
+        """Call a method that loads the page, and wait for its end."""
+        before = len(self.events)
+        self.call(method, **parameters)
+        while not any(event.get("method") == "Page.loadEventFired" for event in self.events[before:]):
+            self.events.append(self._next())
 
     def _next(self) -> dict[str, Any]:
         deadline = time.monotonic() + PATIENCE
@@ -76,13 +140,13 @@ class Page:
 
 
 @contextmanager
-def new_page(profile: Path) -> Iterator[Page]:
-    """Open an empty page of a browser that ends with the block."""
+def new_page(profile: Path, *flags: str) -> Iterator[Page]:
+    """Open an empty page of a browser, started with further flags, that ends with the block."""
     to_browser, write = os.pipe()
     read, from_browser = os.pipe()
     # The browser reads commands from descriptor 3 and answers on descriptor 4.
     start = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
-    command = ["bash", "-c", start, "bash", str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+    command = ["bash", "-c", start, "bash", str(CHROMIUM), *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"]
     process = subprocess.Popen(command, pass_fds=(to_browser, from_browser), stderr=subprocess.DEVNULL)
     os.close(to_browser)
     os.close(from_browser)

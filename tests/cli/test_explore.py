@@ -1,0 +1,329 @@
+"""`vaegan explore` as a user meets it: a page of two runs in a real Chromium, and what the command refuses."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from vaegan import load
+from vaegan.applications.attributes import learn_attribute, load_attribute, save_attribute
+from vaegan.applications.encoding import encode_images
+from vaegan.data import open_data
+from vaegan.explorer.explored_run import explore_run
+from vaegan.explorer.pictures import show_grids, show_images
+from vaegan.explorer.view import Direction, Place, View
+from vaegan.storage.loading import load_class_names, load_decoding, load_weights_hash
+from vaegan.trainers import train
+
+from ..browser import CHROMIUM, LOOPBACK_ALONE, Page, new_page
+from ..tiny import tiny
+
+gradio = pytest.importorskip("gradio")
+
+SIDE = 8
+STEPS = ("train.steps=40", "model.labels=10", "model.width=8")
+PICTURE = "document.querySelector('#{} img')?.src"
+LINE = "document.querySelector('#line')?.textContent.trim()"
+GUARD = """import sys
+def guard(event, values):
+    if event == "socket.connect" and values[1][0] not in ("127.0.0.1", "::1") or event == "socket.getaddrinfo" and (
+        values[0] not in ("127.0.0.1", "localhost", None)
+    ):
+        open("outside", "a").write(f"{event} {values}\\n")
+        raise OSError("nothing outside can be reached")
+sys.addaudithook(guard)
+"""
+"""Module that Python imports at its start: no connection leads outside this machine, and each that is tried is kept."""
+ARROW_RIGHT = ("ArrowRight", 39)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two conditional runs, a direction of the first, an image, another one, and a text."""
+    folder = tmp_path_factory.mktemp("explore")
+    for name, seed in (("one", 5), ("two", 6)):
+        config = tiny("vae", *STEPS, f"seed={seed}")
+        data = open_data(config.data)
+        train(config, folder / name, data)
+    model = load(folder / "one")
+    codes, labels = encode_images(model, data.train).mean, data.train.get_labels(torch.arange(len(data.train)), 10)
+    assert labels is not None
+    is_three = labels == 3
+    weights = load_weights_hash(folder / "one")
+    attribute = learn_attribute(
+        codes, is_three, codes, is_three, positive="three", negative="others", weights=weights
+    )  # fmt: skip
+    save_attribute(attribute, folder / "three.safetensors")
+    for name, position in (("image.png", 0), ("other.png", 7)):
+        Image.fromarray(data.train[torch.tensor([position])][0, 0].numpy()).resize((24, 24), 0).save(folder / name)
+    (folder / "words.png").write_text("no image\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def view(folder: Path) -> View:
+    """What the page shows, computed in this process."""
+    runs = []
+    for name in ("one", "two"):
+        path = folder / name
+        images = open_data(tiny("vae", *STEPS).data).train
+        runs.append(explore_run(name, load(path), load_decoding(path), images, 12, load_class_names(path)))
+    return View(tuple(runs), (Direction(load_attribute(folder / "three.safetensors"), 0),))
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[tuple[str, Any]]:
+    """The address of the page, and the process that serves it."""
+    (folder / "guard").mkdir()
+    (folder / "guard" / "sitecustomize.py").write_text(GUARD)
+    paths = os.pathsep.join([str(folder / "guard"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "vaegan", "explore", "one", "two", "--direction", "three.safetensors", "--port"]
+    process = subprocess.Popen(
+        [*command, "0"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("http://127.0.0.1:"), process.communicate(timeout=60)
+        yield line.split(": ")[0], process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def shown(server: tuple[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with new_page(tmp_path_factory.mktemp("profile"), LOOPBACK_ALONE) as page:
+        page.open(server[0] + "/")
+        yield page
+
+
+@pytest.fixture
+def page(shown: Page, server: tuple[str, Any]) -> Iterator[Page]:
+    """The page as it is at first; it reports no problem, and every request goes to this machine."""
+    shown.reload()
+    shown.show(1200, "light")
+    shown.wait_for("!!document.querySelector('#axis-0 input[type=range]') && !!document.querySelector('#picture img')")
+    shown.wait_for(LINE)
+    yield shown
+    assert [event for event in shown.list_problems() if not is_harmless(event)] == []
+    addresses = {url.partition(":")[0] if url.startswith(("data:", "blob:")) else url for url in shown.list_requests()}
+    assert all(url in ("data", "blob") or url.startswith(server[0] + "/") for url in addresses), addresses
+
+
+def is_harmless(event: dict[str, Any]) -> bool:
+    """Return whether an event is that a reload ended the stream of answers, or a warning of gradio after an upload."""
+    parameters = event["params"]
+    warns = parameters.get("type") == "warning" and parameters["args"][0].get("value") == "Method not implemented."
+    return bool(parameters.get("canceled")) or warns
+
+
+def list_sources(html: str) -> list[str]:
+    return re.findall(r'src="([^"]+)"', html)
+
+
+def wait_for_picture(page: Page, images: list[torch.Tensor], selector: str = "picture") -> None:
+    """Wait until the page shows images, to the bit."""
+    expected = list_sources(show_images(images, ["one", "two"]))
+    page.wait_for(f"JSON.stringify({list_shown(selector)}) === JSON.stringify({expected})")
+
+
+def list_shown(selector: str) -> str:
+    return f"[...document.querySelectorAll('#{selector} img')].map(image => image.src)"
+
+
+def read_coordinate(page: Page, axis: int) -> float:
+    return float(page.evaluate(f"document.querySelector('#axis-{axis} input[type=number]').value"))
+
+
+def test_a_dragged_dimension_and_the_arrow_keys_move_both_runs(page: Page, view: View) -> None:
+    start = view.go_to_start(shared=True)
+    wait_for_picture(page, view.decode(start, [0.0], 0))
+    assert read_coordinate(page, 0) == pytest.approx(view.measure(start)[0], abs=1e-3)
+    left, top, right, bottom = page.find("#axis-0 input[type=range]")
+    middle = (top + bottom) / 2
+    page.drag(((left + right) / 2, middle), ((left + right) / 2 + 20, middle), (right - 20, middle))
+    page.wait_for("document.querySelector('#axis-0 input[type=number]').value > 2")
+    moved = view.move(start, 0, read_coordinate(page, 0))
+    wait_for_picture(page, view.decode(moved, [0.0], 0))
+    page.evaluate("document.querySelector('#axis-1 input[type=range]').focus()")
+    before = read_coordinate(page, 1)
+    page.press(*ARROW_RIGHT)
+    assert read_coordinate(page, 1) != before
+    moved = view.move(moved, 1, read_coordinate(page, 1))
+    wait_for_picture(page, view.decode(moved, [0.0], 0))
+
+
+def drop_image(page: Page, view: View, folder: Path, shared: bool = True) -> Place:
+    page.drop("#drop", folder / "image.png")
+    place = view.go_to_image(folder / "image.png", shared, 0)
+    wait_for_picture(page, view.decode(place, [0.0], 0))
+    return place
+
+
+def test_a_dropped_image_is_encoded_edited_and_walked_from(page: Page, view: View, folder: Path) -> None:
+    place = drop_image(page, view, folder)
+    page.click("#tab-directions-button")
+    page.wait_for("!!document.querySelector('#direction-0 input[type=range]')")
+    left, top, right, bottom = page.find("#direction-0 input[type=range]")
+    page.drag(((left + right) / 2, (top + bottom) / 2), (right - 30, (top + bottom) / 2))
+    page.wait_for("document.querySelector('#direction-0 input[type=number]').value > 1")
+    strength = float(page.evaluate("document.querySelector('#direction-0 input[type=number]').value"))
+    wait_for_picture(page, view.decode(place, [strength], 0))
+    page.click("#tab-walk-button")
+    page.drop("#goal", folder / "other.png")
+    expected = list_sources(show_grids(view.walk(place, folder / "other.png", 0), ["one", "two"], 9))
+    page.wait_for(f"JSON.stringify({list_shown('walk')}) === JSON.stringify({expected})")
+    page.click("#mode label:nth-of-type(2)")
+    wait_for_picture(page, view.decode(view.go_to_image(folder / "image.png", False, 0), [strength], 0))
+
+
+def test_a_painted_hole_is_filled(page: Page, view: View, folder: Path) -> None:
+    place = drop_image(page, view, folder)
+    page.click("#tab-complete-button")
+    page.wait_for("document.querySelector('#painting canvas').width == 8")
+    left, top, right, _ = page.find("#painting canvas")
+    unit = (right - left) / SIDE
+    page.evaluate("document.querySelector('.brush').value = 0")
+    page.drag((left + 2.5 * unit, top + 3.5 * unit), (left + 5.5 * unit, top + 3.5 * unit))
+    page.evaluate("document.querySelector('#painting canvas').focus()")
+    page.press(*ARROW_RIGHT)
+    page.press(" ", 32, " ")
+    holes = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    holes[3, 2:6] = holes[0, 1] = True
+    page.click("#complete")
+    completed = view.complete(place, holes, 0, answers=1, seed=0, steps=100)
+    expected = list_sources(show_grids(completed, ["one", "two"], 1))
+    page.wait_for(f"JSON.stringify({list_shown('completed')}) === JSON.stringify({expected})")
+
+
+def test_samples_are_those_of_their_seed_and_class(page: Page, view: View) -> None:
+    page.click("#tab-samples-button")
+    page.wait_for("!!document.querySelector('#seed input')")
+    page.click("#seed input")
+    page.call("Input.insertText", text="1")
+    page.click("#draw")
+    seed = int(page.evaluate("document.querySelector('#seed input').value"))
+    assert seed > 0
+    expected = list_sources(show_grids(view.draw_samples(seed, True, 0), ["one", "two"], 4))
+    page.wait_for(f"JSON.stringify({list_shown('samples')}) === JSON.stringify({expected})")
+    page.click("#take")
+    place = view.go_to_sample(seed, 0, True, 0)
+    wait_for_picture(page, view.decode(place, [0.0], 0))
+    page.click("#class input")
+    page.wait_for("document.querySelectorAll('[role=option]').length == 10")
+    while not page.evaluate(
+        "[...document.querySelectorAll('[role=option].active')].some(e => !/0/.test(e.textContent))"
+    ):
+        page.press("ArrowDown", 40)
+    page.press("Enter", 13, "\r")
+    label = int(page.wait_for("(value => value != '0' && value)(document.querySelector('#class input').value)"))
+    wait_for_picture(page, view.decode(place, [0.0], label))
+
+
+def test_numbers_that_are_out_of_bounds_do_no_harm(page: Page, view: View, folder: Path) -> None:
+    for selector, number in (("#axis-0 input[type=number]", "99"), ("#seed input", "-1")):
+        if selector == "#seed input":
+            page.click("#tab-samples-button")
+        page.click(selector)
+        page.evaluate("document.activeElement.select()")
+        page.call("Input.insertText", text=number)
+        page.press("Tab", 9)
+    page.click("#draw")
+    page.wait_for(f"{LINE} == 'seed: give a whole number from 0 to 9,007,199,254,740,991'")
+    drop_image(page, view, folder)
+
+
+def test_a_file_that_is_no_image_gets_a_line(page: Page, view: View, folder: Path) -> None:
+    page.drop("#drop", folder / "words.png")
+    line = page.wait_for(f"{LINE}.startsWith('words.png: ') && {LINE}")
+    assert "\n" not in line and "Error" not in line and "/" not in line
+    wait_for_picture(page, view.decode(view.go_to_start(shared=True), [0.0], 0))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_in_light_and_dark(page: Page, scheme: str) -> None:
+    page.show(360, scheme)
+    page.reload()
+    page.wait_for("innerWidth == 360 && !!document.querySelector('#axis-0 input[type=range]')")
+    page.wait_for(LINE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.find("#axis-3")
+    assert page.evaluate("document.querySelector('#picture').getBoundingClientRect().top") >= 0, "it stays in view"
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red = int(re.findall(r"\d+", ground)[0])
+    assert red < 60 if scheme == "dark" else red > 230
+
+
+def test_it_answers_to_no_other_name(server: tuple[str, Any]) -> None:
+    request = urllib.request.Request(server[0] + "/", headers={"Host": "elsewhere.example"})
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(request)
+    with urllib.request.urlopen(server[0] + "/") as answer:
+        page = answer.read().decode()
+    assert "fonts.googleapis" not in page and '"analytics_enabled":true' not in page
+
+
+def test_an_interrupt_ends_it_in_one_line(server: tuple[str, Any], folder: Path, page: Page) -> None:
+    page.call("Page.navigate", url="about:blank")
+    assert not (folder / "outside").exists()
+    process = server[1]
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "vaegan: interrupted\n")
+
+
+def test_what_cannot_be_explored_is_refused_in_one_line(folder: Path, get_error, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    assert get_error("explore", "one", "one", "two") == "3 runs: the page holds at most 2; name fewer"
+    assert get_error("explore", "one", "--direction", "image.png").startswith("image.png: not a file of directions")
+    assert "directions of the codes of another model" in get_error("explore", "two", "--direction", "three.safetensors")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert get_error("explore", "one", "--port", port).startswith(f"--port {port}: cannot listen at 127.0.0.1 (")
+    assert get_error("explore", "one", "--host", "256.1.1.1").startswith("--host 256.1.1.1: ")
+    for option in (["--density", "gaussian"], ["--port", 1], ["--direction", "three.safetensors"]):
+        error = get_error("explore", "one", "--export", "page.html", *option)
+        assert error == f"{option[0]}: of the page that is served; leave it out with --export"
+    assert get_error("explore", "one", "two", "--export", "p.html") == "--export: a page of one run; leave RUN2 out"
+    assert get_error("explore", "one", "--export", "p.png") == "--export p.png: not a page; let it end in .html"
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert get_error("explore", "one") == "gradio is not installed; pip install 'vaegan[explore]'"
+
+
+def test_another_host_is_warned_of_and_runs_of_one_name_are_told_apart(folder: Path, vaegan, monkeypatch) -> None:
+    served: list[Any] = []
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("vaegan.explorer.serving.serve", lambda app, listener: served.append(app))
+    monkeypatch.setattr("vaegan.explorer.page.build_page", lambda view: served.append(view) or gradio.Blocks())
+    for name, value in {**os.environ}.items():
+        monkeypatch.setenv(name, value)  # what the command sets is taken back
+    code, out, err = vaegan("explore", "one", folder / "one", "--host", "0.0.0.0", "--port", 0)
+    assert code == 0 and out.startswith("http://0.0.0.0:") and len(served) == 2
+    assert err == "--host 0.0.0.0: whoever can reach this machine can open the page, without a password\n"
+    assert [run.name for run in served[0].runs] == ["one", str(folder / "one")]
+
+
+def test_a_page_is_written_with_its_size_and_without_gradio(folder: Path, vaegan, monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    code, out, err = vaegan("explore", "one", "--export", "pages/one.html", "--dimensions", 2)
+    assert code == 0, err
+    page = Path("pages/one.html").read_text()
+    size = Path("pages/one.html").stat().st_size
+    assert out == f"pages/one.html: {size / 1e6:.2f} MB; open it in a browser, no server is needed\n"
+    assert page.count('"z') == 2 and "<title>one</title>" in page and "://" not in page

@@ -1,0 +1,1 @@
+"""The explorer: a page on which a person moves through the codes of one or two trained models."""
