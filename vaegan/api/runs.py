@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaegan.cli import workflows
+from vaegan.cli import study_workflow, workflows
 from vaegan.config import Config, StudyConfig
 from vaegan.config.load import load_config, nest_settings
 from vaegan.config.load_study_files import load_study
@@ -173,7 +173,7 @@ def compare(
     loaded, reporter = load_study(study, nest_settings(settings or {})), make_reporter(progress)
     init_process_group()
     folder = get_default_folder(study) if output is None else expand_path("output", output)
-    return workflows.compare_study(loaded, folder, reporter, allow_other_data=allow_other_data)
+    return study_workflow.compare_study(loaded, folder, reporter, allow_other_data=allow_other_data)
 
 
 def recipes() -> dict[str, str]:

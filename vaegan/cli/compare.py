@@ -16,7 +16,7 @@ from vaegan.io import write_text
 from .completion import complete_study
 from .console import Console
 from .options import FOLDER, OTHER_DATA_OPTION, OVERRIDES_ARGUMENT, PROCESSES_OPTION, Integer, check_folder_path
-from .workflows import check_study, compare_study
+from .study_workflow import check_study, compare_study
 
 if TYPE_CHECKING:
     from vaegan.config.load_study_files import LoadedStudy

@@ -1,0 +1,85 @@
+"""The work of the command `compare`, and of `vaegan.api`; all processes of a launch do it together."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vaegan.distributed import run_on_main
+from vaegan.errors import Interrupted
+from vaegan.extras import check_comparison_packages
+from vaegan.progress import Reporter
+
+from .workflows import check_run_destination, check_step_inputs, train_run
+
+if TYPE_CHECKING:
+    from vaegan.config import Config
+    from vaegan.config.load_study_files import LoadedStudy
+    from vaegan.data import Data
+    from vaegan.evaluate.comparing.comparison import Comparison
+    from vaegan.storage.run_folder import Run
+
+
+def compare_study(
+    loaded: "LoadedStudy",
+    folder: Path,
+    reporter: Reporter,
+    command: str | None = None,
+    train_ahead: "Callable[[Mapping[Path, Config]], None] | None" = None,
+    allow_other_data: bool = False,
+    show: "Callable[[Comparison], None] | None" = None,
+) -> "Comparison | None":
+    """Train and evaluate the runs of a study as far as they are not yet, and write its comparison and report.
+
+    Args:
+        loaded: The study.
+        folder: Folder of the study.
+        reporter: Shows progress and notes.
+        command: Command line, for the record; None: the study is run from Python.
+        train_ahead: Function that trains several runs, given by their folders, side by side; None: they are trained one
+            after another.
+        allow_other_data: Whether to go on with images that are not those of the study's runs.
+        show: Called on rank 0 with the comparison before it is written; None: nothing is.
+
+    Returns:
+        The comparison; None on processes of another rank than 0.
+
+    Raises:
+        UserError: The variants are not matched, or a folder holds another run.
+        Failure: A training or an evaluation failed; what is finished is kept.
+        Interrupted: A training was asked to stop.
+    """
+    study, configs, classifier = loaded
+    check_study(loaded, folder)
+    from vaegan.evaluate.study import compare
+    from vaegan.trainers.log.tracking import Tracker
+
+    for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID"):  # ids of a single run, and a study has several
+        os.environ.pop(name, None)
+
+    def train_or_stop(variant: "Config", run: Path, data: "Data", resume: bool) -> "Run":
+        try:
+            return train_run(variant, run, reporter, data, resume=resume)
+        except Interrupted as stop:
+            raise Interrupted(f"{folder}: stopped in {run}; the same command goes on", stop.on_all_ranks) from stop
+
+    return compare(
+        study, configs, folder, train_or_stop, reporter, command, classifier,
+        lambda variant, run: Tracker.start(variant, run, None, reporter.note), train_ahead, allow_other_data,
+        show,
+    )  # fmt: skip
+
+
+def check_study(loaded: "LoadedStudy", folder: Path) -> None:
+    """Check that the runs of a study can be trained and written into a folder, before its images are read.
+
+    Raises:
+        UserError: A package or an input of a training is missing, or the folder lies in that of the images.
+        FileFailure: No file can be created in the folder.
+    """
+    study, configs, _ = loaded
+    check_comparison_packages(configs.values())
+    run_on_main(lambda: check_run_destination(folder, *configs.values()))
+    for name, variant in configs.items():
+        if study.variants[name].prior is None:  # a prior's autoencoder is trained first, in this study
+            check_step_inputs(variant)
