@@ -35,10 +35,30 @@ ARGUMENTS = {
     "--data-root": "data_root",
     **{
         f"--{name}": name
-        for name in ("output", "metrics", "samples", "split", "features", "density", "dtype", "sample")
+        for name in (
+            "output",
+            "metrics",
+            "samples",
+            "split",
+            "features",
+            "density",
+            "dtype",
+            "sample",
+            "seed",
+            "format",
+            "license",
+            "private",
+            "revision",
+            "number",
+            "label",
+            "reject",
+            "rate",
+            "step",
+            "only",
+        )
     },
-    **{f"--{name}": name for name in ("seed", "format", "license", "private", "revision")},
     "--shard-rows": "shard_rows",
+    "--native-size": "native_size=True",
 }
 """Replacements of options, commands and words about them in the messages to a caller in Python."""
 OPTION_PATTERN = re.compile("|".join(rf"(?<![\w-]){re.escape(option)}(?![\w-])" for option in ARGUMENTS))

@@ -11,8 +11,8 @@ from vaegan.entry import name_arguments, python_entry
 from vaegan.errors import Interrupted, OneLineError, UserError
 
 COMMAND_LINE_ALONE = {
-    "--mixed_precision", "--fetch", "--decode", "--images", "--image-size", "--native-size", "--paired-by-index",
-    "--save-statistics",
+    "--mixed_precision", "--fetch", "--decode", "--images", "--image-size", "--paired-by-index",
+    "--save-statistics", "--tile", "--host", "--port", "--export", "--direction",
 }  # fmt: skip
 """Options of other programs, of commands that a message shows as a whole, and of what Python has no function for."""
 
