@@ -137,6 +137,7 @@ def test_the_last_checkpoint_is_not_done_without(disk: Path) -> None:
     assert err.splitlines()[-1].endswith(end) and "Traceback" not in err
 
 
+@pytest.mark.long
 def test_a_quota_stops_the_training(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS, "train.steps=60")))
     process = start(tmp_path, max_file_bytes=20_000)
@@ -149,6 +150,7 @@ def test_a_quota_stops_the_training(tmp_path: Path) -> None:
     assert load_newest(tmp_path / "run").step == 60
 
 
+@pytest.mark.long
 def test_a_quota_is_waited_out_where_the_config_says_so(tmp_path: Path, reference: Run) -> None:
     (tmp_path / "tiny.yaml").write_text(dump_config(tiny("vaegan3", *WORDS)))
     process = start(tmp_path, "train.disk_full=continue", max_file_bytes=20_000)

@@ -113,7 +113,7 @@ def test_jobs_under_a_launcher_are_refused(study: Path) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_a_study_that_is_stopped_in_its_evaluation_says_so(number: int, study: Path) -> None:
     process = start(study, "out", "evaluate.metrics=[iwae]", "evaluate.importance_samples=1000000", "seeds=[1]")
     end = time.monotonic() + 120
@@ -126,6 +126,7 @@ def test_a_study_that_is_stopped_in_its_evaluation_says_so(number: int, study: P
     assert (process.returncode, out, err.splitlines()[-1]) == (130, "", "vaegan: interrupted")
 
 
+@pytest.mark.long
 def test_the_runs_of_a_study_are_not_the_one_run_of_a_sweep(study: Path) -> None:
     process = start(
         study, "out", "track.wandb=offline", "seeds=[1]", WANDB_RUN_ID="def", WANDB_SWEEP_ID="abc",

@@ -34,6 +34,7 @@ def test_two_processes_generate_what_one_does(alone: Run, expected: dict[str, by
     assert {**found, "generated.json": b""} == {**expected, "generated.json": b""}
 
 
+@pytest.mark.long
 def test_a_killed_generation_goes_on(alone: Run, expected: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to(alone.path)
     words, folder = (*VAEGAN, *GENERATE, "-o", "images"), tmp_path / "images"
