@@ -94,7 +94,7 @@ WEIGHT_FILES = {
         sha256="b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
     ),
     "inception": WeightFile(
-        use="frechet, kid, prdc",
+        use="frechet, kid, prdc, memorisation",
         url=f"{TORCH_FIDELITY_URL}weights-inception-2015-12-05-6726825d.pth",
         size=95_628_359,
         sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
