@@ -3,7 +3,7 @@
 Of generated images alone it is the classification accuracy score of Ravuri & Vinyals 2019.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -26,11 +26,9 @@ from vaegan.storage.loading import load_classifier, load_weights_hash
 from vaegan.storage.run_folder import Run
 
 from .classifier_evaluation import evaluate_classifier
+from .complete_runs import Train, check_run_folders, complete_run
 from .metrics.metric import MetricResult
 from .one_pass import ImageSplit, evaluation_mode, get_device
-
-Train = Callable[[Config, Path, Data, bool], Run]
-"""Function that trains a run to its end in a folder; the last argument lets it resume the run in the folder."""
 
 AUGMENTATION = "augmentation"
 """Name of the metric, and of the folder of the classifiers in that of a run."""
@@ -84,7 +82,10 @@ def measure_augmentation(
     }
     split = ImageSplit(config.split, getattr(data, config.split))
     for name, (place, images) in sets.items():
-        trained = _train(settings, place, Data(images, data.validation, data.test, data.classes, place.name), train)
+        run_on_all_ranks(partial(check_run_folders, {place: settings}))
+        known_by = f"{data.fingerprint} {place.name}"
+        others = Data(images, data.validation, data.test, data.classes, known_by)
+        trained = complete_run(settings, place, others, train, reporter)
         network = run_on_all_ranks(partial(load_classifier, trained.path)).to(get_device())
         evaluation = evaluate_classifier(network, split, config, seed=settings.seed)
         result.metrics[f"{AUGMENTATION}/{name}"] = evaluation.metrics["accuracy"]
@@ -124,11 +125,6 @@ def _make_config(config: Config, classifier: Config) -> Config:
     training = classifier.train.model_copy(update={**never, "init": None, "init_sha256": None})
     update = {"data": data, "train": training, "track": TrackConfig(wandb="disabled")}
     return classifier.model_copy(update=update)
-
-
-def _train(config: Config, folder: Path, data: Data, train: Train) -> Run:
-    run = Run(folder)
-    return run if run.finished else train(config, folder, data, True)
 
 
 def _take_real(images: Images) -> Images:

@@ -31,8 +31,9 @@ from vaegan.storage.run_folder import WEIGHTS_FILE, Run
 from vaegan.storage.training_cost import read_training_cost
 from vaegan.text import get_reason, to_one_line
 
-from .augmentation import AUGMENTATION, Train, describe_augmentation, measure_augmentation
+from .augmentation import AUGMENTATION, describe_augmentation, measure_augmentation
 from .classifier_evaluation import evaluate_classifier_splits
+from .complete_runs import Train
 from .metrics.build import get_feature_network
 from .metrics.feature_extractors import INCEPTION
 from .model_evaluation import evaluate_model

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from vaegan.config import Config, StudyConfig
-from vaegan.config.differences import describe_differences, get_training_settings
 from vaegan.config.schema import PriorConfig
 from vaegan.data import Data
 from vaegan.distributed import broadcast_from_main, init_process_group, run_on_all_ranks, run_on_main
@@ -15,13 +14,14 @@ from vaegan.long_work import run_long_on_main
 from vaegan.progress import Reporter
 from vaegan.storage.adopted_settings import adopt_settings
 from vaegan.storage.loading import load_classifier
-from vaegan.storage.run_data import check_run_data, open_study_data
+from vaegan.storage.run_data import open_study_data
 from vaegan.storage.run_folder import Run
 from vaegan.text import make_encodable
 
-from .augmentation import AUGMENTATION, Train
+from .augmentation import AUGMENTATION
 from .comparing.comparison import Comparison
 from .comparing.matching import check_matched
+from .complete_runs import Train, check_run_folders, complete_run
 from .metrics.build import check_metrics
 from .metrics.lpips import check_lpips_networks_differ
 from .negative_controls import evaluate_negative_controls
@@ -240,19 +240,6 @@ def train_classifier(name: str, config: Config, output: Path, data: Data, train:
     return run
 
 
-def check_run_folders(runs: Mapping[Path, Config]) -> None:
-    """Check that no folder holds a run of another config, before any run is trained.
-
-    Raises:
-        UserError: A folder does.
-    """
-    for folder, config in runs.items():
-        if not (run := Run(folder)).exists:
-            continue
-        if differences := describe_differences(get_training_settings(run.config), get_training_settings(config)):
-            raise UserError(f"{folder}: holds another run: {differences}; choose another --output")
-
-
 def hand_out_members(runs: Iterable[Path], data: Data) -> None:
     """Write the list of a study's images into the folders of runs that other processes will begin.
 
@@ -262,22 +249,6 @@ def hand_out_members(runs: Iterable[Path], data: Data) -> None:
         for run in map(Run, runs):
             if not run.exists:
                 run.write_members(data.members)
-
-
-def complete_run(config: Config, folder: Path, data: Data, train: Train, reporter: Reporter) -> Run:
-    """Return the finished run of a config: kept if the folder holds it, else resumed or trained from the beginning.
-
-    Raises:
-        UserError: The folder holds a run of other images.
-    """
-    run, name = Run(folder), f"{folder.parent.name}/{folder.name}"
-    if not run.finished:
-        action = "going on with it" if run.exists else "training" if config.train.steps else "taking the finished model"
-        reporter.note(f"{name}: {action}")
-        return train(config, folder, data, True)
-    run_on_all_ranks(lambda: check_run_data(run, data))
-    reporter.note(f"{name}: finished already, kept")
-    return run
 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:

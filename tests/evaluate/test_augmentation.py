@@ -88,6 +88,17 @@ def test_finished_classifiers_are_kept_and_those_of_other_weights_are_not(classi
     assert evaluate() != first and calls[3:] == ["generated", "both"]
 
 
+def test_a_classifier_of_other_settings_is_not_taken_for_it(classifier: Config, tmp_path: Path) -> None:
+    data = open_data(classifier.data)
+    config = make_config(train(classifier, tmp_path / "features", data), "model.labels=10")
+    run = train(config, tmp_path / "run", data)
+    evaluate_run(run, load(run.path), config.evaluate, data, Reporter(), train=train_again)
+    shorter = train(tiny("classifier", "train.steps=30", "data.horizontal_flip=false"), tmp_path / "shorter", data)
+    other = make_config(shorter, "model.labels=10").evaluate
+    with pytest.raises(UserError, match=r"augmentation/real: holds another run: train\.steps: 40 -> 30"):
+        evaluate_run(run, load(run.path), other, data, Reporter(), force=True, train=train_again)
+
+
 def test_a_study_trains_the_classifier_of_real_images_once(classifier: Config, tmp_path: Path) -> None:
     configs = {"by-class": tiny("vae", *ALONE, "model.labels=10"), "without": tiny("vae", *ALONE)}
     study = StudyConfig.model_validate(
