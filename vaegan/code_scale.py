@@ -1,9 +1,6 @@
 """Mean and standard deviation of the codes of a model with a grid, which latent-diffusion models scale codes by."""
 
 import math
-from functools import partial
-from itertools import chain
-from operator import itemgetter
 from typing import Annotated
 
 import torch
@@ -12,7 +9,7 @@ from torch import Tensor
 
 from .config.section import Section
 from .data import Images
-from .distributed import all_gather_object, deal_batches, run_on_all_ranks
+from .gathered_rows import compute_shared_rows
 from .images import to_float
 from .models.continuous import ContinuousAutoencoder
 from .precision import full_precision
@@ -56,21 +53,18 @@ def measure_code_scale(model: ContinuousAutoencoder, images: Images, seed: int) 
     """
     positions, parameter = images.select_evenly(MAX_IMAGES), next(model.parameters())
 
-    def sum_codes(batch: range) -> list[tuple[int, Tensor]]:
+    def sum_codes(batch: range) -> Tensor:
         indices = positions[batch.start : batch.stop]
         pixels = to_float(images[indices].to(parameter.device), parameter.dtype)
         with full_precision(parameter.device, deterministic=False):
             posterior = model.encode(pixels, images.get_labels(indices, model.classes))
         noise = torch.stack([draw_normal(posterior.mean.shape[1:], seed, "code scale", index) for index in batch])
         codes = posterior.sample(noise.to(posterior.mean)).double()
-        return [(batch.start, torch.stack([codes.sum(), codes.square().sum()]).cpu())]
+        return torch.stack([codes.sum(), codes.square().sum()])[None].cpu()
 
-    parts: list[tuple[int, Tensor]] = []
-    for batch, _ in deal_batches(len(positions), BATCH_IMAGES):
-        parts += run_on_all_ranks(partial(sum_codes, batch) if batch else list)
-    ordered = sorted(chain(*all_gather_object(parts)), key=itemgetter(0))
+    sums = compute_shared_rows(len(positions), BATCH_IMAGES, sum_codes)
     count = len(positions) * model.code_size
-    total, squares = torch.stack([sums for _, sums in ordered]).sum(0).tolist()
+    total, squares = sums.sum(0).tolist()
     mean = total / count
     std = math.sqrt(max(0.0, squares / count - mean**2) * count / max(1, count - 1))
     return CodeScale(mean=mean, std=std, images=len(positions)) if 0 < std < math.inf else None

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Set
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
@@ -47,6 +48,20 @@ def refuse_hub_name(name: str, value: str) -> None:
     if value.startswith(HUB_PREFIX):
         problem = "a model on the Hub has no training images, no discriminator and no evaluation"
         raise UserError(f"{name}: {shorten(value)}: {problem}; name a folder on this machine")
+
+
+def check_no_other_files(folder: Path, own: Set[str] = frozenset()) -> None:
+    """Check that an output folder, which may not exist, holds no files but its own.
+
+    Args:
+        folder: The folder.
+        own: Names of the files that it may hold.
+
+    Raises:
+        UserError: It holds others.
+    """
+    if folder.exists() and (others := {path.name for path in folder.iterdir()} - own):
+        raise UserError(f"--output {folder}: holds other files, such as {min(others)}; name an empty or a new folder")
 
 
 def check_folder_is_writable(folder: Path, advice: str = "name another place") -> None:

@@ -1,4 +1,4 @@
-"""What `import vaegan` offers of data sets: to encode, generate, compress and decompress them."""
+"""The interface to data sets: encode, generate, compress and decompress them."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `import vaegan` offers of trained models: to load, export and publish them."""
+"""The interface to trained models: load, export and publish them."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `import vaegan` offers of runs and studies: to train, evaluate and compare them."""
+"""The interface to runs and studies: train, evaluate and compare them."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -117,7 +117,7 @@ def compress_files(compression: Compression, config: "Config", reporter: Reporte
         reporter: Shows progress and notes.
 
     Returns:
-        CompressedSizes of the file, and the codec.
+        The sizes of the file, and the codec.
 
     Raises:
         UserError: There is no such model, class or image, or two images have the same name.

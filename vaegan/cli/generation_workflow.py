@@ -10,7 +10,7 @@ from vaegan.errors import UserError
 from vaegan.progress import Reporter
 from vaegan.text import shorten
 
-from .trained_model import check_output_of_run, choose_density, load_model_and_class
+from .trained_model import check_output_of_run, choose_density, fit_density, load_model_and_class
 
 if TYPE_CHECKING:
     from vaegan.config import Config
@@ -119,7 +119,6 @@ def generate_dataset(request: Request, config: "Config", reporter: Reporter) -> 
             folder holds something else.
         Failure: A file cannot be read or written.
     """
-    from vaegan.density_fitting import fit_density_to_images
     from vaegan.evaluate.one_pass import get_device
     from vaegan.generation.description import Generation, RejectionConfig
     from vaegan.generation.generating import generate_to_folder
@@ -138,9 +137,8 @@ def generate_dataset(request: Request, config: "Config", reporter: Reporter) -> 
         )
     density, size = None, config.evaluate.batch_size
     if request.density is not None:
-        assert data is not None and config.evaluate.density is not None
-        with reporter.progress("Encoding", "images") as progress:
-            density = fit_density_to_images(config.evaluate.density, model, data.train, config.seed, size, progress)
+        assert data is not None
+        density = fit_density(config, model, data.train, reporter)
     sampler = Sampler(model, request.seed, density)
     if sampler.source is None:
         raise UserError(model.no_prior_message, on_all_ranks=True)

@@ -67,13 +67,13 @@ def choose_density(run: Path, density: str) -> "Config":
     return override_evaluation(Run(run).config, {"density": density}, str(run))
 
 
-def fit_density(config: "Config", model: "Autoencoder", images: "Images", console: Console) -> "Density":
+def fit_density(config: "Config", model: "Autoencoder", images: "Images", reporter: Reporter) -> "Density":
     """Fit `evaluate.density` of a config to the codes of images, as an evaluation does."""
     from vaegan.density_fitting import fit_density_to_images
 
     density = config.evaluate.density
     assert density is not None
-    with console.progress("Encoding", "images") as progress:
+    with reporter.progress("Encoding", "images") as progress:
         return fit_density_to_images(density, model, images, config.seed, config.evaluate.batch_size, progress)
 
 

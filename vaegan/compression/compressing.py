@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 
 
 class CompressedSizes(NamedTuple):
-    """CompressedSizes of a file of compressed images."""
+    """Sizes of a file of compressed images."""
 
     images: int
     """Number of images."""

@@ -1,10 +1,8 @@
 """Fit of a prior to the codes of the training images: a kernel density of values, or a histogram of indices."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from itertools import chain
-from operator import itemgetter
 from typing import cast
 
 import numpy as np
@@ -15,6 +13,7 @@ from torch import Tensor
 from vaegan.data import Images
 from vaegan.distributed import all_gather_object, broadcast_from_main, deal_batches, run_on_all_ranks
 from vaegan.errors import Failure
+from vaegan.gathered_rows import compute_shared_rows
 from vaegan.models import Autoencoder
 from vaegan.progress import ProgressCallback, ignore_progress
 
@@ -73,7 +72,9 @@ def fit_prior(
             raise Failure("the code of a training image is not finite; look at the run")
         return values
 
-    exponent, half, deviation = _choose_cells(_map_batches(images.select_evenly(SCALE_IMAGES), batch_size, encode))
+    few = images.select_evenly(SCALE_IMAGES)
+    values = compute_shared_rows(len(few), batch_size, lambda batch: encode(few[batch.start : batch.stop]))
+    exponent, half, deviation = _choose_cells(values)
     count_values = partial(_count_values, exponent=exponent, half=half)
     counts = _sum_over(positions, batch_size, lambda indices: count_values(encode(indices)), progress)
     description = describe(kind="values", exponent=exponent, deviation=deviation)
@@ -116,13 +117,13 @@ def _smooth(description: PriorDescription, counts: Tensor) -> CodePrior:
     return CodePrior(description, cells, escapes.clamp_min(1))
 
 
-def _choose_cells(batches: Sequence[Tensor]) -> tuple[int, int, float]:
+def _choose_cells(values: Tensor) -> tuple[int, int, float]:
     """Return the exponent of the width of a cell, the number of cells on either side of 0, and the largest deviation.
 
     Args:
-        batches: Values of codes, float64, shape (n, T, P).
+        values: Values of codes, float64, shape (n, T, P).
     """
-    values = torch.cat(list(batches)).movedim(1, 0).flatten(1)
+    values = values.movedim(1, 0).flatten(1)
     largest = float(values.abs().max())
     deviation = float(values.std(1, correction=0).max())
     scale = deviation or largest or 1.0
@@ -154,15 +155,3 @@ def _sum_over(
         progress(done, len(positions))
     parts = [part for rank in all_gather_object(own) for part in rank]
     return sum(parts[1:], start=parts[0])
-
-
-def _map_batches(positions: Tensor, batch_size: int, work: Callable[[Tensor], Tensor]) -> list[Tensor]:
-    """Return the result of each batch on every process, in order."""
-    own: list[tuple[int, Tensor]] = []
-
-    def run(batch: range) -> list[tuple[int, Tensor]]:
-        return [(batch.start, work(positions[batch.start : batch.stop]))]
-
-    for batch, _ in deal_batches(len(positions), batch_size):
-        own += run_on_all_ranks(partial(run, batch) if batch else list)
-    return [result for _, result in sorted(chain(*all_gather_object(own)), key=itemgetter(0))]

@@ -15,6 +15,7 @@ from vaegan.extras import check_packages
 from vaegan.io import hash_file, replace_folder
 from vaegan.models import Autoencoder
 from vaegan.networks.given import GivenNetworks
+from vaegan.paths import check_no_other_files
 from vaegan.storage.loading import get_model_folder, load_model
 from vaegan.storage.run_folder import ExportedModel, read_description
 from vaegan.text import encode_text
@@ -55,9 +56,7 @@ def check_other_files(folder: Path, description: str, *names: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder}: a file, not a folder; name a new folder")
     allowed = {description, CARD_FILE, *names} if (folder / description).exists() else set()
-    others = [path.name for path in folder.iterdir() if path.name not in allowed] if folder.exists() else []
-    if others:
-        raise UserError(f"--output {folder}: holds other files, such as {min(others)}; name an empty or a new folder")
+    check_no_other_files(folder, allowed)
 
 
 def export_model(

@@ -14,8 +14,6 @@ from vaegan.text import get_reason, shorten
 
 DESCRIPTION_FILE = "generated.json"
 """Name of the file."""
-FORMATS = ("folder", "npz", "tar")
-"""Names of the forms that generated images are kept in."""
 
 
 class RejectionConfig(Section):

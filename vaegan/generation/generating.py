@@ -8,6 +8,7 @@ from vaegan.errors import UserError
 from vaegan.io import write_text
 from vaegan.long_work import run_long_on_main
 from vaegan.models.autoencoder import Sampler
+from vaegan.paths import check_no_other_files
 from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.shards import write_shards
 
@@ -75,8 +76,7 @@ def _check_folder(folder: Path, generation: Generation) -> None:
         if difference := generation.describe_difference(found):
             raise UserError(f"--output {folder}: holds other generated images ({difference}); name another folder")
         return
-    if folder.exists() and (present := {path.name for path in folder.iterdir()} - {f"{DESCRIPTION_FILE}.partial"}):
-        raise UserError(f"--output {folder}: holds other files, such as {min(present)}; name an empty or a new folder")
+    check_no_other_files(folder, {f"{DESCRIPTION_FILE}.partial"})
 
 
 def _begin(folder: Path, generation: Generation) -> None:

@@ -13,6 +13,7 @@ from vaegan.images import to_float
 from vaegan.io import write_text
 from vaegan.models import VQVAE, Autoencoder
 from vaegan.models.continuous import ContinuousAutoencoder
+from vaegan.paths import check_no_other_files
 from vaegan.precision import full_precision
 from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.randomness import draw_normal
@@ -111,8 +112,7 @@ def _begin(folder: Path, description: LatentDescription, inputs: NamedImages) ->
     has_begun = (folder / DESCRIPTION_FILE).exists()
     if has_begun and (difference := description.describe_difference(read_latent_description(folder))):
         raise UserError(f"--output {folder}: holds another encoding ({difference}); name another folder")
-    if others := {path.name for path in folder.iterdir()} - own:
-        raise UserError(f"--output {folder}: holds other files, such as {min(others)}; name an empty or a new folder")
+    check_no_other_files(folder, own)
     write_text(folder / DESCRIPTION_FILE, description.model_dump_json(indent=1) + "\n")
     write_index(folder, description, inputs.names, inputs.images.labels)  # anew, in the place of a damaged one
 

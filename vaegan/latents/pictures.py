@@ -10,6 +10,7 @@ import numpy as np
 
 from vaegan.errors import UserError
 from vaegan.io import read_bytes, write_text
+from vaegan.paths import check_no_other_files
 from vaegan.text import shorten
 
 MARK_FILE = "decoded.json"
@@ -66,15 +67,12 @@ def begin_pictures(output: Path, mark: Mapping[str, object], codes: str) -> None
         UserError: It holds other files, or the pictures of other codes.
     """
     output.mkdir(parents=True, exist_ok=True)
-    present = {path.name for path in output.iterdir()} - {f"{MARK_FILE}.partial"}
-    if not present:
+    if not (output / MARK_FILE).exists():
+        check_no_other_files(output, {f"{MARK_FILE}.partial"})
         write_text(output / MARK_FILE, json.dumps(mark, indent=1) + "\n")
         return
     try:
         found = json.loads(read_bytes(output / MARK_FILE))
-    except FileNotFoundError:
-        problem = f"holds other files, such as {min(present)}"
-        raise UserError(f"--output {output}: {problem}; name an empty or a new folder") from None
     except (OSError, ValueError, RecursionError):
         found = None
     if found != mark:
