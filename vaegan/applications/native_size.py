@@ -39,7 +39,7 @@ def check_takes_any_size(model: Autoencoder, name: object = None) -> ContinuousA
 
 def get_least_tile_side(model: ContinuousAutoencoder) -> int:
     """Return the side of the smallest tiles of a model whose code is a grid, in pixels: four times its downsampling."""
-    return 4 * _get_downsampling(model)
+    return 4 * model.downsampling
 
 
 @torch.no_grad()
@@ -67,7 +67,7 @@ def reconstruct_at_native_size(
         UserError: ``tile_side`` is less than four times the downsampling, or the images or labels are not those that
             the model takes.
     """
-    factor, (height, width) = _get_downsampling(model), images.shape[-2:]
+    factor, (height, width) = model.downsampling, images.shape[-2:]
     if tile_side is not None and tile_side < (least := get_least_tile_side(model)):
         raise UserError(f"tiles of {tile_side} pixels: less than four times the downsampling; give {least} or more")
     padding = (0, -width % factor, 0, -height % factor)
@@ -85,11 +85,6 @@ def reconstruct_at_native_size(
         total[area] += tile * (rows[:, None] * columns).to(tile.dtype)
         progress(done, len(parts[0]) * len(parts[1]))
     return total[..., :height, :width].to(next(model.parameters()).device)
-
-
-def _get_downsampling(model: ContinuousAutoencoder) -> int:
-    """Return the side of the images divided by that of the grid that is their code."""
-    return model.image_shape[1] // model.code_shape[1]
 
 
 def _cut_axis(length: int, tile_side: int, factor: int) -> Iterator[tuple[int, Tensor]]:

@@ -94,7 +94,7 @@ def explore(
 
 
 def _check_export(context: click.Context, runs: Sequence[Path]) -> None:
-    """Check that nothing is asked of an exported page that it has not.
+    """Check that an exported page can have everything that the command names.
 
     Raises:
         UserError: There are two runs, or options of the page that is served.

@@ -180,7 +180,7 @@ def find_open_sides(model: Model) -> int | None:
     """Return the number that both sides of images are multiples of, where a model takes any such; None: it does not."""
     if not isinstance(model, ContinuousAutoencoder) or not model.has_grid:
         return None
-    return model.image_shape[1] // model.code_shape[1]
+    return model.downsampling
 
 
 def _list_continuous_parts(model: ContinuousAutoencoder) -> tuple[Part, ...]:

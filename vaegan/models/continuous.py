@@ -57,6 +57,11 @@ class ContinuousAutoencoder(Autoencoder):
         """True if the code is a grid of vectors."""
         return len(self.code_shape) > 1
 
+    @property
+    def downsampling(self) -> int:
+        """Side of the images divided by that of the grid that is their code."""
+        return self.image_shape[1] // self.code_shape[1]
+
     def encode(self, images: Tensor, labels: Labels = None) -> Posterior:
         """Return the posterior over the codes of images, of shape (N, d); a grid of other images has another d.
 
