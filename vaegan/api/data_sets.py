@@ -11,7 +11,7 @@ from vaegan.latents.dataset import LatentDataset
 from vaegan.notebook import make_reporter
 from vaegan.paths import expand_path
 
-from .models import RunPath, find_run
+from .models import RunPath, find_model, find_run
 
 if TYPE_CHECKING:  # the packages that these import are not installed everywhere
     from vaegan.compression.compressing import CompressedSizes
@@ -92,7 +92,7 @@ def generate_dataset(
     processes.
 
     Args:
-        run: The run whose model generates, or its folder.
+        run: The run whose model generates, its folder, the folder of an exported model, or a name on the Hub.
         number: Number of images.
         output: Folder to write.
         format: ``folder``, a PNG file for each image, in folders of their classes; ``npz``, one array; ``tar``, shards
@@ -114,7 +114,7 @@ def generate_dataset(
         Failure: A file cannot be read or written.
     """
     request = generation_workflow.Request(
-        find_run(run), expand_path("output", output), number, format, seed, density,
+        find_model("run", run), expand_path("output", output), number, format, seed, density,
         None if label is None else str(label), reject, None if features is None else expand_path("features", features),
         shard_rows, None if data_root is None else expand_path("data_root", data_root), allow_other_data,
     )  # fmt: skip

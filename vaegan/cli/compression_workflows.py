@@ -11,7 +11,7 @@ from vaegan.extras import check_packages
 from vaegan.progress import Reporter
 
 from .trained_model import check_output_of_run
-from .workflows import load_run_model
+from .workflows import load_distributed_model
 
 if TYPE_CHECKING:
     from vaegan.compression.codec import Codec
@@ -125,7 +125,6 @@ def compress_files(compression: Compression, config: "Config", reporter: Reporte
     """
     from vaegan.compression.codec import build_codec
     from vaegan.compression.compressing import compress_to_file
-    from vaegan.evaluate.one_pass import get_device
     from vaegan.storage.loading import load, load_decoding
 
     from .image_batches import ImageBatches
@@ -134,7 +133,7 @@ def compress_files(compression: Compression, config: "Config", reporter: Reporte
     run, output, batch_size = compression.run, compression.output, config.evaluate.batch_size
     version, fit = run_on_all_ranks(lambda: load_decoding(run))
     files = broadcast_from_main(lambda: find_image_files(compression.paths, output, MAX_IMAGES, version, reporter))
-    model = run_on_all_ranks(lambda: load_run_model(run, load, reporter)).to(get_device())
+    model = load_distributed_model(run, load, reporter)
     images = run_on_all_ranks(lambda: ImageBatches(files, run, model, compression.label, (version, fit), reporter))
     data = RunImages(compression, config, reporter)
     prior = _load_or_fit_prior(model, data, reporter)
@@ -200,12 +199,11 @@ def decompress_files(
     from vaegan.compression.codec import build_codec
     from vaegan.compression.compressing import describe_compression
     from vaegan.compression.decompressing import decompress_to_folder
-    from vaegan.evaluate.one_pass import get_device
     from vaegan.storage.loading import load
 
     run_on_all_ranks(lambda: check_output_of_run(run, output))
     told = compressed.description
-    model = run_on_all_ranks(lambda: load_run_model(run, load, reporter)).to(get_device())
+    model = load_distributed_model(run, load, reporter)
     codec = run_on_all_ranks(lambda: build_codec(model, prior, told.multiple))
     if describe_compression(codec, prior, told.multiple, told.images, told.batch_size) != told:
         raise UserError(f"{compressed.path}: does not fit the model of {run}; compress the images again", True)

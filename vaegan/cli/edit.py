@@ -10,7 +10,8 @@ from vaegan.errors import UserError
 from vaegan.paths import expand_path
 
 from .console import Console
-from .options import FOLDER, LABEL_OPTION, PATH, check_picture_path
+from .options import LABEL_OPTION, MODEL, PATH, check_picture_path
+from .trained_model import fetch_if_on_hub, find_class
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +41,7 @@ def _parse_additions(
 
 
 @click.command(short_help="Change images along learned directions.")
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=MODEL)
 @click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=PATH)
 @click.option(
     "--add", "additions", metavar="FILE=STRENGTH", multiple=True, required=True, callback=_parse_additions,
@@ -69,7 +70,8 @@ def edit(
 
     from .pairs import load_model_and_images, write_pairs
 
-    console, weights = Console(), load_weights_hash(run)
+    console, run = Console(), fetch_if_on_hub(run)
+    weights = load_weights_hash(run)
     changes = [(load_attribute(file, weights).directions[method], strength) for file, strength in additions]
     model, images, labels = load_model_and_images(run, paths, label, output, console)
 
@@ -83,7 +85,7 @@ def edit(
 
 
 @click.command(short_help="Decode images under another class.")
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=MODEL)
 @click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=PATH)
 @click.option("--label", metavar="N|NAME", required=True, help="Class to decode under, by its name or its number.")
 @click.option(
@@ -102,9 +104,9 @@ def translate(run: Path, paths: tuple[Path, ...], label: str, source: str | None
     from vaegan.storage.loading import load
 
     from .pairs import load_model_and_images, write_pairs
-    from .trained_model import find_class
 
-    console, model = Console(), load(run)
+    console, run = Console(), fetch_if_on_hub(run)
+    model = load(run)
     check_translates(model, str(run))
     assert model.classes is not None
     target = find_class(run, label, model.classes)

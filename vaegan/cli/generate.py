@@ -12,15 +12,17 @@ from .options import (
     DENSITY_OPTION,
     FOLDER,
     LABEL_OPTION,
+    MODEL,
     OTHER_DATA_OPTION,
     PROCESSES_OPTION,
     Integer,
     check_folder_path,
 )
+from .trained_model import fetch_if_on_hub
 
 
 @click.command(short_help="Generate a data set of images.")
-@click.argument("run", type=FOLDER)
+@click.argument("run", type=MODEL)
 @click.option("-n", "--number", type=Integer(1, 10**9), required=True, help="Images to generate.")
 @click.option(
     "-o", "--output", type=FOLDER, callback=check_folder_path, required=True,
@@ -62,7 +64,7 @@ def generate(
     """
     from .launch import join_processes
 
-    console = Console()
+    console, run = Console(), fetch_if_on_hub(run)
     request = Request(
         run,
         output,

@@ -11,6 +11,7 @@ from vaegan.progress import Reporter
 from vaegan.text import shorten
 
 from .trained_model import check_output_of_run, choose_density, fit_density, load_model_and_class
+from .workflows import is_model_alone
 
 if TYPE_CHECKING:
     from vaegan.config import Config
@@ -54,8 +55,11 @@ class Request:
     allow_other_data: bool = False
     """True if images that are not those of the run are taken all the same."""
 
-    def check(self) -> "Config":
+    def check(self) -> "Config | None":
         """Check the settings against each other and the run, and return the run's config with the density.
+
+        Returns:
+            The config; None: there is a model without its run.
 
         Raises:
             UserError: One is wrong, or does not go with another.
@@ -63,7 +67,13 @@ class Request:
         from vaegan.config.models import GANConfig
         from vaegan.storage.run_folder import Run
 
-        config = Run(self.run).config if self.density is None else choose_density(self.run, self.density)
+        for option, value in (("--density", self.density), ("--reject", self.reject)):
+            if value is not None and is_model_alone(self.run):
+                problem = "needs the training images or the discriminator, and here is the model alone"
+                raise UserError(f"{option} {shorten(value)}: {problem}; leave it out, or name the folder of its run")
+        config = None
+        if not is_model_alone(self.run):
+            config = Run(self.run).config if self.density is None else choose_density(self.run, self.density)
         if self.format not in FORMATS:
             raise UserError(f"--format {shorten(self.format)}: allowed: {', '.join(FORMATS)}")
         for option, number, least in (("--number", self.number, 1), ("--shard-rows", self.shard_rows, 1)):
@@ -76,6 +86,7 @@ class Request:
             problem = "samples of the prior need no images"
             raise UserError(f"--data-root, --allow-other-data: {problem}; give --density or --reject distance=SHARE")
         if score == "realness":
+            assert config is not None
             if not isinstance(config.model, GANConfig):
                 raise UserError(f"--reject realness: {self.run} has no discriminator; use a VAE-GAN, or distance")
             if getattr(config.model.discriminator, "classes", None) == "reconstructed":
@@ -103,12 +114,12 @@ class Request:
         return score, share
 
 
-def generate_dataset(request: Request, config: "Config", reporter: Reporter) -> "Generation":
+def generate_dataset(request: Request, config: "Config | None", reporter: Reporter) -> "Generation":
     """Generate images into a folder, as far as they are not there.
 
     Args:
         request: The settings, checked.
-        config: The run's config with the density.
+        config: The run's config with the density; None: there is a model without its run.
         reporter: Shows progress and notes.
 
     Returns:
@@ -119,6 +130,7 @@ def generate_dataset(request: Request, config: "Config", reporter: Reporter) -> 
             folder holds something else.
         Failure: A file cannot be read or written.
     """
+    from vaegan.config.schema import EvaluateConfig
     from vaegan.evaluate.one_pass import get_device
     from vaegan.generation.description import Generation, RejectionConfig
     from vaegan.generation.generating import generate_to_folder
@@ -132,12 +144,13 @@ def generate_dataset(request: Request, config: "Config", reporter: Reporter) -> 
     model = model.to(get_device())
     (name, share), data = request.parse_rejection(), None
     if request.density is not None or name == "distance":
+        assert config is not None
         data, config = open_run_data(
             Run(request.run), config, reporter, data_root=request.data_root, allow_other_data=request.allow_other_data
         )
-    density, size = None, config.evaluate.batch_size
+    density, size = None, (EvaluateConfig() if config is None else config.evaluate).batch_size
     if request.density is not None:
-        assert data is not None
+        assert config is not None and data is not None
         density = fit_density(config, model, data.train, reporter)
     sampler = Sampler(model, request.seed, density)
     if sampler.source is None:
@@ -146,6 +159,7 @@ def generate_dataset(request: Request, config: "Config", reporter: Reporter) -> 
         reporter.note(problem)
     score, rejection = None, None
     if name is not None:
+        assert config is not None
         score, judge = _make_score(name, request, config, model, data, reporter)
         rejection = RejectionConfig.model_validate({"score": name, "share": share, "judge": judge})
     classes: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from vaegan.paths import is_searched
 from vaegan.progress import Reporter
 from vaegan.text import shorten
 
-from .workflows import load_run_model
+from .workflows import load_distributed_model
 
 if TYPE_CHECKING:
     from vaegan.config import Config
@@ -111,14 +111,13 @@ def encode_dataset(
         UserError: The run has no model, the images are missing or not the run's, or the folder holds something else.
         Failure: An image cannot be read, or a code is not finite.
     """
-    from vaegan.evaluate.one_pass import get_device
     from vaegan.latents.encoding import describe_encoding, encode_to_folder
     from vaegan.latents.inputs import number_by_model, open_folder, open_run_split
     from vaegan.storage.loading import load, load_class_names
     from vaegan.storage.run_folder import Run
 
     run = Run(encoding.run)
-    model = run_on_all_ranks(lambda: load_run_model(run.path, load, reporter)).to(get_device())
+    model = load_distributed_model(run.path, load, reporter)
     names = run_on_all_ranks(lambda: load_class_names(run.path))
     if encoding.data is not None:
         inputs = open_folder(encoding.data, config, reporter)
@@ -177,11 +176,10 @@ def decode_dataset(
         UserError: The latents are not complete, or the folder of the pictures holds something else.
         Failure: A shard cannot be read.
     """
-    from vaegan.evaluate.one_pass import get_device
     from vaegan.latents.decoding import decode_to_folder
     from vaegan.storage.loading import load
 
-    model = run_on_all_ranks(lambda: load_run_model(run, load, reporter)).to(get_device())
+    model = load_distributed_model(run, load, reporter)
     with reporter.progress("Decoding", "images") as progress:
         decode_to_folder(model, latents, description, output, progress)
 

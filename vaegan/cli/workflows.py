@@ -16,6 +16,8 @@ from vaegan.paths import check_folder_is_writable, is_searched
 from vaegan.progress import ProgressCallback, Reporter
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from vaegan.config import Config
     from vaegan.data import Data
     from vaegan.data.given import GivenImages
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from vaegan.storage.run_folder import Run
 
 T = TypeVar("T")
+M = TypeVar("M", bound="Module")
 
 
 def is_finished(folder: Path, config: "Config", resume: bool, extend: bool) -> bool:
@@ -165,14 +168,12 @@ def evaluate_folder(
     """
     check_evaluation_packages(config)
     run_on_main(lambda: check_folder_is_writable(folder, "evaluate a copy of the run"))
-    from vaegan.evaluate.one_pass import get_device
     from vaegan.evaluate.run_evaluation import check_images, evaluate_run
     from vaegan.storage.loading import load_model
     from vaegan.storage.run_data import open_run_data
     from vaegan.storage.run_folder import Run
 
-    load = partial(load_model, networks=networks)
-    model: Any = run_on_all_ranks(lambda: load_run_model(folder, load, reporter)).to(get_device())
+    model: Any = load_distributed_model(folder, partial(load_model, networks=networks), reporter)
     if data is None:
         data, config = open_run_data(
             Run(folder), config, reporter, images, data_root=data_root, allow_other_data=allow_other_data
@@ -215,6 +216,17 @@ def load_run_model(folder: Path, load: Callable[[Path], T], reporter: Reporter) 
     if not run.finished:
         reporter.note(f"{folder}: not finished; this is its model after {run.exported_step} of {steps} steps")
     return model
+
+
+def load_distributed_model(folder: Path, load: "Callable[[Path], M]", reporter: Reporter) -> "M":
+    """Load the model of a run on every process as `load_run_model` does, and move it to the device of each.
+
+    Raises:
+        UserError: ``folder`` is no run folder, or ``load`` finds no model of its kind.
+    """
+    from vaegan.evaluate.one_pass import get_device
+
+    return run_on_all_ranks(lambda: load_run_model(folder, load, reporter)).to(get_device())
 
 
 def _make_evaluator(config: "Config", data: "Data", reporter: Reporter) -> Callable[..., Mapping[str, float]]:

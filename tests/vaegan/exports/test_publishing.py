@@ -75,11 +75,18 @@ def test_commands_use_a_model_on_the_hub(
     assert (tmp_path / "here.npz").read_bytes() == (tmp_path / "there.npz").read_bytes()
     assert vaegan("sample", "hf://owner/name@trial", "-n", 2, "-o", tmp_path / "a.png")[0] == 0
     assert vaegan("reconstruct", "hf://owner/name@trial", tmp_path / "a.png", "-o", tmp_path / "b.png")[0] == 0
+    for place, folder in ((run, "made-here"), ("hf://owner/name@trial", "made-there")):
+        assert vaegan("generate", place, "-n", 3, "-o", tmp_path / folder)[0] == 0
+    for name in ("000000.png", "000001.png", "000002.png"):
+        assert (tmp_path / "made-here" / name).read_bytes() == (tmp_path / "made-there" / name).read_bytes()
     assert vaegan("export", "hf://owner/name@trial", "--format", "safetensors", "-o", out)[0] == 0
     assert (out / "encoder.safetensors").is_file() and "\n# name\n" in (out / "README.md").read_text()
     # What needs the images or the discriminator says so.
     problem = "--density gmm: fitted to the images that the model was trained on, and here is the model alone"
     assert get_error("sample", "hf://owner/name@trial", "--density", "gmm").startswith(problem)
+    for words in (("--density", "gmm"), ("--reject", "realness=0.5")):
+        message = get_error("generate", "hf://owner/name@trial", "-n", 2, "-o", tmp_path / "none", *words)
+        assert message.startswith(f"{words[0]} {words[1]}: needs the training images or the discriminator")
     for words in (
         ("anomaly", "hf://owner/name@trial", out),
         ("evaluate", "hf://owner/name"),
