@@ -119,7 +119,7 @@ def make_stepper(config: Config, device: torch.device, compiled: bool) -> tuple[
     def take(number: int) -> None:
         micro_batches: Any = [(pixels, None)]
         _, _, sums = compute_gradients(step, state, number, micro_batches, noise, 0, accelerator)
-        apply_update(step, state, clip_gradients(config.train, state), sums.get_totals(accelerator))
+        apply_update(step, state, number, clip_gradients(config.train, state), sums.get_totals(accelerator))
         for optimizer in state.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
 

@@ -65,6 +65,13 @@ CONDITIONAL_OPTIONS = {
     "pixelcnn": ("model.labels=10",),
 }
 """Overrides that make a family conditional, by its name."""
+SCHEDULE_OPTIONS = (
+    "train.decay=constant", "train.learning_rate={start: 1e-3, end: 1e-4}",
+    "train.betas=[{start: 0.9, end: 0.5, shape: linear}, {start: 0.9, end: 0.99, images: 24}]",
+    "train.ema_half_life={start: 1, end: 24}", "model.adversarial.r1={start: 1, end: 0.1, images: 24}",
+    "model.adversarial.weight={start: 0.05, end: 0.2, shape: linear}",
+)  # fmt: skip
+"""Overrides of a VAE-GAN that give a schedule to everything that can have one."""
 FAMILY_OPTIONS = {
     "vae": ("model.learned_scale=true", *CONDITIONAL_OPTIONS["vae"]),
     "vaegan2": (
@@ -72,7 +79,7 @@ FAMILY_OPTIONS = {
     ),
     "vaegan3": (
         "model.learned_scale=true", "model.discriminator.spectral_norm=true", "model.adversarial.adaptive=[0.01,100]",
-        *CONDITIONAL_OPTIONS["vaegan3"],
+        *CONDITIONAL_OPTIONS["vaegan3"], *SCHEDULE_OPTIONS,
     ),
     "larsen": ("model.discriminator.spectral_norm=true", *CONDITIONAL_OPTIONS["larsen"]),
     "ganvae": (

@@ -5,6 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vaegan.config.schema import TrainConfig, get_value_at_step
+
+MAX_HALF_LIFE_PER_IMAGE = 0.1
+"""Largest half-life for each image that was seen, so that the average forgets the initial weights."""
+
 
 class ModelTensors(NamedTuple):
     """The tensors of a model, listed once: to walk through its modules takes longer than to average them."""
@@ -18,24 +23,43 @@ def list_tensors(model: nn.Module) -> ModelTensors:
     return ModelTensors(list(model.parameters()), list(model.buffers()))
 
 
+def compute_decay(config: TrainConfig, step: int, updates: Tensor) -> Tensor | None:
+    """Compute the decay d of the average in step ``step`` (from 0), a float64 scalar; None: it is 0.
+
+    Under `train.ema_half_life` H it is 2^(-B / min(H, n / 10)) after n images, with B images in a batch, else
+    min(`train.ema_decay`, (1 + k) / (10 + k)) after k updates.
+
+    Args:
+        config: The training loop.
+        step: Number of optimizer steps before this one.
+        updates: k, a scalar on the model's device.
+    """
+    if config.ema_half_life is not None:
+        half_life = get_value_at_step(config, config.ema_half_life, step)
+        half_life = min(half_life, step * config.batch_size * MAX_HALF_LIFE_PER_IMAGE)
+        decay = 2 ** (-config.batch_size / half_life) if half_life else 0.0
+        return torch.full((), decay, dtype=torch.float64, device=updates.device) if decay else None
+    if not config.ema_decay:
+        return None
+    count = updates.double()
+    return ((1 + count) / (10 + count)).clamp_max(config.ema_decay)
+
+
 @torch.no_grad()
-def update_ema(average: ModelTensors, model: ModelTensors, decay: float, updates: Tensor, applied: Tensor) -> None:
-    """Set average <- d average + (1 - d) model, with d = min(decay, (1 + n) / (10 + n)); copy the buffers.
+def update_ema(average: ModelTensors, model: ModelTensors, decay: Tensor | None, applied: Tensor) -> None:
+    """Set average <- d average + (1 - d) model, and copy the buffers.
 
     Args:
         average: The tensors of a copy of the model.
         model: Those of the model after its update.
-        decay: `train.ema_decay`; 0 copies the model.
-        updates: n, the number of updates before this one, a scalar on the model's device.
+        decay: d, a float64 scalar on the model's device; None: it is 0, and the model is copied.
         applied: Whether the model was updated, a bool scalar on its device; if not, the average stays as it is.
     """
     weights, averaged = model.weights, average.weights
-    if decay == 0:
+    if decay is None:
         torch._foreach_copy_(averaged, weights)
     else:
-        count = updates.double()
-        weight = (1 - ((1 + count) / (10 + count)).clamp_max(decay)) * applied
-        weight = weight.to(weights[0].dtype)
+        weight = ((1 - decay) * applied).to(weights[0].dtype)
         if weight.device.type == "cpu":  # one pass over the weights and nothing allocated
             torch._foreach_lerp_(averaged, weights, [weight] * len(weights))
         else:  # three kernels for all weights

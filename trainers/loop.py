@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from vaegan.config.schema import Config, TrainConfig
+from vaegan.config.schema import Config, TrainConfig, get_value_at_step
 from vaegan.data import Data, MicroBatch, iterate_batches
 from vaegan.devices import keep_freed_memory
 from vaegan.distributed import all_gather_object, report_lost_ranks, run_on_main
@@ -136,13 +136,13 @@ def train(
                     if interrupts.should_stop(failed=failure is not None):
                         settle()
                         recorder.faults.stop(state, failure)
-                    set_learning_rates(config.train, state, step)
+                    set_optimizer_settings(config.train, state, step)
                     with report_failed_compilation(compiled), recorder.faults.stop_if_out_of_memory(state, settle):
                         meter, codes, sums = compute_gradients(
                             training_step, state, step, micro_batches, step_noise, batch_slice.start, accelerator
                         )
                         norms = clip_gradients(config.train, state)
-                    apply_update(training_step, state, norms, sums.get_totals(accelerator))
+                    apply_update(training_step, state, step, norms, sums.get_totals(accelerator))
                     for optimizer in state.optimizers.values():
                         optimizer.zero_grad(set_to_none=True)
                     queue.append(queue_step(norms, meter, codes))
@@ -252,13 +252,16 @@ def find_non_finite(norms: Mapping[str, float], meter: Meter, accelerator: Accel
     return terms or [f"the gradient of the {name}" for name, norm in norms.items() if not math.isfinite(norm)]
 
 
-def set_learning_rates(config: TrainConfig, state: State, step: int) -> None:
-    """Set the learning rates of step ``step`` (from 0)."""
+def set_optimizer_settings(config: TrainConfig, state: State, step: int) -> None:
+    """Set the learning rates and betas of step ``step`` (from 0)."""
     factor = get_learning_rate_factor(config, step)
+    betas = tuple(get_value_at_step(config, beta, step) for beta in config.betas)
     for name, optimizer in state.optimizers.items():
-        rate = config.discriminator_learning_rate if name == "discriminator" else None
+        own_rate = config.discriminator_learning_rate if name == "discriminator" else None
+        rate = get_value_at_step(config, config.learning_rate if own_rate is None else own_rate, step)
         for group in optimizer.param_groups:
-            group["lr"] = factor * (rate or config.learning_rate)
+            group["lr"] = factor * rate
+            group |= {"betas": betas} if "betas" in group else {"alpha": betas[1]}
 
 
 def get_learning_rate_factor(config: TrainConfig, step: int) -> float:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from vaegan.config import Config
 from vaegan.config.differences import describe_differences, get_history_settings
+from vaegan.config.schedule import find_whole_schedules
 from vaegan.config.schema import NetworksConfig
 from vaegan.data import Data
 from vaegan.distributed import all_gather_object, run_on_all_ranks, run_on_main
@@ -78,13 +79,14 @@ def _check_same_run(config: Config, run: Run, resume: bool, extend: bool) -> Non
     _check_same_networks(started.networks or NetworksConfig(), config.networks or NetworksConfig(), run)
     before, now = get_history_settings(started), get_history_settings(config)
     longer = {"train.steps": config.train.steps} if started.train.steps < config.train.steps else {}
-    if extend and longer and config.train.decay != "constant":
-        problem = f"under train.decay={config.train.decay} the learning rates depend on train.steps"
+    whole = [*find_whole_schedules(config), *(["train.decay"] if config.train.decay != "constant" else [])]
+    if extend and longer and whole:
+        problem = f"{', '.join(whole)}: the schedule depends on train.steps"
         remedy = "so that a longer run is another one from its first step; choose another --output"
         raise UserError(f"--extend: {problem}, {remedy}")
     extended = before | longer
     if changes := describe_differences(extended if extend else before, now):
-        only_longer = extended == now and config.train.decay == "constant"
+        only_longer = extended == now and not whole
         remedy = "; --extend lets it train longer" if only_longer else "; give its settings, or choose another --output"
         raise UserError(f"{run.config_file}: the run was started with another config ({changes}){remedy}")
 

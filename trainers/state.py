@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from vaegan.config.schema import Config, TrainConfig
+from vaegan.config.schema import Config
 from vaegan.errors import UserError
 from vaegan.models import Model
 from vaegan.networks.checkpointing import recompute_stages
@@ -92,11 +92,11 @@ def make_counters(device: torch.device, updates: int = 0, skipped: int = 0) -> U
     return UpdateCounters(*(torch.tensor(count, device=device) for count in (updates, skipped, False)))
 
 
-OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], TrainConfig], torch.optim.Optimizer]] = {
-    "adam": lambda weights, config: torch.optim.Adam(weights, config.learning_rate, config.betas, fused=True),
-    "rmsprop": lambda weights, config: torch.optim.RMSprop(weights, config.learning_rate, alpha=config.betas[1]),
+OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
+    "adam": lambda weights: torch.optim.Adam(weights, fused=True),
+    "rmsprop": torch.optim.RMSprop,
 }
-"""Constructor of each `train.optimizer`."""
+"""Constructor of each `train.optimizer`; every step sets the learning rate and the decays."""
 OPTIMIZER_STATE_KEYS: Mapping[type[torch.optim.Optimizer], tuple[str, ...]] = {
     torch.optim.Adam: ("step", "exp_avg", "exp_avg_sq"),
     torch.optim.RMSprop: ("step", "square_avg"),
@@ -148,7 +148,7 @@ def make_state(
     prepared = {name: accelerator.prepare_model(network) for name, network in networks.items()}
     parameters = {name: [weight for _, weight in get_trained_parameters(each)] for name, each in networks.items()}
     build_optimizer = OPTIMIZERS[config.train.optimizer]
-    optimizers = {name: build_optimizer(weights, config.train) for name, weights in parameters.items()}
+    optimizers = {name: build_optimizer(weights) for name, weights in parameters.items()}
     for optimizer in optimizers.values():
         init_moments(optimizer)
     adaptive = {name: value.to(accelerator.device) for name, value in training_step.init_adaptive_state().items()}

@@ -152,7 +152,7 @@ def _count_step(
         parts = zip(pixels.split(size)[:counted], labels.split(size)[:counted], strict=True)
         batches = [MicroBatch(*part) for part in parts]
         _, _, sums = compute_gradients(training_step, state, step, batches, noise, 0, accelerator)
-        apply_update(training_step, state, clip_gradients(config.train, state), sums.get_totals(accelerator))
+        apply_update(training_step, state, step, clip_gradients(config.train, state), sums.get_totals(accelerator))
         for optimizer in state.optimizers.values():
             optimizer.zero_grad(set_to_none=True)
         del drawn, following

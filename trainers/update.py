@@ -60,7 +60,9 @@ def get_max_skipped_updates(config: TrainConfig) -> int:
     return MAX_SKIPPED_UPDATES if config.nan == "skip" else 1
 
 
-def apply_update(training_step: TrainingStep[Any], state: State, norms: Tensor, totals: Mapping[str, Tensor]) -> None:
+def apply_update(
+    training_step: TrainingStep[Any], state: State, step: int, norms: Tensor, totals: Mapping[str, Tensor]
+) -> None:
     """Step the optimizers, and update what follows the weights: spectral norm, adaptive state, codebook, average.
 
     If a gradient is not finite, or too many before it were not, nothing changes but the count of skipped updates.
@@ -68,6 +70,7 @@ def apply_update(training_step: TrainingStep[Any], state: State, norms: Tensor, 
     Args:
         training_step: The step that computed the gradients.
         state: The training.
+        step: Number of optimizer steps before this one.
         norms: Gradient norm of each network, on the device.
         totals: Sums over the images of all ranks.
     """
@@ -80,7 +83,8 @@ def apply_update(training_step: TrainingStep[Any], state: State, norms: Tensor, 
         for network in state.networks.values():
             spectral_norm.update_spectral_norm(network)
         training_step.after_update(state.networks, state.adaptive_state, totals)
-    ema.update_ema(state.average_tensors, state.model_tensors, config.ema_decay, counters.updates, applied)
+    decay = ema.compute_decay(config, step, counters.updates)
+    ema.update_ema(state.average_tensors, state.model_tensors, decay, applied)
     counters.count(applied, get_max_skipped_updates(config))
 
 

@@ -201,7 +201,7 @@ def test_no_step_reads_a_value(name: str, option: str, monkeypatch: pytest.Monke
         for number in (0, 1):
             meter, _, sums = compute_gradients(step, state, number, micro_batches, noise, 0, accelerator)
             norms = clip_gradients(config.train, state)
-            apply_update(step, state, norms, sums.get_totals(accelerator))
+            apply_update(step, state, number, norms, sums.get_totals(accelerator))
             state.meter.merge(meter)
     assert counter.seen == reads == []
     with counter:
@@ -241,7 +241,7 @@ def test_no_step_waits_for_the_device(name: str, option: str, monkeypatch: pytes
         for number in (0, 1):  # the first has a gradient penalty
             meter, _, sums = compute_gradients(step, state, number, micro_batches, noise, 0, accelerator)
             norms = clip_gradients(config.train, state)
-            apply_update(step, state, norms, sums.get_totals(accelerator))
+            apply_update(step, state, number, norms, sums.get_totals(accelerator))
             state.meter.merge(meter)
         tensors = [norms, *state.meter.sums.values(), *next(iter(state.parameters.values()))]
         assert {tensor.device.type for tensor in tensors} == {"cuda"}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vaegan.config.adversarial import AdversarialLossConfig, DiscriminatorConfig
 from vaegan.config.models import GANVAEFamilyConfig, VAEGANFamilyConfig
+from vaegan.config.schema import get_value_at_step
 from vaegan.losses import adversarial as losses
 from vaegan.losses.augmentation import DRAWS_PER_IMAGE, augment
 from vaegan.models.autoencoder import repeat_labels
@@ -108,10 +109,11 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
             realness = losses.compute_realness_map(output.scores[: len(penalised)])
             signs = get_signs(batch, len(penalised) // count)
             penalties = losses.gradient_penalty(realness, penalised, signs).split(count)
+            gamma_r1, gamma_r2 = (get_value_at_step(self.config.train, r, batch.step) for r in (config.r1, config.r2))
             if config.r1:
-                terms["r1"] = Term(penalties[losses.REAL].mean(), config.r1 * config.penalty_every)
+                terms["r1"] = Term(penalties[losses.REAL].mean(), gamma_r1 * config.penalty_every)
             if config.r2:
-                terms["r2"] = Term(torch.stack(penalties[1:]).mean(), config.r2 * config.penalty_every)
+                terms["r2"] = Term(torch.stack(penalties[1:]).mean(), gamma_r2 * config.penalty_every)
         if config.lecam:
             averages = batch.adaptive_state["real"], batch.adaptive_state["fake"]
             penalties = torch.stack([losses.lecam_penalty(real, values, *averages) for values in fake])
@@ -159,9 +161,11 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
         noise = batch.noise["augmentation"].repeat(len(images) // len(batch.images), 1)
         return augment(images, noise, batch.adaptive_state.get("augment", self.loss_config.augment))
 
-    def get_ramp(self, step: int) -> float:
-        """Return the factor of the adversarial term's weight: 0 in the warm-up, then a linear ramp up to 1."""
-        return min(1.0, max(0, step + 1 - self.loss_config.warmup_steps) / max(1, self.loss_config.ramp_steps))
+    def get_adversarial_weight(self, step: int) -> float:
+        """Return the weight of the adversarial term: 0 in the warm-up, then a linear ramp up to `weight`."""
+        config = self.loss_config
+        ramp = min(1.0, max(0, step + 1 - config.warmup_steps) / max(1, config.ramp_steps))
+        return get_value_at_step(self.config.train, config.weight, step) * ramp
 
 
 def count_confusion(config: DiscriminatorConfig, scores: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ class GANVAEStep(AdversarialStep[GANVAEFamilyConfig]):
             adversarial = (adversarial + auxiliary_nll(output, batch).mean(0)).mean()
             cycle_nll = code_nll(codes, out.cycle.mean, out.cycle.log_variance).sum(1).mean()
             terms = {
-                "adversarial": Term(adversarial, config.adversarial.weight * self.get_ramp(batch.step)),
+                "adversarial": Term(adversarial, self.get_adversarial_weight(batch.step)),
                 "cycle": Term(cycle_nll, config.cycle, batch.images[0].numel()),
             }
             backward(sum_terms(terms))

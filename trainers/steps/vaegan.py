@@ -74,8 +74,7 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
             }
             terms |= get_perceptual_terms(config, batch.images, out.reconstruction)
             gradients = self.compute_last_layer_gradients(autoencoder, sum_terms(terms), adversarial)
-            ramped_weight = self.loss_config.weight * self.get_ramp(batch.step)
-            weight = ramped_weight * batch.adaptive_state.get("adaptive", 1.0)
+            weight = self.get_adversarial_weight(batch.step) * batch.adaptive_state.get("adaptive", 1.0)
             terms["adversarial"] = Term(adversarial, weight)
             if out.cycle is not None:
                 cycle_nll = code_nll(batch.noise["prior"], out.cycle.mean, out.cycle.log_variance).sum(1).mean()

@@ -83,7 +83,7 @@ def add_training_options(command: Callable[..., None]) -> Callable[..., None]:
         PROCESSES_OPTION,
         click.option(
             "--extend", is_flag=True,
-            help="With --resume: let train.steps be more than before, where train.decay is constant.",
+            help="With --resume: let train.steps be more than before, where no schedule depends on it.",
         ),
         OTHER_DATA_OPTION,
         click.option("--resume", is_flag=True, help="Go on from the run folder's newest checkpoint."),

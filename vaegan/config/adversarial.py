@@ -9,6 +9,7 @@ from vaegan.errors import UserError
 from vaegan.losses import AdversarialLoss
 
 from .architectures import Depth, ImageShape, NetworkKind, Width
+from .schedule import ScheduledWeight
 from .section import FROM_PYTHON, INTEGER, Count, Probability, Section, Steps, Weight
 
 Scale = Annotated[Literal[1, 2, 4, 8], INTEGER]
@@ -83,16 +84,18 @@ class AdversarialLossConfig(Section):
     loss: AdversarialLoss = "cross_entropy"
     """Form of the loss: `cross_entropy` of the origins, `hinge`, or `relativistic`, which compares each image with
     another."""
-    weight: Weight = 0.1
-    """Weight of the adversarial term relative to the other terms, in nats per pixel value."""
+    weight: ScheduledWeight = 0.1
+    """Weight of the adversarial term relative to the other terms, in nats per pixel value, or its schedule over the
+    images seen."""
     warmup_steps: Steps = 0
     """Steps in which the discriminator learns alone; the adversarial term then sets in."""
     ramp_steps: Steps = 0
     """Steps over which its weight rises linearly from 0, after those; 0: at once."""
-    r1: Weight = 1.0
-    """Weight gamma of the gradient penalty gamma/2 |grad|^2 at real images (Mescheder et al. 2018, eq. 9)."""
-    r2: Weight = 0.0
-    """Weight of the same penalty at fakes, a mean over their kinds (Mescheder et al. 2018, eq. 10)."""
+    r1: ScheduledWeight = 1.0
+    """Weight gamma of the gradient penalty gamma/2 |grad|^2 at real images (Mescheder et al. 2018, eq. 9), or its
+    schedule over the images seen."""
+    r2: ScheduledWeight = 0.0
+    """Weight of the same penalty at fakes, a mean over their kinds (Mescheder et al. 2018, eq. 10), or its schedule."""
     penalty_every: Count = 4
     """Steps between two gradient penalties, each weighted by this number (lazy, Karras et al. 2020)."""
     lecam: Weight = 0.0

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from .models import choose_model
+from .schedule import Schedule
 from .schema import Config
 from .study_schema import StudyConfig
 
@@ -53,6 +54,8 @@ def describe_allowed(node: SchemaNode) -> str:
     match node:
         case {"families": _}:
             return f"mapping with `family: {' | '.join(list_families(node))}`"
+        case {"title": str(title)} if title.startswith(Schedule.__name__):
+            return "schedule"
         case {"properties": properties}:
             return f"mapping of {', '.join(properties)}"
         case {"const": value}:

@@ -10,6 +10,11 @@ from vaegan.text import format_value, shorten, to_one_line
 
 from .describe_schema import SchemaNode, describe_allowed, get_child, get_schema_node, iterate_keys, list_families
 
+NUMBER_PARTS = ("float", "constrained-float")
+"""Parts of the place of an error that stand for the number in a choice between a number and a schedule."""
+SCHEDULE_PART = "Schedule["
+"""Beginning of the part that stands for the schedule."""
+
 
 def explain_error(schema: type[BaseModel], detail: Any) -> str:
     """Return one line for one of pydantic's errors: the key, the given value, a near match, the allowed values.
@@ -21,6 +26,11 @@ def explain_error(schema: type[BaseModel], detail: Any) -> str:
     root = section = node = get_schema_node(schema)
     names, family = [], ""
     for part in detail["loc"]:
+        if part in NUMBER_PARTS:
+            continue
+        if str(part).startswith(SCHEDULE_PART):
+            node = next(choice for choice in node["anyOf"] if "properties" in choice)
+            continue
         if "families" in node:
             family = f" of family {part}"
         else:
@@ -44,6 +54,14 @@ def explain_error(schema: type[BaseModel], detail: Any) -> str:
             return f"{key}: unknown key{family} (given {format_value(value)}){hint}; allowed: {allowed}"
     hint = suggest_nearest(value, node.get("enum", ()))
     return f"{key}: got {format_value(value)}{hint}; allowed: {describe_allowed(node)}"
+
+
+def is_of_other_choice(detail: Any) -> bool:
+    """Return whether an error is that of a schedule where a number was given, or of a number where it was no number."""
+    part = detail["loc"][-1] if detail["loc"] else ""
+    if part in NUMBER_PARTS:
+        return isinstance(detail["input"], Mapping)
+    return str(part).startswith(SCHEDULE_PART)
 
 
 def suggest_nearest(value: object, words: Iterable[object]) -> str:

@@ -15,7 +15,7 @@ from vaegan.paths import expand_path
 from vaegan.text import format_value, has_undecodable_bytes, shorten, to_one_line
 
 from .data import DataConfig
-from .explain_error import explain_error
+from .explain_error import explain_error, is_of_other_choice
 from .recipes import find_config
 from .schema import Config
 from .text_settings import find_text_setting, read_text
@@ -116,7 +116,8 @@ def validate_config(schema: type[SectionT], tree: Tree, source: str) -> SectionT
     except TypeError as error:
         raise UserError(f"{source}: {to_one_line(error)}") from None
     except ValidationError as error:
-        first, *others = error.errors()
+        errors = error.errors()
+        first, *others = [each for each in errors if not is_of_other_choice(each)] or errors
         more = f" (and {len(others)} more)" if others else ""
         raise UserError(f"{source}: {explain_error(schema, first)}{more}") from None
 

@@ -17,6 +17,7 @@ from vaegan.text import format_value
 from .architectures import ContinuousConfig
 from .data import DataConfig
 from .models import ModelConfig, PixelCNNConfig
+from .schedule import Schedule, ScheduledFraction, ScheduledPositive, get_scheduled_value
 from .section import (
     FROM_PYTHON,
     Count,
@@ -79,12 +80,15 @@ class TrainConfig(Section):
     `AutoencoderTiny` and `AutoencoderDC` of diffusers, and modules of your own."""
     dtype: Literal["float32", "float64"] = "float32"
     """Type of weights and images; float64 is for tests of exactness."""
-    learning_rate: Positive = 1e-3
-    """Learning rate of encoder and decoder."""
-    discriminator_learning_rate: Positive | None = None
-    """Learning rate of the discriminator; None: `learning_rate`."""
-    betas: Annotated[tuple[Fraction, Fraction], FROM_PYTHON] = (0.9, 0.99)
-    """Decay of the running averages of the gradient and of its square; rmsprop uses the second alone."""
+    learning_rate: ScheduledPositive = 1e-3
+    """Learning rate of encoder and decoder, or its schedule over the images seen, `{start: 1e-3, end: 1e-4}`: along
+    half a cosine, or with `shape: linear` along a line; with `images: 50000` over the first 50,000 images, and
+    constant from there on, else over the whole training."""
+    discriminator_learning_rate: ScheduledPositive | None = None
+    """Learning rate of the discriminator, or its schedule; None: `learning_rate`."""
+    betas: Annotated[tuple[ScheduledFraction, ScheduledFraction], FROM_PYTHON] = (0.9, 0.99)
+    """Decay of the running averages of the gradient and of its square, or their schedules; rmsprop uses the second
+    alone."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """`adam` (Kingma & Ba 2015), or `rmsprop` (Tieleman & Hinton 2012), which Larsen et al. 2016 used."""
     init: Annotated[Text, AfterValidator(check_init)] | None = None
@@ -104,6 +108,9 @@ class TrainConfig(Section):
     ema_decay: Fraction = 0.999
     """Decay per step of the exponential moving average (EMA) of the weights, which samples, evaluations and the
     exported model use; it is min(decay, (1 + n) / (10 + n)) after n updates. 0: the last weights."""
+    ema_half_life: ScheduledPositive | None = None
+    """Half-life of that average in images, or its schedule, in the place of `ema_decay`, so that it does not depend on
+    the batch size; it is at most a tenth of the images seen. None: `ema_decay` holds."""
     log_every: Count = 50
     """Steps between two lines of `history.jsonl`."""
     sample_every: Count | None = None
@@ -133,9 +140,17 @@ class TrainConfig(Section):
             raise ValueError("train.steps: 0 trains nothing; give 1 or more, or the folder of a model as train.init")
         if {*self.freeze} == {*get_args(PartName)}:
             raise ValueError("train.freeze: nothing is left to train; give encoder or decoder alone")
+        rates = (self.learning_rate, self.discriminator_learning_rate)
+        if self.decay != "constant" and any(isinstance(rate, Schedule) for rate in rates):
+            raise ValueError("train.decay: the learning rate has a schedule of its own; leave one of them out")
         if self.init_sha256 is not None and self.init is None:
             raise ValueError("train.init_sha256: belongs to train.init, which is not given; leave it out")
         return self
+
+
+def get_value_at_step(config: TrainConfig, setting: "float | Schedule[float]", step: int) -> float:
+    """Return the value that a setting has in step ``step`` (from 0) of a training."""
+    return get_scheduled_value(setting, step * config.batch_size, config.steps * config.batch_size)
 
 
 class EvaluateConfig(Section):
