@@ -37,10 +37,10 @@ CROSSED_FAMILIES = tuple(
     for name in FAMILIES
 )
 """`FAMILIES` for tests that each cross with options; in `make test` the three-way VAE-GANs stand for the others."""
-NETWORKS = ("mlp", "conv", "resnet")
+NETWORKS = ("mlp", "conv", "resnet", "inverted_residual")
 BUILDS = (
     *((name, network) for name in VECTORS for network in NETWORKS),
-    *((name, network) for name in GRIDS for network in ("conv", "resnet")),
+    *((name, network) for name in GRIDS for network in ("conv", "resnet", "inverted_residual")),
     *((name, "conv") for name in OTHER_GRIDS),
     ("vqvae", "grid"),
     ("pixelcnn", "gated"),

@@ -154,6 +154,8 @@ def test_a_decoder_alone_is_divided_alike(pool: Pool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_every_kind_of_network_can_be_divided(network: str, pool: Pool, tmp_path: Path) -> None:
     kinds = (f"model.network={network}", f"model.discriminator.network={network}")
+    if network == "inverted_residual":
+        kinds += ("model.discriminator.spectral_norm=false",)
     keys = ("2 processes", "2 processes, 2 micro-batches, checkpointing")
     divisions = {key: DIVISIONS[key] for key in keys}
     words = (*get_words("vaegan3", "float64"), *kinds)

@@ -22,10 +22,11 @@ class DiscriminatorConfig(Section):
     """Kind of its layers: those of `model.network`, or `patch`, which scores each patch of an image instead of the
     whole (Isola et al. 2017, section 3.2.2)."""
     width: Width = 32
-    """conv, resnet, patch: channels at full resolution, doubled at each halving up to 8 times as many; mlp: units of
-    each hidden layer."""
+    """conv, resnet, inverted_residual, patch: channels at full resolution, doubled at each halving up to 8 times as
+    many; mlp: units of each hidden layer."""
     depth: Depth = 1
-    """conv, resnet: blocks at each resolution; mlp: hidden layers; patch: halvings, 3 of the paper."""
+    """conv, resnet, inverted_residual: blocks at each resolution; mlp: hidden layers; patch: halvings, 3 of the
+    paper."""
     scales: Annotated[tuple[Scale, ...], FROM_PYTHON, Field(min_length=1)] = (1,)
     """patch: one discriminator for each number, which sees images whose sides are divided by it (means of squares of
     pixels); all of them count alike (Wang et al. 2018, section 3.2)."""
@@ -34,13 +35,20 @@ class DiscriminatorConfig(Section):
     spectral_norm: bool = False
     """Divide each weight by its largest singular value (Miyato et al. 2018)."""
     layer: Count | None = None
-    """Layer whose features the learned similarity compares, counted from the image: of conv, resnet and patch a
-    resolution, of mlp a hidden layer; None: the last."""
+    """Layer whose features the learned similarity compares, counted from the image: of mlp a hidden
+    layer, of the others a resolution; None: the last."""
     condition: Literal["none", "projection", "auxiliary"] = "projection"
     """Way of using an image's class where `model.labels` says how many there are. `projection`: <e_y, features> is
     added to the score of being real (Miyato & Koyama 2018, eq. 3); `auxiliary`: a further head predicts the class,
     whose cross-entropy the discriminator minimises on all images and the generator on its own (Odena et al. 2017,
     section 3); `none`: the class is not used."""
+
+    @model_validator(mode="after")
+    def _check_spectral_norm(self) -> "DiscriminatorConfig":
+        if self.spectral_norm and self.network == "inverted_residual":
+            problem = "the blocks of inverted_residual begin with weights of 0, which have no largest singular value"
+            raise ValueError(f"model.discriminator.spectral_norm: {problem}; leave it out, or take another network")
+        return self
 
     @model_validator(mode="after")
     def _check_patches(self) -> "DiscriminatorConfig":

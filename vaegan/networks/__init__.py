@@ -1,11 +1,12 @@
-"""Encoder, decoder and discriminator over trunks of several kinds: ``mlp``, ``conv``, ``resnet`` and ``patch``.
+"""Encoder, decoder and discriminator over trunks of several kinds, the keys of `TRUNKS`.
 
 The module of each kind has the trunk `Down` from an image to features, and the trunk `Up` from a code to an image, but
-for ``patch``, which only discriminators have. Generators use GroupNorm or LayerNorm, discriminators no norm, or
-GroupNorm if they score patches; BatchNorm, which would tie an image to its neighbours in the batch, is used nowhere.
+for ``patch``, which only discriminators have. Generators use GroupNorm or LayerNorm, or no norm if their blocks begin
+as the identity, discriminators no norm, or GroupNorm if they score patches; BatchNorm, which would tie an image to its
+neighbours in the batch, is used nowhere.
 """
 
-from . import conv, mlp, patch, resnet
+from . import conv, inverted_residual, mlp, patch, resnet
 
-TRUNKS = {"mlp": mlp, "conv": conv, "resnet": resnet, "patch": patch}
+TRUNKS = {"mlp": mlp, "conv": conv, "resnet": resnet, "inverted_residual": inverted_residual, "patch": patch}
 """Module of each kind of trunk."""

@@ -9,6 +9,10 @@ from vaegan.randomness import seed_global_generator
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
+class ZeroConv2d(nn.Conv2d):
+    """A convolution whose weights start at 0, the last one of a residual block that starts as the identity."""
+
+
 def initialise(network: NetworkT, seed: int, name: str) -> NetworkT:
     """Draw the weights of a network as a function of ``seed`` and ``name`` alone (He et al. 2015), and return it.
 
@@ -20,7 +24,9 @@ def initialise(network: NetworkT, seed: int, name: str) -> NetworkT:
     network.float()  # whatever torch.set_default_dtype says
     with seed_global_generator(seed, "initialise", name):
         for layer in network.modules():
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            if isinstance(layer, ZeroConv2d):
+                nn.init.zeros_(layer.weight)
+            elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, a=0.2)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)

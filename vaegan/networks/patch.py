@@ -1,32 +1,10 @@
 """Trunk of a discriminator that scores each patch of an image (Isola et al. 2017)."""
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .blur import BlurPool
 from .group_norm import GroupNorm
 from .sizes import count_groups, get_channels
-
-
-class BlurPool(nn.Module):
-    """Halve the resolution behind a binomial filter, so that it does not alias (Zhang 2019, section 3.2).
-
-    Args:
-        channels: Channels of the features.
-    """
-
-    filter: Tensor
-    """Weights (1, 2, 1) x (1, 2, 1) / 16 of each channel, shape (C, 1, 3, 3)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        row = torch.tensor([1.0, 2.0, 1.0]) / 4
-        self.register_buffer("filter", torch.outer(row, row).repeat(channels, 1, 1, 1), persistent=False)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return features (N, C, ceil(h / 2), ceil(w / 2)) of features (N, C, h, w)."""
-        padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
-        return F.conv2d(padded, self.filter.to(features.dtype), stride=2, groups=len(self.filter))
 
 
 class Down(nn.Module):

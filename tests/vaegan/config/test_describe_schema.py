@@ -20,9 +20,9 @@ def test_the_printed_schema_has_every_setting_and_fits_a_terminal():
 
 def test_as_above_is_said_of_the_same_default_alone() -> None:
     """The widths of a VQ-VAE and of a PixelCNN, and the network of a grid, are others than those before them."""
-    parts = {part.partition(".")[0]: part for part in format_schema().split("\nmodel, family: ")[1:]}
+    parts = {part.partition(".")[0]: " ".join(part.split()) for part in format_schema().split("\nmodel, family: ")[1:]}
     assert "model.width: integer >= 8, <= 4,096, multiple of 8 = 128" in parts["vqvae"]
     assert "model.width: integer >= 8, <= 4,096, multiple of 8 = 64" in parts["pixelcnn"]
-    assert 'model.network: conv | resnet = "resnet"' in parts["vae, code: grid"]
+    assert 'model.network: conv | resnet | inverted_residual = "resnet"' in parts["vae, code: grid"]
     assert "model.network: diffusers (required)" in parts["vae, network: diffusers"]
     assert "model.cycle: number >= 0 = 1.0" in parts["ganvae"]

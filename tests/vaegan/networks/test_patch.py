@@ -14,7 +14,6 @@ from vaegan.losses.adversarial import compute_realness_map, gradient_penalty, re
 from vaegan.networks.build import build_discriminator
 from vaegan.networks.discriminator import Discriminator, MultiScaleDiscriminator
 from vaegan.networks.initialise import initialise
-from vaegan.networks.patch import BlurPool
 
 from ...tiny import PATCHES, tiny
 
@@ -26,24 +25,6 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
 def build(depth: int = 1, norm: str = "none", scores: int = 3, classes: int | None = None) -> Discriminator:
     config = DiscriminatorConfig(network="patch", width=8, depth=depth, norm=norm)
     return initialise(Discriminator(config, (1, 8, 8), scores, classes), 0, "discriminator").double()
-
-
-@pytest.mark.parametrize("side", [8, 7, 1])
-def test_the_blur_halves_and_keeps_constants(side: int) -> None:
-    blur = BlurPool(3).double()
-    image = torch.tensor([2.0, -1, 0.5]).double()[None, :, None, None].expand(2, 3, side, 6)
-    assert torch.equal(blur(image), image[:, :, : -(-side // 2), :3])
-    assert not list(blur.parameters()) and not blur.state_dict()  # nothing to train, nothing to save
-
-
-def test_the_blur_is_the_binomial_filter_and_removes_the_highest_frequency() -> None:
-    blur, features = BlurPool(2).double(), draw(1, 2, 8, 8)
-    row = torch.tensor([1.0, 2, 1]).double() / 4
-    windows = F.unfold(features[..., 1:, 1:], 3, stride=2).view(2, 9, 3, 3)  # around the pixels 2, 4, 6
-    expected = torch.einsum("ckhw,k->chw", windows, torch.outer(row, row).flatten())
-    torch.testing.assert_close(blur(features)[0, :, 1:, 1:], expected, rtol=0, atol=1e-12)
-    stripes = torch.tensor([1.0, -1]).double().repeat(4).expand(1, 2, 8, 8)
-    assert (blur(stripes)[..., 1:] == 0).all()
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
