@@ -66,10 +66,10 @@ CONDITIONAL_OPTIONS = {
 }
 """Overrides that make a family conditional, by its name."""
 SCHEDULE_OPTIONS = (
-    "train.decay=constant", "train.learning_rate={start: 1e-3, end: 1e-4}",
-    "train.betas=[{start: 0.9, end: 0.5, shape: linear}, {start: 0.9, end: 0.99, images: 24}]",
-    "train.ema_half_life={start: 1, end: 24}", "model.adversarial.r1={start: 1, end: 0.1, images: 24}",
-    "model.adversarial.weight={start: 0.05, end: 0.2, shape: linear}",
+    "train.decay=constant", "train.learning_rate={start: 1e-3, end: 1e-4, images: 40}",
+    "train.betas=[{start: 0.9, end: 0.5, images: 30, shape: linear}, {start: 0.9, end: 0.99, images: 24}]",
+    "train.ema_half_life={start: 1, end: 24, images: 40}", "model.adversarial.r1={start: 1, end: 0.1, images: 24}",
+    "model.adversarial.weight={start: 0.05, end: 0.2, images: 40, shape: linear}",
 )  # fmt: skip
 """Overrides of a VAE-GAN that give a schedule to everything that can have one."""
 FAMILY_OPTIONS = {

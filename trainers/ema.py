@@ -5,8 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vaegan.config.schedule import Schedule
 from vaegan.config.schema import TrainConfig, get_value_at_step
 
+FIRST_AVERAGE = "average"
+"""Name of the only average, or of the first of two."""
 MAX_HALF_LIFE_PER_IMAGE = 0.1
 """Largest half-life for each image that was seen, so that the average forgets the initial weights."""
 
@@ -23,19 +26,31 @@ def list_tensors(model: nn.Module) -> ModelTensors:
     return ModelTensors(list(model.parameters()), list(model.buffers()))
 
 
-def compute_decay(config: TrainConfig, step: int, updates: Tensor) -> Tensor | None:
-    """Compute the decay d of the average in step ``step`` (from 0), a float64 scalar; None: it is 0.
+def get_half_lives(config: TrainConfig) -> dict[str, "float | Schedule[float] | None"]:
+    """Return the half-life of each average in images, or its schedule; None: it has a decay for each update instead.
 
-    Under `train.ema_half_life` H it is 2^(-B / min(H, n / 10)) after n images, with B images in a batch, else
+    The key is the name of its file in a checkpoint.
+    """
+    second = config.second_ema_half_life
+    return {FIRST_AVERAGE: config.ema_half_life, **({} if second is None else {"second_average": second})}
+
+
+def compute_decay(
+    config: TrainConfig, setting: "float | Schedule[float] | None", step: int, updates: Tensor
+) -> Tensor | None:
+    """Compute the decay d of an average in step ``step`` (from 0), a float64 scalar; None: it is 0.
+
+    Under a half-life of H images it is 2^(-B / min(H, n / 10)) after n images, with B images in a batch, else
     min(`train.ema_decay`, (1 + k) / (10 + k)) after k updates.
 
     Args:
         config: The training loop.
+        setting: The half-life, as `get_half_lives` returns it.
         step: Number of optimizer steps before this one.
         updates: k, a scalar on the model's device.
     """
-    if config.ema_half_life is not None:
-        half_life = get_value_at_step(config, config.ema_half_life, step)
+    if setting is not None:
+        half_life = get_value_at_step(config, setting, step)
         half_life = min(half_life, step * config.batch_size * MAX_HALF_LIFE_PER_IMAGE)
         decay = 2 ** (-config.batch_size / half_life) if half_life else 0.0
         return torch.full((), decay, dtype=torch.float64, device=updates.device) if decay else None

@@ -109,7 +109,8 @@ def train(
                 if initial is not None:
                     initial.load_into(state.model)
                 training_step.init_from_data(state.networks, data)
-                state.average.load_state_dict(state.model.state_dict())
+                for average in state.averages.values():
+                    average.load_state_dict(state.model.state_dict())
             stream = iterate_batches(
                 data.train, config.data, config.seed, config.train.batch_size, batch_slice,
                 config.train.micro_batch_size, accelerator.device, state.step, config.train.steps,

@@ -18,7 +18,7 @@ from vaegan.storage.loading import check_state_dict
 from vaegan.text import format_value, to_one_line
 
 from .compilation import compile_networks
-from .ema import list_tensors
+from .ema import get_half_lives, list_tensors
 from .meter import Meter
 from .steps.base import Networks, TrainingStep
 
@@ -35,8 +35,8 @@ class State:
     """Optimizer of each network."""
     parameters: dict[str, list[nn.Parameter]]
     """Trained parameters of each network, in the order of `named_parameters`."""
-    average: Model
-    """Moving average of the model, the first network."""
+    averages: dict[str, Model]
+    """Moving averages of the model, the first network, by the name of their file in a checkpoint."""
     adaptive_state: Mapping[str, Tensor]
     """Scalars, float64, that `TrainingStep.after_update` adapts."""
     counters: "UpdateCounters"
@@ -51,8 +51,9 @@ class State:
     """Number of updates that were skipped since the last one."""
 
     def __post_init__(self) -> None:
-        """List the tensors of the model and of its average."""
-        self.model_tensors, self.average_tensors = list_tensors(self.model), list_tensors(self.average)
+        """List the tensors of the model and of its averages."""
+        self.model_tensors = list_tensors(self.model)
+        self.average_tensors = [list_tensors(average) for average in self.averages.values()]
 
     @property
     def model(self) -> nn.Module:
@@ -141,8 +142,7 @@ def make_state(
     model, *_ = networks.values()
     if config.train.checkpointing:
         recompute_stages(model)
-    average = copy.deepcopy(model).eval().requires_grad_(False)
-    assert isinstance(average, Model)
+    averages = {name: copy_for_averaging(model) for name in get_half_lives(config.train)}
     if compiled:
         compile_networks(networks.values())
     prepared = {name: accelerator.prepare_model(network) for name, network in networks.items()}
@@ -153,7 +153,14 @@ def make_state(
         init_moments(optimizer)
     adaptive = {name: value.to(accelerator.device) for name, value in training_step.init_adaptive_state().items()}
     counters = make_counters(accelerator.device)
-    return State(networks, prepared, optimizers, parameters, average, adaptive, counters)
+    return State(networks, prepared, optimizers, parameters, averages, adaptive, counters)
+
+
+def copy_for_averaging(model: nn.Module) -> Model:
+    """Return a copy of a model that takes no gradient, in evaluation mode."""
+    average = copy.deepcopy(model).eval().requires_grad_(False)
+    assert isinstance(average, Model)
+    return average
 
 
 def init_moments(optimizer: torch.optim.Optimizer) -> None:
@@ -184,7 +191,7 @@ def to_checkpoint(state: State, meter: Meter, extra: Mapping[str, Any]) -> Check
         extra: Values of the recorder: the data's fingerprint, the W&B run's id.
     """
     tensors: dict[str, Mapping[str, Tensor]] = {name: network.state_dict() for name, network in state.networks.items()}
-    tensors["average"] = state.average.state_dict()
+    tensors |= {name: average.state_dict() for name, average in state.averages.items()}
     if state.adaptive_state:
         tensors[ADAPTIVE_STATE_FILE] = state.adaptive_state
     for name, optimizer in state.optimizers.items():
@@ -211,7 +218,8 @@ def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> N
     for name, network in state.networks.items():
         network.load_state_dict(checkpoint.tensors[name])
         _load_named_moments(network, state.optimizers[name], checkpoint.tensors[f"{name}.optimizer"])
-    state.average.load_state_dict(checkpoint.tensors["average"])
+    for name, average in state.averages.items():
+        average.load_state_dict(checkpoint.tensors[name])
     for name, value in state.adaptive_state.items():
         value.copy_(checkpoint.tensors[ADAPTIVE_STATE_FILE][name])
     state.step = checkpoint.step
@@ -222,7 +230,7 @@ def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> N
 
 def _check_and_load_meter(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> Meter:
     """Check that a checkpoint has the tensors of this training, else raise any error, and return its meter."""
-    for name, network in {**state.networks, "average": state.average}.items():
+    for name, network in {**state.networks, **state.averages}.items():
         check_state_dict(checkpoint.tensors[name], network.state_dict())
     check_state_dict(checkpoint.tensors.get(ADAPTIVE_STATE_FILE, {}), state.adaptive_state)
     for name, network in state.networks.items():

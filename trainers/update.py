@@ -83,8 +83,9 @@ def apply_update(
         for network in state.networks.values():
             spectral_norm.update_spectral_norm(network)
         training_step.after_update(state.networks, state.adaptive_state, totals)
-    decay = ema.compute_decay(config, step, counters.updates)
-    ema.update_ema(state.average_tensors, state.model_tensors, decay, applied)
+    for average, half_life in zip(state.average_tensors, ema.get_half_lives(config).values(), strict=True):
+        decay = ema.compute_decay(config, half_life, step, counters.updates)
+        ema.update_ema(average, state.model_tensors, decay, applied)
     counters.count(applied, get_max_skipped_updates(config))
 
 

@@ -78,8 +78,8 @@ def test_each_stage_keeps_its_input_alone_and_is_computed_twice(network: str, da
     more, computed = count_kept_values(model, stages, noise)
     assert computed == stages and less < 0.6 * more
     with torch.no_grad():
-        assert isinstance(state.average, nn.Module) and all(
-            module.recomputes for module in state.average.modules() if isinstance(module, Stages)
+        assert isinstance(state.averages["average"], nn.Module) and all(
+            module.recomputes for module in state.averages["average"].modules() if isinstance(module, Stages)
         )
 
 

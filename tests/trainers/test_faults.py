@@ -88,7 +88,7 @@ def test_averages_count_updates_and_schedules_count_steps(tmp_path: Path, data: 
     config = tiny("vae", "train.nan=skip", "train.warmup_steps=5", "train.log_every=1")
     updates = []
     monkeypatch.setattr(loop, "clip_gradients", spoil_steps(1))
-    monkeypatch.setattr(ema, "compute_decay", lambda config, step, count: int(count))
+    monkeypatch.setattr(ema, "compute_decay", lambda config, half_life, step, count: int(count))
     monkeypatch.setattr(ema, "update_ema", lambda *arguments: updates.append((arguments[2], bool(arguments[3]))))
     lines = train(config, tmp_path / "run", data).history_file.read_text().splitlines()
     assert updates == [(0, True), (1, False), (1, True), (2, True), (3, True)]

@@ -28,6 +28,7 @@ from vaegan.storage import checkpoints
 from vaegan.storage.checkpoints import Checkpoint
 from vaegan.storage.run_folder import VALIDATION_PREFIX, Run
 
+from ..average_choice import choose_average, export_averages, name_in_history, read_choice
 from ..faults import FaultPolicy
 from ..interrupt import Interrupts
 from ..state import State, to_checkpoint
@@ -60,6 +61,7 @@ class Recorder:
 
     Attributes:
         faults: The policies for what goes wrong.
+        chosen: Name of the average that is the model of the run.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Recorder:
         if self.accelerator.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.accelerator.device)
         run_on_main(self._open)
+        self.chosen = broadcast_from_main(lambda: read_choice(self.config.train, self.history.resumed_lines))
         self.timed_at = time.monotonic()
         return self
 
@@ -116,7 +119,9 @@ class Recorder:
 
     def catch_up(self, state: State) -> None:
         """Draw the grids and evaluate, if the run was stopped before it could at the step that it resumes from."""
-        if not broadcast_from_main(lambda: grids.are_written(self.run.samples, state.step, state.average)):
+        if not broadcast_from_main(
+            lambda: grids.are_written(self.run.samples, state.step, state.averages[self.chosen])
+        ):
             self._draw_grids(state)
         if not broadcast_from_main(lambda: self.history.has_resumed(state.step, VALIDATION_PREFIX)):
             self._evaluate(state)
@@ -198,7 +203,7 @@ class Recorder:
             checkpoints.prune_checkpoints(self.run.checkpoints, state.step, self.config.train.keep_checkpoints)
             self._export(state, code_scale)
 
-        model, code_scale = state.average, None
+        model, code_scale = state.averages[self.chosen], None
         if isinstance(model, ContinuousAutoencoder) and model.has_grid:
             code_scale = measure_code_scale(model, self.data.train, self.config.seed)
         self.faults.write("the model", state.step, write, required=True)
@@ -239,7 +244,7 @@ class Recorder:
 
     def _draw_grids(self, state: State) -> None:
         """Draw the grids, if the model has any and they are due."""
-        train, model = self.config.train, state.average
+        train, model = self.config.train, state.averages[self.chosen]
         if not model.grid_names or not (_is_due(state.step, train.sample_every) or state.step == train.steps):
             return
         images, indices = grids.select_fixed_images(self.data)
@@ -256,8 +261,7 @@ class Recorder:
         self.faults.write("the grids", state.step, write)
 
     def _export(self, state: State, code_scale: CodeScale | None = None) -> None:
-        networks, data = self.config.networks, self.config.data
-        self.run.export(state.average, state.step, self.data.classes, networks, data.version, data.fit, code_scale)
+        export_averages(self.run, self.config, state.averages, self.chosen, state.step, self.data.classes, code_scale)
 
     def _evaluate(self, state: State) -> None:
         """Evaluate the averaged model, if that is due."""
@@ -269,12 +273,15 @@ class Recorder:
                 raise _EvaluationPostponed
 
         try:
-            metrics = self.evaluator(state.average, self.data, put_off_if_interrupted)
+            measured = {
+                name: self.evaluator(model, self.data, put_off_if_interrupted) for name, model in state.averages.items()
+            }
+            self.chosen = choose_average(self.config.train, measured)
         except _EvaluationPostponed:
             self.faults.stop(state)
         except (Failure, UserError) as problem:
             self.faults.stop(state, str(problem))
-        values = {f"{VALIDATION_PREFIX}{name}": value for name, value in metrics.items()}
+        values = name_in_history(measured)
 
         def write() -> None:
             self.tracker.log(state.step, values)

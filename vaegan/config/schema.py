@@ -111,6 +111,13 @@ class TrainConfig(Section):
     ema_half_life: ScheduledPositive | None = None
     """Half-life of that average in images, or its schedule, in the place of `ema_decay`, so that it does not depend on
     the batch size; it is at most a tenth of the images seen. None: `ema_decay` holds."""
+    second_ema_half_life: ScheduledPositive | None = None
+    """Half-life of a second average in images, or its schedule. Each evaluation of `evaluate_every` measures both, and
+    the one with the lower `ema_metric` is the model of the run; the other one is written to `other_model/`. None: there
+    is one average."""
+    ema_metric: Text | None = None
+    """Metric by which the average is chosen, one of which less is better: `sample/fd_digits`,
+    `reconstruction/lpips_random`."""
     log_every: Count = 50
     """Steps between two lines of `history.jsonl`."""
     sample_every: Count | None = None
@@ -143,6 +150,10 @@ class TrainConfig(Section):
         rates = (self.learning_rate, self.discriminator_learning_rate)
         if self.decay != "constant" and any(isinstance(rate, Schedule) for rate in rates):
             raise ValueError("train.decay: the learning rate has a schedule of its own; leave one of them out")
+        choice = (self.second_ema_half_life, self.ema_metric)
+        if choice != (None, None) and None in (*choice, self.evaluate_every):
+            problem = "choosing between two averages takes train.ema_metric and train.evaluate_every"
+            raise ValueError(f"train.second_ema_half_life: {problem}; give all three, or none of the first two")
         if self.init_sha256 is not None and self.init is None:
             raise ValueError("train.init_sha256: belongs to train.init, which is not given; leave it out")
         return self

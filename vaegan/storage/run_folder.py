@@ -46,6 +46,7 @@ class Run:
         checkpoints: Folder of the checkpoints.
         samples: Folder of the image grids drawn during training.
         model_folder: Folder of the exported model: averaged weights and `config.json`.
+        other_model_folder: Folder of the average that `train.ema_metric` has not chosen, if there are two.
         networks_folder: Folder of the initial weights of the networks that were given as modules, if there are any.
         members_file: File of the list of the images that the run was started with.
         metrics_file: File of the last evaluation's metrics and their protocol.
@@ -61,6 +62,7 @@ class Run:
         self.config_file = path / "config.yaml"
         self.history_file, self.timing_file = path / "history.jsonl", path / "timing.jsonl"
         self.checkpoints, self.samples, self.model_folder = path / "checkpoints", path / "samples", path / "model"
+        self.other_model_folder = path / "other_model"
         self.networks_folder, self.members_file = path / "networks", path / "members.jsonl"
         self.metrics_file, self.scores_file = path / "metrics.json", path / "scores.safetensors"
         self.prior_file = path / "compression" / "prior.safetensors"
@@ -167,6 +169,7 @@ class Run:
         data_version: DataVersion = 2,
         data_fit: Fit = "crop",
         code_scale: CodeScale | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Write the model that `load` reads.
 
@@ -178,8 +181,9 @@ class Run:
             data_version: Its `data.version`.
             data_fit: Its `data.fit`.
             code_scale: Scale of the codes of its training images, if they are grids and the training is finished.
+            folder: Folder that it is written to; None: `model_folder`.
         """
-        with replace_folder(self.model_folder) as partial:
+        with replace_folder(folder or self.model_folder) as partial:
             weights = partial / WEIGHTS_FILE
             save_tensors(model.state_dict(), weights)
             description = ExportedModel(

@@ -49,7 +49,7 @@ def test_a_loaded_model_is_the_trained_average_bit_for_bit(name, network, tmp_pa
     finish = Recorder.finish
 
     def keep(self: Recorder, state: State) -> None:
-        averages.append(state.average)
+        averages.append(state.averages["average"])
         finish(self, state)
 
     monkeypatch.setattr(Recorder, "finish", keep)
@@ -88,7 +88,12 @@ def test_a_learned_scale_is_trained_averaged_and_loaded(tmp_path, data) -> None:
 def test_a_loaded_classifier_is_the_trained_average_bit_for_bit(tmp_path, data, monkeypatch) -> None:
     averages: list[Classifier] = []
     finish = Recorder.finish
-    monkeypatch.setattr(Recorder, "finish", lambda self, state: averages.append(state.average) or finish(self, state))
+
+    def keep_average(recorder: Recorder, state: State) -> None:
+        averages.append(state.averages["average"])
+        finish(recorder, state)
+
+    monkeypatch.setattr(Recorder, "finish", keep_average)
     train(tiny("classifier"), tmp_path / "run", data)
     (trained,) = averages
     for path in (tmp_path / "run", tmp_path / "run" / "model"):
@@ -164,10 +169,10 @@ def test_given_modules_get_the_trained_average_bit_for_bit(own_run: tuple[Run, S
     heads = {name: networks[name].head.weight.clone() for name in ("encoder", "discriminator")}
     for path in (run.path, run.model_folder):
         loaded = vaegan.load(path, networks=networks)
-        assert are_bit_identical(state.average.state_dict(), loaded.state_dict())
+        assert are_bit_identical(state.averages["average"].state_dict(), loaded.state_dict())
         assert not loaded.training and not any(each.requires_grad for each in loaded.parameters())
-        assert torch.equal(state.average.reconstruct(images, labels), loaded.reconstruct(images, labels))
-        assert torch.equal(state.average.sample(9, seed=3), loaded.sample(9, seed=3))
+        assert torch.equal(state.averages["average"].reconstruct(images, labels), loaded.reconstruct(images, labels))
+        assert torch.equal(state.averages["average"].sample(9, seed=3), loaded.sample(9, seed=3))
     discriminator = load_discriminator(run, print, networks)
     assert are_bit_identical(state.networks["discriminator"].state_dict(), discriminator.state_dict())
     scores = state.networks["discriminator"](images, None, labels).scores
