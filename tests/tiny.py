@@ -79,7 +79,8 @@ FAMILY_OPTIONS = {
     ),
     "vaegan3": (
         "model.learned_scale=true", "model.discriminator.spectral_norm=true", "model.adversarial.adaptive=[0.01,100]",
-        *CONDITIONAL_OPTIONS["vaegan3"], *SCHEDULE_OPTIONS,
+        "model.adversarial.instance=0.3", "model.discriminator.instance_layers=[1]",
+        "model.adversarial.instance_queue=20", *CONDITIONAL_OPTIONS["vaegan3"], *SCHEDULE_OPTIONS,
     ),
     "larsen": ("model.discriminator.spectral_norm=true", *CONDITIONAL_OPTIONS["larsen"]),
     "ganvae": (

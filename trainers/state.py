@@ -38,7 +38,7 @@ class State:
     averages: dict[str, Model]
     """Moving averages of the model, the first network, by the name of their file in a checkpoint."""
     adaptive_state: Mapping[str, Tensor]
-    """Scalars, float64, that `TrainingStep.after_update` adapts."""
+    """Tensors, float64, that `TrainingStep.after_update` adapts."""
     counters: "UpdateCounters"
     """The counts of updates on the device, which decide whether the next one is taken."""
     meter: Meter = field(default_factory=Meter)

@@ -22,7 +22,7 @@ from vaegan.errors import Failure, Interrupted
 from vaegan.losses.perceptual import build_random_lpips_network
 from vaegan.trainers import loop, train
 from vaegan.trainers.accelerator import make_accelerator
-from vaegan.trainers.loop import clip_gradients, compute_gradients
+from vaegan.trainers.loop import clip_gradients, compute_gradients, set_optimizer_settings
 from vaegan.trainers.state import build_state
 from vaegan.trainers.step_cost import replace_tensors
 from vaegan.trainers.steps import build_step
@@ -40,6 +40,7 @@ OPTIONS = {
         "model.discriminator.spectral_norm=true", "model.adversarial.r2=0.5", "model.learned_scale=true",
         "model.perceptual=1 model.perceptual_network=random", "train.clip_norm=1", "train.optimizer=rmsprop",
         "train.precision=bf16", "train.micro_batch_size=4", "train.ema_decay=0", "model.adversarial.loss=relativistic",
+        "model.adversarial.instance=0.4 model.discriminator.instance_layers=[1,2]",
     ],
 }  # fmt: skip
 """Options of each family under which its step is tried."""
@@ -49,6 +50,7 @@ OPTIONS = {
 def test_an_optimizer_steps_as_torch_does_or_not_at_all(name: str) -> None:
     config, accelerator = tiny("vae", f"train.optimizer={name}"), make_accelerator(tiny("vae").train)
     state = build_state(config, build_step(config), accelerator)
+    set_optimizer_settings(config.train, state, 0)
     (optimizer,), (weights,) = state.optimizers.values(), state.parameters.values()
     copies = [nn.Parameter(weight.detach().clone()) for weight in weights]
     kind = (

@@ -132,7 +132,8 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
                 "lecam_real": real.detach().double().sum(),
                 "lecam_fake": torch.stack(fake).detach().double().mean(0).sum(),
             }
-        real_output = DiscriminatorOutput(detached[losses.REAL], output.features[:count].detach())
+        pooled = tuple(means[:count].detach() for means in output.pooled)
+        real_output = DiscriminatorOutput(detached[losses.REAL], output.features[:count].detach(), pooled=pooled)
         counts = count_confusion(self.model_config.discriminator, detached)
         return DiscriminatorLoss(sum_terms(terms), real_output, StepOutput(scalars, counts, sums=sums))
 

@@ -53,7 +53,7 @@ class StepInput:
     autocast_dtype: torch.dtype | None
     """Autocast type of the forwards; None: that of the weights."""
     adaptive_state: Mapping[str, Tensor] = field(default_factory=dict)
-    """Values that `TrainingStep.after_update` has adapted, scalars in the type of the images."""
+    """Values that `TrainingStep.after_update` has adapted, in the type of the images."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class TrainingStep(Generic[ModelSection]):
         """Set what the networks take from the training images before the first step; all ranks call it together."""
 
     def init_adaptive_state(self) -> dict[str, Tensor]:
-        """Return the initial values, float64 scalars, that later steps adapt."""
+        """Return the initial values, float64, that later steps adapt."""
         return {}
 
     def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:

@@ -19,6 +19,7 @@ from vaegan.networks.discriminator import DiscriminatorOutput
 
 from .adversarial import AdversarialStep, auxiliary_nll
 from .base import Backward, Networks, StepInput, StepOutput, Term, freeze, log_terms, sum_terms
+from .instance import compute_instance_term, init_queues, place_in_batch, update_queues
 from .perceptual import check_perceptual_network, get_perceptual_terms
 from .vae import get_negative_elbo_terms, log_negative_elbo
 
@@ -48,10 +49,10 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
         check_perceptual_network(self.model_config)
 
     def init_adaptive_state(self) -> dict[str, Tensor]:
-        """Return the discriminator's adaptive state, and the adaptive factor of the adversarial term's weight."""
+        """Return the discriminator's adaptive state, the factor of the adversarial term's weight, and the queues."""
         is_adaptive = self.model_config.adversarial.adaptive is not None
         adaptive = {"adaptive": torch.ones((), dtype=torch.float64)} if is_adaptive else {}
-        return super().init_adaptive_state() | adaptive
+        return super().init_adaptive_state() | adaptive | init_queues(self.model_config)
 
     def accumulate_gradients(self, networks: Networks, batch: StepInput, backward: Backward) -> StepOutput:
         """Run the autoencoder once; backpropagate the discriminator's loss, then the autoencoder's."""
@@ -67,11 +68,13 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
         with freeze(discriminator):
             elbo_terms = get_negative_elbo_terms(config, batch, out)
             negative_elbo = sum_terms(elbo_terms).mean()
-            adversarial, similarity = self.compute_generator_terms(discriminator, batch, out, real)
+            adversarial, similarity, instance = self.compute_generator_terms(discriminator, batch, out, real)
             terms = {
                 "negative_elbo": Term(negative_elbo, divisor=pixels, logged=False),
                 "similarity": Term(similarity, config.adversarial.similarity),
             }
+            if instance is not None:
+                terms["instance"] = Term(instance, config.adversarial.instance)
             terms |= get_perceptual_terms(config, batch.images, out.reconstruction)
             gradients = self.compute_last_layer_gradients(autoencoder, sum_terms(terms), adversarial)
             weight = self.get_adversarial_weight(batch.step) * batch.adaptive_state.get("adaptive", 1.0)
@@ -85,18 +88,22 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
         if config.adversarial.adaptive is not None:
             scalars["weight/adversarial"] = torch.as_tensor(weight)
         sums = {f"gradient/{name}": gradient * len(batch.images) for name, gradient in gradients.items()}
+        sums |= place_in_batch(config, batch, real.pooled, self.config.train.batch_size)
         return StepOutput(scalars, step_output.counts, out.codes.detach(), {**step_output.sums, **sums})
 
     def compute_generator_terms(
         self, discriminator: nn.Module, batch: StepInput, out: VAEGANOutput, real: DiscriminatorOutput
-    ) -> tuple[Tensor, Tensor]:
-        """Compute the adversarial term and the learned similarity, scalars with a graph to the autoencoder.
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Compute adversarial term, learned similarity and instance term, scalars with a graph to the autoencoder.
 
         Args:
             discriminator: The frozen discriminator, called once with all fakes.
             batch: The real images.
             out: The autoencoder's output.
             real: Detached scores and features of the real images.
+
+        Returns:
+            The terms; None for the instance term if there is none.
         """
         fakes = [out.adversarial_reconstruction, *([] if out.generated is None else [out.generated])]
         is_shared = out.adversarial_reconstruction is out.reconstruction
@@ -108,7 +115,11 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
         nll = auxiliary_nll(output, batch)[-len(fakes) :].mean(0)
         adversarial = generator_loss(self.loss_config.loss, scores) + nll
         similarity = feature_distance(real.features, output.features[: len(batch.images)])
-        return adversarial.mean(), similarity.mean()
+        instance = None
+        if real.pooled:
+            pooled = [means[: len(batch.images)] for means in output.pooled]
+            instance = compute_instance_term(self.model_config, batch, pooled, real.pooled)
+        return adversarial.mean(), similarity.mean(), instance
 
     def compute_last_layer_gradients(
         self, autoencoder: nn.Module, reconstruction: Tensor, adversarial: Tensor
@@ -124,7 +135,7 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
     def after_update(
         self, networks: Networks, adaptive_state: Mapping[str, Tensor], totals: Mapping[str, Tensor]
     ) -> None:
-        """Adapt the discriminator's state, and the factor: the ratio of the norms of the last layer's gradients.
+        """Adapt the discriminator's state, the queues, and the factor: the ratio of the last layer's gradient norms.
 
         Args:
             networks: The networks as built.
@@ -132,6 +143,7 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
             totals: Sums over all images of the step.
         """
         super().after_update(networks, adaptive_state, totals)
+        update_queues(adaptive_state, totals)
         if self.model_config.adversarial.adaptive is not None:
             batch_size = self.config.train.batch_size
             reconstruction, adversarial = (

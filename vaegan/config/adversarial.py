@@ -10,7 +10,7 @@ from vaegan.losses import AdversarialLoss
 
 from .architectures import Depth, ImageShape, NetworkKind, Width
 from .schedule import ScheduledWeight
-from .section import FROM_PYTHON, INTEGER, Count, Probability, Section, Steps, Weight
+from .section import FROM_PYTHON, INTEGER, Count, Positive, Probability, Section, Steps, Weight
 
 Scale = Annotated[Literal[1, 2, 4, 8], INTEGER]
 
@@ -125,6 +125,9 @@ class VAEGANDiscriminatorConfig(DiscriminatorConfig):
     """Images that it tells apart. `three`: real / reconstructed / generated. `two`: real / fake of both kinds, where
     the encoder gets no adversarial gradient (Larsen et al. 2016, section 2.3). `reconstructed`: real / reconstructed,
     and nothing is generated, as in the training of image tokenizers (Esser et al. 2021; Rombach et al. 2022)."""
+    instance_layers: Annotated[tuple[Count, ...], FROM_PYTHON] = ()
+    """Layers whose features the instance term compares, as means over an image's places, counted as `layer` is: one
+    near the image and one near the end are those of DC-VAE. []: there is no such term."""
 
 
 class VAEGANLossConfig(AdversarialLossConfig):
@@ -133,6 +136,13 @@ class VAEGANLossConfig(AdversarialLossConfig):
     similarity: Weight = 0.1
     """Weight of the learned similarity: the squared distance of an image and its reconstruction in the
     discriminator's features (Larsen et al. 2016, eq. 7)."""
+    instance: Weight = 0.0
+    """Weight of the instance term, a mean over `model.discriminator.instance_layers`: -log of the probability, in nats,
+    by which a reconstruction is assigned to its own image and not to one of `instance_queue` (Parmar et al. 2021)."""
+    instance_queue: Count = 4096
+    """Past training images that it is compared with."""
+    instance_temperature: Positive = 0.07
+    """Divisor of the cosine similarities."""
     adaptive: Annotated[tuple[Weight, Weight], FROM_PYTHON] | None = None
     """Multiply `weight` by the ratio of the gradients that reconstruction and adversarial term have at the decoder's
     last layer (Esser et al. 2021, eq. 7), kept between these two bounds; None: 1."""

@@ -106,6 +106,13 @@ class VAEGANFamilyConfig(PerceptualConfig, ELBOConfig, GANConfig):
     """Weight of -log q(z | G(z)) of the prior's codes, in nats per pixel value: the latent cycle as a further term."""
 
     @model_validator(mode="after")
+    def _check_instance(self) -> "VAEGANFamilyConfig":
+        if bool(self.adversarial.instance) != bool(self.discriminator.instance_layers):
+            problem = "the term takes a weight, and layers as model.discriminator.instance_layers"
+            raise ValueError(f"model.adversarial.instance: {problem}; give both, or none")
+        return self
+
+    @model_validator(mode="after")
     def _check_cycle(self) -> "VAEGANFamilyConfig":
         if self.cycle and self.discriminator.classes == "reconstructed":
             raise ValueError(

@@ -51,6 +51,8 @@ def check_names(config: Config, networks: GivenNetworks) -> None:
             raise UserError(f"model.discriminator.spectral_norm: not for a given module; give false, and {remedy}")
         if model.discriminator.network == "patch":
             raise UserError("model.discriminator.network: patch: a given module scores whole images; leave it out")
+        if getattr(model.discriminator, "instance_layers", ()):
+            raise UserError("model.discriminator.instance_layers: not for a given module; leave the instance term out")
         if model.discriminator.condition == "auxiliary":
             remedy = "give projection, and it gets the labels, or none"
             raise UserError(f"model.discriminator.condition: a given module has no auxiliary head; {remedy}")

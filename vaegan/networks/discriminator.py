@@ -22,6 +22,8 @@ class DiscriminatorOutput(NamedTuple):
     """Features of the layer `model.discriminator.layer`, shape (N, ...)."""
     class_logits: Tensor | None = None
     """Logits of the images' classes, shape (N, classes), float32 or float64; None: there is no auxiliary head."""
+    pooled: tuple[Tensor, ...] = ()
+    """Means over the places of the features of each of `model.discriminator.instance_layers`, shape (N, channels)."""
 
 
 class PenalisedDiscriminator(nn.Module):
@@ -50,9 +52,10 @@ class PenalisedDiscriminator(nn.Module):
         if images is None:
             return outputs[0]
         outputs.append(self.compute_output(images, autocast_dtype, others))
-        scores, features, class_logits = zip(*outputs, strict=True)
+        scores, features, class_logits, pooled = zip(*outputs, strict=True)
         logits = None if class_logits[0] is None else torch.cat(class_logits)
-        return DiscriminatorOutput(torch.cat(scores), torch.cat(features), logits)
+        means = tuple(torch.cat(each) for each in zip(*pooled, strict=True))
+        return DiscriminatorOutput(torch.cat(scores), torch.cat(features), logits, means)
 
     def compute_output(
         self, images: Tensor, autocast_dtype: torch.dtype | None, labels: Tensor | None
@@ -93,8 +96,10 @@ class Discriminator(PenalisedDiscriminator):
         self.projection = nn.Linear(size, classes, bias=False) if classes and condition == "projection" else None
         self.auxiliary = nn.Linear(size, classes) if classes and condition == "auxiliary" else None
         layers = len(self.trunk.stages)
-        if config.layer is not None and config.layer > layers:
-            raise UserError(f"model.discriminator.layer: {config.layer} is beyond the last one, {layers}")
+        self.instance_layers: tuple[int, ...] = getattr(config, "instance_layers", ())
+        for key, layer in (("layer", config.layer or 0), ("instance_layers", max(self.instance_layers, default=0))):
+            if layer > layers:
+                raise UserError(f"model.discriminator.{key}: {layer} is beyond the last one, {layers}")
         self.layer = config.layer or layers
 
     def compute_output(
@@ -108,6 +113,7 @@ class Discriminator(PenalisedDiscriminator):
         with torch.autocast(images.device.type, dtype=autocast_dtype, enabled=autocast_dtype is not None):
             layers = self.trunk(images)
         features, last = layers[self.layer - 1].to(images.dtype), layers[-1].to(images.dtype)
+        pooled = tuple(_pool(layers[layer - 1].to(images.dtype)) for layer in self.instance_layers)
         last = last if self.patches else last.flatten(1)
         scores = self.head(last)
         if self.projection is not None:
@@ -115,7 +121,13 @@ class Discriminator(PenalisedDiscriminator):
             vectors = F.embedding(labels, self.projection.weight)
             projected = ((vectors[:, :, None, None] if self.patches else vectors) * last).sum(1, keepdim=True)
             scores = torch.cat([scores[:, :1] + projected, scores[:, 1:]], 1)
-        return DiscriminatorOutput(scores, features, None if self.auxiliary is None else self.auxiliary(last))
+        logits = None if self.auxiliary is None else self.auxiliary(last)
+        return DiscriminatorOutput(scores, features, logits, pooled)
+
+
+def _pool(features: Tensor) -> Tensor:
+    """Return the means over the places of features (N, channels, ...), shape (N, channels)."""
+    return features.flatten(2).mean(2) if features.ndim > 2 else features
 
 
 class MultiScaleDiscriminator(PenalisedDiscriminator):
@@ -154,4 +166,4 @@ class MultiScaleDiscriminator(PenalisedDiscriminator):
         ]
         size = outputs[0].scores.shape[2:]
         scores = torch.stack([F.interpolate(output.scores, size, mode="nearest") for output in outputs], 2)
-        return DiscriminatorOutput(scores, outputs[0].features)
+        return DiscriminatorOutput(scores, outputs[0].features, pooled=outputs[0].pooled)

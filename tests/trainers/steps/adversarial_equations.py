@@ -112,6 +112,8 @@ def vaegan(config: Config, networks: Networks, batch: StepInput, terms: Terms) -
         kinds["generated"] = decode(networks, batch, batch.noise["prior"])
     features = oracle.features(batch.images).detach() - oracle.features(reconstruction)
     terms["similarity"] = model.adversarial.similarity * (features**2).sum() / (2 * features.numel())
+    if model.discriminator.instance_layers:
+        terms["instance"] = model.adversarial.instance * oracle.compute_instance_nll(batch.images, reconstruction)
     if model.cycle:
         terms["cycle"] = model.cycle * compute_cycle_nll(networks, batch)
     fooling = {name: oracle.get_weight() * term for name, term in oracle.get_generator_terms(kinds).items()}

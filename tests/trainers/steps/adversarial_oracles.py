@@ -91,6 +91,22 @@ class AdversarialOracle:
     def features(self, images: Tensor) -> Tensor:
         return self.discriminator.features(self.augment(images))
 
+    def compute_instance_nll(self, images: Tensor, reconstructions: Tensor) -> Tensor:
+        """Mean of -log of the share of the own image among it and the queue, over layers and images."""
+        nll = []
+        for layer in self.discriminator.network.instance_layers:
+            queue = self.batch.adaptive_state[f"instance_queue/{layer}"]
+            for image, reconstruction in zip(self.augment(images), self.augment(reconstructions), strict=True):
+                own, anchor = (
+                    self.discriminator.network.trunk(each[None])[layer - 1][0].flatten(1).mean(1)
+                    for each in (image, reconstruction)
+                )
+                others = [own.detach(), *queue]
+                cosines = [anchor @ each / torch.sqrt((anchor @ anchor) * (each @ each)) for each in others]
+                shares = torch.exp(torch.stack(cosines) / self.adversarial.instance_temperature)
+                nll.append(-torch.log(shares[0] / shares.sum()))
+        return torch.stack(nll).mean()
+
     def realness(self, scores: Tensor) -> Tensor:
         if self.scores_per_image == 3:
             return scores[:, 0] - torch.log(torch.exp(scores[:, 1]) + torch.exp(scores[:, 2]))

@@ -37,7 +37,12 @@ def build_batch(config: Config, step: int = 0, dtype: torch.dtype = torch.float6
     images = draw(config.data.channels, size, size).tanh()
     noise = {purpose: draw(*shape) for purpose, shape in training_step.get_noise_shapes().items()}
     values = {"adaptive": 0.4, "augment": 0.6, "real": 0.3, "fake": -0.2}
-    state = {name: torch.tensor(values[name], dtype=dtype) for name in training_step.init_adaptive_state()}
+    state = {
+        name: torch.randn(value.shape, generator=source, dtype=torch.float64).to(dtype)
+        if value.ndim
+        else torch.tensor(values[name], dtype=dtype)
+        for name, value in training_step.init_adaptive_state().items()
+    }
     labels = torch.arange(count) * 7 % 10
     return StepInput(images, labels, noise, step, 0, None, state)
 

@@ -53,9 +53,11 @@ SWITCHES = (
     "model.adversarial.r2=0.8", "model.adversarial.lecam=0.6", "model.adversarial.augment=0.7",
     "model.adversarial.augment_target=0.6", "model.adversarial.warmup_steps=1", "model.adversarial.ramp_steps=5",
     "model.adversarial.adaptive=[0.1,10]", "model.discriminator.layer=1", "model.cycle=0.3",
+    "model.adversarial.instance=0.4 model.discriminator.instance_layers=[1,2] model.adversarial.instance_queue=5",
 )  # fmt: skip
 NOT_OF = {
-    "ganvae": ("model.adversarial.adaptive", "model.discriminator.layer"),  # it has nothing to reconstruct
+    # It has nothing to reconstruct.
+    "ganvae": ("model.adversarial.adaptive", "model.discriminator.layer", "model.adversarial.instance="),
     "vaegan1-grid": ("model.cycle",),  # it generates nothing
 }
 """Options that a family does not take."""
@@ -84,7 +86,7 @@ CASES = [
 def test_every_adversarial_loss_with_every_option_has_the_gradient_of_its_equation(
     name: str, loss: str, option: str, step: int
 ) -> None:
-    config = tiny(name, f"model.adversarial.loss={loss}", "model.adversarial.penalty_every=2", *filter(None, [option]))
+    config = tiny(name, f"model.adversarial.loss={loss}", "model.adversarial.penalty_every=2", *option.split())
     networks, batch = build_networks(config), build_batch(config, step)
     actual, _ = run_step(config, networks, batch)
     for part, terms in compute_oracle(config, networks, batch).items():
