@@ -56,8 +56,8 @@ class AblationConfig(Section):
     changes: Annotated[dict[str, dict[str, object]], Field(min_length=1)]
     """Changes by name, each a mapping of settings of `model` and `train`, nested as in a config."""
     metric: Text
-    """Metric by which changes pass the screening, as it is named in `metrics.json`, without the network of its features:
-    `sample/kid`. It is measured on validation images, as is everything here."""
+    """Metric by which changes pass the screening: its key in `metrics.json` without the network of its features, such
+    as `sample/kid`. It is measured on validation images, as is everything here."""
     keep: Count | None = None
     """Largest number of changes that are confirmed: those with the best effect on `metric`. None: all. Only a change
     whose effect in the screening is in the good direction passes in either case."""
@@ -75,18 +75,22 @@ class AblationConfig(Section):
             raise ValueError("base.set.train.steps: the budget is screen.steps and confirm.steps; leave it out")
         split = _get_section(self.base.set, "evaluate").get("split", "validation")
         if split != "validation":
-            raise ValueError(f"base.set.evaluate.split: {shorten(split)}: changes are chosen on validation; leave it out")
+            raise ValueError(
+                f"base.set.evaluate.split: {shorten(split)}: changes are chosen on validation; leave it out"
+            )
         check_folder_names(self.changes, "changes")
         for name, settings in self.changes.items():
             if name.lower() in (BASE, SUM):
                 raise ValueError(f"changes.{name}: the ablation has a variant of this name itself; choose another")
             if not flatten(settings):
-                raise ValueError(f"changes.{name}: changes nothing; give settings, such as {{train: {{batch_size: 32}}}}")
+                raise ValueError(
+                    f"changes.{name}: changes nothing; give settings, such as {{train: {{batch_size: 32}}}}"
+                )
             for section in settings:
                 if section not in CHANGED_SECTIONS:
                     raise ValueError(
-                        f"changes.{name}.{shorten(section)}: a change sets {' or '.join(CHANGED_SECTIONS)}; what holds for"
-                        " all variants stands in base.set"
+                        f"changes.{name}.{shorten(section)}: a change sets {' or '.join(CHANGED_SECTIONS)}; what holds"
+                        " for all variants stands in base.set"
                     )
             if "steps" in _get_section(settings, "train"):
                 raise ValueError(f"changes.{name}.train.steps: every variant sees as many images; leave it out")

@@ -131,15 +131,13 @@ class LoadedAblation(NamedTuple):
         return merge(self.base, {"train": train, "seed": budget.seeds[0]})
 
 
-def load_ablation(
-    config: str | Path | Mapping[str, Any] | AblationConfig, overrides: Settings = ()
-) -> LoadedAblation:
+def load_ablation(config: str | Path | Mapping[str, Any] | AblationConfig, overrides: Settings = ()) -> LoadedAblation:
     """Load an ablation, and check every change under both budgets.
 
     Args:
         config: Path of a file, name of a shipped recipe, settings in Python, or an ablation's config.
-        overrides: Settings; those of a run (``train.batch_size=32``) apply to the base, others (``screen.steps=100``) to
-            the ablation.
+        overrides: Settings; those of a run (``train.batch_size=32``) apply to the base, others (``screen.steps=100``)
+            to the ablation.
 
     Raises:
         UserError: There is no such file, it is no ablation, or a file, an override or a setting is wrong.
