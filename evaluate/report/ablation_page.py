@@ -1,14 +1,15 @@
 """Write an ablation as a page without script and without requests; its table and its plot lie beside it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from vaegan.config import dump_config
+from vaegan.config.differences import flatten
 from vaegan.config.load_ablation import CHOICE_SPLIT, PHASES
-from vaegan.config.yaml_text import dump_yaml
 from vaegan.io import write_text
-from vaegan.text import make_encodable
+from vaegan.text import format_value, make_encodable
 
 from ..ablation import Ablation
 from ..comparing.verdicts import Effect
@@ -54,7 +55,7 @@ def write_ablation(ablation: Ablation, folder: Path) -> Ablation:
             phase: {e.variant: build_effect_row(e, ablation.density) for e in each if e.key == ablation.key}
             for phase, each in effects.items()
         },
-        changes={name: dump_yaml(dict(each)).rstrip() for name, each in ablation.loaded.ablation.changes.items()},
+        changes={name: _describe(settings) for name, settings in ablation.loaded.ablation.changes.items()},
         plots=plots,
         effect_rows={
             phase: build_effect_rows(comparison, effects[phase]) for phase, comparison in ablation.comparisons.items()
@@ -69,6 +70,10 @@ def write_ablation(ablation: Ablation, folder: Path) -> Ablation:
     write_text(folder / EFFECTS_TABLE, format_csv(list(rows[0]), [list(row.values()) for row in rows]))
     write_plot(plots[ablation.key], folder / PICTURE_FILE, [PHASES[phase] for phase in ablation.comparisons])
     return replace(ablation, report_file=folder / PAGE_FILE)
+
+
+def _describe(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} = {format_value(value)}" for key, value in flatten(settings).items())
 
 
 def _sort_keys(ablation: Ablation, effects: list[Effect]) -> list[str]:

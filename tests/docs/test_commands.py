@@ -114,7 +114,8 @@ def test_the_pages_print_commands() -> None:
         "vaegan trian digits/vae", "vaegan train digits/vea", "vaegan train digits/vae train.step=3",
         "vaegan sample runs/a --number=x", "vaegan evaluate runs/a --metric psnr", "vaegan reconstruct runs/a",
         "torchrun -m vaegan train digits/vae --oops", "make tea", "pip install 'vaegan[tea]'",
-        "wandb sweep configs/sweeps/tea.yaml", "vaegan compare quickstart sedes=[0]", "vaegan ablate ablations/digits kep=1", "vaegan train-features tea",
+        "wandb sweep configs/sweeps/tea.yaml", "vaegan compare quickstart sedes=[0]",
+        "vaegan ablate ablations/digits kep=1", "vaegan train-features tea",
     ],
 )  # fmt: skip
 def test_a_wrong_command_is_found(command: str) -> None:

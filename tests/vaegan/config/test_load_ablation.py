@@ -77,13 +77,13 @@ def test_the_study_of_a_phase_is_one_that_compare_takes(write) -> None:
         get_training_settings(load_config("ablations/own.yaml", {**ABLATION["base"]["set"], "train.steps": 20})),
         get_training_settings(trained.configs["base"]),
     )
-    assert differences == "seed: 0 -> 1; train.warmup_steps: 0 -> 3; train.ema_decay: 0.999 -> 0.81" or not differences
+    assert differences == "seed: 0 -> 1", "the base is the recipe with the ablation's settings"
 
 
 def test_settings_of_the_command_line_are_those_of_the_base_or_of_the_ablation(loaded, write) -> None:
-    changed = load_ablation(write(ABLATION), ["train.batch_size=16", "screen.steps=5", "model.width=4", "keep=1"])
+    changed = load_ablation(write(ABLATION), ["train.batch_size=16", "screen.steps=5", "model.width=16", "keep=1"])
     study = changed.load_phase("screen", ["half", "fast"])
-    assert changed.ablation.keep == 1 and {config.model.width for config in study.configs.values()} == {4}
+    assert changed.ablation.keep == 1 and {config.model.width for config in study.configs.values()} == {16}
     assert [config.train.steps for config in study.configs.values()] == [5, 20, 5, 20]
 
 
@@ -97,7 +97,7 @@ def test_settings_of_the_command_line_are_those_of_the_base_or_of_the_ablation(l
         ("train.step=3", "given.yaml: base: train.step: unknown key (given 3); did you mean train.steps?"),
         ("train.steps=3", "base.set.train.steps: the budget is screen.steps and confirm.steps; leave it out"),
         ("evaluate.split=test", "base.set.evaluate.split: test: changes are chosen on validation; leave it out"),
-        ("changes={}", "changes: got {}"),
+        ("changes=null", "changes: got null; allowed: mapping"),
         ("changes.a={}", "changes.a: changes nothing; give settings, such as {train: {batch_size: 32}}"),
         ("changes.a=3", "changes.a: got 3; allowed: mapping"),
         ("changes.a.data.image_size=16", "changes.a.data: a change sets model or train; what holds for all variants"),
@@ -108,7 +108,7 @@ def test_settings_of_the_command_line_are_those_of_the_base_or_of_the_ablation(l
         ("changes.Sum.train.batch_size=4", "changes.Sum: the ablation has a variant of this name itself"),
         ("changes.HALF.train.batch_size=4", "another one differs only in case"),
         ("changes.wandb.train.batch_size=4", "changes.wandb: the study keeps something else under this name"),
-        ("metric=null", "metric: got null; allowed: text"),
+        ("metric=", "metric=: empty; write a value"),
         ("keep=0", "keep: got 0; allowed: integer >= 1"),
         ("screen.steps=null", "screen.steps: got null; allowed: integer >= 1"),
         ("screen.seeds=[]", "screen.seeds: got []"),
