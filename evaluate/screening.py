@@ -75,11 +75,17 @@ def select_changes(loaded: LoadedAblation, metrics: SeedMetrics) -> list[str]:
         metrics: Metrics of the screening.
 
     Raises:
-        UserError: The runs do not have the metric that decides.
+        UserError: The runs of the base, or of a change, do not have the metric that decides.
     """
     key = find_metric_key(loaded.ablation.metric, metrics[BASE][0])
     sign = 1 if describe_metric(key).better == "higher" else -1
-    gains = {name: sign * statistics.fmean(list_differences(metrics, name, key)) for name in loaded.ablation.changes}
+    differences = {name: list_differences(metrics, name, key) for name in loaded.ablation.changes}
+    for name, of_seeds in differences.items():
+        if not of_seeds:
+            raise UserError(
+                f"{loaded.source}: changes.{name}: its runs have no {key}, by which changes pass; leave it out"
+            )
+    gains = {name: sign * statistics.fmean(of_seeds) for name, of_seeds in differences.items()}
     return sorted((name for name in gains if gains[name] > 0), key=lambda name: -gains[name])[: loaded.ablation.keep]
 
 

@@ -25,6 +25,8 @@ def test_the_changes_pass_that_are_better_on_average_the_best_first() -> None:
     assert select_changes(load_digits(keep=1), lower) == ["b"]
     assert select_changes(load_digits(metric="reconstruction/psnr"), higher) == ["c"]
     assert select_changes(load_digits(), make_metrics("sample/kid", **dict.fromkeys(values, (1.0, 2.0)))) == []
+    with pytest.raises(UserError, match=r"^config: changes\.b: its runs have no sample/kid_digits"):
+        select_changes(load_digits(), {**lower, "b": [{}, {}]})
     assert list_differences(lower, "b", "sample/kid_digits") == pytest.approx([0.4, -1.6])
     assert list_differences({**lower, "a": [{}, {}]}, "a", "sample/kid_digits") == []
 

@@ -25,6 +25,7 @@ from vaegan.storage.run_folder import Run
 from .models import RunPath, find_run
 
 if TYPE_CHECKING:  # the packages that these import are not installed everywhere
+    from vaegan.cli.ablation_plan import Plan
     from vaegan.evaluate.ablation import Ablation
     from vaegan.evaluate.comparing.comparison import Comparison
     from vaegan.evaluate.result import EvaluationResult
@@ -199,7 +200,7 @@ def ablate(
             base, others (``{"screen.steps": 500}``) to the ablation.
         output: Folder of the runs; None: runs/NAME, after the recipe or the file.
         allow_other_data: Go on although the images are not those that the runs in the folder were trained on.
-        progress: Whether the cost, notes and bars are shown.
+        progress: Whether bars are shown.
 
     Returns:
         The ablation; None on processes of another rank than 0.
@@ -212,7 +213,14 @@ def ablate(
     loaded, reporter = load_ablation(ablation, nest_settings(settings or {})), make_reporter(progress)
     init_process_group()
     folder = get_default_folder(ablation) if output is None else expand_path("output", output)
-    return ablation_workflow.run_ablation(loaded, folder, reporter, allow_other_data=allow_other_data)
+
+    def show_plan(plan: "Plan") -> None:
+        for line in plan.list_lines():
+            reporter.note(line)
+
+    return ablation_workflow.run_ablation(
+        loaded, folder, reporter, allow_other_data=allow_other_data, show_plan=show_plan
+    )
 
 
 def recipes() -> dict[str, str]:

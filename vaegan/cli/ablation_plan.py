@@ -90,6 +90,15 @@ class Plan:
         ]  # fmt: skip
         return ["phase", "runs", "finished", "images seen", "operations"], rows
 
+    def list_lines(self) -> list[str]:
+        """Return the table and the sentences, a line each."""
+        _, rows = self.build_table()
+        lines = [
+            f"{title}: {runs} runs, {finished} of them finished; {images} images seen; {operations}"
+            for title, runs, finished, images, operations in rows
+        ]
+        return [*lines, *self.list_sentences()]
+
     def list_sentences(self) -> list[str]:
         """Return a sentence on the time that is left, and one on operations that cannot be counted."""
         problem = [f"operations cannot be counted here: {self.problem}"] if self.problem else []

@@ -54,7 +54,8 @@ def test_before_the_screening_as_many_changes_are_counted_as_can_pass(tmp_path: 
         ["confirmation, if all pass", "15", "0", "1,200"], ["all", "21", "0", "27,000"],
     ]  # fmt: skip
     assert len(header) == 5 and all(row[4].endswith(" GFLOP") for row in rows)
-    assert plan.list_sentences() == ["how long they take is known once a run is finished here"]
+    assert plan.list_lines()[1].startswith("screening: 5 runs, 0 of them finished; 200 images seen; 0.")
+    assert plan.list_lines()[4:] == ["how long they take is known once a run is finished here"]
     one = plan_ablation(load_tiny(keep=1), tmp_path, FlopCounter())
     assert list(one.phases)[-1] == "confirmation, if 1 of 3 pass"
     assert [run.name for run in one.runs[-6:]] == ["base", "wide"] * 3, "the one with the most operations"
