@@ -8,6 +8,7 @@ if TYPE_CHECKING:
         LatentDataset,
         Run,
         StudyConfig,
+        ablate,
         compare,
         compress,
         decompress,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Config", "LatentDataset", "Run", "StudyConfig", "__version__", "compare", "compress", "decompress",
+    "Config", "LatentDataset", "Run", "StudyConfig", "__version__", "ablate", "compare", "compress", "decompress",
     "encode_dataset", "evaluate_run", "export_run", "generate_dataset", "load", "plot_history", "push_run", "recipes",
     "show", "train",
 ]  # fmt: skip

@@ -62,7 +62,7 @@ ARGUMENTS = {
 }
 """Replacements of options, commands and words about them in the messages to a caller in Python."""
 OPTION_PATTERN = re.compile("|".join(rf"(?<![\w-]){re.escape(option)}(?![\w-])" for option in ARGUMENTS))
-FUNCTIONS = {"train": "train", "evaluate": "evaluate_run", "compare": "compare"}
+FUNCTIONS = {"train": "train", "evaluate": "evaluate_run", "compare": "compare", "ablate": "ablate"}
 """Function of `vaegan.api` for each command that a message may name with its one argument."""
 COMMAND_PATTERN = re.compile(rf"`vaegan ({'|'.join(FUNCTIONS)}) ([^`\s]+)`")
 

@@ -218,8 +218,8 @@ class Comparison:
             "pairs": self.pairs,
             "images_seen": self.images_seen,
             "sentences": self.list_sentences(),
-            "findings": [_replace_non_finite(asdict(verdict)) for verdict in self.verdicts],
-            "effects": [_replace_non_finite(asdict(effect)) for effect in self.effects],
+            "findings": [replace_non_finite(asdict(verdict)) for verdict in self.verdicts],
+            "effects": [replace_non_finite(asdict(effect)) for effect in self.effects],
             "controls": {
                 name: {"figures": control.metrics, "protocol": control.protocol}
                 for name, control in self.controls.items()
@@ -250,10 +250,10 @@ class Comparison:
         return TableRow(metric, cells, best, "" if real is None else metric.format(real).replace("inf", "∞"))
 
 
-def _replace_non_finite(value: Any) -> Any:
+def replace_non_finite(value: Any) -> Any:
     """Return a record with null in place of the ends of an interval that does not exist."""
     if isinstance(value, dict):
-        return {key: _replace_non_finite(item) for key, item in value.items()}
+        return {key: replace_non_finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_replace_non_finite(item) for item in value]
+        return [replace_non_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

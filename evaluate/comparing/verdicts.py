@@ -8,6 +8,7 @@ from ..metric_descriptions import describe_metric, format_sample_source
 from ..metrics.calibration import COVERAGE, ERROR
 from .bootstrap import MIN_SEEDS, Estimate, compute_effect_size, correct_holm, estimate
 from .evidence import (
+    SIGNIFICANCE_LEVEL,
     Answer,
     Evidence,
     ImageKind,
@@ -121,6 +122,14 @@ def estimate_effects(results: VariantResults, pairs: Sequence[Pair]) -> list[Eff
         Effect(*pair, key, difference, p, size)
         for (pair, key, difference, size), p in zip(effects, corrected, strict=True)
     ]
+
+
+def get_direction(effect: Effect) -> str:
+    """Return ``better`` or ``worse``; empty: the effect may be chance, or neither direction is better."""
+    better = describe_metric(effect.key).better
+    if better is None or effect.corrected >= SIGNIFICANCE_LEVEL:
+        return ""
+    return "better" if (effect.estimate.value > 0) == (better == "higher") else "worse"
 
 
 def format_difference(difference: Estimate, digits: int = 3) -> str:

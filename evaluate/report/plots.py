@@ -97,7 +97,7 @@ def new_plot(title: str, x_label: str, y_label: str, note: str = "", side_width:
             axes.tick_params("y", length=0, pad=8)
             for axis, length in ((axes.xaxis, width), (axes.yaxis, HEIGHT - TOP - BOTTOM)):
                 axis.set_major_locator(MaxNLocator(length // MIN_TICK_SPACING_POINTS[axis.axis_name], steps=TICK_STEPS))
-                axis.set_major_formatter(FuncFormatter(_format_tick))
+                axis.set_major_formatter(FuncFormatter(format_tick))
         row[0].set_ylabel(y_label, rotation=0, ha="left", va="baseline")
         row[0].yaxis.set_label_coords(2 / WIDTH, 1 - (TOP - 16) / HEIGHT, figure.transFigure)
         row[-1].set_xlabel(x_label, ha="right", va="baseline")
@@ -204,6 +204,6 @@ def render_svg(figure: "Figure", salt: str, attributes: Markup) -> Markup:
     return Markup(f'<svg viewBox="0 0 {size}" {attributes}>{svg}')  # noqa: S704  # matplotlib escapes its texts
 
 
-def _format_tick(value: float, _: int) -> str:
+def format_tick(value: float, _: int) -> str:
     """Return a tick's value as text, without the error of the arithmetic."""
     return f"{round(value, 9) + 0:,.9g}".replace("-", "−")

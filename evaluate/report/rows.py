@@ -1,6 +1,7 @@
 """Rows of the page's tables of effects, costs and confusion matrices."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,8 +10,7 @@ from vaegan.losses.adversarial import CONFUSION_COLUMNS, ORIGINS
 
 from ..comparing.bootstrap import Estimate
 from ..comparing.comparison import Comparison
-from ..comparing.evidence import SIGNIFICANCE_LEVEL
-from ..comparing.verdicts import Effect, Pair, format_difference, format_probability
+from ..comparing.verdicts import Effect, Pair, format_difference, format_probability, get_direction
 from ..metric_descriptions import MetricDescription, describe_metric, sort_metrics
 
 
@@ -58,12 +58,18 @@ def build_cost_bars(comparison: Comparison) -> dict[str, list[CostBar]]:
     return bars
 
 
-def build_effect_rows(comparison: Comparison) -> dict[Pair, list[EffectRow]]:
-    """Return the effects of each pair of variants in the order of the table of metrics."""
-    rows: dict[Pair, list[EffectRow]] = {pair: [] for pair in comparison.pairs if comparison.effects}
-    order = sort_metrics({effect.key for effect in comparison.effects})
-    for effect in sorted(comparison.effects, key=lambda effect: order.index(effect.key)):
-        rows[effect.variant, effect.reference].append(_build_effect_row(effect, comparison.density))
+def build_effect_rows(comparison: Comparison, effects: Sequence[Effect] | None = None) -> dict[Pair, list[EffectRow]]:
+    """Return the effects of each pair of variants in the order of the table of metrics.
+
+    Args:
+        comparison: The study.
+        effects: Its effects, with others that have no interval; None: those that have one.
+    """
+    effects = comparison.effects if effects is None else effects
+    rows: dict[Pair, list[EffectRow]] = {pair: [] for pair in comparison.pairs if effects}
+    order = sort_metrics({effect.key for effect in effects})
+    for effect in sorted(effects, key=lambda effect: order.index(effect.key)):
+        rows[effect.variant, effect.reference].append(build_effect_row(effect, comparison.density))
     return rows
 
 
@@ -82,15 +88,14 @@ def build_confusions(comparison: Comparison) -> list[ConfusionTable]:
     return tables
 
 
-def _build_effect_row(effect: Effect, density: str | None) -> EffectRow:
+def build_effect_row(effect: Effect, density: str | None) -> EffectRow:
+    """Return an effect as text; samples were drawn from ``density``, in words, or from the prior."""
     metric = describe_metric(effect.key, density)
     difference, _, interval = format_difference(effect.estimate, _count_decimals(effect.estimate)).partition(" ")
-    better = (effect.estimate.value > 0) == (metric.better == "higher")
-    significant = effect.corrected < SIGNIFICANCE_LEVEL and metric.better is not None
     return EffectRow(
         metric, difference, interval.strip("()").removeprefix("95 %: "), format_probability(effect.corrected),
         "" if effect.size is None else f"{effect.size:+.2f}".replace("-", "−"),
-        ("better" if better else "worse") if significant else "",
+        get_direction(effect),
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def build_tables(comparison: Comparison, controls: ControlRows) -> dict[str, str
         CONTROLS_TABLE: ("control figure value seen answer", _iterate_controls(comparison, controls)),
         CONFUSION_TABLE: ("variant seed images taken_for count samples_from", _iterate_confusions(comparison)),
     }
-    return {name: _format_csv(header.split(), rows) for name, (header, rows) in tables.items()}
+    return {name: format_csv(header.split(), rows) for name, (header, rows) in tables.items()}
 
 
 def write_tables(comparison: Comparison, controls: ControlRows, folder: Path) -> dict[str, str]:
@@ -116,7 +116,8 @@ def _list_numbers(estimate: Estimate) -> tuple[float, float, float, float]:
     return estimate.value, estimate.low, estimate.high, estimate.p
 
 
-def _format_csv(header: Sequence[str], rows: Iterable[Sequence[CSVCell]]) -> str:
+def format_csv(header: Sequence[str], rows: Iterable[Sequence[CSVCell]]) -> str:
+    """Return a table as CSV; None, infinity and NaN become empty fields."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)

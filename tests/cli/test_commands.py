@@ -52,7 +52,7 @@ def test_help_loads_nothing_heavy_and_knows_every_option():
         assert re.search(rf"\s{word}\b", done.stdout), word
     for title, commands in (
         ("Train", "train train-features"),
-        ("Evaluate and compare", "evaluate compare"),
+        ("Evaluate and compare", "evaluate compare ablate"),
         ("Use a trained model", "sample reconstruct interpolate export push"),
         ("Recipes, settings, weights", "configs weights"),
     ):

@@ -11,6 +11,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 from vaegan.cli.main import cli
 from vaegan.config import list_recipes
 from vaegan.config.load import load_config
+from vaegan.config.load_ablation import load_ablation
 from vaegan.config.load_study_files import load_study
 from vaegan.errors import UserError
 from vaegan.storage.run_folder import Run
@@ -63,6 +64,8 @@ def check_command(command: str) -> None:
             load_config(context.params["config"], settings)
         case "compare":
             load_study(context.params["study"], settings)
+        case "ablate":
+            load_ablation(context.params["ablation"], settings)
         case "train-features":
             assert f"{context.params['data']}/features" in list_recipes(), command
 
@@ -81,7 +84,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_printed_commands_are_real(page: Path, folder: Path) -> None:
     for block in read_blocks(page, "yaml"):
         if block.code.startswith("title:"):
-            (folder / "my-study.yaml").write_text(block.code, encoding="utf-8")
+            name = "my-ablation.yaml" if "\nchanges:" in block.code else "my-study.yaml"
+            (folder / name).write_text(block.code, encoding="utf-8")
     for command in read_commands(page):
         check_command(command)
     for inline in INLINE.findall(page.read_text(encoding="utf-8")):
@@ -110,7 +114,8 @@ def test_the_pages_print_commands() -> None:
         "vaegan trian digits/vae", "vaegan train digits/vea", "vaegan train digits/vae train.step=3",
         "vaegan sample runs/a --number=x", "vaegan evaluate runs/a --metric psnr", "vaegan reconstruct runs/a",
         "torchrun -m vaegan train digits/vae --oops", "make tea", "pip install 'vaegan[tea]'",
-        "wandb sweep configs/sweeps/tea.yaml", "vaegan compare quickstart sedes=[0]", "vaegan train-features tea",
+        "wandb sweep configs/sweeps/tea.yaml", "vaegan compare quickstart sedes=[0]",
+        "vaegan ablate ablations/digits kep=1", "vaegan train-features tea",
     ],
 )  # fmt: skip
 def test_a_wrong_command_is_found(command: str) -> None:

@@ -26,6 +26,7 @@ assert images.shape == (5, 1, 8, 8) and "torch._dynamo" not in sys.modules, "tor
 
 from vaegan.errors import UserError
 for function, words in ((vaegan.train, "digits/vae"), (vaegan.evaluate_run, "run"), (vaegan.compare, "quickstart"),
+                        (vaegan.ablate, "ablations/digits"),
                         (vaegan.plot_history, "run")):
     try:
         function(words)
@@ -55,7 +56,7 @@ TO_COMPARE = (
 )
 """The line of each use; torch itself brings jinja2."""
 FUNCTIONS = {
-    "train": TO_TRAIN, "evaluate_run": TO_EVALUATE, "compare": TO_COMPARE,
+    "train": TO_TRAIN, "evaluate_run": TO_EVALUATE, "compare": TO_COMPARE, "ablate": TO_COMPARE,
     "plot_history": "matplotlib is not installed; pip install 'vaegan[eval]'",
 }  # fmt: skip
 COMMANDS = {
@@ -66,6 +67,7 @@ COMMANDS = {
         "scikit-learn, torchmetrics, lpips are not installed; pip install 'vaegan[eval]'",
     "sample run --density gmm": "scikit-learn is not installed; pip install 'vaegan[train]'",
     "compare quickstart": TO_COMPARE,
+    "ablate ablations/digits": TO_COMPARE,
     "compress run image.png -o a.vg": "constriction is not installed; pip install 'vaegan[compression]'",
     "export run --format onnx -o onnx": "onnx, onnxscript, onnxruntime are not installed; pip install 'vaegan[onnx]'",
     "sample hf://owner/name": "huggingface-hub is not installed; pip install 'vaegan[hub]'",

@@ -25,6 +25,7 @@ COMMAND_LINE_ALONE = {
         ("--extend: give --resume as well", "extend=True: give resume=True as well"),
         ("x--output: no such folder; choose another --output", "x--output: no such folder; choose another output"),
         ("or go on with --resume train.nan=skip", "or go on with resume=True and train.nan=skip"),
+        ("a: this is an ablation; use `vaegan ablate a`", 'a: this is an ablation; use `vaegan.ablate("a")`'),
         ("a: this is a study; use `vaegan compare a`", 'a: this is a study; use `vaegan.compare("a")`'),
         ("`vaegan configs` lists the recipes", "`vaegan.recipes()` lists the recipes"),
         ("`vaegan weights --fetch` brings it", "`vaegan weights --fetch` brings it"),

@@ -1,13 +1,14 @@
-"""The interface to runs and studies: train, evaluate and compare them."""
+"""The interface to runs and studies: train, evaluate, compare and ablate them."""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaegan.cli import study_workflow, workflows
+from vaegan.cli import ablation_workflow, study_workflow, workflows
 from vaegan.config import Config, StudyConfig
 from vaegan.config.load import load_config, nest_settings
+from vaegan.config.load_ablation import load_ablation
 from vaegan.config.load_study_files import load_study
 from vaegan.config.recipes import describe_recipes, get_default_folder
 from vaegan.data.given import GivenImages, describe_given
@@ -24,6 +25,8 @@ from vaegan.storage.run_folder import Run
 from .models import RunPath, find_run
 
 if TYPE_CHECKING:  # the packages that these import are not installed everywhere
+    from vaegan.cli.ablation_plan import Plan
+    from vaegan.evaluate.ablation import Ablation
     from vaegan.evaluate.comparing.comparison import Comparison
     from vaegan.evaluate.result import EvaluationResult
 
@@ -174,6 +177,50 @@ def compare(
     init_process_group()
     folder = get_default_folder(study) if output is None else expand_path("output", output)
     return study_workflow.compare_study(loaded, folder, reporter, allow_other_data=allow_other_data)
+
+
+@python_entry
+def ablate(
+    ablation: str | Path | Mapping[str, Any],
+    settings: Mapping[str, Any] | None = None,
+    *,
+    output: str | Path | None = None,
+    allow_other_data: bool = False,
+    progress: bool = True,
+) -> "Ablation | None":
+    """Screen the changes of an ablation and their sum, confirm those that are better, and return the ablation.
+
+    Finished runs in the folder are kept, interrupted ones resumed. `Ablation.to_dataframe` has the effects with their
+    intervals, `Ablation.list_sentences` the outcome; the folder gets `report.html`, `effects.csv`, `effects.png` and
+    `ablation.json`. Everything is evaluated on validation images.
+
+    Args:
+        ablation: A recipe of an ablation, the path of a YAML file, or nested settings.
+        settings: Settings that replace those of the ablation; those of a run (``{"model.width": 16}``) apply to the
+            base, others (``{"screen.steps": 500}``) to the ablation.
+        output: Folder of the runs; None: runs/NAME, after the recipe or the file.
+        allow_other_data: Go on although the images are not those that the runs in the folder were trained on.
+        progress: Whether bars are shown.
+
+    Returns:
+        The ablation; None on processes of another rank than 0.
+
+    Raises:
+        UserError: A setting is wrong, or a folder holds another run.
+        Failure: A training or an evaluation failed; what is finished is kept.
+        Interrupted: A training was asked to stop; calling the function again goes on.
+    """
+    loaded, reporter = load_ablation(ablation, nest_settings(settings or {})), make_reporter(progress)
+    init_process_group()
+    folder = get_default_folder(ablation) if output is None else expand_path("output", output)
+
+    def show_plan(plan: "Plan") -> None:
+        for line in plan.list_lines():
+            reporter.note(line)
+
+    return ablation_workflow.run_ablation(
+        loaded, folder, reporter, allow_other_data=allow_other_data, show_plan=show_plan
+    )
 
 
 def recipes() -> dict[str, str]:

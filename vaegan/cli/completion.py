@@ -58,12 +58,18 @@ def complete_words(*words: str, path: str | None = None) -> Completer:
 def complete_recipe(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a recipe of one run, or a file."""
     recipes = _read_recipes()
-    return _select((name for name, text in recipes.items() if not _is_study(text)), incomplete, "file")
+    return _select((name for name, text in recipes.items() if _get_kind(text) == "run"), incomplete, "file")
 
 
 def complete_study(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a recipe of a study, or a file."""
-    return _select((name for name, text in _read_recipes().items() if _is_study(text)), incomplete, "file")
+    return _select((name for name, text in _read_recipes().items() if _get_kind(text) == "study"), incomplete, "file")
+
+
+def complete_ablation(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a recipe of an ablation, or a file."""
+    names = (name for name, text in _read_recipes().items() if _get_kind(text) == "ablation")
+    return _select(names, incomplete, "file")
 
 
 def complete_labelled_set(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -114,6 +120,7 @@ def _load_settings(parameters: dict[str, str]) -> dict[str, str]:
     """
     from vaegan.config import load_config, load_study
     from vaegan.config.differences import flatten
+    from vaegan.config.load_ablation import load_ablation
     from vaegan.config.load_data import load_data_config
     from vaegan.config.load_study_files import load_classifier_config
 
@@ -123,6 +130,11 @@ def _load_settings(parameters: dict[str, str]) -> dict[str, str]:
         variant = next(iter(loaded.configs.values()))
         tree = loaded.study.model_dump(mode="json", exclude={"variants", "shared"})
         tree |= variant.model_dump(mode="json", exclude={"seed"})
+    elif ablation := parameters.get("ablation"):
+        loaded_ablation = load_ablation(ablation)
+        base = next(iter(loaded_ablation.load_phase("screen", []).configs.values()))
+        tree = loaded_ablation.ablation.model_dump(mode="json", exclude={"base", "changes"})
+        tree |= base.model_dump(mode="json", exclude={"seed": True, "train": {"steps"}, "evaluate": {"split"}})
     elif data := parameters.get("data"):
         tree = load_classifier_config(data)[1].model_dump(mode="json")
     elif source := parameters.get("source"):
@@ -164,8 +176,9 @@ def _read_recipes() -> dict[str, str]:
     return {name: path.read_text(encoding="utf-8") for name, path in list_recipes().items()}
 
 
-def _is_study(text: str) -> bool:
-    return "\nvariants:" in text
+def _get_kind(text: str) -> str:
+    """Return what a recipe is of: a `run`, a `study` or an `ablation`."""
+    return "study" if "\nvariants:" in text else "ablation" if "\nchanges:" in text else "run"
 
 
 def _select(words: Iterable[str], incomplete: str, path: str | None = None) -> list[CompletionItem]:

@@ -13,6 +13,7 @@ from vaegan.distributed import destroy_process_group, get_rank, report_lost_rank
 from vaegan.errors import UserError
 from vaegan.text import get_reason
 
+from .ablate import ablate
 from .anomaly import anomaly
 from .attribute import attribute
 from .command_group import CommandGroup
@@ -42,7 +43,8 @@ os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else torch prints its s
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # else threads that wait take the cores of other work
 
 COMMANDS_OF_ALL_RANKS = (
-    "train", "train-features", "evaluate", "compare", "encode", "decode", "generate", "compress", "decompress",
+    "train", "train-features", "evaluate", "compare", "ablate", "encode", "decode", "generate", "compress",
+    "decompress",
 )  # fmt: skip
 """Names of the commands that every process of a launch takes part in; rank 0 alone runs the others."""
 
@@ -80,7 +82,7 @@ def cli(context: click.Context) -> None:
 
 cli.add_section("Look at images", data, index)
 cli.add_section("Train", train, train_features)
-cli.add_section("Evaluate and compare", evaluate, compare)
+cli.add_section("Evaluate and compare", evaluate, compare, ablate)
 cli.add_section("Use a trained model", sample, reconstruct, interpolate, export, push)
 cli.add_section("Data for another model", generate, encode, decode)
 cli.add_section("Compress images", compress, decompress)

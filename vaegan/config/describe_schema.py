@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from .ablation_schema import AblationConfig
 from .models import choose_model
 from .schedule import Schedule
 from .schema import Config
@@ -88,10 +89,14 @@ def iterate_keys(node: SchemaNode, prefix: str = "") -> Iterator[tuple[str, Sche
 
 
 def format_schema() -> str:
-    """Return the text that describes every setting of a run, then of a study, in lines of a terminal's width."""
+    """Return the text that describes every setting of a run, a study and an ablation, in a terminal's width."""
     run = "\n".join(_format_section(get_schema_node(Config), ""))
     study = "\n".join(_format_section(get_schema_node(StudyConfig), ""))
-    return f"A run (vaegan train):\n{run}\n\nA study (vaegan compare):\n{study}"
+    ablation = "\n".join(_format_section(get_schema_node(AblationConfig), ""))
+    return (
+        f"A run (vaegan train):\n{run}\n\nA study (vaegan compare):\n{study}"
+        f"\n\nAn ablation (vaegan ablate):\n{ablation}"
+    )
 
 
 def _format_section(section: SchemaNode, prefix: str) -> Iterator[str]:

@@ -138,6 +138,8 @@ def load_config(
     tree, source = read_settings(config, folder)
     if "variants" in tree:
         raise UserError(f"{source}: this is a study of several runs; use `vaegan compare {source}`")
+    if "changes" in tree:
+        raise UserError(f"{source}: this is an ablation of several runs; use `vaegan ablate {source}`")
     return validate_config(Config, add_autoencoder_config(merge(tree, read_overrides(overrides))), source)
 
 

@@ -83,6 +83,8 @@ def load_study(config: str | Path | Mapping[str, Any] | StudyConfig, overrides: 
     """
     tree, name = read_settings(config)
     if "variants" not in tree:
+        if "changes" in tree:
+            raise UserError(f"{name}: this is an ablation, not a study; use `vaegan ablate {name}`")
         raise UserError(f"{name}: this is one run, not a study; use `vaegan train {name}`")
     folder = None if isinstance(config, Mapping | StudyConfig) else find_config(name).parent
     settings = read_overrides(overrides)

@@ -1,6 +1,7 @@
 """The settings of a study, typed and documented where they are defined."""
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -17,6 +18,28 @@ RESERVED_NAMES = {
 FOLDER_NAME_PATTERN = re.compile(r"[\w-][\w.-]{0,99}")
 """Allowed names of the folders in a study's folder."""
 MatchedQuantity = Literal["decoder", "latent_size", "images_seen", "wall_clock"]
+
+
+def check_folder_names(names: Collection[str], key: str) -> None:
+    """Check that the names of variants can be those of the folders in a study's folder.
+
+    Args:
+        names: The names.
+        key: Setting that they stand under, for messages.
+
+    Raises:
+        ValueError: One cannot, or two differ only in case.
+    """
+    for name in names:
+        if not FOLDER_NAME_PATTERN.fullmatch(name):
+            raise ValueError(
+                f"{key}.{shorten(name)}: its name becomes a folder;"
+                " use letters, digits, '.', '-' and '_', 100 at most and no '.' first"
+            )
+        if name.lower() in RESERVED_NAMES:
+            raise ValueError(f"{key}.{name}: the study keeps something else under this name; choose another")
+        if sum(name.lower() == other.lower() for other in names) > 1:
+            raise ValueError(f"{key}.{name}: another one differs only in case, and some disks tell no case")
 
 
 class Variant(Section):
@@ -77,13 +100,5 @@ class StudyConfig(Section):
                 )
             if variant.model is not None and variant.prior is not None:
                 raise ValueError(f"variants.{shorten(name)}.prior: a finished model trains none; leave it out")
-            if not FOLDER_NAME_PATTERN.fullmatch(name):
-                raise ValueError(
-                    f"variants.{shorten(name)}: its name becomes a folder;"
-                    " use letters, digits, '.', '-' and '_', 100 at most and no '.' first"
-                )
-            if name.lower() in RESERVED_NAMES:
-                raise ValueError(f"variants.{name}: the study keeps something else under this name; choose another")
-            if sum(name.lower() == other.lower() for other in self.variants) > 1:
-                raise ValueError(f"variants.{name}: another one differs only in case, and some disks tell no case")
+        check_folder_names(self.variants, "variants")
         return self

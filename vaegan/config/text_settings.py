@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from vaegan.errors import UserError
 
+from .ablation_schema import AblationConfig
 from .describe_schema import SchemaNode, get_child, get_schema_node
 from .schema import Config
 from .study_schema import StudyConfig
@@ -16,11 +17,13 @@ def find_text_setting(key: str) -> SchemaNode | None:
     """Return the node of a setting that is free text or a path; None: it is a number, a choice of words, a list, ...
 
     Args:
-        key: Full name of the setting of a run or a study: ``data.root``, ``variants.plain.set.track.name``.
+        key: Full name of the setting of a run, a study or an ablation: ``data.root``,
+            ``variants.plain.set.track.name``.
     """
     nodes = [
         *_find_nodes(get_schema_node(Config), key.split(".")),
         *_find_nodes(get_schema_node(StudyConfig), key.split(".")),
+        *_find_nodes(get_schema_node(AblationConfig), key.split(".")),
     ]
     return next((node for node in nodes if _is_free_text(node)), None)
 

@@ -10,6 +10,7 @@ from click.shell_completion import ShellComplete
 
 from vaegan.cli.main import cli
 from vaegan.config import list_recipes, load_config, load_study
+from vaegan.config.load_ablation import load_ablation
 from vaegan.config.load_study_files import load_classifier_config
 from vaegan.pretrained import WEIGHT_FILES
 
@@ -25,7 +26,10 @@ def test_each_command_completes_the_recipes_that_it_takes() -> None:
     path, *runs = complete("train ")
     assert path == "<file>" and "digits/vaegan3" in runs
     other, *studies = complete("compare ")
-    assert other == "<file>" and set(runs) | set(studies) == set(list_recipes()) and not set(runs) & set(studies)
+    _, *ablations = complete("ablate ")
+    assert other == "<file>" and sorted([*runs, *studies, *ablations]) == sorted(list_recipes())
+    for name in ablations:
+        assert load_ablation(name).base["model"]
     for name in studies:
         assert load_study(name).configs
     for name in complete("train-features ")[1:]:
@@ -55,6 +59,10 @@ def test_a_choice_is_completed_by_its_words() -> None:
     assert complete("train digits/vae seed=1 train.nan=") == ["train.nan=", "train.nan=stop", "train.nan=skip"]
     assert complete("train digits/vae data.horizontal_flip=t") == ["data.horizontal_flip=true"]
     assert complete("compare quickstart seeds") == ["seeds=", "seeds=[0]"]
+    assert complete("ablate ablations/digits screen.st") == ["screen.steps=", "screen.steps=300"]
+    assert "train.batch_size=" in complete("ablate ablations/digits train.") and "train.steps=" not in complete(
+        "ablate ablations/digits train."
+    )
     assert "train.steps=" in complete("compare quickstart ") and "seed=" not in complete("compare quickstart ")
 
 

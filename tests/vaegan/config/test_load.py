@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vaegan.config import Config, dump_config, list_recipes, load_config, load_study
 from vaegan.config.load import parse_overrides, read_yaml, validate_config
+from vaegan.config.load_ablation import load_ablation
 from vaegan.config.models import ClassifierConfig, PixelCNNConfig
 from vaegan.errors import UserError
 from vaegan.trainers.dry_run import estimate_size
@@ -26,8 +27,10 @@ def test_shipped_recipes_load_and_can_be_built(name):
         image_set, _ = name.split("/")
         vqvae = load_config(f"{image_set}/vqvae", overrides).model_dump(mode="json")["model"]
         overrides += [f"model.autoencoder={json.dumps(vqvae)}", "prior.autoencoder=runs/vqvae"]
-    if "variants" in read_yaml(list_recipes()[name]):
+    if "variants" in (tree := read_yaml(list_recipes()[name])):
         configs = load_study(name, overrides).configs
+    elif "changes" in tree:
+        configs = load_ablation(name, overrides).load_phase("screen", list(tree["changes"])).configs
     else:
         configs = {name: load_config(name, overrides)}
     for config in configs.values():

@@ -28,6 +28,7 @@ def test_each_kind_of_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         Path(name).touch()
     assert load_data_config("tiny.yaml") == load_data_config("run") == config.data
     assert load_data_config("quickstart").source == "digits"
+    assert load_data_config("ablations/digits").validation == 0.25
     sources = {
         "folder": "pictures photos beside packed", "webdataset": "shards one.tar",
         "arrays": "faces.npy faces.npz faces.safetensors set",

@@ -1,0 +1,194 @@
+"""Loading of an ablation, and the two studies that it consists of."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from vaegan.errors import UserError
+from vaegan.text import shorten
+
+from .ablation_schema import BASE, SUM, AblationConfig, Confirmation, Screening
+from .differences import flatten
+from .load import Settings, Tree, merge, nest_settings, read_overrides, read_settings, read_yaml, validate_config
+from .load_study_files import LoadedStudy, load_study
+from .recipes import find_config, list_recipes
+from .schema import Config
+from .study_schema import StudyConfig
+
+PhaseName = Literal["screen", "confirm"]
+"""Phase of an ablation: the key of its budget, and the name of its folder."""
+PHASES: dict[PhaseName, str] = {"screen": "screening", "confirm": "confirmation"}
+"""Each phase in words."""
+CHOICE_SPLIT = "validation"
+"""Split that everything is evaluated on, so that the test images have no part in the choice."""
+STEP_COUNTS = ("log_every", "sample_every", "evaluate_every", "checkpoint_every")
+"""Settings that count optimizer steps, besides those that end in `STEP_SUFFIX`."""
+STEP_SUFFIX = "_steps"
+"""End of the other settings that count optimizer steps."""
+
+
+class LoadedAblation(NamedTuple):
+    """An ablation with the settings of its base."""
+
+    ablation: AblationConfig
+    source: str
+    """File, recipe or other origin of the ablation, for messages."""
+    folder: Path | None
+    """Folder where files are searched last; None: no folder."""
+    base: Tree
+    """Settings of the base: its recipe's, with those of the ablation."""
+
+    def get_budget(self, phase: PhaseName) -> Screening | Confirmation:
+        """Return the budget of a phase."""
+        return self.ablation.screen if phase == "screen" else self.ablation.confirm
+
+    def load_phase(self, phase: PhaseName, changes: Sequence[str], features: Path | None = None) -> LoadedStudy:
+        """Load the study of a phase: the base, each of some changes, and their sum if it has at least two of them.
+
+        Args:
+            phase: The phase.
+            changes: Names of the changes, the best first.
+            features: Folder of the classifier of the features, if it has been trained; None: the study trains it.
+
+        Raises:
+            UserError: A setting is wrong, or there is no such recipe or classifier.
+        """
+        ablation, budget = self.ablation, self.get_budget(phase)
+        settings = {BASE: {}, **{name: ablation.changes[name] for name in changes}}
+        summed = self.list_summed(changes)
+        if len(summed) > 1:
+            settings[SUM] = self._add_up(summed)
+        recipe = _locate(ablation.base.recipe, self.folder)
+        base = self._load_base(phase)
+        variants = {
+            name: {"recipe": recipe, "set": merge(ablation.base.set, self._get_settings(phase, base, name, changed))}
+            for name, changed in settings.items()
+        }
+        tree: Tree = {
+            "title": f"{ablation.title}: {PHASES[phase]}",
+            "variants": variants,
+            "seeds": list(budget.seeds),
+            "matched": ["images_seen"],
+        }
+        if features is not None:
+            tree["shared"] = {"evaluate": {"features": str(features.absolute())}}
+        elif ablation.features is not None:
+            tree["features"] = _locate(ablation.features, self.folder)
+        study = validate_config(StudyConfig, tree, self.source)
+        try:
+            return load_study(study)
+        except UserError as error:
+            raise UserError(str(error).replace(StudyConfig.__name__, self.source, 1)) from None
+
+    def list_summed(self, changes: Sequence[str]) -> list[str]:
+        """Return the changes that their sum consists of: of those that set the same key to other values, the first."""
+        summed: list[str] = []
+        taken: dict[str, object] = {}
+        for name in changes:
+            settings = flatten(self.ablation.changes[name])
+            if all(taken.get(key, value) == value for key, value in settings.items()):
+                summed.append(name)
+                taken |= settings
+        return summed
+
+    def _add_up(self, changes: Sequence[str]) -> Tree:
+        total: Tree = {}
+        for name in changes:
+            total = merge(total, self.ablation.changes[name])
+        return total
+
+    def _get_settings(self, phase: PhaseName, base: Config, name: str, changes: Mapping[str, Any]) -> Tree:
+        """Return what a variant sets beside the base: its changes, its steps, and the split to choose on.
+
+        Of another batch size, it sees the base's images in more or fewer steps, and every setting of the base that
+        counts steps is scaled with them, so that it counts the same images.
+
+        Raises:
+            UserError: A setting is wrong, or the images of the budget are no whole number of its batches.
+        """
+        source = f"{self.source}: {name if name in (BASE, SUM) else f'changes.{name}'}"
+        layers = merge(self._get_base_layers(phase), changes)
+        config = validate_config(Config, layers, source)
+        size, images = config.train.batch_size, base.train.steps * base.train.batch_size
+        if images % size:
+            raise UserError(
+                f"{source}: train.batch_size={size} does not divide the {images:,} images of"
+                f" {phase}.steps={base.train.steps}; change one of the two"
+            )
+        scaled = {} if size == base.train.batch_size else _scale_steps(base, config, base.train.batch_size / size)
+        budget = {"train": {"steps": images // size}, "evaluate": {"split": CHOICE_SPLIT}}
+        settings = merge(merge(scaled, changes), budget)
+        validate_config(Config, merge(layers, settings), source)
+        return settings
+
+    def _load_base(self, phase: PhaseName) -> Config:
+        return validate_config(Config, self._get_base_layers(phase), f"{self.source}: {BASE}")
+
+    def _get_base_layers(self, phase: PhaseName) -> Tree:
+        budget = self.get_budget(phase)
+        train = {} if budget.steps is None else {"steps": budget.steps}
+        return merge(self.base, {"train": train, "seed": budget.seeds[0]})
+
+
+def load_ablation(config: str | Path | Mapping[str, Any] | AblationConfig, overrides: Settings = ()) -> LoadedAblation:
+    """Load an ablation, and check every change under both budgets.
+
+    Args:
+        config: Path of a file, name of a shipped recipe, settings in Python, or an ablation's config.
+        overrides: Settings; those of a run (``train.batch_size=32``) apply to the base, others (``screen.steps=100``)
+            to the ablation.
+
+    Raises:
+        UserError: There is no such file, it is no ablation, or a file, an override or a setting is wrong.
+    """
+    tree, name = read_settings(config)
+    if "changes" not in tree:
+        command = "compare" if "variants" in tree else "train"
+        raise UserError(f"{name}: this is no ablation, which has `changes:`; use `vaegan {command} {name}`")
+    folder = None if isinstance(config, Mapping | AblationConfig) else find_config(name).parent
+    settings = read_overrides(overrides)
+    of_run = {key: settings.pop(key) for key in list(settings) if key in Config.model_fields and key != "seed"}
+    tree = merge(tree, settings)
+    if of_run and isinstance(tree.get("base"), Mapping):
+        tree = merge(tree, {"base": {"set": of_run}})
+    ablation = validate_config(AblationConfig, tree, name)
+    try:
+        recipe = find_config(ablation.base.recipe, folder)
+    except UserError as error:
+        raise UserError(f"{name}: base.recipe: {error}") from None
+    base = read_yaml(recipe)
+    for key, use in (("variants", "a study"), ("changes", "an ablation")):
+        if key in base:
+            raise UserError(f"{name}: base.recipe: {shorten(ablation.base.recipe)} is {use}; name a run's recipe")
+    loaded = LoadedAblation(ablation, name, folder, merge(base, ablation.base.set))
+    for phase in PHASES:
+        loaded.load_phase(phase, list(ablation.changes))
+    return loaded
+
+
+def _locate(name: str, folder: Path | None) -> str:
+    """Return the absolute path of a file that a name stands for, and other names as they are."""
+    for path in (Path(name), None if name in list_recipes() or folder is None else folder / name):
+        if path is not None and path.is_file():
+            return str(path.absolute())
+    return name
+
+
+def _scale_steps(base: Config, variant: Config, factor: float) -> Tree:
+    """Return the settings of a variant that count the base's optimizer steps, or decay with each, for other steps.
+
+    Args:
+        base: The base.
+        variant: The variant, which has other settings as well.
+        factor: Steps of the variant for each step of the base.
+    """
+    scaled: Tree = {}
+    own = flatten(variant.model_dump(mode="json", include={"model", "train"}))
+    for key, value in flatten(base.model_dump(mode="json", include={"model", "train"})).items():
+        name = key.rpartition(".")[2]
+        if key in own and (name in STEP_COUNTS or name.endswith(STEP_SUFFIX)) and isinstance(value, int) and value > 0:
+            scaled[key] = max(1, round(value * factor))
+    if base.train.ema_half_life is None and base.train.ema_decay > 0:
+        scaled["train.ema_decay"] = math.exp(math.log(base.train.ema_decay) / factor)
+    return nest_settings(scaled)
