@@ -46,8 +46,8 @@ class ModulatedBlock(nn.Module):
 class VelocityNetwork(nn.Module):
     """v(x, t), or v(x, t, class), for points x of the shape of a code, by residual blocks.
 
-    Those of a vector have linear layers, those of a grid convolutions at its resolution, so that the velocity at a
-    place depends on the places up to 2 ``depth`` + 2 beside it.
+    Those of a vector have linear layers, those of a grid convolutions at its resolution: but for the statistics of the
+    GroupNorms, the velocity at a place depends on the places up to 2 ``depth`` + 2 beside it.
 
     Args:
         code_shape: Shape of a code: (d,) of one vector, or (C, h, w) of a grid, of which any sides are taken.
