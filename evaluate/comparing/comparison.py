@@ -194,8 +194,7 @@ class Comparison:
         if seconds is None or other is None or seconds.seeds.keys() != other.seeds.keys():
             return "an unknown training time"
         model = self.configs[name].model
-        is_prior = isinstance(model, TrainedPriorConfig)
-        addition = f", beside that of its {model.autoencoder_name}" if is_prior else ""
+        addition = f", beside that of its {model.autoencoder_name}" if isinstance(model, TrainedPriorConfig) else ""
         return f"{seconds.mean / other.mean:.1f} times the training time of {reference}{addition}"
 
     def describe_condition(self) -> str:

@@ -106,7 +106,8 @@ class Flow(Autoencoder):
 
     def standardise(self, codes: Tensor) -> Tensor:
         """Return (z - mean) / scale of codes z: (N, d) => (N, *code_shape)."""
-        return (codes.unflatten(1, self.code_shape) - self.mean) / self.scale
+        standardised: Tensor = (codes.unflatten(1, self.code_shape) - self.mean) / self.scale
+        return standardised
 
     def compute_velocity(self, points: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the velocity v(x, t) of standardised points x, of their shape.
