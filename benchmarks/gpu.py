@@ -29,7 +29,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from same_bits import CHECKOUT, RECIPES
+from same_bits import CHECKOUT, PRIORS, RECIPES
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -56,7 +56,7 @@ def read_history(recipe: str, precision: str, on_gpu: bool, folder: Path) -> lis
     """Train a recipe of the digits in a process of its own, and return the lines of its history."""
     run = folder / f"{recipe}-{precision}-{'gpu' if on_gpu else 'cpu'}"
     words = [f"train.steps={STEPS}", "train.log_every=1", f"train.precision={precision}", "track.wandb=disabled"]
-    words += [f"prior.autoencoder={folder / 'vqvae-fp32-cpu'}"] if recipe == "pixelcnn" else []
+    words += [f"prior.autoencoder={folder / PRIORS[recipe]}-fp32-cpu"] if recipe in PRIORS else []
     environment = os.environ if on_gpu else {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "vaegan", "train", f"digits/{recipe}", *words, "--output", str(run)]
     subprocess.run(command, cwd=CHECKOUT, env=environment, check=True, capture_output=True)

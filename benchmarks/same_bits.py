@@ -17,8 +17,12 @@ from safetensors.torch import load_file
 
 CHECKOUT = Path(__file__).parents[1]
 """The checkout of this file."""
-RECIPES = ("ae", "vae", "vqvae", "pixelcnn", "vaegan2", "vaegan3", "relativistic", "larsen", "ganvae", "features")
-"""Recipes of the digits; pixelcnn comes after the VQ-VAE whose codes it learns."""
+RECIPES = (
+    "ae", "flow", "vae", "vqvae", "pixelcnn", "vaegan2", "vaegan3", "relativistic", "larsen", "ganvae", "features",
+)  # fmt: skip
+"""Recipes of the digits; a prior comes after the autoencoder whose codes it learns."""
+PRIORS = {"pixelcnn": "vqvae", "flow": "ae"}
+"""Autoencoder of each prior."""
 OVERRIDES = ("train.log_every=10", "train.checkpoint_every=100", "track.wandb=disabled")
 """Settings with which every recipe is trained."""
 FILES = ("history.jsonl", "model/*.safetensors", "checkpoints/*/*", "samples/*.png")
@@ -27,7 +31,7 @@ FILES = ("history.jsonl", "model/*.safetensors", "checkpoints/*/*", "samples/*.p
 
 def train(checkout: Path, recipe: str, runs: Path, steps: int) -> None:
     """Train one recipe with the code of a checkout."""
-    prior = [f"prior.autoencoder={runs / 'vqvae'}"] if recipe == "pixelcnn" else []
+    prior = [f"prior.autoencoder={runs / PRIORS[recipe]}"] if recipe in PRIORS else []
     command = [sys.executable, "-m", "vaegan", "train", f"digits/{recipe}", f"train.steps={steps}", *OVERRIDES, *prior]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     subprocess.run(

@@ -116,7 +116,7 @@ def inspect_codes(model: Autoencoder, data: Data, split: str, seed: int, reporte
         notes.append("The encoder is given the class of each image, so that its codes need not hold it.")
     statistics = compute_code_statistics(posterior)
     if statistics.kl is None:
-        notes.append("This family has no prior: its dimensions are ordered by the variance of their codes.")
+        notes.append("These codes have no prior N(0, 1): their dimensions are ordered by variance.")
     shown = images.select_evenly(MAX_MAP_IMAGES)
     maps = _draw_maps(posterior.mean[shown], seed, reporter, notes)
     probes, probe_images = _fit_probes(model, data, split, posterior, seed, reporter, notes)

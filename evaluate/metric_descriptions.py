@@ -100,7 +100,7 @@ _MEMORY = (
     "GPU: the most allocated on it. CPU: the resident memory of the process when a line was logged, with what it held"
     " before."
 )
-_PARAMETERS = "Those of a discriminator, or of the VQ-VAE under a prior, included."
+_PARAMETERS = "Those of a discriminator, or of the autoencoder under a prior, included."
 
 
 def _describe_lpips(network: str, meaning: str = _LPIPS) -> MetricDescription:

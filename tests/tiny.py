@@ -30,10 +30,12 @@ OTHER_GRIDS = ("larsen-grid", "ganvae-grid")
 """Further such families, which have their rows in the oracle, in micro-batches and, long, in equality alone."""
 ADVERSARIES = (*VECTOR_ADVERSARIES, *PATCHES)
 """Families that have a discriminator."""
-AUTOENCODERS = (*VECTORS, *GRIDS, "vqvae", "pixelcnn")
+FLOWS = ("flow", "flow-grid")
+"""Priors over the codes of an autoencoder whose code is one vector, and of one whose code is a grid."""
+AUTOENCODERS = (*VECTORS, *GRIDS, "vqvae", "pixelcnn", *FLOWS)
 FAMILIES = (*AUTOENCODERS, "classifier")
 CROSSED_FAMILIES = tuple(
-    pytest.param(name, marks=[pytest.mark.long] if name in ("vaegan2", "vae-grid", "vaegan1-grid") else [])
+    pytest.param(name, marks=[pytest.mark.long] if name in ("vaegan2", "vae-grid", "vaegan1-grid", *FLOWS) else [])
     for name in FAMILIES
 )
 """`FAMILIES` for tests that each cross with options; in `make test` the three-way VAE-GANs stand for the others."""
@@ -44,6 +46,8 @@ BUILDS = (
     *((name, "conv") for name in OTHER_GRIDS),
     ("vqvae", "grid"),
     ("pixelcnn", "gated"),
+    ("flow", "mlp"),
+    ("flow-grid", "conv"),
     ("classifier", "resnet"),
 )
 """Each family with each kind of network that it can be built of."""
@@ -63,6 +67,8 @@ CONDITIONAL_OPTIONS = {
     "ganvae": ("model.labels=10",),
     "vaegan3-grid": ("model.labels=10",),
     "pixelcnn": ("model.labels=10",),
+    "flow": ("model.labels=10",),
+    "flow-grid": ("model.labels=10",),
 }
 """Overrides that make a family conditional, by its name."""
 SCHEDULE_OPTIONS = (
@@ -97,6 +103,8 @@ FAMILY_OPTIONS = {
         *CONDITIONAL_OPTIONS["vaegan3-grid"],
     ),
     "pixelcnn": CONDITIONAL_OPTIONS["pixelcnn"],
+    "flow": CONDITIONAL_OPTIONS["flow"],
+    "flow-grid": (*CONDITIONAL_OPTIONS["flow-grid"], "model.solver=euler"),
     "vqvae": ("model.cosine=true", "model.codebook_decay=0.5", "model.revive_below=3"),
 }  # fmt: skip
 """Overrides that switch on options of a family that are off by default, by its name."""
@@ -138,6 +146,9 @@ def tiny(name: str, *overrides: str) -> Config:
         model |= VQVAE_SIZES
     if name == "pixelcnn":
         model |= {"depth": 1, "autoencoder": {"family": "vqvae", "width": 8, **VQVAE_SIZES}}
+    if name in FLOWS:
+        autoencoder = tiny("vae-grid" if code == "grid" else "vae").model.model_dump(mode="json")
+        model |= {"depth": 1, "solver_steps": 3, "autoencoder": autoencoder}
     if name in VECTORS:
         model |= {"latent_size": 4}
     if name.startswith("vae"):
@@ -149,7 +160,7 @@ def tiny(name: str, *overrides: str) -> Config:
     if name.startswith("vaegan"):
         model["discriminator"] |= {"classes": {"1": "reconstructed", "2": "two", "3": "three"}[family[-1]]}
         model["adversarial"] = {"weight": 0.7, "similarity": 0.3, "r1": 0.5, "penalty_every": 2}
-    if code == "grid":
+    if code == "grid" and name not in FLOWS:
         model |= {"code": "grid", "downsampling": 4, "code_channels": 3}
     if code == "diffusers":
         del model["width"]
@@ -168,7 +179,9 @@ def tiny(name: str, *overrides: str) -> Config:
         "track": {"wandb": "disabled"},
     }
     if name == "pixelcnn":
-        tree["prior"] = {"autoencoder": str(train_vqvae_once())}
+        tree["prior"] = {"autoencoder": str(train_once("vqvae"))}
+    if name in FLOWS:
+        tree["prior"] = {"autoencoder": str(train_once("vae-grid" if code == "grid" else "vae"))}
     return validate_config(Config, merge(tree, parse_overrides(overrides)), name)
 
 
@@ -183,12 +196,12 @@ def tiny_diffusers(family: str, name: str = "AutoencoderKL", *overrides: str) ->
 
 
 @cache
-def train_vqvae_once() -> Path:
-    """Train a VQ-VAE, and return its run folder, which is deleted when this process ends."""
+def train_once(name: str) -> Path:
+    """Train the autoencoder of a prior, and return its run folder, which is deleted when this process ends."""
     folder = TemporaryDirectory()
     atexit.register(folder.cleanup)
-    config = tiny("vqvae")
-    return train(config, Path(folder.name) / "vqvae", open_data(config.data)).path
+    config = tiny(name)
+    return train(config, Path(folder.name) / name, open_data(config.data)).path
 
 
 def get_network_overrides(name: str, network: str) -> tuple[str, ...]:
@@ -200,7 +213,7 @@ def get_network_overrides(name: str, network: str) -> tuple[str, ...]:
 
 def get_network_names(name: str) -> list[str]:
     """Return the names of the networks of a family, the model first."""
-    return {"classifier": ["classifier"], "pixelcnn": ["prior"]}.get(
+    return {"classifier": ["classifier"], **{prior: ["prior"] for prior in ("pixelcnn", *FLOWS)}}.get(
         name, ["autoencoder"] + ["discriminator"] * (name in (*ADVERSARIES, *OTHER_GRIDS))
     )
 
@@ -208,7 +221,7 @@ def get_network_names(name: str) -> list[str]:
 def get_first_loss_name(name: str) -> str:
     """Return the name of the first loss term that a family logs."""
     return {
-        "classifier": "loss/cross_entropy", "pixelcnn": "loss/prior", "larsen": "loss/kl",
+        "classifier": "loss/cross_entropy", "pixelcnn": "loss/prior", "flow": "loss/velocity", "larsen": "loss/kl",
         "ganvae": "loss/adversarial",
     }.get(name.removesuffix("-grid"), "loss/reconstruction")  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import Tensor
 
 from vaegan.config import Config, StudyConfig
+from vaegan.config.codebooks import TrainedPriorConfig
 from vaegan.extras import check_packages
 from vaegan.models.autoencoder import Sampler
 from vaegan.models.density import Density
@@ -192,7 +193,8 @@ class Comparison:
         seconds, other = (self.get_spreads(variant).get("seconds") for variant in (name, reference))
         if seconds is None or other is None or seconds.seeds.keys() != other.seeds.keys():
             return "an unknown training time"
-        addition = "" if self.configs[name].prior is None else ", beside that of its VQ-VAE"
+        model = self.configs[name].model
+        addition = f", beside that of its {model.autoencoder_name}" if isinstance(model, TrainedPriorConfig) else ""
         return f"{seconds.mean / other.mean:.1f} times the training time of {reference}{addition}"
 
     def describe_condition(self) -> str:

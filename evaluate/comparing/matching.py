@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from vaegan.config import Config
 from vaegan.config.architectures import ContinuousConfig, VectorConfig
 from vaegan.config.differences import FlatSettings, describe_differences, flatten
+from vaegan.config.models import get_autoencoder_config
 from vaegan.config.study_schema import MatchedQuantity
 from vaegan.errors import UserError
 
@@ -64,9 +65,10 @@ def describe_unmatched(configs: Mapping[str, Config]) -> dict[str, str]:
 
 
 def _describe_code(config: Config) -> str:
-    if isinstance(config.model, VectorConfig):
+    model = get_autoencoder_config(config.model)
+    if isinstance(model, VectorConfig):
         return "one vector"
-    return "a grid of vectors" if isinstance(config.model, ContinuousConfig) else "a grid of entries of a codebook"
+    return "a grid of vectors" if isinstance(model, ContinuousConfig) else "a grid of entries of a codebook"
 
 
 def _get_evaluation_settings(config: Config) -> FlatSettings:
@@ -75,11 +77,12 @@ def _get_evaluation_settings(config: Config) -> FlatSettings:
 
 def _get_initial_weights(config: Config) -> FlatSettings:
     """Return the place of the initial weights of a model with a continuous code; of other models nothing."""
-    return {"train.init": config.train.init} if isinstance(config.model, ContinuousConfig) else {}
+    is_continuous = isinstance(get_autoencoder_config(config.model), ContinuousConfig)
+    return {"train.init": config.train.init} if is_continuous else {}
 
 
 def _get_settings(config: Config, *keys: str) -> FlatSettings:
-    """Return those settings that a model with a continuous code has; of other models none."""
-    is_continuous, missing = isinstance(config.model, ContinuousConfig), object()
-    values = {f"model.{key}": getattr(config.model, key, missing) for key in keys if is_continuous}
+    """Return those settings that a model with a continuous code, or its autoencoder, has; of other models none."""
+    model, missing = get_autoencoder_config(config.model), object()
+    values = {f"model.{key}": getattr(model, key, missing) for key in keys if isinstance(model, ContinuousConfig)}
     return {key: value for key, value in values.items() if value is not missing}

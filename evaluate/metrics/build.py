@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from vaegan.config.models import GANConfig, GaussianConfig, PixelCNNConfig, VQVAEConfig
+from vaegan.config.codebooks import PixelCNNConfig, VQVAEConfig
+from vaegan.config.models import GANConfig, GaussianConfig
 from vaegan.config.objectives import ELBOConfig
 from vaegan.config.schema import Config, EvaluateConfig
 from vaegan.config.section import Section

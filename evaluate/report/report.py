@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vaegan.config import Config, dump_config
 from vaegan.config.architectures import ContinuousConfig
-from vaegan.config.models import GANVAEFamilyConfig, VAEGANFamilyConfig
+from vaegan.config.models import GANVAEFamilyConfig, VAEGANFamilyConfig, get_autoencoder_config
 from vaegan.data import Data
 from vaegan.io import write_text
 from vaegan.text import encode_text
@@ -80,7 +80,7 @@ def write_report(comparison: Comparison, data: Data, path: Path, notify: Callabl
         comparison=comparison,
         names=comparison.names,
         latent_size=_get_latent_size(comparison),
-        grids=[name for name, config in comparison.configs.items() if not isinstance(config.model, ContinuousConfig)],
+        grids=[name for name, config in comparison.configs.items() if not _has_continuous_code(config)],
         apart=[name for name, config in comparison.configs.items() if not _shares_its_code(config)],
         config=comparison.first.config,
         reconstructions=reconstructions,
@@ -129,15 +129,20 @@ def _is_relativistic(config: Config) -> bool:
 
 def _shares_its_code(config: Config) -> bool:
     """Return whether a variant's code can be matched: it is continuous, and the variant is trained."""
-    return isinstance(config.model, ContinuousConfig) and config.train.steps > 0
+    return _has_continuous_code(config) and config.train.steps > 0
+
+
+def _has_continuous_code(config: Config) -> bool:
+    """Return whether a variant's code, or that of the autoencoder that it is a prior of, is continuous."""
+    return isinstance(get_autoencoder_config(config.model), ContinuousConfig)
 
 
 def _get_latent_size(comparison: Comparison) -> int | None:
     """Return the number of values of all codes that are matched; None if there are none."""
     sizes = [
-        math.prod(config.model.get_code_shape(config.data.image_shape))
+        math.prod(model.get_code_shape(config.data.image_shape))
         for config in comparison.configs.values()
-        if isinstance(config.model, ContinuousConfig) and _shares_its_code(config)
+        if isinstance(model := get_autoencoder_config(config.model), ContinuousConfig) and _shares_its_code(config)
     ]  # fmt: skip
     return sizes[0] if sizes and "latent_size" in comparison.study.matched else None
 

@@ -86,7 +86,7 @@ def test_an_image_is_the_middle_of_its_own_traversal(trained, vaegan):
 def test_families_without_a_prior_or_an_order(work, vaegan, get_error):
     assert vaegan("train", "tiny.yaml", "model.family=ae", "--output", "ae")[0] == 0
     code, _, err = vaegan("traverse", "ae")
-    assert code == 0 and "this family has no prior: dimensions in the order of their variance" in err
+    assert code == 0 and "these codes have no prior N(0, 1): dimensions in the order of their variance" in err
     vector = "model: {family: vae, network: mlp, width: 8, latent_size: 2}"
     (work / "vq.yaml").write_text((work / "tiny.yaml").read_text().replace(vector, "model: {family: vqvae, width: 8}"))
     assert vaegan("train", "vq.yaml", "evaluate.metrics=[psnr]", "--output", "vq")[0] == 0

@@ -17,9 +17,10 @@ from vaegan.compression.prior import load_prior
 from vaegan.data import open_data, read_image
 from vaegan.images import to_float, to_uint8
 from vaegan.storage.loading import load
+from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
-from ..tiny import tiny, train_vqvae_once
+from ..tiny import tiny, train_once
 
 NAMES = (
     "a/two words.png", "a/ä.bmp", "b/x.png", "b/x.bmp", "b/line\nbreak.png", "b/\udcff.png", "c/-n.png", "c/$HOME.png",
@@ -103,7 +104,7 @@ def test_the_rate_meets_its_target(vaegan, trained: Path, folder: Path, work: Pa
 
 
 def test_indices_of_a_vqvae_and_a_prior_over_them(vaegan, get_error, folder: Path, work: Path) -> None:
-    vqvae = train_vqvae_once()
+    vqvae = train_once("vqvae")
     shutil.copytree(vqvae, work / "vqvae")
     config = tiny("pixelcnn", "train.steps=3", "evaluate.batch_size=8")
     train(config, work / "pixelcnn", open_data(config.data))
@@ -114,6 +115,10 @@ def test_indices_of_a_vqvae_and_a_prior_over_them(vaegan, get_error, folder: Pat
         assert "are indices, which have no step; leave it out" in get_error(
             "compress", run, folder, "-o", "x.vg", "--rate", "1"
         )
+    Run(work / "flow").write_config(tiny("flow"))
+    error = get_error("compress", "flow", folder, "-o", "x.vg")
+    autoencoder = train_once("vae")
+    assert error == f"flow: a prior over codes; give the run of its autoencoder, {autoencoder}, whose codes they are"
     pictures = {name: content for name, content in read_pictures(work / "of-vqvae").items() if name != "decoded.json"}
     others = read_pictures(work / "of-pixelcnn")
     assert len(pictures) == 20

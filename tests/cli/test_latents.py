@@ -17,7 +17,7 @@ from vaegan.storage.loading import load
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
-from ..tiny import tiny, train_vqvae_once
+from ..tiny import tiny, train_once
 
 
 @pytest.fixture
@@ -106,12 +106,16 @@ def test_wrong_runs_are_one_line(vaegan, get_error, trained: Path, folder: Path,
     assert get_error("encode", "nowhere", "-o", "latents").startswith("nowhere: not a run folder")
     assert get_error("encode", trained, "images").startswith("--output: missing")
     assert get_error("decode", "images", "-o", "x").startswith("images: no folder of latents (it has no latents.json)")
-    vqvae = train_vqvae_once()
+    vqvae = train_once("vqvae")
     for option, reason in (("--sample", "have no spread"), ("--dtype=float16", "int32")):
         assert reason in get_error("encode", vqvae, "-o", "latents", option)
     Run(work / "prior").write_config(tiny("pixelcnn"))
     error = get_error("encode", "prior", "-o", "latents")
     assert error == f"prior: a prior over codes; give the run of its VQ-VAE, {vqvae}, whose codes they are"
+    Run(work / "flow").write_config(tiny("flow"))
+    error = get_error("encode", "flow", "-o", "latents")
+    autoencoder = train_once("vae")
+    assert error == f"flow: a prior over codes; give the run of its autoencoder, {autoencoder}, whose codes they are"
     (folder / "a" / "broken.png").unlink()
     by_class = tiny("vae", "model.labels=10", "train.steps=1", "model.network=mlp", "data.channels=1")
     train(by_class, work / "by-class", open_data(by_class.data))

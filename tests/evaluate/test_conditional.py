@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vaegan.config.models import PixelCNNConfig, VAEConfig, VQVAEConfig
+from vaegan.config.codebooks import PixelCNNConfig, VQVAEConfig
+from vaegan.config.models import VAEConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Images
 from vaegan.density_fitting import fit_density_to_images

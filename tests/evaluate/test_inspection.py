@@ -73,7 +73,7 @@ def test_it_says_what_is_left_out(data: Data) -> None:
     nameless = {name: replace(getattr(data, name), labels=None, classes=()) for name in ("train", "test")}
     found = inspect_codes(build(AE), replace(data, **nameless, classes=()), "test", 0, Reporter())
     assert found.notes == [
-        "This family has no prior: its dimensions are ordered by the variance of their codes.",
+        "These codes have no prior N(0, 1): their dimensions are ordered by variance.",
         "No linear probe: the images have no labels.",
     ]
     assert found.map_labels is None and found.to_dict()["kl"] is None and found.to_dict()["linear_probe"] == {}

@@ -36,7 +36,7 @@ FROZEN = "train.freeze: the encoder is frozen with random weights; train.init gi
 """Note of these."""
 OTHERS = [*(name for name in FAMILIES if name != FULLY_TESTED), "vaegan1-diffusers", OWN, DECODER]
 """The other trainings."""
-SHORT_ROWS = {"vae", "vaegan3-grid", "vqvae", "pixelcnn", "classifier", OWN}
+SHORT_ROWS = {"vae", "vaegan3-grid", "vqvae", "pixelcnn", "flow", "classifier", OWN}
 """Those of them that are killed in `make test`; the others are tried by `make test-long`."""
 
 

@@ -29,6 +29,7 @@ LOGGED = {
     "classifier": {"gradient/classifier", "learning_rate/classifier", "loss/cross_entropy", "accuracy", "updates"},
     "ae": ALWAYS,
     "pixelcnn": {"gradient/prior", "learning_rate/prior", "loss/prior", "updates"},
+    "flow": {"gradient/prior", "learning_rate/prior", "loss/velocity", "updates"},
     "vqvae": ALWAYS | {"loss/commitment", "codebook/perplexity", "codebook/usage"},
     "vae": COMMON | {"loss/kl", "loss/negative_elbo"},
     "vaegan3": COMMON | {
@@ -37,7 +38,7 @@ LOGGED = {
     },
 }  # fmt: skip
 LOGGED["vaegan2"] = LOGGED["vaegan3"]
-LOGGED |= {f"{name}-grid": LOGGED[name] for name in ("vae", "vaegan3")} | {"vaegan1-grid": LOGGED["vaegan3"]}
+LOGGED |= {f"{name}-grid": LOGGED[name] for name in ("vae", "vaegan3", "flow")} | {"vaegan1-grid": LOGGED["vaegan3"]}
 LOGGED["larsen"] = LOGGED["vaegan3"] - {"loss/r1", "loss/negative_elbo", "loss/reconstruction"}
 LOGGED["ganvae"] = LOGGED["vaegan3"] - COMMON - {"loss/kl", "loss/negative_elbo", "loss/similarity"} | {
     "gradient/autoencoder", "learning_rate/autoencoder", "loss/cycle", "updates",

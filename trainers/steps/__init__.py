@@ -10,6 +10,7 @@ from vaegan.networks.given import GivenNetworks
 from .ae import AEStep
 from .base import TrainingStep
 from .classifier import ClassifierStep
+from .flow import FlowStep
 from .ganvae import GANVAEStep
 from .larsen import LarsenStep
 from .pixelcnn import PixelCNNStep
@@ -22,6 +23,7 @@ STEP_CLASSES: Mapping[str, type[TrainingStep[Any]]] = {
     "vae": VAEStep,
     "vqvae": VQVAEStep,
     "pixelcnn": PixelCNNStep,
+    "flow": FlowStep,
     "vaegan": VAEGANStep,
     "larsen": LarsenStep,
     "ganvae": GANVAEStep,

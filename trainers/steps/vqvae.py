@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaegan.config.models import VQVAEConfig
+from vaegan.config.codebooks import VQVAEConfig
 from vaegan.data import Data
 from vaegan.devices import copy_to_device
 from vaegan.distributed import broadcast_from_main

@@ -17,7 +17,7 @@ from vaegan.losses.adversarial import feature_distance, realness
 from vaegan.losses.discrete_likelihood import log_probability
 from vaegan.losses.elbo import kl_standard_normal
 from vaegan.losses.perceptual import lpips_distance, lpips_map
-from vaegan.models import VQVAE, Autoencoder, Classifier, PixelCNN, Posterior
+from vaegan.models import VQVAE, Autoencoder, Classifier, Flow, PixelCNN, Posterior
 from vaegan.models.density import Density
 from vaegan.models.inputs import Labels
 from vaegan.randomness import draw_normal
@@ -186,6 +186,8 @@ def check_score(name: str, model: Autoencoder) -> None:
         raise UserError(f"score {name}: this {family} has no likelihood of 8-bit images; use pixels or features")
     if name == "code" and isinstance(model, VQVAE):
         raise UserError(f"score {name}: codes of a VQVAE have no density; use pixels, or train a PixelCNN over them")
+    if name == "code" and isinstance(model, Flow):
+        raise UserError(f"score {name}: a flow has no density of codes to read; use the run of its autoencoder")
     if name == "code" and isinstance(model, PixelCNN) and model.classes is not None:
         raise UserError(f"score {name}: this PixelCNN knows codes by their class alone; use pixels, or one without")
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vaegan.errors import UserError
-from vaegan.models import Autoencoder
+from vaegan.models import Autoencoder, Flow
 from vaegan.models.density import Density
 from vaegan.models.gaussian import GaussianAutoencoder
 from vaegan.randomness import draw_normal
@@ -54,6 +54,8 @@ def get_code_prior(model: Autoencoder, density: Density | None = None) -> CodePr
     check_continuous_codes(model)
     if density is not None:
         return density
+    if isinstance(model, Flow):
+        raise UserError("a flow has no density of codes that could be searched; use the run of its autoencoder")
     if not isinstance(model, GaussianAutoencoder):
         raise UserError("this family has no prior of its codes; give a density of them, as --density gaussian")
     return StandardNormal(model.code_size)

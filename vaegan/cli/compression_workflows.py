@@ -10,6 +10,7 @@ from vaegan.errors import UserError
 from vaegan.extras import check_packages
 from vaegan.progress import Reporter
 
+from .latent_workflows import check_is_no_prior
 from .trained_model import check_output_of_run
 from .workflows import load_distributed_model
 
@@ -65,6 +66,8 @@ class Compression:
 
         config = Run(self.run).config
         family = config.model.family
+        if family == "flow":  # of which no table can be made
+            check_is_no_prior(self.run, config)
         for option, value in (("--step", self.step), ("--rate", self.rate)):
             if value is not None and family in INDEX_FAMILIES:
                 raise UserError(f"{option}: codes of a run of {family} are indices, which have no step; leave it out")

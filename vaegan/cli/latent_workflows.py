@@ -26,6 +26,19 @@ DETERMINISTIC_FAMILIES = ("ae", "vqvae")
 """Families whose codes have no spread."""
 
 
+def check_is_no_prior(run: Path, config: "Config") -> None:
+    """Check that a run is not that of a prior over codes, whose codes are those of another run.
+
+    Raises:
+        UserError: It is, and the message names the other run.
+    """
+    from vaegan.config.codebooks import TrainedPriorConfig
+
+    if isinstance(config.model, TrainedPriorConfig):
+        name, place = config.model.autoencoder_name, "" if config.prior is None else f", {config.prior.autoencoder},"
+        raise UserError(f"{run}: a prior over codes; give the run of its {name}{place} whose codes they are")
+
+
 @dataclass(frozen=True)
 class Encoding:
     """The settings of an encoding: its run, its images, the form of the latents, and their folder."""
@@ -63,9 +76,7 @@ class Encoding:
 
         config = Run(self.run).config
         family = config.model.family
-        if family == "pixelcnn":
-            place = f", {config.prior.autoencoder}," if config.prior is not None else ""
-            raise UserError(f"{self.run}: a prior over codes; give the run of its VQ-VAE{place} whose codes they are")
+        check_is_no_prior(self.run, config)
         if family in DETERMINISTIC_FAMILIES and self.sample:
             raise UserError(f"--sample: codes of a run of {family} have no spread; leave it out")
         if family == "vqvae" and self.dtype is not None:

@@ -99,7 +99,7 @@ def traverse(
     else:
         write_image(draw_traversals(images, names, [f"{100 * each:.0f} %" for each in probabilities]), output, console)
     if statistics.kl is None:
-        console.note("this family has no prior: dimensions in the order of their variance, at quantiles of its codes")
+        console.note("these codes have no prior N(0, 1): dimensions in the order of their variance, at their quantiles")
     if silent := (~statistics.active).nonzero().flatten().tolist():
         console.say(f"not drawn, as they carry no information: {', '.join(f'z{index}' for index in silent)}")
 

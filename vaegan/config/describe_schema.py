@@ -79,11 +79,16 @@ def describe_allowed(node: SchemaNode) -> str:
 
 
 def iterate_keys(node: SchemaNode, prefix: str = "") -> Iterator[tuple[str, SchemaNode]]:
-    """Yield the full name (``train.steps``) and the node of every key under a node; sections precede their keys."""
+    """Yield the full name (``train.steps``) and the node of every key under a node; sections precede their keys.
+
+    The keys of the families in a family's own choice are those of `model`, and are not repeated.
+    """
     for family in node.get("families", {}).values():
         yield from iterate_keys(family, prefix)
     for name, child in node.get("properties", {}).items():
         yield f"{prefix}{name}", child
+        if _is_inner_choice(child):
+            continue
         yield from iterate_keys(child, f"{prefix}{name}.")
         yield from iterate_keys(get_child(child, "NAME"), f"{prefix}{name}.NAME.")
 
@@ -102,7 +107,7 @@ def format_schema() -> str:
 def _format_section(section: SchemaNode, prefix: str) -> Iterator[str]:
     for name, child in section.get("properties", {}).items():
         key = f"{prefix}{name}"
-        if "families" in child:
+        if "families" in child and not _is_inner_choice(child):
             yield from _format_families(child["families"], key)
         elif "properties" in child:
             yield from _wrap_paragraph(f"{key}: {child['description']}", "\n")
@@ -148,14 +153,26 @@ def _resolve_references(node: Any, definitions: SchemaNode) -> Any:
         case {"$ref": str(reference), **others} | {"anyOf": [{"$ref": str(reference)}, {"type": "null"}], **others}:
             return {**_resolve_references(definitions[reference.rpartition("/")[2]], definitions), **others}
         case {"oneOf": choices}:
-            families = [_resolve_references(choice, definitions) for choice in choices]
-            return {"families": {_get_tag(family["properties"]): family for family in families}}
+            return {"families": _resolve_families(choices, definitions)}
+        case {"anyOf": [{"oneOf": choices}, {"type": "null"}], **others}:
+            return {"families": _resolve_families(choices, definitions), **others}
         case dict():
             return {key: _resolve_references(value, definitions) for key, value in node.items() if key != "$defs"}
         case list():
             return [_resolve_references(value, definitions) for value in node]
         case _:
             return node
+
+
+def _is_inner_choice(node: SchemaNode) -> bool:
+    """Return whether a node is a family's own choice between other families, which has a description."""
+    return "families" in node and "description" in node
+
+
+def _resolve_families(choices: list[Any], definitions: SchemaNode) -> dict[str, SchemaNode]:
+    """Return the classes of a choice between model families, with their references resolved, by their tags."""
+    families = [_resolve_references(choice, definitions) for choice in choices]
+    return {_get_tag(family["properties"]): family for family in families}
 
 
 def _get_tag(properties: SchemaNode) -> str:

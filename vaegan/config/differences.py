@@ -22,8 +22,8 @@ SETTINGS_WITHOUT_EFFECT = {
     "prior": {"autoencoder"},
 }  # fmt: skip
 """Settings that change the trained weights by no more than the rounding of sums: caching, division of work, saving,
-handling of faults, and paths. The identity of the images is compared by their fingerprint, that of a VQ-VAE by
-`model.autoencoder`, that of initial weights by `train.init_sha256`."""
+handling of faults, and paths. The identity of the images is compared by their fingerprint, that of an
+autoencoder under a prior by `model.autoencoder`, that of initial weights by `train.init_sha256`."""
 
 
 def get_training_settings(config: Config) -> FlatSettings:

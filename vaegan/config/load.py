@@ -14,8 +14,10 @@ from vaegan.io import read_bytes
 from vaegan.paths import expand_path
 from vaegan.text import format_value, has_undecodable_bytes, shorten, to_one_line
 
+from .codebooks import TrainedPriorConfig
 from .data import DataConfig
 from .explain_error import explain_error, is_of_other_choice
+from .models import CLASSES_BY_TAG, choose_model
 from .recipes import find_config
 from .schema import Config
 from .text_settings import find_text_setting, read_text
@@ -181,26 +183,31 @@ def override_evaluation(config: Config, overrides: Mapping[str, object], source:
 
 
 def add_autoencoder_config(tree: Tree) -> Tree:
-    """Fill `model.autoencoder` of a pixelcnn from the VQ-VAE's run folder; return other settings unchanged.
+    """Fill `model.autoencoder` of a prior from the autoencoder's run folder; return other settings unchanged.
 
     Raises:
-        UserError: `prior.autoencoder` is not a run folder, or that of another family.
+        UserError: `prior.autoencoder` is not a run folder, or that of a family whose codes the prior is not for.
     """
     model, prior = (section if isinstance(section := tree.get(key), dict) else {} for key in ("model", "prior"))
     run = prior.get("autoencoder")
-    if model.get("family") != "pixelcnn" or model.get("autoencoder") or not isinstance(run, str | os.PathLike):
+    kind = CLASSES_BY_TAG.get(str(choose_model(model)))
+    if kind is None or not issubclass(kind, TrainedPriorConfig):
+        return tree
+    if model.get("autoencoder") or not isinstance(run, str | os.PathLike):
         return tree
     file = expand_path("prior.autoencoder", run) / "config.yaml"
     if not file.is_file():
         raise UserError(
             f"prior.autoencoder: {shorten(run)}: not a run folder (it has no config.yaml);"
-            " name that of the finished VQ-VAE"
+            f" name that of the finished {kind.autoencoder_name}"
         )
     autoencoder = read_yaml(file).get("model")
     family = autoencoder.get("family") if isinstance(autoencoder, Mapping) else None
-    if family != "vqvae":
+    if family not in kind.autoencoder_families:
+        families = " | ".join(kind.autoencoder_families)
         raise UserError(
-            f"prior.autoencoder: {shorten(file)}: model.family is {format_value(family)}; name the run of a vqvae"
+            f"prior.autoencoder: {shorten(file)}: model.family is {format_value(family)}; name the run of"
+            f" {'an' if families.startswith('a') else 'a'} {families}"
         )
     return merge(tree, {"model": {"autoencoder": autoencoder}})
 

@@ -9,6 +9,7 @@ from vaegan.paths import HUB_PREFIX, expand_path
 from vaegan.text import shorten
 
 from .architectures import AutoencoderConfig
+from .codebooks import TrainedPriorConfig
 from .explain_error import suggest_nearest
 from .load import (
     Settings,
@@ -20,7 +21,7 @@ from .load import (
     read_yaml,
     validate_config,
 )
-from .models import ClassifierConfig, VQVAEConfig
+from .models import CLASSES_BY_TAG, ClassifierConfig, choose_model
 from .recipes import find_config, list_recipes
 from .schema import Config, check_init
 from .study_schema import FOLDER_NAME_PATTERN, StudyConfig, Variant
@@ -101,9 +102,11 @@ def load_study(config: str | Path | Mapping[str, Any] | StudyConfig, overrides: 
         source = f"{name}: variants.{row} ({variant.recipe})"
         layers = merge(merge(read_yaml(recipe), variant.set), study.shared)
         if variant.prior is not None:
-            if (family := layers["model"].get("family")) != "pixelcnn":
-                raise UserError(f"{source}: prior: only family pixelcnn takes it, not {family}; leave it out")
-            layers = merge(layers, _get_prior_settings(variant.prior, trained, source))
+            kind = CLASSES_BY_TAG.get(str(choose_model(layers["model"])))
+            if kind is None or not issubclass(kind, TrainedPriorConfig):
+                family = layers["model"].get("family")
+                raise UserError(f"{source}: prior: only families pixelcnn and flow take it, not {family}; leave it out")
+            layers = merge(layers, _get_prior_settings(variant.prior, kind, trained, source))
         layers = add_autoencoder_config(merge(layers, {"seed": study.seeds[0]}))
         trained[row] = validate_config(Config, layers, source)
         if not isinstance(trained[row].model, AutoencoderConfig):
@@ -193,13 +196,22 @@ def _load_classifier_of_study(
     return run_name, config.model_copy(update={"data": variant.data, "track": track})
 
 
-def _get_prior_settings(variant: str, earlier: Mapping[str, Config], source: str) -> dict[str, object]:
+def _get_prior_settings(
+    variant: str, kind: type[TrainedPriorConfig], earlier: Mapping[str, Config], source: str
+) -> dict[str, object]:
     """Return the settings of a prior over the codes of an earlier variant's run.
 
+    Args:
+        variant: Name of that variant.
+        kind: Class of the prior's `model` section.
+        earlier: Configs of the earlier variants by name.
+        source: Origin of the prior, for messages.
+
     Raises:
-        UserError: No earlier variant has that name, or it is not a VQ-VAE.
+        UserError: No earlier variant has that name, or its codes are not those of the prior's family.
     """
     autoencoder = earlier[variant].model if variant in earlier else None
-    if not isinstance(autoencoder, VQVAEConfig):
-        raise UserError(f"{source}: prior: {shorten(variant)}: no variant of family vqvae before this one")
+    if autoencoder is None or autoencoder.family not in kind.autoencoder_families:
+        families = " | ".join(kind.autoencoder_families)
+        raise UserError(f"{source}: prior: {shorten(variant)}: no variant of family {families} before this one")
     return {"model": {"autoencoder": autoencoder.model_dump(mode="json")}, "prior": {"autoencoder": variant}}

@@ -1,21 +1,21 @@
 """The `model` section of a config: one class for each family and kind of code, composed of the bases before it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, field_serializer, model_validator
 
 from .adversarial import AdversarialLossConfig, DiscriminatorConfig, VAEGANDiscriminatorConfig, VAEGANLossConfig
 from .architectures import (
-    AutoencoderConfig,
     ConditionalConfig,
     ContinuousConfig,
     DiffusersConfig,
     GridConfig,
     VectorConfig,
 )
+from .codebooks import PixelCNNConfig, TrainedPriorConfig, VQVAEConfig
 from .objectives import ELBOConfig, KLConfig, PerceptualConfig
-from .section import Count, Fraction, Positive, Section, Weight
+from .section import Positive, Section, Weight
 
 
 class GaussianConfig(ContinuousConfig, ConditionalConfig):
@@ -188,66 +188,6 @@ class GridGANVAEConfig(GANVAEFamilyConfig, GridConfig):
     """A GAN with an encoder behind its generator, whose code is a grid."""
 
 
-class VQVAEConfig(AutoencoderConfig):
-    """An autoencoder whose code is a grid of entries of a codebook (van den Oord et al. 2017)."""
-
-    family: Literal["vqvae"] = "vqvae"
-    """Kind of model."""
-    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 128
-    """Channels at a quarter of the resolution; half as many before."""
-    residual_width: Count = 32
-    """Channels inside a residual block."""
-    depth: Annotated[int, Field(ge=1, le=64)] = 2
-    """Residual blocks of the encoder and of the decoder."""
-    codes: Annotated[int, Field(ge=2, le=65536)] = 512
-    """Number K of entries of the codebook."""
-    code_size: Annotated[int, Field(ge=1, le=4096)] = 64
-    """Size D of an entry."""
-    commitment: Weight = 0.25
-    """Weight beta of the encoder's distance from the entries assigned to its vectors (eq. 3)."""
-    codebook: Literal["ema", "gradient"] = "ema"
-    """Training of the entries: `ema` by moving averages of the vectors assigned to them (appendix A.1), `gradient` by
-    the optimizer."""
-    codebook_decay: Fraction = 0.99
-    """Decay gamma per step of these averages, and of the average number of vectors assigned to each entry."""
-    cosine: bool = False
-    """Normalise vectors and entries to length 1, so that the nearest entry is that of the smallest angle (Yu et al.
-    2022, section 3.2)."""
-    kmeans: bool = True
-    """Start from the k-means centres of the untrained encoder's vectors instead of random vectors."""
-    revive_below: Weight = 0.1
-    """Vectors per step, on average, below which an unused entry is replaced by a vector of the step; 0: never."""
-
-
-class PixelCNNConfig(ConditionalConfig):
-    """A gated PixelCNN prior, which is trained, over the codes of a frozen VQ-VAE (van den Oord et al. 2016, 2017)."""
-
-    family: Literal["pixelcnn"] = "pixelcnn"
-    """Kind of model."""
-    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 64
-    """Channels of each of the two stacks."""
-    depth: Annotated[int, Field(ge=1, le=64)] = 8
-    """Gated layers."""
-    reach: Annotated[int, Field(ge=1, le=8)] = 1
-    """Positions that the kernel of a layer reaches up and to the sides."""
-    autoencoder: VQVAEConfig | None = None
-    """VQ-VAE whose codes the prior models; filled in from the run that `prior.autoencoder` names."""
-
-
-class ClassifierConfig(Section):
-    """A residual network that learns the labels of a data set (`vaegan train-features`); it is not an autoencoder."""
-
-    family: Literal["classifier"] = "classifier"
-    """Kind of model."""
-    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
-    """Channels at full resolution, doubled at each halving up to 8 times as many; those of the last one, averaged over
-    all positions, are the features."""
-    depth: Annotated[int, Field(ge=1, le=16)] = 1
-    """Blocks at each resolution."""
-    classes: Annotated[int, Field(ge=2, le=65536)]
-    """Number of classes of the data set."""
-
-
 def choose_model(settings: Any) -> str | None:
     """Return the tag of the class of a `model` section: its family, and the kind of its code if it has several.
 
@@ -264,15 +204,13 @@ def choose_model(settings: Any) -> str | None:
     return family if isinstance(family, str) else None
 
 
-ModelConfig = Annotated[
+ContinuousModels: TypeAlias = (
     Annotated[AEConfig, Tag("ae")]
     | Annotated[GridAEConfig, Tag("ae, code: grid")]
     | Annotated[DiffusersAEConfig, Tag("ae, network: diffusers")]
     | Annotated[VAEConfig, Tag("vae")]
     | Annotated[GridVAEConfig, Tag("vae, code: grid")]
     | Annotated[DiffusersVAEConfig, Tag("vae, network: diffusers")]
-    | Annotated[VQVAEConfig, Tag("vqvae")]
-    | Annotated[PixelCNNConfig, Tag("pixelcnn")]
     | Annotated[VAEGANConfig, Tag("vaegan")]
     | Annotated[GridVAEGANConfig, Tag("vaegan, code: grid")]
     | Annotated[DiffusersVAEGANConfig, Tag("vaegan, network: diffusers")]
@@ -280,6 +218,64 @@ ModelConfig = Annotated[
     | Annotated[GridLarsenConfig, Tag("larsen, code: grid")]
     | Annotated[GANVAEConfig, Tag("ganvae")]
     | Annotated[GridGANVAEConfig, Tag("ganvae, code: grid")]
+)
+"""Each class of a family whose code is continuous, with its tag."""
+
+
+class FlowConfig(TrainedPriorConfig):
+    """A prior that is trained by flow matching over the codes of a frozen autoencoder (Lipman et al. 2023)."""
+
+    family: Literal["flow"] = "flow"
+    """Kind of model."""
+    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 256
+    """Units of each layer of the network of a vector, channels of that of a grid."""
+    depth: Annotated[int, Field(ge=1, le=64)] = 4
+    """Residual blocks."""
+    solver: Literal["euler", "heun"] = "heun"
+    """Method that integrates the velocity from noise to a code: `euler`, of one evaluation of the network a step, or
+    `heun`, of two and of second order."""
+    solver_steps: Annotated[int, Field(ge=1, le=10_000)] = 32
+    """Steps of the solver, all of the same length."""
+    autoencoder: Annotated[ContinuousModels, Discriminator(choose_model)] | None = None
+    """Autoencoder of a continuous code, a vector or a grid, that the prior is over; filled in from the run that
+    `prior.autoencoder` names."""
+    autoencoder_name = "autoencoder"
+    autoencoder_families = ("ae", "vae", "vaegan", "larsen", "ganvae")
+
+    @field_serializer("autoencoder", mode="wrap")
+    def _keep_family(self, value: Section | None, handler: SerializerFunctionWrapHandler) -> Any:
+        """Return the settings of the autoencoder with its family, by which its class is chosen, though a default."""
+        return None if value is None else {"family": value.model_dump()["family"], **handler(value)}
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> "FlowConfig":
+        classes = getattr(self.autoencoder, "labels", None)
+        if classes not in (None, self.labels):
+            raise ValueError(
+                f"model.labels: the autoencoder encodes and decodes images by {classes} classes; give {classes}"
+            )
+        return self
+
+
+class ClassifierConfig(Section):
+    """A residual network that learns the labels of a data set (`vaegan train-features`); it is not an autoencoder."""
+
+    family: Literal["classifier"] = "classifier"
+    """Kind of model."""
+    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
+    """Channels at full resolution, doubled at each halving up to 8 times as many; those of the last one, averaged over
+    all positions, are the features."""
+    depth: Annotated[int, Field(ge=1, le=16)] = 1
+    """Blocks at each resolution."""
+    classes: Annotated[int, Field(ge=2, le=65536)]
+    """Number of classes of the data set."""
+
+
+ModelConfig = Annotated[
+    ContinuousModels
+    | Annotated[VQVAEConfig, Tag("vqvae")]
+    | Annotated[PixelCNNConfig, Tag("pixelcnn")]
+    | Annotated[FlowConfig, Tag("flow")]
     | Annotated[ClassifierConfig, Tag("classifier")],
     Discriminator(choose_model),
 ]
@@ -288,3 +284,14 @@ CLASSES_BY_TAG: Mapping[str, type[Section]] = {
     tag.tag: cls for cls, tag in (get_args(member) for member in get_args(get_args(ModelConfig)[0]))
 }
 """Class of a `model` section by the tag of `choose_model`."""
+
+
+def get_autoencoder_config(model: Section) -> Section:
+    """Return the settings of a model's encoder and decoder: its own, or those of the autoencoder that it is a prior of.
+
+    Args:
+        model: The `model` section of a config.
+    """
+    if isinstance(model, PixelCNNConfig | FlowConfig) and model.autoencoder is not None:
+        return model.autoencoder
+    return model

@@ -15,8 +15,9 @@ from vaegan.paths import HUB_PREFIX, expand_path
 from vaegan.text import format_value
 
 from .architectures import ContinuousConfig
+from .codebooks import TrainedPriorConfig
 from .data import DataConfig
-from .models import ModelConfig, PixelCNNConfig
+from .models import FlowConfig, ModelConfig
 from .schedule import Schedule, ScheduledFraction, ScheduledPositive, get_scheduled_value
 from .section import (
     FROM_PYTHON,
@@ -77,7 +78,7 @@ class TrainConfig(Section):
     checkpointing: bool = False
     """Whether the stages of encoder and decoder keep only their inputs and are computed once more in the backward pass:
     the same bits for less memory and about a third more time. It is of no use to `mlp` networks, `pixelcnn`,
-    `AutoencoderTiny` and `AutoencoderDC` of diffusers, and modules of your own."""
+    `flow`, `AutoencoderTiny` and `AutoencoderDC` of diffusers, and modules of your own."""
     dtype: Literal["float32", "float64"] = "float32"
     """Type of weights and images; float64 is for tests of exactness."""
     learning_rate: ScheduledPositive = 1e-3
@@ -212,7 +213,7 @@ class PriorConfig(Section):
     """Training of a prior over the codes of a finished autoencoder."""
 
     autoencoder: Annotated[Path, FROM_PYTHON, make_absolute("prior.autoencoder")]
-    """Run folder of the finished VQ-VAE."""
+    """Run folder of the finished autoencoder: a VQ-VAE for a `pixelcnn`, one with a continuous code for a `flow`."""
 
 
 class GivenNetworkConfig(Section):
@@ -255,21 +256,22 @@ class Config(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
     track: TrackConfig = TrackConfig()
     prior: PriorConfig | None = None
-    """pixelcnn: the VQ-VAE to train on; the other families take none."""
+    """pixelcnn, flow: the autoencoder to train on; the other families take none."""
     networks: NetworksConfig | None = None
     """The networks that were given in Python; None: all are those of `model`."""
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "Config":
-        if isinstance(self.model, PixelCNNConfig) and self.prior is None:
-            raise ValueError("prior.autoencoder: missing; it names the run folder of the VQ-VAE")
-        if not isinstance(self.model, PixelCNNConfig) and self.prior is not None:
-            raise ValueError(f"prior: only family pixelcnn takes it, not {self.model.family}; leave it out")
+        if isinstance(self.model, TrainedPriorConfig) and self.prior is None:
+            name = self.model.autoencoder_name
+            raise ValueError(f"prior.autoencoder: missing; it names the run folder of the {name}")
+        if not isinstance(self.model, TrainedPriorConfig) and self.prior is not None:
+            raise ValueError(f"prior: only families pixelcnn and flow take it, not {self.model.family}; leave it out")
         if self.evaluate.density is not None and not isinstance(self.model, ContinuousConfig):
-            raise ValueError(
-                f"evaluate.density: {self.model.family} has no continuous code; leave it out: a pixelcnn draws"
-                " the codes of a VQ-VAE"
-            )
+            problem, remedy = "has no continuous code", "leave it out: a pixelcnn draws the codes of a VQ-VAE"
+            if isinstance(self.model, FlowConfig):
+                problem, remedy = "draws codes itself", "leave it out, or name the run of its autoencoder"
+            raise ValueError(f"evaluate.density: {self.model.family} {problem}; {remedy}")
         for name in ("init", "freeze"):
             if getattr(self.train, name) and not isinstance(self.model, ContinuousConfig):
                 problem = f"{self.model.family} has no encoder and decoder of a continuous code; leave it out"

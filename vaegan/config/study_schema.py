@@ -53,7 +53,8 @@ class Variant(Section):
     set: dict[str, object] = Field({})
     """Settings of this variant that differ from the recipe, nested as in a config."""
     prior: Text | None = None
-    """pixelcnn: name of an earlier variant, a VQ-VAE, whose run of the same seed gives the codes to train on."""
+    """pixelcnn, flow: name of an earlier variant, a VQ-VAE or another autoencoder, whose run of the same seed gives the
+    codes to train on."""
 
 
 class StudyConfig(Section):

@@ -88,7 +88,7 @@ def _find_dimensions(posterior: Posterior, count: int) -> CodeAxes:
         raise UserError("no dimension of its codes carries information; train it longer or with a smaller beta")
     information = statistics.information[dimensions].tolist()
     if statistics.kl is None:
-        kind, unit = "dimensions in the order of their variance, as this family has no prior", ""
+        kind, unit = "dimensions in the order of their variance, as these codes have no prior N(0, 1)", ""
         deviation = REACH_DEVIATIONS * statistics.variance[dimensions].sqrt()
         low, high = statistics.mean[dimensions] - deviation, statistics.mean[dimensions] + deviation
     else:

@@ -17,7 +17,7 @@ from vaegan.data import Images, UnreadableImageError, read_image, silence_pillow
 from vaegan.data.image_file import check_body
 from vaegan.errors import UserError
 from vaegan.images import to_uint8
-from vaegan.models import VQVAE, Autoencoder, PixelCNN
+from vaegan.models import VQVAE, Autoencoder, Flow, PixelCNN
 from vaegan.models.autoencoder import Sampler
 from vaegan.models.density import Density
 from vaegan.progress import ProgressCallback, ignore_progress
@@ -60,8 +60,8 @@ class ExploredRun:
 
     @property
     def can_complete(self) -> bool:
-        """Whether images can be completed, for which codes need a gradient and a prior."""
-        return self.axes is not None and self.can_draw
+        """Whether images can be completed, for which codes need a gradient and a prior of known density."""
+        return self.axes is not None and self.can_draw and not isinstance(self.model, Flow)
 
     def _get_label(self, label: int | None) -> int | None:
         return None if self.model.classes is None else label

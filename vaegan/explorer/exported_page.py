@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vaegan.errors import UserError
+from vaegan.models import Flow
 from vaegan.models.continuous import ContinuousAutoencoder
 
 from .explored_run import ExploredRun
@@ -31,8 +32,10 @@ def check_exportable(run: ExploredRun) -> ContinuousAutoencoder:
     """Check that a page can compute the networks of a run, and return its model.
 
     Raises:
-        UserError: Its codes are entries of a codebook.
+        UserError: Its codes are entries of a codebook, or its prior is a flow.
     """
+    if isinstance(run.model, Flow):
+        raise UserError(f"{run.name}: a flow, which a page does not integrate; export the run of its autoencoder")
     if run.axes is None or not isinstance(run.model, ContinuousAutoencoder):
         raise UserError(f"{run.name}: codes are entries of a codebook, which a page has no sliders for; export another")
     return run.model

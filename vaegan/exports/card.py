@@ -30,6 +30,7 @@ FAMILIES = {
     "vae": "variational autoencoder (VAE)",
     "vqvae": "VQ-VAE",
     "pixelcnn": "PixelCNN prior over the codes of a VQ-VAE",
+    "flow": "flow-matching prior over the codes of an autoencoder",
     "vaegan": "VAE-GAN",
     "larsen": "VAE/GAN after Larsen et al. 2016",
     "ganvae": "GAN with an encoder behind its generator",

@@ -39,7 +39,7 @@ def draw_inputs(
     if encoder.outputs[0].name == "mean":
         noise = torch.stack([draw_normal(codes.shape[1:], 0, "codes", index) for index in range(count)])
         codes = codes + (0.5 * spread[0]).exp() * noise
-    numbered |= {"codes": codes, "indices": codes}
+    numbered |= {"codes": codes, "indices": codes, "time": (torch.arange(count) + 1) / (count + 1)}
     return [tuple(numbered[given.name] for given in part.inputs) for part in parts]
 
 

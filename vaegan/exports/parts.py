@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vaegan.config.architectures import DiffusersConfig
 from vaegan.errors import UserError
 from vaegan.losses.quantisation import find_nearest
-from vaegan.models import VQVAE, Autoencoder, Model, PixelCNN
+from vaegan.models import VQVAE, Autoencoder, Flow, Model, PixelCNN
 from vaegan.models.continuous import ContinuousAutoencoder
 from vaegan.models.gaussian import GaussianAutoencoder
 from vaegan.models.posterior import split_parameters
@@ -138,6 +138,28 @@ class IndexPrior(nn.Module):
         return logits
 
 
+class CodeVelocity(nn.Module):
+    """Network from points on their way from noise to codes, in the units of the codes, to their velocities.
+
+    Args:
+        model: The flow.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, model: Flow) -> None:
+        super().__init__()
+        self.network = model.prior
+        self.register_buffer("mean", model.mean)
+        self.register_buffer("scale", model.scale)
+
+    def forward(self, codes: Tensor, time: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return velocities of points (N, d) or (N, C', h, w) at times (N,), of the shape of the points."""
+        velocity: Tensor = self.scale * self.network((codes - self.mean) / self.scale, time, labels)
+        return velocity
+
+
 def get_codebook(model: VQVAE) -> Tensor:
     """Return the entries of a VQ-VAE as they are compared and decoded, shape (K, D)."""
     codebook = model.codebook.detach()
@@ -153,6 +175,8 @@ def list_parts(model: Model) -> tuple[Part, ...]:
     match model:
         case PixelCNN():
             return (*_list_vqvae_parts(model.autoencoder), _describe_prior(model))
+        case Flow():
+            return (*_list_continuous_parts(model.autoencoder), _describe_velocity(model))
         case VQVAE():
             return _list_vqvae_parts(model)
         case ContinuousAutoencoder():
@@ -168,6 +192,8 @@ def describe_codes(model: Autoencoder) -> str:
     if isinstance(vqvae, VQVAE):
         return f"a grid of {vqvae.side} x {vqvae.side} indices of {vqvae.config.codes} codebook entries"
     kind = f"a grid of {sizes} (channels, height, width)" if len(model.code_shape) > 1 else f"a vector of {sizes}"
+    if isinstance(model, Flow):
+        return f"{kind}; `prior` is the velocity that carries mean + scale noise at time 0 to a code at time 1"
     if isinstance(model, GaussianAutoencoder):
         drawn = (
             "mean + exp(log_variance / 2) noise is a sample of the posterior, and codes from N(0, I) are the prior's"
@@ -178,6 +204,7 @@ def describe_codes(model: Autoencoder) -> str:
 
 def find_open_sides(model: Model) -> int | None:
     """Return the number that both sides of images are multiples of, where a model takes any such; None: it does not."""
+    model = model.autoencoder if isinstance(model, Flow) else model
     if not isinstance(model, ContinuousAutoencoder) or not model.has_grid:
         return None
     return model.downsampling
@@ -187,11 +214,8 @@ def _list_continuous_parts(model: ContinuousAutoencoder) -> tuple[Part, ...]:
     images = _describe_images(model, (-1.0, 1.0))
     drawn = _describe_images(model, None if isinstance(model.config, DiffusersConfig) else (-1.0, 1.0))
     labels = _describe_labels(model)
-    if (multiple := find_open_sides(model)) is None:
-        shape: tuple[int | str, ...] = (BATCH, *model.code_shape)
-    else:
-        shape = (BATCH, model.code_shape[0], f"{HEIGHT} / {multiple}", f"{WIDTH} / {multiple}")
-    codes = TensorDescription("codes", shape, "float32", "codes")
+    codes = _describe_codes(model)
+    shape = codes.shape
     if not isinstance(model, GaussianAutoencoder):
         encoder = Part("encoder", model.encoder, (images, *labels), (codes,))
     else:
@@ -200,6 +224,13 @@ def _list_continuous_parts(model: ContinuousAutoencoder) -> tuple[Part, ...]:
         log_variance = TensorDescription("log_variance", shape, "float32", deviation, (-30.0, 20.0))
         encoder = Part("encoder", GaussianEncoder(model.encoder), (images, *labels), (mean, log_variance))
     return encoder, Part("decoder", model.decoder, (codes, *labels), (drawn,))
+
+
+def _describe_codes(model: Flow | ContinuousAutoencoder, meaning: str = "codes") -> TensorDescription:
+    if (multiple := find_open_sides(model)) is None:
+        return TensorDescription("codes", (BATCH, *model.code_shape), "float32", meaning)
+    shape = (BATCH, model.code_shape[0], f"{HEIGHT} / {multiple}", f"{WIDTH} / {multiple}")
+    return TensorDescription("codes", shape, "float32", meaning)
 
 
 def _list_vqvae_parts(model: VQVAE) -> tuple[Part, Part]:
@@ -217,6 +248,15 @@ def _describe_prior(model: PixelCNN) -> Part:
     meaning = "of each index, given those before it in raster order; draw place by place"
     logits = TensorDescription("logits", (BATCH, entries, *indices.shape[1:]), "float32", f"logits {meaning}")
     return Part("prior", IndexPrior(model.prior), (indices, *_describe_labels(model)), (logits,))
+
+
+def _describe_velocity(model: Flow) -> Part:
+    moments = (",".join(f"{value:.6g}" for value in each.flatten().tolist()) for each in (model.mean, model.scale))
+    start = "mean {} + scale {} noise at time 0".format(*moments)
+    points = _describe_codes(model, f"points on the way from {start} to codes at time 1")
+    time = TensorDescription("time", (BATCH,), "float32", "time of each point", (0.0, 1.0))
+    velocity = TensorDescription("velocity", points.shape, "float32", "derivative of the points by the time")
+    return Part("prior", CodeVelocity(model), (points, time, *_describe_labels(model)), (velocity,))
 
 
 def _describe_images(model: Model, bounds: tuple[float, float] | None) -> TensorDescription:

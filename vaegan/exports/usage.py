@@ -28,6 +28,8 @@ def write_usage(format_name: str, model: Autoencoder, parts: Sequence[Part]) -> 
     images = f"np.zeros((4, {shape}), np.float32)" if is_onnx else f"torch.zeros(4, {shape})"
     labels = "np.zeros(4, np.int64)" if is_onnx else "torch.zeros(4, dtype=torch.int64)"
     lines += ["", f"images = {images}  # in [-1, 1]", *[f"labels = {labels}"] * ("labels" in names)]
+    time = "np.zeros(4, np.float32)" if is_onnx else "torch.zeros(4)"
+    lines += [f"time = {time}  # from 0 to 1"] * ("time" in names)
     for part in parts:
         lines += ["codes = mean"] * (part.name == "decoder" and parts[0].outputs[0].name == "mean")
         lines.append(_call(part, is_onnx))

@@ -13,6 +13,7 @@ from vaegan.networks.given import GivenNetworks
 from .ae import AE
 from .autoencoder import Autoencoder
 from .classifier import Classifier
+from .flow import CONTINUOUS_CLASSES, Flow
 from .ganvae import GANVAE
 from .larsen import Larsen
 from .model import Model
@@ -23,13 +24,12 @@ from .vaegan import VAEGAN
 from .vqvae import VQVAE
 
 __all__ = [
-    "AE", "GANVAE", "VAE", "VAEGAN", "VQVAE", "Autoencoder", "Classifier", "Larsen", "Model", "PixelCNN", "Posterior",
-    "build_model",
+    "AE", "GANVAE", "VAE", "VAEGAN", "VQVAE", "Autoencoder", "Classifier", "Flow", "Larsen", "Model", "PixelCNN",
+    "Posterior", "build_model",
 ]  # fmt: skip
 
 MODEL_CLASSES: Mapping[str, Callable[..., Model]] = {
-    "ae": AE, "vae": VAE, "vqvae": VQVAE, "pixelcnn": PixelCNN, "vaegan": VAEGAN, "larsen": Larsen,
-    "ganvae": GANVAE, "classifier": Classifier,
+    **CONTINUOUS_CLASSES, "vqvae": VQVAE, "pixelcnn": PixelCNN, "flow": Flow, "classifier": Classifier,
 }  # fmt: skip
 
 

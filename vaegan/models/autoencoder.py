@@ -41,7 +41,7 @@ class Autoencoder(Model):
     """Name of the prior, if the family has one."""
     no_prior_message: ClassVar[str]
     """Message of the error that sampling from the prior raises, if the family has none."""
-    networks_take_labels: ClassVar[bool] = True
+    networks_take_labels: bool = True
     """True if encoder and decoder of a conditional model take the class, False if its prior alone does."""
 
     @property

@@ -85,7 +85,7 @@ class GaussianAutoencoder(ContinuousAutoencoder):
         if self.code_size <= MAX_CODE_SIZE:
             remedy = "--density gaussian draws codes as the training images have them"
         else:
-            remedy = "train a model of the codes, which `vaegan encode` writes, or take a larger model.beta"
+            remedy = "train a flow over its codes (family flow), or take a larger model.beta"
         return f"model.beta={beta:g} does not hold codes to N(0, I), so that samples from it may be no images; {remedy}"
 
     def draw_prior_codes(

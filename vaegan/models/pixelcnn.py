@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaegan.config.models import PixelCNNConfig
+from vaegan.config.codebooks import PixelCNNConfig
 from vaegan.errors import UserError
 from vaegan.networks.gated_pixelcnn import GatedPixelCNN
 from vaegan.networks.initialise import initialise

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vaegan.config.models import VQVAEConfig
+from vaegan.config.codebooks import VQVAEConfig
 from vaegan.losses.quantisation import find_nearest, straight_through
 from vaegan.networks import vqvae_grid
 from vaegan.networks.initialise import initialise

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from vaegan.config.models import VQVAEConfig
+from vaegan.config.codebooks import VQVAEConfig
 
 from .checkpointing import Stages
 

@@ -16,7 +16,7 @@ from vaegan.models import VQVAE, PixelCNN
 from vaegan.storage.loading import load
 from vaegan.trainers import train
 
-from ...tiny import tiny, train_vqvae_once
+from ...tiny import tiny, train_once
 from ..distortions import to_split
 
 CONFIG = EvaluateConfig(metrics=("psnr", "codebook", "elbo", "gap"), batch_size=16)
@@ -31,7 +31,7 @@ def prior(tmp_path_factory: pytest.TempPathFactory) -> PixelCNN:
 
 
 def test_a_codebook_is_counted_over_all_places_of_all_images(digits: Tensor) -> None:
-    model = load(train_vqvae_once())
+    model = load(train_once("vqvae"))
     assert isinstance(model, VQVAE)
     evaluation = evaluate_model(model, to_split(digits[:50]), CONFIG, seed=0)
     with torch.no_grad():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.config.schema import Config
+from vaegan.models import Flow
 from vaegan.trainers.steps import build_step
 from vaegan.trainers.steps.base import StepInput, StepOutput
 
@@ -18,13 +19,16 @@ Gradients = dict[str, list[Tensor]]
 
 
 def build_networks(config: Config, dtype: torch.dtype = torch.float64) -> dict[str, nn.Module]:
-    """With every bias away from 0, so that all of them matter."""
+    """With every bias away from 0, so that all of them matter, and the moments of codes away from 0 and 1."""
     networks = build_step(config).build_networks()
     for network in networks.values():
         network.to(dtype)
         for name, parameter in network.named_parameters():
             if name.endswith("bias"):
                 nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(len(name)))
+        if isinstance(network, Flow):  # whose codes are standardised
+            nn.init.constant_(network.mean, 0.3)
+            nn.init.constant_(network.scale, 1.7)
     return networks
 
 
@@ -94,6 +98,18 @@ def compute_oracle(
         probabilities = torch.gather(exponentials, 1, indices[:, None])[:, 0] / exponentials.sum(1)
         return {"prior": {"nll": gradient(-torch.log(probabilities).sum() / indices.numel(), "prior")}}
 
+    if model.family == "flow":
+        flow = networks["prior"]
+        mean, log_variance = flow.autoencoder.encoder(x).chunk(2, dim=1)
+        drawn = mean + torch.exp(log_variance / 2) * batch.noise["posterior"].view_as(mean)
+        codes = (drawn - flow.mean) / flow.scale
+        source = batch.noise["source"].view_as(codes)
+        time = (1 + torch.erf(batch.noise["time"] / math.sqrt(2))) / 2
+        t = time.reshape(-1, *[1] * (codes.ndim - 1))
+        predicted = flow.prior((1 - t) * source + t * codes, time, batch.labels)
+        error = ((predicted - (codes - source)) ** 2).sum() / codes.numel()
+        return {"prior": {"velocity": gradient(error, "prior")}}
+
     encoder, decoder = networks["autoencoder"].encoder, networks["autoencoder"].decoder
     if model.family == "ae":
         shown = x + model.denoising * batch.noise["denoising"] if model.denoising else x
@@ -143,6 +159,8 @@ EXPECTED_TERMS = {
     "classifier": {"trunk": {"nll"}, "head": {"nll"}},
     "ae": {"encoder": {"error"}, "decoder": {"error"}},
     "pixelcnn": {"prior": {"nll"}},
+    "flow": {"prior": {"velocity"}},
+    "flow-grid": {"prior": {"velocity"}},
     "vqvae": {"encoder": {"error", "commitment"}, "decoder": {"error"}},
     "vae": {"encoder": {"reconstruction", "divergence"}, "decoder": {"reconstruction"}},
     "vaegan2": {

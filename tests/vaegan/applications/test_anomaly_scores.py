@@ -219,6 +219,8 @@ def test_what_a_family_cannot_have_is_one_line() -> None:
         compute_anomaly_scores(["code"], vqvae, pixels)
     with pytest.raises(UserError, match="by their class alone"):
         compute_anomaly_scores(["code"], PixelCNN(image_shape=SHAPE, autoencoder=vqvae.config, labels=3), pixels)
+    with pytest.raises(UserError, match="a flow has no density of codes to read; use the run of its autoencoder"):
+        compute_anomaly_scores(["code"], build("flow", "model.labels=null"), pixels)
     with pytest.raises(UserError, match=r"judges\.lpips is missing"):
         compute_anomaly_scores(["lpips"], ae, pixels)
     with pytest.raises(UserError, match="no such score; allowed: elbo, iwae"):

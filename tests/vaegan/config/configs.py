@@ -5,7 +5,7 @@ import pytest
 from vaegan.config import load_config
 from vaegan.errors import UserError
 
-FAMILIES = "ae | vae | vqvae | pixelcnn | vaegan | larsen | ganvae | classifier"
+FAMILIES = "ae | vae | vaegan | larsen | ganvae | vqvae | pixelcnn | flow | classifier"
 RUN = {
     "model": {"family": "vae", "network": "mlp", "width": 8, "latent_size": 2},
     "data": {"source": "digits", "image_size": 8, "channels": 1},

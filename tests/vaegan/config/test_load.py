@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from vaegan.config import Config, dump_config, list_recipes, load_config, load_study
+from vaegan.config.codebooks import TrainedPriorConfig
 from vaegan.config.load import parse_overrides, read_yaml, validate_config
 from vaegan.config.load_ablation import load_ablation
-from vaegan.config.models import ClassifierConfig, PixelCNNConfig
+from vaegan.config.models import ClassifierConfig
 from vaegan.errors import UserError
 from vaegan.trainers.dry_run import estimate_size
 
@@ -23,10 +24,10 @@ def test_shipped_recipes_load_and_can_be_built(name):
     first = list_recipes()[name].read_text().splitlines()[0]
     assert first.startswith("# ") and "TODO" not in first
     overrides = ["data.root=somewhere"] if name.startswith("folder") else []
-    if name.endswith("/pixelcnn"):
-        image_set, _ = name.split("/")
-        vqvae = load_config(f"{image_set}/vqvae", overrides).model_dump(mode="json")["model"]
-        overrides += [f"model.autoencoder={json.dumps(vqvae)}", "prior.autoencoder=runs/vqvae"]
+    image_set, _, kind = name.partition("/")
+    if (codec := {"pixelcnn": "vqvae", "flow": "ae"}.get(kind)) is not None:
+        model = load_config(f"{image_set}/{codec}", overrides).model_dump(mode="json")["model"]
+        overrides += [f"model.autoencoder={json.dumps(model)}", f"prior.autoencoder=runs/{codec}"]
     if "variants" in (tree := read_yaml(list_recipes()[name])):
         configs = load_study(name, overrides).configs
     elif "changes" in tree:
@@ -35,7 +36,7 @@ def test_shipped_recipes_load_and_can_be_built(name):
         configs = {name: load_config(name, overrides)}
     for config in configs.values():
         parameters = estimate_size(config).parameters
-        no_decoder = isinstance(config.model, ClassifierConfig | PixelCNNConfig)
+        no_decoder = isinstance(config.model, ClassifierConfig | TrainedPriorConfig)
         assert min(parameters.values()) > 0 and ("decoder" in parameters) != no_decoder
 
 

@@ -226,6 +226,7 @@ def test_what_no_page_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
         return str(error.value)
 
     assert "codebook" in refuse("vqvae")
+    assert "a flow, which a page does not integrate; export the run of its autoencoder" in refuse("flow")
     assert "layers of the kind Attention" in refuse("vae-grid", "model.attention=true")
     monkeypatch.setattr(exported_page, "MAX_PAGE_BYTES", 20_000)
     assert "MB, more than 0 MB; train one of a smaller model.width" in refuse("vae")

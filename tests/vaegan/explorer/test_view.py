@@ -136,8 +136,10 @@ def test_runs_of_other_shapes_share_the_image_alone(run: ExploredRun) -> None:
         View((conditional, replace(conditional, class_names=("a", "b")))).check()
 
 
-@pytest.mark.parametrize(("name", "can_draw", "can_complete"), [("ae", False, False), ("vae-grid", True, True),
-                                                               ("vqvae", False, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "can_draw", "can_complete"),
+    [("ae", False, False), ("vae-grid", True, True), ("vqvae", False, False), ("flow", True, False)],
+)
 def test_every_kind_of_code_can_be_explored(name: str, can_draw: bool, can_complete: bool, file: Path) -> None:
     run = make_run(name)
     view = View((run,))

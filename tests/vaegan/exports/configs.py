@@ -13,6 +13,8 @@ CONFIGS: Mapping[str, Callable[[], Config]] = {
     "vqvae": lambda: tiny("vqvae", *FAMILY_OPTIONS["vqvae"]),
     "vaegan3-grid": lambda: tiny("vaegan3-grid", *FAMILY_OPTIONS["vaegan3-grid"]),
     "pixelcnn": lambda: tiny("pixelcnn", *FAMILY_OPTIONS["pixelcnn"]),
+    "flow": lambda: tiny("flow", *FAMILY_OPTIONS["flow"]),
+    "flow-grid": lambda: tiny("flow-grid"),
     "ganvae": lambda: tiny("ganvae", "model.network=resnet", *FAMILY_OPTIONS["ganvae"]),
     "larsen": lambda: tiny("larsen"),
     "AutoencoderKL": lambda: tiny_diffusers("vae"),

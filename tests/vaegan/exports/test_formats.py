@@ -15,7 +15,7 @@ from torch import Tensor
 from vaegan.config.schema import Config
 from vaegan.exports.card import CardOptions
 from vaegan.exports.folder import export_model
-from vaegan.models import VQVAE, Autoencoder, PixelCNN
+from vaegan.models import VQVAE, Autoencoder, Flow, PixelCNN
 from vaegan.models.continuous import ContinuousAutoencoder
 from vaegan.randomness import draw_normal
 from vaegan.storage.loading import load
@@ -51,14 +51,20 @@ def compute(model: Autoencoder, images: Tensor, labels: Tensor | None) -> dict[s
     """Return what the model itself says of images: the outputs of each part, by its name."""
     vqvae = model.autoencoder if isinstance(model, PixelCNN) else model
     own_labels = labels if model.networks_take_labels else None
-    posterior = model.encode(images, own_labels)
     if isinstance(vqvae, VQVAE):
+        posterior = model.encode(images, own_labels)
         indices = vqvae.encode_indices(images)
         outputs = {"encoder": [indices, vqvae.embed(indices).unflatten(1, vqvae.code_shape)]}
         outputs["decoder"] = [model.decode(posterior.mean)]
         return outputs | ({"prior": [model.prior(indices, labels)]} if isinstance(model, PixelCNN) else {})
+    if isinstance(model, Flow):
+        outputs = compute(model.autoencoder, images, None)
+        codes, time = outputs["encoder"][0], torch.full((len(images),), 0.3)
+        velocity = model.prior((codes - model.mean) / model.scale, time, labels) * model.scale
+        return outputs | {"prior": [velocity]}
     assert isinstance(model, ContinuousAutoencoder)
     shape = [-1] if not model.has_grid else model.config.get_code_shape((1, images.shape[2], images.shape[3]))
+    posterior = model.encode(images, own_labels)
     mean = posterior.mean.unflatten(1, shape)
     spread = [] if posterior.log_variance.isinf().any() else [posterior.log_variance.unflatten(1, shape)]
     return {"encoder": [mean, *spread], "decoder": [model.decode(mean, own_labels)]}
@@ -90,7 +96,13 @@ def test_parts_compute_what_the_model_computes(format_name: str, name: str, make
         expected = compute(model, images, labels)
         assert expected.keys() == parts.keys()
         codes = expected["encoder"][0]
-        given: dict[str, Any] = {"images": images, "labels": labels, "indices": codes, "codes": codes}
+        given: dict[str, Any] = {
+            "images": images,
+            "labels": labels,
+            "indices": codes,
+            "codes": codes,
+            "time": torch.full((count,), 0.3),
+        }
         sizes = {"batch": count, "height": height, "width": width}
         sizes |= {f"{key} / {k}": sizes[key] // k for key in ("height", "width") for k in (2, 4)}
         for part, outputs in expected.items():

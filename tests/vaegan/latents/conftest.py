@@ -15,7 +15,7 @@ from vaegan.storage.loading import load, load_class_names
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
-from ...tiny import tiny, tiny_diffusers, train_vqvae_once
+from ...tiny import tiny, tiny_diffusers, train_once
 
 Encode = Callable[..., tuple[Path, LatentDescription]]
 """Encodes a run's own images into a folder, with settings of the encoding, and returns folder and description."""
@@ -42,7 +42,7 @@ def by_class(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="session")
 def vqvae() -> Run:
-    return Run(train_vqvae_once())
+    return Run(train_once("vqvae"))
 
 
 @pytest.fixture

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from vaegan.errors import UserError
-from vaegan.models import AE, GANVAE, VAE, VAEGAN, VQVAE, Larsen, PixelCNN
+from vaegan.models import AE, GANVAE, VAE, VAEGAN, VQVAE, Flow, Larsen, PixelCNN
 
-from ...tiny import AUTOENCODERS, NETWORKS, VECTORS, are_bit_identical
+from ...tiny import AUTOENCODERS, FLOWS, NETWORKS, VECTORS, are_bit_identical
 from .build import build, draw_images
 
 
 def test_each_family_is_its_own_class() -> None:
     assert [type(build(name)) for name in AUTOENCODERS] == [
-        AE, VAE, VAEGAN, VAEGAN, Larsen, GANVAE, VAE, VAEGAN, VAEGAN, VQVAE, PixelCNN,
+        AE, VAE, VAEGAN, VAEGAN, Larsen, GANVAE, VAE, VAEGAN, VAEGAN, VQVAE, PixelCNN, Flow, Flow,
     ]  # fmt: skip
 
 
@@ -71,6 +71,7 @@ def test_bfloat16_forwards_end_in_float32(name: str) -> None:
     draws = {"ae": 0, "vqvae": 0, "pixelcnn": 0, "vae": 1, "vae-grid": 1, "ganvae": 1}.get(name, 2)
     inputs = [torch.randn(6, model.code_size) for _ in range(draws)]
     inputs = [None, None, *inputs] if name == "ganvae" else [x, *inputs]
+    inputs += [torch.rand(6)] * (name in FLOWS)  # the times
     coarse, fine = model(*inputs, torch.bfloat16), model(*inputs, None)
     for a, b in zip(coarse, fine, strict=True):
         if a is b is None:  # a scale that is not learned, a cycle that is not trained
@@ -85,7 +86,8 @@ def test_bfloat16_forwards_end_in_float32(name: str) -> None:
                 continue
             assert rough.dtype == exact.dtype == torch.float32
             torch.testing.assert_close(rough, exact, rtol=0.1, atol=0.1)
-    field = {"pixelcnn": "logits", "ganvae": "generated"}.get(name, "reconstruction")
+    fields = {"pixelcnn": "logits", "ganvae": "generated", **dict.fromkeys(FLOWS, "predicted")}
+    field = fields.get(name, "reconstruction")
     assert not torch.equal(getattr(coarse, field), getattr(fine, field))
 
 
@@ -96,6 +98,6 @@ def test_a_grid_whose_divergence_hardly_counts_says_that_samples_may_be_no_image
         " --density gaussian draws codes as the training images have them"
     )
     large = build("vae-grid", "model.beta=1e-6", "model.code_channels=513")
-    assert "train a model of the codes, which `vaegan encode` writes" in large.describe_weak_prior()
+    assert "train a flow over its codes (family flow), or take a larger" in large.describe_weak_prior()
     for name, *words in (("vae-grid",), ("vae", "model.beta=1e-6"), ("ganvae-grid",), ("vqvae",)):
         assert build(name, *words).describe_weak_prior() == ""

@@ -8,7 +8,7 @@ from vaegan.errors import UserError
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder, Classifier
 
-from ...tiny import ADVERSARIES, AUTOENCODERS, CONDITIONAL_OPTIONS, GRIDS
+from ...tiny import ADVERSARIES, AUTOENCODERS, CONDITIONAL_OPTIONS, FLOWS, GRIDS
 from .build import build, draw_images
 
 NOISY = ("vae", "vae-grid", *ADVERSARIES)
@@ -71,7 +71,7 @@ def test_samples_carry_no_graph_and_are_no_inference_tensors(name: str) -> None:
 @pytest.mark.parametrize("name", CONDITIONAL_OPTIONS)
 def test_a_forward_takes_one_label_for_all_and_refuses_missing_and_wrong_ones(name: str) -> None:
     model, x = build(name, *CONDITIONAL_OPTIONS[name]).eval(), draw_images()
-    field = "logits" if name == "pixelcnn" else "reconstruction"
+    field = {"pixelcnn": "logits", **dict.fromkeys(FLOWS, "predicted")}.get(name, "reconstruction")
 
     def run(labels: Tensor | int | None) -> Tensor:
         torch.manual_seed(0)

@@ -6,14 +6,14 @@ from torch import nn
 
 from vaegan.config.models import AEConfig, VAEConfig, VAEGANConfig
 from vaegan.errors import UserError
-from vaegan.models import AE, GANVAE, VAE, VAEGAN, VQVAE, Classifier, Larsen, Model, PixelCNN, build_model
+from vaegan.models import AE, GANVAE, VAE, VAEGAN, VQVAE, Classifier, Flow, Larsen, Model, PixelCNN, build_model
 from vaegan.models.model import count_parameters
 
 from ...tiny import FAMILIES, are_bit_identical, tiny
 
 SHAPE = (1, 8, 8)
 CLASSES = {cls.config_class.model_fields["family"].default: cls for cls in (
-    AE, VAE, VAEGAN, Larsen, GANVAE, VQVAE, PixelCNN, Classifier,
+    AE, VAE, VAEGAN, Larsen, GANVAE, VQVAE, PixelCNN, Flow, Classifier,
 )}  # fmt: skip
 
 
@@ -61,6 +61,19 @@ def test_settings_replace_those_of_the_config() -> None:
             'VAEGAN: discriminator.clases: unknown key (given "two"); did you mean discriminator.classes?',
         ),
         (lambda: PixelCNN(image_shape=SHAPE), "PixelCNN: autoencoder: missing"),
+        (lambda: Flow(image_shape=SHAPE), "Flow: autoencoder: missing"),
+        (
+            lambda: Flow(image_shape=SHAPE, autoencoder=VAEConfig(labels=3)),
+            "Flow: model.labels: the autoencoder encodes and decodes images by 3 classes; give 3",
+        ),
+        (
+            lambda: Flow(image_shape=SHAPE, autoencoder={"family": "vqvae"}),
+            'Flow: autoencoder.family: got "vqvae"; did you mean vae?; allowed: ae | vae | vaegan | larsen | ganvae',
+        ),
+        (
+            lambda: Flow(image_shape=SHAPE, autoencoder={"family": "vae", "latnt_size": 4}),
+            "Flow: autoencoder.latnt_size: unknown key of family vae (given 4); did you mean autoencoder.latent_size",
+        ),
         (lambda: Classifier(image_shape=SHAPE), "Classifier: classes: missing; allowed: integer >= 2"),
     ],
 )  # fmt: skip

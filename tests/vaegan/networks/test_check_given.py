@@ -208,7 +208,7 @@ def test_a_network_without_a_trained_parameter_is_refused() -> None:
             check(**{name: networks[name].requires_grad_(False) for name in names})
 
 
-@pytest.mark.parametrize("family", ["vqvae", "pixelcnn", "classifier"])
+@pytest.mark.parametrize("family", ["vqvae", "pixelcnn", "flow", "classifier"])
 def test_a_family_whose_code_is_no_vector_takes_no_modules(family: str) -> None:
     with pytest.raises(UserError, match=f"networks: encoder: family {family} takes none"):
         build_step(tiny(family), {"encoder": nn.Linear(1, 1)})
