@@ -38,10 +38,9 @@ def compute_instance_term(
         reconstructions: Means of the features of the reconstructions in each layer, shape (N, channels).
         images: Those of the real images.
     """
-    nll = [
-        instance_nll(*means, batch.adaptive_state[f"{QUEUE_KEY}/{layer}"], config.adversarial.instance_temperature)
-        for layer, *means in zip(config.discriminator.instance_layers, reconstructions, images, strict=True)
-    ]
+    nll, temperature = [], config.adversarial.instance_temperature
+    for layer, ours, theirs in zip(config.discriminator.instance_layers, reconstructions, images, strict=True):
+        nll.append(instance_nll(ours, theirs, batch.adaptive_state[f"{QUEUE_KEY}/{layer}"], temperature))
     return torch.stack(nll).mean()
 
 
