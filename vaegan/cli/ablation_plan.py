@@ -61,7 +61,7 @@ class FlopCounter:
         cost, steps, loss = self.costs[key], config.train.steps, getattr(config.model, "adversarial", None)
         if cost.penalty_flops is None or loss is None:
             return steps * cost.flops
-        penalties = -(-steps // loss.penalty_every)  # the first step has one
+        penalties: int = -(-steps // loss.penalty_every)  # the first step has one
         return penalties * cost.penalty_flops + (steps - penalties) * cost.flops
 
 
