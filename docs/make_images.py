@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ from vaegan.generation.rejection import (
     make_realness_score,
     measure_threshold,
 )
-from vaegan.images import draw_image_grid, to_float, to_uint8
+from vaegan.images import draw_image_grid, to_float, to_pil, to_uint8
 from vaegan.models.autoencoder import Sampler
 from vaegan.storage.loading import load_discriminator
 
@@ -59,6 +60,23 @@ QUICKSTART, FAMILIES = Path("runs/quickstart"), Path("runs/digits-families")
 LABEL_PIXELS = 26
 REPORT_PIXELS = (1000, 1600)
 EXPLORER_PIXELS = (1200, 860)
+
+
+def draw_columns(columns: Mapping[str, torch.Tensor], scale: int) -> Image.Image:
+    """Draw columns of images, each under its name.
+
+    Args:
+        columns: Images (N, C, S, S) of each column, by its name.
+        scale: Pixels of the picture for each pixel of an image.
+    """
+    grid = draw_image_grid(torch.stack([*columns.values()], 1).flatten(0, 1), columns=len(columns), scale=scale)
+    picture = Image.new("RGB", (grid.width, grid.height + LABEL_PIXELS), "white")
+    picture.paste(grid, (0, LABEL_PIXELS))
+    write, width = ImageDraw.Draw(picture), grid.width / len(columns)
+    for index, name in enumerate(columns):
+        font = ImageFont.load_default(0.6 * LABEL_PIXELS)
+        write.text(((index + 0.5) * width, LABEL_PIXELS / 2), name, "black", font, anchor="mm")
+    return picture
 
 
 def copy_strips() -> None:
@@ -89,16 +107,8 @@ def draw_controls() -> None:
     data = open_data(DataConfig(source="photos", image_size=64, count=2000))
     pictures = [Image.fromarray(load_sample_image(name)) for name in ("china.jpg", "flower.jpg")]
     photos = torch.from_numpy(np.stack([fit_to_square(picture, 64, 3) for picture in pictures]))
-    rows = [to_uint8(defect(to_float(photos))) for defect in NEGATIVE_CONTROLS.values()]
-    columns = torch.stack(rows, 1).flatten(0, 1)  # a row of the picture for each photograph
-    grid = draw_image_grid(columns, columns=len(rows), scale=2)
-    picture = Image.new("RGB", (grid.width, grid.height + LABEL_PIXELS), "white")
-    picture.paste(grid, (0, LABEL_PIXELS))
-    write, width = ImageDraw.Draw(picture), grid.width / len(rows)
-    for index, name in enumerate(NEGATIVE_CONTROLS):
-        font = ImageFont.load_default(0.6 * LABEL_PIXELS)
-        write.text(((index + 0.5) * width, LABEL_PIXELS / 2), name, "black", font, anchor="mm")
-    picture.quantize(128).save(IMAGES / "controls.png", optimize=True)
+    columns = {name: to_uint8(defect(to_float(photos))) for name, defect in NEGATIVE_CONTROLS.items()}
+    draw_columns(columns, scale=2).quantize(128).save(IMAGES / "controls.png", optimize=True)
     with tempfile.TemporaryDirectory() as folder:
         config = EvaluateConfig(metrics=("psnr", "sharpness"))
         for name, result in evaluate_negative_controls(Path(folder), config, data, Console()).items():
@@ -128,14 +138,7 @@ def draw_attribute() -> None:
     for strength in (0.0, 0.5, 1.0, 1.5, 2.0):
         columns[f"{strength:g}"] = edit_images(vaegan.load(run), images, [(direction, strength)])
     columns["translate"] = translate_images(conditional, images, 3, 8)
-    grid = draw_image_grid(torch.stack([*columns.values()], 1).flatten(0, 1), columns=len(columns), scale=10)
-    picture = Image.new("RGB", (grid.width, grid.height + LABEL_PIXELS), "white")
-    picture.paste(grid, (0, LABEL_PIXELS))
-    write, width = ImageDraw.Draw(picture), grid.width / len(columns)
-    for index, name in enumerate(columns):
-        font = ImageFont.load_default(0.6 * LABEL_PIXELS)
-        write.text(((index + 0.5) * width, LABEL_PIXELS / 2), name, "black", font, anchor="mm")
-    picture.quantize(64).save(IMAGES / "attributes.png", optimize=True)
+    draw_columns(columns, scale=10).quantize(64).save(IMAGES / "attributes.png", optimize=True)
 
 
 def draw_rejection() -> None:
@@ -193,14 +196,26 @@ def draw_completion() -> None:
         "bicubic": to_uint8(enlarge_bicubically(to_float(small), 8)),
         "enlarged": enlarge_images(model, small, consistent=True),
     }  # fmt: skip
-    grid = draw_image_grid(torch.stack([*columns.values()], 1).flatten(0, 1), columns=len(columns), scale=10)
-    picture = Image.new("RGB", (grid.width, grid.height + LABEL_PIXELS), "white")
-    picture.paste(grid, (0, LABEL_PIXELS))
-    write, width = ImageDraw.Draw(picture), grid.width / len(columns)
-    for index, name in enumerate(columns):
-        font = ImageFont.load_default(0.6 * LABEL_PIXELS)
-        write.text(((index + 0.5) * width, LABEL_PIXELS / 2), name, "black", font, anchor="mm")
-    picture.quantize(64).save(IMAGES / "completion.png", optimize=True)
+    draw_columns(columns, scale=10).quantize(64).save(IMAGES / "completion.png", optimize=True)
+
+
+def draw_compression() -> None:
+    """Draw held-out digits, and what `vaegan decompress` makes of their codes at several rates."""
+    run = Path("runs/digits-vae")
+    images = open_data(vaegan.Run(run).config.data).test[torch.arange(6)]
+    columns = {"image": images}
+    with tempfile.TemporaryDirectory() as scratch:
+        real, file = Path(scratch) / "real", Path(scratch) / "images.vg"
+        real.mkdir()
+        for number, image in enumerate(images):
+            to_pil(image).save(real / f"{number}.png")
+        for rate in (0.05, 0.1, 0.2, 0.5):
+            vaegan.compress(run, real, output=file, rate=rate, progress=False)
+            folder = Path(scratch) / f"{rate:g}"
+            vaegan.decompress(run, file, output=folder, progress=False)
+            pictures = [np.array(Image.open(folder / f"{number}.png")) for number in range(len(images))]
+            columns[f"{rate:g}"] = torch.from_numpy(np.stack(pictures))[:, None]
+    draw_columns(columns, scale=10).quantize(64).save(IMAGES / "compression.png", optimize=True)
 
 
 def draw_uncertainty() -> None:
@@ -268,6 +283,7 @@ if __name__ == "__main__":
         draw_rejection,
         draw_anomalies,
         draw_completion,
+        draw_compression,
         draw_uncertainty,
         draw_codes,
         take_report,

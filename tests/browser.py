@@ -91,6 +91,13 @@ class Page:
             kind = "mousePressed" if not number else "mouseReleased" if number == len(points) else "mouseMoved"
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
 
+    def touch(self, *points: tuple[float, float]) -> None:
+        """Lay a finger on the first point, move it through the others, and lift it."""
+        for number, (x, y) in enumerate(points):
+            kind = "touchMove" if number else "touchStart"
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y}])
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
     def click(self, selector: str) -> None:
         """Click into the middle of an element."""
         left, top, right, bottom = self.find(selector)

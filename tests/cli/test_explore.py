@@ -115,8 +115,8 @@ def shown(server: tuple[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def page(shown: Page, server: tuple[str, Any]) -> Iterator[Page]:
     """The page as it is at first; it reports no problem, and every request goes to this machine."""
-    shown.reload()
     shown.show(1200, "light")
+    shown.reload()
     shown.wait_for("!!document.querySelector('#axis-0 input[type=range]') && !!document.querySelector('#picture img')")
     shown.wait_for(LINE)
     yield shown
@@ -166,6 +166,10 @@ def test_a_dragged_dimension_and_the_arrow_keys_move_both_runs(page: Page, view:
     assert read_coordinate(page, 1) != before
     moved = view.move(moved, 1, read_coordinate(page, 1))
     wait_for_picture(page, view.decode(moved, [0.0], 0))
+    page.click("#restart")
+    wait_for_picture(page, view.decode(start, [0.0], 0))
+    assert read_coordinate(page, 0) == pytest.approx(view.measure(start)[0], abs=1e-3)
+    assert page.evaluate("document.querySelectorAll('#axis-0 button, #direction-0 button').length") == 0
 
 
 def drop_image(page: Page, view: View, folder: Path, shared: bool = True) -> Place:
@@ -211,6 +215,29 @@ def test_a_painted_hole_is_filled(page: Page, view: View, folder: Path) -> None:
     page.wait_for(f"JSON.stringify({list_shown('completed')}) === JSON.stringify({expected})")
 
 
+def test_fingers_move_a_slider_and_paint_on_a_phone(page: Page, view: View, folder: Path) -> None:
+    page.show(360, "dark")
+    page.reload()
+    page.wait_for("innerWidth == 360 && !!document.querySelector('#axis-0 input[type=range]')")
+    page.wait_for(LINE)
+    place = drop_image(page, view, folder)
+    left, top, right, bottom = page.find("#axis-0 input[type=range]")
+    middle = (top + bottom) / 2
+    page.touch(((left + right) / 2, middle), ((left + right) / 2 + 20, middle), (right - 20, middle))
+    page.wait_for("document.querySelector('#axis-0 input[type=number]').value > 2")
+    wait_for_picture(page, view.decode(view.move(place, 0, read_coordinate(page, 0)), [0.0], 0))
+    page.click(".overflow-menu > button")  # the tabs that have no room
+    page.evaluate("[...document.querySelectorAll('.overflow-dropdown button')].at(-1).click()")
+    left, top, right, _ = page.find("#painting canvas")
+    unit = (right - left) / SIDE
+    page.evaluate("document.querySelector('.brush').value = 0")
+    page.touch((left + 1.5 * unit, top + 2.5 * unit), (left + 5.5 * unit, top + 2.5 * unit))
+    painted = page.evaluate("""(pixels => Array.from({length: 64}, (_, index) =>
+      pixels.slice(4 * index, 4 * index + 3).join() == "225,40,160"
+    ))(document.querySelector('#painting canvas').getContext("2d").getImageData(0, 0, 8, 8).data)""")
+    assert [index for index, is_painted in enumerate(painted) if is_painted] == [2 * SIDE + x for x in range(1, 6)]
+
+
 def test_samples_are_those_of_their_seed_and_class(page: Page, view: View) -> None:
     page.click("#tab-samples-button")
     page.wait_for("!!document.querySelector('#seed input')")
@@ -235,17 +262,34 @@ def test_samples_are_those_of_their_seed_and_class(page: Page, view: View) -> No
     wait_for_picture(page, view.decode(place, [0.0], label))
 
 
-def test_numbers_that_are_out_of_bounds_do_no_harm(page: Page, view: View, folder: Path) -> None:
-    for selector, number in (("#axis-0 input[type=number]", "99"), ("#seed input", "-1")):
-        if selector == "#seed input":
-            page.click("#tab-samples-button")
-        page.click(selector)
-        page.evaluate("document.activeElement.select()")
-        page.call("Input.insertText", text=number)
-        page.press("Tab", 9)
+def enter_number(page: Page, selector: str, number: str) -> None:
+    page.click(selector)
+    page.evaluate("document.activeElement.select()")
+    page.call("Input.insertText", text=number)
+    page.press("Tab", 9)
+
+
+def test_numbers_that_are_out_of_bounds_are_cut_or_refused(page: Page, view: View, folder: Path) -> None:
+    enter_number(page, "#axis-0 input[type=number]", "99")
+    wait_for_picture(page, view.decode(view.move(view.go_to_start(shared=True), 0, 4.0), [0.0], 0))
+    assert read_coordinate(page, 0) == 4
+    page.click("#tab-samples-button")
+    enter_number(page, "#seed input", "-1")
     page.click("#draw")
     page.wait_for(f"{LINE} == 'seed: give a whole number from 0 to 9,007,199,254,740,991'")
     drop_image(page, view, folder)
+
+
+def test_one_image_is_dropped_after_another(page: Page, view: View, folder: Path) -> None:
+    drop_image(page, view, folder)
+    page.drop("#drop", folder / "other.png")
+    place = view.go_to_image(folder / "other.png", True, 0)
+    wait_for_picture(page, view.decode(place, [0.0], 0))
+    page.click("#tab-walk-button")
+    for name in ("image.png", "other.png"):
+        page.drop("#goal", folder / name)
+        expected = list_sources(show_grids(view.walk(place, folder / name, 0), ["one", "two"], 9))
+        page.wait_for(f"JSON.stringify({list_shown('walk')}) === JSON.stringify({expected})")
 
 
 def test_a_file_that_is_no_image_gets_a_line(page: Page, view: View, folder: Path) -> None:

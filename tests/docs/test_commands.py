@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -21,6 +22,8 @@ from .pages import PAGES, ROOT, read_blocks
 INLINE = re.compile(r"`vaegan ([^`]+)`")
 PLACEHOLDERS = ("...", "COMMAND")
 """Parts of commands that are not meant to be typed."""
+PYTHON_OUTPUT = re.compile(r'output="([^"]+)"(?!, resume=True)')
+"""What a call writes, if it does not go on with what is there."""
 
 
 def read_commands(page: Path) -> list[str]:
@@ -91,6 +94,15 @@ def test_printed_commands_are_real(page: Path, folder: Path) -> None:
     for inline in INLINE.findall(page.read_text(encoding="utf-8")):
         if not any(word in inline for word in PLACEHOLDERS):
             parse(shlex.split(inline), whole=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_python_of_a_page_writes_elsewhere_than_its_commands(page: Path) -> None:
+    """A reader who tries both is not told that a folder holds another run."""
+    words = [word for command in read_commands(page) if "vaegan " in command for word in [*shlex.split(command), ""]]
+    ours = {value.rstrip("/") for option, value in pairwise(words) if option in ("-o", "--output")}
+    python = "".join(block.code for block in read_blocks(page, "python"))
+    assert not ours & {value.rstrip("/") for value in PYTHON_OUTPUT.findall(python)}
 
 
 def test_the_config_files_of_accelerate_are_read_by_it(tmp_path: Path) -> None:

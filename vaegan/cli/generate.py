@@ -85,5 +85,7 @@ def generate(
     source = generation.density or "the prior"
     console.say(f"{output}: {number:,} image{'s' * (number > 1)}, drawn from {source}")
     if (rejection := generation.rejection) is not None:
-        least = f"{rejection.score} under {rejection.threshold:.4g}"
-        console.say(f"drawn anew were those of {least}, {100 * rejection.share:g} % of all draws")
+        least = rejection.threshold
+        assert least is not None
+        worst = f"distance over {-least:.4g}" if rejection.score == "distance" else f"realness under {least:.4g}"
+        console.say(f"drawn anew were those of {worst}, {100 * rejection.share:g} % of all draws")

@@ -32,6 +32,8 @@ SAMPLE_COLUMNS = 4
 """Images of each row of the samples."""
 SLIDER_STEPS = 160
 """Steps from one end of a slider to the other, each a press of an arrow key."""
+UPLOAD_HEIGHT = 150
+"""Pixels of a field to drop an image on."""
 SAME_CODE, OWN_CODE = "the same code", "the same image or seed"
 """What two runs have in common."""
 NO_AXES = "codes are entries of a codebook, which have no order: they are drawn and reconstructed, not moved"
@@ -89,7 +91,7 @@ class _Page:
                     elem_id="class",
                     info="An image is encoded under it, so choose it first.",
                 )
-                self.drop = gr.File(label="Image to encode", type="filepath", elem_id="drop", height=110)
+                self.drop = gr.File(label="Image to encode", type="filepath", elem_id="drop", height=UPLOAD_HEIGHT)
                 self.mode = gr.Radio(
                     [SAME_CODE, OWN_CODE] if view.can_share else [OWN_CODE],
                     value=SAME_CODE if view.can_share else OWN_CODE, label="Both runs decode",
@@ -126,7 +128,15 @@ class _Page:
             for number, ((name, low, high), value, digits) in enumerate(rows):
                 step = round((high - low) / SLIDER_STEPS, digits)
                 low, high = round(low, digits), round(high, digits)
-                sliders.append(gr.Slider(low, high, value=value, step=step, label=name, elem_id=f"axis-{number}"))
+                sliders.append(
+                    gr.Slider(low, high, value=value, step=step, label=name, elem_id=f"axis-{number}", buttons=[])
+                )
+            restart = gr.Button("Back to the start", elem_id="restart")
+
+        def go_back(mode: str, label: int | None, *strengths: float) -> Values:
+            return self._show(self.view.go_to_start(mode == SAME_CODE), strengths, label)
+
+        self.arrivals.append((restart.click, go_back, [self.mode, self.label]))
         return sliders
 
     def _build_directions(self) -> list[Any]:
@@ -135,7 +145,7 @@ class _Page:
         with gr.Tab("Directions", elem_id="tab-directions"):
             return [
                 gr.Slider(
-                    -MAX_STRENGTH, MAX_STRENGTH, value=0.0, step=0.05, elem_id=f"direction-{number}",
+                    -MAX_STRENGTH, MAX_STRENGTH, value=0.0, step=0.05, elem_id=f"direction-{number}", buttons=[],
                     label=direction.name + (f" ({self.names[direction.run]})" if len(self.names) > 1 else ""),
                 )
                 for number, direction in enumerate(self.view.directions)
@@ -171,14 +181,16 @@ class _Page:
         import gradio as gr
 
         with gr.Tab("Walk", elem_id="tab-walk"):
-            goal = gr.File(label="Image to walk to, from where you are", type="filepath", elem_id="goal", height=110)
+            goal = gr.File(
+                label="Image to walk to, from where you are", type="filepath", elem_id="goal", height=UPLOAD_HEIGHT
+            )
             strip = gr.HTML(elem_id="walk")
 
         def walk(file: str, place: Any, label: int | None) -> Values:
             images = self.view.walk(place, Path(file), label)
             return (show_grids(images, self.names, len(images[0])),)
 
-        self._call(goal.upload, walk, [goal, self.place, self.label], [strip])
+        _empty_after(self._call(goal.upload, walk, [goal, self.place, self.label], [strip]), goal)
 
     def _build_completion(self) -> Any:
         import gradio as gr
@@ -213,6 +225,7 @@ class _Page:
 
     def _connect(self) -> None:
         """Let the controls of the code change the place."""
+        import gradio as gr
 
         def drop(file: str, mode: str, label: int | None, *strengths: float) -> Values:
             return self._show(self.view.go_to_image(Path(file), mode == SAME_CODE, label), strengths, label)
@@ -220,24 +233,29 @@ class _Page:
         def share(place: Any, mode: str, label: int | None, *strengths: float) -> Values:
             return self._show(self.view.share(place, mode == SAME_CODE, label), strengths, label)
 
-        self._arrive(self.drop.upload, drop, [self.drop, self.mode, self.label])
+        _empty_after(self._arrive(self.drop.upload, drop, [self.drop, self.mode, self.label]), self.drop)
         self._arrive(self.mode.input, share, [self.place, self.mode, self.label])
         for arrival in self.arrivals:
             self._arrive(*arrival)
 
         def move(axis: int, coordinate: float, place: Any, label: int | None, *strengths: float) -> Values:
-            moved = self.view.move(place, axis, coordinate)
-            return moved, self._draw(moved, strengths, label)
+            if coordinate != self._measure(place)[axis]:  # a slider that is touched where it stands moves nothing
+                place = self.view.move(place, axis, coordinate)
+            return place, self._draw(place, strengths, label)
 
         def redraw(place: Any, label: int | None, *strengths: float) -> Values:
             return (self._draw(place, strengths, label),)
 
         for axis, slider in enumerate(self.sliders):
             inputs = [slider, self.place, self.label, *self.strengths]
-            self._call(slider.input, partial(move, axis), inputs, [self.place, self.picture], is_fast=True)
-        for control in (*self.strengths, self.label):
+            event = partial(
+                gr.on, [slider.input, slider.release]
+            )  # a number is cut to the slider's ends at its release
+            self._call(event, partial(move, axis), inputs, [self.place, self.picture], is_fast=True)
+        events = [partial(gr.on, [each.input, each.release]) for each in self.strengths]
+        for event in (*events, self.label.input):
             inputs = [self.place, self.label, *self.strengths]
-            self._call(control.input, redraw, inputs, [self.picture], is_fast=True)
+            self._call(event, redraw, inputs, [self.picture], is_fast=True)
 
     def _draw(self, place: Any, strengths: tuple[float, ...], label: int | None) -> str:
         return show_images(self.view.decode(place, strengths, label), self.names)
@@ -256,17 +274,22 @@ class _Page:
             values.append({"image": image, "side": side, "mask": ""})
         return tuple(values)
 
-    def _arrive(self, event: Any, function: Callable[..., Values], inputs: list[Any]) -> None:
-        """Let an event lead to another place, whose function takes the strengths after its inputs."""
+    def _arrive(self, event: Any, function: Callable[..., Values], inputs: list[Any]) -> Any:
+        """Let an event lead to another place, by a function that takes the strengths last, and return the listener."""
         outputs = [self.place, self.picture, *self.sliders, *([] if self.painting is None else [self.painting])]
-        self._call(event, function, [*inputs, *self.strengths], outputs)
+        return self._call(event, function, [*inputs, *self.strengths], outputs)
 
     def _call(
         self, event: Any, function: Callable[..., Values], inputs: list[Any], outputs: list[Any],
         is_fast: bool = False,
-    ) -> None:  # fmt: skip
-        """Let an event call a function; one that is fast shows no progress and leaves out what is overtaken."""
-        event(
+    ) -> Any:  # fmt: skip
+        """Let an event call a function, and return the listener; one that is fast leaves out what is overtaken."""
+        return event(
             answer_in_lines(function, len(outputs)), inputs, [*outputs, self.line], api_visibility="private",
             show_progress="hidden" if is_fast else "full", trigger_mode="always_last" if is_fast else "once",
         )  # fmt: skip
+
+
+def _empty_after(listener: Any, file: "gr.File") -> None:
+    """Let a field for files take another one after a listener has read the first; one that is full takes none."""
+    listener.then(None, None, [file], js="() => null", api_visibility="private", show_progress="hidden")

@@ -153,11 +153,12 @@ def _describe_data(facts: Facts) -> str:
     counts = ", ".join(f"{count:,} {split}" for split, count in facts.splits.items())
     of = facts.protocol.get("of")
     test = f", {of:,} of them in the split {facts.protocol.get('split')}" if isinstance(of, int) else ""
+    channels = f"{data.channels} channel{'s' * (data.channels > 1)}"
     rows = {
         "source": f"{data.source}" if _name_data(facts) == data.source else f"{data.source}: {_name_data(facts)}",
         "images": counts or (f"{data.count:,}" if data.count is not None else f"all of the set{test}"),
         "held out": f"validation {data.validation:g}, test {data.test:g} of the images, or the set's official split",
-        "size": f"{data.image_size} x {data.image_size}, {data.channels} channels, fit: {data.fit}",
+        "size": f"{data.image_size} x {data.image_size}, {channels}, fit: {data.fit}",
         "training images": f"crop: {data.crop}" + (", mirrored at random" if data.horizontal_flip else ""),
     }
     if facts.description.classes:

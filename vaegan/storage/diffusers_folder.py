@@ -46,8 +46,8 @@ def export_to_diffusers(
     description = read_description(get_model_folder(path))
     config, scale = description.model, description.code_scale
     if not isinstance(config, DiffusersConfig):
-        remedy = "diffusers has no class for its networks; train with model.network=diffusers"
-        raise UserError(f"{path}: no model of diffusers: {remedy}")
+        remedy = "export it with --format onnx, torch or safetensors, or train with model.network=diffusers"
+        raise UserError(f"{path}: diffusers has no class for its networks; {remedy}")
     if scale is None:
         remedy = "its training has not measured the scale of its codes; finish it with `vaegan train ... --resume`"
         raise UserError(f"{path}: {remedy}")

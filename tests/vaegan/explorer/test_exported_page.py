@@ -142,6 +142,7 @@ def read_axis(page: Page, axis: int) -> float:
 def test_a_slider_is_dragged_and_moved_by_keys(page: Page, world: tuple[ExploredRun, Path]) -> None:
     run, code = world[0], world[0].start
     assert run.axes is not None
+    assert page.evaluate("document.querySelector('#kind').textContent") == f"Sliders: {run.axes.kind}."
     wait_for_image(page, run.model.decode(code[None], 0)[0])
     left, top, right, bottom = page.find("#axis-0")
     page.drag(((left + right) / 2, (top + bottom) / 2), (right - 12, (top + bottom) / 2))

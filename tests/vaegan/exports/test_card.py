@@ -41,7 +41,7 @@ def test_the_hub_reads_the_header(make_run: MakeRun) -> None:
     assert found == {"psnr": 21.25, "fid": 3.5}  # the Hub has no name for the others
     assert all((result.dataset_type, result.dataset_split) == ("digits", "test") for result in card.data.eval_results)
     assert "| elbo | -7 |" in card.text and "| reconstruction/psnr | 21.25 |" in card.text
-    assert "180 of them" in card.text
+    assert "180 of them" in card.text and "| 8 x 8, 1 channel, fit: crop |" in card.text
 
 
 def test_a_model_that_was_not_evaluated_has_no_figures(make_run: MakeRun) -> None:

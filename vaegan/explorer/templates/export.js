@@ -118,7 +118,7 @@ function drawNormal(seed, length) {
 }
 
 $("name").textContent = model.name;
-$("kind").textContent = axes.kind;
+$("kind").textContent = `Sliders: ${axes.kind}.`;
 $("picture").width = $("picture").height = side;
 axes.names.forEach((name, axis) => {
   const row = document.createElement("label"), value = document.createElement("output");
