@@ -248,11 +248,10 @@ class _Page:
 
         for axis, slider in enumerate(self.sliders):
             inputs = [slider, self.place, self.label, *self.strengths]
-            event = partial(
-                gr.on, [slider.input, slider.release]
-            )  # a number is cut to the slider's ends at its release
-            self._call(event, partial(move, axis), inputs, [self.place, self.picture], is_fast=True)
-        events = [partial(gr.on, [each.input, each.release]) for each in self.strengths]
+            # A number is cut to the slider's ends at its release.
+            moved = partial(gr.on, [slider.input, slider.release])
+            self._call(moved, partial(move, axis), inputs, [self.place, self.picture], is_fast=True)
+        events: list[Any] = [partial(gr.on, [each.input, each.release]) for each in self.strengths]
         for event in (*events, self.label.input):
             inputs = [self.place, self.label, *self.strengths]
             self._call(event, redraw, inputs, [self.picture], is_fast=True)
