@@ -51,7 +51,7 @@ from vaegan.generation.rejection import (
     make_realness_score,
     measure_threshold,
 )
-from vaegan.images import draw_image_grid, to_float, to_pil, to_uint8
+from vaegan.images import draw_image_grid, to_float, to_uint8
 from vaegan.models.autoencoder import Sampler
 from vaegan.storage.loading import load_discriminator
 
@@ -199,25 +199,6 @@ def draw_completion() -> None:
     draw_columns(columns, scale=10).quantize(64).save(IMAGES / "completion.png", optimize=True)
 
 
-def draw_compression() -> None:
-    """Draw held-out digits, and what `vaegan decompress` makes of their codes at several rates."""
-    run = Path("runs/digits-vae")
-    images = open_data(vaegan.Run(run).config.data).test[torch.arange(6)]
-    columns = {"image": images}
-    with tempfile.TemporaryDirectory() as scratch:
-        real, file = Path(scratch) / "real", Path(scratch) / "images.vg"
-        real.mkdir()
-        for number, image in enumerate(images):
-            to_pil(image).save(real / f"{number}.png")
-        for rate in (0.05, 0.1, 0.2, 0.5):
-            vaegan.compress(run, real, output=file, rate=rate, progress=False)
-            folder = Path(scratch) / f"{rate:g}"
-            vaegan.decompress(run, file, output=folder, progress=False)
-            pictures = [np.array(Image.open(folder / f"{number}.png")) for number in range(len(images))]
-            columns[f"{rate:g}"] = torch.from_numpy(np.stack(pictures))[:, None]
-    draw_columns(columns, scale=10).quantize(64).save(IMAGES / "compression.png", optimize=True)
-
-
 def draw_uncertainty() -> None:
     """Draw held-out digits with mean, spread, total and error, as `vaegan uncertainty` does."""
     model, console = vaegan.load("runs/digits-vae"), Console()
@@ -283,7 +264,6 @@ if __name__ == "__main__":
         draw_rejection,
         draw_anomalies,
         draw_completion,
-        draw_compression,
         draw_uncertainty,
         draw_codes,
         take_report,

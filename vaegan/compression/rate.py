@@ -1,5 +1,6 @@
 """The choice of the step for a target of bits per pixel."""
 
+import math
 from typing import NamedTuple
 
 from torch import Tensor
@@ -47,18 +48,23 @@ def choose_multiple(prior: CodePrior, values: Tensor, target: float, pixels: int
         pixels: Pixels of an image.
 
     Raises:
-        UserError: No step takes so few.
+        UserError: No step takes so few, or none that tells the images apart.
         Failure: A value is not finite.
     """
     coarsest = ChosenStep(prior.most_multiple, measure_rate(prior, prior.most_multiple, values, pixels))
     if coarsest.rate > target:
         raise UserError(f"--rate {target:g}: the coarsest step takes {coarsest.rate:.3g} bits per pixel; give more")
-    too_fine, found = 0, coarsest
+    too_fine, finer_rate, found = 0, 0.0, coarsest
     while found.multiple - too_fine > 1:
         middle = (too_fine + found.multiple) // 2
         rate = measure_rate(prior, middle, values, pixels)
         if rate <= target:
             found = ChosenStep(middle, rate)
         else:
-            too_fine = middle
+            too_fine, finer_rate = middle, rate
+    if found.rate == 0 and finer_rate > 0:
+        least = math.ceil(1e4 * finer_rate) / 1e4
+        raise UserError(
+            f"--rate {target:g}: all images would have the same code; give at least {least:g} bits per pixel"
+        )
     return found
