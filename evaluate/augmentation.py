@@ -42,8 +42,9 @@ def measure_augmentation(
 ) -> MetricResult:  # fmt: skip
     """Train classifiers on real images, on as many generated ones, and on both, and return their accuracy.
 
-    All three are trained as the run of `evaluate.features` was, with its seed and for as many steps, and tell the real
-    images of the evaluated split. Finished classifiers are kept, interrupted ones resumed.
+    All three are trained as the run of `evaluate.features` was, for as many steps and with the seed of the run that is
+    evaluated, so that the seeds of a study tell by how much the accuracies vary, and tell the real images of the
+    evaluated split. Finished classifiers are kept, interrupted ones resumed.
 
     All processes do this together.
 
@@ -58,7 +59,8 @@ def measure_augmentation(
 
     Returns:
         `augmentation/real`, `augmentation/generated` and `augmentation/both`, accuracies from 0 to 1, with the answer
-        for each image; left out, with the reason, where the model or the images have no classes.
+        for each image; left out, with the reason, where the model or the images have no classes, or where the
+        evaluated images are those that the classifiers learn from.
 
     Raises:
         UserError: `evaluate.features` is no run of a classifier of these images.
@@ -66,9 +68,8 @@ def measure_augmentation(
         Interrupted: A training was asked to stop.
     """
     result = MetricResult({})
-    if model.classes is None or data.train.labels is None:
-        what = "the model is unconditional" if model.classes is None else "the images have no labels"
-        result.left_out[AUGMENTATION] = what
+    if reason := _find_obstacle(model, config, data):
+        result.left_out[AUGMENTATION] = reason
         return result
     classifier = run_on_all_ranks(lambda: Run(Path(config.features)).config)
     settings = _make_config(run.config, classifier)
@@ -118,12 +119,21 @@ def check_classifier(features: str) -> None:
         raise UserError(f"evaluate.features: {features}: {problem}; name one of `vaegan train-features`")
 
 
+def _find_obstacle(model: Autoencoder, config: EvaluateConfig, data: Data) -> str:
+    """Return why the metric cannot be measured; empty: it can."""
+    if model.classes is None:
+        return "the model is unconditional"
+    if data.train.labels is None:
+        return "the images have no labels"
+    return "the evaluated images are the training images" if config.split == "train" else ""
+
+
 def _make_config(config: Config, classifier: Config) -> Config:
-    """Return the config of the classifiers: the images of the run, and all other settings of the given classifier."""
+    """Return the config of the classifiers: images and seed of the run, and the other settings of the given one."""
     data = config.data.model_copy(update={"horizontal_flip": classifier.data.horizontal_flip, "crop": "centre"})
     never: Mapping[str, None] = dict.fromkeys(("sample_every", "evaluate_every"))
     training = classifier.train.model_copy(update={**never, "init": None, "init_sha256": None})
-    update = {"data": data, "train": training, "track": TrackConfig(wandb="disabled")}
+    update = {"seed": config.seed, "data": data, "train": training, "track": TrackConfig(wandb="disabled")}
     return classifier.model_copy(update=update)
 
 

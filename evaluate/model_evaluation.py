@@ -38,6 +38,7 @@ def evaluate_model(
     *,
     seed: int,
     training: Images | None = None,
+    mirrored: bool = False,
     discriminator: nn.Module | None = None,
     progress: ProgressCallback = ignore_progress,
     notify: Callable[[str], None] = warn_on_main,
@@ -56,6 +57,7 @@ def evaluate_model(
         seed: Root of samples and posterior noise.
         training: Training images, to whose codes ``config.density`` is fitted, and for `memorisation`; None where
             neither is measured.
+        mirrored: Whether the model has been trained on mirrored images too, for `memorisation`.
         discriminator: Discriminator of the same run, for `confusion` and `anomaly`; None: there is none.
         progress: Called with (images done, images in all) after each round, on every process with the same numbers. It
             may call collectives. What it raises ends the evaluation and is passed on; it must then raise on all
@@ -70,7 +72,7 @@ def evaluate_model(
     real_images = split.describe_inputs(config, next(model.parameters()).device)
     build = partial(build_metrics, config, model.trained_config, model.image_shape, seed, discriminator)
     others = training if split.name != "train" else None
-    metrics = run_on_all_ranks(lambda: build(real_images, notify, others))
+    metrics = run_on_all_ranks(lambda: build(real_images, notify, others, mirrored))
     with evaluation_mode(model):
         for metric in metrics.values():
             metric.prepare(next(model.parameters()).device)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from vaegan.applications.native_size import check_takes_any_size, get_least_tile_side, reconstruct_at_native_size
+from vaegan.applications.native_size import check_takes_any_size, check_tile_side, reconstruct_at_native_size
 from vaegan.config.data import Fit
 from vaegan.config.schema import Config
 from vaegan.data import Data, Images
@@ -139,8 +139,7 @@ def _check(run: Run, model: Autoencoder, config: Config, tile_side: int | None) 
         UserError: It cannot.
     """
     grid = check_takes_any_size(model, run.path)
-    if tile_side is not None and tile_side < (least := get_least_tile_side(grid)):
-        raise UserError(f"--tile {tile_side}: less than four times the downsampling; give {least} or more")
+    check_tile_side(grid, tile_side, "--tile")
     if config.data.source != "folder":
         raise UserError(f"--native-size: images of data.source={config.data.source} have one size; leave it out")
     if model.image_shape[0] in ALPHA_CHANNELS:

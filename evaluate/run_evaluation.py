@@ -119,7 +119,9 @@ def evaluate_run(
         discriminator = None
         if DISCRIMINATOR_METRICS & set(config.metrics):
             discriminator = run_on_all_ranks(lambda: load_discriminator(run, reporter.note, networks))
-        result = evaluate_on_data(model, config, data, run.config.seed, title, reporter, discriminator)
+        result = evaluate_on_data(
+            model, config, data, run.config.seed, title, reporter, discriminator, run.config.data.horizontal_flip
+        )
         if AUGMENTATION in config.metrics and train is not None:
             place = folder_of_real or run.path / AUGMENTATION / "real"
             measured = measure_augmentation(run, model, config, data, train, place, reporter)
@@ -149,13 +151,25 @@ def evaluate_on_data(
     title: str,
     reporter: Reporter,
     discriminator: nn.Module | None = None,
+    mirrored: bool = False,
 ) -> EvaluationResult:
-    """Evaluate a model on the split of a data set that the config names, with progress under a title."""
+    """Evaluate a model on the split of a data set that the config names, with progress under a title.
+
+    Args:
+        model: The model.
+        config: What is measured, of which split.
+        data: The images.
+        seed: Root of samples and posterior noise.
+        title: Name of the work, for the progress bar.
+        reporter: Receiver of notes and progress.
+        discriminator: Discriminator of the same run; None: there is none.
+        mirrored: Whether the model has been trained on mirrored images too.
+    """
     split = ImageSplit(config.split, getattr(data, config.split), data.fingerprint)
     with reporter.progress(title, "images") as progress:
         return evaluate_model(
-            model, split, config, seed=seed, training=data.train, discriminator=discriminator, progress=progress,
-            notify=reporter.note_once,
+            model, split, config, seed=seed, training=data.train, mirrored=mirrored,
+            discriminator=discriminator, progress=progress, notify=reporter.note_once,
         )  # fmt: skip
 
 

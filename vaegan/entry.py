@@ -59,6 +59,7 @@ ARGUMENTS = {
     },
     "--shard-rows": "shard_rows",
     "--native-size": "native_size=True",
+    "--tile": "tile_side",
 }
 """Replacements of options, commands and words about them in the messages to a caller in Python."""
 OPTION_PATTERN = re.compile("|".join(rf"(?<![\w-]){re.escape(option)}(?![\w-])" for option in ARGUMENTS))

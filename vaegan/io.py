@@ -17,6 +17,8 @@ from .text import encode_text, has_undecodable_bytes
 if TYPE_CHECKING:
     from torch import Tensor
 
+MAX_NAME_BYTES = 255
+"""Most bytes of the name of a file or a folder, on all common file systems."""
 MAX_TEXT_FILE_BYTES = 2**24
 """Largest size of a text file: a description, metrics, checksums."""
 CACHE_VARIABLE = "VAEGAN_CACHE"
@@ -165,7 +167,7 @@ def replace_file(final: Path, suffix: str = ".partial", sync: bool = True) -> It
     """Yield the path of a new file that replaces ``final`` once the block has written it and it is synced to disk.
 
     A reader sees the old file or the new one, never half of one. A link at either path is replaced, not followed. If
-    the block raises, ``final`` is untouched.
+    the block raises, ``final`` is untouched; an error of the system that names no file, as on a full disk, names it.
 
     Args:
         final: The file.
@@ -173,17 +175,26 @@ def replace_file(final: Path, suffix: str = ".partial", sync: bool = True) -> It
         sync: Whether the file is synced to disk first, which takes milliseconds; without it a crash of the machine may
             leave a file that is cut short.
     """
-    partial = final.with_name(final.name + suffix)
+    partial = _name_partial(final, suffix)
     remove(partial)
     try:
         yield partial
         if sync:
             fsync(partial)
         partial.replace(final)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             remove(partial)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(final)
         raise
+
+
+def _name_partial(final: Path, suffix: str) -> Path:
+    """Return the path of a file until it is complete; of a name that leaves no room for the suffix, its digest."""
+    name = os.fsencode(final.name)
+    fits = len(name) + len(suffix) <= MAX_NAME_BYTES
+    return final.with_name((final.name if fits else sha256(name).hexdigest()) + suffix)
 
 
 def write_text(path: Path, text: str) -> None:

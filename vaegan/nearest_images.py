@@ -16,8 +16,8 @@ CANDIDATES = 8
 """Rows that are nearest by products of float32, of which the nearest is found by differences of float64."""
 
 
-def find_nearest(rows: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the nearest of other rows by the Euclidean distance.
+def find_nearest_distances_and_indices(rows: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distance and the index of the nearest of other rows by the Euclidean distance.
 
     Products of float32 alone would leave a distance of about 1e-3 times the norm between equal rows.
 

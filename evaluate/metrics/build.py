@@ -47,7 +47,7 @@ IMAGE_METRICS = {*PAIR_METRICS, "sharpness", *SET_METRICS}
 def build_metrics(
     config: EvaluateConfig, model_config: Section, image_shape: tuple[int, int, int], seed: int,
     discriminator: nn.Module | None, real_images: Mapping[str, Any] | None, notify: Callable[[str], None],
-    training: Images | None = None,
+    training: Images | None = None, mirrored: bool = False,
 ) -> dict[str, Metric[ModelPairs]]:  # fmt: skip
     """Return the metrics that a config names, by name, without those that the model's family cannot have.
 
@@ -61,6 +61,7 @@ def build_metrics(
             computed each time.
         notify: Called with one-line notices.
         training: Training images, for `memorisation`; None: none are held out of them.
+        mirrored: Whether the model has been trained on mirrored images too.
 
     Raises:
         UserError: A file of weights or a network of features is missing or damaged, a network of features is for other
@@ -97,7 +98,7 @@ def build_metrics(
                 check_classifier(config.features)
             case "memorisation", _:
                 extractor = build_extractor(config.features, image_shape)
-                metrics[name] = Memorisation(extractor, training, config.batch_size, real_images)
+                metrics[name] = Memorisation(extractor, training, config.batch_size, real_images, mirrored)
     if set_metrics := SET_METRICS & set(config.metrics):
         metrics["features"] = FeatureMetrics(build_extractor(config.features, image_shape), set_metrics, real_images)
     return metrics

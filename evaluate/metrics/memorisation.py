@@ -11,7 +11,7 @@ from vaegan.applications.detection import compute_fraction_above
 from vaegan.data import Images
 from vaegan.distributed import all_gather_object
 from vaegan.images import lay_on_white
-from vaegan.nearest_images import MAX_COMPARED_IMAGES, compute_features_of_images, find_nearest
+from vaegan.nearest_images import MAX_COMPARED_IMAGES, compute_features_of_images, find_nearest_distances_and_indices
 
 from .feature_extractors import Extractor
 from .feature_metrics import get_cache_file, load_features, save_features
@@ -42,17 +42,21 @@ class Memorisation(Metric[ModelPairs]):
         batch_size: Images of one forward pass.
         real_images: Everything that the held-out images are a function of, for the cache of the training images'
             features; None: these are computed each time.
+        mirrored: Whether the model has been trained on mirrored images too, so that the mirror image of each sample and
+            held-out image is searched for as well.
     """
 
     uses_samples = True
 
     def __init__(
-        self, extractor: Extractor, training: Images | None, batch_size: int, real_images: Mapping[str, Any] | None
-    ) -> None:
-        self.extractor, self.training, self.batch_size = extractor, training, batch_size
+        self, extractor: Extractor, training: Images | None, batch_size: int, real_images: Mapping[str, Any] | None,
+        mirrored: bool = False,
+    ) -> None:  # fmt: skip
+        self.extractor, self.training, self.batch_size, self.mirrored = extractor, training, batch_size, mirrored
         count = min(MAX_COMPARED_IMAGES, 0 if training is None else len(training))
         self.protocol: dict[str, Any] = {
-            "training_images": count, "side_of_pixels": f"at most {MAX_SIDE_PIXELS}, by means", "distance": "Euclidean",
+            "training_images": count, "mirrored": mirrored, "distance": "Euclidean",
+            "side_of_pixels": f"at most {MAX_SIDE_PIXELS}, by means",
             "copies": f"nearer than the quantile {COPY_QUANTILE:g} of held-out images", "features": extractor.protocol,
         }  # fmt: skip
         inputs = {**(real_images or {}), **extractor.protocol, "training_images": count}
@@ -107,11 +111,18 @@ class Memorisation(Metric[ModelPairs]):
         return {PIXELS: _get_pixels, FEATURES: self.extractor}
 
     def _measure(self, name: str, images: Tensor, start: int) -> Sums:
+        if self.training is None:
+            return {}
+        views = [images, images.flip(-1)] if self.mirrored else [images]
         found = {}
-        for space, compute in self._spaces.items() if self.training is not None else ():
-            distances, indices = find_nearest(compute(images), self.references[space].to(images.device))
-            found[space] = make_rows(start, torch.stack([distances, indices.double()], 1))
-        return {name: found} if found else {}
+        for space, compute in self._spaces.items():
+            references = self.references[space].to(images.device)
+            pairs = [find_nearest_distances_and_indices(compute(view), references) for view in views]
+            distances, indices = (torch.stack(values) for values in zip(*pairs, strict=True))
+            nearest = distances.min(0)
+            rows = [nearest.values, indices.gather(0, nearest.indices[None])[0].double()]
+            found[space] = make_rows(start, torch.stack(rows, 1))
+        return {name: found}
 
 
 def _get_pixels(images: Tensor) -> Tensor:

@@ -11,10 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+import vaegan as library
 from vaegan.compression import coders
 from vaegan.compression.container import read_compressed
 from vaegan.compression.prior import load_prior
 from vaegan.data import open_data, read_image
+from vaegan.errors import UserError
 from vaegan.images import to_float, to_uint8
 from vaegan.storage.loading import load
 from vaegan.storage.run_folder import Run
@@ -75,6 +77,46 @@ def test_a_folder_there_and_back(vaegan, trained: Path, folder: Path, work: Path
     some = read_pictures(work / "some")
     assert some.keys() == {"decoded.json", *(f"{name}.png" for name in names)}
     assert all(before[name] == content for name, content in some.items())
+
+
+@pytest.mark.parametrize(
+    ("names", "pictures"),
+    [
+        (("a.jpg", "a.png/b.jpg"), {"a.jpg.png", "a.png/b.jpg.png"}),
+        (("n" * 251 + ".jpg",), {"n" * 251 + ".png"}),
+    ],
+)
+def test_folders_and_long_names_are_no_obstacle(names, pictures, vaegan, trained: Path, work: Path) -> None:
+    for name in names:
+        file = work / "images" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((8, 8), 50).save(file)
+    assert vaegan("compress", trained, "images", "-o", "a.vg")[0] == 0
+    assert vaegan("decompress", trained, "a.vg", "-o", "out")[0] == 0
+    assert read_pictures(work / "out").keys() == {"decoded.json", *pictures}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"step": "0.1"}, "step 0.1: give a number above 0"),
+        ({"rate": True}, "rate True: give a number above 0"),
+        ({"output": "a.png"}, "output a.png: let it end in .vg"),
+        ({"output": "images/d/1.png/a.vg"}, "output images/d/1.png/a.vg: images/d/1.png is a file, not a folder"),
+        ({"images": []}, "none of the files can be used as an image: none was named"),
+    ],
+)
+def test_wrong_arguments_of_python_are_one_line(arguments, message: str, trained, folder: Path, work: Path) -> None:
+    given = {"images": folder, "output": "a.vg", "progress": False, **arguments}
+    with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+        library.compress(trained, given.pop("images"), **given)
+    assert not list(work.glob("a.*"))
+
+
+def test_one_name_of_python_is_one_image(vaegan, trained: Path, folder: Path, work: Path) -> None:
+    library.compress(trained, folder, output="a.vg", progress=False)
+    library.decompress(trained, "a.vg", output="out", only="d/3.png", progress=False)
+    assert read_pictures(work / "out").keys() == {"decoded.json", "d/3.png.png"}
 
 
 def test_the_prior_is_fitted_once_and_files_are_the_same(vaegan, trained: Path, folder: Path, work: Path) -> None:
@@ -176,6 +218,14 @@ def test_wrong_arguments_are_one_line(words, message, get_error, trained: Path, 
     error = get_error("compress", trained, *words, *output)
     assert message in error and not (work / "a.vg").exists()
     assert not list(work.rglob("*.partial"))
+
+
+def test_a_folder_of_which_nothing_is_an_image_is_refused_with_the_reason(vaegan, trained: Path, work: Path) -> None:
+    (work / "broken").mkdir()
+    (work / "broken" / "x.png").write_bytes(b"no image")
+    code, out, err = vaegan("compress", trained, "broken", "-o", "a.vg")
+    problem = "vaegan: none of the files can be used as an image: broken/x.png (not an image)"
+    assert (code, out) == (2, "") and err.splitlines()[-1] == problem and not list(work.glob("a.vg*"))
 
 
 def test_what_belongs_to_something_else_is_refused(vaegan, get_error, trained: Path, folder: Path, work: Path) -> None:

@@ -1,5 +1,6 @@
 """The command `generate` as a user meets it."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 import vaegan as library
 from vaegan.data import open_data
+from vaegan.errors import UserError
 from vaegan.images import to_uint8
 from vaegan.storage.loading import load
 from vaegan.trainers import train
@@ -82,6 +84,23 @@ def test_python_generates_what_the_command_does(vaegan, vaegan3: Path, work: Pat
 def test_wrong_arguments_are_one_line(words, message: str, get_error, trained: Path, work: Path) -> None:
     error = get_error("generate", trained, "-o", "made", *words)
     assert message in error and not (work / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"number": 10**10}, "number 10000000000: give a whole number from 1 to 1,000,000,000"),
+        ({"number": 2.0}, "number 2.0: give a whole number from 1"),
+        ({"seed": -1}, "seed -1: give a whole number from 0"),
+        ({"seed": "a"}, "seed a: give a whole number from 0"),
+        ({"shard_rows": 0}, "shard_rows 0: give a whole number from 1 to 10,000,000"),
+        ({"reject": 0.5}, "reject 0.5: allowed: realness=SHARE or distance=SHARE"),
+    ],
+)
+def test_wrong_arguments_of_python_are_one_line(arguments, message: str, trained: Path, work: Path) -> None:
+    with pytest.raises(UserError, match=f"^{re.escape(message)}"):
+        library.generate_dataset(trained, **{"number": 2, "output": "made", **arguments})
+    assert not (work / "made").exists()
 
 
 def test_a_model_that_cannot_be_sampled_is_refused(vaegan, get_error, work: Path) -> None:

@@ -1,4 +1,4 @@
-"""`vaegan reconstruct --native-size`: one file an image, as large as the image."""
+"""The commands that keep the size of each image: `reconstruct`, `evaluate` and `compress` with `--native-size`."""
 
 import json
 import shutil
@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from vaegan import load
+from vaegan import compress, load
+from vaegan.compression.container import read_compressed
+from vaegan.errors import UserError
 from vaegan.images import to_uint8
 
 SIZES = {"bird/a.png": (24, 16), "bird/b.png": (17, 33), "cat/a.png": (9, 8)}
@@ -90,6 +92,71 @@ def test_an_evaluation_is_that_of_the_reconstructed_files(folders, vaegan, get_e
     error = get_error("evaluate", "of-many", "--native-size", "--metrics", "sharpness,elbo")
     assert error.startswith("--native-size: measures frechet, kid, lpips")
     assert get_error("evaluate", "of-many", "--tile", "16").startswith("--tile: belongs to --native-size")
+
+
+def read_picture(file):
+    with Image.open(file) as image:
+        return np.asarray(image).astype(int)
+
+
+@pytest.mark.parametrize("tile", [(), ("--tile", "16")])
+def test_decompressed_images_are_the_reconstructions_of_their_size(tile, folders, vaegan):
+    """But for the rounding of codes, to which those of a very fine step hardly add."""
+    assert vaegan("reconstruct", "run", "images", "--native-size", *tile, "-o", "made")[0] == 0
+    words = ("compress", "run", "images", "--native-size", *tile, "--step", "1e-9", "-o", "a.vg")
+    code, out, err = vaegan(*words)
+    assert code == 0, err
+    compressed, pixels = read_compressed(folders / "a.vg"), sum(width * height for width, height in SIZES.values())
+    assert f"{8 * compressed.file_bytes / pixels:.4g} bits per pixel" in out.splitlines()[0]
+    assert f": {8 * compressed.message_bytes / pixels:.4g} bits per pixel" in out.splitlines()[1]
+    assert vaegan("decompress", "run", "a.vg", "-o", "back") == (0, "back: 3 pictures\n", "")
+    for row, (name, (width, height)) in enumerate(SIZES.items()):
+        assert compressed.get_size(row) == (height, width)
+        back, made = read_picture(folders / "back" / name), read_picture(folders / "made" / name)
+        assert back.shape == (height, width, 3) and np.abs(back - made).max() <= 1
+        assert vaegan("decompress", "run", "a.vg", "-o", "one", "--only", name)[0] == 0
+        assert (folders / "one" / name).read_bytes() == (folders / "back" / name).read_bytes()
+    if not tile:
+        assert (
+            vaegan("compress", "run", "images", "--native-size", "--tile", "16", "--step", "1e-9", "-o", "b.vg")[0] == 0
+        )
+        assert read_compressed(folders / "b.vg").message_bytes > 1.2 * compressed.message_bytes  # overlaps, coded twice
+
+
+def test_pictures_are_what_the_model_decodes_from_the_rounded_codes(folders, vaegan):
+    assert vaegan("compress", "run", "images", "--native-size", "--step", "0.5", "-o", "a.vg")[0] == 0
+    assert vaegan("decompress", "run", "a.vg", "-o", "back")[0] == 0
+    model, step, changed = load("run"), read_compressed(folders / "a.vg").description.step, 0
+    for name, (width, height) in SIZES.items():
+        pixels = torch.from_numpy(read_picture(folders / "images" / name).transpose(2, 0, 1).copy())[None]
+        padded = torch.nn.functional.pad(pixels.float(), (0, -width % 4, 0, -height % 4), mode="replicate")
+        with torch.no_grad():
+            means = model.encode(padded.to(torch.uint8)).mean.unflatten(1, (-1, -(-height // 4), -(-width // 4)))
+            rounded = (means.double() / step).round() * step
+            expected = to_uint8(model.decode(rounded.float()))[0, :, :height, :width].numpy().transpose(1, 2, 0)
+            plain = to_uint8(model.decode(means))[0, :, :height, :width].numpy().transpose(1, 2, 0)
+        assert np.abs(read_picture(folders / "back" / name) - expected).max() <= 1
+        changed += int((plain != expected).sum())
+    assert changed  # by the rounding of the codes
+
+
+def test_compression_in_one_size_is_as_before_and_refusals_are_one_line(folders, trained, vaegan, get_error):
+    assert vaegan("compress", "run", "images", "-o", "a.vg")[0] == 0
+    assert vaegan("decompress", "run", "a.vg", "-o", "back")[0] == 0
+    assert all(read_picture(folders / "back" / name).shape == (8, 8, 3) for name in SIZES)
+    native = ("compress", "run", "images", "-o", "b.vg", "--native-size")
+    assert get_error(*native, "--tile", "8") == "--tile 8: less than four times the downsampling; give 16 or more"
+    assert get_error("compress", "run", "images", "-o", "b.vg", "--tile", "16").startswith("--tile: belongs to")
+    error = get_error("compress", trained, "images", "-o", "b.vg", "--native-size")
+    assert (
+        error.startswith(f"--native-size: {trained}: takes images of 8 pixels alone; ")
+        and not trained.joinpath("compression").exists()
+    )
+    assert not (folders / "b.vg").exists()
+    sizes = compress("run", "images", output="c.vg", native_size=True, tile_side=0, progress=False)
+    assert sizes.images == 3 and sizes.pixels == sum(width * height for width, height in SIZES.values())
+    with pytest.raises(UserError, match=r"^tile_side -1: give a whole number of pixels, or 0"):
+        compress("run", "images", output="c.vg", native_size=True, tile_side=-1)
 
 
 def test_refusals(folders, trained, get_error):

@@ -28,7 +28,7 @@ ALONE = ("evaluate.metrics=[augmentation]", "evaluate.batch_size=1000", "train.s
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Config:
-    return tiny("classifier", "train.steps=40", "data.horizontal_flip=false")
+    return tiny("classifier", "seed=3", "train.steps=40", "data.horizontal_flip=false")
 
 
 def train_again(config: Config, folder: Path, data: Data, resume: bool) -> Run:
@@ -60,7 +60,8 @@ def test_accuracies_are_those_of_classifiers_trained_by_hand(classifier: Config,
     for name, (pixels, classes) in sets.items():
         images = Images(pixels, torch.arange(len(pixels)), classes, data.classes)
         others = Data(images, data.validation, data.test, data.classes, name)
-        trained = load_classifier(train(classifier, tmp_path / name, others).path)
+        of_seed = classifier.model_copy(update={"seed": config.seed})
+        trained = load_classifier(train(of_seed, tmp_path / name, others).path)
         expected = evaluate_classifier(trained, ImageSplit("test", data.test), config.evaluate, seed=0)
         assert result.metrics[f"augmentation/{name}"] == expected.metrics["accuracy"], name
         assert torch.equal(result.scores[f"augmentation/{name}"], expected.scores["accuracy"])
@@ -124,6 +125,15 @@ def test_a_study_trains_the_classifier_of_real_images_once(classifier: Config, t
     assert not any(key.startswith("augmentation") for key in metrics["without"])
     assert any("augmentation" in note and "the model is unconditional" in note for note in notes)
     assert "Accuracy of a classifier" in (tmp_path / "report.html").read_text()
+
+
+def test_the_images_that_classifiers_learn_from_do_not_judge_them(classifier: Config, tmp_path: Path) -> None:
+    data = open_data(classifier.data)
+    config = make_config(train(classifier, tmp_path / "features", data), "model.labels=10", "evaluate.split=train")
+    run = train(config, tmp_path / "run", data)
+    result = evaluate_run(run, load(run.path), config.evaluate, data, Reporter(), train=train_again)
+    assert result.protocol["left_out"] == {"augmentation": "the evaluated images are the training images"}
+    assert not result.metrics and not (run.path / "augmentation").exists()
 
 
 def test_features_that_are_no_classifier_s_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Files that others may have tampered with, and the replacement of whole files and folders."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,22 @@ def test_files_of_tensors_are_readable_for_whom_the_umask_allows(tmp_path: Path,
         os.umask(before)
     assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "a.txt").stat().st_mode
     assert load_tensors(tmp_path / "a.safetensors")["a"].tolist() == [1, 1]
+
+
+def test_a_name_without_room_for_a_suffix_is_no_obstacle(tmp_path: Path) -> None:
+    for final in (tmp_path / ("n" * 255), tmp_path / ("\N{SNOWMAN}" * 85), tmp_path / ("\udcff" * 248)):
+        with replace_file(final) as partial:
+            partial.write_text(final.name[0].encode("unicode-escape").decode())
+            assert partial.name.endswith(".partial") and not final.exists()
+    assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["\\u2603", "\\udcff", "n"]
+
+
+def test_a_full_disk_is_said_of_the_file(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught, replace_file(tmp_path / "a.png") as partial:
+            partial.write_bytes(bytes(1000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(tmp_path / "a.png") and not list(tmp_path.iterdir())

@@ -3,7 +3,7 @@
 import torch
 
 from vaegan.data import Images
-from vaegan.nearest_images import compute_features_of_images, find_nearest
+from vaegan.nearest_images import compute_features_of_images, find_nearest_distances_and_indices
 
 
 def test_the_nearest_are_those_of_differences() -> None:
@@ -12,7 +12,7 @@ def test_the_nearest_are_those_of_differences() -> None:
     others[::2] += 500  # two heaps far from their middle, where products of float32 are coarse
     others[1::2] -= 500
     rows = torch.cat([others[[7, 250]], others[[3]] + 0.01, 500 + torch.randn(50, 40, generator=generator)])
-    distances, indices = find_nearest(rows, others)
+    distances, indices = find_nearest_distances_and_indices(rows, others)
     expected = (rows[:, None].double() - others.double()).norm(dim=2).min(1)
     torch.testing.assert_close(distances, expected.values, rtol=0, atol=0)
     assert torch.equal(indices, expected.indices) and indices[:3].tolist() == [7, 250, 3]
@@ -20,7 +20,7 @@ def test_the_nearest_are_those_of_differences() -> None:
 
 
 def test_fewer_others_than_candidates() -> None:
-    distances, indices = find_nearest(torch.tensor([[3.0], [9.0]]), torch.tensor([[1.0], [4.0]]))
+    distances, indices = find_nearest_distances_and_indices(torch.tensor([[3.0], [9.0]]), torch.tensor([[1.0], [4.0]]))
     assert distances.tolist() == [1, 5] and indices.tolist() == [1, 1]
 
 

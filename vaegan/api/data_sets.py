@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaegan.cli import compression_workflows, generation_workflow, latent_workflows
+from vaegan.cli.compression_settings import Compression
 from vaegan.distributed import init_process_group
 from vaegan.entry import python_entry
 from vaegan.latents.dataset import LatentDataset
@@ -132,12 +133,14 @@ def compress(
     output: str | Path,
     rate: float | None = None,
     step: float | None = None,
+    native_size: bool = False,
+    tile_side: int | None = None,
     label: str | int | None = None,
     data_root: str | Path | None = None,
     allow_other_data: bool = False,
     progress: bool = True,
 ) -> "CompressedSizes":
-    """Compress images, in the size of a run's images, into one file by the codes of its model; return the file's size.
+    """Compress images into one file by the codes of a run's model, and return the sizes of the file.
 
     The codes are coded under a prior, which is fitted to the run's training images the first time and kept in its
     folder.
@@ -148,6 +151,9 @@ def compress(
         output: The file to write.
         rate: Bits per pixel: the finest step is taken with which the codes of the run's validation images need no more.
         step: Width to whose multiples the values of codes are rounded; None: 1/8 of their largest deviation.
+        native_size: Keep the size of each image, for codes that are grids; else all get the size of the run's images.
+        tile_side: With ``native_size``: side of the overlapping tiles of larger images, in pixels; 0: images stay
+            whole; None: 1,024.
         label: Class of all images, for a conditional model; None: their folders are their classes.
         data_root: Folder that the run's images have moved to, which is remembered.
         allow_other_data: Fit the prior although the images are not those that the run was trained on.
@@ -158,10 +164,10 @@ def compress(
         Failure: A code is not finite, or a file cannot be read or written.
     """
     paths = [images] if isinstance(images, str | Path) else images
-    compression = compression_workflows.Compression(
+    compression = Compression(
         find_run(run), tuple(expand_path("images", path) for path in paths), expand_path("output", output),
         step, rate, None if label is None else str(label),
-        None if data_root is None else expand_path("data_root", data_root), allow_other_data,
+        None if data_root is None else expand_path("data_root", data_root), allow_other_data, native_size, tile_side,
     )  # fmt: skip
     config = compression.check()
     init_process_group()
@@ -170,7 +176,7 @@ def compress(
 
 @python_entry
 def decompress(
-    run: RunPath, file: str | Path, *, output: str | Path, only: Sequence[str] = (), progress: bool = True
+    run: RunPath, file: str | Path, *, output: str | Path, only: str | Sequence[str] = (), progress: bool = True
 ) -> None:
     """Decompress a file of images into a folder of PNG files, one for each image, of its name.
 
@@ -178,14 +184,14 @@ def decompress(
         run: The run that has compressed the images, or its folder.
         file: What `compress` has written.
         output: Folder to write; a call that was interrupted goes on.
-        only: Names of the images that are decoded; (): all are.
+        only: Names of the images that are decoded, or one; (): all are.
         progress: Whether a bar is shown.
 
     Raises:
         UserError: The file is damaged or of another model, there is no such image, or the folder holds something else.
         Failure: An image is damaged, or a picture cannot be written.
     """
-    folder = find_run(run)
-    opened = compression_workflows.open_compressed(expand_path("file", file), folder, only)
+    folder, names = find_run(run), [only] if isinstance(only, str) else only
+    opened = compression_workflows.open_compressed(expand_path("file", file), folder, names)
     init_process_group()
     compression_workflows.decompress_files(*opened, folder, expand_path("output", output), make_reporter(progress))

@@ -1,7 +1,8 @@
 """Reconstruction of images of any size, whole or in tiles that overlap, by models whose code is a grid."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -37,11 +38,6 @@ def check_takes_any_size(model: Autoencoder, name: object = None) -> ContinuousA
     )
 
 
-def get_least_tile_side(model: ContinuousAutoencoder) -> int:
-    """Return the side of the smallest tiles of a model whose code is a grid, in pixels: four times its downsampling."""
-    return 4 * model.downsampling
-
-
 @torch.no_grad()
 def reconstruct_at_native_size(
     model: ContinuousAutoencoder,
@@ -67,24 +63,100 @@ def reconstruct_at_native_size(
         UserError: ``tile_side`` is less than four times the downsampling, or the images or labels are not those that
             the model takes.
     """
-    factor, (height, width) = model.downsampling, images.shape[-2:]
-    if tile_side is not None and tile_side < (least := get_least_tile_side(model)):
-        raise UserError(f"tiles of {tile_side} pixels: less than four times the downsampling; give {least} or more")
+    check_tile_side(model, tile_side)
+    padded = pad_to_grid(images, model.downsampling)
+    height, width = images.shape[-2:]
+    tiles = list_tiles(height, width, model.downsampling, tile_side)
+    return join_tiles(tiles, lambda tile: model.reconstruct(tile.cut(padded), labels), height, width, progress)
+
+
+def check_tile_side(model: ContinuousAutoencoder, tile_side: int | None, option: str | None = None) -> None:
+    """Check that tiles are at least four times as large as the downsampling of a model.
+
+    Args:
+        model: Model whose code is a grid.
+        tile_side: Side of the tiles, in pixels; None: there are none.
+        option: Option that gives it, for the message; None: there is none.
+
+    Raises:
+        UserError: They are smaller.
+    """
+    least = 4 * model.downsampling
+    if tile_side is not None and tile_side < least:
+        name = f"tiles of {tile_side} pixels" if option is None else f"{option} {tile_side}"
+        raise UserError(f"{name}: less than four times the downsampling; give {least} or more")
+
+
+def pad_to_grid(images: Tensor, factor: int) -> Tensor:
+    """Lengthen the sides of images (N, C, H, W) to multiples of a factor, by repeating the last row and column."""
+    height, width = images.shape[-2:]
     padding = (0, -width % factor, 0, -height % factor)
+    if not any(padding):
+        return images
     floats = images if images.is_floating_point() else images.float()
-    padded = F.pad(floats, padding, mode="replicate").to(images.dtype) if any(padding) else images
+    return F.pad(floats, padding, mode="replicate").to(images.dtype)
+
+
+class Tile(NamedTuple):
+    """A part of an image, and the weight of its pixels where it overlaps with others."""
+
+    top: int
+    """First row."""
+    left: int
+    """First column."""
+    rows: Tensor
+    """Weight of each row, float32, shape (h,)."""
+    columns: Tensor
+    """Weight of each column, float32, shape (w,)."""
+
+    def cut(self, images: Tensor) -> Tensor:
+        """Return the part of images (..., H, W), shape (..., h, w)."""
+        return images[..., self.top : self.top + len(self.rows), self.left : self.left + len(self.columns)]
+
+
+def list_tiles(height: int, width: int, factor: int, tile_side: int | None) -> list[Tile]:
+    """List the tiles of an image, row by row; a single one if it stays whole.
+
+    Args:
+        height: Rows of the image, without padding.
+        width: Columns of the image, without padding.
+        factor: Tiles begin at multiples of it, and their sides are multiples of it.
+        tile_side: Images with a longer side are taken apart into tiles of at most this side, in pixels; None: no image
+            is.
+    """
+    lengths = [length + -length % factor for length in (height, width)]
     if tile_side is None or max(height, width) <= tile_side:
-        made = model.reconstruct(padded, labels)
+        return [Tile(0, 0, *map(torch.ones, lengths))]
+    parts = [list(_cut_axis(length, tile_side // factor * factor, factor)) for length in lengths]
+    return [Tile(top, left, rows, columns) for (top, rows), (left, columns) in product(*parts)]
+
+
+def join_tiles(
+    tiles: Sequence[Tile], make: Callable[[Tile], Tensor], height: int, width: int,
+    progress: ProgressCallback = ignore_progress,
+) -> Tensor:  # fmt: skip
+    """Make the pixels of tiles, and blend them into images, shape (N, C, H, W), on the device of the tiles.
+
+    Args:
+        tiles: Tiles of images, as `list_tiles` has listed them.
+        make: Returns the pixels of a tile, shape (N, C, h, w).
+        height: Rows H of the images, without padding.
+        width: Columns W of the images, without padding.
+        progress: Called with (tiles done, tiles in all).
+    """
+    first = make(tiles[0])
+    if len(tiles) == 1:
         progress(1, 1)
-        return made[..., :height, :width]
-    parts = [list(_cut_axis(length, tile_side // factor * factor, factor)) for length in padded.shape[-2:]]
-    total = torch.zeros(padded.shape, dtype=next(model.parameters()).dtype)
-    for done, ((top, rows), (left, columns)) in enumerate(product(*parts), start=1):
-        area = (..., slice(top, top + len(rows)), slice(left, left + len(columns)))
-        tile = model.reconstruct(padded[area], labels).cpu()
-        total[area] += tile * (rows[:, None] * columns).to(tile.dtype)
-        progress(done, len(parts[0]) * len(parts[1]))
-    return total[..., :height, :width].to(next(model.parameters()).device)
+        return first[..., :height, :width]
+    last = tiles[-1]
+    sides = last.top + len(last.rows), last.left + len(last.columns)
+    total = torch.zeros(*first.shape[:2], *sides, dtype=first.dtype)
+    for number, tile in enumerate(tiles):
+        made = make(tile) if number else first
+        weights = (tile.rows[:, None] * tile.columns).to(made.dtype)
+        tile.cut(total).add_(made.cpu() * weights)
+        progress(number + 1, len(tiles))
+    return total[..., :height, :width].to(first.device)
 
 
 def _cut_axis(length: int, tile_side: int, factor: int) -> Iterator[tuple[int, Tensor]]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from .compression_workflows import Compression, compress_files, decompress_files, open_compressed
+from .compression_settings import SUFFIX, Compression
+from .compression_workflows import compress_files, decompress_files, open_compressed
 from .console import Console
 from .options import (
     DATA_ROOT_OPTION,
@@ -13,6 +14,7 @@ from .options import (
     OTHER_DATA_OPTION,
     PATH,
     PROCESSES_OPTION,
+    TILE_OPTION,
     check_folder_path,
     make_file_check,
 )
@@ -22,7 +24,7 @@ from .options import (
 @click.argument("run", type=FOLDER)
 @click.argument("images", metavar="IMAGE|FOLDER...", nargs=-1, required=True, type=PATH)
 @click.option(
-    "-o", "--output", type=PATH, callback=make_file_check(".vg"), required=True, metavar="FILE.vg",
+    "-o", "--output", type=PATH, callback=make_file_check(SUFFIX), required=True, metavar="FILE.vg",
     help="File to write.",
 )  # fmt: skip
 @click.option(
@@ -33,13 +35,18 @@ from .options import (
     "--step", type=float, metavar="WIDTH",
     help="Round the values of codes to multiples of WIDTH.  [default: 1/8 of their largest deviation]",
 )  # fmt: skip
+@click.option(
+    "--native-size", is_flag=True,
+    help="Keep the size of each image, in the place of the size of RUN's images. For codes that are grids.",
+)  # fmt: skip
+@TILE_OPTION
 @LABEL_OPTION
 @DATA_ROOT_OPTION
 @OTHER_DATA_OPTION
 @PROCESSES_OPTION
 def compress(
-    run: Path, images: tuple[Path, ...], output: Path, rate: float | None, step: float | None, label: str | None,
-    data_root: Path | None, allow_other_data: bool, processes: int,
+    run: Path, images: tuple[Path, ...], output: Path, rate: float | None, step: float | None, native_size: bool,
+    tile: int | None, label: str | None, data_root: Path | None, allow_other_data: bool, processes: int,
 ) -> None:  # fmt: skip
     """Compress image files and the images of folders, in the size of RUN's images, into one file.
 
@@ -49,15 +56,16 @@ def compress(
     from .launch import join_processes
 
     console = Console()
-    compression = Compression(run, images, output, step, rate, label, data_root, allow_other_data)
+    compression = Compression(run, images, output, step, rate, label, data_root, allow_other_data, native_size, tile)
     config = compression.check()
     join_processes(processes, [], console)
     sizes, codec = compress_files(compression, config, console)
-    pixels = sizes.images * codec.model.image_shape[1] * codec.model.image_shape[2]
     count = f"{sizes.images:,} image{'s' * (sizes.images > 1)}"
-    console.say(f"{output}: {count} in {sizes.file_bytes:,} bytes, {8 * sizes.file_bytes / pixels:.4g} bits per pixel")
+    console.say(
+        f"{output}: {count} in {sizes.file_bytes:,} bytes, {8 * sizes.file_bytes / sizes.pixels:.4g} bits per pixel"
+    )
     rounded = f", rounded to multiples of {codec.step:g}" if codec.has_step else ""
-    console.say(f"the codes alone{rounded}: {8 * sizes.message_bytes / pixels:.4g} bits per pixel")
+    console.say(f"the codes alone{rounded}: {8 * sizes.message_bytes / sizes.pixels:.4g} bits per pixel")
 
 
 @click.command(short_help="Decompress a file of images into pictures.")

@@ -1,7 +1,6 @@
 """The work of the commands `compress` and `decompress`; all processes of a launch do it together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from vaegan.errors import UserError
 from vaegan.extras import check_packages
 from vaegan.progress import Reporter
 
-from .latent_workflows import check_is_no_prior
+from .compression_settings import PACKAGES, Compression
 from .trained_model import check_output_of_run
 from .workflows import load_distributed_model
 
@@ -23,61 +22,12 @@ if TYPE_CHECKING:
     from vaegan.data import Data
     from vaegan.models import Autoencoder
 
-PACKAGES = ("constriction",)
-"""Packages that both commands need."""
 MAX_IMAGES = 10_000_000
 """Most images of a file."""
 RATE_IMAGES = 512
 """Most validation images by which a step is chosen, evenly chosen."""
-INDEX_FAMILIES = ("vqvae", "pixelcnn")
-"""Families whose codes are indices, which have no step."""
 STEPS_PER_DEVIATION = 8
 """Steps in the largest deviation of a dimension, where none is given."""
-
-
-@dataclass(frozen=True)
-class Compression:
-    """The settings of a compression: its run, its images, the step, and the file."""
-
-    run: Path
-    """The run whose model compresses."""
-    paths: tuple[Path, ...]
-    """Image files and folders of them."""
-    output: Path
-    """The file."""
-    step: float | None = None
-    """Width to which the values of codes are rounded; None: it is chosen."""
-    rate: float | None = None
-    """Bits per pixel for which the step is chosen; None: it is an eighth of the largest deviation of a dimension."""
-    label: str | None = None
-    """Class of all images; None: their folders are their classes."""
-    data_root: Path | None = None
-    """Folder that the run's images have moved to; None: they are where the config says."""
-    allow_other_data: bool = False
-    """True if images that are not those of the run are taken for the fit of the prior all the same."""
-
-    def check(self) -> "Config":
-        """Check the settings against each other and the run's family, and return the run's config.
-
-        Raises:
-            UserError: One is wrong, does not go with another, or would replace an image, or the coder is not installed.
-        """
-        from vaegan.storage.run_folder import Run
-
-        config = Run(self.run).config
-        family = config.model.family
-        if family == "flow":  # of which no table can be made
-            check_is_no_prior(self.run, config)
-        for option, value in (("--step", self.step), ("--rate", self.rate)):
-            if value is not None and family in INDEX_FAMILIES:
-                raise UserError(f"{option}: codes of a run of {family} are indices, which have no step; leave it out")
-            if value is not None and not 0 < value < float("inf"):
-                raise UserError(f"{option} {value:g}: give a number above 0")
-        if self.step is not None and self.rate is not None:
-            raise UserError("--rate: chooses the step; leave --step out, or --rate")
-        check_packages(PACKAGES)
-        check_output_of_run(self.run, self.output)
-        return config
 
 
 class RunImages:
@@ -127,24 +77,35 @@ def compress_files(compression: Compression, config: "Config", reporter: Reporte
         Failure: A code is not finite, or the file cannot be written.
     """
     from vaegan.compression.codec import build_codec
-    from vaegan.compression.compressing import compress_to_file
+    from vaegan.compression.compressing import NoImageError, compress_to_file
+    from vaegan.data.reading import describe_broken
     from vaegan.storage.loading import load, load_decoding
 
     from .image_batches import ImageBatches
     from .image_files import find_image_files
 
-    run, output, batch_size = compression.run, compression.output, config.evaluate.batch_size
+    run, output = compression.run, compression.output
+    batch_size = 1 if compression.native_size else config.evaluate.batch_size
     version, fit = run_on_all_ranks(lambda: load_decoding(run))
     files = broadcast_from_main(lambda: find_image_files(compression.paths, output, MAX_IMAGES, version, reporter))
     model = load_distributed_model(run, load, reporter)
-    images = run_on_all_ranks(lambda: ImageBatches(files, run, model, compression.label, (version, fit), reporter))
+    tile_side = run_on_all_ranks(lambda: compression.check_model(model))
+    images = run_on_all_ranks(
+        lambda: ImageBatches(files, run, model, compression.label, (version, fit), compression.native_size, reporter)
+    )
     data = RunImages(compression, config, reporter)
     prior = _load_or_fit_prior(model, data, reporter)
     multiple = _choose_multiple(model, prior, data, reporter)
-    codec = run_on_all_ranks(lambda: build_codec(model, prior, multiple))
-    with reporter.progress("Compressing", "images") as progress:
-        sizes = compress_to_file(codec, prior, multiple, len(files), images.read, output, batch_size, progress)
-    images.note_broken()
+    codec = run_on_all_ranks(lambda: build_codec(model, prior, multiple, tile_side))
+    try:
+        with reporter.progress("Compressing", "images") as progress:
+            sizes = compress_to_file(codec, prior, multiple, len(files), images.read, output, batch_size, progress)
+    except NoImageError:
+        reasons = describe_broken(images.gather_broken()) or "none was named"
+        raise UserError(f"none of the files can be used as an image: {reasons}", on_all_ranks=True) from None
+    if broken := images.gather_broken():
+        count = f"{len(broken)} file{'s' * (len(broken) > 1)}"
+        reporter.note(f"{count} that cannot be used as images skipped: {describe_broken(broken)}")
     return sizes, codec
 
 
@@ -207,7 +168,7 @@ def decompress_files(
     run_on_all_ranks(lambda: check_output_of_run(run, output))
     told = compressed.description
     model = load_distributed_model(run, load, reporter)
-    codec = run_on_all_ranks(lambda: build_codec(model, prior, told.multiple))
+    codec = run_on_all_ranks(lambda: build_codec(model, prior, told.multiple, told.tile_side))
     if describe_compression(codec, prior, told.multiple, told.images, told.batch_size) != told:
         raise UserError(f"{compressed.path}: does not fit the model of {run}; compress the images again", True)
     with reporter.progress("Decompressing", "images") as progress:

@@ -6,7 +6,7 @@ import click
 
 from .completion import complete_words
 from .console import Console
-from .generation_workflow import FORMATS, SCORES, Request, generate_dataset
+from .generation_workflow import FORMATS, MAX_IMAGES, MAX_SEED, MAX_SHARD_ROWS, SCORES, Request, generate_dataset
 from .options import (
     DATA_ROOT_OPTION,
     DENSITY_OPTION,
@@ -23,7 +23,7 @@ from .trained_model import fetch_if_on_hub
 
 @click.command(short_help="Generate a data set of images.")
 @click.argument("run", type=MODEL)
-@click.option("-n", "--number", type=Integer(1, 10**9), required=True, help="Images to generate.")
+@click.option("-n", "--number", type=Integer(1, MAX_IMAGES), required=True, help="Images to generate.")
 @click.option(
     "-o", "--output", type=FOLDER, callback=check_folder_path, required=True,
     help="Folder to write; the same command goes on with a generation that was interrupted.",
@@ -33,7 +33,7 @@ from .trained_model import fetch_if_on_hub
     shell_complete=complete_words(*FORMATS),
     help="folder: a PNG file for each image, in folders of their classes; npz: one array; tar: shards of WebDataset.",
 )  # fmt: skip
-@click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of their codes.")
+@click.option("--seed", type=Integer(0, MAX_SEED), default=0, show_default=True, help="Seed of their codes.")
 @DENSITY_OPTION
 @LABEL_OPTION
 @click.option(
@@ -46,7 +46,7 @@ from .trained_model import fetch_if_on_hub
     help="Run of train-features for --reject distance.  [default: evaluate.features of the run]",
 )  # fmt: skip
 @click.option(
-    "--shard-rows", type=Integer(1, 10_000_000), default=1000, show_default=True,
+    "--shard-rows", type=Integer(1, MAX_SHARD_ROWS), default=1000, show_default=True,
     help="Images of a shard, which one process generates.",
 )  # fmt: skip
 @DATA_ROOT_OPTION

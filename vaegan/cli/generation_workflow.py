@@ -24,6 +24,10 @@ FORMATS = ("folder", "npz", "tar")
 """Names of the forms that generated images are kept in."""
 SCORES = ("realness", "distance")
 """Names of the scores by which draws are rejected."""
+MAX_IMAGES, MAX_SHARD_ROWS = 10**9, 10**7
+"""Most images of a data set, and of a shard."""
+MAX_SEED = 2**63 - 1
+"""Largest seed."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,12 @@ class Request:
             config = Run(self.run).config if self.density is None else choose_density(self.run, self.density)
         if self.format not in FORMATS:
             raise UserError(f"--format {shorten(self.format)}: allowed: {', '.join(FORMATS)}")
-        for option, number, least in (("--number", self.number, 1), ("--shard-rows", self.shard_rows, 1)):
-            if type(number) is not int or number < least:
-                raise UserError(f"{option} {shorten(number)}: give a whole number of {least} or more")
+        for option, number, least, most in (
+            ("--number", self.number, 1, MAX_IMAGES), ("--seed", self.seed, 0, MAX_SEED),
+            ("--shard-rows", self.shard_rows, 1, MAX_SHARD_ROWS),
+        ):  # fmt: skip
+            if type(number) is not int or not least <= number <= most:
+                raise UserError(f"{option} {shorten(number)}: give a whole number from {least} to {most:,}")
         score, _ = self.parse_rejection()
         if self.features is not None and score != "distance":
             raise UserError("--features: the distance is measured in them; give --reject distance=SHARE as well")
@@ -103,7 +110,7 @@ class Request:
         """
         if self.reject is None:
             return None, 0.0
-        score, _, text = self.reject.partition("=")
+        score, _, text = str(self.reject).partition("=")
         try:
             share = float(text)
         except ValueError:

@@ -11,9 +11,8 @@ from vaegan.compression.compressing import Batch
 from vaegan.config.data import DataVersion, Fit
 from vaegan.data import UnreadableImageError, read_image, silence_pillow
 from vaegan.data.dataset import UInt8Image
-from vaegan.data.image_file import check_body, describe_image
-from vaegan.data.reading import describe_broken
-from vaegan.distributed import gather_to_main
+from vaegan.data.image_file import check_body, describe_image, read_whole_image
+from vaegan.distributed import all_gather_object
 from vaegan.errors import UserError
 from vaegan.models import Autoencoder
 from vaegan.progress import Reporter
@@ -25,7 +24,7 @@ from .trained_model import find_class
 
 
 class ImageBatches:
-    """Image files that are read in batches, in the size of a model.
+    """Image files that are read in batches, in the size of a model or in their own.
 
     Args:
         files: The files.
@@ -33,6 +32,7 @@ class ImageBatches:
         model: The model.
         label: Name or number of the class of all images; None: their folders are their classes.
         decoding: The `data.version` and the `data.fit` of the run.
+        native_size: Whether images keep their sizes; they are then read one at a time.
         reporter: Takes notes.
 
     Raises:
@@ -41,9 +41,10 @@ class ImageBatches:
 
     def __init__(
         self, files: Sequence[ImageFile], run: Path, model: Autoencoder, label: str | None,
-        decoding: tuple[DataVersion, Fit], reporter: Reporter,
+        decoding: tuple[DataVersion, Fit], native_size: bool, reporter: Reporter,
     ) -> None:  # fmt: skip
         self.files, self.model, self.decoding, self.reporter = files, model, decoding, reporter
+        self.native_size = native_size
         self._check_named_files()
         self.names = _name_images(files)
         self.labels = _label_images(files, run, model.classes, label)
@@ -69,13 +70,13 @@ class ImageBatches:
         Raises:
             UserError: A file that was named is no image.
         """
-        (channels, side, _), (version, fit) = self.model.image_shape, self.decoding
+        version = self.decoding[0]
         pixels = dict[int, UInt8Image]()
         for row in rows:
             file = self.files[row]
             try:
                 with silence_pillow():
-                    image = read_image(file.path, side, channels, version, self.reporter.note, fit)
+                    image = self._read_pixels(file.path)
                     if version > 1:
                         check_body(file.path)
             except UnreadableImageError as error:
@@ -88,13 +89,21 @@ class ImageBatches:
         images = torch.from_numpy(np.stack([*pixels.values()])) if pixels else torch.empty(0)
         return Batch([self.names[row] for row in pixels], images, labels)
 
-    def note_broken(self) -> None:
-        """Note which files were left out; all processes do this together."""
-        left_out = [*chain(*gather_to_main([(error.file, error.reason) for error in self.broken]))]
-        if left_out:
-            count = f"{len(left_out)} file{'s' * (len(left_out) > 1)}"
-            reasons = describe_broken([UnreadableImageError(*each) for each in left_out])
-            self.reporter.note(f"{count} that cannot be used as images skipped: {reasons}")
+    def _read_pixels(self, path: Path) -> UInt8Image:
+        """Return the pixels of a file, in the size of the model or in its own.
+
+        Raises:
+            UnreadableImageError: It is no image.
+        """
+        (channels, side, _), (version, fit) = self.model.image_shape, self.decoding
+        if self.native_size:
+            return read_whole_image(path, channels)
+        return read_image(path, side, channels, version, self.reporter.note, fit)
+
+    def gather_broken(self) -> list[UnreadableImageError]:
+        """Return the errors of the files that were left out; all processes do this together."""
+        found = chain(*all_gather_object([(error.file, error.reason) for error in self.broken]))
+        return [UnreadableImageError(*each) for each in found]
 
 
 def _name_images(files: Sequence[ImageFile]) -> list[str]:

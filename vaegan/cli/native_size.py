@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from vaegan.applications.native_size import check_takes_any_size, get_least_tile_side, reconstruct_at_native_size
+from vaegan.applications.native_size import check_takes_any_size, check_tile_side, reconstruct_at_native_size
 from vaegan.data.image_file import read_whole_image
 from vaegan.errors import UserError
 from vaegan.images import to_pil, to_uint8
@@ -45,8 +45,7 @@ def reconstruct_files(
     pictures = _name_pictures(files, output)
     model, numbers = load_model_and_classes(run, label, console, [file.label for file in files])
     model = check_takes_any_size(model, run)
-    if tile_side is not None and tile_side < (least := get_least_tile_side(model)):
-        raise UserError(f"--tile {tile_side}: less than four times the downsampling; give {least} or more")
+    check_tile_side(model, tile_side, "--tile")
     classes = {file.path: None if numbers is None else numbers[file.label] for file in files}
     parameter = next(model.parameters())
 

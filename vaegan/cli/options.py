@@ -140,17 +140,30 @@ def make_file_check(suffix: str) -> Callable[[click.Context, click.Parameter, Pa
     """
 
     def check(context: click.Context, option: click.Parameter, path: PathOrNone) -> PathOrNone:
-        if path is None:
-            return path
-        name = max(option.opts, key=len)
-        if path.suffix.lower() != suffix:
-            raise UserError(f"{name} {path}: let it end in {suffix}")
-        _check_parents(path, path.parent, name)
-        if get_rank() == 0:
-            check_regular_file(path, name)
+        if path is not None:
+            check_file_path(path, suffix, max(option.opts, key=len))
         return path
 
     return check
+
+
+def check_file_path(path: Path, suffix: str, option: str = "--output") -> None:
+    """Check that a file of one ending can be written.
+
+    Args:
+        path: The file.
+        suffix: The ending, with its dot.
+        option: Option that names it, for messages.
+
+    Raises:
+        UserError: Its name ends otherwise, or the path or its folder is something else already.
+        FileFailure: It cannot be written.
+    """
+    if path.suffix.lower() != suffix:
+        raise UserError(f"{option} {path}: let it end in {suffix}")
+    _check_parents(path, path.parent, option)
+    if get_rank() == 0:
+        check_regular_file(path, option)
 
 
 def check_folder_path(context: click.Context, option: click.Parameter, path: PathOrNone) -> PathOrNone:

@@ -64,6 +64,12 @@ class TableCoder:
         self.most = tables.shape[1] // 2 - 1 if escapes else 0
         self._models = [make_model(table) for table in tables]
 
+    def with_positions(self, positions: int) -> "TableCoder":
+        """Return the coder under the same tables of images of another number of positions."""
+        other = copy.copy(self)
+        other.positions = positions
+        return other
+
     def encode(self, symbols: Tensor, labels: Tensor | None) -> list[bytes]:
         """Return the message of each image; see `Coder`."""
         return [self._encode(image) for image in symbols.numpy()]

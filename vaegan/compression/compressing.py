@@ -21,13 +21,17 @@ from .container import CompressedDescription, CompressedWriter, Message, write_c
 from .prior import CodePrior
 
 
+class NoImageError(UserError):
+    """None of the files can be used as an image."""
+
+
 class Batch(NamedTuple):
     """Some images that are compressed together."""
 
     names: Sequence[str]
     """Name of each, in the file."""
     pixels: Tensor
-    """uint8, shape (n, C, S, S)."""
+    """uint8, shape (n, C, S, S); where images keep their sizes, shape (1, C, H, W), or empty of no image."""
     labels: Tensor | None
     """Class of each, int64, shape (n,); None: the model is unconditional."""
 
@@ -41,6 +45,8 @@ class CompressedSizes(NamedTuple):
     """Bytes of the file."""
     message_bytes: int
     """Bytes of the messages alone."""
+    pixels: int
+    """Pixels of all images."""
 
 
 def compress_to_file(
@@ -65,11 +71,12 @@ def compress_to_file(
         count: Number of images.
         read: Reads the images of a range; those that are left out are no images.
         file: The file.
-        batch_size: Images of one forward pass.
+        batch_size: Images of one forward pass; 1 where images keep their sizes.
         progress: Called with (images done, images in all).
 
     Raises:
-        UserError: An image cannot be used, or none can.
+        UserError: An image cannot be used.
+        NoImageError: None can.
         Failure: A code is not finite.
         OSError: The file cannot be written.
     """
@@ -87,11 +94,11 @@ def compress_to_file(
             progress(done, count)
         images = broadcast_from_main(lambda: writer.images if writer else 0)
         if images == 0:
-            raise UserError("none of the files can be used as an image; name others", on_all_ranks=True)
+            raise NoImageError("none of the files can be used as an image; name others", on_all_ranks=True)
         description = describe_compression(codec, prior, multiple, images, batch_size)
         run_on_main(lambda: writer.finish(description) if writer else None)
-    message_bytes = writer.message_bytes if writer else 0
-    return broadcast_from_main(lambda: CompressedSizes(images, file.stat().st_size, message_bytes))
+    message_bytes, pixels = (writer.message_bytes, writer.pixels) if writer else (0, 0)
+    return broadcast_from_main(lambda: CompressedSizes(images, file.stat().st_size, message_bytes, pixels))
 
 
 def describe_compression(
@@ -103,6 +110,7 @@ def describe_compression(
         weights=prior.description.weights,
         prior=prior.digest,
         image_shape=model.image_shape,  # type: ignore[arg-type]
+        tile_side=codec.tile_side,
         coder="pixelcnn" if isinstance(model, PixelCNN) else prior.description.kind,
         multiple=multiple,
         step=codec.step,
@@ -131,7 +139,9 @@ def _encode(codec: Codec, batch: Batch) -> list[Message]:
         raise Failure(f"{failure} (of the images from {batch.names[0]} on)") from None
     contents = codec.encode(symbols, batch.labels)
     labels = [0] * len(contents) if batch.labels is None else batch.labels.tolist()
-    return [Message(*each) for each in zip(batch.names, contents, check_symbols(symbols), labels, strict=True)]
+    height, width = batch.pixels.shape[2:]
+    rows = zip(batch.names, contents, check_symbols(symbols), labels, strict=True)
+    return [Message(*each, height, width) for each in rows]
 
 
 def _add(writer: CompressedWriter | None, messages: Sequence[Message]) -> None:

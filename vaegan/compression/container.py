@@ -2,8 +2,8 @@
 
 The messages begin behind `MAGIC` and follow one another. The index holds arrays of little-endian numbers of all images,
 compressed by zlib: bytes of each message, its CRC-32, bytes of each name; of a PixelCNN the CRC-32 of the symbols; of a
-conditional model the class; then the names. The end of the file, `END`, has the sizes of index and description and the
-SHA-256 of both.
+conditional model the class; of images that keep their sizes height and width; then the names. The end of the file,
+`END`, has the sizes of index and description and the SHA-256 of both.
 """
 
 import os
@@ -38,6 +38,8 @@ END = struct.Struct("<QQ32s")
 """Bytes of the compressed index, bytes of the description, SHA-256 of what both are made of."""
 MAX_INDEX_BYTES, MAX_ENTRY_BYTES = 2**31, 2**13
 """Most bytes of an index, and of one image in it, which has a path of 4,096 bytes at most."""
+MAX_PIXELS = 2**28
+"""Most pixels of an image that keeps its size, more than are read from a file."""
 START_BYTES = len(MAGIC) + 1
 
 
@@ -49,7 +51,10 @@ class CompressedDescription(Section):
     prior: Digest
     """Digest of the prior of its codes."""
     image_shape: ImageShape
-    """Shape (C, S, S) of the images."""
+    """Shape (C, S, S) of the images of the model."""
+    tile_side: Annotated[int, Field(ge=0)] | None = None
+    """Of images that keep their sizes: side of the tiles of larger ones, in pixels, 0 if they stay whole; None: all
+    images have the shape `image_shape`."""
     coder: Literal["values", "indices", "pixelcnn"]
     """Values of vectors or grids under tables, indices under a table, or indices under a PixelCNN."""
     multiple: Count
@@ -67,7 +72,9 @@ class CompressedDescription(Section):
     def columns(self) -> list[str]:
         """Names of the arrays of the index."""
         checks = ["symbol_checks"] if self.coder == "pixelcnn" else []
-        return ["sizes", "checks", "name_sizes", *checks, *(["labels"] if self.classes is not None else [])]
+        labels = ["labels"] if self.classes is not None else []
+        sides = ["heights", "widths"] if self.tile_side is not None else []
+        return ["sizes", "checks", "name_sizes", *checks, *labels, *sides]
 
 
 class Message(NamedTuple):
@@ -81,6 +88,10 @@ class Message(NamedTuple):
     """CRC-32 of the symbols."""
     label: int
     """Class of the image; 0 if there are none."""
+    height: int
+    """Rows of the image."""
+    width: int
+    """Columns of the image."""
 
 
 class CompressedWriter:
@@ -93,10 +104,11 @@ class CompressedWriter:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._columns: dict[str, bytearray] = {
-            name: bytearray() for name in ("sizes", "checks", "name_sizes", "symbol_checks", "labels")
+            name: bytearray()
+            for name in ("sizes", "checks", "name_sizes", "symbol_checks", "labels", "heights", "widths")
         }
         self._names = bytearray()
-        self.images = self.message_bytes = 0
+        self.images = self.message_bytes = self.pixels = 0
         file.write(MAGIC + bytes([VERSION]))
 
     def add(self, message: Message) -> None:
@@ -108,7 +120,8 @@ class CompressedWriter:
         name = os.fsencode(message.name)
         numbers = {
             "sizes": len(message.content), "checks": zlib.crc32(message.content), "name_sizes": len(name),
-            "symbol_checks": message.symbol_check, "labels": message.label,
+            "symbol_checks": message.symbol_check, "labels": message.label, "heights": message.height,
+            "widths": message.width,
         }  # fmt: skip
         for key, number in numbers.items():
             self._columns[key] += number.to_bytes(4, "little")
@@ -116,6 +129,7 @@ class CompressedWriter:
         self._file.write(message.content)
         self.images += 1
         self.message_bytes += len(message.content)
+        self.pixels += message.height * message.width
 
     def finish(self, description: CompressedDescription) -> None:
         """Write what stands behind the messages.
@@ -126,7 +140,7 @@ class CompressedWriter:
         compressor = zlib.compressobj(9)
         parts = [bytes(self._columns[name]) for name in description.columns] + [bytes(self._names)]
         index = b"".join([compressor.compress(part) for part in parts]) + compressor.flush()
-        text = description.model_dump_json().encode()
+        text = description.model_dump_json(exclude_defaults=True).encode()
         self._file.write(index + text + END.pack(len(index), len(text), _hash(index, text)))
 
 
@@ -171,6 +185,12 @@ class CompressedFile:
     def message_bytes(self) -> int:
         """Bytes of all messages."""
         return int(self.ends[-1]) - START_BYTES
+
+    def get_size(self, row: int) -> tuple[int, int] | None:
+        """Return height and width of an image that keeps its size; None: all images have the size of the model."""
+        if self.description.tile_side is None:
+            return None
+        return int(self.columns["heights"][row]), int(self.columns["widths"][row])
 
     def read_messages(self, rows: list[int]) -> list[bytes]:
         """Read the messages of some images.
@@ -241,10 +261,25 @@ def _read(file: Path, stream: BinaryIO) -> CompressedFile:
     ends = START_BYTES + columns["sizes"].cumsum(dtype=np.int64)
     if name_ends[-1] != len(blob) or ends[-1] != place:
         raise ValueError("its index is not that of its messages")
+    _check_columns(description, columns)
     names = PackedNames(blob, name_ends)
     for name in names:
         check_name(name)
     return CompressedFile(file, description, digest.hex(), total, ends, names, columns)
+
+
+def _check_columns(description: CompressedDescription, columns: dict[str, NDArray[np.uint32]]) -> None:
+    """Check the classes and the sizes of images.
+
+    Raises:
+        ValueError: One is none of the model, or of no image that is read.
+    """
+    if description.classes is not None and columns["labels"].max() >= description.classes:
+        raise ValueError("a class is none of its model")
+    if description.tile_side is not None:
+        pixels = columns["heights"].astype(np.uint64) * columns["widths"]
+        if description.batch_size != 1 or pixels.min() < 1 or pixels.max() > MAX_PIXELS:
+            raise ValueError("a size is that of no image")
 
 
 def _hash(index: bytes, text: bytes) -> bytes:

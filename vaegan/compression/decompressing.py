@@ -82,8 +82,9 @@ def _decode(
     if description.classes is not None:
         labels = torch.from_numpy(compressed.columns["labels"][batch.start : batch.stop].astype("int64"))
     places = torch.tensor([row - batch.start for row in rows])
+    size = compressed.get_size(batch.start)  # of the only image, where images keep their sizes
     try:
-        symbols = codec.decode(messages, None if labels is None else labels[places])
+        symbols = codec.decode(messages, None if labels is None else labels[places], size)
     except DamagedCodeError as error:
         name = shorten(compressed.names[rows[0]])
         raise Failure(f"{compressed.path}: damaged ({error}, in the images from {name} on)") from None
@@ -94,6 +95,6 @@ def _decode(
                 raise Failure(f"{compressed.path}: {shorten(compressed.names[row])}: {problem}; decode it there")
     whole = torch.zeros(len(batch), *symbols.shape[1:], dtype=torch.int64)
     whole[places] = symbols
-    pixels = codec.reconstruct(whole, labels)
+    pixels = codec.reconstruct(whole, labels, size)
     for row, place in zip(rows, places.tolist(), strict=True):
         write_png(pixels[place], output / files[row])

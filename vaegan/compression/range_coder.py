@@ -5,16 +5,24 @@ of 2**24 - K, here by exactly 1, and adds 1 to each. So nothing is rounded.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 
-from .tables import Integers
+from vaegan.errors import Failure
+
+from .tables import Integers, normalise
 
 ESCAPE_BITS = 64
 """Most bits of a number that is coded on its own."""
 PART_BITS = 16
 """Bits of such a number that are coded at a time."""
+
+
+KNOWN_MESSAGE = "00000000000100022c146f0f715559118af12bd96d0d275c8a57f3988ac178de09b8be2b9d3037ca02450dc9c9"
+"""What `check_package` writes, hexadecimal."""
 
 
 class DamagedCodeError(ValueError):
@@ -122,6 +130,21 @@ class Decoder:
         for size, _ in _list_parts(int(self.decode(make_uniform(ESCAPE_BITS), 1)[0]), 0):
             number = number * size + int(self.decode(make_uniform(size), 1)[0])
         return number - 1
+
+
+@lru_cache(maxsize=1)
+def check_package() -> None:
+    """Check that the package writes the bytes that it has written before, by which files are read.
+
+    Raises:
+        Failure: This version of it writes others.
+    """
+    encoder, symbols = Encoder(), np.arange(40)
+    encoder.encode(symbols, make_model(normalise(symbols**3)))
+    encoder.encode_number(10**12)
+    if encoder.finish().hex() != KNOWN_MESSAGE:
+        version = f"constriction {metadata.version('constriction')}"
+        raise Failure(f"{version} writes other bytes than the files of this vaegan hold; install constriction 0.5")
 
 
 def _list_parts(bits: int, number: int) -> Sequence[tuple[int, int]]:

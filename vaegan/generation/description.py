@@ -1,5 +1,6 @@
 """The description of a data set of generated images, `generated.json`: what they are a function of."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -7,7 +8,7 @@ from pydantic import Field
 
 from vaegan.config.section import Section
 from vaegan.errors import UserError
-from vaegan.io import read_bytes
+from vaegan.io import MAX_NAME_BYTES, read_bytes
 from vaegan.shards import ShardedRows
 from vaegan.storage.run_folder import ImageShape
 from vaegan.text import get_reason, shorten
@@ -66,6 +67,14 @@ class Generation(ShardedRows):
             return None
         return row % len(self.classes) if self.label is None else self.label
 
+    def get_whole_batch(self, rows: range) -> range:
+        """Return the rows of the batch that begins with some rows, in a set of which they are not the last ones.
+
+        A forward of other images rounds otherwise, so that with it an image would depend on the number of images.
+        """
+        end = (rows.start // self.shard_rows + 1) * self.shard_rows
+        return range(rows.start, min(rows.start + self.batch_size, end))
+
     def get_name(self, row: int) -> str:
         """Return the name of an image, its number, without an ending."""
         return f"{row:0{max(6, len(str(self.rows - 1)))}d}"
@@ -74,7 +83,7 @@ class Generation(ShardedRows):
         """Return the path of an image under the folder: its class, if it has one, and its name."""
         label = self.get_label(row)
         name = f"{self.get_name(row)}.png"
-        return name if label is None else f"{_name_folder(self.classes, label)}/{name}"
+        return name if label is None else f"{_name_folders(self.classes)[label]}/{name}"
 
     def get_shard_name(self, number: int) -> str:
         """Return the name of the file of a shard, without an ending."""
@@ -98,7 +107,20 @@ def read_generation(folder: Path) -> Generation | None:
         ) from None
 
 
-def _name_folder(classes: tuple[str, ...], label: int) -> str:
-    """Return the name of the folder of a class: the class's own, or, if that is no name of a folder, its number."""
-    name = classes[label]
-    return str(label) if name in ("", ".", "..") or "/" in name or "\0" in name or name.startswith(".") else name
+@lru_cache(maxsize=1)
+def _name_folders(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the name of the folder of each class: the class's own, or, if that is no name of a folder, its number."""
+    taken, folders = set(filter(_is_folder_name, classes)), list[str]()
+    for label, name in enumerate(classes):
+        if not _is_folder_name(name):
+            name = str(label)
+            while name in taken:  # it is that of another class
+                name += "_"
+            taken.add(name)
+        folders.append(name)
+    return tuple(folders)
+
+
+def _is_folder_name(name: str) -> bool:
+    is_long = len(name.encode(errors="surrogateescape")) > MAX_NAME_BYTES
+    return not (is_long or name in ("", DESCRIPTION_FILE) or "/" in name or "\0" in name or name.startswith("."))

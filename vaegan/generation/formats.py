@@ -10,8 +10,10 @@ from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 from numpy.lib.format import write_array_header_2_0
+from numpy.typing import NDArray
 from torch import Tensor
 
+from vaegan.errors import Failure
 from vaegan.images import is_whole_png, to_colour_arrays, to_pil, write_missing_pngs
 from vaegan.io import replace_file
 from vaegan.progress import ProgressCallback
@@ -73,6 +75,7 @@ def join_parts(folder: Path, generation: Generation) -> None:
     """Join the pixels of all shards into `ARRAY_FILE`, shard by shard, and remove their files.
 
     Raises:
+        Failure: The file of a shard is damaged.
         OSError: A file cannot be read or written.
     """
     if not (folder / ARRAY_FILE).is_file():
@@ -80,7 +83,7 @@ def join_parts(folder: Path, generation: Generation) -> None:
             with archive.open("arr_0.npy", "w", force_zip64=True) as stream:
                 _write_header(stream, (generation.rows, *_get_array_shape(generation)), np.uint8)
                 for number in range(generation.shards):
-                    stream.write(np.load(get_part_file(folder, generation, number), allow_pickle=False).tobytes())
+                    stream.write(_open_part(folder, generation, number).data)
             if generation.classes:
                 labels = np.array([generation.get_label(row) for row in range(generation.rows)], dtype=np.int64)
                 with archive.open("arr_1.npy", "w", force_zip64=True) as stream:
@@ -124,6 +127,24 @@ def _write_part(folder: Path, generation: Generation, draw: Draw, number: int, r
         for batch in generation.get_batches(number):
             stream.write(to_colour_arrays(draw(batch)).tobytes())
             report(batch.stop - rows.start, len(rows))
+
+
+def _open_part(folder: Path, generation: Generation, number: int) -> NDArray[np.uint8]:
+    """Return the pixels of a shard, uint8, shape (n, S, S, C), which are read from the disk when they are used.
+
+    Raises:
+        Failure: They are damaged.
+        OSError: They cannot be read.
+    """
+    file = get_part_file(folder, generation, number)
+    shape = (len(generation.get_rows(number)), *_get_array_shape(generation))
+    try:
+        pixels: NDArray[np.uint8] = np.load(file, mmap_mode="r", allow_pickle=False)
+        if pixels.shape != shape or pixels.dtype != np.uint8:
+            raise ValueError
+    except (ValueError, EOFError):
+        raise Failure(f"{file}: damaged; remove it, and the same command goes on") from None
+    return pixels
 
 
 def _get_array_shape(generation: Generation) -> tuple[int, int, int]:

@@ -3,6 +3,8 @@
 from functools import partial
 from pathlib import Path
 
+from torch import Tensor
+
 from vaegan.distributed import broadcast_from_main, run_on_main
 from vaegan.errors import UserError
 from vaegan.io import write_text
@@ -55,7 +57,11 @@ def generate_to_folder(
             update={"rejection": generation.rejection.model_copy(update={"threshold": threshold})}
         )
     run_on_main(lambda: _begin(folder, generation))
-    draw = partial(draw_rows, sampler, label=generation.label, rejection=rejection)
+
+    def draw(rows: range) -> Tensor:
+        whole = generation.get_whole_batch(rows)
+        return draw_rows(sampler, whole, generation.label, rejection)[: len(rows)]
+
     write_shards(
         generation, partial(is_shard_finished, folder, generation), partial(write_shard, folder, generation, draw),
         progress,

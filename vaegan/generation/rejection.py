@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vaegan.images import to_float, to_uint8
 from vaegan.losses.adversarial import realness
 from vaegan.models.autoencoder import Sampler
-from vaegan.nearest_images import find_nearest
+from vaegan.nearest_images import find_nearest_distances_and_indices
 from vaegan.precision import full_precision
 from vaegan.randomness import derive_seed
 
@@ -108,7 +108,7 @@ def make_distance_score(compute_features: Callable[[Tensor], Tensor], training: 
     @torch.no_grad()
     def score(pixels: Tensor, labels: Tensor | None) -> Tensor:
         features = compute_features(to_float(pixels))
-        return -find_nearest(features, training.to(features.device))[0]
+        return -find_nearest_distances_and_indices(features, training.to(features.device))[0]
 
     return score
 

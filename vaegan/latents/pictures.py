@@ -33,10 +33,13 @@ def check_name(name: str) -> str:
 def name_pictures(names: Sequence[str]) -> "PictureNames":
     """Return the path of the picture of each row: the name of its image, with the ending .png in the place of its own.
 
-    If two images differ in their ending alone, every picture keeps that of its image in front of .png.
+    If two images differ in their ending alone, or a picture would have the path of a folder of images, every picture
+    keeps the ending of its image in front of .png.
     """
     stems = np.fromiter((_hash(_cut_ending(name)) for name in names), dtype=np.uint64, count=len(names))
-    return PictureNames(names, len(np.unique(stems)) == len(names))
+    folders = _list_folders_of_pictures(names)
+    hidden = bool(folders) and any(_cut_ending(name) + ".png" in folders for name in names)
+    return PictureNames(names, len(np.unique(stems)) == len(names) and not hidden)
 
 
 class PictureNames:
@@ -81,6 +84,17 @@ def begin_pictures(output: Path, mark: Mapping[str, object], codes: str) -> None
 
 def _cut_ending(name: str) -> str:
     return os.path.splitext(name)[0]
+
+
+def _list_folders_of_pictures(names: Sequence[str]) -> set[str]:
+    """Return the folders of names, also those of folders, that are named as a picture may be."""
+    folders = set[str]()
+    for name in names:
+        folder = name.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return {folder for folder in folders if folder.endswith(".png")}
 
 
 def _hash(name: str) -> int:

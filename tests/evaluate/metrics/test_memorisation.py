@@ -8,15 +8,21 @@ from torch import Tensor
 
 from vaegan.config.models import ClassifierConfig
 from vaegan.config.schema import EvaluateConfig
+from vaegan.data import open_data
 from vaegan.evaluate.metrics import feature_extractors
 from vaegan.evaluate.metrics.feature_extractors import build_extractor
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.one_pass import ImageSplit
 from vaegan.evaluate.result import EvaluationResult
+from vaegan.evaluate.run_evaluation import evaluate_run
 from vaegan.images import to_float
 from vaegan.models import Classifier
+from vaegan.progress import Reporter
+from vaegan.storage.loading import load
 from vaegan.storage.run_folder import Run
+from vaegan.trainers import train
 
+from ...tiny import tiny
 from ..distortions import DistortingModel, to_images, to_split
 
 SPACES = ("in_pixels", "net")
@@ -32,14 +38,16 @@ def trained(tmp_path: Path) -> Path:
 
 
 def evaluate(
-    trained: Path, samples: Tensor, held_out: Tensor, training: Tensor, split: ImageSplit | None = None
-) -> EvaluationResult:
+    trained: Path, samples: Tensor, held_out: Tensor, training: Tensor, split: ImageSplit | None = None,
+    mirrored: bool = False,
+) -> EvaluationResult:  # fmt: skip
     """Evaluate a model whose samples are the given images."""
     model = DistortingModel(samples, lambda images: images, -10.0)
     config = EvaluateConfig(metrics=("memorisation",), features=str(trained), batch_size=16, samples=len(samples))
     return evaluate_model(
-        model, split or to_split(held_out), config, seed=0, training=to_images(training), notify=lambda _: None
-    )
+        model, split or to_split(held_out), config, seed=0, training=to_images(training), mirrored=mirrored,
+        notify=lambda _: None,
+    )  # fmt: skip
 
 
 def test_values_are_those_of_a_plain_search(trained: Path, digits: Tensor) -> None:
@@ -78,6 +86,30 @@ def test_copies_are_found_and_held_out_images_are_no_copies(trained: Path, digit
     half = torch.cat([training[50:82], held_out[:32]])
     metrics = evaluate(trained, half, held_out, training).metrics
     assert metrics["memorisation/copies_in_pixels"] == pytest.approx(0.5, abs=1 / 32)
+
+
+def test_copies_of_mirrored_images_are_found_where_the_model_has_seen_them(trained: Path, digits: Tensor) -> None:
+    training, held_out = digits[:200], digits[200:264]
+    mirror_images = training[50:114].flip(-1)
+    unseen = evaluate(trained, mirror_images, held_out, training)
+    seen = evaluate(trained, mirror_images, held_out, training, mirrored=True)
+    same = evaluate(trained, held_out, held_out, training, mirrored=True).metrics
+    for name in SPACES:
+        assert seen.metrics[f"memorisation/nearer_{name}"] == seen.metrics[f"memorisation/copies_{name}"] == 1
+        assert unseen.metrics[f"memorisation/nearer_{name}"] < 0.9
+        assert same[f"memorisation/nearer_{name}"] == pytest.approx(0.5, abs=1e-12)
+    assert seen.scores["nearest/pixels"][:, 1].tolist() == list(range(50, 114))
+    assert seen.protocol["memorisation"]["mirrored"] and not unseen.protocol["memorisation"]["mirrored"]
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_run_says_whether_it_has_seen_mirrored_images(flip: bool, trained: Path, tmp_path: Path) -> None:
+    words = ("evaluate.metrics=[memorisation]", f"evaluate.features={trained}", "evaluate.samples=8")
+    config = tiny("vae", f"data.horizontal_flip={flip}", "train.steps=1", "model.network=mlp", *words)
+    data = open_data(config.data)
+    run = train(config, tmp_path / "run", data)
+    result = evaluate_run(run, load(run.path), config.evaluate, data, Reporter())
+    assert result.protocol["memorisation"]["mirrored"] is flip and len(result.metrics) == 4
 
 
 def test_large_images_are_compared_at_32_pixels(trained: Path) -> None:

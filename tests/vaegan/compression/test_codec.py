@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from vaegan.compression import coders
+from vaegan.compression import coders, range_coder
 from vaegan.compression.coders import MODES, PixelCNNCoder, TableCoder
 from vaegan.compression.codes import get_vqvae, quantise
 from vaegan.compression.compressing import check_symbols
+from vaegan.compression.range_coder import make_model
 from vaegan.compression.tables import TOTAL, normalise
 from vaegan.errors import Failure
 from vaegan.images import to_float, to_uint8
@@ -126,6 +127,15 @@ def test_logits_that_differ_by_rounding_give_the_same_tables(fitted: Fit, monkey
 
     monkeypatch.setattr(coders, "round_logits", round_elsewhere)
     assert torch.equal(codec.decode(messages, labels), symbols)
+
+
+def test_a_coder_that_writes_other_bytes_is_refused(fitted: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = fitted("vqvae")
+    part.build()
+    range_coder.check_package.cache_clear()
+    monkeypatch.setattr(range_coder, "make_model", lambda table: make_model(table[::-1]))
+    with pytest.raises(Failure, match=r"^constriction [0-9.]+ writes other bytes than the files of this vaegan hold"):
+        part.build()
 
 
 def test_the_check_of_symbols_sees_any_change() -> None:

@@ -30,7 +30,9 @@ DESCRIPTION = {
     "weights": "0" * 64, "prior": "1" * 64, "image_shape": (3, 8, 8), "coder": "pixelcnn", "multiple": 1, "step": 1.0,
     "classes": 3, "batch_size": 2, "images": len(NAMES),
 }  # fmt: skip
-MESSAGES = [Message(name, bytes(range(number)), 1000 + number, number % 3) for number, name in enumerate(NAMES)]
+MESSAGES = [
+    Message(name, bytes(range(number)), 1000 + number, number % 3, 8 + number, 9) for number, name in enumerate(NAMES)
+]
 
 
 @pytest.fixture
@@ -106,7 +108,7 @@ def test_other_files_are_refused(file: Path, tmp_path: Path) -> None:
 def write_much(file: Path) -> None:
     with write_compressed(file) as writer:
         for number in range(100):
-            writer.add(Message(str(number), bytes(1000), 0, 0))
+            writer.add(Message(str(number), bytes(1000), 0, 0, 8, 8))
 
 
 def test_a_full_disk_leaves_the_file_that_was_there(file: Path) -> None:
@@ -123,7 +125,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../x.png", "/x.png", "a//x.png", "a/../../x.png", "", "a\0b", "."])
 def test_no_name_leads_out_of_a_folder(name: str, tmp_path: Path) -> None:
-    file = write(tmp_path / "a.vg", [Message(name, b"", 0, 0)], images=1)
+    file = write(tmp_path / "a.vg", [Message(name, b"", 0, 0, 8, 8)], images=1)
     with pytest.raises(UserError, match="torn or damaged"):
         read_compressed(file)
 
@@ -132,4 +134,26 @@ def test_no_name_leads_out_of_a_folder(name: str, tmp_path: Path) -> None:
 def test_a_count_that_is_not_that_of_the_index_is_refused(images: int, tmp_path: Path) -> None:
     file = write(tmp_path / "a.vg", MESSAGES, images=images)
     with pytest.raises(UserError, match="torn or damaged"):
+        read_compressed(file)
+
+
+def test_images_that_keep_their_sizes_have_them_in_the_index(file: Path, tmp_path: Path) -> None:
+    kept = read_compressed(write(tmp_path / "b.vg", MESSAGES, tile_side=0, batch_size=1))
+    assert [kept.get_size(row) for row in range(len(NAMES))] == [(8 + row, 9) for row in range(len(NAMES))]
+    assert kept.read_messages([3]) == [MESSAGES[3].content] and kept.names == NAMES
+    assert read_compressed(file).get_size(3) is None and b"tile_side" not in file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("message", "settings", "problem"),
+    [
+        (Message("a", b"", 0, 3, 8, 8), {}, "a class is none of its model"),
+        (Message("a", b"", 0, 0, 0, 8), {"tile_side": 0}, "a size is that of no image"),
+        (Message("a", b"", 0, 0, 2**20, 2**20), {"tile_side": 0}, "a size is that of no image"),
+        (Message("a", b"", 0, 0, 8, 8), {"tile_side": 0, "batch_size": 2}, "a size is that of no image"),
+    ],
+)
+def test_what_no_model_and_no_image_has_is_refused(message, settings, problem: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.vg", [message], **{"images": 1, "batch_size": 1, **settings})
+    with pytest.raises(UserError, match=f"a.vg: torn or damaged .{problem}"):
         read_compressed(file)

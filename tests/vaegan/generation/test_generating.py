@@ -1,5 +1,6 @@
 """A folder of generated images holds the samples of the model, in each form the same ones, whatever happened before."""
 
+import resource
 import tarfile
 from io import BytesIO
 from pathlib import Path
@@ -11,9 +12,10 @@ from PIL import Image
 
 from vaegan.data import open_data
 from vaegan.data.webdataset.build_index import build_index
-from vaegan.errors import UserError
+from vaegan.errors import Failure, UserError
 from vaegan.generation.description import read_generation
 from vaegan.images import to_uint8
+from vaegan.models import Autoencoder
 from vaegan.storage.loading import load
 from vaegan.storage.run_folder import Run
 
@@ -101,6 +103,57 @@ def test_a_generation_that_was_stopped_goes_on(form: str, generate: Generate, tm
     assert {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*.*")} == whole
     kept = [path for path in before if path.exists() and path.suffix in (".png", ".tar")]
     assert all(path.stat().st_ino == before[path] for path in kept) and (kept or form == "npz")
+
+
+def test_a_damaged_part_of_an_array_is_one_line(generate: Generate) -> None:
+    folder = generate("array", format="npz")
+    whole = (folder / "generated.npz").read_bytes()
+    (folder / "generated.npz").unlink()
+    damaged = folder / "generated-000001.npy"
+    for content in (b"", b"no array", b"\x93NUMPY", (np.zeros((9, 8, 8, 3), dtype=np.uint8),)):
+        if isinstance(content, bytes):
+            damaged.write_bytes(content)
+        else:
+            np.save(damaged, content[0])
+        with pytest.raises(Failure, match=r"generated-000001.npy: damaged; remove it, and the same command goes on$"):
+            generate("array", format="npz")
+    damaged.unlink()
+    assert (generate("array", format="npz") / "generated.npz").read_bytes() == whole
+
+
+@pytest.mark.parametrize("form", ["npz", "tar"])
+def test_a_full_disk_is_said_of_the_file(form: str, generate: Generate) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1200, limits[1]))  # more than the description takes
+    try:
+        with pytest.raises(OSError, match="File too large") as error:
+            generate("full", format=form, rows=400, shard_rows=400, batch_size=400)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert isinstance(error.value.filename, str) and Path(error.value.filename).parent.name == "full"
+
+
+@pytest.mark.parametrize("rejects", [False, True])
+def test_an_image_does_not_depend_on_the_number_of_images(rejects: bool, generate: Generate, monkeypatch) -> None:
+    """By a model that rounds so roughly that a forward of another number of images has others."""
+    decode = Autoencoder.decode
+    monkeypatch.setattr(Autoencoder, "decode", lambda *words: decode(*words) + 0.02 * len(words[1]))
+    given = {}
+    if rejects:
+        given = {
+            "score": lambda pixels, labels: pixels.double().mean((1, 2, 3)),
+            "rejection": {"score": "distance", "share": 0.5, "judge": "x"},
+        }
+    many, few = generate("many", **given), generate("few", rows=15, **given)  # the batches of 5 rows begin at 10 and 14
+    names = [f"{row % 10}/{row:06d}.png" for row in range(15)]
+    assert [(many / name).read_bytes() for name in names] == [(few / name).read_bytes() for name in names]
+
+
+def test_two_classes_never_share_a_folder(generate: Generate) -> None:
+    classes = ("a/b", "0", "generated.json", "..", "\N{SNOWMAN}" * 86, *"56789")
+    folder = generate("named", classes=classes)
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {"0_", "0", "2", "3", "4", *"56789"}
+    assert {path.name for path in (folder / "0").iterdir()} == {f"{row:06d}.png" for row in (1, 11, 21)}
 
 
 def test_one_class_alone(generate: Generate, by_class: Run) -> None:

@@ -65,6 +65,9 @@ def test_pictures_have_the_names_of_their_images() -> None:
         "a/x.png", "a/y.v2.png", "b/x.png", "7.png",
     ]  # fmt: skip
     assert list(map(name_pictures(["a/x.jpg", "a/x.png"]).__getitem__, range(2))) == ["a/x.jpg.png", "a/x.png.png"]
+    folders = ["a/x.jpg", "a/x.png/b/y.jpg", "a/z.png/y.jpg"]  # one is where a picture would be
+    assert list(map(name_pictures(folders).__getitem__, range(3))) == [f"{name}.png" for name in folders]
+    assert name_pictures(folders[1:])[0] == "a/x.png/b/y.png"
 
 
 def write_name(folder: Path, name: object) -> None:
