@@ -16,9 +16,10 @@ MATCHED_SETTINGS: dict[MatchedQuantity, Callable[[Config], FlatSettings]] = {
     "latent_size": lambda config: _get_settings(config, "latent_size", "code_channels", "downsampling"),
     "images_seen": lambda config: {"train.steps * train.batch_size": config.train.steps * config.train.batch_size},
     "wall_clock": lambda config: {},
+    "flops": lambda config: {},
 }
-"""Settings that must be the same for all variants that have them, by the quantity that is matched; the wall-clock time
-is matched by `study.match_wall_clock`."""
+"""Settings that must be the same for all variants that have them, by the quantity that is matched; wall-clock time and
+operations are matched by the number of steps."""
 
 
 def check_matched(configs: Mapping[str, Config], matched: tuple[MatchedQuantity, ...]) -> None:

@@ -61,7 +61,8 @@ def ablate(
         console.say("; ".join(plan.list_sentences()))
 
     if dry_run:
-        from .ablation_plan import FlopCounter, plan_ablation
+        from .ablation_plan import plan_ablation
+        from .training_flops import FlopCounter
 
         check_ablation(loaded, folder)
         show_plan(plan_ablation(loaded, folder, FlopCounter()))

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +14,8 @@ from vaegan.evaluate.screening import read_seed_metrics, select_changes
 from vaegan.evaluate.study import plan_runs
 from vaegan.storage.run_folder import Run
 from vaegan.storage.training_cost import read_training_cost
-from vaegan.text import to_one_line
-from vaegan.trainers.step_cost import StepCost, measure_step
+
+from .training_flops import FlopCounter
 
 CLASSIFIER = "classifier"
 """Name of the classifier of the features among the runs of a plan."""
@@ -34,35 +34,6 @@ class PlannedRun(NamedTuple):
     """Number of training images that it sees."""
     flops: int | None
     """Its floating-point operations; None: they cannot be counted here."""
-
-
-@dataclass
-class FlopCounter:
-    """Count the floating-point operations of trainings, by those of a step, which are counted once."""
-
-    costs: dict[str, StepCost] = field(default_factory=dict)
-    """Cost of a step by what it depends on."""
-    problem: str = ""
-    """Reason why operations cannot be counted here; empty: none has been met."""
-
-    def count(self, config: Config) -> int | None:
-        """Return the operations of a training without its evaluations; None: they cannot be counted here."""
-        key = config.train.model_copy(update={"steps": 1}).model_dump_json() + config.model_dump_json(
-            include={"model", "data"}
-        )
-        if self.problem:
-            return None
-        if key not in self.costs:
-            try:
-                self.costs[key] = measure_step(config)
-            except Exception as error:  # what it is counted with is new in every version of torch
-                self.problem = to_one_line(error)
-                return None
-        cost, steps, loss = self.costs[key], config.train.steps, getattr(config.model, "adversarial", None)
-        if cost.penalty_flops is None or loss is None:
-            return steps * cost.flops
-        penalties: int = -(-steps // loss.penalty_every)  # the first step has one
-        return penalties * cost.penalty_flops + (steps - penalties) * cost.flops
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from vaegan.io import write_text
 from vaegan.long_work import run_long_on_main
 from vaegan.progress import Reporter
 
-from .study_workflow import check_study, compare_study
+from .study_workflow import compare_study, prepare_study
 
 if TYPE_CHECKING:
     from vaegan.config import Config
@@ -32,7 +32,7 @@ def check_ablation(loaded: LoadedAblation, folder: Path) -> "LoadedStudy":
         FileFailure: No file can be created in the folder.
     """
     screening = loaded.load_phase("screen", list(loaded.ablation.changes))
-    check_study(screening, folder)
+    screening = prepare_study(screening, folder)
     from vaegan.evaluate.screening import check_metric  # whose packages have been found
 
     check_metric(loaded, screening)
@@ -73,7 +73,8 @@ def run_ablation(
     from vaegan.evaluate.report.ablation_page import write_ablation
     from vaegan.evaluate.screening import get_seed_metrics, select_changes
 
-    from .ablation_plan import FlopCounter, get_classifier_folder, plan_ablation
+    from .ablation_plan import get_classifier_folder, plan_ablation
+    from .training_flops import FlopCounter
 
     counter = FlopCounter()
     if show_plan is not None:

@@ -16,7 +16,7 @@ from vaegan.io import write_text
 from .completion import complete_study
 from .console import Console
 from .options import FOLDER, OTHER_DATA_OPTION, OVERRIDES_ARGUMENT, PROCESSES_OPTION, Integer, check_folder_path
-from .study_workflow import check_study, compare_study
+from .study_workflow import compare_study, prepare_study
 
 if TYPE_CHECKING:
     from vaegan.config.load_study_files import LoadedStudy
@@ -90,7 +90,7 @@ def _list_runs(loaded: "LoadedStudy", folder: Path, options: list[str], as_json:
     from vaegan.evaluate.run_list import list_runs
     from vaegan.progress import Reporter
 
-    check_study(loaded, folder)
+    loaded = prepare_study(loaded, folder)
     found = list_runs(
         loaded.study, loaded.configs, folder, Reporter(), loaded.classifier, "--allow-other-data" in options
     )

@@ -49,8 +49,7 @@ def compare_study(
         Failure: A training or an evaluation failed; what is finished is kept.
         Interrupted: A training was asked to stop.
     """
-    study, configs, classifier = loaded
-    check_study(loaded, folder)
+    study, configs, classifier = prepare_study(loaded, folder)
     from vaegan.evaluate.study import compare
     from vaegan.trainers.log.tracking import Tracker
 
@@ -70,11 +69,14 @@ def compare_study(
     )  # fmt: skip
 
 
-def check_study(loaded: "LoadedStudy", folder: Path) -> None:
-    """Check that the runs of a study can be trained and written into a folder, before its images are read.
+def prepare_study(loaded: "LoadedStudy", folder: Path) -> "LoadedStudy":
+    """Check that the runs of a study can be trained and written into a folder, and return it with matched `flops`.
+
+    This is done before its images are read.
 
     Raises:
-        UserError: A package or an input of a training is missing, or the folder lies in that of the images.
+        UserError: A package or an input of a training is missing, operations that are to be matched cannot be counted,
+            or the folder lies in that of the images.
         FileFailure: No file can be created in the folder.
     """
     study, configs, _ = loaded
@@ -83,3 +85,8 @@ def check_study(loaded: "LoadedStudy", folder: Path) -> None:
     for name, variant in configs.items():
         if study.variants[name].prior is None:  # a prior's autoencoder is trained first, in this study
             check_step_inputs(variant)
+    if "flops" not in study.matched:
+        return loaded
+    from .training_flops import match_flops  # the counter costs a second to import
+
+    return loaded._replace(configs=match_flops(configs))

@@ -17,7 +17,9 @@ RESERVED_NAMES = {
 """Names that a study's folder uses itself, which no variant may have."""
 FOLDER_NAME_PATTERN = re.compile(r"[\w-][\w.-]{0,99}")
 """Allowed names of the folders in a study's folder."""
-MatchedQuantity = Literal["decoder", "latent_size", "images_seen", "wall_clock"]
+MatchedQuantity = Literal["decoder", "latent_size", "images_seen", "wall_clock", "flops"]
+BUDGETS: tuple[MatchedQuantity, ...] = ("images_seen", "wall_clock", "flops")
+"""Quantities that say how long each variant is trained, of which one at most can be matched."""
 
 
 def check_folder_names(names: Collection[str], key: str) -> None:
@@ -71,8 +73,8 @@ class StudyConfig(Section):
     matched: Annotated[tuple[MatchedQuantity, ...], FROM_PYTHON] = ("decoder", "latent_size", "images_seen")
     """Quantities that all variants share: the decoder with its initial weights, the size of its codes, the number of
     images seen in training. `wall_clock` replaces `images_seen`: each variant gets as many steps as fit into the time
-    that the first one needs for its `train.steps`, measured by a short training of each. The report lists all other
-    differences."""
+    that the first one needs for its `train.steps`, measured by a short training of each; `flops`: as many as take its
+    floating-point operations. The report lists all other differences."""
     features: Text | None = None
     """Classifier that is trained first, on the study's own images, to give the features of `frechet`, `kid` and
     `prdc`: a set that has a recipe for it (`digits`), or a config file; None: the network of `evaluate.features`."""
@@ -81,8 +83,8 @@ class StudyConfig(Section):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "StudyConfig":
-        if {"images_seen", "wall_clock"} <= set(self.matched):
-            raise ValueError("matched: images_seen and wall_clock: leave out one of the two")
+        if len(budgets := [each for each in self.matched if each in BUDGETS]) > 1:
+            raise ValueError(f"matched: {' and '.join(budgets)}: leave out all but one of them")
         for key, values in (("seeds", self.seeds), ("matched", self.matched), ("references", self.references)):
             for value in values:
                 if values.count(value) > 1:

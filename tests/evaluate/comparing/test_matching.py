@@ -134,7 +134,8 @@ def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path:
 
 def test_a_budget_is_one_thing_and_a_studys_own_folders_are_no_variants() -> None:
     tree = {"title": "T", "variants": {"vae": {"recipe": "digits/vae"}}}
-    with pytest.raises(ValueError, match="leave out one of the two"):
-        StudyConfig.model_validate(tree | {"matched": ("images_seen", "wall_clock")})
+    for budgets in (("images_seen", "wall_clock"), ("flops", "wall_clock")):
+        with pytest.raises(ValueError, match=f"matched: {' and '.join(budgets)}: leave out all but one of them"):
+            StudyConfig.model_validate(tree | {"matched": budgets})
     with pytest.raises(ValueError, match=r"variants\.controls: the study keeps something else"):
         StudyConfig.model_validate(tree | {"variants": {"controls": {"recipe": "digits/vae"}}})

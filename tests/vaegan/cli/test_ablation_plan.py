@@ -2,41 +2,9 @@
 
 from pathlib import Path
 
-import torch
-
-from vaegan.cli.ablation_plan import FlopCounter, Plan, PlannedRun, estimate_seconds, format_flops, plan_ablation
+from vaegan.cli.ablation_plan import Plan, PlannedRun, estimate_seconds, format_flops, plan_ablation
+from vaegan.cli.training_flops import FlopCounter
 from vaegan.config.load_ablation import load_ablation
-from vaegan.data import MicroBatch
-from vaegan.trainers import step_cost
-from vaegan.trainers.accelerator import make_accelerator
-from vaegan.trainers.loop import compute_gradients
-from vaegan.trainers.state import build_state
-from vaegan.trainers.step_cost import CostCounter
-from vaegan.trainers.steps import build_step
-
-from ...tiny import tiny
-
-
-def test_operations_are_those_of_every_step_of_a_training() -> None:
-    config = tiny("vaegan3", "train.steps=5", "model.adversarial.penalty_every=3")
-    counted = FlopCounter().count(config)
-    step, size, accelerator = build_step(config), config.train.batch_size, make_accelerator(config.train)
-    state = build_state(config, step, accelerator)
-    batch = MicroBatch(torch.zeros(size, *config.data.image_shape, dtype=torch.uint8), torch.zeros(size).long())
-    noise = {name: torch.randn(size, *shape) for name, shape in step.get_noise_shapes().items()}
-    with CostCounter() as counter:
-        for number in range(config.train.steps):
-            compute_gradients(step, state, number, [batch], noise, 0, accelerator)
-    assert counted == counter.flops > 0
-
-
-def test_a_step_is_counted_once_whatever_the_seed_and_the_number_of_steps(monkeypatch) -> None:
-    counter, config = FlopCounter(), tiny("vae", "train.steps=2")
-    one = counter.count(config)
-    monkeypatch.setattr(step_cost, "build_step", None)
-    assert counter.count(tiny("vae", "train.steps=6", "evaluate.samples=3").model_copy(update={"seed": 9})) == 3 * one
-    assert counter.count(tiny("vae", "model.width=16")) is None and counter.problem
-    assert "operations cannot be counted here: " in Plan({}, counter.problem).list_sentences()[0]
 
 
 def load_tiny(**settings: object):
@@ -44,6 +12,10 @@ def load_tiny(**settings: object):
     changes = {"half": {"train": {"batch_size": 4}}, "wide": {"model": {"width": 64}}, "rate": {"model": {"beta": 2}}}
     tree = {"title": "T", "base": base, "changes": changes, "metric": "reconstruction/psnr", "screen": {"steps": 5}}
     return load_ablation({**tree, "confirm": {"steps": 10}, "features": "digits", **settings})
+
+
+def test_operations_that_cannot_be_counted_are_not_known() -> None:
+    assert "operations cannot be counted here: no kernel" in Plan({}, "no kernel").list_sentences()[0]
 
 
 def test_before_the_screening_as_many_changes_are_counted_as_can_pass(tmp_path: Path) -> None:
