@@ -16,6 +16,7 @@ from vaegan.data import open_data
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
+from ..forked.client import drop_progress
 from ..tiny import LOOP_OPTIONS, are_bit_identical, flatten, load_newest, tiny
 
 WORDS = (*LOOP_OPTIONS, "train.steps=400", "train.checkpoint_every=50", "train.log_every=2", "train.keep_checkpoints=2")
@@ -77,11 +78,6 @@ def read_last_step(run: Run) -> int:
     return json.loads(whole[-1])["step"] if whole else 0
 
 
-def get_notes(err: str) -> list[str]:
-    """Return the lines of standard error that are no progress of a long training."""
-    return [line for line in err.splitlines() if not line.startswith("Training run: ")]
-
-
 def test_a_full_disk_stops_the_training_and_nothing_is_lost(disk: Path, reference: Run) -> None:
     run, process = Run(disk / "run"), start(disk)
     while read_last_step(run) < 60:
@@ -90,7 +86,7 @@ def test_a_full_disk_stops_the_training_and_nothing_is_lost(disk: Path, referenc
     fill(disk)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, "")
-    [message] = get_notes(err)
+    [message] = drop_progress(err).splitlines()
     assert (
         message.startswith("vaegan: step ")
         and "could not be written: " in message
@@ -101,7 +97,7 @@ def test_a_full_disk_stops_the_training_and_nothing_is_lost(disk: Path, referenc
 
     (disk / "ballast").unlink()
     out, err = start(disk, "--resume").communicate(timeout=120)
-    assert (out, get_notes(err)) == ("run: trained 400 steps; evaluate it with `vaegan evaluate run`\n", [])
+    assert (out, drop_progress(err)) == ("run: trained 400 steps; evaluate it with `vaegan evaluate run`\n", "")
     check_same(run, reference)
 
 
@@ -118,7 +114,7 @@ def test_a_full_disk_is_waited_out_where_the_config_says_so(disk: Path, referenc
     (disk / "ballast").unlink()
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (0, "run: trained 400 steps; evaluate it with `vaegan evaluate run`\n"), err
-    for note in get_notes("".join([*notes, err])):
+    for note in drop_progress("".join([*notes, err])).splitlines():
         assert note.startswith("step ") and note.endswith("; the training goes on without it")
     check_same(run, reference)
 
@@ -158,7 +154,7 @@ def test_a_quota_is_waited_out_where_the_config_says_so(tmp_path: Path, referenc
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2**30, 2**30))
     assert note.startswith("step 50: a checkpoint could not be written: ")
     assert note.endswith("; the training goes on without it\n")
-    assert get_notes(process.communicate(timeout=120)[1]) == []
+    assert drop_progress(process.communicate(timeout=120)[1]) == ""
     check_same(Run(tmp_path / "run"), reference)
 
 

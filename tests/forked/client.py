@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 ONE_CORE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 """Environment variables with which the same training gives the same bits."""
@@ -50,9 +52,14 @@ class ProcessResult:
     out: str
     """Standard output."""
     err: str
-    """Standard error."""
+    """Standard error, without lines of progress."""
     moments: list[str]
     """Names of the moments that it passed."""
+
+
+def drop_progress(err: str) -> str:
+    """Return standard error without the lines of progress, of which a slow machine shows some."""
+    return re.sub(r"^.+: [\d,]+/[\d,]+(, .+)?\n", "", err, flags=re.MULTILINE)
 
 
 class ForkServer:
@@ -83,8 +90,12 @@ class ForkServer:
     def get_group_results(self, name: str) -> list[list[ProcessResult]]:
         """Return the results of all processes of each command of a job, in order of rank."""
         groups = json.loads((self.folder / f"{name}.json").read_text())
-        return [[ProcessResult(**result) for result in group] for group in groups]
+        return [[_read_result(result) for result in group] for group in groups]
 
     def get_results(self, name: str) -> list[ProcessResult]:
         """Return the result of rank 0 of each command of a job."""
         return [main for main, *_ in self.get_group_results(name)]
+
+
+def _read_result(result: dict[str, Any]) -> ProcessResult:
+    return ProcessResult(**{**result, "err": drop_progress(result["err"])})
