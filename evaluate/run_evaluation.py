@@ -15,6 +15,7 @@ from torch import nn
 import vaegan
 from vaegan.config import Config
 from vaegan.config.architectures import ContinuousConfig
+from vaegan.config.models import GANConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Data
 from vaegan.density_fitting import fit_density_to_images
@@ -116,21 +117,25 @@ def evaluate_run(
         if isinstance(model, Classifier):
             with reporter.progress(title, "images") as progress:
                 return evaluate_classifier_splits(model, data, config, seed=run.config.seed, progress=progress)
-        discriminator = None
-        if DISCRIMINATOR_METRICS & set(config.metrics):
+        discriminator, is_needed = None, bool(DISCRIMINATOR_METRICS & set(config.metrics))
+        scores_pairs = isinstance(run.config.model, GANConfig) and run.config.model.discriminator.packing > 1
+        if is_needed and not scores_pairs:
             discriminator = run_on_all_ranks(lambda: load_discriminator(run, reporter.note, networks))
         result = evaluate_on_data(
             model, config, data, run.config.seed, title, reporter, discriminator, run.config.data.horizontal_flip
         )
+        left_out = {"confusion": "the discriminator scores pairs of images"} if scores_pairs else {}
+        left_out = {name: reason for name, reason in left_out.items() if name in config.metrics}
         if AUGMENTATION in config.metrics and train is not None:
             place = folder_of_real or run.path / AUGMENTATION / "real"
             measured = measure_augmentation(run, model, config, data, train, place, reporter)
             result.metrics.update(measured.metrics)
             result.scores.update(measured.scores)
             result.protocol[AUGMENTATION] = describe_augmentation(config, data)
-            if measured.left_out:
-                result.protocol["left_out"] = {**result.protocol.get("left_out", {}), **measured.left_out}
-                reporter.note_once(f"evaluate.metrics: left out are {format_left_out(measured.left_out)}")
+            left_out |= measured.left_out
+        if left_out:
+            result.protocol["left_out"] = {**result.protocol.get("left_out", {}), **left_out}
+            reporter.note_once(f"evaluate.metrics: left out are {format_left_out(left_out)}")
         if force and not result.metrics:
             names, left_out = ", ".join(config.metrics), result.protocol.get("left_out", {})
             problem = f"cannot be measured of {run.path}" + (f": {format_left_out(left_out)}" if left_out else "")

@@ -95,7 +95,7 @@ FAMILY_OPTIONS = {
     ),
     "vaegan1-grid": (
         "model.adversarial.loss=hinge", "model.discriminator.norm=group", "model.adversarial.adaptive=[0.01,100]",
-        "model.likelihood=laplace",
+        "model.likelihood=laplace", "model.discriminator.packing=2",
     ),
     "vaegan3-grid": (
         "model.attention=true", "model.discriminator.spectral_norm=true", "model.discriminator.scales=[1,2]",

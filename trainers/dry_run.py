@@ -39,7 +39,7 @@ def estimate_size(config: Config, processes: int = 1) -> RunSize:
         UserError: `train.batch_size` is not a multiple of ``processes``, or `train.micro_batch_size` does not divide
             the images of one process.
     """
-    batch_slice = get_batch_slice(config.train, 0, processes)
+    batch_slice = get_batch_slice(config, 0, processes)
     with torch.device("meta"):
         networks = build_step(config).build_networks()
     model, *others = networks

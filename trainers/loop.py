@@ -78,7 +78,7 @@ def train(
         problem = "auto stands for another one on each of the machines; give fp32 or bf16"
         raise UserError(f"train.precision: {problem}", on_all_ranks=True)
     training_step = build_step(config, networks)
-    batch_slice = get_batch_slice(config.train, accelerator.process_index, accelerator.num_processes)
+    batch_slice = get_batch_slice(config, accelerator.process_index, accelerator.num_processes)
     training_step.check_inputs()
     training_step.check_data(data)
     training_step.check_networks()

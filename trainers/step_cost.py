@@ -137,7 +137,7 @@ def _count_step(
 ) -> tuple[int, int]:
     """Return the most bytes at a time in a step, and its floating-point operations."""
     config = training_step.config
-    batch_slice = get_batch_slice(config.train, 0, processes)
+    batch_slice = get_batch_slice(config, 0, processes)
     count = batch_slice.stop - batch_slice.start
     size, dtype = config.train.micro_batch_size or count, getattr(torch, config.train.dtype)
     counted = min(count // size, 2)  # from the second on, all micro-batches are alike

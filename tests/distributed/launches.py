@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
+from ..forked.client import drop_progress
 from ..tiny import load_newest
 from .pool import ENVIRONMENT
 
@@ -80,13 +81,13 @@ class Launch:
         return processes
 
     def wait(self) -> tuple[int, str, str]:
-        """Wait for the end, and return exit code, standard output and standard error."""
+        """Wait for the end, and return exit code, standard output, and standard error without lines of progress."""
         try:
             out, err = self.process.communicate(timeout=TIMEOUT_SECONDS)
         finally:
             if self.process.returncode is None:
                 self.kill()
-        return self.process.returncode, out, err
+        return self.process.returncode, out, drop_progress(err)
 
     def read_process_counts(self) -> set[int]:
         """Return the numbers of processes that the run was trained with, as its timing.jsonl has them."""

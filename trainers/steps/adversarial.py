@@ -108,7 +108,8 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
         if penalised is not None:
             realness = losses.compute_realness_map(output.scores[: len(penalised)])
             signs = get_signs(batch, len(penalised) // count)
-            penalties = losses.gradient_penalty(realness, penalised, signs).split(count)
+            packing = self.model_config.discriminator.packing
+            penalties = losses.gradient_penalty(realness, penalised, signs, packing).split(count)
             gamma_r1, gamma_r2 = (get_value_at_step(self.config.train, r, batch.step) for r in (config.r1, config.r2))
             if config.r1:
                 terms["r1"] = Term(penalties[losses.REAL].mean(), gamma_r1 * config.penalty_every)

@@ -108,6 +108,9 @@ def _check(name: str, run: Path, model: Autoencoder, features: Path | None) -> N
         raise UserError("score features: needs a network; train one by `vaegan train-features`, and give --features")
     if name == "realness" and not isinstance(model.config, GANConfig):
         raise UserError(f"score realness: {run} has no discriminator; use a VAE-GAN, or pixels")
+    if name == "realness" and isinstance(model.config, GANConfig) and model.config.discriminator.packing > 1:
+        problem = f"the discriminator of {run} scores pairs of images (model.discriminator.packing)"
+        raise UserError(f"score realness: {problem}; use pixels")
 
 
 def _load_classifier(path: Path, model: Autoencoder) -> Classifier:

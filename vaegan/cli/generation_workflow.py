@@ -99,6 +99,9 @@ class Request:
             if getattr(config.model.discriminator, "classes", None) == "reconstructed":
                 problem = f"the discriminator of {self.run} has never seen a sample"
                 raise UserError(f"--reject realness: {problem}; use a VAE-GAN that has, or distance")
+            if config.model.discriminator.packing > 1:
+                problem = f"the discriminator of {self.run} scores pairs of images"
+                raise UserError(f"--reject realness: {problem} (model.discriminator.packing); use distance")
         check_output_of_run(self.run, self.output)
         return config
 

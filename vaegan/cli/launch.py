@@ -49,7 +49,7 @@ def join_processes(processes: int, configs: "list[Config]", console: Console) ->
     for config in configs:
         from vaegan.trainers.batch_partition import get_batch_slice  # only trainings have its packages
 
-        get_batch_slice(config.train, 0, processes)
+        get_batch_slice(config, 0, processes)
     if processes > get_world_size():
         launch(processes, console)
     stop_with_launcher()

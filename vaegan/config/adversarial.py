@@ -30,6 +30,9 @@ class DiscriminatorConfig(Section):
     scales: Annotated[tuple[Scale, ...], FROM_PYTHON, Field(min_length=1)] = (1,)
     """patch: one discriminator for each number, which sees images whose sides are divided by it (means of squares of
     pixels); all of them count alike (Wang et al. 2018, section 3.2)."""
+    packing: Annotated[Literal[1, 2], INTEGER] = 1
+    """Images that are scored together. 2: images 2i and 2i + 1 of the batch, all real or all fake, are one image of
+    twice the channels, in which a lack of variety can be seen (Lin et al. 2018, section 3)."""
     norm: Literal["none", "group"] = "none"
     """patch: GroupNorm before the activations, or `none`, as the others have."""
     spectral_norm: bool = False
@@ -128,6 +131,13 @@ class VAEGANDiscriminatorConfig(DiscriminatorConfig):
     instance_layers: Annotated[tuple[Count, ...], FROM_PYTHON] = ()
     """Layers whose features the instance term compares, as means over an image's places, counted as `layer` is: one
     near the image and one near the end are those of DC-VAE. []: there is no such term."""
+
+    @model_validator(mode="after")
+    def _check_packed_instances(self) -> "VAEGANDiscriminatorConfig":
+        if self.packing > 1 and self.instance_layers:
+            problem = "the features of a pair do not tell its images apart"
+            raise ValueError(f"model.discriminator.packing: {problem}; leave instance_layers out, or give packing=1")
+        return self
 
 
 class VAEGANLossConfig(AdversarialLossConfig):

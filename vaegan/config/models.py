@@ -49,6 +49,13 @@ class GANConfig(GaussianConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_packing(self) -> "GANConfig":
+        if self.discriminator.packing > 1 and self.labels is not None and self.discriminator.condition != "none":
+            problem = "two images have no class in common"
+            raise ValueError(f"model.discriminator.packing: {problem}; give condition=none, or packing=1")
+        return self
+
 
 class AEFamilyConfig(ContinuousConfig):
     """A deterministic autoencoder trained on the squared error; it has no prior to sample from."""

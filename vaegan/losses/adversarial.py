@@ -233,7 +233,7 @@ def balanced_accuracy(counts: Tensor) -> float:
     return float((correct / counts.sum(1)).mean())
 
 
-def gradient_penalty(realness: Tensor, images: Tensor, signs: Tensor | None = None) -> Tensor:
+def gradient_penalty(realness: Tensor, images: Tensor, signs: Tensor | None = None, packing: int = 1) -> Tensor:
     """Compute 1/2 |d realness / d image|^2, shape (N,); with patches its mean over them, without bias.
 
     R1 is that of real images, R2 that of fakes (Mescheder et al. 2018, eq. 9 and 10). A patch p is the score of a
@@ -246,15 +246,16 @@ def gradient_penalty(realness: Tensor, images: Tensor, signs: Tensor | None = No
         realness: Realness of `images`, with its graph, shape (N,), or that of each patch, shape (N, h, w).
         images: Images that require a gradient, shape (N, C, S, S).
         signs: 1 or -1 for each patch, shape (N, h, w); None: there are no patches.
+        packing: Number of consecutive images that have one score, which counts once, and whose penalty is that of
+            their gradients together.
 
     Returns:
         The penalty of each image, with a graph to the discriminator's parameters.
     """
-    patches = realness[0].numel()
-    (gradient,) = torch.autograd.grad(
-        (realness if signs is None else signs * realness).sum(), images, create_graph=True
-    )
-    return assert_per_image(0.5 * gradient.square().flatten(1).sum(1) / patches, realness)
+    patches, scored = realness[0].numel(), realness if signs is None else signs * realness
+    (gradient,) = torch.autograd.grad(scored[::packing].sum(), images, create_graph=True)
+    squares = gradient.square().flatten(1).sum(1).view(-1, packing).sum(1).repeat_interleave(packing)
+    return assert_per_image(0.5 * squares / patches, realness)
 
 
 def feature_distance(real: Tensor, fake: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from vaegan.config.models import GANConfig
 
 from .autoencoder import Decoder, Encoder, ImageDecoder
 from .diffusers_autoencoder import build_diffusers_decoder, build_diffusers_encoder
-from .discriminator import Discriminator, MultiScaleDiscriminator, PenalisedDiscriminator
+from .discriminator import Discriminator, MultiScaleDiscriminator, PackedDiscriminator, PenalisedDiscriminator
 from .given import GivenDecoder, GivenDiscriminator, GivenEncoder, GivenNetworks
 from .grid_autoencoder import GridDecoder, GridEncoder
 from .initialise import initialise
@@ -80,7 +80,11 @@ def build_discriminator(
         return GivenDiscriminator(networks["discriminator"], takes_labels)
     with torch.random.fork_rng(devices=[]):  # constructors draw weights, which are then replaced
         kind = Discriminator if config.discriminator.scales == (1,) else MultiScaleDiscriminator
-        discriminator = kind(config.discriminator, image_shape, config.score_count, config.labels)
+        (channels, *sides), packing = image_shape, config.discriminator.packing
+        shape = packing * channels, *sides
+        discriminator: PenalisedDiscriminator = kind(config.discriminator, shape, config.score_count, config.labels)
+        if packing > 1:
+            discriminator = PackedDiscriminator(discriminator, packing)
     initialise(discriminator, seed, "discriminator")
     if config.discriminator.spectral_norm:
         add_spectral_norm(discriminator, seed, "discriminator")

@@ -51,6 +51,8 @@ def check_names(config: Config, networks: GivenNetworks) -> None:
             raise UserError(f"model.discriminator.spectral_norm: not for a given module; give false, and {remedy}")
         if model.discriminator.network == "patch":
             raise UserError("model.discriminator.network: patch: a given module scores whole images; leave it out")
+        if model.discriminator.packing > 1:
+            raise UserError("model.discriminator.packing: 2: a given module scores single images; leave it out")
         if getattr(model.discriminator, "instance_layers", ()):
             raise UserError("model.discriminator.instance_layers: not for a given module; leave the instance term out")
         if model.discriminator.condition == "auxiliary":

@@ -130,6 +130,29 @@ def _pool(features: Tensor) -> Tensor:
     return features.flatten(2).mean(2) if features.ndim > 2 else features
 
 
+class PackedDiscriminator(PenalisedDiscriminator):
+    """A discriminator of consecutive images, each of which gets the score of all of them (Lin et al. 2018, section 3).
+
+    Args:
+        member: Discriminator of images whose channels are those of all images that are scored together.
+        packing: Number of images that are scored together.
+    """
+
+    def __init__(self, member: PenalisedDiscriminator, packing: int) -> None:
+        super().__init__()
+        self.member, self.packing = member, packing
+
+    def compute_output(
+        self, images: Tensor, autocast_dtype: torch.dtype | None, labels: Tensor | None
+    ) -> DiscriminatorOutput:
+        """Return scores and features of images, whose number is a multiple of those that are scored together."""
+        packed = images.unflatten(0, (-1, self.packing)).flatten(1, 2)
+        packed = packed.contiguous(memory_format=torch.channels_last)
+        output = self.member.compute_output(packed, autocast_dtype, None)
+        scores, features = (each.repeat_interleave(self.packing, 0) for each in (output.scores, output.features))
+        return DiscriminatorOutput(scores, features)
+
+
 class MultiScaleDiscriminator(PenalisedDiscriminator):
     """Discriminators of patches, each of which sees the images in a size of its own (Wang et al. 2018, section 3.2).
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vaegan.config.schema import Config
 from vaegan.losses.augmentation import augment
-from vaegan.networks.discriminator import MultiScaleDiscriminator
+from vaegan.networks.discriminator import MultiScaleDiscriminator, PackedDiscriminator
 from vaegan.trainers.steps.base import StepInput
 
 Terms = dict[str, Tensor]
@@ -22,13 +22,21 @@ class DiscriminatorOracle:
     """Discriminator outputs, written with its layers, for the images of a batch or others in their positions.
 
     A patch counts as an image does: the rows of scores are those of the patches of the first image, then the next. The
-    patches of a discriminator of smaller images count as often as those of the first one that they cover.
+    patches of a discriminator of smaller images count as often as those of the first one that they cover. Images that
+    are scored together have one row.
     """
 
     def __init__(self, networks: Networks, batch: StepInput) -> None:
-        network, self.batch = networks["discriminator"], batch
+        network, self.batch, self.packing = networks["discriminator"], batch, 1
+        if isinstance(network, PackedDiscriminator):
+            network, self.packing = network.member, network.packing
         self.scales = list(network.members) if isinstance(network, MultiScaleDiscriminator) else [network]
         self.network = self.scales[0]
+
+    def pack(self, images: Tensor) -> Tensor:
+        """Return an image of the channels of all of those that are scored together, one after another."""
+        rows = range(0, len(images), self.packing)
+        return torch.stack([torch.cat(list(images[row : row + self.packing])) for row in rows])
 
     def last(self, images: Tensor) -> Tensor:
         features = self.network.trunk(images)[-1]
@@ -40,6 +48,7 @@ class DiscriminatorOracle:
 
     def scores(self, images: Tensor) -> Tensor:
         """With <e_y, last features> added to the first."""
+        images = self.pack(images)
         if not self.has_patches:
             return self.add_class(self.network, self.last(images), self.network.head(self.last(images)))
         rows = []
@@ -60,7 +69,7 @@ class DiscriminatorOracle:
         return torch.stack([scores[:, k] + realer * (k == 0) for k in range(scores.shape[1])], 1)
 
     def features(self, images: Tensor) -> Tensor:
-        return self.network.trunk(images)[self.network.layer - 1]
+        return self.network.trunk(self.pack(images))[self.network.layer - 1]
 
     def compute_nll(self, images: Tensor) -> Tensor:
         """Mean of -log p(class | image) by the auxiliary head."""
@@ -151,7 +160,8 @@ class AdversarialOracle:
         if adversarial.lecam:
             real, fake = (self.batch.adaptive_state[name] for name in ("real", "fake"))
             means = {
-                name: self.realness(each).reshape(len(self.batch.images), -1).mean(1) for name, each in scores.items()
+                name: self.realness(each).reshape(len(self.batch.images) // self.discriminator.packing, -1).mean(1)
+                for name, each in scores.items()
             }
             parts = [(means[name] - real) ** 2 for name in fakes]
             anchored = (means["real"] - fake) ** 2 + sum(parts) / len(fakes)
@@ -165,11 +175,11 @@ class AdversarialOracle:
         """Mean squared norm of the gradient of realness by the image, of patches by that of their sum with signs."""
         images = images.clone().requires_grad_()
         if self.discriminator.has_patches:
-            signs = torch.sign(self.batch.noise["patches"]).flatten()
+            signs = torch.sign(self.batch.noise["patches"][:: self.discriminator.packing]).flatten()
             total = (signs * self.realness(self.scores(images))).sum()
             return (torch.autograd.grad(total, images, create_graph=True)[0] ** 2).sum() / len(signs)
         rows = [torch.autograd.grad(each, images, create_graph=True)[0] for each in self.realness(self.scores(images))]
-        return sum((row**2).sum() for row in rows) / len(images)
+        return sum((row**2).sum() for row in rows) / len(rows)
 
     def get_relativistic_terms(self, scores: Mapping[str, Tensor], side: int) -> Terms:
         """Mean of log(1 + e^-d) of each difference of two kinds: of the discriminator, or mirrored of the generator."""
