@@ -122,7 +122,9 @@ def test_adaptive_state_adapts_alike(pool: Pool, tmp_path: Path) -> None:
     words = (*get_words("vaegan3", "float64"), *adaptive)
     assert find_largest_distance(pool, tmp_path, "vaegan3", words, divisions) < BOUNDS["float64"]
     final = {key: value for key, value in flatten(load_newest(tmp_path / "0")).items() if key.startswith("controls/")}
-    assert {key.removeprefix("controls/") for key in final} == {"adaptive", "augment", "real", "fake"}
+    assert {key.removeprefix("controls/") for key in final} == {
+        "adaptive", "augment", "real", "fake", "instance_queue/1"
+    }  # fmt: skip
     assert 0 < final["controls/augment"] <= 1 and final["controls/adaptive"] != 1
 
 
