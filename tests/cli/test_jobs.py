@@ -81,6 +81,7 @@ def test_a_stop_is_passed_on_and_can_be_resumed_from(study: Path) -> None:
     assert not (study / "out" / "vae" / "seed_2").exists()
 
 
+@pytest.mark.long
 def test_a_killed_study_takes_its_trainings_with_it(study: Path) -> None:
     """The trainings stop as after SIGTERM, with a checkpoint."""
     endless = ("train.steps=100000", "train.log_every=1", "train.decay=constant")
@@ -113,7 +114,8 @@ def test_jobs_under_a_launcher_are_refused(study: Path) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_study_that_is_stopped_in_its_evaluation_says_so(number: int, study: Path) -> None:
     process = start(study, "out", "evaluate.metrics=[iwae]", "evaluate.importance_samples=1000000", "seeds=[1]")
     end = time.monotonic() + 120

@@ -35,6 +35,7 @@ def test_a_sweep_is_no_recipe() -> None:
     assert SWEEPS and not any("sweeps" in name for name in list_recipes())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sweep", SWEEPS, ids=lambda path: path.stem)
 def test_an_agent_trains_the_runs_of_a_shipped_sweep(sweep: Path, tmp_path: Path, environ: dict[str, str]) -> None:
     tree = yaml.safe_load(sweep.read_text())

@@ -16,7 +16,7 @@ from ..tiny import tiny
 from ..wandb_file import read_config, read_history, read_run, select_kind
 
 
-@pytest.fixture(scope="module", params=["vaegan2", "vaegan3"])
+@pytest.fixture(scope="module", params=[pytest.param("vaegan2", marks=pytest.mark.long), "vaegan3"])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("tracked")
     words = ("track.wandb=offline", "train.sample_every=4", "train.steps=6", "train.evaluate_every=4")

@@ -66,6 +66,7 @@ def test_torchrun(work: Path, alone: Run) -> None:
     check_equal(Run(launch.run), alone)
 
 
+@pytest.mark.long
 def test_two_machines_that_meet(work: Path, alone: Run) -> None:
     meeting = ("--nnodes=2", "--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={find_free_port()}")
     machines = [Launch(work, *TORCHRUN, *meeting, f"--node_rank={rank}", "-m", "vaegan", *TRAIN) for rank in range(2)]
@@ -108,8 +109,8 @@ def test_accelerate_on_gpus(work: Path, alone: Run) -> None:
     [
         (("--processes", "3"), "train.batch_size: 8 is not a multiple of the 3 processes that share it"),
         (("--processes", "2", "data.source=folder", "data.root=nowhere"), "nowhere: no such folder"),
-        (("--processes", "2", "train.steps=x"), "train.steps: "),
-        (("--processes", "2", "--extend"), "--extend: makes a resumed run longer"),
+        pytest.param(("--processes", "2", "train.steps=x"), "train.steps: ", marks=pytest.mark.long),
+        pytest.param(("--processes", "2", "--extend"), "--extend: makes a resumed", marks=pytest.mark.long),
     ],
 )
 def test_a_user_error_is_printed_once(work: Path, words: tuple[str, ...], message: str) -> None:
@@ -183,16 +184,20 @@ def test_a_signal_to_the_launch_leaves_a_checkpoint(work: Path) -> None:
     more = load_newest(launch.run).step
     assert (code, out, err) == (130, "", f"vaegan: run: stopped at step {more}; go on with --resume\n") and more > step
 
-    orphaned = Launch(work, *train).wait_for_step(more)
-    orphaned.process.kill()
+
+@pytest.mark.long
+def test_a_killed_launcher_takes_its_processes_with_it(work: Path) -> None:
+    launch = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, "--processes", "2").wait_for_step()
+    step = wait_for_checkpoint(launch)
+    launch.process.kill()
     end = time.monotonic() + END_SECONDS
-    while orphaned.find_processes():
+    while launch.find_processes():
         assert time.monotonic() < end
         time.sleep(0.1)
-    assert load_newest(launch.run).step > more
+    assert load_newest(launch.run).step >= step
 
 
-@pytest.mark.parametrize("started", [False, True])
+@pytest.mark.parametrize("started", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_signal_before_the_training_begins_is_not_lost(work: Path, started: bool) -> None:
     """While the launcher imports what it needs, and while its processes do."""
     launch = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, "--processes", "2")
