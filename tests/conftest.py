@@ -1,6 +1,7 @@
 """Settings of every test; photographs, and weights that stand in for the published ones."""
 
 import atexit
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from torch import Tensor
 
+atexit.register(gc.freeze)  # as the command line does: the end of a process then takes no seconds
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; tiny tensors are slower on more
 if "VAEGAN_CACHE" not in os.environ:
     cache = TemporaryDirectory()

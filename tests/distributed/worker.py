@@ -1,5 +1,7 @@
 """A process of the pool. It does jobs, one a line of JSON on standard input, each in a process group of its own."""
 
+import atexit
+import gc
 import io
 import json
 import math
@@ -203,6 +205,7 @@ TASKS = {
 
 def main() -> None:
     """Do jobs until a line is empty; print a line of JSON with the result or the traceback of each."""
+    atexit.register(gc.freeze)  # as the command line does
     torch.set_num_threads(1)
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # other output goes to standard error

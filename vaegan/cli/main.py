@@ -3,6 +3,8 @@
 Heavy packages are imported inside the commands that need them, so that `vaegan --help` answers at once.
 """
 
+import atexit
+import gc
 import os
 import sys
 
@@ -94,6 +96,7 @@ cli.add_section("Recipes, settings, weights", configs, weights)
 
 def main() -> None:
     """Run the command line."""
+    atexit.register(gc.freeze)  # else the end looks for garbage among all objects of torch, which takes seconds
     open_standard_streams()
     with exit_with_one_line(), report_lost_ranks("start again"):
         cli.main(prog_name="vaegan", standalone_mode=False)
