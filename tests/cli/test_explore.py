@@ -327,7 +327,7 @@ def test_an_interrupt_ends_it_in_one_line(server: tuple[str, Any], folder: Path,
     assert not (folder / "outside").exists()
     process = server[1]
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert (process.returncode, out, err) == (130, "", "vaegan: interrupted\n")
 
 
