@@ -6,11 +6,11 @@ The test images of the runs are written in their size as PNG files, compressed b
 (`vaegan compress --rate`) and by Pillow's codecs at each quality, one file an image, and compared with what comes back:
 PSNR and SSIM (distortion), the Fréchet distance in the features of a classifier or of Inception, and the Laplacian gap
 (perception). `--folder FOLDER` takes the images of a folder in their own sizes in the place of the test images, for
-runs whose code is a grid; of these there is no Laplacian gap. Bits per pixel are of the files, and of the codes alone;
-of Pillow's formats the latter are the bytes beyond those of a grey image of the same size and quality, which holds
-little but headers. It prints Markdown, a row as soon as it is known. `--plot FILE` draws the figures over the bits of
-the codes alone (Blau & Michaeli 2019, *Rethinking lossy compression: the rate-distortion-perception tradeoff*).
-Recorded results: benchmarks/README.md.
+runs whose code is a grid; of these there is no Laplacian gap, and a Fréchet distance of Inception alone. Bits per pixel
+are of the files, and of the codes alone; of Pillow's formats the latter are the bytes beyond those of a grey image of
+the same size and quality, which holds little but headers. It prints Markdown, a row as soon as it is known. `--plot
+FILE` draws the figures over the bits of the codes alone (Blau & Michaeli 2019, *Rethinking lossy compression: the
+rate-distortion-perception tradeoff*). Recorded results: benchmarks/README.md.
 """
 
 import argparse
@@ -147,7 +147,8 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="picture to write")
     arguments, console = parser.parse_args(), Console()
     native_size = arguments.folder is not None
-    columns = {key: title for key, title in COLUMNS.items() if not (native_size and METRICS[key] in ONE_SIZE_METRICS)}
+    of_one_size = ONE_SIZE_METRICS | (set() if arguments.features == "inception" else {"frechet"})
+    columns = {key: title for key, title in COLUMNS.items() if not (native_size and METRICS[key] in of_one_size)}
     config = EvaluateConfig(
         metrics=tuple(METRICS[key] for key in columns), features=arguments.features, samples=arguments.images
     )
