@@ -80,8 +80,8 @@ def build_discriminator(
         return GivenDiscriminator(networks["discriminator"], takes_labels)
     with torch.random.fork_rng(devices=[]):  # constructors draw weights, which are then replaced
         kind = Discriminator if config.discriminator.scales == (1,) else MultiScaleDiscriminator
-        (channels, *sides), packing = image_shape, config.discriminator.packing
-        shape = packing * channels, *sides
+        (channels, height, width), packing = image_shape, config.discriminator.packing
+        shape = packing * channels, height, width
         discriminator: PenalisedDiscriminator = kind(config.discriminator, shape, config.score_count, config.labels)
         if packing > 1:
             discriminator = PackedDiscriminator(discriminator, packing)
