@@ -1,11 +1,7 @@
-"""`vaegan explore` as a user meets it: a page of two runs in a real Chromium, and what the command refuses."""
+"""`vaegan explore` as a user meets it: a page of two runs in a real Chromium."""
 
-import os
 import re
 import signal
-import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,61 +10,30 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 
 from vaegan import load
-from vaegan.applications.attributes import learn_attribute, load_attribute, save_attribute
-from vaegan.applications.encoding import encode_images
+from vaegan.applications.attributes import load_attribute
 from vaegan.data import open_data
 from vaegan.explorer.explored_run import explore_run
 from vaegan.explorer.pictures import show_grids, show_images
 from vaegan.explorer.view import Direction, Place, View
-from vaegan.storage.loading import load_class_names, load_decoding, load_weights_hash
-from vaegan.trainers import train
+from vaegan.storage.loading import load_class_names, load_decoding
 
 from ..browser import CHROMIUM, LOOPBACK_ALONE, Page, new_page
 from ..tiny import tiny
+from .explored_runs import STEPS, serve_runs, write_runs
 
 gradio = pytest.importorskip("gradio")
 
 SIDE = 8
-STEPS = ("train.steps=40", "model.labels=10", "model.width=8")
 PICTURE = "document.querySelector('#{} img')?.src"
 LINE = "document.querySelector('#line')?.textContent.trim()"
-GUARD = """import sys
-def guard(event, values):
-    if event == "socket.connect" and values[1][0] not in ("127.0.0.1", "::1") or event == "socket.getaddrinfo" and (
-        values[0] not in ("127.0.0.1", "localhost", None)
-    ):
-        open("outside", "a").write(f"{event} {values}\\n")
-        raise OSError("nothing outside can be reached")
-sys.addaudithook(guard)
-"""
-"""Module that Python imports at its start: no connection leads outside this machine, and each that is tried is kept."""
 ARROW_RIGHT = ("ArrowRight", 39)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two conditional runs, a direction of the first, an image, another one, and a text."""
-    folder = tmp_path_factory.mktemp("explore")
-    for name, seed in (("one", 5), ("two", 6)):
-        config = tiny("vae", *STEPS, f"seed={seed}")
-        data = open_data(config.data)
-        train(config, folder / name, data)
-    model = load(folder / "one")
-    codes, labels = encode_images(model, data.train).mean, data.train.get_labels(torch.arange(len(data.train)), 10)
-    assert labels is not None
-    is_three = labels == 3
-    weights = load_weights_hash(folder / "one")
-    attribute = learn_attribute(
-        codes, is_three, codes, is_three, positive="three", negative="others", weights=weights
-    )  # fmt: skip
-    save_attribute(attribute, folder / "three.safetensors")
-    for name, position in (("image.png", 0), ("other.png", 7)):
-        Image.fromarray(data.train[torch.tensor([position])][0, 0].numpy()).resize((24, 24), 0).save(folder / name)
-    (folder / "words.png").write_text("no image\n")
-    return folder
+    return write_runs(tmp_path_factory.mktemp("explore"))
 
 
 @pytest.fixture(scope="module")
@@ -85,22 +50,8 @@ def view(folder: Path) -> View:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[tuple[str, Any]]:
     """The address of the page, and the process that serves it."""
-    (folder / "guard").mkdir()
-    (folder / "guard" / "sitecustomize.py").write_text(GUARD)
-    paths = os.pathsep.join([str(folder / "guard"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "vaegan", "explore", "one", "two", "--direction", "three.safetensors", "--port"]
-    process = subprocess.Popen(
-        [*command, "0"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": paths},
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("http://127.0.0.1:"), process.communicate(timeout=60)
-        yield line.split(": ")[0], process
-    finally:
-        process.kill()
-        process.communicate()
+    with serve_runs(folder) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -329,45 +280,3 @@ def test_an_interrupt_ends_it_in_one_line(server: tuple[str, Any], folder: Path,
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=180)
     assert (process.returncode, out, err) == (130, "", "vaegan: interrupted\n")
-
-
-def test_what_cannot_be_explored_is_refused_in_one_line(folder: Path, get_error, monkeypatch) -> None:
-    monkeypatch.chdir(folder)
-    assert get_error("explore", "one", "one", "two") == "3 runs: the page holds at most 2; name fewer"
-    assert get_error("explore", "one", "--direction", "image.png").startswith("image.png: not a file of directions")
-    assert "directions of the codes of another model" in get_error("explore", "two", "--direction", "three.safetensors")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert get_error("explore", "one", "--port", port).startswith(f"--port {port}: cannot listen at 127.0.0.1 (")
-    assert get_error("explore", "one", "--host", "256.1.1.1").startswith("--host 256.1.1.1: ")
-    for option in (["--density", "gaussian"], ["--port", 1], ["--direction", "three.safetensors"]):
-        error = get_error("explore", "one", "--export", "page.html", *option)
-        assert error == f"{option[0]}: of the page that is served; leave it out with --export"
-    assert get_error("explore", "one", "two", "--export", "p.html") == "--export: a page of one run; leave RUN2 out"
-    assert get_error("explore", "one", "--export", "p.png") == "--export p.png: not a page; let it end in .html"
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    assert get_error("explore", "one") == "gradio is not installed; pip install 'vaegan[explore]'"
-
-
-def test_another_host_is_warned_of_and_runs_of_one_name_are_told_apart(folder: Path, vaegan, monkeypatch) -> None:
-    served: list[Any] = []
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr("vaegan.explorer.serving.serve", lambda app, listener: served.append(app))
-    monkeypatch.setattr("vaegan.explorer.page.build_page", lambda view: served.append(view) or gradio.Blocks())
-    for name, value in {**os.environ}.items():
-        monkeypatch.setenv(name, value)  # what the command sets is taken back
-    code, out, err = vaegan("explore", "one", folder / "one", "--host", "0.0.0.0", "--port", 0)
-    assert code == 0 and out.startswith("http://0.0.0.0:") and len(served) == 2
-    assert err == "--host 0.0.0.0: whoever can reach this machine can open the page, without a password\n"
-    assert [run.name for run in served[0].runs] == ["one", str(folder / "one")]
-
-
-def test_a_page_is_written_with_its_size_and_without_gradio(folder: Path, vaegan, monkeypatch) -> None:
-    monkeypatch.chdir(folder)
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    code, out, err = vaegan("explore", "one", "--export", "pages/one.html", "--dimensions", 2)
-    assert code == 0, err
-    page = Path("pages/one.html").read_text()
-    size = Path("pages/one.html").stat().st_size
-    assert out == f"pages/one.html: {size / 1e6:.2f} MB; open it in a browser, no server is needed\n"
-    assert page.count('"z') == 2 and "<title>one</title>" in page and "://" not in page
