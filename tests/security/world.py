@@ -41,8 +41,12 @@ PRIOR = {
         "model": {"family": "pixelcnn", "width": 8, "depth": 1, "labels": 2},
         "prior": {"autoencoder": "runs/vqvae"},
     },
+    "flow": {
+        "model": {"family": "flow", "width": 8, "depth": 1},
+        "prior": {"autoencoder": "runs/folder"},
+    },
 }
-"""Settings of two runs, of which the second reads the first."""
+"""Settings of an autoencoder, and of priors that read its run and that of `RUN`."""
 
 COMMANDS: list[tuple[list[str], list[str]]] = [
     (["train-features", "net.yaml"], []),
@@ -61,6 +65,8 @@ COMMANDS: list[tuple[list[str], list[str]]] = [
     (["train", "vqvae.yaml"], []),
     (["train", "pixelcnn.yaml"], []),
     (["sample", "runs/pixelcnn", "--label", "a"], []),
+    (["train", "flow.yaml"], []),
+    (["sample", "runs/flow"], []),
 ]
 """Commands to run one after another, each with the folders that are deleted before it."""
 
