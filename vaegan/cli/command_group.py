@@ -1,5 +1,7 @@
 """The group of commands: its help in sections, and errors of usage in one line."""
 
+from inspect import cleandoc
+
 import click
 
 from vaegan.errors import UserError
@@ -17,8 +19,9 @@ class CommandGroup(click.Group):
         self.sections: dict[str, list[str]] = {}
 
     def add_section(self, title: str, *commands: click.Command) -> None:
-        """Add commands, and list them in the help under ``title``."""
+        """Add commands, and list them in the help under ``title``; what their docstrings say of errors is no help."""
         for command in commands:
+            command.help = cleandoc(command.help or "").partition("\n\nRaises:")[0]
             self.add_command(command)
         self.sections[title] = [command.name or "" for command in commands]
 

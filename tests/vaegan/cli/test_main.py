@@ -4,7 +4,10 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
+
+from vaegan.cli.main import cli
 
 CODE = """
 import os, sys
@@ -34,6 +37,11 @@ main()
 def test_the_end_of_a_command_looks_for_no_garbage() -> None:
     printed = subprocess.run([sys.executable, "-c", GARBAGE], capture_output=True, text=True, check=True).stdout
     assert "digits" in printed and "collected" not in printed
+
+
+def test_no_help_speaks_of_exceptions() -> None:
+    helps = {name: command.get_help(click.Context(command)) for name, command in cli.commands.items()}
+    assert len(helps) > 20 and all(len(text) > 100 and "Raises" not in text for text in helps.values())
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
