@@ -177,8 +177,7 @@ def test_fingers_move_a_slider_and_paint_on_a_phone(page: Page, view: View, fold
     page.touch(((left + right) / 2, middle), ((left + right) / 2 + 20, middle), (right - 20, middle))
     page.wait_for("document.querySelector('#axis-0 input[type=number]').value > 2")
     wait_for_picture(page, view.decode(view.move(place, 0, read_coordinate(page, 0)), [0.0], 0))
-    page.click(".overflow-menu > button")  # the tabs that have no room
-    page.evaluate("[...document.querySelectorAll('.overflow-dropdown button')].at(-1).click()")
+    page.click("#tab-complete-button")
     left, top, right, _ = page.find("#painting canvas")
     unit = (right - left) / SIDE
     page.evaluate("document.querySelector('.brush').value = 0")
@@ -257,6 +256,7 @@ def test_it_fits_a_phone_in_light_and_dark(page: Page, scheme: str) -> None:
     page.wait_for("innerWidth == 360 && !!document.querySelector('#axis-0 input[type=range]')")
     page.wait_for(LINE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate("document.querySelectorAll('[role=tab]').length") == 5, "none is behind a menu"
     page.find("#axis-3")
     assert page.evaluate("document.querySelector('#picture').getBoundingClientRect().top") >= 0, "it stays in view"
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
