@@ -65,9 +65,9 @@ def write_test_images(run: Path, count: int, folder: Path, console: Console) -> 
 def write_whole_images(run: Path, source: Path, count: int, folder: Path) -> int:
     """Write evenly chosen images of a folder in their own sizes, and return the pixels of all of them."""
     folder.mkdir()
-    names, pixels = find_images(source), 0
+    names, channels, pixels = find_images(source), Run(run).config.data.channels, 0
     for number, name in enumerate(names[:: -(-len(names) // count)]):
-        image = torch.from_numpy(read_whole_image(source / name, Run(run).config.data.channels))
+        image = torch.from_numpy(read_whole_image(source / name, channels))
         to_pil(image).save(folder / f"{number:06}.png")
         pixels += image.shape[1] * image.shape[2]
     return pixels

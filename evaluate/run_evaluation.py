@@ -14,8 +14,8 @@ from torch import nn
 
 import vaegan
 from vaegan.config import Config
+from vaegan.config.adversarial import get_packing
 from vaegan.config.architectures import ContinuousConfig
-from vaegan.config.models import GANConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Data
 from vaegan.density_fitting import fit_density_to_images
@@ -117,15 +117,15 @@ def evaluate_run(
         if isinstance(model, Classifier):
             with reporter.progress(title, "images") as progress:
                 return evaluate_classifier_splits(model, data, config, seed=run.config.seed, progress=progress)
-        discriminator, is_needed = None, bool(DISCRIMINATOR_METRICS & set(config.metrics))
-        scores_pairs = isinstance(run.config.model, GANConfig) and run.config.model.discriminator.packing > 1
-        if is_needed and not scores_pairs:
+        discriminator, left_out = None, dict[str, str]()
+        if get_packing(run.config.model) > 1:
+            if "confusion" in config.metrics:
+                left_out["confusion"] = "the discriminator scores pairs of images"
+        elif DISCRIMINATOR_METRICS & set(config.metrics):
             discriminator = run_on_all_ranks(lambda: load_discriminator(run, reporter.note, networks))
         result = evaluate_on_data(
             model, config, data, run.config.seed, title, reporter, discriminator, run.config.data.horizontal_flip
         )
-        left_out = {"confusion": "the discriminator scores pairs of images"} if scores_pairs else {}
-        left_out = {name: reason for name, reason in left_out.items() if name in config.metrics}
         if AUGMENTATION in config.metrics and train is not None:
             place = folder_of_real or run.path / AUGMENTATION / "real"
             measured = measure_augmentation(run, model, config, data, train, place, reporter)

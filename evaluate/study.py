@@ -20,7 +20,7 @@ from vaegan.text import make_encodable
 
 from .augmentation import AUGMENTATION
 from .comparing.comparison import Comparison
-from .comparing.matching import check_matched
+from .comparing.matching import check_matched, match_steps
 from .complete_runs import Train, check_run_folders, complete_run
 from .metrics.build import check_metrics
 from .metrics.lpips import check_lpips_networks_differ
@@ -218,9 +218,7 @@ def match_wall_clock(
     seconds = broadcast_from_main(
         lambda: {name: measure_step_seconds(Run(folder).timing_file) for name, folder in folders.items()}
     )
-    reference, first = next(iter(trained.items()))
-    steps = {name: max(1, round(first.train.steps * seconds[reference] / value)) for name, value in seconds.items()}
-    return dict(configs) | {name: _override(config, train={"steps": steps[name]}) for name, config in trained.items()}
+    return match_steps(configs, seconds)
 
 
 def train_classifier(name: str, config: Config, output: Path, data: Data, train: Train, reporter: Reporter) -> Run:

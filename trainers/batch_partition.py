@@ -1,6 +1,6 @@
 """The partition of the global batch over processes."""
 
-from vaegan.config.models import GANConfig
+from vaegan.config.adversarial import get_packing
 from vaegan.config.schema import Config
 from vaegan.errors import UserError
 
@@ -26,7 +26,7 @@ def get_batch_slice(config: Config, rank: int, world_size: int) -> slice:
         per_process = f"the {images} images that each of the {world_size} processes has"
         problem = f"{micro_batch_size} does not divide {per_process} of train.batch_size={batch_size}"
         raise UserError(f"train.micro_batch_size: {problem}")
-    packing = config.model.discriminator.packing if isinstance(config.model, GANConfig) else 1
+    packing = get_packing(config.model)
     key, count = ("batch_size", images) if micro_batch_size is None else ("micro_batch_size", micro_batch_size)
     if count % packing:
         problem = f"model.discriminator.packing={packing} scores pairs, and a forward of a process has {count} images"

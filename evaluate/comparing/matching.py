@@ -49,6 +49,20 @@ def check_matched(configs: Mapping[str, Config], matched: tuple[MatchedQuantity,
                 )
 
 
+def match_steps(configs: Mapping[str, Config], costs: Mapping[str, float]) -> dict[str, Config]:
+    """Return the configs with as many steps as cost what the training of the first one that has a cost does.
+
+    Args:
+        configs: Config of each variant.
+        costs: Cost of a step of each that is trained, in the order of the configs.
+    """
+    matched, budget = dict(configs), next((configs[name].train.steps * cost for name, cost in costs.items()), 0.0)
+    for name, cost in costs.items():
+        train = configs[name].train.model_copy(update={"steps": max(1, round(budget / cost))})
+        matched[name] = configs[name].model_copy(update={"train": train})
+    return matched
+
+
 def describe_unmatched(configs: Mapping[str, Config]) -> dict[str, str]:
     """Return the differences of variants from the first one in what could be matched, by the variant's name."""
     reference, unmatched = next(iter(configs.values())), {}

@@ -70,6 +70,11 @@ def reconstruct_at_native_size(
     return join_tiles(tiles, lambda tile: model.reconstruct(tile.cut(padded), labels), height, width, progress)
 
 
+def get_tile_side(given: int | None) -> int | None:
+    """Return the side of tiles in pixels, None where images stay whole; users give 0 for that, None for the default."""
+    return TILE_SIDE_PIXELS if given is None else given or None
+
+
 def check_tile_side(model: ContinuousAutoencoder, tile_side: int | None, option: str | None = None) -> None:
     """Check that tiles are at least four times as large as the downsampling of a model.
 

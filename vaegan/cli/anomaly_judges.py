@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vaegan.applications.anomaly_scores import SCORES, Judges, check_score
+from vaegan.config.adversarial import get_packing
 from vaegan.config.models import GANConfig
 from vaegan.data import Images
 from vaegan.errors import UserError
@@ -108,7 +109,7 @@ def _check(name: str, run: Path, model: Autoencoder, features: Path | None) -> N
         raise UserError("score features: needs a network; train one by `vaegan train-features`, and give --features")
     if name == "realness" and not isinstance(model.config, GANConfig):
         raise UserError(f"score realness: {run} has no discriminator; use a VAE-GAN, or pixels")
-    if name == "realness" and isinstance(model.config, GANConfig) and model.config.discriminator.packing > 1:
+    if name == "realness" and get_packing(model.config) > 1:
         problem = f"the discriminator of {run} scores pairs of images (model.discriminator.packing)"
         raise UserError(f"score realness: {problem}; use pixels")
 

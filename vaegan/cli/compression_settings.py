@@ -10,7 +10,7 @@ from vaegan.extras import check_packages
 from vaegan.text import shorten
 
 from .latent_workflows import check_is_no_prior
-from .options import check_file_path
+from .options import check_file_path, check_tile
 from .trained_model import check_output_of_run
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ class Compression:
                 raise UserError(f"{option} {given}: give a number above 0")
         if self.step is not None and self.rate is not None:
             raise UserError("--rate: chooses the step; leave --step out, or --rate")
-        if self.tile_side is not None and not self.native_size:
-            raise UserError("--tile: belongs to --native-size; give both, or leave it out")
+        check_tile(self.tile_side, self.native_size)
         if self.tile_side is not None and (type(self.tile_side) is not int or self.tile_side < 0):
             raise UserError(f"--tile {shorten(self.tile_side)}: give a whole number of pixels, or 0")
         check_file_path(self.output, SUFFIX)
@@ -86,13 +85,13 @@ class Compression:
         Raises:
             UserError: It takes images of one size alone, or the tiles are too small for it.
         """
-        from vaegan.applications.native_size import TILE_SIDE_PIXELS, check_takes_any_size, check_tile_side
+        from vaegan.applications.native_size import check_takes_any_size, check_tile_side, get_tile_side
 
         if not self.native_size:
             return None
-        side = TILE_SIDE_PIXELS if self.tile_side is None else self.tile_side
-        check_tile_side(check_takes_any_size(model, f"--native-size: {self.run}"), side or None, "--tile")
-        return side
+        side = get_tile_side(self.tile_side)
+        check_tile_side(check_takes_any_size(model, f"--native-size: {self.run}"), side, "--tile")
+        return side or 0
 
 
 def _is_positive(value: object) -> bool:

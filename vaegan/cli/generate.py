@@ -6,7 +6,7 @@ import click
 
 from .completion import complete_words
 from .console import Console
-from .generation_workflow import FORMATS, MAX_IMAGES, MAX_SEED, MAX_SHARD_ROWS, SCORES, Request, generate_dataset
+from .generation_workflow import FORMATS, MAX_IMAGES, MAX_SHARD_ROWS, SCORES, Request, generate_dataset
 from .options import (
     DATA_ROOT_OPTION,
     DENSITY_OPTION,
@@ -15,6 +15,7 @@ from .options import (
     MODEL,
     OTHER_DATA_OPTION,
     PROCESSES_OPTION,
+    SEED,
     Integer,
     check_folder_path,
 )
@@ -33,7 +34,7 @@ from .trained_model import fetch_if_on_hub
     shell_complete=complete_words(*FORMATS),
     help="folder: a PNG file for each image, in folders of their classes; npz: one array; tar: shards of WebDataset.",
 )  # fmt: skip
-@click.option("--seed", type=Integer(0, MAX_SEED), default=0, show_default=True, help="Seed of their codes.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of their codes.")
 @DENSITY_OPTION
 @LABEL_OPTION
 @click.option(

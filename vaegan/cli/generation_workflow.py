@@ -10,6 +10,7 @@ from vaegan.errors import UserError
 from vaegan.progress import Reporter
 from vaegan.text import shorten
 
+from .options import MAX_SEED
 from .trained_model import check_output_of_run, choose_density, fit_density, load_model_and_class
 from .workflows import is_model_alone
 
@@ -26,8 +27,6 @@ SCORES = ("realness", "distance")
 """Names of the scores by which draws are rejected."""
 MAX_IMAGES, MAX_SHARD_ROWS = 10**9, 10**7
 """Most images of a data set, and of a shard."""
-MAX_SEED = 2**63 - 1
-"""Largest seed."""
 
 
 @dataclass(frozen=True)

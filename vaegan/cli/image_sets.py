@@ -12,7 +12,7 @@ from vaegan.extras import METRIC_PACKAGES, check_packages
 
 from .completion import complete_words
 from .console import Console
-from .options import PATH, Integer, make_file_check
+from .options import PATH, Integer, check_tile, make_file_check
 
 MAX_IMAGE_SIDE_PIXELS = 4096
 """Largest `--image-size`."""
@@ -73,8 +73,7 @@ def check_options(parameters: Mapping[str, Any]) -> None:
         raise UserError(f"--images: compares images without a run; leave {run} out")
     if images is None and run is None:
         raise UserError("RUN: missing; give the folder of a run, or --images REAL FAKE")
-    if parameters["tile"] is not None and not parameters["native_size"]:
-        raise UserError("--tile: belongs to --native-size; give both, or leave it out")
+    check_tile(parameters["tile"], parameters["native_size"])
     if run is not None and parameters["native_size"] and parameters["density"] is not None:
         raise UserError("--density: samples have one size; leave it out, or --native-size")
     others = RUN_OPTIONS if images is not None else IMAGE_OPTIONS

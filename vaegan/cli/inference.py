@@ -17,11 +17,13 @@ from .options import (
     MODEL,
     OTHER_DATA_OPTION,
     PATH,
+    SEED,
     TILE_OPTION,
     Integer,
     check_folder_path,
     check_picture_path,
     check_sample_path,
+    check_tile,
 )
 from .trained_model import check_output_of_run, fetch_if_on_hub, fit_run_density, load_model_and_class
 
@@ -36,7 +38,7 @@ MAX_ARRAY_IMAGES = 1_000_000
 @click.option(
     "-n", "--number", type=Integer(1, MAX_ARRAY_IMAGES), default=64, show_default=True, help="Images to draw."
 )
-@click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of their codes.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of their codes.")
 @DENSITY_OPTION
 @DATA_ROOT_OPTION
 @OTHER_DATA_OPTION
@@ -127,15 +129,13 @@ def reconstruct(
     """
     console, run = Console(), fetch_if_on_hub(run)
     if native_size:
-        from vaegan.applications.native_size import TILE_SIDE_PIXELS
+        from vaegan.applications.native_size import get_tile_side
 
         from .native_size import reconstruct_files
 
-        tile_side = TILE_SIDE_PIXELS if tile is None else tile or None
-        reconstruct_files(run, paths, label, tile_side, output, console)
+        reconstruct_files(run, paths, label, get_tile_side(tile), output, console)
         return
-    if tile is not None:
-        raise UserError("--tile: belongs to --native-size; give both, or leave it out")
+    check_tile(tile, native_size)
     from .pairs import load_model_and_images, write_pairs
 
     model, images, labels = load_model_and_images(run, paths, label, output, console)

@@ -8,7 +8,7 @@ import click
 from .completion import complete_words
 from .console import Console
 from .latent_workflows import DTYPES, SPLITS, Encoding, check_decoding, decode_dataset, encode_dataset
-from .options import DATA_ROOT_OPTION, FOLDER, OTHER_DATA_OPTION, PROCESSES_OPTION, Integer, check_folder_path
+from .options import DATA_ROOT_OPTION, FOLDER, OTHER_DATA_OPTION, PROCESSES_OPTION, SEED, Integer, check_folder_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--no-flip", is_flag=True, help="Leave out the latents of the mirrored images.")
 @click.option("--sample", is_flag=True, help="Draw from the posteriors; by default latents are posterior means.")
-@click.option("--seed", type=Integer(0, 2**63 - 1), help="Seed of --sample.  [default: 0]")
+@click.option("--seed", type=SEED, help="Seed of --sample.  [default: 0]")
 @click.option(
     "--shard-rows", type=Integer(1, 10_000_000), default=10_000, show_default=True,
     help="Images of a file, which one process encodes.",

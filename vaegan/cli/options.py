@@ -24,6 +24,8 @@ MODEL = ModelPath()
 PathOrNone = TypeVar("PathOrNone", Path, Path | None)
 ARRAY_SUFFIX = ".npz"
 """Ending of a file of an array of images."""
+MAX_SEED = 2**63 - 1
+"""Largest seed."""
 MAX_PROCESSES = 1024
 """Most processes on one machine."""
 
@@ -64,6 +66,8 @@ TILE_OPTION = click.option(
     "--tile", type=Integer(0, 2**20), metavar="PIXELS",
     help="With --native-size: side of the overlapping tiles of larger images; 0: images stay whole.  [default: 1024]",
 )  # fmt: skip
+SEED = Integer(0, MAX_SEED)
+"""Type of options that name a seed."""
 DATA_ROOT_OPTION = click.option(
     "--data-root", type=FOLDER, help="Folder that the run's images have moved to; it is remembered."
 )
@@ -145,6 +149,16 @@ def make_file_check(suffix: str) -> Callable[[click.Context, click.Parameter, Pa
         return path
 
     return check
+
+
+def check_tile(tile: int | None, native_size: bool) -> None:
+    """Check that `--tile` is given with `--native-size` alone.
+
+    Raises:
+        UserError: It is not.
+    """
+    if tile is not None and not native_size:
+        raise UserError("--tile: belongs to --native-size; give both, or leave it out")
 
 
 def check_file_path(path: Path, suffix: str, option: str = "--output") -> None:

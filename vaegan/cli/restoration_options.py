@@ -9,7 +9,7 @@ from vaegan.errors import UserError
 
 from .completion import complete_words
 from .console import Console
-from .options import Integer
+from .options import SEED
 from .trained_model import fit_run_density
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ SCALE_OPTION = click.option(
     "--scale", type=PositiveNumber(),
     help="Standard deviation of pixels around the decoder's image, in units of [-1, 1]; default: the run's, else 0.2.",
 )  # fmt: skip
-SEED_OPTION = click.option(
-    "--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of starts and draws."
-)
+SEED_OPTION = click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of starts and draws.")
 
 
 def get_run_prior(

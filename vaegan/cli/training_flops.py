@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from vaegan.config import Config
 from vaegan.errors import UserError
+from vaegan.evaluate.comparing.matching import match_steps
 from vaegan.text import to_one_line
 from vaegan.trainers.step_cost import StepCost, measure_step
 
@@ -50,13 +51,12 @@ def match_flops(configs: Mapping[str, Config]) -> dict[str, Config]:
     Raises:
         UserError: Operations cannot be counted here.
     """
-    counter, trained = FlopCounter(), {name: config for name, config in configs.items() if config.train.steps}
-    counts = {name: counter.count(config) for name, config in trained.items()}
-    budget, matched = next(iter(counts.values()), None), dict(configs)
-    for name, flops in counts.items():
-        if budget is None or flops is None:
-            raise UserError(f"matched: flops: cannot be counted here ({counter.problem}); match images_seen instead")
-        train = trained[name].train
-        steps = max(1, round(train.steps * budget / flops))
-        matched[name] = trained[name].model_copy(update={"train": train.model_copy(update={"steps": steps})})
-    return matched
+    counter, costs = FlopCounter(), {}
+    for name, config in configs.items():
+        if config.train.steps:
+            flops = counter.count(config)
+            if flops is None:
+                problem = f"cannot be counted here ({counter.problem})"
+                raise UserError(f"matched: flops: {problem}; match images_seen instead")
+            costs[name] = flops / config.train.steps
+    return match_steps(configs, costs)

@@ -9,7 +9,7 @@ from vaegan.extras import check_packages
 
 from .console import Console
 from .destinations import check_picture_size
-from .options import DATA_ROOT_OPTION, FOLDER, LABEL_OPTION, OTHER_DATA_OPTION, PATH, Integer, check_picture_path
+from .options import DATA_ROOT_OPTION, FOLDER, LABEL_OPTION, OTHER_DATA_OPTION, PATH, SEED, Integer, check_picture_path
 from .trained_model import check_output_of_run, load_model_and_classes
 
 MAX_IMAGES = 1000
@@ -26,7 +26,7 @@ MAX_NAME_CHARACTERS = 24
 @click.option(
     "--draws", type=Integer(2, 10_000), default=64, show_default=True, help="Draws of each image's posterior."
 )
-@click.option("--seed", type=Integer(0, 2**63 - 1), default=0, show_default=True, help="Seed of the draws.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the draws.")
 @click.option(
     "--calibrate", is_flag=True, help="Take the scale that makes the intervals of the run's validation images true."
 )

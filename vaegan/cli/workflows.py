@@ -180,10 +180,10 @@ def evaluate_folder(
         )
     check_images(config, data, "--split")
     if native_size:
-        from vaegan.applications.native_size import TILE_SIDE_PIXELS
+        from vaegan.applications.native_size import get_tile_side
         from vaegan.evaluate.native_size import evaluate_run_at_native_size
 
-        tile = TILE_SIDE_PIXELS if tile_side is None else tile_side or None
+        tile = get_tile_side(tile_side)
         return evaluate_run_at_native_size(Run(folder), model, config, data, tile, reporter, show)
 
     def train(classifier: "Config", place: Path, others: "Data", resume: bool) -> "Run":

@@ -35,7 +35,7 @@ class Codec:
         model: The model, in evaluation mode, on the device where it computes.
         coder: Coder of its symbols.
         step: Width of a symbol of values; 1 of indices.
-        tile_side: Of images that keep their sizes: side of the tiles of larger ones, in pixels, 0 if they stay whole;
+        tile_side: Side of the tiles of larger images, in pixels, where images keep their sizes; 0: they stay whole;
             None: all images have the size of the model.
     """
 

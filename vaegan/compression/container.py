@@ -53,7 +53,7 @@ class CompressedDescription(Section):
     image_shape: ImageShape
     """Shape (C, S, S) of the images of the model."""
     tile_side: Annotated[int, Field(ge=0)] | None = None
-    """Of images that keep their sizes: side of the tiles of larger ones, in pixels, 0 if they stay whole; None: all
+    """Side of the tiles of larger images, in pixels, where images keep their sizes; 0: they stay whole; None: all
     images have the shape `image_shape`."""
     coder: Literal["values", "indices", "pixelcnn"]
     """Values of vectors or grids under tables, indices under a table, or indices under a PixelCNN."""

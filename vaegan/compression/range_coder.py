@@ -22,7 +22,7 @@ PART_BITS = 16
 
 
 KNOWN_MESSAGE = "00000000000100022c146f0f715559118af12bd96d0d275c8a57f3988ac178de09b8be2b9d3037ca02450dc9c9"
-"""What `check_package` writes, hexadecimal."""
+"""Bytes that `check_package` writes, hexadecimal."""
 
 
 class DamagedCodeError(ValueError):

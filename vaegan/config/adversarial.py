@@ -89,6 +89,12 @@ class DiscriminatorConfig(Section):
         return len(self.scales), *patches
 
 
+def get_packing(model: Section) -> int:
+    """Return the number of images that the discriminator of a `model` section scores together; 1 if it has none."""
+    discriminator: DiscriminatorConfig | None = getattr(model, "discriminator", None)
+    return 1 if discriminator is None else discriminator.packing
+
+
 class AdversarialLossConfig(Section):
     """Adversarial loss, its weights and regularisers."""
 

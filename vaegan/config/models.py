@@ -6,13 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, field_serializer, model_validator
 
 from .adversarial import AdversarialLossConfig, DiscriminatorConfig, VAEGANDiscriminatorConfig, VAEGANLossConfig
-from .architectures import (
-    ConditionalConfig,
-    ContinuousConfig,
-    DiffusersConfig,
-    GridConfig,
-    VectorConfig,
-)
+from .architectures import ConditionalConfig, ContinuousConfig, DiffusersConfig, GridConfig, VectorConfig
 from .codebooks import PixelCNNConfig, TrainedPriorConfig, VQVAEConfig
 from .objectives import ELBOConfig, KLConfig, PerceptualConfig
 from .section import Positive, Section, Weight
