@@ -1,5 +1,6 @@
 """The command line in this process, and a tiny run to use it on."""
 
+import signal
 import sys
 
 import pytest
@@ -21,11 +22,14 @@ def vaegan(monkeypatch, capsys):
 
     def run(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["vaegan", *map(str, words)])
-        code = 0
+        code, handlers = 0, {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             main()
         except SystemExit as end:
             code = int(end.code or 0)
+        finally:  # a stopped command ignores further signals until its process ends, which this one does not
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         output = capsys.readouterr()
         return code, output.out, output.err
 

@@ -74,12 +74,12 @@ def mutate_tree(rng: random.Random) -> bytes:
 
 
 def mutate_text(rng: random.Random) -> bytes:
-    """Return a config of which one to three lines or bytes were repeated, moved, removed or replaced."""
+    """Return a config of which one to three lines or bytes were repeated, moved, removed, replaced or commented."""
     text = dump_config(rng.choice(WHOLE)).encode()
     for _ in range(rng.choice(MUTATION_COUNTS)):
         lines = text.splitlines(keepends=True)
         at, place = rng.randrange(len(lines)), rng.randrange(len(text))
-        match rng.randrange(9):
+        match rng.randrange(10):
             case 0:
                 lines.insert(rng.randrange(len(lines)), lines[at])
             case 1:
@@ -97,6 +97,8 @@ def mutate_text(rng: random.Random) -> bytes:
                 lines = [text[:place], text[place + rng.randint(1, 20) :]]
             case 8:
                 lines = [b"\xef\xbb\xbf"[: rng.randint(1, 3)], *lines]
+            case 9:
+                lines.insert(at, b" " * rng.randrange(4) + b"# " + lines[at])
         text = b"".join(lines) or b" "
     return text.decode(errors="replace").encode("utf-16") if rng.random() < 0.05 else text
 
