@@ -29,7 +29,7 @@ class Confusion(Metric[ModelPairs]):
         self.uses_samples = "generated" in self.origins
         self.protocol = {
             "rows": list(self.origins),
-            "counts": "patches" if config.discriminator.get_patch_shape(image_shape) else "images",
+            "counts": "patches" if config.discriminator.get_score_shape(image_shape) else "images",
             "discriminator": "as trained, not averaged",
             "model": "averaged",
         }

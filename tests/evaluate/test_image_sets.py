@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vaegan.config.models import ClassifierConfig
+from vaegan.config.classifier import ClassifierConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.errors import UserError
 from vaegan.evaluate.image_sets import evaluate_image_sets, open_image_sets

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vaegan.cli.console import Console
-from vaegan.config.models import ClassifierConfig
+from vaegan.config.classifier import ClassifierConfig
 from vaegan.config.schema import Config
 from vaegan.data import Data, open_data
 from vaegan.errors import Interrupted, UserError

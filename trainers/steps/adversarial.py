@@ -15,7 +15,8 @@ from vaegan.losses.augmentation import DRAWS_PER_IMAGE, augment
 from vaegan.models.autoencoder import repeat_labels
 from vaegan.networks.discriminator import DiscriminatorOutput
 
-from .base import CONFUSION_KEY, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms
+from .base import CONFUSION_KEY, Networks, StepInput, StepOutput, Term, log_terms, sum_terms
+from .gan import GANStep
 
 FamilyConfig = TypeVar("FamilyConfig", VAEGANFamilyConfig, GANVAEFamilyConfig)
 
@@ -34,7 +35,7 @@ class DiscriminatorLoss(NamedTuple):
     """Losses, confusion counts, and the sums that `AdversarialStep.after_update` needs."""
 
 
-class AdversarialStep(TrainingStep[FamilyConfig]):
+class AdversarialStep(GANStep[FamilyConfig]):
     """Training step of a family with a `model.adversarial` section: the discriminator's side."""
 
     @property
@@ -50,7 +51,7 @@ class AdversarialStep(TrainingStep[FamilyConfig]):
     def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the noise of codes, of that by which an image and its fakes are augmented, of signs."""
         shapes: dict[str, tuple[int, ...]] = {"augmentation": (DRAWS_PER_IMAGE,)} if self.augments else {}
-        patches = self.model_config.discriminator.get_patch_shape(self.config.data.image_shape)
+        patches = self.model_config.discriminator.get_score_shape(self.config.data.image_shape)
         if patches and (self.loss_config.r1 or self.loss_config.r2):
             shapes["patches"] = patches
         return super().get_noise_shapes() | shapes

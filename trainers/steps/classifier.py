@@ -2,7 +2,7 @@
 
 import torch.nn.functional as F
 
-from vaegan.config.models import ClassifierConfig
+from vaegan.config.classifier import ClassifierConfig
 from vaegan.data import Data
 
 from .base import Backward, Networks, StepInput, StepOutput, Term, TrainingStep, log_terms, sum_terms

@@ -17,11 +17,12 @@ from vaegan.losses.adversarial import GENERATED, RECONSTRUCTED, cross_entropy_lo
 from vaegan.models.autoencoder import repeat_labels
 
 from .adversarial import auxiliary_nll, count_confusion, log_scales
-from .base import Backward, Networks, StepInput, StepOutput, Term, TrainingStep, freeze, log_terms, sum_terms
+from .base import Backward, Networks, StepInput, StepOutput, Term, freeze, log_terms, sum_terms
+from .gan import GANStep
 from .vae import get_kl_term
 
 
-class LarsenStep(TrainingStep[LarsenFamilyConfig]):
+class LarsenStep(GANStep[LarsenFamilyConfig]):
     """Minimise L_prior + gamma L_llike + L_GAN of the autoencoder, whose forward routes the gradients, and -L_GAN."""
 
     code_noise = ("posterior", "prior")

@@ -41,11 +41,12 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
         return {name: shape for name, shape in super().get_noise_shapes().items() if name not in unused}
 
     def check_inputs(self) -> None:
-        """Check that the weights of the perceptual term's network exist.
+        """Check that the weights of the perceptual term's network and those under the discriminator exist.
 
         Raises:
-            UserError: `model.perceptual` is above 0, and the file of weights is missing or damaged.
+            UserError: They are missing, damaged or of another network.
         """
+        super().check_inputs()
         check_perceptual_network(self.model_config)
 
     def init_adaptive_state(self) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from vaegan.errors import UserError
 from vaegan.losses import AdversarialLoss
 
 from .architectures import Depth, ImageShape, NetworkKind, Width
+from .classifier import ClassifierConfig
 from .schedule import ScheduledWeight
 from .section import FROM_PYTHON, INTEGER, Count, Positive, Probability, Section, Steps, Weight
 
@@ -33,6 +34,11 @@ class DiscriminatorConfig(Section):
     packing: Annotated[Literal[1, 2], INTEGER] = 1
     """Images that are scored together. 2: images 2i and 2i + 1 of the batch, all real or all fake, are one image of
     twice the channels, in which a lack of variety can be seen (Lin et al. 2018, section 3)."""
+    projected_layers: Annotated[tuple[Count, ...], FROM_PYTHON] = ()
+    """Layers of a trained classifier, counted from the image, on whose frozen features a further discriminator each is
+    put; all of them and the one of the images count alike (Sauer et al. 2021, section 3). []: there are none."""
+    classifier: ClassifierConfig | None = None
+    """That classifier; filled in from the run that `train.discriminator_features` names."""
     norm: Literal["none", "group"] = "none"
     """patch: GroupNorm before the activations, or `none`, as the others have."""
     spectral_norm: bool = False
@@ -67,17 +73,32 @@ class DiscriminatorConfig(Section):
             raise ValueError("model.discriminator.condition: auxiliary tells the class of an image, not of its patches")
         return self
 
-    def get_patch_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
-        """Return the shape of the patches of images (C, H, W) that get scores; () if images are scored whole.
+    @model_validator(mode="after")
+    def _check_projection(self) -> "DiscriminatorConfig":
+        if not self.projected_layers:
+            if self.classifier is not None:
+                problem = "no layer of it is used; name some as projected_layers, or leave it out"
+                raise ValueError(f"model.discriminator.classifier: {problem}")
+            return self
+        if list(self.projected_layers) != sorted(set(self.projected_layers)):
+            raise ValueError("model.discriminator.projected_layers: not in rising order; sort them, each once")
+        for key, is_other in (("network", self.network == "patch"), ("packing", self.packing > 1)):
+            if is_other:
+                problem = f"{getattr(self, key)} has no discriminators of features beside it"
+                raise ValueError(f"model.discriminator.{key}: {problem}; leave projected_layers out")
+        return self
 
-        It is (h, w), or (scales, h, w) of several discriminators, with the patches of the largest images; a coarser
-        patch stands for all that it covers.
+    def get_score_shape(self, image_shape: ImageShape) -> tuple[int, ...]:
+        """Return the shape in which the scores of one kind of images (C, H, W) are laid out; () if there is one.
+
+        It is (h, w) of patches; (scales, h, w) of several discriminators of patches, with the patches of the largest
+        images, where a coarser patch stands for all that it covers; or (discriminators,) of images and of features.
 
         Raises:
             UserError: With several scales, a side of the images is no multiple of the sides of the patches.
         """
         if self.network != "patch":
-            return ()
+            return (1 + len(self.projected_layers),) if self.projected_layers else ()
         patches = tuple(-(-side // (2**self.depth * min(self.scales))) for side in image_shape[1:])
         if self.scales == (1,):
             return patches

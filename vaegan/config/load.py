@@ -142,7 +142,7 @@ def load_config(
         raise UserError(f"{source}: this is a study of several runs; use `vaegan compare {source}`")
     if "changes" in tree:
         raise UserError(f"{source}: this is an ablation of several runs; use `vaegan ablate {source}`")
-    return validate_config(Config, add_autoencoder_config(merge(tree, read_overrides(overrides))), source)
+    return validate_config(Config, add_configs_of_runs(merge(tree, read_overrides(overrides))), source)
 
 
 def read_settings(config: str | Path | Mapping[str, Any] | BaseModel, folder: Path | None = None) -> tuple[Tree, str]:
@@ -182,7 +182,16 @@ def override_evaluation(config: Config, overrides: Mapping[str, object], source:
     return validate_config(Config, tree, source)
 
 
-def add_autoencoder_config(tree: Tree) -> Tree:
+def add_configs_of_runs(tree: Tree) -> Tree:
+    """Fill `model.autoencoder` of a prior, and `model.discriminator.classifier`, from the runs that are named.
+
+    Raises:
+        UserError: `prior.autoencoder` or `train.discriminator_features` is no run folder, or that of another family.
+    """
+    return _add_classifier_config(_add_autoencoder_config(tree))
+
+
+def _add_autoencoder_config(tree: Tree) -> Tree:
     """Fill `model.autoencoder` of a prior from the autoencoder's run folder; return other settings unchanged.
 
     Raises:
@@ -210,6 +219,25 @@ def add_autoencoder_config(tree: Tree) -> Tree:
             f" {'an' if families.startswith('a') else 'a'} {families}"
         )
     return merge(tree, {"model": {"autoencoder": autoencoder}})
+
+
+def _add_classifier_config(tree: Tree) -> Tree:
+    """Fill `model.discriminator.classifier` from the run of the classifier; return other settings unchanged."""
+    model, train = (section if isinstance(section := tree.get(key), dict) else {} for key in ("model", "train"))
+    discriminator, run = model.get("discriminator"), train.get("discriminator_features")
+    if not isinstance(discriminator, dict) or discriminator.get("classifier") or not isinstance(run, str | os.PathLike):
+        return tree
+    file = expand_path("train.discriminator_features", run) / "config.yaml"
+    remedy = "name that of a `vaegan train-features`"
+    if not file.is_file():
+        problem = f"{shorten(run)}: not a run folder (it has no config.yaml)"
+        raise UserError(f"train.discriminator_features: {problem}; {remedy}")
+    classifier = read_yaml(file).get("model")
+    family = classifier.get("family") if isinstance(classifier, Mapping) else None
+    if family != "classifier":
+        problem = f"{shorten(file)}: model.family is {format_value(family)}, not classifier"
+        raise UserError(f"train.discriminator_features: {problem}; {remedy}")
+    return merge(tree, {"model": {"discriminator": {"classifier": classifier}}})
 
 
 def dump_config(config: BaseModel) -> str:

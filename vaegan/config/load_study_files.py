@@ -9,11 +9,12 @@ from vaegan.paths import HUB_PREFIX, expand_path
 from vaegan.text import shorten
 
 from .architectures import AutoencoderConfig
+from .classifier import ClassifierConfig
 from .codebooks import TrainedPriorConfig
 from .explain_error import suggest_nearest
 from .load import (
     Settings,
-    add_autoencoder_config,
+    add_configs_of_runs,
     load_config,
     merge,
     read_overrides,
@@ -21,7 +22,7 @@ from .load import (
     read_yaml,
     validate_config,
 )
-from .models import CLASSES_BY_TAG, ClassifierConfig, choose_model
+from .models import CLASSES_BY_TAG, choose_model
 from .recipes import find_config, list_recipes
 from .schema import Config, check_init
 from .study_schema import FOLDER_NAME_PATTERN, StudyConfig, Variant
@@ -107,7 +108,7 @@ def load_study(config: str | Path | Mapping[str, Any] | StudyConfig, overrides: 
                 family = layers["model"].get("family")
                 raise UserError(f"{source}: prior: only families pixelcnn and flow take it, not {family}; leave it out")
             layers = merge(layers, _get_prior_settings(variant.prior, kind, trained, source))
-        layers = add_autoencoder_config(merge(layers, {"seed": study.seeds[0]}))
+        layers = add_configs_of_runs(merge(layers, {"seed": study.seeds[0]}))
         trained[row] = validate_config(Config, layers, source)
         if not isinstance(trained[row].model, AutoencoderConfig):
             raise UserError(f"{source}: model.family={trained[row].model.family}: a study compares autoencoders")

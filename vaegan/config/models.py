@@ -7,6 +7,7 @@ from pydantic import Discriminator, Field, SerializerFunctionWrapHandler, Tag, f
 
 from .adversarial import AdversarialLossConfig, DiscriminatorConfig, VAEGANDiscriminatorConfig, VAEGANLossConfig
 from .architectures import ConditionalConfig, ContinuousConfig, DiffusersConfig, GridConfig, VectorConfig
+from .classifier import ClassifierConfig
 from .codebooks import PixelCNNConfig, TrainedPriorConfig, VQVAEConfig
 from .objectives import ELBOConfig, KLConfig, PerceptualConfig
 from .section import Positive, Section, Weight
@@ -256,20 +257,6 @@ class FlowConfig(TrainedPriorConfig):
                 f"model.labels: the autoencoder encodes and decodes images by {classes} classes; give {classes}"
             )
         return self
-
-
-class ClassifierConfig(Section):
-    """A residual network that learns the labels of a data set (`vaegan train-features`); it is not an autoencoder."""
-
-    family: Literal["classifier"] = "classifier"
-    """Kind of model."""
-    width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
-    """Channels at full resolution, doubled at each halving up to 8 times as many; those of the last one, averaged over
-    all positions, are the features."""
-    depth: Annotated[int, Field(ge=1, le=16)] = 1
-    """Blocks at each resolution."""
-    classes: Annotated[int, Field(ge=2, le=65536)]
-    """Number of classes of the data set."""
 
 
 ModelConfig = Annotated[

@@ -100,6 +100,9 @@ class TrainConfig(Section):
     """SHA-256 of each file that these weights were read from, hexadecimal, which the training fills in."""
     freeze: Annotated[tuple[PartName, ...], FROM_PYTHON] = ()
     """Parts that keep their initial weights: `encoder` or `decoder`, with the convolutions beside the codes."""
+    discriminator_features: Annotated[Path, FROM_PYTHON, make_absolute("train.discriminator_features")] | None = None
+    """Run folder of `vaegan train-features`, whose classifier `model.discriminator.projected_layers` are of. The run
+    keeps its weights with those of the discriminator. None: there are no such layers."""
     warmup_steps: Steps = 0
     """Steps over which the learning rates rise linearly from 0."""
     decay: Literal["constant", "cosine"] = "constant"
@@ -276,6 +279,10 @@ class Config(Section):
             if getattr(self.train, name) and not isinstance(self.model, ContinuousConfig):
                 problem = f"{self.model.family} has no encoder and decoder of a continuous code; leave it out"
                 raise ValueError(f"train.{name}: {problem}")
+        layers = getattr(getattr(self.model, "discriminator", None), "projected_layers", ())
+        if bool(layers) != (self.train.discriminator_features is not None):
+            problem = "a classifier, and layers of it as model.discriminator.projected_layers, belong together"
+            raise ValueError(f"train.discriminator_features: {problem}; give both, or none")
         is_adaptive = getattr(getattr(self.model, "adversarial", None), "adaptive", None) is not None
         if is_adaptive and "decoder" in self.train.freeze:
             problem = "compares gradients at the decoder's last layer, which train.freeze holds; leave one of them out"

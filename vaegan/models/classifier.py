@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaegan.config.models import ClassifierConfig
+from vaegan.config.classifier import ClassifierConfig
 from vaegan.networks import resnet
 from vaegan.networks.initialise import initialise
 from vaegan.networks.sizes import count_levels, get_channels

@@ -3,12 +3,19 @@
 import torch
 from torch import nn
 
+from vaegan.config.adversarial import DiscriminatorConfig
 from vaegan.config.architectures import ContinuousConfig, DiffusersConfig, GridConfig, ImageShape, VectorConfig
 from vaegan.config.models import GANConfig
 
 from .autoencoder import Decoder, Encoder, ImageDecoder
 from .diffusers_autoencoder import build_diffusers_decoder, build_diffusers_encoder
-from .discriminator import Discriminator, MultiScaleDiscriminator, PackedDiscriminator, PenalisedDiscriminator
+from .discriminator import (
+    Discriminator,
+    MultiScaleDiscriminator,
+    PackedDiscriminator,
+    PenalisedDiscriminator,
+    ProjectedDiscriminator,
+)
 from .given import GivenDecoder, GivenDiscriminator, GivenEncoder, GivenNetworks
 from .grid_autoencoder import GridDecoder, GridEncoder
 from .initialise import initialise
@@ -60,6 +67,14 @@ def build_decoder(
     raise TypeError(type(config).__name__)
 
 
+def _choose_kind(
+    config: DiscriminatorConfig,
+) -> type[Discriminator] | type[MultiScaleDiscriminator] | type[ProjectedDiscriminator]:
+    if config.projected_layers:
+        return ProjectedDiscriminator
+    return Discriminator if config.scales == (1,) else MultiScaleDiscriminator
+
+
 def build_discriminator(
     config: GANConfig, image_shape: ImageShape, seed: int, networks: GivenNetworks | None = None
 ) -> PenalisedDiscriminator:
@@ -73,13 +88,13 @@ def build_discriminator(
             labels if `model.discriminator.condition` is `projection`.
 
     Raises:
-        UserError: `model.discriminator.layer` is beyond the last layer.
+        UserError: A layer of `model.discriminator` is beyond the last one.
     """
     if networks and "discriminator" in networks:
         takes_labels = config.labels is not None and config.discriminator.condition == "projection"
         return GivenDiscriminator(networks["discriminator"], takes_labels)
     with torch.random.fork_rng(devices=[]):  # constructors draw weights, which are then replaced
-        kind = Discriminator if config.discriminator.scales == (1,) else MultiScaleDiscriminator
+        kind = _choose_kind(config.discriminator)
         (channels, height, width), packing = image_shape, config.discriminator.packing
         shape = packing * channels, height, width
         discriminator: PenalisedDiscriminator = kind(config.discriminator, shape, config.score_count, config.labels)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vaegan.config.adversarial import DiscriminatorConfig
 from vaegan.errors import UserError
 
-from . import TRUNKS
+from . import TRUNKS, resnet
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -89,7 +89,7 @@ class Discriminator(PenalisedDiscriminator):
     ) -> None:  # fmt: skip
         super().__init__()
         self.trunk = TRUNKS[config.network].Down(image_shape, config.width, config.depth, config.norm == "group")
-        self.patches = bool(config.get_patch_shape(image_shape))
+        self.patches = config.network == "patch"
         size = self.trunk.channels if self.patches else self.trunk.feature_size
         self.head = nn.Conv2d(size, score_count, 3, padding=1) if self.patches else nn.Linear(size, score_count)
         condition = config.condition
@@ -153,6 +153,53 @@ class PackedDiscriminator(PenalisedDiscriminator):
         return DiscriminatorOutput(scores, features)
 
 
+class ProjectedDiscriminator(PenalisedDiscriminator):
+    """Discriminators of an image and of a trained classifier's features of it (Sauer et al. 2021, section 3).
+
+    The classifier is frozen; until its weights are loaded, they are drawn.
+
+    Args:
+        config: The `model.discriminator` section of a run's config, with `projected_layers` and the classifier.
+        image_shape: (C, S, S) of the images.
+        score_count: Number of scores of each discriminator.
+        classes: Number of classes; None: unconditional.
+
+    Raises:
+        UserError: A layer is beyond the last one of its network.
+    """
+
+    def __init__(
+        self, config: DiscriminatorConfig, image_shape: tuple[int, int, int], score_count: int,
+        classes: int | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        assert config.classifier is not None
+        trunk = resnet.Down(image_shape, config.classifier.width, config.classifier.depth, normalise=True)
+        self.classifier, self.layers = trunk.requires_grad_(False), config.projected_layers
+        if (last := max(self.layers)) > len(trunk.stages):
+            problem = f"{last} is beyond the last one of the classifier, {len(trunk.stages)}"
+            raise UserError(f"model.discriminator.projected_layers: {problem}")
+        of_features = config.model_copy(
+            update={"layer": None, "instance_layers": (), "condition": config.condition.replace("auxiliary", "none")}
+        )
+        shapes = [trunk.get_feature_shape(layer) for layer in self.layers]
+        self.members = nn.ModuleList([
+            Discriminator(config, image_shape, score_count, classes),
+            *(Discriminator(of_features, shape, score_count, classes) for shape in shapes),
+        ])  # fmt: skip
+
+    def compute_output(
+        self, images: Tensor, autocast_dtype: torch.dtype | None, labels: Tensor | None
+    ) -> DiscriminatorOutput:
+        """Return the scores of all discriminators, shape (N, k, discriminators), and the rest of that of images."""
+        with torch.autocast(images.device.type, dtype=autocast_dtype, enabled=autocast_dtype is not None):
+            features = self.classifier(images)
+        inputs = [images, *(features[layer - 1].to(images.dtype) for layer in self.layers)]
+        pairs = zip(self.members, inputs, strict=True)
+        outputs: list[DiscriminatorOutput] = [member(each, autocast_dtype, labels) for member, each in pairs]
+        return outputs[0]._replace(scores=torch.stack([output.scores for output in outputs], 2))
+
+
 class MultiScaleDiscriminator(PenalisedDiscriminator):
     """Discriminators of patches, each of which sees the images in a size of its own (Wang et al. 2018, section 3.2).
 
@@ -171,7 +218,7 @@ class MultiScaleDiscriminator(PenalisedDiscriminator):
         classes: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        config.get_patch_shape(image_shape)
+        config.get_score_shape(image_shape)
         self.scales = config.scales
         self.members = nn.ModuleList(Discriminator(config, image_shape, score_count, classes) for _ in config.scales)
 

@@ -14,7 +14,7 @@ from vaegan.randomness import seed_global_generator
 
 
 def add_spectral_norm(network: nn.Module, seed: int, name: str) -> None:
-    """Divide the weight of every layer by its largest singular value in all forwards from now on.
+    """Divide the weight of every trained layer by its largest singular value in all forwards from now on.
 
     Args:
         network: Network with its initial weights.
@@ -23,7 +23,8 @@ def add_spectral_norm(network: nn.Module, seed: int, name: str) -> None:
     """
     with seed_global_generator(seed, "spectral norm", name):
         for layer in [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]:
-            spectral_norm(layer)
+            if layer.weight.requires_grad:
+                spectral_norm(layer)
     fix_spectral_norm(network)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaegan.config.models import ClassifierConfig
+from vaegan.config.classifier import ClassifierConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import open_data
 from vaegan.evaluate.metrics import feature_extractors

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vaegan.config.models import ClassifierConfig
+from vaegan.config.classifier import ClassifierConfig
 from vaegan.data import open_data
 from vaegan.density_fitting import fit_density_to_images
 from vaegan.evaluate.comparing.comparison import Comparison

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from vaegan.config import Config, dump_config, list_recipes, load_config, load_study
+from vaegan.config.classifier import ClassifierConfig
 from vaegan.config.codebooks import TrainedPriorConfig
 from vaegan.config.load import parse_overrides, read_yaml, validate_config
 from vaegan.config.load_ablation import load_ablation
-from vaegan.config.models import ClassifierConfig
 from vaegan.errors import UserError
 from vaegan.trainers.dry_run import estimate_size
 

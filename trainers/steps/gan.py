@@ -1,0 +1,59 @@
+"""The part of a training step that every family with a discriminator has: the trained classifier under it."""
+
+from typing import TypeVar
+
+from vaegan.config.models import GANConfig
+from vaegan.config.schema import Config
+from vaegan.data import Data
+from vaegan.distributed import run_on_all_ranks
+from vaegan.errors import UserError
+from vaegan.models import Classifier
+from vaegan.storage.loading import load_classifier
+from vaegan.storage.run_folder import Run
+
+from .base import Networks, TrainingStep
+
+GANSection = TypeVar("GANSection", bound=GANConfig)
+
+
+class GANStep(TrainingStep[GANSection]):
+    """Base of the steps of every family with a discriminator, which may hold a trained classifier frozen."""
+
+    def check_inputs(self) -> None:
+        """Check that the run of the classifier exists and fits, if the discriminator has one.
+
+        Raises:
+            UserError: `train.discriminator_features` is no finished run of the classifier of `model.discriminator`.
+        """
+        if self.config.train.discriminator_features is not None:
+            run_on_all_ranks(lambda: load_classifier_of_discriminator(self.config))
+
+    def init_from_data(self, networks: Networks, data: Data) -> None:
+        """Load the weights of the classifier into the discriminator, if it has one."""
+        if self.config.train.discriminator_features is not None:
+            classifier = run_on_all_ranks(lambda: load_classifier_of_discriminator(self.config))
+            networks["discriminator"].get_submodule("classifier").load_state_dict(classifier.trunk.state_dict())
+
+
+def load_classifier_of_discriminator(config: Config) -> Classifier:
+    """Load the classifier of the run `train.discriminator_features`.
+
+    Raises:
+        UserError: The run does not exist or is not finished, is of images of another size, or of another classifier
+            than `model.discriminator.classifier`.
+    """
+    path, key = config.train.discriminator_features, "train.discriminator_features"
+    assert path is not None and isinstance(config.model, GANConfig)
+    run = Run(path)
+    try:
+        classifier = load_classifier(path)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
+    if not run.finished:
+        raise UserError(f"{key}: {path}: is not finished; finish it with `vaegan train-features ... --resume`")
+    if classifier.image_shape != config.data.image_shape:
+        sizes = ["x".join(map(str, shape)) for shape in (classifier.image_shape, config.data.image_shape)]
+        raise UserError(f"{key}: {path}: is for images of {sizes[0]}, not {sizes[1]}")
+    if classifier.config != config.model.discriminator.classifier:
+        raise UserError(f"{key}: {path}: another classifier than model.discriminator.classifier says")
+    return classifier
