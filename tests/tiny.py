@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaegan.config.load import merge, parse_overrides, validate_config
+from vaegan.config.load import add_configs_of_runs, merge, parse_overrides, validate_config
 from vaegan.config.schema import Config
 from vaegan.data import open_data
 from vaegan.storage.checkpoints import Checkpoint, load_newest_checkpoint
@@ -91,7 +91,8 @@ FAMILY_OPTIONS = {
     "larsen": ("model.discriminator.spectral_norm=true", *CONDITIONAL_OPTIONS["larsen"]),
     "ganvae": (
         "model.discriminator.spectral_norm=true", "model.adversarial.lecam=0.3",
-        "model.adversarial.augment_target=0.1", "model.adversarial.augment_images=200", *CONDITIONAL_OPTIONS["ganvae"],
+        "model.adversarial.augment_target=0.1", "model.adversarial.augment_images=200",
+        "model.discriminator.projected_layers=[1,2]", *CONDITIONAL_OPTIONS["ganvae"],
     ),
     "vaegan1-grid": (
         "model.adversarial.loss=hinge", "model.discriminator.norm=group", "model.adversarial.adaptive=[0.01,100]",
@@ -182,7 +183,10 @@ def tiny(name: str, *overrides: str) -> Config:
         tree["prior"] = {"autoencoder": str(train_once("vqvae"))}
     if name in FLOWS:
         tree["prior"] = {"autoencoder": str(train_once("vae-grid" if code == "grid" else "vae"))}
-    return validate_config(Config, merge(tree, parse_overrides(overrides)), name)
+    tree = merge(tree, parse_overrides(overrides))
+    if tree["model"].get("discriminator", {}).get("projected_layers"):
+        tree["train"]["discriminator_features"] = str(train_once("classifier"))
+    return validate_config(Config, add_configs_of_runs(tree), name)
 
 
 def tiny_diffusers(family: str, name: str = "AutoencoderKL", *overrides: str) -> Config:
@@ -197,7 +201,7 @@ def tiny_diffusers(family: str, name: str = "AutoencoderKL", *overrides: str) ->
 
 @cache
 def train_once(name: str) -> Path:
-    """Train the autoencoder of a prior, and return its run folder, which is deleted when this process ends."""
+    """Train what another run is built on, and return its run folder, which is deleted when this process ends."""
     folder = TemporaryDirectory()
     atexit.register(folder.cleanup)
     config = tiny(name)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from vaegan.config.schema import Config
 from vaegan.losses.augmentation import augment
-from vaegan.networks.discriminator import MultiScaleDiscriminator, PackedDiscriminator
+from vaegan.networks.discriminator import MultiScaleDiscriminator, PackedDiscriminator, ProjectedDiscriminator
 from vaegan.trainers.steps.base import StepInput
 
 Terms = dict[str, Tensor]
@@ -23,15 +23,16 @@ class DiscriminatorOracle:
 
     A patch counts as an image does: the rows of scores are those of the patches of the first image, then the next. The
     patches of a discriminator of smaller images count as often as those of the first one that they cover. Images that
-    are scored together have one row.
+    are scored together have one row. With discriminators of a classifier's features an image has a row of each.
     """
 
     def __init__(self, networks: Networks, batch: StepInput) -> None:
         network, self.batch, self.packing = networks["discriminator"], batch, 1
         if isinstance(network, PackedDiscriminator):
             network, self.packing = network.member, network.packing
-        self.scales = list(network.members) if isinstance(network, MultiScaleDiscriminator) else [network]
-        self.network = self.scales[0]
+        kinds = (MultiScaleDiscriminator, ProjectedDiscriminator)
+        self.whole, self.members = network, list(network.members) if isinstance(network, kinds) else [network]
+        self.network = self.members[0]
 
     def pack(self, images: Tensor) -> Tensor:
         """Return an image of the channels of all of those that are scored together, one after another."""
@@ -40,19 +41,25 @@ class DiscriminatorOracle:
 
     def last(self, images: Tensor) -> Tensor:
         features = self.network.trunk(images)[-1]
-        return features if self.has_patches else features.reshape(len(images), -1)
+        return features if isinstance(self.network.head, nn.Conv2d) else features.reshape(len(images), -1)
 
     @property
-    def has_patches(self) -> bool:
-        return isinstance(self.network.head, nn.Conv2d)
+    def has_one_row(self) -> bool:
+        return len(self.members) == 1 and not isinstance(self.network.head, nn.Conv2d)
 
     def scores(self, images: Tensor) -> Tensor:
         """With <e_y, last features> added to the first."""
         images = self.pack(images)
-        if not self.has_patches:
+        if self.has_one_row:
             return self.add_class(self.network, self.last(images), self.network.head(self.last(images)))
+        if isinstance(self.whole, ProjectedDiscriminator):
+            stages = self.whole.classifier(images)
+            inputs = [images, *(stages[layer - 1] for layer in self.whole.layers)]
+            lasts = [net.trunk(each)[-1].flatten(1) for net, each in zip(self.members, inputs, strict=True)]
+            rows = [self.add_class(net, each, net.head(each)) for net, each in zip(self.members, lasts, strict=True)]
+            return torch.stack(rows, 1).flatten(0, 1)
         rows = []
-        for power, network in enumerate(self.scales):  # each halves the sides of the one before
+        for power, network in enumerate(self.members):  # each halves the sides of the one before
             squares = images.unflatten(-1, (-1, 2**power)).unflatten(-3, (-1, 2**power))
             last = network.trunk(squares.mean((-3, -1)))[-1]
             flat = [each.permute(0, 2, 3, 1).flatten(0, 2) for each in (last, network.head(last))]
@@ -174,7 +181,7 @@ class AdversarialOracle:
     def compute_squared_slope(self, images: Tensor) -> Tensor:
         """Mean squared norm of the gradient of realness by the image, of patches by that of their sum with signs."""
         images = images.clone().requires_grad_()
-        if self.discriminator.has_patches:
+        if not self.discriminator.has_one_row:
             signs = torch.sign(self.batch.noise["patches"][:: self.discriminator.packing]).flatten()
             total = (signs * self.realness(self.scores(images))).sum()
             return (torch.autograd.grad(total, images, create_graph=True)[0] ** 2).sum() / len(signs)

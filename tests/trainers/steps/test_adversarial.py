@@ -54,13 +54,15 @@ SWITCHES = (
     "model.adversarial.augment_target=0.6", "model.adversarial.warmup_steps=1", "model.adversarial.ramp_steps=5",
     "model.adversarial.adaptive=[0.1,10]", "model.discriminator.layer=1", "model.cycle=0.3",
     "model.adversarial.instance=0.4 model.discriminator.instance_layers=[1,2] model.adversarial.instance_queue=5",
+    "model.discriminator.projected_layers=[1,2] model.adversarial.r2=0.8 model.adversarial.lecam=0.6",
     "model.discriminator.packing=2",
     "model.discriminator.packing=2 model.adversarial.r2=0.8 model.adversarial.lecam=0.6",
 )  # fmt: skip
 NOT_OF = {
     # It has nothing to reconstruct.
     "ganvae": ("model.adversarial.adaptive", "model.discriminator.layer", "model.adversarial.instance="),
-    "vaegan1-grid": ("model.cycle",),  # it generates nothing
+    "vaegan1-grid": ("model.cycle", "model.discriminator.projected"),  # it generates nothing, and has patches
+    "vaegan3-grid": ("model.discriminator.projected",),
 }
 """Options that a family does not take."""
 CASES = [
