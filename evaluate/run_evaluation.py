@@ -100,11 +100,12 @@ def evaluate_run(
         show: Called with a new result before it is written; None: nothing is.
 
     Raises:
-        UserError: The result has no metric (the stored one is kept), or the classes of a conditional model are
-            not those of the images.
+        UserError: The result has no metric (the stored one is kept), the classes of a conditional model are not those
+            of the images, or the features are those that the discriminator was trained on.
     """
     if isinstance(model, Autoencoder):
         check_classes(run, model, data)
+    run_on_all_ranks(lambda: check_features(run.config, config))
     title = f"Evaluating {Path(*run.path.parts[-2:])}"
 
     def evaluate() -> EvaluationResult:
@@ -233,6 +234,23 @@ def check_classes(run: Run, model: Autoencoder, data: Data) -> None:
             " evaluate it on those that it was trained on",
             on_all_ranks=True,
         )
+
+
+def check_features(trained: Config, config: EvaluateConfig) -> None:
+    """Check that a model is not evaluated by the features that its discriminator was trained on.
+
+    Args:
+        trained: Config of the run.
+        config: What is measured.
+
+    Raises:
+        UserError: It is; the distances would be too small.
+    """
+    run = trained.train.discriminator_features
+    file = None if run is None else Run(run).model_folder / WEIGHTS_FILE
+    if file is not None and file.is_file() and hash_feature_network(config) == hash_file(file):
+        problem = "is what the discriminator was trained on (train.discriminator_features), and would flatter the model"
+        raise UserError(f"evaluate.features: {config.features}: {problem}; name another classifier, as with --features")
 
 
 def describe_origin(config: EvaluateConfig, data: Data, weights: str | None) -> dict[str, Any]:

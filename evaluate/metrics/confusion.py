@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from vaegan.config.adversarial import DiscriminatorConfig
 from vaegan.config.models import GANConfig, VAEGANFamilyConfig
 from vaegan.losses.adversarial import ORIGINS, balanced_accuracy, count_predictions
 from vaegan.models.autoencoder import cycle_labels
@@ -29,7 +30,7 @@ class Confusion(Metric[ModelPairs]):
         self.uses_samples = "generated" in self.origins
         self.protocol = {
             "rows": list(self.origins),
-            "counts": "patches" if config.discriminator.get_score_shape(image_shape) else "images",
+            "counts": _describe_counts(config.discriminator, image_shape),
             "discriminator": "as trained, not averaged",
             "model": "averaged",
         }
@@ -60,3 +61,9 @@ class Confusion(Metric[ModelPairs]):
     def _count(self, images: Tensor, labels: Tensor | None) -> Tensor:
         self.discriminator.to(images)
         return count_predictions(self.discriminator(images, labels=labels).scores)
+
+
+def _describe_counts(config: DiscriminatorConfig, image_shape: tuple[int, int, int]) -> str:
+    if config.projected_layers:
+        return f"images, by each of {1 + len(config.projected_layers)} discriminators"
+    return "patches" if config.get_score_shape(image_shape) else "images"

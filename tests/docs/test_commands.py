@@ -78,7 +78,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the files that commands of all pages name, in an empty working folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "benchmarks").symlink_to(ROOT / "benchmarks")
-    for name, recipe in (("vqvae", "cifar10/vqvae"), ("ae", "cifar10/ae"), ("digits", "digits/vaegan3")):
+    names = {"vqvae": "cifar10/vqvae", "ae": "cifar10/ae", "features": "cifar10/features", "digits": "digits/vaegan3"}
+    for name, recipe in names.items():
         Run(tmp_path / "runs" / name).write_config(load_config(recipe))
     return tmp_path
 

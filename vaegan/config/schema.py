@@ -283,6 +283,9 @@ class Config(Section):
         if bool(layers) != (self.train.discriminator_features is not None):
             problem = "a classifier, and layers of it as model.discriminator.projected_layers, belong together"
             raise ValueError(f"train.discriminator_features: {problem}; give both, or none")
+        if layers and Path(self.evaluate.features).absolute() == self.train.discriminator_features:
+            problem = "is what the discriminator is trained on (train.discriminator_features)"
+            raise ValueError(f"evaluate.features: {problem}; name another classifier")
         is_adaptive = getattr(getattr(self.model, "adversarial", None), "adaptive", None) is not None
         if is_adaptive and "decoder" in self.train.freeze:
             problem = "compares gradients at the decoder's last layer, which train.freeze holds; leave one of them out"

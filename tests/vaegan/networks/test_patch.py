@@ -32,9 +32,9 @@ def test_an_image_of_any_sides_has_a_score_for_each_patch(depth: int) -> None:
     discriminator, config = build(depth), DiscriminatorConfig(network="patch", width=8, depth=depth)
     for height, width in ((8, 8), (16, 8), (20, 12), (9, 8)):
         output = discriminator(draw(2, 1, height, width))
-        assert output.scores.shape == (2, 3, *config.get_patch_shape((1, height, width)))
+        assert output.scores.shape == (2, 3, *config.get_score_shape((1, height, width)))
         assert output.features.shape[2:] == output.scores.shape[2:]
-    assert DiscriminatorConfig().get_patch_shape((1, 8, 8)) == ()
+    assert DiscriminatorConfig().get_score_shape((1, 8, 8)) == ()
 
 
 @torch.no_grad()
@@ -125,7 +125,7 @@ def test_several_scales_count_alike_and_each_sees_means_of_squares() -> None:
 
 
 def build_shape(*scales: int) -> tuple[int, ...]:
-    return DiscriminatorConfig(network="patch", scales=scales).get_patch_shape((1, 16, 16))
+    return DiscriminatorConfig(network="patch", scales=scales).get_score_shape((1, 16, 16))
 
 
 def test_the_penalty_of_several_scales_is_the_mean_of_theirs_without_bias() -> None:
