@@ -2,13 +2,15 @@
 
 import atexit
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from torch import Tensor
 
 from vaegan.config.load import add_configs_of_runs, merge, parse_overrides, validate_config
@@ -34,11 +36,18 @@ FLOWS = ("flow", "flow-grid")
 """Priors over the codes of an autoencoder whose code is one vector, and of one whose code is a grid."""
 AUTOENCODERS = (*VECTORS, *GRIDS, "vqvae", "pixelcnn", *FLOWS)
 FAMILIES = (*AUTOENCODERS, "classifier")
-CROSSED_FAMILIES = tuple(
-    pytest.param(name, marks=[pytest.mark.long] if name in ("vaegan2", "vae-grid", "vaegan1-grid", *FLOWS) else [])
-    for name in FAMILIES
-)
-"""`FAMILIES` for tests that each cross with options; in `make test` the three-way VAE-GANs stand for the others."""
+
+
+def divide_cases(cases: Iterable[Any], short: Container[Any]) -> list[ParameterSet]:
+    """Return the parameters of a test: the cases in ``short`` run in `make test`, the others in `make test-long`."""
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else [case]), marks=[] if case in short else [pytest.mark.long])
+        for case in cases
+    ]
+
+
+CROSSED_FAMILIES = divide_cases(FAMILIES, ("vae", "ganvae", "vaegan3", "vaegan3-grid", "vqvae", "pixelcnn"))
+"""`FAMILIES` for tests that each cross with options; in `make test` some stand for the others."""
 NETWORKS = ("mlp", "conv", "resnet", "inverted_residual")
 BUILDS = (
     *((name, network) for name in VECTORS for network in NETWORKS),

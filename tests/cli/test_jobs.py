@@ -96,6 +96,7 @@ def test_a_killed_study_takes_its_trainings_with_it(study: Path) -> None:
         assert Run(study / "out" / name / "seed_1").exported_step
 
 
+@pytest.mark.long
 def test_after_a_failure_no_other_run_is_started(study: Path) -> None:
     (study / "out" / "vae").mkdir(parents=True)
     (study / "out" / "vae" / "seed_1").write_text("a file where a folder must be")

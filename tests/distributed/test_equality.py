@@ -20,6 +20,7 @@ from ..tiny import (
     OTHER_GRIDS,
     OWN_OPTIONS,
     PATCHES,
+    divide_cases,
     flatten,
     load_newest,
     tiny,
@@ -43,7 +44,7 @@ DIVISIONS: Divisions = {
 BOUNDS = {"float64": 1e-10, "float32": 1e-4}
 SHORT_ROWS = {
     "float64": [name for name in FAMILIES if name not in (*PATCHES, "flow-grid")],  # PATCHES have a test of their own
-    "float32": ["vaegan3", "vqvae"],
+    "float32": ["vaegan3"],
 }
 """Families that every division trains in `make test`; the others are tried by `make test-long`."""
 
@@ -91,17 +92,16 @@ def find_largest_distance(
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [
-        pytest.param(name, dtype, marks=[] if name in SHORT_ROWS[dtype] else [pytest.mark.long])
-        for name in (*FAMILIES, *OTHER_GRIDS)
-        for dtype in BOUNDS
-    ],
+    divide_cases(
+        [(name, dtype) for name in (*FAMILIES, *OTHER_GRIDS) for dtype in BOUNDS],
+        [(name, dtype) for dtype, names in SHORT_ROWS.items() for name in names],
+    ),
 )
 def test_every_division_of_the_batch_trains_the_same_weights(name: str, dtype: str, pool: Pool, tmp_path: Path) -> None:
     assert find_largest_distance(pool, tmp_path, name, get_words(name, dtype), DIVISIONS) < BOUNDS[dtype]
 
 
-@pytest.mark.parametrize("dtype", BOUNDS)
+@pytest.mark.parametrize("dtype", divide_cases(BOUNDS, ["float64"]))
 def test_every_division_of_the_batch_trains_the_same_weights_of_own_modules(
     dtype: str, pool: Pool, tmp_path: Path
 ) -> None:
@@ -129,7 +129,7 @@ def test_adaptive_state_adapts_alike(pool: Pool, tmp_path: Path) -> None:
     assert 0 < final["controls/augment"] < 1 and final["controls/augment"] != 0.5 and final["controls/adaptive"] != 1
 
 
-@pytest.mark.parametrize("name", [*PATCHES, "vaegan1-diffusers"])
+@pytest.mark.parametrize("name", divide_cases([*PATCHES, "vaegan1-diffusers"], PATCHES))
 def test_a_grid_with_everything_is_divided_alike(name: str, pool: Pool, tmp_path: Path) -> None:
     """LPIPS and the adaptive weight, which multiplies the rounding of float32, are compared in float64 alone."""
     options = ("model.adversarial.adaptive=[0.01,100]", "model.perceptual=1", "model.perceptual_network=random")
@@ -154,7 +154,7 @@ def test_a_decoder_alone_is_divided_alike(pool: Pool, tmp_path: Path) -> None:
     assert len({json.dumps(run.config.train.init_sha256) for run in runs[:3]}) == 1
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", divide_cases(NETWORKS, ["resnet", "inverted_residual"]))
 def test_every_kind_of_network_can_be_divided(network: str, pool: Pool, tmp_path: Path) -> None:
     kinds = (f"model.network={network}", f"model.discriminator.network={network}")
     if network == "inverted_residual":

@@ -67,7 +67,8 @@ def test_an_error_of_all_processes_is_printed_once(alone: Run, tmp_path: Path) -
     assert (code, out, err) == (2, "", message)
 
 
-@pytest.mark.parametrize(("before", "after"), [(2, 1), pytest.param(1, 3, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 3)])
 def test_a_killed_encoding_goes_on(before: int, after: int, alone: Run, expected: Path, tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to(alone.path)
     words = (*VAEGAN, *ENCODE, "-o", "latents")

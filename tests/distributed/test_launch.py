@@ -58,6 +58,7 @@ def test_a_study_in_two_processes(work: Path) -> None:
     assert {line["processes"] for line in lines} == {2}
 
 
+@pytest.mark.long
 def test_torchrun(work: Path, alone: Run) -> None:
     launch = Launch(work, *TORCHRUN, "--standalone", "--nproc_per_node=2", "-m", "vaegan", *TRAIN)
     code, out, err = launch.wait()
@@ -210,6 +211,7 @@ def test_a_signal_before_the_training_begins_is_not_lost(work: Path, started: bo
     assert not Run(launch.run).exists
 
 
+@pytest.mark.long
 def test_a_second_ctrl_c_stops_all_processes_at_once(work: Path) -> None:
     slow = ("model.width=1024", "model.depth=4", "train.batch_size=2000", "train.log_every=1")
     launch = Launch(work, *VAEGAN, *TRAIN, *ENDLESS, *slow, "--processes", "2")

@@ -61,6 +61,7 @@ def test_other_metrics_are_not_reused(damage: str, finished: tuple[Path, Compari
     assert json.loads(run.metrics_file.read_text())["metrics"] == expected.metrics
 
 
+@pytest.mark.long
 def test_weights_of_lpips_that_arrive_later_are_used(
     copied: Path, stand_in: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

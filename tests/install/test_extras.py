@@ -129,6 +129,7 @@ def test_a_model_is_used_without_extras_and_what_is_missing_is_named(folder: Pat
         assert (folder / f"{name}.png").is_file()
 
 
+@pytest.mark.long
 def test_a_run_is_evaluated_with_the_extra_for_it_alone(folder: Path) -> None:
     run_python(folder, "eval", "-m", "vaegan", "evaluate", "run", "--metrics", METRICS, "--density", "gmm:2")
     measured = json.loads((folder / "run" / "metrics.json").read_text())["metrics"]

@@ -204,7 +204,9 @@ def test_wheel_is_the_four_folders_and_nothing_else(wheels: Mapping[str, Path], 
         assert content == (checkout / "vaegan" / Path(name).relative_to("vaegan")).read_bytes(), name
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside-evaluate"])
+@pytest.mark.parametrize(
+    "beside", [False, pytest.param(True, marks=pytest.mark.long)], ids=["alone", "beside-evaluate"]
+)
 def test_installed(
     install: tuple[Path, Path],
     environment: Environment,
@@ -259,6 +261,7 @@ def test_evaluate_installed_and_removed_after_vaegan(
     environment.call("python", "-c", "import vaegan.trainers", cwd=tmp_path)
 
 
+@pytest.mark.long
 def test_version_is_written_once(install: tuple[Path, Path], environment: Environment, tmp_path: Path) -> None:
     what, _ = install
     environment.install(*get_install_arguments(what))

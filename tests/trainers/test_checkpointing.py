@@ -17,6 +17,7 @@ from ..tiny import (
     BUILDS,
     FAMILY_OPTIONS,
     are_bit_identical,
+    divide_cases,
     flatten,
     get_network_overrides,
     load_newest,
@@ -26,7 +27,13 @@ from ..tiny import (
 from .steps.equations import Gradients, build_batch, build_networks, run_step
 
 
-@pytest.mark.parametrize(("name", "network"), [build for build in BUILDS if build[1] in ("conv", "resnet", "grid")])
+@pytest.mark.parametrize(
+    ("name", "network"),
+    divide_cases(
+        [build for build in BUILDS if build[1] in ("conv", "resnet", "grid")],
+        [("vaegan3", "conv"), ("vaegan3-grid", "resnet"), ("vqvae", "grid"), ("flow-grid", "conv")],
+    ),
+)
 def test_a_training_that_goes_on_with_it_has_the_same_bits(name, network, tmp_path, data) -> None:
     words = (*get_network_overrides(name, network), *FAMILY_OPTIONS.get(name, ()), "train.log_every=1")
     steps = ("train.steps=4", "train.checkpoint_every=2", "train.micro_batch_size=4")
