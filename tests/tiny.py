@@ -48,10 +48,10 @@ def divide_cases(cases: Iterable[Any], short: Container[Any]) -> list[ParameterS
 
 CROSSED_FAMILIES = divide_cases(FAMILIES, ("vae", "ganvae", "vaegan3", "vaegan3-grid", "vqvae", "pixelcnn"))
 """`FAMILIES` for tests that each cross with options; in `make test` some stand for the others."""
-NETWORKS = ("mlp", "conv", "resnet", "inverted_residual")
+NETWORKS = ("mlp", "conv", "antialiased", "resnet", "inverted_residual")
 BUILDS = (
     *((name, network) for name in VECTORS for network in NETWORKS),
-    *((name, network) for name in GRIDS for network in ("conv", "resnet", "inverted_residual")),
+    *((name, network) for name in GRIDS for network in NETWORKS[1:]),
     *((name, "conv") for name in OTHER_GRIDS),
     ("vqvae", "grid"),
     ("pixelcnn", "gated"),

@@ -23,11 +23,9 @@ class DiscriminatorConfig(Section):
     """Kind of its layers: those of `model.network`, or `patch`, which scores each patch of an image instead of the
     whole (Isola et al. 2017, section 3.2.2)."""
     width: Width = 32
-    """conv, resnet, inverted_residual, patch: channels at full resolution, doubled at each halving up to 8 times as
-    many; mlp: units of each hidden layer."""
+    """Channels at full resolution, doubled at each halving up to 8 times as many; mlp: units of each hidden layer."""
     depth: Depth = 1
-    """conv, resnet, inverted_residual: blocks at each resolution; mlp: hidden layers; patch: halvings, 3 of the
-    paper."""
+    """Convolutions or blocks at each resolution; mlp: hidden layers; patch: halvings, 3 of the paper."""
     scales: Annotated[tuple[Scale, ...], FROM_PYTHON, Field(min_length=1)] = (1,)
     """patch: one discriminator for each number, which sees images whose sides are divided by it (means of squares of
     pixels); all of them count alike (Wang et al. 2018, section 3.2)."""

@@ -9,7 +9,7 @@ from vaegan.text import format_value
 
 from .section import INTEGER, Section
 
-NetworkKind = Literal["mlp", "conv", "resnet", "inverted_residual"]
+NetworkKind = Literal["mlp", "conv", "antialiased", "resnet", "inverted_residual"]
 """Kind of the layers of an encoder, decoder or discriminator."""
 Width = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]
 Depth = Annotated[int, Field(ge=1, le=16)]
@@ -69,13 +69,13 @@ class VectorConfig(ContinuousConfig):
     code: Literal["vector", "grid"] = "vector"
     """Kind of the code z: one `vector`, or a `grid` of vectors."""
     network: NetworkKind = "conv"
-    """`mlp`: fully connected; `conv`: plain convolutions; `resnet`: residual blocks; `inverted_residual`: inverted
-    residual blocks with grouped convolutions and bilinear resampling, without a norm (Huang et al. 2024)."""
+    """`mlp`: fully connected; `conv`: plain convolutions, strided where the resolution changes; `antialiased`: the same
+    with a filter there, which leaves no grid of lines (Zhang 2019); `resnet`: residual blocks; `inverted_residual`:
+    inverted residual blocks with grouped convolutions and bilinear resampling, without a norm (Huang et al. 2024)."""
     width: Width = 32
-    """conv, resnet, inverted_residual: channels at full resolution, doubled at each halving up to 8 times as many.
-    mlp: units of each hidden layer."""
+    """Channels at full resolution, doubled at each halving up to 8 times as many; mlp: units of each hidden layer."""
     depth: Depth = 1
-    """conv, resnet, inverted_residual: blocks at each resolution; mlp: hidden layers."""
+    """Convolutions or blocks at each resolution; mlp: hidden layers."""
     latent_size: Annotated[int, Field(ge=1, le=65536)] = 64
     """Dimensions of the code z."""
 
@@ -96,8 +96,9 @@ class GridConfig(ContinuousConfig):
 
     code: Literal["grid"]
     """Kind of the code z."""
-    network: Literal["conv", "resnet", "inverted_residual"] = "resnet"
-    """`conv`: plain convolutions; `resnet`: residual blocks; `inverted_residual`: those of Huang et al. 2024."""
+    network: Literal["conv", "antialiased", "resnet", "inverted_residual"] = "resnet"
+    """`conv`: plain convolutions; `antialiased`: the same without strided ones (Zhang 2019); `resnet`: residual blocks;
+    `inverted_residual`: those of Huang et al. 2024."""
     width: Width = 32
     """Channels at full resolution, doubled at each halving up to 8 times as many."""
     depth: Depth = 1

@@ -6,7 +6,10 @@ as the identity, discriminators no norm, or GroupNorm if they score patches; Bat
 neighbours in the batch, is used nowhere.
 """
 
-from . import conv, inverted_residual, mlp, patch, resnet
+from . import antialiased, conv, inverted_residual, mlp, patch, resnet
 
-TRUNKS = {"mlp": mlp, "conv": conv, "resnet": resnet, "inverted_residual": inverted_residual, "patch": patch}
+TRUNKS = {
+    "mlp": mlp, "conv": conv, "antialiased": antialiased, "resnet": resnet, "inverted_residual": inverted_residual,
+    "patch": patch,
+}  # fmt: skip
 """Module of each kind of trunk."""

@@ -53,6 +53,8 @@ def check_names(config: Config, networks: GivenNetworks) -> None:
             raise UserError("model.discriminator.network: patch: a given module scores whole images; leave it out")
         if model.discriminator.packing > 1:
             raise UserError("model.discriminator.packing: 2: a given module scores single images; leave it out")
+        if model.discriminator.projected_layers:
+            raise UserError("model.discriminator.projected_layers: not beside a given module; leave them out")
         if getattr(model.discriminator, "instance_layers", ()):
             raise UserError("model.discriminator.instance_layers: not for a given module; leave the instance term out")
         if model.discriminator.condition == "auxiliary":

@@ -33,11 +33,16 @@ class Down(nn.Module):
         self.stages = Stages()
         for level in range(count + 1):
             outputs = get_channels(width, level)
-            first = _build_convolution(channels, outputs, normalise, scale=0.5 if level else 1)
-            rest = [_build_convolution(outputs, outputs, normalise) for _ in range(depth - 1)]
-            self.stages.append(nn.Sequential(first, *rest))
+            first = self.build_change(channels, outputs) if level else _build_convolution(channels, outputs)
+            rest = [_build_convolution(outputs, outputs) for _ in range(depth - 1)]
+            self.stages.append(nn.Sequential(*(_add_activation(layer, outputs, normalise) for layer in (first, *rest))))
             channels = outputs
         self.channels, self.feature_size = channels, channels * (side >> count) ** 2
+
+    @staticmethod
+    def build_change(inputs: int, outputs: int) -> nn.Module:
+        """Build the layer that halves the resolution."""
+        return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the features of images (N, C, S, S) at each resolution, the last of `feature_size` values an image."""
@@ -69,10 +74,16 @@ class Up(nn.Module):
         for level in reversed(range(count + 1)):
             outputs = get_channels(width, level)
             inputs = get_channels(width, min(level + 1, count))
-            stages.append(_build_convolution(inputs, outputs, True, scale=2 if level < count else 1))
-            stages += [_build_convolution(outputs, outputs, True) for _ in range(depth - 1)]
+            first = self.build_change(inputs, outputs) if level < count else _build_convolution(inputs, outputs)
+            rest = [_build_convolution(outputs, outputs) for _ in range(depth - 1)]
+            stages += [_add_activation(layer, outputs, normalise=True) for layer in (first, *rest)]
         self.stages = Stages(*stages)
         self.out = nn.Conv2d(width, channels, 3, padding=1)
+
+    @staticmethod
+    def build_change(inputs: int, outputs: int) -> nn.Module:
+        """Build the layer that doubles the resolution."""
+        return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Return the unbounded pixels (N, C, S, S) of codes (N, d), or (N, C, f h, f w) of a grid (N, C', h, w)."""
@@ -84,12 +95,11 @@ class Up(nn.Module):
         return self.out.weight
 
 
-def _build_convolution(inputs: int, outputs: int, normalise: bool, scale: float = 1) -> nn.Module:
-    """Build a convolution that keeps the resolution, halves it (scale 1/2) or doubles it (scale 2)."""
-    if scale == 1:
-        convolution: nn.Module = nn.Conv2d(inputs, outputs, 3, padding=1)
-    else:
-        convolution = (nn.Conv2d if scale < 1 else nn.ConvTranspose2d)(inputs, outputs, 4, stride=2, padding=1)
+def _build_convolution(inputs: int, outputs: int) -> nn.Module:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def _add_activation(layer: nn.Module, channels: int, normalise: bool) -> nn.Module:
     if normalise:
-        return nn.Sequential(convolution, GroupNorm(count_groups(outputs), outputs), nn.SiLU())
-    return nn.Sequential(convolution, nn.LeakyReLU(0.2))
+        return nn.Sequential(layer, GroupNorm(count_groups(channels), channels), nn.SiLU())
+    return nn.Sequential(layer, nn.LeakyReLU(0.2))

@@ -1,0 +1,28 @@
+"""Convolutional trunks as those of `conv`, in which a filter beside a convolution changes the resolution (Zhang 2019).
+
+The weights of a strided or transposed convolution differ from one pixel of its stride to the next, so that it draws a
+grid of lines: in images, and in the gradient of a discriminator (Odena et al. 2016).
+"""
+
+from torch import nn
+
+from . import conv
+from .blur import BlurPool, BlurUpsample
+
+
+class Down(conv.Down):
+    """Trunk from an image to features, with the arguments of `conv.Down`."""
+
+    @staticmethod
+    def build_change(inputs: int, outputs: int) -> nn.Module:
+        """Build the layer that halves the resolution."""
+        return nn.Sequential(BlurPool(inputs), nn.Conv2d(inputs, outputs, 3, padding=1))
+
+
+class Up(conv.Up):
+    """Trunk from a code to an image, `Down` mirrored, with the arguments of `conv.Up`."""
+
+    @staticmethod
+    def build_change(inputs: int, outputs: int) -> nn.Module:
+        """Build the layer that doubles the resolution."""
+        return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), BlurUpsample(outputs))
