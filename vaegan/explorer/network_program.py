@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vaegan.errors import UserError
 from vaegan.networks import conv, mlp, resnet
 from vaegan.networks.autoencoder import Decoder, Encoder
+from vaegan.networks.blur import Blur, BlurUpsample
 from vaegan.networks.grid_autoencoder import GridDecoder, GridEncoder
 
 Program = list[dict[str, Any]]
@@ -176,6 +177,8 @@ _BUILDERS: tuple[tuple[type | tuple[type, ...], Callable[[Any, WeightList], Prog
     (nn.LayerNorm, _list_layer_norm),
     (nn.Upsample, _list_upsampling),
     (nn.AvgPool2d, _list_pooling),
+    (BlurUpsample, lambda layer, weights: [{"op": "double"}, {"op": "blur", "stride": 1}]),
+    (Blur, lambda layer, weights: [{"op": "blur", "stride": layer.stride}]),
     (nn.Unflatten, lambda layer, weights: [{"op": "reshape", "shape": list(layer.unflattened_size)}]),
     (nn.SiLU, lambda layer, weights: [{"op": "silu"}]),
     (nn.LeakyReLU, lambda layer, weights: [{"op": "leaky", "slope": layer.negative_slope}]),

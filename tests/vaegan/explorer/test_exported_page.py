@@ -31,6 +31,7 @@ MODELS = (
     ("vae", ("model.network=mlp", "model.depth=2")),
     ("vae", ("model.network=conv", "model.depth=2", *COLOURS)),
     ("vae", ("model.network=resnet", *COLOURS)),
+    ("vae", ("model.network=antialiased", *COLOURS)),
     ("vae", ("model.labels=10",)),
     ("ae", ()),
     ("vae-grid", ("model.network=resnet",)),

@@ -231,6 +231,8 @@ def test_settings_that_a_given_discriminator_cannot_follow_are_refused(family: s
         build_step(tiny(family, "model.discriminator.network=patch"), networks)
     with pytest.raises(UserError, match=r"model.discriminator.packing: 2: a given module scores single images"):
         build_step(tiny(family, "model.discriminator.packing=2"), networks)
+    with pytest.raises(UserError, match=r"model.discriminator.projected_layers: not beside a given module"):
+        build_step(tiny(family, "model.discriminator.projected_layers=[1]"), networks)
     if family in ("vaegan2", "vaegan3"):
         words = ("model.adversarial.instance=1", "model.discriminator.instance_layers=[1]")
         with pytest.raises(UserError, match=r"model.discriminator.instance_layers: not for a given module"):

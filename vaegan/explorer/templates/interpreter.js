@@ -134,6 +134,26 @@ const layers = {
     }
     return y;
   },
+  blur(x, op) {
+    const [channels, height, width] = x.shape, rows = Math.ceil(height / op.stride);
+    const y = make([channels, rows, Math.ceil(width / op.stride)]), columns = y.shape[2];
+    const clamp = (place, size) => Math.min(Math.max(place, 0), size - 1);
+    for (let c = 0; c < channels; c++) {
+      for (let ky = -1; ky <= 1; ky++) {
+        for (let kx = -1; kx <= 1; kx++) {
+          const factor = (2 - Math.abs(ky)) * (2 - Math.abs(kx)) / 16;
+          for (let row = 0; row < rows; row++) {
+            const from = (c * height + clamp(row * op.stride + ky, height)) * width;
+            for (let column = 0; column < columns; column++) {
+              y.data[(c * rows + row) * columns + column] +=
+                factor * x.data[from + clamp(column * op.stride + kx, width)];
+            }
+          }
+        }
+      }
+    }
+    return y;
+  },
   reshape: (x, op) => make(op.shape, x.data),
   silu: x => map(x, value => value / (1 + Math.exp(-value))),
   leaky: (x, op) => map(x, value => value < 0 ? op.slope * value : value),
