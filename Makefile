@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 .NOTPARALLEL:
 
 demo: $(VENV)/.installed
-	$(BIN)/vaegan compare configs/quickstart.yaml --output runs/quickstart
+	$(BIN)/vaegan compare configs/quickstart.yaml --output runs/quickstart --jobs 2
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not long"

@@ -231,7 +231,7 @@ def take_report() -> None:
     page = (QUICKSTART / "report.html").absolute().as_uri()
     picture = IMAGES / "report.png"
     subprocess.run(["chromium", *flags, f"--screenshot={picture}", page], check=True)  # noqa: S603, S607
-    Image.open(picture).convert("RGB").quantize(128).save(picture, optimize=True)
+    Image.open(picture).convert("RGB").save(picture, optimize=True)  # fewer colours would change the images
 
 
 def take_explorer() -> None:

@@ -27,7 +27,7 @@ def test_each_kind_of_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("faces.npy", "faces.npz", "faces.safetensors", "set/images.npy", *files.split()):
         Path(name).touch()
     assert load_data_config("tiny.yaml") == load_data_config("run") == config.data
-    assert load_data_config("quickstart").source == "digits"
+    assert load_data_config("quickstart").source == "shapes"
     assert load_data_config("ablations/digits").validation == 0.25
     sources = {
         "folder": "pictures photos beside packed", "webdataset": "shards one.tar",

@@ -39,9 +39,7 @@ def test_the_depth_changes_no_output_before_the_first_step(depth: int) -> None:
         assert torch.equal(shallow, deep)
 
 
-@pytest.mark.parametrize(
-    ("network", "draws_lines"), [(inverted_residual, False), (antialiased, False), (conv, True)]
-)
+@pytest.mark.parametrize(("network", "draws_lines"), [(inverted_residual, False), (antialiased, False), (conv, True)])
 def test_every_inner_pixel_of_a_constant_code_is_the_same(network: Any, draws_lines: bool) -> None:
     """A transposed convolution draws a grid of lines there."""
     trunk = initialise(network.Up((3, 32, 32), 8, 2, (4, 4, 4)), 0, "decoder").double()
