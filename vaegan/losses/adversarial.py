@@ -3,8 +3,8 @@
 Every loss takes the discriminator's scores of images and returns one value per image, so that a loss stays a mean
 of per-sample terms. The number of scores of an image tells the discriminators apart: one score D, real against fake;
 three logits in the order of `ORIGINS`; or two scores (r, p), real against fake and reconstructed against generated.
-A discriminator of patches gives them for each of P = h w patches, shape (N, k, h, w); a value of an image is then the
-mean over its patches.
+A discriminator of patches gives them for each of P = h w patches, shape (N, k, h, w), and several discriminators of an
+image and its features one after another, shape (N, k, P); a value of an image is then the mean over its patches.
 """
 
 from collections.abc import Sequence

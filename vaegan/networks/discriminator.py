@@ -16,8 +16,9 @@ class DiscriminatorOutput(NamedTuple):
     """Output of a discriminator for N images."""
 
     scores: Tensor
-    """Scores, shape (N, 1 to 3), or of patches (N, 1 to 3, h, w), of several scales (N, 1 to 3, scales, h, w), float32
-    or float64; `vaegan.losses.adversarial` says what they mean."""
+    """Scores, shape (N, 1 to 3), or of patches (N, 1 to 3, h, w), of several scales (N, 1 to 3, scales, h, w), of
+    discriminators of an image and of features (N, 1 to 3, discriminators), float32 or float64;
+    `vaegan.losses.adversarial` says what they mean."""
     features: Tensor
     """Features of the layer `model.discriminator.layer`, shape (N, ...)."""
     class_logits: Tensor | None = None
