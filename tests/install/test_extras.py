@@ -25,7 +25,7 @@ images = vaegan.load("run").sample(5)
 assert images.shape == (5, 1, 8, 8) and "torch._dynamo" not in sys.modules, "torch's compiler takes a second to load"
 
 from vaegan.errors import UserError
-for function, words in ((vaegan.train, "digits/vae"), (vaegan.evaluate_run, "run"), (vaegan.compare, "digits"),
+for function, words in ((vaegan.train, "digits/vae"), (vaegan.evaluate_run, "run"), (vaegan.compare, "digits-variants"),
                         (vaegan.ablate, "ablations/digits"),
                         (vaegan.plot_history, "run")):
     try:
@@ -66,7 +66,7 @@ COMMANDS = {
     "evaluate run --metrics psnr,lpips":
         "scikit-learn, torchmetrics, lpips are not installed; pip install 'vaegan[eval]'",
     "sample run --density gmm": "scikit-learn is not installed; pip install 'vaegan[train]'",
-    "compare digits": TO_COMPARE,
+    "compare digits-variants": TO_COMPARE,
     "ablate ablations/digits": TO_COMPARE,
     "compress run image.png -o a.vg": "constriction is not installed; pip install 'vaegan[compression]'",
     "export run --format onnx -o onnx": "onnx, onnxscript, onnxruntime are not installed; pip install 'vaegan[onnx]'",

@@ -23,6 +23,6 @@ def test_as_above_is_said_of_the_same_default_alone() -> None:
     parts = {part.partition(".")[0]: " ".join(part.split()) for part in format_schema().split("\nmodel, family: ")[1:]}
     assert "model.width: integer >= 8, <= 4,096, multiple of 8 = 128" in parts["vqvae"]
     assert "model.width: integer >= 8, <= 4,096, multiple of 8 = 64" in parts["pixelcnn"]
-    assert 'model.network: conv | resnet | inverted_residual = "resnet"' in parts["vae, code: grid"]
+    assert 'model.network: conv | antialiased | resnet | inverted_residual = "resnet"' in parts["vae, code: grid"]
     assert "model.network: diffusers (required)" in parts["vae, network: diffusers"]
     assert "model.cycle: number >= 0 = 1.0" in parts["ganvae"]

@@ -86,7 +86,7 @@ def test_the_config_of_a_sets_classifier(write):
     write(CLASSIFIER, "digits")
     assert load_classifier_config("digits")[1] == load_config("given.yaml"), "a path is first of all a path"
     write(RUN)
-    for name in ("given.yaml", "digits/vae", "quickstart", "nope", "", "\0", "a\nb"):
+    for name in ("given.yaml", "digits/vae", "digits-families", "nope", "", "\0", "a\nb"):
         with pytest.raises(UserError) as caught:
             load_classifier_config(name)
         assert "\n" not in str(caught.value)

@@ -45,7 +45,7 @@ def test_the_text_settings_are_these() -> None:
     keys = {key for schema in (Config, StudyConfig) for key, _ in iterate_keys(get_schema_node(schema))}
     assert {key for key in keys if find_text_setting(key) is not None and not key.startswith("networks.")} == {
         "data.root", "data.sha256", "data.hub", "data.image_column", "data.label_column", "evaluate.features",
-        "evaluate.density", "train.init", "train.ema_metric",
+        "evaluate.density", "train.init", "train.ema_metric", "train.discriminator_features",
         "track.project", "track.entity", "track.name", "track.group",
         "prior.autoencoder", "title", "features", "variants.NAME.recipe", "variants.NAME.model",
         "variants.NAME.prior",
