@@ -105,7 +105,8 @@ def evaluate_run(
     """
     if isinstance(model, Autoencoder):
         check_classes(run, model, data)
-    run_on_all_ranks(lambda: check_features(run.config, config))
+    if (classifier := run.config.train.discriminator_features) is not None:
+        run_on_all_ranks(lambda: check_features(classifier, config))
     title = f"Evaluating {Path(*run.path.parts[-2:])}"
 
     def evaluate() -> EvaluationResult:
@@ -236,19 +237,18 @@ def check_classes(run: Run, model: Autoencoder, data: Data) -> None:
         )
 
 
-def check_features(trained: Config, config: EvaluateConfig) -> None:
+def check_features(classifier: Path, config: EvaluateConfig) -> None:
     """Check that a model is not evaluated by the features that its discriminator was trained on.
 
     Args:
-        trained: Config of the run.
+        classifier: Run folder of the classifier of these features.
         config: What is measured.
 
     Raises:
         UserError: It is; the distances would be too small.
     """
-    run = trained.train.discriminator_features
-    file = None if run is None else Run(run).model_folder / WEIGHTS_FILE
-    if file is not None and file.is_file() and hash_feature_network(config) == hash_file(file):
+    file = Run(classifier).model_folder / WEIGHTS_FILE
+    if file.is_file() and hash_feature_network(config) == hash_file(file):
         problem = "is what the discriminator was trained on (train.discriminator_features), and would flatter the model"
         raise UserError(f"evaluate.features: {config.features}: {problem}; name another classifier, as with --features")
 

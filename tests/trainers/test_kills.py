@@ -15,6 +15,7 @@ from ..tiny import (
     FAMILIES,
     LOOP_OPTIONS,
     OWN_OPTIONS,
+    divide_cases,
     read_run_files,
     tiny,
 )
@@ -138,7 +139,7 @@ def find_last_of_each_kind(moments: list[str]) -> set[int]:
     return set(numbers.values())
 
 
-@train_family(*(pytest.param(name, marks=[] if name in SHORT_ROWS else [pytest.mark.long]) for name in OTHERS))
+@train_family(*divide_cases(OTHERS, SHORT_ROWS))
 def test_a_run_killed_at_a_moment_of_each_kind_ends_as_if_nothing_had_happened(trainings: KilledTrainings) -> None:
     trainings.check(*map(str, sorted(find_last_of_each_kind(trainings.whole))))
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
+from pathlib import Path
 from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
@@ -19,7 +20,7 @@ from vaegan.config.section import Section
 from vaegan.data import Data
 from vaegan.distributed import all_gather_object, run_on_all_ranks
 from vaegan.errors import UserError
-from vaegan.models import build_model
+from vaegan.models import Model, build_model
 from vaegan.networks.build import build_discriminator
 from vaegan.networks.check_given import check_networks
 from vaegan.networks.given import GivenNetworks
@@ -195,6 +196,23 @@ class TrainingStep(Generic[ModelSection]):
             adaptive_state: Changed in place.
             totals: `StepOutput.sums` of the whole step, over all micro-batches and ranks.
         """
+
+
+def check_image_shape(key: str, path: Path, model: Model, config: Config) -> None:
+    """Check that a trained model is for images of the size and the channels of a config.
+
+    Args:
+        key: Setting that names the model's run.
+        path: The run's folder.
+        model: The model.
+        config: The run that is to stand on it.
+
+    Raises:
+        UserError: It is for other images.
+    """
+    if model.image_shape != config.data.image_shape:
+        sizes = ["x".join(map(str, shape)) for shape in (model.image_shape, config.data.image_shape)]
+        raise UserError(f"{key}: {path}: is for images of {sizes[0]}, not {sizes[1]}")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from vaegan.models import Classifier
 from vaegan.storage.loading import load_classifier
 from vaegan.storage.run_folder import Run
 
-from .base import Networks, TrainingStep
+from .base import Networks, TrainingStep, check_image_shape
 
 GANSection = TypeVar("GANSection", bound=GANConfig)
 
@@ -51,9 +51,7 @@ def load_classifier_of_discriminator(config: Config) -> Classifier:
         raise UserError(f"{key}: {error}") from None
     if not run.finished:
         raise UserError(f"{key}: {path}: is not finished; finish it with `vaegan train-features ... --resume`")
-    if classifier.image_shape != config.data.image_shape:
-        sizes = ["x".join(map(str, shape)) for shape in (classifier.image_shape, config.data.image_shape)]
-        raise UserError(f"{key}: {path}: is for images of {sizes[0]}, not {sizes[1]}")
+    check_image_shape(key, path, classifier, config)
     if classifier.config != config.model.discriminator.classifier:
         raise UserError(f"{key}: {path}: another classifier than model.discriminator.classifier says")
     return classifier

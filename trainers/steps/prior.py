@@ -11,7 +11,7 @@ from vaegan.models import Autoencoder
 from vaegan.storage.loading import load
 from vaegan.storage.run_folder import Run
 
-from .base import ModelSection, Networks, TrainingStep
+from .base import ModelSection, Networks, TrainingStep, check_image_shape
 
 
 class PriorStep(TrainingStep[ModelSection]):
@@ -58,9 +58,7 @@ def load_autoencoder(config: Config) -> Autoencoder:
     if not run.finished:
         steps = f"{run.exported_step or 0:,} of {trained.train.steps:,} steps"
         raise UserError(f"prior.autoencoder: {path}: has {steps}; finish it with `vaegan train ... --resume`")
-    if model.image_shape != config.data.image_shape:
-        sizes = ["x".join(map(str, shape)) for shape in (model.image_shape, config.data.image_shape)]
-        raise UserError(f"prior.autoencoder: {path}: is for images of {sizes[0]}, not {sizes[1]}")
+    check_image_shape("prior.autoencoder", path, model, config)
     data, other = config.data, trained.data
     if (data.source, data.root, data.count, data.sha256) == (other.source, other.root, other.count, other.sha256):
         for key in ("version", "validation", "test"):

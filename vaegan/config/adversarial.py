@@ -36,7 +36,8 @@ class DiscriminatorConfig(Section):
     """Layers of a trained classifier, counted from the image, on whose frozen features a further discriminator each is
     put; all of them and the one of the images count alike (Sauer et al. 2021, section 3). []: there are none."""
     classifier: ClassifierConfig | None = None
-    """That classifier; filled in from the run that `train.discriminator_features` names."""
+    """Settings of the classifier of `projected_layers`; filled in from the run that `train.discriminator_features`
+    names."""
     norm: Literal["none", "group"] = "none"
     """patch: GroupNorm before the activations, or `none`, as the others have."""
     spectral_norm: bool = False

@@ -204,14 +204,8 @@ def _add_autoencoder_config(tree: Tree) -> Tree:
         return tree
     if model.get("autoencoder") or not isinstance(run, str | os.PathLike):
         return tree
-    file = expand_path("prior.autoencoder", run) / "config.yaml"
-    if not file.is_file():
-        raise UserError(
-            f"prior.autoencoder: {shorten(run)}: not a run folder (it has no config.yaml);"
-            f" name that of the finished {kind.autoencoder_name}"
-        )
-    autoencoder = read_yaml(file).get("model")
-    family = autoencoder.get("family") if isinstance(autoencoder, Mapping) else None
+    remedy = f"name that of the finished {kind.autoencoder_name}"
+    file, autoencoder, family = _read_model_of_run("prior.autoencoder", run, remedy)
     if family not in kind.autoencoder_families:
         families = " | ".join(kind.autoencoder_families)
         raise UserError(
@@ -227,17 +221,30 @@ def _add_classifier_config(tree: Tree) -> Tree:
     discriminator, run = model.get("discriminator"), train.get("discriminator_features")
     if not isinstance(discriminator, dict) or discriminator.get("classifier") or not isinstance(run, str | os.PathLike):
         return tree
-    file = expand_path("train.discriminator_features", run) / "config.yaml"
-    remedy = "name that of a `vaegan train-features`"
-    if not file.is_file():
-        problem = f"{shorten(run)}: not a run folder (it has no config.yaml)"
-        raise UserError(f"train.discriminator_features: {problem}; {remedy}")
-    classifier = read_yaml(file).get("model")
-    family = classifier.get("family") if isinstance(classifier, Mapping) else None
+    key, remedy = "train.discriminator_features", "name that of a `vaegan train-features`"
+    file, classifier, family = _read_model_of_run(key, run, remedy)
     if family != "classifier":
         problem = f"{shorten(file)}: model.family is {format_value(family)}, not classifier"
-        raise UserError(f"train.discriminator_features: {problem}; {remedy}")
+        raise UserError(f"{key}: {problem}; {remedy}")
     return merge(tree, {"model": {"discriminator": {"classifier": classifier}}})
+
+
+def _read_model_of_run(key: str, run: str | os.PathLike[str], remedy: str) -> tuple[Path, Any, Any]:
+    """Return the config file of a run that a setting names, its `model` section, and the family there.
+
+    Args:
+        key: The setting.
+        run: Its value.
+        remedy: Advice if it is no run.
+
+    Raises:
+        UserError: It has no `config.yaml`, or that cannot be read.
+    """
+    file = expand_path(key, run) / "config.yaml"
+    if not file.is_file():
+        raise UserError(f"{key}: {shorten(run)}: not a run folder (it has no config.yaml); {remedy}")
+    model = read_yaml(file).get("model")
+    return file, model, model.get("family") if isinstance(model, Mapping) else None
 
 
 def dump_config(config: BaseModel) -> str:

@@ -10,6 +10,7 @@ from vaegan.config.adversarial import DiscriminatorConfig
 from vaegan.errors import UserError
 
 from . import TRUNKS, resnet
+from .sizes import get_channels
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -183,7 +184,8 @@ class ProjectedDiscriminator(PenalisedDiscriminator):
         of_features = config.model_copy(
             update={"layer": None, "instance_layers": (), "condition": config.condition.replace("auxiliary", "none")}
         )
-        shapes = [trunk.get_feature_shape(layer) for layer in self.layers]
+        (_, height, width), levels = image_shape, [layer - 1 for layer in self.layers]
+        shapes = [(get_channels(config.classifier.width, n), height >> n, width >> n) for n in levels]
         self.members = nn.ModuleList([
             Discriminator(config, image_shape, score_count, classes),
             *(Discriminator(of_features, shape, score_count, classes) for shape in shapes),

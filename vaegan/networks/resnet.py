@@ -56,7 +56,6 @@ class Down(nn.Module):
         super().__init__()
         channels, side, _ = image_shape
         count = count_levels(side)[0] if levels is None else levels
-        self.width, self.side = width, side
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
         self.stages = Stages()
         for level in range(count + 1):
@@ -67,11 +66,6 @@ class Down(nn.Module):
             self.stages.append(nn.Sequential(*shrink, first, *rest))
         self.leave = nn.Sequential(*_build_activation(outputs, normalise))
         self.channels, self.feature_size = outputs, outputs * (side >> count) ** 2
-
-    def get_feature_shape(self, layer: int) -> tuple[int, int, int]:
-        """Return the shape (channels, s, s) of the features of an image in a layer, counted from 1."""
-        side = self.side >> (layer - 1)
-        return get_channels(self.width, layer - 1), side, side
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the features of images (N, C, S, S) at each resolution, the last of `feature_size` values an image."""

@@ -20,16 +20,13 @@ from vaegan.models.continuous import ContinuousAutoencoder
 from vaegan.randomness import draw_normal
 from vaegan.storage.loading import load
 
+from ...tiny import divide_cases
 from .card_blocks import run_card
 from .configs import CONFIGS
 
 MakeRun = Callable[[Config], Path]
 SHORT = {("onnx", "vae"), ("torch", "vqvae"), ("torch", "vae-grid")}
-CASES = [
-    pytest.param(form, name, marks=[] if (form, name) in SHORT else pytest.mark.long)
-    for form in ("onnx", "torch")
-    for name in CONFIGS
-]
+CASES = divide_cases([(form, name) for form in ("onnx", "torch") for name in CONFIGS], SHORT)
 
 
 def open_onnx(file: Path) -> Callable[..., list[Tensor]]:
