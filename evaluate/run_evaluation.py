@@ -105,8 +105,8 @@ def evaluate_run(
     """
     if isinstance(model, Autoencoder):
         check_classes(run, model, data)
-    if (classifier := run.config.train.discriminator_features) is not None:
-        run_on_all_ranks(lambda: check_features(classifier, config))
+    if (digest := run.config.train.discriminator_features_sha256) is not None:
+        run_on_all_ranks(lambda: check_features(digest, config))
     title = f"Evaluating {Path(*run.path.parts[-2:])}"
 
     def evaluate() -> EvaluationResult:
@@ -237,18 +237,17 @@ def check_classes(run: Run, model: Autoencoder, data: Data) -> None:
         )
 
 
-def check_features(classifier: Path, config: EvaluateConfig) -> None:
+def check_features(digest: str, config: EvaluateConfig) -> None:
     """Check that a model is not evaluated by the features that its discriminator was trained on.
 
     Args:
-        classifier: Run folder of the classifier of these features.
+        digest: SHA-256 of the weights of the classifier of these features.
         config: What is measured.
 
     Raises:
         UserError: It is; the distances would be too small.
     """
-    file = Run(classifier).model_folder / WEIGHTS_FILE
-    if file.is_file() and hash_feature_network(config) == hash_file(file):
+    if hash_feature_network(config) == digest:
         problem = "is what the discriminator was trained on (train.discriminator_features), and would flatter the model"
         raise UserError(f"evaluate.features: {config.features}: {problem}; name another classifier, as with --features")
 

@@ -97,7 +97,7 @@ def train(
         checkpoint = find_resume_checkpoint(config, run, data, reporter, resume, extend)
         initial = None
         if checkpoint is None:
-            config, initial = read_initial_weights_of_run(config, training_step, reporter)
+            config, initial = read_initial_weights_of_run(training_step.record_inputs(config), training_step, reporter)
         if training_step.given:
             run_on_main(lambda: run.write_networks(training_step.given))
         with Recorder(config, run, data, checkpoint, accelerator, reporter, evaluator, interrupts) as recorder:

@@ -144,6 +144,14 @@ class TrainingStep(Generic[ModelSection]):
             UserError: A file is missing or damaged.
         """
 
+    def record_inputs(self, config: Config) -> Config:
+        """Return the config of a run before its first step with what identifies the files that the training needs.
+
+        Raises:
+            UserError: They are not those that the config records; raised on all ranks.
+        """
+        return config
+
     def check_networks(self) -> None:
         """Check that the given modules can be trained; all ranks call it together.
 

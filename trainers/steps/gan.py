@@ -7,9 +7,10 @@ from vaegan.config.schema import Config
 from vaegan.data import Data
 from vaegan.distributed import run_on_all_ranks
 from vaegan.errors import UserError
+from vaegan.io import hash_file
 from vaegan.models import Classifier
 from vaegan.storage.loading import load_classifier
-from vaegan.storage.run_folder import Run
+from vaegan.storage.run_folder import WEIGHTS_FILE, Run
 
 from .base import Networks, TrainingStep, check_image_shape
 
@@ -20,13 +21,31 @@ class GANStep(TrainingStep[GANSection]):
     """Base of the steps of every family with a discriminator, which may hold a trained classifier frozen."""
 
     def check_inputs(self) -> None:
-        """Check that the run of the classifier exists and fits, if the discriminator has one.
+        """Check that the run of the classifier exists and fits, if the discriminator of a new run has one.
 
         Raises:
             UserError: `train.discriminator_features` is no finished run of the classifier of `model.discriminator`.
         """
-        if self.config.train.discriminator_features is not None:
+        train = self.config.train
+        if train.discriminator_features is not None and train.discriminator_features_sha256 is None:
             run_on_all_ranks(lambda: load_classifier_of_discriminator(self.config))
+
+    def record_inputs(self, config: Config) -> Config:
+        """Return the config of a run before its first step with the SHA-256 of the classifier's weights.
+
+        Raises:
+            UserError: They are not those that the config records; raised on all ranks.
+        """
+        path, recorded = config.train.discriminator_features, config.train.discriminator_features_sha256
+        if path is None:
+            return config
+        digest = run_on_all_ranks(lambda: hash_file(Run(path).model_folder / WEIGHTS_FILE))
+        if recorded not in (None, digest):
+            problem = "its weights are not those of train.discriminator_features_sha256"
+            advice = "restore them, or leave that out for a new run"
+            raise UserError(f"train.discriminator_features: {path}: {problem}; {advice}", on_all_ranks=True)
+        train = config.train.model_copy(update={"discriminator_features_sha256": digest})
+        return config.model_copy(update={"train": train})
 
     def init_from_data(self, networks: Networks, data: Data) -> None:
         """Load the weights of the classifier into the discriminator, if it has one."""

@@ -103,6 +103,8 @@ class TrainConfig(Section):
     discriminator_features: Annotated[Path, FROM_PYTHON, make_absolute("train.discriminator_features")] | None = None
     """Run folder of `vaegan train-features`, whose classifier `model.discriminator.projected_layers` are of. The run
     keeps its weights with those of the discriminator. None: there are no such layers."""
+    discriminator_features_sha256: str | None = None
+    """SHA-256 of these weights, hexadecimal, which the training fills in."""
     warmup_steps: Steps = 0
     """Steps over which the learning rates rise linearly from 0."""
     decay: Literal["constant", "cosine"] = "constant"
@@ -160,6 +162,9 @@ class TrainConfig(Section):
             raise ValueError(f"train.second_ema_half_life: {problem}; give all three, or none of the first two")
         if self.init_sha256 is not None and self.init is None:
             raise ValueError("train.init_sha256: belongs to train.init, which is not given; leave it out")
+        if self.discriminator_features_sha256 is not None and self.discriminator_features is None:
+            problem = "belongs to train.discriminator_features, which is not given; leave it out"
+            raise ValueError(f"train.discriminator_features_sha256: {problem}")
         return self
 
 

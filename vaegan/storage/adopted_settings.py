@@ -34,22 +34,31 @@ def adopt_data_version(config: Config, *folders: Path) -> Config:
 
 
 def adopt_train_settings(config: Config, *folders: Path) -> Config:
-    """Return a config with the `train.precision` and `train.init_sha256` of the runs that some folders hold.
+    """Return a config with the `train.precision` and the SHA-256 of weights of the runs that some folders hold.
 
     Raises:
         UserError: The run's `config.yaml` is no valid config.
     """
-    return _resolve_precision(_adopt_initial_weights(config, *folders), *folders)
+    for key in ("init", "discriminator_features"):
+        config = _adopt_digest(config, key, *folders)
+    return _resolve_precision(config, *folders)
 
 
-def _adopt_initial_weights(config: Config, *folders: Path) -> Config:
-    """Return a config with the `train.init_sha256` of a run, of several the first that has the same `train.init`."""
-    if config.train.init is None or config.train.init_sha256 is not None:
+def _adopt_digest(config: Config, key: str, *folders: Path) -> Config:
+    """Return a config with the SHA-256 of the weights that a setting names from a run, which recorded it.
+
+    Args:
+        config: The config.
+        key: Setting of `train` that names weights.
+        folders: Run folders; of several, the first with the same setting counts.
+    """
+    source, digest = getattr(config.train, key), f"{key}_sha256"
+    if source is None or getattr(config.train, digest) is not None:
         return config
     trains = [run.config.train for run in map(Run, folders) if run.exists]
-    alike = [train for train in trains if len(folders) == 1 or train.init == config.train.init]
-    digests = next((train.init_sha256 for train in alike), None)
-    return config.model_copy(update={"train": config.train.model_copy(update={"init_sha256": digests})})
+    alike = [train for train in trains if len(folders) == 1 or getattr(train, key) == source]
+    recorded = next((getattr(train, digest) for train in alike), None)
+    return config.model_copy(update={"train": config.train.model_copy(update={digest: recorded})})
 
 
 def _resolve_precision(config: Config, *folders: Path) -> Config:

@@ -12,13 +12,14 @@ from vaegan.config import dump_config
 from vaegan.config.load import load_config
 from vaegan.data import open_data
 from vaegan.errors import UserError
+from vaegan.io import hash_file
 from vaegan.networks.build import build_discriminator
 from vaegan.networks.discriminator import ProjectedDiscriminator
 from vaegan.storage.loading import load_classifier, load_discriminator
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
-from ...tiny import are_bit_identical, tiny, train_once
+from ...tiny import are_bit_identical, flatten, load_newest, tiny, train_once
 
 LAYERS = "model.discriminator.projected_layers=[1,2]"
 
@@ -76,6 +77,28 @@ def test_a_classifier_that_does_not_fit_is_refused_in_one_line(tmp_path: Path) -
     path = train(unfinished, tmp_path / "unfinished", open_data(unfinished.data)).path
     (path / "config.yaml").write_text(dump_config(tiny("classifier", "train.steps=3")))
     assert "is not finished" in refuse(f"{name}={path}")
+
+
+def test_a_run_goes_on_where_its_classifier_is_elsewhere_or_gone(tmp_path: Path) -> None:
+    whole = train_tiny(tmp_path / "whole", "train.steps=4")
+    copied = Path(shutil.copytree(train_once("classifier"), tmp_path / "copied"))
+    half = train_tiny(tmp_path / "half", "train.steps=2", f"train.discriminator_features={copied}")
+    gone = load_config(half.path / "config.yaml", ["train.steps=4"])
+    shutil.rmtree(copied)
+    elsewhere = tiny("vaegan3", LAYERS, "train.steps=3")
+    data = open_data(elsewhere.data)
+    train(elsewhere, half.path, data, resume=True, extend=True)
+    resumed = train(gone, half.path, data, resume=True, extend=True)
+    assert are_bit_identical(flatten(load_newest(whole.path)), flatten(load_newest(resumed.path)))
+    digest = hash_file(train_once("classifier") / "model" / "model.safetensors")
+    assert resumed.config.train.discriminator_features_sha256 == digest
+
+
+def test_other_weights_than_the_recorded_ones_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"are not those of train\.discriminator_features_sha256; restore them"):
+        train_tiny(tmp_path / "run", f"train.discriminator_features_sha256={'0' * 64}")
+    with pytest.raises(UserError, match=r"discriminator_features_sha256: belongs to train\.discriminator_features"):
+        tiny("vae", f"train.discriminator_features_sha256={'0' * 64}")
 
 
 @pytest.mark.parametrize(

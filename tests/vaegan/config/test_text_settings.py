@@ -46,6 +46,7 @@ def test_the_text_settings_are_these() -> None:
     assert {key for key in keys if find_text_setting(key) is not None and not key.startswith("networks.")} == {
         "data.root", "data.sha256", "data.hub", "data.image_column", "data.label_column", "evaluate.features",
         "evaluate.density", "train.init", "train.ema_metric", "train.discriminator_features",
+        "train.discriminator_features_sha256",
         "track.project", "track.entity", "track.name", "track.group",
         "prior.autoencoder", "title", "features", "variants.NAME.recipe", "variants.NAME.model",
         "variants.NAME.prior",
