@@ -97,8 +97,8 @@ class PeerDiscriminator(BaseDiscriminator):  # type: ignore[misc]
         return ModelOutput(embedding=self.head(features).sigmoid())
 
 
-def build_trainer(family: str, config: Config, images: Tensor, folder: str) -> Any:
-    """Return Pythae's trainer of a family with the networks of a config, on images in [-1, 1]."""
+def build_trainer(family: str, config: Config, images: Tensor, folder: str) -> tuple[Any, Any]:
+    """Return Pythae's trainer of a family on images in [-1, 1], and the autoencoder of a config that it trains."""
     networks: dict[str, Any] = build_step(config).build_networks()
     autoencoder, model, train = networks["autoencoder"], config.model, config.train
     shape, latent_size = tuple(images.shape[1:]), getattr(model, "latent_size", None)
@@ -115,21 +115,21 @@ def build_trainer(family: str, config: Config, images: Tensor, folder: str) -> A
             PeerDiscriminator(networks["discriminator"]),
         )  # fmt: skip
         coupled = CoupledOptimizerAdversarialTrainerConfig(**options, **rates, **parameters)
-        return CoupledOptimizerAdversarialTrainer(peer, dataset, training_config=coupled)
+        return CoupledOptimizerAdversarialTrainer(peer, dataset, training_config=coupled), autoencoder
     if family == "vae":
         peer = VAE(VAEConfig(**settings), encoder, PeerDecoder(autoencoder.decoder))
     else:
         vq_settings = VQVAEConfig(**settings, num_embeddings=model.codes, use_ema=True)  # type: ignore[union-attr]
         peer = VQVAE(vq_settings, encoder, PeerDecoder(nn.Sequential(autoencoder.decoder, nn.Tanh())))
     basic = BaseTrainerConfig(**options, learning_rate=train.learning_rate, optimizer_params=adam)
-    return BaseTrainer(peer, dataset, training_config=basic)
+    return BaseTrainer(peer, dataset, training_config=basic), autoencoder
 
 
 def run_peer(connection: Connection, family: str, config: Config, images: Tensor) -> None:
     """Send the FLOPs of an epoch of Pythae's trainer, then the cost of one whenever something is received."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
         with contextlib.redirect_stdout(io.StringIO()):
-            trainer = build_trainer(family, config, images, folder)
+            trainer, _ = build_trainer(family, config, images, folder)
             trainer.prepare_training()
         with CostCounter() as counter:
             trainer.train_step(epoch=1)

@@ -119,7 +119,7 @@ def make_config(family: str, size: int, width: int, batch_size: int, *settings: 
     words = [
         "data.source=shapes", f"data.count={10 * batch_size}", f"data.image_size={size}",
         f"train.batch_size={batch_size}", "train.sample_every=null", "train.checkpoint_every=null",
-        "track.wandb=disabled", *widths, *settings,
+        "train.learning_rate=1.0e-3", "track.wandb=disabled", *widths, *settings,
     ]  # fmt: skip
     return load_config(f"cifar10/{family}", words)
 

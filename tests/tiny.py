@@ -63,7 +63,7 @@ BUILDS = (
 
 LOOP_OPTIONS = (
     "data.horizontal_flip=true", "train.clip_norm=0.5", "train.ema_decay=0.9", "train.warmup_steps=2",
-    "train.decay=cosine",
+    "train.learning_rate={start: 1.0e-3, end: 0}",
 )  # fmt: skip
 """Overrides that switch on options of the loop that are off by default."""
 
@@ -81,7 +81,7 @@ CONDITIONAL_OPTIONS = {
 }
 """Overrides that make a family conditional, by its name."""
 SCHEDULE_OPTIONS = (
-    "train.decay=constant", "train.learning_rate={start: 1e-3, end: 1e-4, images: 40}",
+    "train.learning_rate={start: 1e-3, end: 1e-4, images: 40}",
     "train.betas=[{start: 0.9, end: 0.5, images: 30, shape: linear}, {start: 0.9, end: 0.99, images: 24}]",
     "train.ema_half_life={start: 1, end: 24, images: 40}", "model.adversarial.r1={start: 1, end: 0.1, images: 24}",
     "model.adversarial.weight={start: 0.05, end: 0.2, images: 40, shape: linear}",

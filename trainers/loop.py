@@ -255,7 +255,7 @@ def find_non_finite(norms: Mapping[str, float], meter: Meter, accelerator: Accel
 
 def set_optimizer_settings(config: TrainConfig, state: State, step: int) -> None:
     """Set the learning rates and betas of step ``step`` (from 0)."""
-    factor = get_learning_rate_factor(config, step)
+    factor = min(1.0, (step + 1) / max(1, config.warmup_steps))
     betas = tuple(get_value_at_step(config, beta, step) for beta in config.betas)
     for name, optimizer in state.optimizers.items():
         own_rate = config.discriminator_learning_rate if name == "discriminator" else None
@@ -263,12 +263,3 @@ def set_optimizer_settings(config: TrainConfig, state: State, step: int) -> None
         for group in optimizer.param_groups:
             group["lr"] = factor * rate
             group |= {"betas": betas} if "betas" in group else {"alpha": betas[1]}
-
-
-def get_learning_rate_factor(config: TrainConfig, step: int) -> float:
-    """Return the factor of the learning rates in step ``step`` (from 0): linear warm-up, then `train.decay`."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    if config.decay == "constant":
-        return 1.0
-    return 0.5 * (1 + math.cos(math.pi * (step - config.warmup_steps) / (config.steps - config.warmup_steps)))

@@ -69,7 +69,7 @@ def test_runs_side_by_side_are_those_of_one_process(study: Path) -> None:
 
 
 def test_a_stop_is_passed_on_and_can_be_resumed_from(study: Path) -> None:
-    endless = ("train.steps=100000", "train.log_every=1", "train.decay=constant")
+    endless = ("train.steps=100000", "train.log_every=1", "train.learning_rate=1.0e-3")
     process = wait_for_trainings(study, start(study, "out", "--jobs", "2", *endless))
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
@@ -84,7 +84,7 @@ def test_a_stop_is_passed_on_and_can_be_resumed_from(study: Path) -> None:
 @pytest.mark.long
 def test_a_killed_study_takes_its_trainings_with_it(study: Path) -> None:
     """The trainings stop as after SIGTERM, with a checkpoint."""
-    endless = ("train.steps=100000", "train.log_every=1", "train.decay=constant")
+    endless = ("train.steps=100000", "train.log_every=1", "train.learning_rate=1.0e-3")
     process = wait_for_trainings(study, start(study, "out", "--jobs", "2", *endless))
     trainings = psutil.Process(process.pid).children()
     assert len(trainings) == 2

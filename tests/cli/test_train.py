@@ -70,9 +70,10 @@ def test_extend_makes_a_run_longer(work, vaegan):
 
 
 def test_a_run_with_a_learning_rate_decay_is_not_made_longer(work, vaegan):
-    assert vaegan("train", "tiny.yaml", "train.decay=cosine")[0] == 0
-    code, _, err = vaegan("train", "tiny.yaml", "train.decay=cosine", "train.steps=9", "--resume", "--extend")
-    assert code == 2 and "train.decay=cosine" in err and len(err.splitlines()) == 1
+    decaying = "train.learning_rate={start: 1.0e-3, end: 0}"
+    assert vaegan("train", "tiny.yaml", decaying)[0] == 0
+    code, _, err = vaegan("train", "tiny.yaml", decaying, "train.steps=9", "--resume", "--extend")
+    assert code == 2 and "train.learning_rate: the schedule depends" in err and len(err.splitlines()) == 1
 
 
 def test_an_evaluation_on_the_way_stays_the_same(work, vaegan):

@@ -103,9 +103,9 @@ def test_train_does_the_same_and_a_resume_measures_what_was_cut_off(features, va
     code, out, _ = vaegan("train-features", "digits", *BRIEF, "--resume")
     assert code == 0 and out.startswith("runs/features/digits: finished already, with 3 steps; right about ")
     assert (features / weights).stat() == before and (features / "metrics.json").read_bytes() == metrics
-    code, out, _ = vaegan("train-features", "digits", *BRIEF, "train.decay=constant", "--output", "longer")
+    code, out, _ = vaegan("train-features", "digits", *BRIEF, "train.learning_rate=1.0e-3", "--output", "longer")
     assert code == 0
-    words = (*BRIEF, "train.decay=constant", "train.steps=5", "--output", "longer", "--resume", "--extend")
+    words = (*BRIEF, "train.learning_rate=1.0e-3", "train.steps=5", "--output", "longer", "--resume", "--extend")
     assert "longer: trained 5 steps; right about" in vaegan("train-features", "digits", *words)[1]
 
 

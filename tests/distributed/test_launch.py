@@ -19,7 +19,7 @@ from ..tiny import find_largest_difference, flatten, load_newest
 from .launches import TORCHRUN, VAEGAN, Launch
 
 TRAIN = ("train", "tiny.yaml", "--output", "run")
-ENDLESS = ("train.steps=100000", "train.checkpoint_every=5", "train.decay=constant")
+ENDLESS = ("train.steps=100000", "train.checkpoint_every=5", "train.learning_rate=1.0e-3")
 END_SECONDS = 60.0
 """Longest time that a process waits for one that has ended."""
 LOST = "another process of this launch has ended; go on with --resume"

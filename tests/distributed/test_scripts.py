@@ -85,7 +85,7 @@ def test_an_error_is_said_once(work: Path, call: str, message: str) -> None:
 
 @pytest.mark.long
 def test_a_signal_leaves_a_checkpoint(work: Path) -> None:
-    endless = "vaegan.train('tiny.yaml', {'train.steps': 100000, 'train.decay': 'constant'}, output='run')"
+    endless = "vaegan.train('tiny.yaml', {'train.steps': 100000, 'train.learning_rate': 1e-3}, output='run')"
     launch = launch_script(work, f"import vaegan\n{endless}\n").wait_for_step()
     launch.process.send_signal(signal.SIGTERM)
     code, out, err = launch.wait()

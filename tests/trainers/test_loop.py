@@ -13,7 +13,7 @@ from vaegan.errors import UserError
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import loop, train
 from vaegan.trainers.accelerator import make_accelerator
-from vaegan.trainers.loop import clip_gradients, get_learning_rate_factor
+from vaegan.trainers.loop import clip_gradients
 from vaegan.trainers.state import build_state
 from vaegan.trainers.steps import build_step
 
@@ -119,20 +119,21 @@ def test_a_bfloat16_training_keeps_float32_weights(tmp_path: Path, data: Data) -
     assert not are_bit_identical(coarse, fine)
 
 
-def test_learning_rates_follow_their_schedule() -> None:
-    def factors(*words: str) -> list[float]:
-        config = tiny("vae", "train.steps=8", *words).train
-        return [get_learning_rate_factor(config, step) for step in range(8)]
+def test_learning_rates_follow_their_schedule(tmp_path: Path, data: Data) -> None:
+    def read_rates(*words: str) -> list[float]:
+        config = tiny("vae", "train.steps=8", "train.log_every=1", "train.learning_rate=1", *words)
+        run = train(config, tmp_path / str(len(list(tmp_path.iterdir()))), data)
+        lines = map(json.loads, run.history_file.read_text().splitlines())
+        return [line["learning_rate/autoencoder"] for line in lines if "learning_rate/autoencoder" in line]
 
-    assert factors() == [1.0] * 8
-    assert factors("train.warmup_steps=4") == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
-    assert factors("train.warmup_steps=20")[-1] == 8 / 20
+    assert read_rates() == [1.0] * 8
+    warm = [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]
+    assert read_rates("train.warmup_steps=4") == warm
+    assert read_rates("train.warmup_steps=20")[-1] == 8 / 20
     half = [0.5 + 0.5 * math.cos(math.pi * step / 8) for step in range(8)]
-    assert factors("train.decay=cosine") == pytest.approx(half)
-    rest = [0.5 + 0.5 * math.cos(math.pi * step / 4) for step in range(4)]
-    both = factors("train.decay=cosine", "train.warmup_steps=4")
-    assert both == pytest.approx([0.25, 0.5, 0.75, 1, *rest])
-    assert factors("train.decay=cosine", "train.warmup_steps=8")[-1] == 1
+    cosine = "train.learning_rate={start: 1, end: 0}"
+    assert read_rates(cosine) == pytest.approx(half)
+    assert read_rates(cosine, "train.warmup_steps=4") == pytest.approx([a * b for a, b in zip(warm, half, strict=True)])
 
 
 def test_a_caller_may_have_switched_gradients_off(tmp_path: Path, data: Data) -> None:

@@ -106,9 +106,7 @@ class TrainConfig(Section):
     discriminator_features_sha256: str | None = None
     """SHA-256 of these weights, hexadecimal, which the training fills in."""
     warmup_steps: Steps = 0
-    """Steps over which the learning rates rise linearly from 0."""
-    decay: Literal["constant", "cosine"] = "constant"
-    """Schedule of the learning rates after the warm-up: constant, or down towards 0 along half a cosine."""
+    """Steps over which a factor of the learning rates rises linearly from 0 to 1."""
     clip_norm: Positive | None = None
     """Maximum gradient norm of each network; None: no clipping."""
     ema_decay: Fraction = 0.999
@@ -153,9 +151,6 @@ class TrainConfig(Section):
             raise ValueError("train.steps: 0 trains nothing; give 1 or more, or the folder of a model as train.init")
         if {*self.freeze} == {*get_args(PartName)}:
             raise ValueError("train.freeze: nothing is left to train; give encoder or decoder alone")
-        rates = (self.learning_rate, self.discriminator_learning_rate)
-        if self.decay != "constant" and any(isinstance(rate, Schedule) for rate in rates):
-            raise ValueError("train.decay: the learning rate has a schedule of its own; leave one of them out")
         choice = (self.second_ema_half_life, self.ema_metric)
         if choice != (None, None) and None in (*choice, self.evaluate_every):
             problem = "choosing between two averages takes train.ema_metric and train.evaluate_every"
