@@ -68,7 +68,7 @@ class Task(NamedTuple):
     @property
     def file_name(self) -> str:
         """Name of the file of its points."""
-        return f"{self.name}-{self.config.seed}.json"
+        return f"{self.name}-{self.config.seed}-{self.images}-{self.every}.json"
 
 
 def measure_distances(model: Autoencoder, config: Config, data: Data) -> dict[str, float]:
@@ -107,7 +107,7 @@ def train_peer(task: Task, data: Data, folder: Path) -> list[Point]:
 
     with torch.random.fork_rng():
         torch.manual_seed(task.config.seed)
-        images = to_float(data.train[torch.zeros(task.every, dtype=torch.long)])
+        images = torch.zeros(task.every, *task.config.data.image_shape)
         family = "vae" if task.config.model.family == "vae" else "vaegan3"
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             trainer, autoencoder = build_trainer(family, task.config, images, str(folder))
@@ -176,7 +176,7 @@ def print_tables(curves: dict[str, list[list[Point]]], peers: list[str]) -> None
     for name, runs in curves.items():
         cells = [describe_mean([points[-1].distances[each] for points in runs], 2) for each in SETS]
         print(f"| {name} | {' | '.join(cells)} | {describe_mean([points[-1].cpu_seconds for points in runs], 0)} |")
-    head = ["training", "distance", "of", "reached by", "images", "CPU s", "share of the CPU time"]
+    head = ["training", "goal", "last of", "reached by", "images", "CPU s", "share of the CPU time"]
     print(f"\n| {' | '.join(head)} |\n|{' --- |' * len(head)}")
     for peer in peers:
         seconds = statistics.fmean(points[-1].cpu_seconds for points in curves[peer])

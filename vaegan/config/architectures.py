@@ -97,7 +97,7 @@ class GridConfig(ContinuousConfig):
     code: Literal["grid"]
     """Kind of the code z."""
     network: Literal["conv", "antialiased", "resnet", "inverted_residual"] = "resnet"
-    """`conv`: plain convolutions; `antialiased`: the same without strided ones (Zhang 2019); `resnet`: residual blocks;
+    """`conv`: plain convolutions; `antialiased`: the same with a filter there (Zhang 2019); `resnet`: residual blocks;
     `inverted_residual`: those of Huang et al. 2024."""
     width: Width = 32
     """Channels at full resolution, doubled at each halving up to 8 times as many."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Generic, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import Field
 
@@ -30,6 +30,25 @@ ScheduledPositive: TypeAlias = Annotated[float, Field(gt=0)] | Schedule[Weight]
 """A number above 0, or a schedule between two numbers of 0 or more."""
 ScheduledFraction: TypeAlias = Fraction | Schedule[Fraction]
 """A number from 0 to below 1, or a schedule between two of them."""
+
+
+def convert_decay(settings: Any) -> Any:
+    """Return the `train` section of a config from before with the schedules of learning rates that `decay` stood for.
+
+    Raises:
+        ValueError: The learning rate has a schedule beside it.
+    """
+    if not isinstance(settings, dict) or "decay" not in settings:
+        return settings
+    rest = {key: value for key, value in settings.items() if key != "decay"}
+    rates = {
+        key: rest.get(key, default) for key, default in (("learning_rate", 1e-3), ("discriminator_learning_rate", None))
+    }
+    if any(isinstance(rate, Schedule | dict) for rate in rates.values()):
+        raise ValueError("train.decay: the learning rate has a schedule in its place; give train.learning_rate alone")
+    if settings["decay"] == "cosine":
+        rest |= {key: {"start": rate, "end": 0} for key, rate in rates.items() if rate is not None}
+    return rest
 
 
 def find_whole_schedules(section: Section, prefix: str = "") -> Iterator[str]:

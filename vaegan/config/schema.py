@@ -7,7 +7,7 @@ optimizer steps, batches in images, log-likelihoods in nats.
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -18,7 +18,7 @@ from .architectures import ContinuousConfig
 from .codebooks import TrainedPriorConfig
 from .data import DataConfig
 from .models import FlowConfig, ModelConfig
-from .schedule import Schedule, ScheduledFraction, ScheduledPositive, get_scheduled_value
+from .schedule import Schedule, ScheduledFraction, ScheduledPositive, convert_decay, get_scheduled_value
 from .section import (
     FROM_PYTHON,
     Count,
@@ -141,6 +141,11 @@ class TrainConfig(Section):
     grace_seconds: Annotated[float, Field(gt=0, le=86400)] = 25.0
     """Seconds between SIGTERM and the end of the process, for the current step and a checkpoint (an evaluation is
     postponed to the resume). Schedulers kill processes after a grace time of their own, often 30 s."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _convert_decay(cls, settings: Any) -> Any:
+        return convert_decay(settings)
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "TrainConfig":

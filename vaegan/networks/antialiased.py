@@ -1,13 +1,13 @@
-"""Convolutional trunks as those of `conv`, in which a filter beside a convolution changes the resolution (Zhang 2019).
+"""Convolutional trunks as those of `conv`, in which a filter stands beside each strided convolution (Zhang 2019).
 
 The weights of a strided or transposed convolution differ from one pixel of its stride to the next, so that it draws a
-grid of lines: in images, and in the gradient of a discriminator (Odena et al. 2016).
+grid of lines: in images, and in the gradient of a discriminator (Odena et al. 2016). The filter is blind to it.
 """
 
 from torch import nn
 
 from . import conv
-from .blur import BlurPool, BlurUpsample
+from .blur import Blur
 
 
 class Down(conv.Down):
@@ -16,7 +16,7 @@ class Down(conv.Down):
     @staticmethod
     def build_change(inputs: int, outputs: int) -> nn.Module:
         """Build the layer that halves the resolution."""
-        return nn.Sequential(BlurPool(inputs), nn.Conv2d(inputs, outputs, 3, padding=1))
+        return nn.Sequential(Blur(inputs), conv.Down.build_change(inputs, outputs))
 
 
 class Up(conv.Up):
@@ -25,4 +25,4 @@ class Up(conv.Up):
     @staticmethod
     def build_change(inputs: int, outputs: int) -> nn.Module:
         """Build the layer that doubles the resolution."""
-        return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), BlurUpsample(outputs))
+        return nn.Sequential(conv.Up.build_change(inputs, outputs), Blur(outputs))

@@ -51,6 +51,7 @@ def test_the_batch_size_does_not_change_the_value_after_some_images() -> None:
         (["train.learning_rate={start: 1, end: -1}"], r"train\.learning_rate\.end: got -1; allowed: number >= 0$"),
         (["train.betas=[0.5, {start: 0.9, end: 1}]"], r"train\.betas\.1\.end: got 1; allowed: number >= 0, < 1$"),
         (["model.adversarial.weight={start: 1}"], r"model\.adversarial\.weight\.end: missing; allowed: number >= 0$"),
+        (["train.learning_rate={start: 1, end: 0}", "train.decay=constant"], r"train\.decay: the learning rate has a"),
         (["train.learning_rate=0"], r"train\.learning_rate: got 0; allowed: number > 0 \| schedule$"),
         (["train.learning_rate=fast"], r"train\.learning_rate: got \"fast\"; allowed: number > 0 \| schedule$"),
         (["train.learning_rate={start: 1, end: 0, shapes: linear}"], r"unknown key.*did you mean train.*shape"),
@@ -68,3 +69,14 @@ def test_schedules_to_the_end_of_the_training_are_found() -> None:
     assert [*find_whole_schedules(config)] == ["model.adversarial.r1", "train.learning_rate", "train.betas"]
     short = tiny("vaegan3", "train.learning_rate={start: 1, end: 0, images: 9}", "model.adversarial.weight=1")
     assert [*find_whole_schedules(short)] == []
+
+
+def test_a_config_from_before_says_decay() -> None:
+    def load(**settings: object) -> TrainConfig:
+        return TrainConfig.model_validate({"steps": 10, **settings})
+
+    rates = {"learning_rate": 2e-3, "discriminator_learning_rate": 4e-3}
+    falling = {key: {"start": rate, "end": 0} for key, rate in rates.items()}
+    assert load(**rates, decay="cosine") == load(**falling)
+    assert load(decay="cosine") == load(learning_rate={"start": 1e-3, "end": 0})
+    assert load(**rates, decay="constant") == load(**rates)
