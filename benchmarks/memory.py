@@ -20,10 +20,11 @@ from vaegan.trainers.step_cost import measure_step
 
 BATCH_SIZES = {
     "ae": 192, "vae": 192, "vaegan2": 64, "vaegan3": 64, "relativistic": 64, "larsen": 64, "ganvae": 96, "vqvae": 1280,
-    "pixelcnn": 384,
+    "pixelcnn": 384, "flow": 384,
 }  # fmt: skip
-"""Images of a step with which 64x64 images take a gigabyte or more, by recipe of the shapes. That of `pixelcnn` needs a
-run of the VQ-VAE, which is made before it."""
+"""Images of a step with which 64x64 images take a gigabyte or more, by recipe of the shapes. A `flow` takes less."""
+AUTOENCODERS = {"pixelcnn": "vqvae", "flow": "ae"}
+"""Recipe of the autoencoder under each prior, whose run is made before it."""
 SCRIPT = """
 import re, sys
 from pathlib import Path
@@ -66,8 +67,8 @@ def load_recipe(family: str, arguments: argparse.Namespace, folder: Path) -> Con
     ]  # fmt: skip
     if family == "vqvae":
         words.append(f"model.residual_width={arguments.width}")
-    if family == "pixelcnn":
-        words.append(f"prior.autoencoder={folder / 'vqvae'}")
+    if family in AUTOENCODERS:
+        words.append(f"prior.autoencoder={folder / AUTOENCODERS[family]}")
     config = load_config(f"shapes/{family}", words)
     words += [f"model.discriminator.width={arguments.width}"] if isinstance(config.model, GANConfig) else []
     return load_config(f"shapes/{family}", [*words, *arguments.overrides])

@@ -245,7 +245,11 @@ def _log_table(run: "wandb.Run", name: str, header: Sequence[str], rows: Sequenc
 
 def _finish(run: "wandb.Run", exit_code: int) -> None:
     record = Path(run.settings.sync_file)
-    run.finish(exit_code=exit_code)
+    try:
+        run.finish(exit_code=exit_code)
+    except Exception:  # a second call may do nothing, and would hide that the service has died
+        _stop_service()
+        raise
     if run.offline and not record.exists():  # W&B goes on writing to a file that was deleted
         raise FileNotFoundError(f"{record} is gone")
 

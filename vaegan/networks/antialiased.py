@@ -1,7 +1,7 @@
 """Convolutional trunks as those of `conv`, in which a filter stands beside each strided convolution (Zhang 2019).
 
 The weights of a strided or transposed convolution differ from one pixel of its stride to the next, so that it draws a
-grid of lines: in images, and in the gradient of a discriminator (Odena et al. 2016). The filter is blind to it.
+grid of lines: in images, and in the gradient of a discriminator (Odena et al. 2016). The filter removes it.
 """
 
 from torch import nn

@@ -1,4 +1,4 @@
-"""Trunks without strided convolutions: pixels that are all reached alike."""
+"""Trunks with a filter beside what changes the resolution: pixels that are all reached alike."""
 
 from typing import Any
 
