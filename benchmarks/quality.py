@@ -22,7 +22,7 @@ import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ from scipy.stats import t as student
 from vaegan.config import Config
 from vaegan.config.load_study_files import load_study
 from vaegan.config.schema import EvaluateConfig
-from vaegan.data import Data, open_data
+from vaegan.data import Data, iterate_batches, open_data
 from vaegan.evaluate.run_evaluation import evaluate_on_data
 from vaegan.images import to_float
 from vaegan.models import Autoencoder
@@ -81,19 +81,20 @@ def measure_distances(model: Autoencoder, config: Config, data: Data) -> dict[st
 def train_ours(task: Task, data: Data, folder: Path) -> list[Point]:
     """Train a variant, and return its points; the averaged model is the one that is evaluated."""
     points: list[Point] = []
+    batch_size = task.config.train.batch_size
+    steps = task.every // batch_size
     start, evaluating = time.process_time(), 0.0
 
     def evaluate(model: Any, data: Data, progress: ProgressCallback) -> Mapping[str, float]:
         nonlocal evaluating
         before = time.process_time()
         distances = measure_distances(model, task.config, data)
-        points.append(Point((len(points) + 1) * task.every, before - start - evaluating, distances))
+        points.append(Point((len(points) + 1) * steps * batch_size, before - start - evaluating, distances))
         evaluating += time.process_time() - before
         return distances
 
-    batch_size = task.config.train.batch_size
     train_settings = {
-        "steps": task.images // batch_size, "evaluate_every": task.every // batch_size, "sample_every": None,
+        "steps": task.images // task.every * steps, "evaluate_every": steps, "sample_every": None,
         "checkpoint_every": None,
     }  # fmt: skip
     config = task.config.model_copy(update={"train": task.config.train.model_copy(update=train_settings)})
@@ -113,26 +114,18 @@ def train_peer(task: Task, data: Data, folder: Path) -> list[Point]:
             trainer, autoencoder = build_trainer(family, task.config, images, str(folder))
             trainer.prepare_training()
             points, seconds = list[Point](), 0.0
-            for order in iterate_orders(len(data.train), task.every, task.config.seed, task.images // task.every):
-                chosen = to_float(data.train[order])
-                mirrored = torch.rand(len(chosen), 1, 1, 1) < 0.5
-                trainer.train_dataset.data.copy_(torch.where(mirrored, chosen.flip(3), chosen))
+            batches = iterate_batches(
+                data.train, task.config.data, task.config.seed, task.every, slice(0, task.every), None,
+                torch.device("cpu"), 0, task.images // task.every,
+            )  # fmt: skip
+            for (batch,) in batches:
+                trainer.train_dataset.data.copy_(to_float(batch.images))
                 before = time.process_time()
                 trainer.train_step(epoch=len(points) + 1)
                 seconds += time.process_time() - before
                 distances = measure_distances(autoencoder, task.config, data)
                 points.append(Point((len(points) + 1) * task.every, seconds, distances))
     return points
-
-
-def iterate_orders(count: int, size: int, seed: int, times: int) -> Iterator[torch.Tensor]:
-    """Yield some times the indices of the next images, each image once in each pass over all of them."""
-    generator, left = torch.Generator().manual_seed(seed), torch.zeros(0, dtype=torch.long)
-    for _ in range(times):
-        while len(left) < size:
-            left = torch.cat([left, torch.randperm(count, generator=generator)])
-        yield left[:size]
-        left = left[size:]
 
 
 def run_task(task: Task, output: Path) -> None:
@@ -161,13 +154,17 @@ def find_cost(points: list[Point], name: str, distance: float) -> tuple[float, f
     return None
 
 
+def measure_half_width(values: list[float]) -> float | None:
+    """Return the half width of the 95 % interval of the mean of values; None: there is one value."""
+    if len(values) == 1:
+        return None
+    return float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+
+
 def describe_mean(values: list[float], digits: int) -> str:
     """Return the mean of values, with the half width of its 95 % interval if there are several."""
-    mean = f"{statistics.fmean(values):,.{digits}f}"
-    if len(values) == 1:
-        return mean
-    half = student.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
-    return f"{mean} ± {half:,.{digits}f}"
+    half = measure_half_width(values)
+    return f"{statistics.fmean(values):,.{digits}f}" + ("" if half is None else f" ± {half:,.{digits}f}")
 
 
 def print_tables(curves: dict[str, list[list[Point]]], peers: list[str]) -> None:
@@ -200,15 +197,12 @@ def draw(curves: dict[str, list[list[Point]]], file: Path) -> None:
             for name, runs in curves.items():
                 columns = list(zip(*runs, strict=True))
                 seconds = [statistics.fmean(point.cpu_seconds for point in column) for column in columns]
-                means = [statistics.fmean(point.distances[each] for point in column) for column in columns]
+                distances = [[point.distances[each] for point in column] for column in columns]
+                means = [*map(statistics.fmean, distances)]
                 (line,) = axes.plot(seconds, means, marker="o", markersize=3, label=name)
-                if len(runs) > 1:
-                    quantile = student.ppf(0.975, len(runs) - 1) / len(runs) ** 0.5
-                    halves = [
-                        quantile * statistics.stdev(point.distances[each] for point in column) for column in columns
-                    ]
-                    lower, upper = ([m + s * h for m, h in zip(means, halves, strict=True)] for s in (-1, 1))
-                    axes.fill_between(seconds, lower, upper, alpha=0.15, color=line.get_color(), linewidth=0)
+                halves = [measure_half_width(values) or 0.0 for values in distances]
+                lower, upper = ([m + s * h for m, h in zip(means, halves, strict=True)] for s in (-1, 1))
+                axes.fill_between(seconds, lower, upper, alpha=0.15, color=line.get_color(), linewidth=0)
             axes.set(title=f"{each}s", xlabel="CPU seconds of the training", ylabel="Fréchet distance", yscale="log")
         figure.axes[0].legend(fontsize="small")
         figure.savefig(file)

@@ -5,13 +5,13 @@ from typing import Any
 import torch
 
 from vaegan.config.schema import Config
-from vaegan.distributed import all_gather_object, run_on_all_ranks, run_on_main
-from vaegan.errors import UserError
+from vaegan.distributed import run_on_all_ranks, run_on_main
 from vaegan.models.continuous import ContinuousAutoencoder
 from vaegan.paths import HUB_PREFIX
 from vaegan.progress import Reporter
 from vaegan.storage.initial_weights import InitialWeights, fetch_folder, read_initial_weights
 
+from .recorded_digest import record_digest
 from .steps.base import TrainingStep
 
 
@@ -32,7 +32,7 @@ def read_initial_weights_of_run(
         UserError: They are not the weights of encoder and decoder of the run, or not those that the config records.
         Failure: The Hub cannot be reached.
     """
-    source, recorded = config.train.init, config.train.init_sha256
+    source = config.train.init
     if source is None:
         for part in config.train.freeze:
             reporter.note(f"train.freeze: the {part} is frozen with random weights; train.init gives it trained ones")
@@ -47,11 +47,6 @@ def read_initial_weights_of_run(
     if source.startswith(HUB_PREFIX):
         run_on_main(lambda: fetch_folder(source))  # the others find it in the cache
     weights = run_on_all_ranks(read)
-    if any(digests != weights.sha256 for digests in all_gather_object(weights.sha256)):
-        raise UserError(f"train.init: {source}: the processes see different files", on_all_ranks=True)
-    if recorded is not None and recorded != weights.sha256:
-        problem = "its files are not those of train.init_sha256; restore them, or leave that out for a new run"
-        raise UserError(f"train.init: {source}: {problem}", on_all_ranks=True)
+    config = record_digest(config, "init", weights.sha256)
     reporter.note(weights.describe())
-    train = config.train.model_copy(update={"init_sha256": weights.sha256})
-    return config.model_copy(update={"train": train}), weights
+    return config, weights

@@ -79,7 +79,7 @@ def _check_same_run(config: Config, run: Run, resume: bool, extend: bool) -> Non
     _check_same_networks(started.networks or NetworksConfig(), config.networks or NetworksConfig(), run)
     before, now = get_history_settings(started), get_history_settings(config)
     longer = {"train.steps": config.train.steps} if started.train.steps < config.train.steps else {}
-    whole = [*find_whole_schedules(config)]
+    whole = list(find_whole_schedules(config))
     if extend and longer and whole:
         problem = f"{', '.join(whole)}: the schedule depends on train.steps"
         remedy = "so that a longer run is another one from its first step; choose another --output"

@@ -148,7 +148,7 @@ class TrainingStep(Generic[ModelSection]):
         """Return the config of a run before its first step with what identifies the files that the training needs.
 
         Raises:
-            UserError: They are not those that the config records; raised on all ranks.
+            UserError: They cannot be read, or are not those that the config records.
         """
         return config
 

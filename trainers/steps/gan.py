@@ -7,11 +7,11 @@ from vaegan.config.schema import Config
 from vaegan.data import Data
 from vaegan.distributed import run_on_all_ranks
 from vaegan.errors import UserError
-from vaegan.io import hash_file
 from vaegan.models import Classifier
 from vaegan.storage.loading import load_classifier
-from vaegan.storage.run_folder import WEIGHTS_FILE, Run
+from vaegan.storage.run_folder import Run, read_description
 
+from ..recorded_digest import record_digest
 from .base import Networks, TrainingStep, check_image_shape
 
 GANSection = TypeVar("GANSection", bound=GANConfig)
@@ -34,18 +34,13 @@ class GANStep(TrainingStep[GANSection]):
         """Return the config of a run before its first step with the SHA-256 of the classifier's weights.
 
         Raises:
-            UserError: They are not those that the config records; raised on all ranks.
+            UserError: They cannot be read, or are not those that the config records.
         """
-        path, recorded = config.train.discriminator_features, config.train.discriminator_features_sha256
+        path = config.train.discriminator_features
         if path is None:
             return config
-        digest = run_on_all_ranks(lambda: hash_file(Run(path).model_folder / WEIGHTS_FILE))
-        if recorded not in (None, digest):
-            problem = "its weights are not those of train.discriminator_features_sha256"
-            advice = "restore them, or leave that out for a new run"
-            raise UserError(f"train.discriminator_features: {path}: {problem}; {advice}", on_all_ranks=True)
-        train = config.train.model_copy(update={"discriminator_features_sha256": digest})
-        return config.model_copy(update={"train": train})
+        digest = run_on_all_ranks(lambda: read_description(Run(path).model_folder).sha256)
+        return record_digest(config, "discriminator_features", digest)
 
     def init_from_data(self, networks: Networks, data: Data) -> None:
         """Load the weights of the classifier into the discriminator, if it has one."""

@@ -41,6 +41,8 @@ MetricName = Literal[
 
 PartName = Literal["encoder", "decoder"]
 """Part of an autoencoder."""
+DIGESTED_SETTINGS = ("init", "discriminator_features")
+"""Settings of `train` that name weights, whose SHA-256 is recorded in the setting with `_sha256` at its end."""
 
 
 def check_init(text: str) -> str:
@@ -160,11 +162,9 @@ class TrainConfig(Section):
         if choice != (None, None) and None in (*choice, self.evaluate_every):
             problem = "choosing between two averages takes train.ema_metric and train.evaluate_every"
             raise ValueError(f"train.second_ema_half_life: {problem}; give all three, or none of the first two")
-        if self.init_sha256 is not None and self.init is None:
-            raise ValueError("train.init_sha256: belongs to train.init, which is not given; leave it out")
-        if self.discriminator_features_sha256 is not None and self.discriminator_features is None:
-            problem = "belongs to train.discriminator_features, which is not given; leave it out"
-            raise ValueError(f"train.discriminator_features_sha256: {problem}")
+        for key in DIGESTED_SETTINGS:
+            if getattr(self, f"{key}_sha256") is not None and getattr(self, key) is None:
+                raise ValueError(f"train.{key}_sha256: belongs to train.{key}, which is not given; leave it out")
         return self
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vaegan.config.schema import Config
+from vaegan.config.schema import DIGESTED_SETTINGS, Config
 from vaegan.precision import choose_precision
 
 from .run_folder import Run
@@ -39,7 +39,7 @@ def adopt_train_settings(config: Config, *folders: Path) -> Config:
     Raises:
         UserError: The run's `config.yaml` is no valid config.
     """
-    for key in ("init", "discriminator_features"):
+    for key in DIGESTED_SETTINGS:
         config = _adopt_digest(config, key, *folders)
     return _resolve_precision(config, *folders)
 

@@ -97,6 +97,10 @@ def test_a_run_goes_on_where_its_classifier_is_elsewhere_or_gone(tmp_path: Path)
 def test_other_weights_than_the_recorded_ones_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"are not those of train\.discriminator_features_sha256; restore them"):
         train_tiny(tmp_path / "run", f"train.discriminator_features_sha256={'0' * 64}")
+    recorded = tiny("vaegan3", LAYERS, f"train.discriminator_features_sha256={'0' * 64}")
+    gone = {"train": recorded.train.model_copy(update={"discriminator_features": tmp_path / "gone"})}
+    with pytest.raises(UserError, match="gone: not a run folder"):
+        train(recorded.model_copy(update=gone), tmp_path / "new", open_data(recorded.data))
     with pytest.raises(UserError, match=r"discriminator_features_sha256: belongs to train\.discriminator_features"):
         tiny("vae", f"train.discriminator_features_sha256={'0' * 64}")
 
