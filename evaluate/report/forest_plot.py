@@ -19,7 +19,7 @@ LETTER_WIDTH, MAX_LETTERS = 6.2, 30
 TICK_SPACING_POINTS = 80
 """Least distance of ticks in points."""
 SHIFT = 0.17
-"""Distance of a phase's interval from the middle of the row, in rows."""
+"""Distance from the middle of a row to the interval of each of two phases, in rows; one phase is in the middle."""
 
 
 def plot_effects(
@@ -51,10 +51,12 @@ def plot_effects(
         axes.xaxis.set_major_locator(MaxNLocator(int((WIDTH - left) // TICK_SPACING_POINTS), steps=TICK_STEPS))
         axes.xaxis.set_major_formatter(FuncFormatter(format_tick))
         axes.axvline(0, color=COLOURS["ink"], linewidth=1, label="no effect")
-        for variant, (phase, words) in enumerate(PHASES.items()):
+        phases = [phase for phase in PHASES if phase in effects]
+        for variant, phase in enumerate(phases):
+            words, offset = PHASES[phase], (2 * variant - len(phases) + 1) * SHIFT
             axes.plot([], [], color=COLOURS[f"c{variant}"], label=words)
-            for effect in effects.get(phase, ()):
-                estimate, row = effect.estimate, names.index(effect.variant) + (2 * variant - 1) * SHIFT
+            for effect in effects[phase]:
+                estimate, row = effect.estimate, names.index(effect.variant) + offset
                 text = f"{effect.variant}, {words}: {format_difference(estimate, 5)}"
                 if math.isfinite(estimate.error):
                     axes.plot(

@@ -45,6 +45,12 @@ def test_every_effect_has_its_mark_and_its_interval_in_its_row(tmp_path: Path) -
         assert picture.width > 800 and len(picture.convert("RGB").getcolors(2**20)) > 20
 
 
+def test_one_phase_is_in_the_middle_of_its_row() -> None:
+    plot = plot_effects(describe_metric("sample/kid"), {"screen": [make_effect("a", 1, 1)]}, ["a"])
+    rows = [line.get_ydata()[0] for line in plot.axes.lines if str(line.get_label()).startswith("a, ")]
+    assert rows == [0, 0]
+
+
 @pytest.mark.parametrize("length", [1, 100])
 def test_long_names_are_cut(length: int) -> None:
     plot = plot_effects(describe_metric("sample/kid"), {"screen": [make_effect("n" * length, 1, 1)]}, ["n" * length])
