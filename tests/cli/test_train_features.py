@@ -153,7 +153,8 @@ def test_configs_of_other_families_are_refused(work, get_error):
     assert "tiny.yaml: model.family=vae: no classifier" in get_error("train-features", "tiny.yaml")
     missing = "digts: neither a config file nor a set with a recipe for this; did you mean digits?; allowed: "
     assert (
-        get_error("train-features", "digts") == missing + "cifar10 | digits | faces64 | folder64 | quickstart | shapes"
+        get_error("train-features", "digts")
+        == missing + "cifar10 | digits | faces64 | folder128 | folder64 | quickstart | shapes"
     )
     assert "did you mean train.steps?" in get_error("train-features", "digits", "train.step=3")
     assert "model.classes: missing; allowed: integer >= 2" in get_error(
