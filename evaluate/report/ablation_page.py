@@ -41,13 +41,14 @@ def write_ablation(ablation: Ablation, folder: Path) -> Ablation:
     for key in _sort_keys(ablation, [effect for each in effects.values() for effect in each]):
         of_key = {phase: [effect for effect in each if effect.key == key] for phase, each in effects.items()}
         plots[key] = plot_effects(describe_metric(key, ablation.density), of_key, names)
-    rows = list(ablation.iterate_rows())
+    rows, drawn_phases = list(ablation.iterate_rows()), [PHASES[phase] for phase in ablation.comparisons]
     page = render_page(
         "ablation.html.j2",
         ablation=ablation,
         settings=ablation.loaded.ablation,
         config=ablation.comparisons["screen"].first.config,
         phases=PHASES,
+        drawn_phases=drawn_phases,
         split=CHOICE_SPLIT,
         names=["base", *names],
         metric=describe_metric(ablation.key, ablation.density),
@@ -68,7 +69,7 @@ def write_ablation(ablation: Ablation, folder: Path) -> Ablation:
     write_text(folder / PAGE_FILE, page)
     write_text(folder / RECORD_FILE, json.dumps(make_encodable(ablation.to_record()), indent=2, allow_nan=False))
     write_text(folder / EFFECTS_TABLE, format_csv(list(rows[0]), [list(row.values()) for row in rows]))
-    write_plot(plots[ablation.key], folder / PICTURE_FILE, [PHASES[phase] for phase in ablation.comparisons])
+    write_plot(plots[ablation.key], folder / PICTURE_FILE, drawn_phases)
     return replace(ablation, report_file=folder / PAGE_FILE)
 
 
