@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from .checkpointing import Stages
 from .group_norm import GroupNorm
 from .sizes import build_entrance, count_code_levels, count_groups, count_levels, get_channels
+from .trunk import UpTrunk
 
 
 class Down(nn.Module):
@@ -52,7 +53,7 @@ class Down(nn.Module):
         return stages[1:]
 
 
-class Up(nn.Module):
+class Up(UpTrunk):
     """Trunk from a code to an image, `Down` mirrored.
 
     The kernel of its transposed convolutions is a multiple of their stride, so that every pixel is reached equally
@@ -84,15 +85,6 @@ class Up(nn.Module):
     def build_change(inputs: int, outputs: int) -> nn.Module:
         """Build the layer that doubles the resolution."""
         return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Return the unbounded pixels (N, C, S, S) of codes (N, d), or (N, C, f h, f w) of a grid (N, C', h, w)."""
-        image: Tensor = self.out(self.stages(self.enter(codes)))
-        return image
-
-    def get_last_layer(self) -> Tensor:
-        """Return the weight of the last layer, which makes the pixels."""
-        return self.out.weight
 
 
 def _build_convolution(inputs: int, outputs: int) -> nn.Module:

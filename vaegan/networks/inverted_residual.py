@@ -12,6 +12,7 @@ from .blur import BlurPool, BlurUpsample
 from .checkpointing import Stages
 from .initialise import ZeroConv2d
 from .sizes import build_entrance, count_code_levels, count_levels, get_channels
+from .trunk import UpTrunk
 
 EXPANSION = 2
 """Channels inside a block for each of its own."""
@@ -81,7 +82,7 @@ class Down(nn.Module):
         return stages[1:]
 
 
-class Up(nn.Module):
+class Up(UpTrunk):
     """Trunk from a code to an image, `Down` mirrored.
 
     Args:
@@ -103,15 +104,6 @@ class Up(nn.Module):
             change = _build_change(get_channels(width, min(level + 1, count)), outputs)
             self.stages.append(nn.Sequential(*change, *enlarge, *(Block(outputs) for _ in range(depth))))
         self.out = nn.Conv2d(width, channels, 3, padding=1)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Return the unbounded pixels (N, C, S, S) of codes (N, d), or (N, C, f h, f w) of a grid (N, C', h, w)."""
-        image: Tensor = self.out(self.stages(self.enter(codes)))
-        return image
-
-    def get_last_layer(self) -> Tensor:
-        """Return the weight of the last layer, which makes the pixels."""
-        return self.out.weight
 
 
 def _build_change(inputs: int, outputs: int) -> list[nn.Module]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from .checkpointing import Stages
 from .group_norm import GroupNorm
 from .sizes import build_entrance, count_code_levels, count_groups, count_levels, get_channels
+from .trunk import UpTrunk
 
 
 class Block(nn.Module):
@@ -75,7 +76,7 @@ class Down(nn.Module):
         return [*stages[1:-1], self.leave(stages[-1])]
 
 
-class Up(nn.Module):
+class Up(UpTrunk):
     """Trunk from a code to an image, `Down` mirrored.
 
     Args:
@@ -99,16 +100,6 @@ class Up(nn.Module):
             stages += [Block(outputs, outputs, True) for _ in range(depth - 1)]
         self.stages = Stages(*stages)
         self.out = nn.Sequential(*_build_activation(width, True), nn.Conv2d(width, channels, 3, padding=1))
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Return the unbounded pixels (N, C, S, S) of codes (N, d), or (N, C, f h, f w) of a grid (N, C', h, w)."""
-        image: Tensor = self.out(self.stages(self.enter(codes)))
-        return image
-
-    def get_last_layer(self) -> Tensor:
-        """Return the weight of the last layer, which makes the pixels."""
-        weight: Tensor = self.out[-1].weight  # type: ignore[assignment] # of a layer
-        return weight
 
 
 def _build_activation(channels: int, normalise: bool) -> list[nn.Module]:
