@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 import yaml
 
 from vaegan.config import load_config
@@ -106,6 +107,14 @@ def test_an_evaluation_on_the_way_has_the_density_too(work, vaegan):
     assert vaegan("train", "tiny.yaml", *words)[0] == 0
     lines = [json.loads(line) for line in (work / "runs/tiny/history.jsonl").read_text().splitlines()]
     assert sum("validation/sample/spectrum_error" in line for line in lines) == 2
+
+
+@pytest.mark.parametrize("metric", ["reconstruction/psnr", "reconstruction/mse"])
+def test_two_averages_are_not_chosen_by_a_metric_whose_lower_value_is_no_better(work, get_error, metric):
+    words = (f"train.ema_metric={metric}", "train.second_ema_half_life=9", "evaluate.metrics=[psnr]")
+    message = get_error("train", "tiny.yaml", *words, "train.evaluate_every=2")
+    assert message.startswith(f"train.ema_metric: got {metric}; allowed: a metric of which less is better")
+    assert not (work / "runs/tiny").exists()
 
 
 def test_a_note_of_the_evaluation_is_said_once_in_a_training(work, vaegan, monkeypatch):

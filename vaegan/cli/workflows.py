@@ -14,6 +14,7 @@ from vaegan.errors import UserError
 from vaegan.extras import check_evaluation_packages
 from vaegan.paths import check_folder_is_writable, is_searched
 from vaegan.progress import ProgressCallback, Reporter
+from vaegan.text import shorten
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -233,9 +234,10 @@ def _make_evaluator(config: "Config", data: "Data", reporter: Reporter) -> Calla
     """Return the function that evaluates a model during its training.
 
     Raises:
-        UserError: A metric cannot be computed here.
+        UserError: A metric cannot be computed here, or cannot choose between two averages.
     """
     from vaegan.evaluate.classifier_evaluation import evaluate_classifier
+    from vaegan.evaluate.metric_descriptions import describe_metric
     from vaegan.evaluate.metrics.build import check_metrics
     from vaegan.evaluate.model_evaluation import evaluate_model
     from vaegan.evaluate.one_pass import ImageSplit
@@ -244,6 +246,11 @@ def _make_evaluator(config: "Config", data: "Data", reporter: Reporter) -> Calla
     if config.model.family != "classifier":
         evaluate = partial(evaluate_model, training=data.train, notify=reporter.note_once)
         run_on_all_ranks(lambda: check_metrics(config))
+
+    chooser = config.train.ema_metric
+    if chooser is not None and describe_metric(chooser).better != "lower":
+        allowed = "allowed: a metric of which less is better, such as sample/spectrum_error"
+        raise UserError(f"train.ema_metric: got {shorten(chooser)}; {allowed}", on_all_ranks=True)
 
     def validate(model: Any, images: "Data", progress: ProgressCallback) -> dict[str, float]:
         split = ImageSplit("validation", images.validation)
