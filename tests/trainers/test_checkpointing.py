@@ -30,7 +30,7 @@ from .steps.equations import Gradients, build_batch, build_networks, run_step
 @pytest.mark.parametrize(
     ("name", "network"),
     divide_cases(
-        [build for build in BUILDS if build[1] in ("conv", "resnet", "grid")],
+        [build for build in BUILDS if build[1] in ("conv", "antialiased", "resnet", "grid")],
         [("vaegan3", "conv"), ("vaegan3-grid", "resnet"), ("vqvae", "grid"), ("flow-grid", "conv")],
     ),
 )
@@ -65,7 +65,7 @@ def count_kept_values(model: nn.Module, stages: list[str], noise: torch.Tensor) 
     return sum(count for _, count in kept), computed
 
 
-@pytest.mark.parametrize("network", ["conv", "resnet"])
+@pytest.mark.parametrize("network", ["conv", "antialiased", "resnet", "inverted_residual"])
 def test_each_stage_keeps_its_input_alone_and_is_computed_twice(network: str, data: Data) -> None:
     config = tiny("vae", f"model.network={network}", "model.depth=2", "train.checkpointing=true")
     state = build_state(config, build_step(config), make_accelerator(config.train))

@@ -10,9 +10,9 @@ from vaegan.config.schema import Config
 
 from ..forked.client import OWN_TRAINING, Command, ForkServer
 from ..tiny import (
-    ADVERSARIES,
     CONDITIONAL_OPTIONS,
     FAMILIES,
+    FAMILY_OPTIONS,
     LOOP_OPTIONS,
     OWN_OPTIONS,
     divide_cases,
@@ -46,10 +46,9 @@ def build_config(family: str) -> Config:
         return tiny("vaegan1-grid", *WORDS, "train.freeze=[encoder]")
     if family == OWN:
         return tiny("vaegan3", *WORDS, *OWN_OPTIONS, "model.labels=6")
-    spectral = ("model.discriminator.spectral_norm=true",)
-    extra = {name: spectral for name in ADVERSARIES} | {"classifier": ("model.classes=6",)}
-    conditional = (*CONDITIONAL_OPTIONS[family], "model.labels=6") if family in CONDITIONAL_OPTIONS else ()
-    return tiny(family, *WORDS, *extra.get(family, ()), *conditional)
+    classes = ("model.classes=6",) if family == "classifier" else ()
+    labels = ("model.labels=6",) if family in CONDITIONAL_OPTIONS else ()
+    return tiny(family, *WORDS, *FAMILY_OPTIONS.get(family, ()), *classes, *labels)
 
 
 class KilledTrainings:
@@ -161,9 +160,9 @@ def test_a_run_killed_at_some_moments_ends_as_if_nothing_had_happened(trainings:
     kinds = [get_kind(whole[number - 1]) for number in saving]
     written, renamed = len(kinds) - kinds[::-1].index("half of writing"), kinds.index("before rename")
     files = {whole[number - 1] for number, kind in zip(saving, kinds, strict=True) if kind == "before writing"}
-    assert len(files) == 7 and kinds.count("before writing") == kinds.count("half of writing")
-    assert kinds[0] == "before fsync" and kinds[written:renamed].count("before fsync") == 8  # 7 files and the folder
-    assert kinds[renamed + 1 :] == ["before fsync", *["before remove"] * 7, "before rmdir"]
+    assert len(files) == 8 and kinds.count("before writing") == kinds.count("half of writing")
+    assert kinds[0] == "before fsync" and kinds[written:renamed].count("before fsync") == 9  # 8 files and the folder
+    assert kinds[renamed + 1 :] == ["before fsync", *["before remove"] * 8, "before rmdir"]
     trainings.check(*map(str, sorted(chosen)))
 
 

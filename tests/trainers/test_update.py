@@ -40,8 +40,9 @@ OPTIONS = {
         "model.discriminator.spectral_norm=true", "model.adversarial.r2=0.5", "model.learned_scale=true",
         "model.perceptual=1 model.perceptual_network=random", "train.clip_norm=1", "train.optimizer=rmsprop",
         "train.precision=bf16", "train.micro_batch_size=4", "train.ema_decay=0", "model.adversarial.loss=relativistic",
-        "model.adversarial.instance=0.4 model.discriminator.instance_layers=[1,2]",
+        "model.adversarial.instance=0.4 model.discriminator.instance_layers=[1,2]", "model.discriminator.packing=2",
     ],
+    "ganvae": ["model.discriminator.projected_layers=[1,2]"],
 }  # fmt: skip
 """Options of each family under which its step is tried."""
 

@@ -7,7 +7,7 @@ from vaegan.config.schema import Config
 from ...tiny import FAMILY_OPTIONS, tiny, tiny_diffusers
 
 CONFIGS: Mapping[str, Callable[[], Config]] = {
-    "ae": lambda: tiny("ae", "train.dtype=float64"),
+    "ae": lambda: tiny("ae", "model.network=inverted_residual", "train.dtype=float64"),
     "vae": lambda: tiny("vae", "model.network=mlp", *FAMILY_OPTIONS["vae"]),
     "vae-grid": lambda: tiny("vae-grid", "model.network=conv"),
     "vqvae": lambda: tiny("vqvae", *FAMILY_OPTIONS["vqvae"]),
@@ -16,7 +16,7 @@ CONFIGS: Mapping[str, Callable[[], Config]] = {
     "flow": lambda: tiny("flow", *FAMILY_OPTIONS["flow"]),
     "flow-grid": lambda: tiny("flow-grid"),
     "ganvae": lambda: tiny("ganvae", "model.network=resnet", *FAMILY_OPTIONS["ganvae"]),
-    "larsen": lambda: tiny("larsen"),
+    "larsen": lambda: tiny("larsen", "model.network=antialiased"),
     "AutoencoderKL": lambda: tiny_diffusers("vae"),
     "AsymmetricAutoencoderKL": lambda: tiny_diffusers("vae", "AsymmetricAutoencoderKL"),
     "AutoencoderTiny": lambda: tiny_diffusers("ae", "AutoencoderTiny"),

@@ -32,7 +32,9 @@ def test_the_scores_are_float32_under_bfloat16() -> None:
         assert torch.equal(coarse.scores, discriminator.head(coarse.features.flatten(1)))
 
 
-@pytest.mark.parametrize(("network", "layers"), [("mlp", 3), ("conv", 2), ("resnet", 2)])
+@pytest.mark.parametrize(
+    ("network", "layers"), [("mlp", 3), ("conv", 2), ("antialiased", 2), ("resnet", 2), ("inverted_residual", 2)]
+)
 def test_features_are_those_of_the_chosen_layer(network: str, layers: int) -> None:
     shape, images = (1, 8, 8), torch.randn(2, 1, 8, 8)
     features = []
