@@ -69,7 +69,7 @@ def train_features(
     extend: bool,
     allow_other_data: bool,
 ) -> None:
-    """Train a classifier on DATA: digits, shapes, cifar10, faces64, folder64, folder128, or a YAML file of family classifier.
+    """Train a classifier on DATA: digits, shapes, cifar10, faces64, folder64, folder128, or a config file.
 
     Its accuracy is measured and written to metrics.json. The run folder's name is that of the features.
     """
