@@ -110,12 +110,12 @@ def summarise(rounds: list[tuple[Cost, Cost]], images: int) -> list[str]:
 
 
 def make_config(family: str, size: int, width: int, batch_size: int, *settings: str) -> Config:
-    """Return the config of a family of CIFAR-10 for drawn images of a size, without records but the history."""
-    widths = [f"model.width={width}", "model.latent_size=64"]
+    """Return the config of a family with `conv` networks for drawn images of a size; the history is its only record."""
+    widths = [f"model.width={width}", "model.latent_size=64", "model.network=conv"]
     if family == "vqvae":
         widths = [f"model.width={4 * width}", f"model.residual_width={width}"]
     elif family != "vae":
-        widths.append(f"model.discriminator.width={width}")
+        widths += [f"model.discriminator.width={width}", "model.discriminator.network=conv"]
     words = [
         "data.source=shapes", f"data.count={10 * batch_size}", f"data.image_size={size}",
         f"train.batch_size={batch_size}", "train.sample_every=null", "train.checkpoint_every=null",
