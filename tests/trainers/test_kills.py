@@ -10,6 +10,7 @@ from vaegan.config.schema import Config
 
 from ..forked.client import OWN_TRAINING, Command, ForkServer
 from ..tiny import (
+    ADVERSARIES,
     CONDITIONAL_OPTIONS,
     FAMILIES,
     FAMILY_OPTIONS,
@@ -48,7 +49,8 @@ def build_config(family: str) -> Config:
         return tiny("vaegan3", *WORDS, *OWN_OPTIONS, "model.labels=6")
     classes = ("model.classes=6",) if family == "classifier" else ()
     labels = ("model.labels=6",) if family in CONDITIONAL_OPTIONS else ()
-    return tiny(family, *WORDS, *FAMILY_OPTIONS.get(family, ()), *classes, *labels)
+    spectral = ("model.discriminator.spectral_norm=true",) if family in ADVERSARIES else ()
+    return tiny(family, *WORDS, *FAMILY_OPTIONS.get(family, ()), *spectral, *classes, *labels)
 
 
 class KilledTrainings:
