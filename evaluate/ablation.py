@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vaegan.config.ablation_schema import BASE, SUM
-from vaegan.config.load_ablation import CHOICE_SPLIT, PHASES, LoadedAblation, PhaseName
+from vaegan.config.load_ablation import CHOICE_SPLIT, PHASES, LoadedAblation, PhaseName, Selection
 from vaegan.extras import check_packages
 
 from .comparing.bootstrap import make_estimate_without_interval
@@ -29,8 +29,8 @@ class Ablation:
     loaded: LoadedAblation
     comparisons: Mapping[PhaseName, Comparison]
     """Comparison of each phase that is finished; the screening is."""
-    passed: tuple[str, ...]
-    """Changes that passed the screening, the best first."""
+    selection: Selection
+    """Changes that passed the screening."""
     flops: Mapping[PhaseName, Mapping[str, int]] = field(default_factory=dict)
     """Floating-point operations of a training of each variant, by phase; empty: they cannot be counted here."""
     command: str | None = None
@@ -41,7 +41,7 @@ class Ablation:
     def __repr__(self) -> str:
         """Return the title, the changes that passed and the page."""
         title = self.loaded.ablation.title
-        return f"Ablation {title!r}; passed: {', '.join(self.passed) or 'none'}; {self.report_file}"
+        return f"Ablation {title!r}; passed: {', '.join(self.selection.alone) or 'none'}; {self.report_file}"
 
     def _repr_html_(self) -> str:
         """Return the sentences as HTML, which a notebook shows."""
@@ -60,13 +60,19 @@ class Ablation:
     @property
     def summed(self) -> dict[PhaseName, list[str]]:
         """Changes that the sum of each phase consists of; a phase without a sum is left out."""
-        names = {"screen": list(self.loaded.ablation.changes), "confirm": list(self.passed)}
-        return {phase: self.loaded.list_summed(names[phase]) for phase, c in self.comparisons.items() if SUM in c.names}
+        summed = {"screen": self.loaded.select_all().summed, "confirm": self.selection.summed}
+        return {phase: summed[phase] for phase, comparison in self.comparisons.items() if SUM in comparison.names}
+
+    @property
+    def sum_passed(self) -> bool:
+        """Whether the screening's sum passed, with changes that did not pass alone."""
+        return not set(self.selection.summed) <= set(self.selection.alone)
 
     def list_variants(self) -> list[str]:
         """Return the names of the changes, those that passed first, and that of the sum if there is one."""
-        others = [name for name in self.loaded.ablation.changes if name not in self.passed]
-        return [*self.passed, *others, *([SUM] if self.summed else [])]
+        passed = self.selection.alone
+        others = [name for name in self.loaded.ablation.changes if name not in passed]
+        return [*passed, *others, *([SUM] if self.summed else [])]
 
     def list_effects(self, phase: PhaseName) -> list[Effect]:
         """Return the effects of a phase, that on the metric that decides without an interval where it has none."""
@@ -87,9 +93,8 @@ class Ablation:
     def list_sentences(self) -> list[str]:
         """Return a sentence on the screening, and one on each variant of the confirmation."""
         metric, keep = describe_metric(self.key, self.density), self.loaded.ablation.keep
-        passed = f"{', '.join(self.passed)} passed" if self.passed else "no change passed"
         limit = "" if keep is None else f", {keep} at most"
-        sentences = [f"Screening by {metric.group}: {metric.name}{limit}: {passed}."]
+        sentences = [f"Screening by {metric.group}: {metric.name}{limit}: {self.describe_selection()}."]
         if "confirm" not in self.comparisons:
             return sentences
         count = len(self.comparisons["confirm"].study.seeds)
@@ -100,6 +105,14 @@ class Ablation:
                 verdict = get_direction(effect) or "not distinguishable"
                 sentences.append(f"{name}: {verdict} at {seeds}: {format_difference(effect.estimate, 5)}.")
         return sentences
+
+    def describe_selection(self) -> str:
+        """Return which changes passed the screening, and whether the sum of all passed."""
+        alone = self.selection.alone
+        passed = f"{', '.join(alone)} passed" if alone else "no change passed"
+        if not self.sum_passed:
+            return passed
+        return f"{passed}{'' if alone else ' alone'}; the sum of all passed, which was better than each alone"
 
     def describe_sums(self) -> str:
         """Return what the sum of each phase consists of, in one line."""
@@ -135,7 +148,7 @@ class Ablation:
             "command": self.command,
             "metric": self.key,
             "split": CHOICE_SPLIT,
-            "passed": list(self.passed),
+            "passed": self.selection.alone,
             "summed": {PHASES[phase]: names for phase, names in self.summed.items()},
             "sentences": self.list_sentences(),
             "seeds": {PHASES[phase]: list(c.study.seeds) for phase, c in self.comparisons.items()},

@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vaegan.config.ablation_schema import BASE
+from vaegan.config.ablation_schema import BASE, SUM
 from vaegan.config.explain_error import suggest_nearest
-from vaegan.config.load_ablation import LoadedAblation
+from vaegan.config.load_ablation import LoadedAblation, Selection
 from vaegan.config.load_study_files import LoadedStudy
 from vaegan.errors import UserError
 from vaegan.storage.run_folder import Run
@@ -64,11 +64,12 @@ def find_metric_key(metric: str, metrics: Mapping[str, float]) -> str:
     raise UserError(f"metric: {metric}: the runs do not have it; they have {', '.join(sort_metrics(set(metrics)))}")
 
 
-def select_changes(loaded: LoadedAblation, metrics: SeedMetrics) -> list[str]:
-    """Return the changes that pass the screening, the best first.
+def select_changes(loaded: LoadedAblation, metrics: SeedMetrics) -> Selection:
+    """Return the changes that pass the screening, the best first, and those whose sum is confirmed.
 
     A change passes if the mean over the seeds of its difference from the base is in the better direction, and if it is
-    among the best `keep`.
+    among the best `keep`. The sum is that of the changes that pass, unless the screening's is better than the base and
+    than every change alone: then it passes as it is, with the changes that only help beside others.
 
     Args:
         loaded: The ablation.
@@ -86,7 +87,11 @@ def select_changes(loaded: LoadedAblation, metrics: SeedMetrics) -> list[str]:
                 f"{loaded.source}: changes.{name}: its runs have no {key}, by which changes pass; leave it out"
             )
     gains = {name: sign * statistics.fmean(of_seeds) for name, of_seeds in differences.items()}
-    return sorted((name for name in gains if gains[name] > 0), key=lambda name: -gains[name])[: loaded.ablation.keep]
+    passed = sorted((name for name in gains if gains[name] > 0), key=lambda name: -gains[name])[: loaded.ablation.keep]
+    of_sum = list_differences(metrics, SUM, key) if SUM in metrics else []
+    if of_sum and sign * statistics.fmean(of_sum) > max(0.0, *gains.values()):
+        return Selection(passed, loaded.select_all().summed)
+    return Selection(passed, loaded.list_summed(passed))
 
 
 def list_differences(metrics: SeedMetrics, name: str, key: str) -> list[float]:

@@ -89,7 +89,7 @@ def test_an_ablation_is_planned_interrupted_resumed_and_reported(ablation: Path,
     assert code == 0, err
     assert read_plan(out)["all"] == (21, 2, 920) and "of training are left" in out
     assert "base/seed_0: finished already, kept" in err and "still/seed_0: going on with it" in err
-    assert "passed the screening: fast, half" in err
+    assert "screening: fast, half passed" in err
     sentences = out[out.index("Screening by") :].splitlines()
     assert sentences[0] == "Screening by Reconstructions: PSNR, dB ↑: fast, half passed."
     assert sentences[1].startswith("fast: better at 3 seeds: +") and sentences[3].startswith(
@@ -105,7 +105,7 @@ def test_an_ablation_is_planned_interrupted_resumed_and_reported(ablation: Path,
     code, out, err = vaegan("ablate", "a.yaml", "--output", "out", "--dry-run")
     rows = read_plan(out)
     runs = list_runs(ablation / "out")
-    assert rows["confirmation of fast, half"] == (12, 12, 3 * (3 * 48 + 48)) and "every run is trained" in out
+    assert rows["confirmation of fast, half, sum"] == (12, 12, 3 * (3 * 48 + 48)) and "every run is trained" in out
     assert rows["all"] == (len(runs), len(runs), sum(r.config.train.steps * r.config.train.batch_size for r in runs))
     check_phases(ablation / "out")
     check_effects(ablation / "out")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaegan.config.load_ablation import load_ablation
+from vaegan.config.load_ablation import Selection, load_ablation
 from vaegan.evaluate.ablation import Ablation
 from vaegan.evaluate.comparing.comparison import Comparison
 from vaegan.evaluate.result import EvaluatedRun, EvaluationResult
@@ -28,7 +28,7 @@ def ablation() -> Ablation:
     changes = {"a": {"train": {"learning_rate": 0.1}}, "b": {"model": {"beta": 2}}}
     tree = {"title": "T", "base": base, "changes": changes, "metric": "sample/fd", "keep": 1, "features": "digits"}
     loaded = load_ablation({**tree, "screen": {"steps": 5, "seeds": [4, 5]}, "confirm": {"steps": 10}})
-    study = loaded.load_phase("screen", ["a", "b"])
+    study = loaded.load_phase("screen", loaded.select_all())
     runs = {
         name: {
             seed: EvaluatedRun(Run(Path(name)), config, make_result(value), {}, {})
@@ -37,7 +37,7 @@ def ablation() -> Ablation:
         for name, config in study.configs.items()
     }
     flops = {"screen": {"base": 100, "a": 100, "b": 150}}
-    return Ablation(loaded, {"screen": Comparison(study.study, runs, {}, None)}, ("a",), flops)
+    return Ablation(loaded, {"screen": Comparison(study.study, runs, {}, None)}, Selection(["a"], ["a", "b"]), flops)
 
 
 def test_a_metric_of_sets_decides_without_an_interval(ablation: Ablation) -> None:
@@ -50,7 +50,10 @@ def test_a_metric_of_sets_decides_without_an_interval(ablation: Ablation) -> Non
     record = ablation.to_record()
     assert [row["low"] for row in record["effects"] if row["figure"] == ablation.key] == [None] * 3
     assert record["images_seen"] == {"screening": 5 * 64} and record["seeds"] == {"screening": [4, 5]}
-    assert ablation.list_sentences() == ["Screening by Samples: Fréchet distance (digits) ↓, 1 at most: a passed."]
+    assert ablation.list_sentences() == [
+        "Screening by Samples: Fréchet distance (digits) ↓, 1 at most: a passed; the sum of all passed, which was"
+        " better than each alone."
+    ]
 
 
 def test_a_notebook_shows_the_sentences_the_table_and_the_cost(ablation: Ablation) -> None:

@@ -52,7 +52,7 @@ def ablate(
 
     loaded, console = load_ablation(ablation, overrides), Console()
     folder = output or get_default_folder(ablation)
-    screening = loaded.load_phase("screen", list(loaded.ablation.changes))
+    screening = loaded.load_phase("screen", loaded.select_all())
     check_comparison_packages(screening.configs.values())
     from .ablation_workflow import check_ablation, run_ablation
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vaegan.config import Config
-from vaegan.config.load_ablation import PHASES, LoadedAblation, PhaseName
+from vaegan.config.ablation_schema import SUM
+from vaegan.config.load_ablation import PHASES, LoadedAblation, PhaseName, Selection
 from vaegan.config.load_study_files import LoadedStudy
 from vaegan.evaluate.metric_descriptions import format_duration
 from vaegan.evaluate.screening import read_seed_metrics, select_changes
@@ -102,15 +103,17 @@ def plan_ablation(loaded: LoadedAblation, folder: Path, counter: FlopCounter) ->
         UserError: A setting is wrong.
     """
     ablation = loaded.ablation
-    screening = loaded.load_phase("screen", list(ablation.changes))
+    screening = loaded.load_phase("screen", loaded.select_all())
     metrics = read_seed_metrics(screening, folder / "screen")
     if metrics is not None:
-        passed = select_changes(loaded, metrics)
-        condition = f" of {', '.join(passed)}" if passed else ": no change passed"
+        selection = select_changes(loaded, metrics)
+        names = [*selection.alone, *([SUM] if len(selection.summed) > 1 else [])]
+        condition = f" of {', '.join(names)}" if names else ": no change passed"
     else:
         costs = {name: counter.count(screening.configs[name]) or 0 for name in ablation.changes}
         dearest = sorted(costs, key=lambda name: -costs[name])[: ablation.keep]
         passed = [name for name in ablation.changes if name in dearest]
+        selection = Selection(passed, loaded.select_all().summed)
         condition = f", if {'all' if len(passed) == len(costs) else f'{len(passed)} of {len(costs)}'} pass"
     phases: dict[str, list[PlannedRun]] = {}
     if screening.classifier is not None:
@@ -120,7 +123,9 @@ def plan_ablation(loaded: LoadedAblation, folder: Path, counter: FlopCounter) ->
         ]
     phases[PHASES["screen"]] = _plan_runs(screening, folder, "screen", counter)
     title = PHASES["confirm"] + condition
-    phases[title] = _plan_runs(loaded.load_phase("confirm", passed), folder, "confirm", counter) if passed else []
+    phases[title] = (
+        _plan_runs(loaded.load_phase("confirm", selection), folder, "confirm", counter) if any(selection) else []
+    )
     return Plan(phases, counter.problem)
 
 

@@ -31,7 +31,7 @@ def check_ablation(loaded: LoadedAblation, folder: Path) -> "LoadedStudy":
             that of the images.
         FileFailure: No file can be created in the folder.
     """
-    screening = loaded.load_phase("screen", list(loaded.ablation.changes))
+    screening = loaded.load_phase("screen", loaded.select_all())
     screening = prepare_study(screening, folder)
     from vaegan.evaluate.screening import check_metric  # whose packages have been found
 
@@ -91,9 +91,9 @@ def run_ablation(
 
     def finish_screening() -> Ablation:
         assert screened is not None
-        passed = tuple(select_changes(loaded, get_seed_metrics(screened)))
+        selection = select_changes(loaded, get_seed_metrics(screened))
         return write_ablation(
-            Ablation(loaded, {"screen": screened}, passed, {"screen": count(screening)}, command), folder
+            Ablation(loaded, {"screen": screened}, selection, {"screen": count(screening)}, command), folder
         )
 
     def finish_confirmation() -> Ablation:
@@ -103,12 +103,12 @@ def run_ablation(
 
     screened = compare_phase("screen", screening)
     ablation = run_long_on_main(finish_screening)
-    passed = broadcast_from_main(lambda: [] if ablation is None else list(ablation.passed))
-    reporter.note(f"passed the screening: {', '.join(passed) or 'no change'}")
-    if not passed:
+    selection = broadcast_from_main(lambda: None if ablation is None else ablation.selection)
+    reporter.note(f"screening: {'' if ablation is None else ablation.describe_selection()}")
+    if selection is None or not any(selection):
         return ablation
     trained = screening.classifier and get_classifier_folder(folder, screening.classifier[0])
-    study = loaded.load_phase("confirm", passed, trained)
+    study = loaded.load_phase("confirm", selection, trained)
     confirmed = compare_phase("confirm", study)
     return run_long_on_main(finish_confirmation)
 

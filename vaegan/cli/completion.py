@@ -120,7 +120,7 @@ def _load_settings(parameters: dict[str, str]) -> dict[str, str]:
     """
     from vaegan.config import load_config, load_study
     from vaegan.config.differences import flatten
-    from vaegan.config.load_ablation import load_ablation
+    from vaegan.config.load_ablation import NO_CHANGE, load_ablation
     from vaegan.config.load_data import load_data_config
     from vaegan.config.load_study_files import load_classifier_config
 
@@ -132,7 +132,7 @@ def _load_settings(parameters: dict[str, str]) -> dict[str, str]:
         tree |= variant.model_dump(mode="json", exclude={"seed"})
     elif ablation := parameters.get("ablation"):
         loaded_ablation = load_ablation(ablation)
-        base = next(iter(loaded_ablation.load_phase("screen", []).configs.values()))
+        base = next(iter(loaded_ablation.load_phase("screen", NO_CHANGE).configs.values()))
         tree = loaded_ablation.ablation.model_dump(mode="json", exclude={"base", "changes"})
         tree |= base.model_dump(mode="json", exclude={"seed": True, "train": {"steps"}, "evaluate": {"split"}})
     elif data := parameters.get("data"):

@@ -28,6 +28,19 @@ STEP_SUFFIX = "_steps"
 """End of the other settings that count optimizer steps."""
 
 
+class Selection(NamedTuple):
+    """The changes of a phase."""
+
+    alone: list[str]
+    """Those that are trained alone, the best first."""
+    summed: list[str]
+    """Those that the sum consists of; one or none: there is no sum."""
+
+
+NO_CHANGE = Selection([], [])
+"""The selection of the base alone."""
+
+
 class LoadedAblation(NamedTuple):
     """An ablation with the settings of its base."""
 
@@ -43,22 +56,21 @@ class LoadedAblation(NamedTuple):
         """Return the budget of a phase."""
         return self.ablation.screen if phase == "screen" else self.ablation.confirm
 
-    def load_phase(self, phase: PhaseName, changes: Sequence[str], features: Path | None = None) -> LoadedStudy:
-        """Load the study of a phase: the base, each of some changes, and their sum if it has at least two of them.
+    def load_phase(self, phase: PhaseName, selection: Selection, features: Path | None = None) -> LoadedStudy:
+        """Load the study of a phase: the base, each of some changes, and a sum if it has at least two of them.
 
         Args:
             phase: The phase.
-            changes: Names of the changes, the best first.
+            selection: The changes.
             features: Folder of the classifier of the features, if it has been trained; None: the study trains it.
 
         Raises:
             UserError: A setting is wrong, or there is no such recipe or classifier.
         """
         ablation, budget = self.ablation, self.get_budget(phase)
-        settings = {BASE: {}, **{name: ablation.changes[name] for name in changes}}
-        summed = self.list_summed(changes)
-        if len(summed) > 1:
-            settings[SUM] = self._add_up(summed)
+        settings = {BASE: {}, **{name: ablation.changes[name] for name in selection.alone}}
+        if len(selection.summed) > 1:
+            settings[SUM] = self._add_up(selection.summed)
         recipe = _locate(ablation.base.recipe, self.folder)
         base = self._load_base(phase)
         variants = {
@@ -80,6 +92,11 @@ class LoadedAblation(NamedTuple):
             return load_study(study)
         except UserError as error:
             raise UserError(str(error).replace(StudyConfig.__name__, self.source, 1)) from None
+
+    def select_all(self) -> Selection:
+        """Return all changes, which the screening trains."""
+        changes = list(self.ablation.changes)
+        return Selection(changes, self.list_summed(changes))
 
     def list_summed(self, changes: Sequence[str]) -> list[str]:
         """Return the changes that their sum consists of: of those that set the same key to other values, the first."""
@@ -163,7 +180,7 @@ def load_ablation(config: str | Path | Mapping[str, Any] | AblationConfig, overr
             raise UserError(f"{name}: base.recipe: {shorten(ablation.base.recipe)} is {use}; name a run's recipe")
     loaded = LoadedAblation(ablation, name, folder, merge(base, ablation.base.set))
     for phase in PHASES:
-        loaded.load_phase(phase, list(ablation.changes))
+        loaded.load_phase(phase, loaded.select_all())
     return loaded
 
 

@@ -11,7 +11,7 @@ from .data import ROOTED_SOURCES, DataConfig, SourceName
 from .differences import flatten
 from .explain_error import suggest_nearest
 from .load import Settings, load_config, merge, read_overrides, read_settings, read_yaml, validate_config
-from .load_ablation import load_ablation
+from .load_ablation import NO_CHANGE, load_ablation
 from .load_study_files import load_study
 from .recipes import list_recipes
 from .section import Section
@@ -59,7 +59,7 @@ def load_data_config(source: str, overrides: Settings = ()) -> DataConfig:
         if "variants" in tree:
             return next(iter(load_study(source, settings).configs.values())).data
         if "changes" in tree:
-            return next(iter(load_ablation(source, settings).load_phase("screen", []).configs.values())).data
+            return next(iter(load_ablation(source, settings).load_phase("screen", NO_CHANGE).configs.values())).data
         return load_config(source, settings).data
     if others := settings.keys() - {"data"}:
         raise UserError(f"{min(others)}: no setting of the images; give data.key=value")

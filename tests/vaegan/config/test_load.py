@@ -31,7 +31,8 @@ def test_shipped_recipes_load_and_can_be_built(name):
     if "variants" in (tree := read_yaml(list_recipes()[name])):
         configs = load_study(name, overrides).configs
     elif "changes" in tree:
-        configs = load_ablation(name, overrides).load_phase("screen", list(tree["changes"])).configs
+        ablation = load_ablation(name, overrides)
+        configs = ablation.load_phase("screen", ablation.select_all()).configs
     else:
         configs = {name: load_config(name, overrides)}
     for config in configs.values():

@@ -6,7 +6,7 @@ import pytest
 
 from vaegan.config import load_config, load_study
 from vaegan.config.differences import describe_differences, get_training_settings
-from vaegan.config.load_ablation import LoadedAblation, load_ablation
+from vaegan.config.load_ablation import LoadedAblation, Selection, load_ablation
 from vaegan.errors import UserError
 
 from .configs import CLASSIFIER, RUN
@@ -24,6 +24,7 @@ ABLATION = {
     "screen": {"steps": 10},
     "confirm": {"steps": 20},
 }
+HALF = Selection(["half"], ["half"])
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def loaded(write) -> LoadedAblation:
 
 def test_a_batch_of_another_size_sees_the_same_images_and_changes_nothing_else(loaded) -> None:
     for phase, seed, steps in (("screen", 0, 10), ("confirm", 1, 20)):
-        study = loaded.load_phase(phase, list(ABLATION["changes"]))
+        study = loaded.load_phase(phase, loaded.select_all())
         assert {config.train.steps * config.train.batch_size for config in study.configs.values()} == {8 * steps}
         assert {config.seed for config in study.configs.values()} == {seed}
         assert {config.evaluate.split for config in study.configs.values()} == {"validation"}
@@ -52,11 +53,16 @@ def test_a_batch_of_another_size_sees_the_same_images_and_changes_nothing_else(l
 def test_the_sum_takes_the_first_of_changes_that_exclude_each_other(loaded) -> None:
     assert loaded.list_summed(["fast", "half", "faster"]) == ["fast", "half"]
     assert loaded.list_summed(["faster", "fast"]) == ["faster"]
-    total = loaded.load_phase("confirm", ["faster", "fast", "half"])
+    total = loaded.load_phase("confirm", Selection(["faster", "fast", "half"], ["faster", "half"]))
     assert list(total.study.variants) == ["base", "faster", "fast", "half", "sum"]
     summed = total.configs["sum"].train
     assert (summed.learning_rate, summed.batch_size, summed.steps) == (0.2, 4, 40)
-    assert list(loaded.load_phase("confirm", ["faster", "fast"]).study.variants) == ["base", "faster", "fast"]
+    for alone, summed, expected in (
+        (["faster", "fast"], ["faster"], ["base", "faster", "fast"]),
+        ([], ["fast", "half"], ["base", "sum"]),
+    ):
+        study = loaded.load_phase("confirm", Selection(alone, summed)).study
+        assert list(study.variants) == expected
 
 
 def test_the_study_of_a_phase_is_one_that_compare_takes(write) -> None:
@@ -64,11 +70,11 @@ def test_the_study_of_a_phase_is_one_that_compare_takes(write) -> None:
     write(RUN, "ablations/own.yaml")
     write(CLASSIFIER, "ablations/judge.yaml")
     loaded = load_ablation(write({**ABLATION, "features": "judge.yaml"}, "ablations/own-ablation.yaml"))
-    study = loaded.load_phase("screen", ["half"])
+    study = loaded.load_phase("screen", HALF)
     assert study.classifier is not None and study.classifier[0] == "judge"
     again = load_study(study.study)
     assert again.configs == study.configs
-    trained = loaded.load_phase("confirm", ["half"], Path("screen/features/judge"))
+    trained = loaded.load_phase("confirm", HALF, Path("screen/features/judge"))
     assert trained.classifier is None
     assert {config.evaluate.features for config in trained.configs.values()} == {
         str(Path("screen/features/judge").absolute())
@@ -82,7 +88,7 @@ def test_the_study_of_a_phase_is_one_that_compare_takes(write) -> None:
 
 def test_settings_of_the_command_line_are_those_of_the_base_or_of_the_ablation(loaded, write) -> None:
     changed = load_ablation(write(ABLATION), ["train.batch_size=16", "screen.steps=5", "model.width=16", "keep=1"])
-    study = changed.load_phase("screen", ["half", "fast"])
+    study = changed.load_phase("screen", Selection(["half", "fast"], ["half", "fast"]))
     assert changed.ablation.keep == 1 and {config.model.width for config in study.configs.values()} == {16}
     assert [config.train.steps for config in study.configs.values()] == [5, 20, 5, 20]
 
