@@ -84,11 +84,14 @@ SCHEDULE_OPTIONS = (
     "train.learning_rate={start: 1e-3, end: 1e-4, images: 40}",
     "train.discriminator_learning_rate={start: 1e-4, end: 2e-3, images: 32}",
     "train.betas=[{start: 0.9, end: 0.5, images: 30, shape: linear}, {start: 0.9, end: 0.99, images: 24}]",
-    "train.ema_half_life={start: 1, end: 24, images: 40}", "model.adversarial.r1={start: 1, end: 0.1, images: 24}",
+    "train.ema_half_life={start: 1, end: 24, images: 40}",
+    "train.second_ema_half_life={start: 50, end: 4, images: 36}", "train.ema_metric=sample/spectrum_error",
+    "train.evaluate_every=4", "evaluate.metrics=[psnr,sharpness]",
+    "model.adversarial.r1={start: 1, end: 0.1, images: 24}",
     "model.adversarial.r2={start: 0.1, end: 0.5, images: 32, shape: linear}",
     "model.adversarial.weight={start: 0.05, end: 0.2, images: 40, shape: linear}",
 )  # fmt: skip
-"""Overrides of a VAE-GAN that give a schedule to everything that can have one, but for a second average."""
+"""Overrides of a VAE-GAN that give a schedule to everything that can have one, a second average of the weights too."""
 FAMILY_OPTIONS = {
     "vae": ("model.learned_scale=true", *CONDITIONAL_OPTIONS["vae"]),
     "vaegan2": (

@@ -153,18 +153,19 @@ def test_a_run_killed_at_some_moments_ends_as_if_nothing_had_happened(trainings:
         whole.index("before mkdir: checkpoints/step_00000006.partial") - 1,  # from the sync of the history
         whole.index("before rmdir: checkpoints/step_00000003") + 2,
     )
-    step = range(find_moments(whole, "before compute_gradients")[4], find_moments(whole, "before update_ema")[4] + 1)
+    begins, averages = (find_moments(whole, f"before {call}") for call in ("compute_gradients", "update_ema"))
+    step = range(begins[4], averages[2 * 4 + 1] + 1)  # there are two averages
     early = whole.index("before rename: checkpoints/step_00000003.partial") + 1
     pruning = whole.index("before rmdir: checkpoints/step_00000004") + 1
     chosen = {*saving, *step, *find_last_of_each_kind(whole), early, pruning}
-    assert len(step) == 8 and len(chosen) > 50
+    assert len(step) == 9 and len(chosen) > 50
 
     kinds = [get_kind(whole[number - 1]) for number in saving]
     written, renamed = len(kinds) - kinds[::-1].index("half of writing"), kinds.index("before rename")
     files = {whole[number - 1] for number, kind in zip(saving, kinds, strict=True) if kind == "before writing"}
-    assert len(files) == 8 and kinds.count("before writing") == kinds.count("half of writing")
-    assert kinds[0] == "before fsync" and kinds[written:renamed].count("before fsync") == 9  # 8 files and the folder
-    assert kinds[renamed + 1 :] == ["before fsync", *["before remove"] * 8, "before rmdir"]
+    assert len(files) == 9 and kinds.count("before writing") == kinds.count("half of writing")
+    assert kinds[0] == "before fsync" and kinds[written:renamed].count("before fsync") == 10  # 9 files and the folder
+    assert kinds[renamed + 1 :] == ["before fsync", *["before remove"] * 9, "before rmdir"]
     trainings.check(*map(str, sorted(chosen)))
 
 
