@@ -43,6 +43,7 @@ PACKAGE_DIR = {
     "vaegan.models": "vaegan/models",
     "vaegan.networks": "vaegan/networks",
     "vaegan.storage": "vaegan/storage",
+    "vaegan.workflows": "vaegan/workflows",
     "vaegan.trainers": "trainers",
     "vaegan.trainers.log": "trainers/log",
     "vaegan.trainers.steps": "trainers/steps",

@@ -19,7 +19,6 @@ from vaegan.applications.code_statistics import compute_code_statistics
 from vaegan.applications.encoding import encode_images
 from vaegan.applications.linear_probe import LinearProbe, fit_probes
 from vaegan.cli.console import Console
-from vaegan.cli.workflows import load_run_model
 from vaegan.data import Images
 from vaegan.evaluate.comparing.bootstrap import estimate
 from vaegan.images import to_float
@@ -27,6 +26,7 @@ from vaegan.models import Autoencoder, Posterior
 from vaegan.storage.loading import load
 from vaegan.storage.run_data import open_run_data
 from vaegan.storage.run_folder import Run
+from vaegan.workflows.runs import load_run_model
 
 
 class Encoded(NamedTuple):

@@ -12,6 +12,8 @@ from .text import get_reason, shorten
 
 HUB_PREFIX = "hf://"
 """Beginning of a name on the Hugging Face Hub."""
+HUB_FOLDER = "hf:"
+"""First part of the path that such a name becomes."""
 
 
 def expand_path(name: str, path: "str | PathLike[str]") -> Path:

@@ -152,7 +152,7 @@ def test_metrics_of_samples_from_a_density_name_it(trained, vaegan):
 
 def test_a_long_list_of_samples_is_its_parts(trained, vaegan, monkeypatch):
     assert vaegan("sample", trained, "-n", 5, "-o", "whole.png")[0] == 0
-    monkeypatch.setattr("vaegan.cli.image_files.BATCH_IMAGES", 2)
+    monkeypatch.setattr("vaegan.workflows.image_files.BATCH_IMAGES", 2)
     assert vaegan("sample", trained, "-n", 5, "-o", "parts.png")[0] == 0
     with Image.open("whole.png") as whole, Image.open("parts.png") as parts:
         assert whole.tobytes() == parts.tobytes()

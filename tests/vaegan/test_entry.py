@@ -12,7 +12,7 @@ from vaegan.errors import Interrupted, OneLineError, UserError
 
 COMMAND_LINE_ALONE = {
     "--mixed_precision", "--fetch", "--decode", "--images", "--image-size", "--paired-by-index",
-    "--save-statistics", "--tile", "--host", "--port", "--export", "--direction",
+    "--save-statistics", "--tile", "--host", "--port", "--export", "--direction", "--run",
 }  # fmt: skip
 """Options of other programs, of commands that a message shows as a whole, and of what Python has no function for."""
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaegan.cli import compression_workflows, generation_workflow, latent_workflows
-from vaegan.cli.compression_settings import Compression
 from vaegan.distributed import init_process_group
 from vaegan.entry import python_entry
 from vaegan.latents.dataset import LatentDataset
 from vaegan.notebook import make_reporter
 from vaegan.paths import expand_path
+from vaegan.workflows import generation, latents
+from vaegan.workflows.compression import compress_files, decompress_files, open_compressed
+from vaegan.workflows.compression_settings import Compression
 
 from .models import RunPath, find_model, find_run
 
@@ -59,14 +60,14 @@ def encode_dataset(
             else.
         Failure: An image or a file cannot be read or written, or a code is not finite.
     """
-    encoding = latent_workflows.Encoding(
+    encoding = latents.Encoding(
         find_run(run), expand_path("output", output), None if data is None else expand_path("data", data),
         split, dtype, flip, sample, seed, shard_rows,
         None if data_root is None else expand_path("data_root", data_root), allow_other_data,
     )  # fmt: skip
     config = encoding.check()
     init_process_group()
-    latent_workflows.encode_dataset(encoding, config, make_reporter(progress))
+    latents.encode_dataset(encoding, config, make_reporter(progress))
     return LatentDataset(encoding.output)
 
 
@@ -114,14 +115,14 @@ def generate_dataset(
             the folder holds something else.
         Failure: A file cannot be read or written.
     """
-    request = generation_workflow.Request(
+    request = generation.Request(
         find_model("run", run), expand_path("output", output), number, format, seed, density,
         None if label is None else str(label), reject, None if features is None else expand_path("features", features),
         shard_rows, None if data_root is None else expand_path("data_root", data_root), allow_other_data,
     )  # fmt: skip
     config = request.check()
     init_process_group()
-    generation_workflow.generate_dataset(request, config, make_reporter(progress))
+    generation.generate_dataset(request, config, make_reporter(progress))
     return request.output
 
 
@@ -171,7 +172,7 @@ def compress(
     )  # fmt: skip
     config = compression.check()
     init_process_group()
-    return compression_workflows.compress_files(compression, config, make_reporter(progress))[0]
+    return compress_files(compression, config, make_reporter(progress))[0]
 
 
 @python_entry
@@ -192,6 +193,6 @@ def decompress(
         Failure: An image is damaged, or a picture cannot be written.
     """
     folder, names = find_run(run), [only] if isinstance(only, str) else only
-    opened = compression_workflows.open_compressed(expand_path("file", file), folder, names)
+    opened = open_compressed(expand_path("file", file), folder, names)
     init_process_group()
-    compression_workflows.decompress_files(*opened, folder, expand_path("output", output), make_reporter(progress))
+    decompress_files(*opened, folder, expand_path("output", output), make_reporter(progress))

@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from vaegan.cli.card_options import make_card_options
 from vaegan.entry import python_entry
 from vaegan.networks.given import GivenNetworks
 from vaegan.notebook import make_reporter
 from vaegan.paths import HUB_PREFIX, expand_path, refuse_hub_name
 from vaegan.storage import loading
 from vaegan.storage.run_folder import Run
+from vaegan.workflows.card_options import make_card_options
 
 if TYPE_CHECKING:
     from vaegan.models import Autoencoder

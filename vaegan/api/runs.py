@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaegan.cli import ablation_workflow, study_workflow, workflows
 from vaegan.config import Config, StudyConfig
 from vaegan.config.load import load_config, nest_settings
 from vaegan.config.load_ablation import load_ablation
@@ -21,14 +20,17 @@ from vaegan.paths import expand_path
 from vaegan.storage.adopted_settings import adopt_settings
 from vaegan.storage.run_data import open_training_data
 from vaegan.storage.run_folder import Run
+from vaegan.workflows.ablation import run_ablation
+from vaegan.workflows.runs import check_step_inputs, evaluate_folder, is_finished, read_evaluation_config, train_run
+from vaegan.workflows.study import compare_study
 
 from .models import RunPath, find_run
 
 if TYPE_CHECKING:  # the packages that these import are not installed everywhere
-    from vaegan.cli.ablation_plan import Plan
     from vaegan.evaluate.ablation import Ablation
     from vaegan.evaluate.comparing.comparison import Comparison
     from vaegan.evaluate.result import EvaluationResult
+    from vaegan.workflows.ablation_plan import Plan
 
 
 @python_entry
@@ -77,11 +79,11 @@ def train(
     resolved = add_networks(resolved, networks)
     if data is not None:
         if not (resume and Run(folder).finished):
-            workflows.check_step_inputs(resolved, networks)  # before all images are read
+            check_step_inputs(resolved, networks)  # before all images are read
         images, resolved = open_training_data(resolved, folder, reporter, data, allow_other_data=allow_other_data)
-    if not workflows.is_finished(folder, resolved, resume=resume, extend=extend):
-        workflows.check_step_inputs(resolved, networks)
-        workflows.train_run(
+    if not is_finished(folder, resolved, resume=resume, extend=extend):
+        check_step_inputs(resolved, networks)
+        train_run(
             resolved, folder, reporter, images, networks, resume=resume, extend=extend,
             allow_other_data=allow_other_data,
         )  # fmt: skip
@@ -134,9 +136,9 @@ def evaluate_run(
         "features": features and os.fspath(features), "density": density,
     }  # fmt: skip
     folder, reporter = find_run(run), make_reporter(progress)
-    config = workflows.read_evaluation_config(folder, settings)
+    config = read_evaluation_config(folder, settings)
     init_process_group()
-    return workflows.evaluate_folder(
+    return evaluate_folder(
         folder, config, reporter, None, networks, images=data,
         data_root=None if data_root is None else expand_path("data_root", data_root), allow_other_data=allow_other_data,
         native_size=native_size,
@@ -176,7 +178,7 @@ def compare(
     loaded, reporter = load_study(study, nest_settings(settings or {})), make_reporter(progress)
     init_process_group()
     folder = get_default_folder(study) if output is None else expand_path("output", output)
-    return study_workflow.compare_study(loaded, folder, reporter, allow_other_data=allow_other_data)
+    return compare_study(loaded, folder, reporter, allow_other_data=allow_other_data)
 
 
 @python_entry
@@ -218,9 +220,7 @@ def ablate(
         for line in plan.list_lines():
             reporter.note(line)
 
-    return ablation_workflow.run_ablation(
-        loaded, folder, reporter, allow_other_data=allow_other_data, show_plan=show_plan
-    )
+    return run_ablation(loaded, folder, reporter, allow_other_data=allow_other_data, show_plan=show_plan)
 
 
 def recipes() -> dict[str, str]:

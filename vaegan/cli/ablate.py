@@ -16,7 +16,7 @@ from .console import Console
 from .options import FOLDER, OTHER_DATA_OPTION, OVERRIDES_ARGUMENT, PROCESSES_OPTION, Integer, check_folder_path
 
 if TYPE_CHECKING:
-    from .ablation_plan import Plan
+    from vaegan.workflows.ablation_plan import Plan
 
 
 @click.command(short_help="Screen and confirm the changes of a recipe.")
@@ -54,15 +54,15 @@ def ablate(
     folder = output or get_default_folder(ablation)
     screening = loaded.load_phase("screen", loaded.select_all())
     check_comparison_packages(screening.configs.values())
-    from .ablation_workflow import check_ablation, run_ablation
+    from vaegan.workflows.ablation import check_ablation, run_ablation
 
     def show_plan(plan: "Plan") -> None:
         console.table(*plan.build_table())
         console.say("; ".join(plan.list_sentences()))
 
     if dry_run:
-        from .ablation_plan import plan_ablation
-        from .training_flops import FlopCounter
+        from vaegan.workflows.ablation_plan import plan_ablation
+        from vaegan.workflows.training_flops import FlopCounter
 
         check_ablation(loaded, folder)
         show_plan(plan_ablation(loaded, folder, FlopCounter()))

@@ -9,16 +9,16 @@ import click
 from vaegan.errors import UserError
 from vaegan.extras import check_packages
 from vaegan.text import make_encodable, make_printable, shorten, to_one_line
+from vaegan.workflows.destinations import check_picture_size
+from vaegan.workflows.trained_model import check_output_of_run, load_model_and_classes, open_images_of_run
 
 from .anomaly_results import CALIBRATION_IMAGES, AnomalyResults, check_table_file
 from .completion import complete_words
 from .console import Console
-from .destinations import check_picture_size
 from .options import DATA_ROOT_OPTION, FOLDER, LABEL_OPTION, OTHER_DATA_OPTION, PATH, Integer, check_picture_path
-from .trained_model import check_output_of_run, load_model_and_classes, open_images_of_run
 
 if TYPE_CHECKING:
-    from .image_files import ImageFile
+    from vaegan.workflows.image_files import ImageFile
 
 SCORE_NAMES = ("elbo", "iwae", "elbo_complexity", "pixels", "lpips", "features", "code", "realness")
 """Names of the scores of `vaegan.applications.anomaly_scores`, which is slow to import."""
@@ -88,9 +88,10 @@ def anomaly(
 
     from vaegan.applications.anomaly_sheet import get_sheet_size
     from vaegan.storage.loading import load_decoding
+    from vaegan.workflows.image_files import find_image_files, read_pixels
 
     from .anomaly_judges import choose_scores, load_judges
-    from .image_files import find_image_files, read_pixels, write_image
+    from .picture_files import write_image
 
     console, decoding, table = Console(), load_decoding(run), output.with_suffix(".csv")
     check_output_of_run(run, output, table)

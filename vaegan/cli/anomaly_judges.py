@@ -14,10 +14,10 @@ from vaegan.models import Autoencoder, Classifier, PixelCNN
 from vaegan.storage.loading import load_classifier, load_discriminator
 from vaegan.storage.run_folder import Run
 from vaegan.text import shorten
+from vaegan.workflows.trained_model import choose_density, fit_density
 
 from .anomaly import ALL
 from .console import Console
-from .trained_model import choose_density, fit_density
 
 
 def choose_scores(names: str, run: Path, model: Autoencoder, features: Path | None, density: str | None) -> list[str]:

@@ -173,8 +173,7 @@ class AnomalyResults:
 
         from vaegan.applications.anomaly_scores import compute_anomaly_maps
         from vaegan.applications.anomaly_sheet import Caption, draw_anomaly_sheet
-
-        from .image_files import BATCH_IMAGES
+        from vaegan.workflows.image_files import BATCH_IMAGES
 
         name, drawn, maps = next(iter(self.scores)), torch.tensor(self.order[:number]), []
         with console.progress("Drawing", "images") as progress:
@@ -217,8 +216,7 @@ def _score(
     import torch
 
     from vaegan.applications.anomaly_scores import compute_anomaly_scores
-
-    from .image_files import BATCH_IMAGES
+    from vaegan.workflows.image_files import BATCH_IMAGES
 
     parts: list[dict[str, Tensor]] = []
     with console.progress(title, "images") as progress:

@@ -12,11 +12,11 @@ from vaegan.distributed import get_world_size
 from vaegan.errors import UserError
 from vaegan.extras import check_comparison_packages
 from vaegan.io import write_text
+from vaegan.workflows.study import compare_study, prepare_study
 
 from .completion import complete_study
 from .console import Console
 from .options import FOLDER, OTHER_DATA_OPTION, OVERRIDES_ARGUMENT, PROCESSES_OPTION, Integer, check_folder_path
-from .study_workflow import compare_study, prepare_study
 
 if TYPE_CHECKING:
     from vaegan.config.load_study_files import LoadedStudy

@@ -13,8 +13,6 @@ from click.shell_completion import CompletionItem
 from vaegan.errors import UserError
 from vaegan.paths import HUB_PREFIX, expand_path, refuse_hub_name
 
-HUB_FOLDER = "hf:"
-"""First part of the path that a name on the Hub becomes."""
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 """Returns the completions of an incomplete word."""
 

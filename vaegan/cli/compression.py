@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from .compression_settings import SUFFIX, Compression
-from .compression_workflows import compress_files, decompress_files, open_compressed
+from vaegan.workflows.compression import compress_files, decompress_files, open_compressed
+from vaegan.workflows.compression_settings import SUFFIX, Compression
+
 from .console import Console
 from .options import (
     DATA_ROOT_OPTION,

@@ -10,10 +10,10 @@ import click
 from vaegan.errors import UserError
 from vaegan.paths import expand_path
 from vaegan.text import make_printable
+from vaegan.workflows.destinations import check_output_is_no_input
 
 from .completion import complete_source
 from .console import Console
-from .destinations import check_output_is_no_input
 from .options import OVERRIDES_ARGUMENT, PATH, check_picture_path
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def data(source: str, overrides: tuple[str, ...], output: Path | None, as_json: 
     from vaegan.data.description import describe_data
     from vaegan.storage.run_folder import Run
 
-    from .image_files import write_image
+    from .picture_files import write_image
 
     config, console = load_data_config(source, overrides), Console()
     if output is not None and config.source == "folder" and config.root is not None:

@@ -8,10 +8,10 @@ import click
 
 from vaegan.errors import UserError
 from vaegan.paths import expand_path
+from vaegan.workflows.trained_model import fetch_if_on_hub, find_class
 
 from .console import Console
 from .options import LABEL_OPTION, MODEL, PATH, check_picture_path
-from .trained_model import fetch_if_on_hub, find_class
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaegan.extras import check_evaluation_packages
+from vaegan.workflows.runs import evaluate_folder, read_evaluation_config
 
 from .completion import complete_metrics, complete_words
 from .console import Console
 from .image_sets import add_image_set_options, check_options, evaluate_images
 from .options import DATA_ROOT_OPTION, DENSITY_OPTION, FOLDER, OTHER_DATA_OPTION, PROCESSES_OPTION, TILE_OPTION
-from .workflows import evaluate_folder, read_evaluation_config
 
 if TYPE_CHECKING:
     from vaegan.evaluate.result import EvaluationResult

@@ -9,6 +9,8 @@ import click
 
 from vaegan.errors import UserError
 from vaegan.extras import check_packages
+from vaegan.workflows.destinations import check_regular_file
+from vaegan.workflows.trained_model import check_output_of_run, fit_density, open_images_of_run
 
 from .console import Console
 from .options import (
@@ -18,9 +20,7 @@ from .options import (
     OTHER_DATA_OPTION,
     PATH,
     Integer,
-    check_regular_file,
 )
-from .trained_model import check_output_of_run, fit_density, open_images_of_run
 
 if TYPE_CHECKING:
     from vaegan.applications.attributes import Method
@@ -170,9 +170,8 @@ def _explore(
     from vaegan.explorer.explored_run import explore_run
     from vaegan.storage.loading import load, load_class_names, load_decoding
     from vaegan.storage.run_folder import Run
-
-    from .trained_model import choose_density
-    from .workflows import load_run_model
+    from vaegan.workflows.runs import load_run_model
+    from vaegan.workflows.trained_model import choose_density
 
     if density is not None:
         choose_density(path, density)

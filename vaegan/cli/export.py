@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from vaegan.errors import UserError
+from vaegan.workflows.card_options import make_card_options
+from vaegan.workflows.trained_model import fetch_if_on_hub
 
-from .card_options import LICENSE_OPTION, make_card_options
 from .completion import complete_words
 from .console import Console
-from .options import FOLDER, MODEL, check_folder_path
-from .trained_model import fetch_if_on_hub
+from .options import FOLDER, LICENSE_OPTION, MODEL, check_folder_path
 
 if TYPE_CHECKING:
     from vaegan.exports.card import CardOptions

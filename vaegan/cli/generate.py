@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from vaegan.workflows.generation import FORMATS, MAX_IMAGES, MAX_SHARD_ROWS, SCORES, Request, generate_dataset
+from vaegan.workflows.trained_model import fetch_if_on_hub
+
 from .completion import complete_words
 from .console import Console
-from .generation_workflow import FORMATS, MAX_IMAGES, MAX_SHARD_ROWS, SCORES, Request, generate_dataset
 from .options import (
     DATA_ROOT_OPTION,
     DENSITY_OPTION,
@@ -19,7 +21,6 @@ from .options import (
     Integer,
     check_folder_path,
 )
-from .trained_model import fetch_if_on_hub
 
 
 @click.command(short_help="Generate a data set of images.")

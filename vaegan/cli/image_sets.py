@@ -9,10 +9,11 @@ import click
 
 from vaegan.errors import Failure, UserError
 from vaegan.extras import METRIC_PACKAGES, check_packages
+from vaegan.workflows.shared_settings import check_tile
 
 from .completion import complete_words
 from .console import Console
-from .options import PATH, Integer, check_tile, make_file_check
+from .options import PATH, Integer, make_file_check
 
 MAX_IMAGE_SIDE_PIXELS = 4096
 """Largest `--image-size`."""

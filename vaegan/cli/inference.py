@@ -6,9 +6,11 @@ import click
 
 from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback
+from vaegan.workflows.destinations import check_picture_size
+from vaegan.workflows.shared_settings import check_tile
+from vaegan.workflows.trained_model import check_output_of_run, fetch_if_on_hub, fit_run_density, load_model_and_class
 
 from .console import Console
-from .destinations import check_picture_size
 from .options import (
     ARRAY_SUFFIX,
     DATA_ROOT_OPTION,
@@ -23,9 +25,7 @@ from .options import (
     check_folder_path,
     check_picture_path,
     check_sample_path,
-    check_tile,
 )
-from .trained_model import check_output_of_run, fetch_if_on_hub, fit_run_density, load_model_and_class
 
 MAX_PICTURE_IMAGES = 10_000
 """Most images of one picture."""
@@ -65,9 +65,10 @@ def sample(
 
     from vaegan.images import draw_image_grid, get_grid_size
     from vaegan.models.autoencoder import Sampler
+    from vaegan.workflows.image_files import run_in_batches
 
     from .array_files import write_samples
-    from .image_files import run_in_batches, write_image
+    from .picture_files import write_image
 
     console, run, is_array = Console(), fetch_if_on_hub(run), output.suffix.lower() == ARRAY_SUFFIX
     if number > MAX_PICTURE_IMAGES and not is_array:
@@ -166,8 +167,9 @@ def interpolate(run: Path, a: Path, b: Path, steps: int, label: str | None, outp
 
     from vaegan.images import draw_image_grid, get_grid_size
     from vaegan.storage.loading import load_decoding
+    from vaegan.workflows.image_files import find_image_files, read_images, run_in_batches
 
-    from .image_files import find_image_files, read_images, run_in_batches, write_image
+    from .picture_files import write_image
 
     run = fetch_if_on_hub(run)
     console, decoding = Console(), load_decoding(run)

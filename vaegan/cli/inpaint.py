@@ -7,12 +7,12 @@ import click
 
 from vaegan.errors import UserError
 from vaegan.extras import check_packages
+from vaegan.workflows.destinations import check_picture_size
+from vaegan.workflows.trained_model import check_output_of_run, load_model_and_class
 
 from .console import Console
-from .destinations import check_picture_size
 from .options import DATA_ROOT_OPTION, FOLDER, LABEL_OPTION, OTHER_DATA_OPTION, PATH, Integer, check_picture_path
 from .restoration_options import PRIOR_OPTION, SCALE_OPTION, SEED_OPTION, get_run_prior
-from .trained_model import check_output_of_run, load_model_and_class
 
 if TYPE_CHECKING:
     from vaegan.applications.posterior_sampling import SamplerName
@@ -67,10 +67,11 @@ def inpaint(
     from vaegan.applications.completion import complete_images
     from vaegan.images import draw_image_grid, get_grid_size
     from vaegan.storage.loading import load_decoding
+    from vaegan.workflows.image_files import find_image_files, read_pixels
 
     from .array_files import check_array_file, write_array
-    from .image_files import find_image_files, read_pixels, write_image
     from .masks import read_mask
+    from .picture_files import write_image
 
     console, decoding = Console(), load_decoding(run)
     array = check_array_file(output)

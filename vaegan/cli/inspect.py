@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vaegan.workflows.runs import load_run_model
+from vaegan.workflows.trained_model import check_output_of_run, open_images_of_run
+
 from .console import Console
 from .options import DATA_ROOT_OPTION, FOLDER, OTHER_DATA_OPTION, check_folder_path
-from .trained_model import check_output_of_run, open_images_of_run
-from .workflows import load_run_model
 
 if TYPE_CHECKING:
     from vaegan.evaluate.inspection import Inspection

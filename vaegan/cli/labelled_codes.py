@@ -14,11 +14,11 @@ from vaegan.data.members import hash_name
 from vaegan.errors import UserError
 from vaegan.storage.loading import load, load_decoding
 from vaegan.text import make_encodable, make_printable, shorten, to_one_line
+from vaegan.workflows.image_files import BATCH_IMAGES, ImageFile, read_images
+from vaegan.workflows.runs import load_run_model
+from vaegan.workflows.trained_model import MAX_CLASS_LIST_CHARACTERS, load_model_and_classes, open_images_of_run
 
 from .console import Console
-from .image_files import BATCH_IMAGES, ImageFile, read_images
-from .trained_model import MAX_CLASS_LIST_CHARACTERS, load_model_and_classes, open_images_of_run
-from .workflows import load_run_model
 
 ALL_OTHERS = "all others"
 """Name of the negative class that is every class but the positive one."""

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vaegan.workflows.latents import DTYPES, SPLITS, Encoding, check_decoding, decode_dataset, encode_dataset
+
 from .completion import complete_words
 from .console import Console
-from .latent_workflows import DTYPES, SPLITS, Encoding, check_decoding, decode_dataset, encode_dataset
 from .options import DATA_ROOT_OPTION, FOLDER, OTHER_DATA_OPTION, PROCESSES_OPTION, SEED, Integer, check_folder_path
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from vaegan.images import to_pil, to_uint8
 from vaegan.latents.pictures import name_pictures
 from vaegan.storage.loading import load_decoding
 from vaegan.text import make_printable
+from vaegan.workflows.image_files import ImageFile, find_image_files, read_each
+from vaegan.workflows.trained_model import check_output_of_run, load_model_and_classes
 
 from .console import Console
-from .image_files import ImageFile, find_image_files, read_each, save_picture
-from .trained_model import check_output_of_run, load_model_and_classes
+from .picture_files import save_picture
 
 MAX_IMAGES = 10_000_000
 """Most images of a call."""

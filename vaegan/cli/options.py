@@ -8,12 +8,20 @@ from typing import Any, TypeVar
 
 import click
 
-from vaegan.distributed import get_rank, get_world_size
+from vaegan.distributed import get_world_size
 from vaegan.errors import UserError
-from vaegan.paths import check_file_is_writable, check_folder_is_writable
+from vaegan.paths import check_folder_is_writable
+from vaegan.workflows.destinations import (
+    ANIMATION_SUFFIXES,
+    PICTURE_SUFFIXES,
+    check_file_path,
+    check_parents,
+    check_picture_file,
+    check_regular_file,
+)
+from vaegan.workflows.shared_settings import MAX_SEED
 
 from .completion import FolderPath, ModelPath, UserPath, complete_override, complete_words
-from .destinations import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, check_picture_file
 
 PATH = UserPath()
 """Type of an option or argument that is a path."""
@@ -24,8 +32,6 @@ MODEL = ModelPath()
 PathOrNone = TypeVar("PathOrNone", Path, Path | None)
 ARRAY_SUFFIX = ".npz"
 """Ending of a file of an array of images."""
-MAX_SEED = 2**63 - 1
-"""Largest seed."""
 MAX_PROCESSES = 1024
 """Most processes on one machine."""
 
@@ -75,6 +81,10 @@ OTHER_DATA_OPTION = click.option(
     "--allow-other-data", is_flag=True,
     help="Go on if the images are not those that the run was trained on; the protocol says what differs.",
 )  # fmt: skip
+LICENSE_OPTION = click.option(
+    "--license", "license_name", metavar="NAME",
+    help="Licence of the weights for the card, as the Hub names it, such as apache-2.0; left out otherwise.",
+)  # fmt: skip
 OVERRIDES_ARGUMENT = click.argument(
     "overrides", metavar="[key.sub=value]...", nargs=-1, shell_complete=complete_override
 )
@@ -105,7 +115,7 @@ def check_picture_path(context: click.Context, option: click.Parameter, path: Pa
             else already.
         FileFailure: The file cannot be written.
     """
-    _check_parents(path, path.parent)
+    check_parents(path, path.parent)
     check_picture_file(path)
     return path
 
@@ -119,7 +129,7 @@ def check_sample_path(context: click.Context, option: click.Parameter, path: Pat
     """
     if path.suffix.lower() != ARRAY_SUFFIX:
         return check_picture_path(context, option, path)
-    _check_parents(path, path.parent)
+    check_parents(path, path.parent)
     check_regular_file(path)
     return path
 
@@ -131,7 +141,7 @@ def check_traversal_path(context: click.Context, option: click.Parameter, path: 
         UserError: The name has no ending of a picture, or ``path`` or its folder is something else already.
         FileFailure: The file cannot be written.
     """
-    _check_parents(path, path.parent)
+    check_parents(path, path.parent)
     check_picture_file(path, PICTURE_SUFFIXES | ANIMATION_SUFFIXES)
     return path
 
@@ -151,35 +161,6 @@ def make_file_check(suffix: str) -> Callable[[click.Context, click.Parameter, Pa
     return check
 
 
-def check_tile(tile: int | None, native_size: bool) -> None:
-    """Check that `--tile` is given with `--native-size` alone.
-
-    Raises:
-        UserError: It is not.
-    """
-    if tile is not None and not native_size:
-        raise UserError("--tile: belongs to --native-size; give both, or leave it out")
-
-
-def check_file_path(path: Path, suffix: str, option: str = "--output") -> None:
-    """Check that a file of one ending can be written.
-
-    Args:
-        path: The file.
-        suffix: The ending, with its dot.
-        option: Option that names it, for messages.
-
-    Raises:
-        UserError: Its name ends otherwise, or the path or its folder is something else already.
-        FileFailure: It cannot be written.
-    """
-    if path.suffix.lower() != suffix:
-        raise UserError(f"{option} {path}: let it end in {suffix}")
-    _check_parents(path, path.parent, option)
-    if get_rank() == 0:
-        check_regular_file(path, option)
-
-
 def check_folder_path(context: click.Context, option: click.Parameter, path: PathOrNone) -> PathOrNone:
     """Check that ``path`` is a folder or can become one, in which files can be created, and return the path.
 
@@ -188,29 +169,9 @@ def check_folder_path(context: click.Context, option: click.Parameter, path: Pat
         FileFailure: No file can be created there.
     """
     if path is not None:
-        _check_parents(path, path)
+        check_parents(path, path)
         check_folder_is_writable(path)
     return path
-
-
-def _check_parents(path: Path, folder: Path, option: str = "--output") -> None:
-    for place in (folder, *folder.parents):
-        if os.path.exists(place) and not place.is_dir():
-            raise UserError(f"{option} {path}: {place} is a file, not a folder")
-
-
-def check_regular_file(path: Path, option: str = "--output") -> None:
-    """Check that ``path``, which an option names, is no folder, pipe or device, and that it can be written.
-
-    Raises:
-        UserError: It is something else than a regular file already.
-        FileFailure: It cannot be written.
-    """
-    if os.path.isdir(path):
-        raise UserError(f"{option} {path}: a folder, not a file")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise UserError(f"{option} {path}: a pipe or a device, not a regular file; name another file")
-    check_file_is_writable(path)
 
 
 def get_sweep_folder() -> Path | None:

@@ -7,10 +7,10 @@ import click
 
 from vaegan.errors import UserError
 from vaegan.text import shorten
+from vaegan.workflows.card_options import make_card_options
 
-from .card_options import LICENSE_OPTION, make_card_options
 from .console import Console
-from .options import FOLDER
+from .options import FOLDER, LICENSE_OPTION
 
 
 def _check_revision(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
@@ -41,8 +41,7 @@ def push(
     """
     from vaegan.exports.publishing import Destination, parse_repository, push_model
     from vaegan.storage.loading import load
-
-    from .workflows import load_run_model
+    from vaegan.workflows.runs import load_run_model
 
     console = Console()
     destination = Destination(parse_repository(repository).repository, private, revision, tag)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaegan.errors import UserError
+from vaegan.workflows.trained_model import fit_run_density
 
 from .completion import complete_words
 from .console import Console
 from .options import SEED
-from .trained_model import fit_run_density
 
 if TYPE_CHECKING:
     from vaegan.applications.code_prior import CodePrior

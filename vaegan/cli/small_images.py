@@ -13,9 +13,9 @@ from vaegan.data.image_file import describe_image
 from vaegan.errors import UserError
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder
+from vaegan.workflows.image_files import ImageFile, read_each
 
 from .console import Console
-from .image_files import ImageFile, read_each
 
 
 def read_small_images(

@@ -7,11 +7,11 @@ import click
 
 from vaegan.extras import check_training_packages
 from vaegan.text import to_one_line
+from vaegan.workflows.runs import check_step_inputs, evaluate_folder, is_finished, train_run
 
 from .completion import complete_labelled_set, complete_recipe
 from .console import Console
 from .options import FOLDER, add_training_options, check_folder_path, get_sweep_folder
-from .workflows import check_step_inputs, evaluate_folder, is_finished, train_run
 
 if TYPE_CHECKING:
     from vaegan.config import Config

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from vaegan.errors import UserError
+from vaegan.workflows.destinations import ANIMATION_SUFFIXES, check_picture_size
+from vaegan.workflows.trained_model import check_output_of_run, load_model_and_class, open_images_of_run
 
 from .console import Console
-from .destinations import ANIMATION_SUFFIXES, check_picture_size
 from .options import (
     DATA_ROOT_OPTION,
     FOLDER,
@@ -18,7 +19,6 @@ from .options import (
     Integer,
     check_traversal_path,
 )
-from .trained_model import check_output_of_run, load_model_and_class, open_images_of_run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,8 +65,9 @@ def traverse(
     from vaegan.evaluate.run_evaluation import check_classes
     from vaegan.images import get_grid_size
     from vaegan.storage.run_folder import Run
+    from vaegan.workflows.image_files import run_in_batches
 
-    from .image_files import run_in_batches, write_animation, write_image
+    from .picture_files import write_animation, write_image
 
     console = Console()
     check_output_of_run(run, output)
@@ -109,8 +110,7 @@ def _encode_image(
 ) -> "Tensor":
     """Return the posterior mean of an image file, shape (d,)."""
     from vaegan.storage.loading import load_decoding
-
-    from .image_files import find_image_files, read_images
+    from vaegan.workflows.image_files import find_image_files, read_images
 
     if image.is_dir():
         raise UserError(f"{image}: a folder; name an image")

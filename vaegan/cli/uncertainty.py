@@ -6,11 +6,11 @@ import click
 
 from vaegan.errors import UserError
 from vaegan.extras import check_packages
+from vaegan.workflows.destinations import check_picture_size
+from vaegan.workflows.trained_model import check_output_of_run, load_model_and_classes
 
 from .console import Console
-from .destinations import check_picture_size
 from .options import DATA_ROOT_OPTION, FOLDER, LABEL_OPTION, OTHER_DATA_OPTION, PATH, SEED, Integer, check_picture_path
-from .trained_model import check_output_of_run, load_model_and_classes
 
 MAX_IMAGES = 1000
 """Most images of one picture, a row each."""
@@ -54,9 +54,10 @@ def uncertainty(
     from vaegan.applications.uncertainty import check_can_be_uncertain, get_observation_model
     from vaegan.images import get_grid_size
     from vaegan.storage.loading import load_decoding
+    from vaegan.workflows.image_files import find_image_files, read_images
 
     from .array_files import check_array_file, write_array
-    from .image_files import find_image_files, read_images, write_image
+    from .picture_files import write_image
     from .uncertainty_results import calibrate_on_validation, predict_images
 
     console, decoding = Console(), load_decoding(run)

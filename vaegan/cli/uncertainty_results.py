@@ -20,9 +20,9 @@ from vaegan.applications.uncertainty import (
 )
 from vaegan.images import lay_on_white, to_uint8
 from vaegan.models import Autoencoder
+from vaegan.workflows.trained_model import open_images_of_run
 
 from .console import Console
-from .trained_model import open_images_of_run
 
 DECODED_IMAGES = 512
 """Images that are decoded at a time: draws times images of a batch."""

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from vaegan.workflows.destinations import check_picture_size
+from vaegan.workflows.trained_model import check_output_of_run, load_model_and_classes
+
 from .console import Console
-from .destinations import check_picture_size
 from .options import DATA_ROOT_OPTION, FOLDER, LABEL_OPTION, OTHER_DATA_OPTION, PATH, check_picture_path
 from .restoration_options import PRIOR_OPTION, SCALE_OPTION, SEED_OPTION, get_run_prior
-from .trained_model import check_output_of_run, load_model_and_classes
 
 MAX_IMAGES = 1000
 """Most images of one picture, a row each."""
@@ -53,9 +54,10 @@ def upscale(
     from vaegan.images import draw_image_grid, get_grid_size, to_float, to_uint8
     from vaegan.progress import nest_progress
     from vaegan.storage.loading import load_decoding
+    from vaegan.workflows.image_files import find_image_files
 
     from .array_files import check_array_file, write_array
-    from .image_files import find_image_files, write_image
+    from .picture_files import write_image
     from .small_images import read_small_images
 
     console, decoding = Console(), load_decoding(run)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from vaegan.cli.workflows import train_run
 from vaegan.data import Data, open_data
 from vaegan.progress import Reporter
 from vaegan.storage.run_data import move_data
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
+from vaegan.workflows.runs import train_run
 
 from ...tiny import tiny
 from ..data.image_sets import write_image_tree

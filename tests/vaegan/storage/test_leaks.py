@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vaegan.cli.workflows import evaluate_folder, train_run
 from vaegan.evaluate.study import compare
 from vaegan.storage.run_data import open_run_data, open_training_data
 from vaegan.storage.run_folder import Run
+from vaegan.workflows.runs import evaluate_folder, train_run
 
 from ...evaluate.studies import make_configs, make_study, run_study, train_never, train_one
 from ..data.image_sets import make_image

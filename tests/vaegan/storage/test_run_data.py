@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaegan.cli.workflows import evaluate_folder, train_run
 from vaegan.data import Data
 from vaegan.data.given import describe_given
 from vaegan.data.splits import draw_splits
@@ -16,6 +15,7 @@ from vaegan.errors import Failure
 from vaegan.storage.adopted_settings import adopt_settings
 from vaegan.storage.run_data import open_run_data, open_training_data
 from vaegan.storage.run_folder import Run
+from vaegan.workflows.runs import evaluate_folder, train_run
 
 from ...tiny import are_bit_identical, flatten, load_newest, tiny
 from ..data.image_sets import list_splits, make_image, write_image_tree

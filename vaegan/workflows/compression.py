@@ -10,8 +10,8 @@ from vaegan.extras import check_packages
 from vaegan.progress import Reporter
 
 from .compression_settings import PACKAGES, Compression
+from .runs import load_distributed_model
 from .trained_model import check_output_of_run
-from .workflows import load_distributed_model
 
 if TYPE_CHECKING:
     from vaegan.compression.codec import Codec

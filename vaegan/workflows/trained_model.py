@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaegan.errors import UserError
-from vaegan.paths import HUB_PREFIX, is_searched
+from vaegan.paths import HUB_FOLDER, HUB_PREFIX, is_searched
 from vaegan.progress import Reporter
 
-from .completion import HUB_FOLDER
-from .console import Console
 from .destinations import check_output_is_no_input
-from .workflows import is_model_alone, load_run_model
+from .runs import is_model_alone, load_run_model
 
 if TYPE_CHECKING:
     from vaegan.config.schema import Config
@@ -78,7 +76,7 @@ def fit_density(config: "Config", model: "Autoencoder", images: "Images", report
 
 
 def fit_run_density(
-    run: Path, density: str, model: "Autoencoder", console: Console, data_root: Path | None, allow_other_data: bool
+    run: Path, density: str, model: "Autoencoder", reporter: Reporter, data_root: Path | None, allow_other_data: bool
 ) -> "Density":
     """Fit the density that an evaluation with `evaluate.density` would draw samples from.
 
@@ -93,21 +91,21 @@ def fit_run_density(
         raise UserError(f"--density {density}: {problem}; leave it out, or name the folder of its run")
     config = choose_density(run, density)
     try:
-        data, config = open_run_data(Run(run), config, console, data_root=data_root, allow_other_data=allow_other_data)
+        data, config = open_run_data(Run(run), config, reporter, data_root=data_root, allow_other_data=allow_other_data)
     except UserError as error:
         raise UserError(f"--density {density}: fitted to the images that {run} was trained on; {error}") from None
-    return fit_density(config, model, data.train, console)
+    return fit_density(config, model, data.train, reporter)
 
 
 def open_images_of_run(
-    run: Path, split: str | None, console: Console, data_root: Path | None, allow_other_data: bool
+    run: Path, split: str | None, reporter: Reporter, data_root: Path | None, allow_other_data: bool
 ) -> "tuple[Data, Config]":
     """Open the images of a run, and return them and its config, whose `evaluate.split` names a split with images.
 
     Args:
         run: Run folder.
         split: `train`, `validation` or `test`; None: that of the run's config.
-        console: Shows progress and notes.
+        reporter: Shows progress and notes.
         data_root: Folder that the images have moved to; None: they are where the config says.
         allow_other_data: Whether to go on with images that are not those of the run.
 
@@ -120,20 +118,20 @@ def open_images_of_run(
     from vaegan.storage.run_folder import Run
 
     config = override_evaluation(Run(run).config, {"split": split}, str(run))
-    data, config = open_run_data(Run(run), config, console, data_root=data_root, allow_other_data=allow_other_data)
+    data, config = open_run_data(Run(run), config, reporter, data_root=data_root, allow_other_data=allow_other_data)
     check_images(config, data, "--split")
     return data, config
 
 
 def load_model_and_classes(
-    run: Path, label: str | None, console: Console, found: Sequence[str | None], option: str = "--label"
+    run: Path, label: str | None, reporter: Reporter, found: Sequence[str | None], option: str = "--label"
 ) -> "tuple[Autoencoder, Mapping[str | None, int] | None]":
     """Load the model of a run, and find the number of the class of images by the class folders that they lie in.
 
     Args:
         run: Run folder.
         label: Name of the class of all images, or its number; None: their folders are their classes.
-        console: Takes a note if the run is not finished.
+        reporter: Takes a note if the run is not finished.
         found: Class folder of each image; None: it was named by itself.
         option: Option that gives ``label``, for messages.
 
@@ -148,11 +146,11 @@ def load_model_and_classes(
     names = load_class_names(run)
     others = [each for each in found if each not in names]
     if label is None and names and not others:
-        model = load_run_model(run, load, console)
+        model = load_run_model(run, load, reporter)
         numbers: dict[str | None, int] = {each: names.index(each) for each in found if each is not None}
         return model, numbers if model.networks_take_labels else None
     other = next((each for each in others if each is not None), None)
-    model, number = load_model_and_class(run, label, console, of_images=True, other_class=other, option=option)
+    model, number = load_model_and_class(run, label, reporter, of_images=True, other_class=other, option=option)
     return model, None if number is None else dict.fromkeys(found, number)
 
 

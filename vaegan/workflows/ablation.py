@@ -12,7 +12,7 @@ from vaegan.io import write_text
 from vaegan.long_work import run_long_on_main
 from vaegan.progress import Reporter
 
-from .study_workflow import compare_study, prepare_study
+from .study import compare_study, prepare_study
 
 if TYPE_CHECKING:
     from vaegan.config import Config

@@ -6,8 +6,6 @@ import pytest
 import torch
 
 from vaegan.cli.console import Console
-from vaegan.cli.study_workflow import prepare_study
-from vaegan.cli.training_flops import FlopCounter, match_flops
 from vaegan.config.load_study_files import load_study
 from vaegan.data import MicroBatch
 from vaegan.errors import UserError
@@ -18,6 +16,8 @@ from vaegan.trainers.loop import compute_gradients
 from vaegan.trainers.state import build_state
 from vaegan.trainers.step_cost import CostCounter
 from vaegan.trainers.steps import build_step
+from vaegan.workflows.study import prepare_study
+from vaegan.workflows.training_flops import FlopCounter, match_flops
 
 from ...tiny import tiny
 

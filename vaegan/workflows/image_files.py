@@ -1,14 +1,11 @@
-"""Image files that a command reads and writes, and the batches in which a model computes images."""
+"""Image files that are read, and the batches in which a model computes images."""
 
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-import PIL.Image
 import torch
-from PIL.Image import Image, registered_extensions
 from torch import Tensor
 
 from vaegan.config.data import DataVersion, Fit
@@ -16,27 +13,22 @@ from vaegan.data import UnreadableImageError, find_images, read_image, silence_p
 from vaegan.data.folder import label_by_folder
 from vaegan.data.image_file import check_body
 from vaegan.data.reading import describe_broken
-from vaegan.errors import Failure, UserError
+from vaegan.errors import UserError
 from vaegan.images import to_float, to_uint8
 from vaegan.models import Autoencoder
 from vaegan.progress import ProgressCallback, Reporter, nest_progress
-from vaegan.text import get_reason, make_encodable
+from vaegan.text import make_encodable
 
-from .console import Console
 from .destinations import check_output_is_no_input
 
 T = TypeVar("T")
 
-ALPHA_SUFFIXES = (".png", ".tif", ".tiff", ".webp")
-"""Endings of pictures that keep alpha; in others it is laid on white."""
-FRAME_MILLISECONDS = 120
-"""Time for which each picture of an animation is shown."""
 BATCH_IMAGES = 64
 """Images that a model computes at a time."""
 
 
 class ImageFile(NamedTuple):
-    """An image file that a command was given."""
+    """An image file that was given."""
 
     path: Path
     folder: Path | None = None
@@ -78,15 +70,15 @@ def find_image_files(
 
 
 def read_images(
-    files: Sequence[ImageFile], model: Autoencoder, decoding: tuple[DataVersion, Fit], console: Console
+    files: Sequence[ImageFile], model: Autoencoder, decoding: tuple[DataVersion, Fit], reporter: Reporter
 ) -> tuple[Tensor, list[ImageFile]]:
     """Read image files as a model takes them, in [-1, 1] and of its dtype: `read_pixels` as float."""
-    pixels, read = read_pixels(files, model, decoding, console)
+    pixels, read = read_pixels(files, model, decoding, reporter)
     return to_float(pixels, next(model.parameters()).dtype), read
 
 
 def read_pixels(
-    files: Sequence[ImageFile], model: Autoencoder, decoding: tuple[DataVersion, Fit], console: Console
+    files: Sequence[ImageFile], model: Autoencoder, decoding: tuple[DataVersion, Fit], reporter: Reporter
 ) -> tuple[Tensor, list[ImageFile]]:
     """Read image files in the size of a model; of those found in folders, skip what is no image, as a training does.
 
@@ -94,7 +86,7 @@ def read_pixels(
         files: The files.
         model: The model.
         decoding: The `data.version` and the `data.fit` of its run.
-        console: Shows the progress, takes a note of what is skipped, and of each very large picture.
+        reporter: Shows the progress, takes a note of what is skipped, and of each very large picture.
 
     Returns:
         The images, uint8, shape (N, C, S, S), and the file of each of them.
@@ -104,7 +96,7 @@ def read_pixels(
     """
     (channels, side, _), (version, fit) = model.image_shape, decoding
     pixels, read = read_each(
-        files, lambda path: read_image(path, side, channels, version, console.note, fit), version, console
+        files, lambda path: read_image(path, side, channels, version, reporter.note, fit), version, reporter
     )
     return torch.from_numpy(np.stack(pixels)), read
 
@@ -113,7 +105,7 @@ def read_each(
     files: Sequence[ImageFile],
     read: Callable[[Path], T],
     version: DataVersion,
-    console: Console,
+    reporter: Reporter,
     title: str = "Reading",
 ) -> tuple[list[T], list[ImageFile]]:
     """Read image files, and return what was read of each, and these files; of those in folders, skip what is no image.
@@ -122,14 +114,14 @@ def read_each(
         files: The files.
         read: Reads one of them, and raises `UnreadableImageError` if it is no image.
         version: The `data.version` of the run.
-        console: Shows the progress, and takes a note of what is skipped.
+        reporter: Shows the progress, and takes a note of what is skipped.
         title: Name of the work, for the progress bar.
 
     Raises:
         UserError: A file that was named, or each of those that were found, is no image.
     """
     contents, done, broken = list[T](), list[ImageFile](), list[UnreadableImageError]()
-    with console.progress(title, "images") as progress:
+    with reporter.progress(title, "images") as progress:
         for number, file in enumerate(files, start=1):
             try:
                 with silence_pillow():
@@ -148,12 +140,12 @@ def read_each(
         if not done:
             raise UserError(f"none of the files can be used as an image: {describe_broken(broken)}")
         count = f"{len(broken)} file{'s' * (len(broken) > 1)}"
-        console.note(f"{count} that cannot be used as images skipped: {describe_broken(broken)}")
+        reporter.note(f"{count} that cannot be used as images skipped: {describe_broken(broken)}")
     return contents, done
 
 
 def run_in_batches(
-    title: str, inputs: Tensor, function: Callable[[Tensor, ProgressCallback], Tensor], console: Console
+    title: str, inputs: Tensor, function: Callable[[Tensor, ProgressCallback], Tensor], reporter: Reporter
 ) -> Tensor:
     """Apply a function that makes images to batches of `BATCH_IMAGES` inputs, and return the images as uint8.
 
@@ -161,53 +153,15 @@ def run_in_batches(
         title: Name of the work, for the progress bar.
         inputs: Codes, indices or images, shape (N, ...).
         function: Makes images in [-1, 1], one of each input of a batch, and may report the progress inside the batch.
-        console: Shows the progress.
+        reporter: Shows the progress.
 
     Returns:
         The images, shape (N, C, S, S).
     """
     batches: list[Tensor] = []
-    with console.progress(title, "images") as progress:
+    with reporter.progress(title, "images") as progress:
         for batch in inputs.split(BATCH_IMAGES):
             report = nest_progress(progress, len(batches) * BATCH_IMAGES, len(batch), len(inputs))
             batches.append(to_uint8(function(batch, report)))
             report(1, 1)
     return torch.cat(batches)
-
-
-def write_image(picture: Image, file: Path, console: Console) -> None:
-    """Save a picture and print its name and size; create its folder if that does not exist.
-
-    Raises:
-        Failure: The file cannot be written.
-    """
-    if picture.has_transparency_data and file.suffix.lower() not in ALPHA_SUFFIXES:
-        white = PIL.Image.new("RGBA", picture.size, "white")
-        picture = PIL.Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    save_picture(picture, file)
-    console.say(f"{file}: {picture.width} x {picture.height} pixels")
-
-
-def write_animation(frames: Sequence[Image], file: Path, console: Console) -> None:
-    """Save a moving picture without end and print its name and size; create its folder if that does not exist.
-
-    Raises:
-        Failure: The file cannot be written.
-    """
-    save_picture(frames[0], file, save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0)
-    console.say(f"{file}: {len(frames)} frames of {frames[0].width} x {frames[0].height} pixels")
-
-
-def save_picture(picture: Image, file: Path, **options: Any) -> None:
-    """Write a picture into a file, with options of Pillow's format; create its folder if that does not exist.
-
-    Raises:
-        Failure: The file cannot be written.
-    """
-    try:
-        contents = BytesIO()
-        picture.save(contents, registered_extensions()[file.suffix.lower()], **options)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(contents.getbuffer())  # what cannot be encoded leaves an older file as it is
-    except (OSError, ValueError) as error:
-        raise Failure(f"--output {file}: {get_reason(error)}") from None

@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import click
-
 from vaegan.errors import UserError
 from vaegan.progress import Reporter
 from vaegan.text import shorten
@@ -15,10 +13,6 @@ if TYPE_CHECKING:
 
 MAX_LICENSE_CHARACTERS = 64
 """Most characters of the name of a licence."""
-LICENSE_OPTION = click.option(
-    "--license", "license_name", metavar="NAME",
-    help="Licence of the weights for the card, as the Hub names it, such as apache-2.0; left out otherwise.",
-)  # fmt: skip
 
 
 def make_card_options(license_name: str | None, reporter: Reporter, name: str | None = None) -> "CardOptions":

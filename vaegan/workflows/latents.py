@@ -11,7 +11,7 @@ from vaegan.paths import is_searched
 from vaegan.progress import Reporter
 from vaegan.text import shorten
 
-from .workflows import load_distributed_model
+from .runs import load_distributed_model
 
 if TYPE_CHECKING:
     from vaegan.config import Config

@@ -9,8 +9,9 @@ from vaegan.errors import UserError
 from vaegan.extras import check_packages
 from vaegan.text import shorten
 
-from .latent_workflows import check_is_no_prior
-from .options import check_file_path, check_tile
+from .destinations import check_file_path
+from .latents import check_is_no_prior
+from .shared_settings import check_tile
 from .trained_model import check_output_of_run
 
 if TYPE_CHECKING:

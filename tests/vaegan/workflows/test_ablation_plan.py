@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from vaegan.cli.ablation_plan import Plan, PlannedRun, estimate_seconds, format_flops, plan_ablation
-from vaegan.cli.training_flops import FlopCounter
 from vaegan.config.load_ablation import load_ablation
+from vaegan.workflows.ablation_plan import Plan, PlannedRun, estimate_seconds, format_flops, plan_ablation
+from vaegan.workflows.training_flops import FlopCounter
 
 
 def load_tiny(**settings: object):
@@ -30,7 +30,7 @@ def test_before_the_screening_as_many_changes_are_counted_as_can_pass(tmp_path: 
     assert plan.list_lines()[4:] == ["how long they take is known once a run is finished here"]
     one = plan_ablation(load_tiny(keep=1), tmp_path, FlopCounter())
     assert list(one.phases)[-1] == "confirmation, if 1 of 3 pass"
-    assert [run.name for run in one.runs[-6:]] == ["base", "wide"] * 3, "the one with the most operations"
+    assert [run.name for run in one.runs[-9:]] == ["base", "wide", "sum"] * 3, "the one with the most operations"
 
 
 def test_time_is_that_of_the_same_variant_or_else_of_as_many_operations() -> None:

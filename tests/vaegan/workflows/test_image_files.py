@@ -11,13 +11,13 @@ from PIL import Image
 from torch import Tensor
 
 from vaegan.cli.console import Console
-from vaegan.cli.image_files import BATCH_IMAGES, ImageFile, read_images, read_pixels, run_in_batches
 from vaegan.data import read_image
 from vaegan.errors import UserError
 from vaegan.images import to_float, to_uint8
 from vaegan.models import build_model
 from vaegan.models.autoencoder import Sampler
 from vaegan.progress import ProgressCallback
+from vaegan.workflows.image_files import BATCH_IMAGES, ImageFile, read_images, read_pixels, run_in_batches
 
 from ...tiny import tiny
 from ..data.image_sets import make_image

@@ -10,9 +10,9 @@ from vaegan.errors import UserError
 from vaegan.progress import Reporter
 from vaegan.text import shorten
 
-from .options import MAX_SEED
+from .runs import is_model_alone
+from .shared_settings import MAX_SEED
 from .trained_model import check_output_of_run, choose_density, fit_density, load_model_and_class
-from .workflows import is_model_alone
 
 if TYPE_CHECKING:
     from vaegan.config import Config

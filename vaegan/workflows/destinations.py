@@ -6,6 +6,7 @@ from io import BytesIO
 from itertools import chain
 from pathlib import Path
 
+from vaegan.distributed import get_rank
 from vaegan.errors import UserError
 from vaegan.paths import check_file_is_writable, is_searched
 
@@ -82,6 +83,55 @@ def check_output_is_no_input(output: Path, files: Iterable[Path], folders: Itera
     for file in chain(files, *map(_list_images, folders)):
         if file.exists() and output.samefile(file):  # by a link, for example
             raise UserError(f"--output {output}: the image {file} itself, which it would replace; name another file")
+
+
+def check_file_path(path: Path, suffix: str, option: str = "--output") -> None:
+    """Check that a file of one ending can be written.
+
+    Args:
+        path: The file.
+        suffix: The ending, with its dot.
+        option: Option that names it, for messages.
+
+    Raises:
+        UserError: Its name ends otherwise, or the path or its folder is something else already.
+        FileFailure: It cannot be written.
+    """
+    if path.suffix.lower() != suffix:
+        raise UserError(f"{option} {path}: let it end in {suffix}")
+    check_parents(path, path.parent, option)
+    if get_rank() == 0:
+        check_regular_file(path, option)
+
+
+def check_parents(path: Path, folder: Path, option: str = "--output") -> None:
+    """Check that a folder can be made, in which ``path`` will be or which it is.
+
+    Args:
+        path: The path that an option names.
+        folder: The folder.
+        option: The option, for messages.
+
+    Raises:
+        UserError: The folder, or one above it, is a file.
+    """
+    for place in (folder, *folder.parents):
+        if os.path.exists(place) and not place.is_dir():
+            raise UserError(f"{option} {path}: {place} is a file, not a folder")
+
+
+def check_regular_file(path: Path, option: str = "--output") -> None:
+    """Check that ``path``, which an option names, is no folder, pipe or device, and that it can be written.
+
+    Raises:
+        UserError: It is something else than a regular file already.
+        FileFailure: It cannot be written.
+    """
+    if os.path.isdir(path):
+        raise UserError(f"{option} {path}: a folder, not a file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UserError(f"{option} {path}: a pipe or a device, not a regular file; name another file")
+    check_file_is_writable(path)
 
 
 def _list_images(folder: Path) -> list[Path]:

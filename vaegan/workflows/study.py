@@ -10,7 +10,7 @@ from vaegan.errors import Interrupted
 from vaegan.extras import check_comparison_packages
 from vaegan.progress import Reporter
 
-from .workflows import check_run_destination, check_step_inputs, train_run
+from .runs import check_run_destination, check_step_inputs, train_run
 
 if TYPE_CHECKING:
     from vaegan.config import Config
