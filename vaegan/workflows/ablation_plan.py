@@ -92,7 +92,7 @@ class Plan:
 def plan_ablation(loaded: LoadedAblation, folder: Path, counter: FlopCounter) -> Plan:
     """Plan the trainings of an ablation; those of the confirmation by the screening, if that is evaluated.
 
-    Before, as many changes as can pass are counted, those with the most operations.
+    Before, as many changes as can pass are counted, those with the most operations, and the sum of all.
 
     Args:
         loaded: The ablation.
