@@ -13,7 +13,7 @@ from vaegan.storage.run_folder import Run
 from vaegan.text import shorten
 
 from .comparing.comparison import Comparison
-from .metric_descriptions import METRIC_DESCRIPTIONS, describe_metric, sort_metrics, strip_network
+from .metric_descriptions import METRIC_DESCRIPTIONS, Better, describe_metric, sort_metrics, strip_network
 from .metrics.feature_extractors import INCEPTION
 from .result import read_result
 from .study import get_run_folder
@@ -39,14 +39,41 @@ def check_metric(loaded: LoadedAblation, screening: LoadedStudy) -> None:
     Raises:
         UserError: It is not, or neither direction is better.
     """
-    metric, source = loaded.ablation.metric, f"{loaded.source}: metric"
-    judging = [key for key, description in METRIC_DESCRIPTIONS.items() if description.better is not None]
     evaluate = screening.configs[BASE].evaluate
-    allowed = [key for key in judging if _get_source(key) in evaluate.metrics]
-    other_frechet = "fd" if evaluate.features == INCEPTION and screening.classifier is None else "fid"
-    allowed = [key for key in allowed if not key.endswith(f"/{other_frechet}")]
+    features = evaluate.features if screening.classifier is None else screening.classifier[0]
+    check_deciding_metric(loaded.ablation.metric, f"{loaded.source}: metric", evaluate.metrics, features)
+
+
+def check_deciding_metric(
+    metric: str, source: str, measured: Sequence[str], features: str, better: Better | None = None
+) -> None:
+    """Check that a metric is measured, and that one of its directions is better.
+
+    Args:
+        metric: Its key, without the network of its features.
+        source: Setting that names it, for messages.
+        measured: Names in `evaluate.metrics`.
+        features: `evaluate.features`.
+        better: Direction that must be the better one; None: either.
+
+    Raises:
+        UserError: It is not measured, or neither direction is better, or the other one.
+    """
+    judging = [
+        key
+        for key, description in METRIC_DESCRIPTIONS.items()
+        if (description.better is not None if better is None else description.better == better)
+    ]
+    other_frechet = "/fd" if features == INCEPTION else "/fid"
+    allowed = [key for key in judging if _get_source(key) in measured and not key.endswith(other_frechet)]
     if metric not in allowed:
-        problem = "not among those that evaluate.metrics names" if metric in judging else "no metric that can decide"
+        problem = "no metric that can decide"
+        if metric in judging:
+            problem = "not among those that evaluate.metrics names"
+            if _get_source(metric) in measured:
+                problem = f"not its name in features of {features}"
+        elif metric in METRIC_DESCRIPTIONS and better is not None:
+            problem = f"no metric of which {'less' if better == 'lower' else 'more'} is better"
         raise UserError(
             f"{source}: {shorten(metric)}: {problem}{suggest_nearest(metric, allowed)}; allowed: {', '.join(allowed)}"
         )

@@ -1,7 +1,7 @@
 """The choice between two averages of the weights by an evaluation on the validation images, and their export."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vaegan.code_scale import CodeScale
 from vaegan.config.schema import Config, TrainConfig
@@ -26,10 +26,10 @@ def choose_average(config: TrainConfig, measured: Mapping[str, Mapping[str, floa
     metric, available = config.ema_metric, measured[FIRST_AVERAGE]
     if metric is None:
         return FIRST_AVERAGE
-    if metric not in available:
+    if (key := _find_key(metric, available)) is None:
         problem = f"{shorten(metric)} is not measured; there are {', '.join(available)}"
         raise UserError(f"train.ema_metric: {problem}", on_all_ranks=True)
-    return _find_lowest({name: metrics[metric] for name, metrics in measured.items()})
+    return _find_lowest({name: metrics[key] for name, metrics in measured.items()})
 
 
 def name_in_history(measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -46,10 +46,12 @@ def read_choice(config: TrainConfig, lines: Sequence[Mapping[str, float | None]]
         config: The training loop.
         lines: Lines of the history.
     """
-    keys = {name: f"{_get_prefix(name)}{config.ema_metric}" for name in get_half_lives(config)}
+    names = get_half_lives(config)
     for line in reversed(lines):
-        if all(key in line for key in keys.values()):
-            return _find_lowest({name: line[key] for name, key in keys.items()})
+        keys = {name: _find_key(f"{_get_prefix(name)}{config.ema_metric}", line) for name in names}
+        values = {name: line[key] for name, key in keys.items() if key is not None}
+        if len(values) == len(names):
+            return _find_lowest(values)
     return FIRST_AVERAGE
 
 
@@ -72,6 +74,11 @@ def export_averages(
     for name, folder in folders.items():
         scale, data = code_scale if name == chosen else None, config.data
         run.export(averages[name], step, class_names, config.networks, data.version, data.fit, scale, folder)
+
+
+def _find_key(metric: str, keys: Iterable[str]) -> str | None:
+    """Return the key of a metric, which the name of the network of its features may follow; None: it is not there."""
+    return next((key for key in keys if key == metric or key.startswith(f"{metric}_")), None)
 
 
 def _get_prefix(average: str) -> str:

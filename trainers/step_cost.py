@@ -1,6 +1,7 @@
 """The memory and the floating-point operations of an optimizer step, counted on tensors that hold no values."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -71,8 +72,7 @@ class CostCounter(TorchDispatchMode):
         copies = [size for value in inputs for size in get_copied_bytes(function.overloadpacket, value)]
         for size, block in [(size, self.heap.allocate(size)) for size in copies]:
             self.heap.free(size, block)
-        if (count := flop_registry.get(function.overloadpacket)) is not None:
-            self.flops += count(*args, **kwargs, out_val=result)
+        self.flops += count_flops(function.overloadpacket, args, kwargs, result)
         return result
 
     def _add(self, storage: torch.UntypedStorage, given: list[torch.UntypedStorage]) -> None:
@@ -81,6 +81,22 @@ class CostCounter(TorchDispatchMode):
             self._storages.add(storage)
             size = storage.nbytes()
             finalize(storage, self.heap.free, size, self.heap.allocate(size))
+
+
+def count_flops(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> int:
+    """Return the floating-point operations of a convolution or a matrix product; of other operations 0.
+
+    torch counts the gradient of the weights of a convolution in groups as if there were one group.
+    """
+    if (count := flop_registry.get(operation)) is None:
+        return 0
+    flops: int = count(*args, **kwargs, out_val=result)
+    if operation is torch.ops.aten.convolution_backward:
+        *first, groups, (_, has_weight_gradient, _) = args
+        if has_weight_gradient:
+            of_weights: int = count(*first, groups, [False, True, False], **kwargs, out_val=result)
+            flops -= of_weights - of_weights // groups
+    return flops
 
 
 def get_copied_bytes(operation: Any, tensor: Tensor) -> list[int]:

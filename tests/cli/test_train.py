@@ -109,11 +109,21 @@ def test_an_evaluation_on_the_way_has_the_density_too(work, vaegan):
     assert sum("validation/sample/spectrum_error" in line for line in lines) == 2
 
 
-@pytest.mark.parametrize("metric", ["reconstruction/psnr", "reconstruction/mse"])
-def test_two_averages_are_not_chosen_by_a_metric_whose_lower_value_is_no_better(work, get_error, metric):
-    words = (f"train.ema_metric={metric}", "train.second_ema_half_life=9", "evaluate.metrics=[psnr]")
+@pytest.mark.parametrize(
+    ("metric", "problem"),
+    [
+        ("reconstruction/psnr", "no metric of which less is better"),
+        ("reconstruction/mse", "no metric that can decide"),
+        ("sample/kid", "not among those that evaluate.metrics names"),
+        ("sample/kurtosis_gaap", "no metric that can decide; did you mean sample/kurtosis_gap?"),
+        ("sample/fd", "not its name in features of inception; did you mean sample/fid?"),
+        ("sample/fid_inception", "no metric that can decide; did you mean sample/fid?"),
+    ],
+)
+def test_two_averages_are_chosen_by_a_metric_that_is_measured_and_better_if_lower(work, get_error, metric, problem):
+    words = (f"train.ema_metric={metric}", "train.second_ema_half_life=9", "evaluate.metrics=[psnr,sharpness,frechet]")
     message = get_error("train", "tiny.yaml", *words, "train.evaluate_every=2")
-    assert message.startswith(f"train.ema_metric: got {metric}; allowed: a metric of which less is better")
+    assert message.startswith(f"train.ema_metric: {metric}: {problem}") and "allowed: " in message
     assert not (work / "runs/tiny").exists()
 
 

@@ -86,7 +86,7 @@ def test_metrics_that_can_decide() -> None:
     [
         ({"metric": "sample/kidd"}, "sample/kidd: no metric that can decide; did you mean sample/kid?; allowed: "),
         ({"metric": "sample/recall"}, "sample/recall: not among those that evaluate.metrics names"),
-        ({"metric": "sample/fd"}, "sample/fd: not among those that evaluate.metrics names; did you mean sample/fid?"),
+        ({"metric": "sample/fd"}, "sample/fd: not its name in features of inception; did you mean sample/fid?"),
         ({"metric": "sample/fid", "features": "digits"}, "did you mean sample/fd?"),
         ({"metric": "rate"}, "rate: no metric that can decide"),
         ({"metric": "seconds"}, "seconds: not among those that evaluate.metrics names"),

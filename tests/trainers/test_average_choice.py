@@ -76,11 +76,26 @@ def test_the_lower_value_wins_and_what_is_not_finite_loses() -> None:
     assert read_choice(train_config, []) == "average"
 
 
+def test_the_network_of_the_features_may_follow_the_metric() -> None:
+    train_config = tiny("vae", *WORDS[:-1], "train.ema_metric=sample/kid").train
+    measured = {
+        "average": {"sample/kidney": 0.0, "sample/kid_digits": 2.0},
+        "second_average": {"sample/kidney": 1.0, "sample/kid_digits": 1.0},
+    }
+    assert choose_average(train_config, measured) == "second_average"
+    assert read_choice(train_config, [name_in_history(measured)]) == "second_average"
+
+
 def test_a_metric_that_is_not_measured_stops_the_training_in_a_line(data: Data, tmp_path: Path) -> None:
     words = [*WORDS[:-1], "train.ema_metric=sample/fid"]
     with pytest.raises(Failure, match=r"^train\.ema_metric: sample/fid is not measured; there are distance, psnr"):
         train(tiny("vae", *words), tmp_path / "run", data, Evaluator(False))
     assert load_newest(Run(tmp_path / "run").path).step == 2  # and nothing is lost
+
+
+def test_a_choice_is_made_before_the_end() -> None:
+    with pytest.raises(UserError, match=r"train\.evaluate_every: 7 is more than train\.steps=6; give less"):
+        tiny("vae", *WORDS, "train.evaluate_every=7")
 
 
 @pytest.mark.parametrize("missing", ["evaluate_every", "ema_metric", "second_ema_half_life"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,6 +28,19 @@ def test_operations_of_a_small_autoencoder_are_those_counted_by_hand() -> None:
     # A product forward, one for the gradient of its weight, one for that of its input, which the first layer needs not.
     products = 3 * sum(weight.numel() for weight in weights) - weights[0].numel()
     assert measure_step(config).flops == 2 * config.train.batch_size * products
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8])
+@pytest.mark.parametrize("convolution", [nn.Conv2d, nn.ConvTranspose2d])
+def test_a_convolution_in_groups_is_counted_by_hand(convolution: type[nn.Module], groups: int) -> None:
+    layer, images = convolution(16, 32, 3, padding=1, groups=groups, bias=False), torch.randn(2, 16, 8, 8)
+    products = 2 * 8 * 8 * 16 * 32 // groups * 3 * 3
+    with CostCounter() as counter:
+        features = layer(images.requires_grad_())
+    assert counter.flops == 2 * products
+    with CostCounter() as counter:
+        features.sum().backward()
+    assert counter.flops == 2 * 2 * products, "one product for the gradient of the images, one for that of the weights"
 
 
 @pytest.mark.parametrize("family", FAMILIES)

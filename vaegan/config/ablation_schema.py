@@ -71,6 +71,8 @@ class AblationConfig(Section):
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "AblationConfig":
+        if "seed" in self.base.set:
+            raise ValueError("base.set.seed: the seeds are screen.seeds and confirm.seeds; leave it out")
         if "steps" in _get_section(self.base.set, "train"):
             raise ValueError("base.set.train.steps: the budget is screen.steps and confirm.steps; leave it out")
         split = _get_section(self.base.set, "evaluate").get("split", "validation")

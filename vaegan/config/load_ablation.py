@@ -22,10 +22,11 @@ PHASES: dict[PhaseName, str] = {"screen": "screening", "confirm": "confirmation"
 """Each phase in words."""
 CHOICE_SPLIT = "validation"
 """Split that everything is evaluated on, so that the test images have no part in the choice."""
-STEP_COUNTS = ("log_every", "sample_every", "evaluate_every", "checkpoint_every")
-"""Settings that count optimizer steps, besides those that end in `STEP_SUFFIX`."""
-STEP_SUFFIX = "_steps"
-"""End of the other settings that count optimizer steps."""
+STEP_COUNTS = (
+    "train.warmup_steps", "train.log_every", "train.sample_every", "train.evaluate_every", "train.checkpoint_every",
+    "model.beta_warmup_steps", "model.adversarial.warmup_steps", "model.adversarial.ramp_steps",
+)  # fmt: skip
+"""Settings that count optimizer steps."""
 
 
 class Selection(NamedTuple):
@@ -104,7 +105,7 @@ class LoadedAblation(NamedTuple):
         taken: dict[str, object] = {}
         for name in changes:
             settings = flatten(self.ablation.changes[name])
-            if all(taken.get(key, value) == value for key, value in settings.items()):
+            if not _exclude_each_other(taken, settings):
                 summed.append(name)
                 taken |= settings
         return summed
@@ -127,6 +128,8 @@ class LoadedAblation(NamedTuple):
         source = f"{self.source}: {name if name in (BASE, SUM) else f'changes.{name}'}"
         layers = merge(self._get_base_layers(phase), changes)
         config = validate_config(Config, layers, source)
+        if changes and config == base:
+            raise UserError(f"{source}: changes nothing, as the base has these settings; leave it out")
         size, images = config.train.batch_size, base.train.steps * base.train.batch_size
         if images % size:
             raise UserError(
@@ -192,8 +195,17 @@ def _locate(name: str, folder: Path | None) -> str:
     return name
 
 
+def _exclude_each_other(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Return whether flat settings give a key two values, or one of them a value and the other a part of a schedule."""
+    return any(
+        (key == taken and value != one[taken]) or key.startswith(f"{taken}.") or taken.startswith(f"{key}.")
+        for key, value in other.items()
+        for taken in one
+    )
+
+
 def _scale_steps(base: Config, variant: Config, factor: float) -> Tree:
-    """Return the settings of a variant that count the base's optimizer steps, or decay with each, for other steps.
+    """Return the settings of a variant that count the base's optimizer steps, or hold for each, for other steps.
 
     Args:
         base: The base.
@@ -203,9 +215,12 @@ def _scale_steps(base: Config, variant: Config, factor: float) -> Tree:
     scaled: Tree = {}
     own = flatten(variant.model_dump(mode="json", include={"model", "train"}))
     for key, value in flatten(base.model_dump(mode="json", include={"model", "train"})).items():
-        name = key.rpartition(".")[2]
-        if key in own and (name in STEP_COUNTS or name.endswith(STEP_SUFFIX)) and isinstance(value, int) and value > 0:
+        if key not in own or not isinstance(value, int | float) or value <= 0:
+            continue
+        if key in STEP_COUNTS:
             scaled[key] = max(1, round(value * factor))
-    if base.train.ema_half_life is None and base.train.ema_decay > 0:
-        scaled["train.ema_decay"] = math.exp(math.log(base.train.ema_decay) / factor)
+        elif key == "model.revive_below":
+            scaled[key] = value / factor
+        elif key == "model.codebook_decay" or (key == "train.ema_decay" and base.train.ema_half_life is None):
+            scaled[key] = math.exp(math.log(value) / factor)
     return nest_settings(scaled)

@@ -122,8 +122,7 @@ class TrainConfig(Section):
     the one with the lower `ema_metric` is the model of the run; the other one is written to `other_model/`. None: there
     is one average."""
     ema_metric: Text | None = None
-    """Metric by which the average is chosen, one of which less is better: `sample/fd_digits`,
-    `reconstruction/lpips_random`."""
+    """Metric that chooses the average, without the network of its features; less must be better: `sample/kid`."""
     log_every: Count = 50
     """Steps between two lines of `history.jsonl`."""
     sample_every: Count | None = None
@@ -162,6 +161,8 @@ class TrainConfig(Section):
         if choice != (None, None) and None in (*choice, self.evaluate_every):
             problem = "choosing between two averages takes train.ema_metric and train.evaluate_every"
             raise ValueError(f"train.second_ema_half_life: {problem}; give all three, or none of the first two")
+        if self.ema_metric is not None and (every := self.evaluate_every or 0) > self.steps:
+            raise ValueError(f"train.evaluate_every: {every} is more than train.steps={self.steps}; give less")
         for key in DIGESTED_SETTINGS:
             if getattr(self, f"{key}_sha256") is not None and getattr(self, key) is None:
                 raise ValueError(f"train.{key}_sha256: belongs to train.{key}, which is not given; leave it out")
@@ -271,8 +272,9 @@ class Config(Section):
     @model_validator(mode="after")
     def _check_consistency(self) -> "Config":
         if isinstance(self.model, TrainedPriorConfig) and self.prior is None:
-            name = self.model.autoencoder_name
-            raise ValueError(f"prior.autoencoder: missing; it names the run folder of the {name}")
+            raise ValueError(
+                f"prior.autoencoder: missing; it names the run folder of the {self.model.autoencoder_name}"
+            )
         if not isinstance(self.model, TrainedPriorConfig) and self.prior is not None:
             raise ValueError(f"prior: only families pixelcnn and flow take it, not {self.model.family}; leave it out")
         if self.evaluate.density is not None and not isinstance(self.model, ContinuousConfig):

@@ -14,7 +14,6 @@ from vaegan.errors import UserError
 from vaegan.extras import check_evaluation_packages
 from vaegan.paths import check_folder_is_writable, is_searched
 from vaegan.progress import ProgressCallback, Reporter
-from vaegan.text import shorten
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -237,20 +236,23 @@ def _make_evaluator(config: "Config", data: "Data", reporter: Reporter) -> Calla
         UserError: A metric cannot be computed here, or cannot choose between two averages.
     """
     from vaegan.evaluate.classifier_evaluation import evaluate_classifier
-    from vaegan.evaluate.metric_descriptions import describe_metric
     from vaegan.evaluate.metrics.build import check_metrics
     from vaegan.evaluate.model_evaluation import evaluate_model
     from vaegan.evaluate.one_pass import ImageSplit
+    from vaegan.evaluate.screening import check_deciding_metric
 
+    metric = config.train.ema_metric
     evaluate: Callable[..., EvaluationResult] = evaluate_classifier
     if config.model.family != "classifier":
         evaluate = partial(evaluate_model, training=data.train, notify=reporter.note_once)
+        if metric is not None:
+            settings = config.evaluate.metrics, config.evaluate.features
+            run_on_all_ranks(lambda: check_deciding_metric(metric, "train.ema_metric", *settings, better="lower"))
         run_on_all_ranks(lambda: check_metrics(config))
-
-    chooser = config.train.ema_metric
-    if chooser is not None and describe_metric(chooser).better != "lower":
-        allowed = "allowed: a metric of which less is better, such as sample/spectrum_error"
-        raise UserError(f"train.ema_metric: got {shorten(chooser)}; {allowed}", on_all_ranks=True)
+    elif metric is not None:
+        raise UserError(
+            "train.ema_metric: a classifier has one average of its weights; leave it out", on_all_ranks=True
+        )
 
     def validate(model: Any, images: "Data", progress: ProgressCallback) -> dict[str, float]:
         split = ImageSplit("validation", images.validation)

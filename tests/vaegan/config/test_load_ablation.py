@@ -65,6 +65,43 @@ def test_the_sum_takes_the_first_of_changes_that_exclude_each_other(loaded) -> N
         assert list(study.variants) == expected
 
 
+def test_a_value_and_a_schedule_of_a_setting_exclude_each_other() -> None:
+    rates = {"value": 0.1, "schedule": {"start": 0.3, "end": 0}, "end": {"end": 0.1}, "same": {"end": 0.1}}
+    changes = {name: {"train": {"learning_rate": rate}} for name, rate in rates.items()}
+    loaded = load_ablation({**ABLATION, "changes": changes, "base": {"recipe": "digits/vaegan3"}})
+    assert loaded.list_summed(["value", "schedule", "end"]) == ["value"]
+    assert loaded.list_summed(["schedule", "value", "end"]) == ["schedule"]
+    assert loaded.list_summed(["end", "same", "value"]) == ["end", "same"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "overrides", "expected"),
+    [
+        ("digits/flow", [], {"train.steps": 40, "train.batch_size": 32}),
+        (
+            "digits/vqvae",
+            [],
+            {"model.codebook_decay": pytest.approx(0.99**0.5), "model.revive_below": 0.05, "train.steps": 40},
+        ),
+        (
+            "digits/vaegan3",
+            ["model.adversarial.warmup_steps=30", "model.beta_warmup_steps=5", "model.adversarial.ramp_steps=7"],
+            {"model.adversarial.warmup_steps": 60, "model.adversarial.ramp_steps": 14, "model.beta_warmup_steps": 10},
+        ),
+    ],
+)
+def test_what_holds_for_a_step_is_scaled_and_nothing_else(recipe, overrides, expected) -> None:
+    base = {"recipe": recipe, "set": {"prior": {"autoencoder": "a"}} if recipe == "digits/flow" else {}}
+    if recipe == "digits/flow":
+        base["set"]["model"] = {"autoencoder": load_config("digits/vae").model_dump(mode="json")["model"]}
+    tree = {**ABLATION, "base": base, "changes": {"half": {"train": {"batch_size": 32}}}, "screen": {"steps": 20}}
+    study = load_ablation(tree, overrides).load_phase("screen", HALF)
+    one, half = (get_training_settings(study.configs[name]) for name in ("base", "half"))
+    changed = {key: half[key] for key in one if one[key] != half[key]}
+    assert changed.keys() >= expected.keys() and {key: changed[key] for key in expected} == expected
+    assert "model.solver_steps" not in changed
+
+
 def test_the_study_of_a_phase_is_one_that_compare_takes(write) -> None:
     Path("ablations").mkdir()
     write(RUN, "ablations/own.yaml")
@@ -105,6 +142,8 @@ def test_settings_of_the_command_line_are_those_of_the_base_or_of_the_ablation(l
         ("evaluate.split=test", "base.set.evaluate.split: test: changes are chosen on validation; leave it out"),
         ("changes=null", "changes: got null; allowed: mapping"),
         ("changes.a={}", "changes.a: changes nothing; give settings, such as {train: {batch_size: 32}}"),
+        ("changes.a.train.batch_size=8", "given.yaml: changes.a: changes nothing, as the base has these settings"),
+        ("base.set.seed=7", "base.set.seed: the seeds are screen.seeds and confirm.seeds; leave it out"),
         ("changes.a=3", "changes.a: got 3; allowed: mapping"),
         ("changes.a.data.image_size=16", "changes.a.data: a change sets model or train; what holds for all variants"),
         ("changes.a.train.steps=3", "changes.a.train.steps: every variant sees as many images; leave it out"),
