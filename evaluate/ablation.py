@@ -1,5 +1,6 @@
 """The result of an ablation: which changes passed its screening, and the effect of each in both phases."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -91,20 +92,25 @@ class Ablation:
         ]
 
     def list_sentences(self) -> list[str]:
-        """Return a sentence on the screening, and one on each variant of the confirmation."""
+        """Return sentences on the screening, on each variant of the confirmation, and on the seeds that they depend on."""
         metric, keep = describe_metric(self.key, self.density), self.loaded.ablation.keep
         limit = "" if keep is None else f", {keep} at most"
         sentences = [f"Screening by {metric.group}: {metric.name}{limit}: {self.describe_selection()}."]
+        conditions = [
+            f"{PHASES[phase].capitalize()}: {comparison.describe_condition()}"
+            for phase, comparison in self.comparisons.items()
+        ]
         if "confirm" not in self.comparisons:
-            return sentences
+            return [*sentences, *conditions]
         count = len(self.comparisons["confirm"].study.seeds)
         seeds = "one seed" if count == 1 else f"{count} seeds"
         for effect in self.list_effects("confirm"):
             if effect.key == self.key:
                 name = f"sum ({' + '.join(self.summed['confirm'])})" if effect.variant == SUM else effect.variant
-                verdict = get_direction(effect) or "not distinguishable"
+                is_tested = math.isfinite(effect.estimate.error)
+                verdict = get_direction(effect) or ("not distinguishable" if is_tested else "not tested")
                 sentences.append(f"{name}: {verdict} at {seeds}: {format_difference(effect.estimate, 5)}.")
-        return sentences
+        return [*sentences, *conditions]
 
     def describe_selection(self) -> str:
         """Return which changes passed the screening, and whether the sum of all passed."""

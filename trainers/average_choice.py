@@ -57,7 +57,7 @@ def read_choice(config: TrainConfig, lines: Sequence[Mapping[str, float | None]]
 
 def export_averages(
     run: Run, config: Config, averages: Mapping[str, Model], chosen: str, step: int, class_names: tuple[str, ...],
-    code_scale: CodeScale | None,
+    code_scales: Mapping[str, CodeScale | None],
 ) -> None:  # fmt: skip
     """Write the chosen average as the run's model, after the other one, if there is one, beside it.
 
@@ -68,11 +68,11 @@ def export_averages(
         chosen: Name of the chosen one.
         step: Number of optimizer steps that they were trained for.
         class_names: Names of the data set's classes.
-        code_scale: Scale of the chosen one's codes; see `Run.export`.
+        code_scales: Scale of the codes of each, by its name; see `Run.export`.
     """
     folders = {name: run.other_model_folder for name in averages if name != chosen} | {chosen: run.model_folder}
     for name, folder in folders.items():
-        scale, data = code_scale if name == chosen else None, config.data
+        scale, data = code_scales.get(name), config.data
         run.export(averages[name], step, class_names, config.networks, data.version, data.fit, scale, folder)
 
 

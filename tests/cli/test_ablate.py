@@ -95,7 +95,11 @@ def test_an_ablation_is_planned_interrupted_resumed_and_reported(ablation: Path,
     assert sentences[1].startswith("fast: better at 3 seeds: +") and sentences[3].startswith(
         "sum (fast + half): better"
     )
-    assert sentences[4] == f"report: {ablation / 'out/report.html'}"
+    assert sentences[4:6] == [
+        "Screening: One seed: every verdict is conditional on seed 0, and another seed may change it.",
+        "Confirmation: 3 seeds, which are few: every verdict is conditional on them.",
+    ]
+    assert sentences[6] == f"report: {ablation / 'out/report.html'}"
 
     config = ablation / "out/screen/still/seed_0/config.yaml"
     assert vaegan("train", config, "--output", "again")[0] == 0
@@ -107,6 +111,10 @@ def test_an_ablation_is_planned_interrupted_resumed_and_reported(ablation: Path,
     runs = list_runs(ablation / "out")
     assert rows["confirmation of fast, half, sum"] == (12, 12, 3 * (3 * 48 + 48)) and "every run is trained" in out
     assert rows["all"] == (len(runs), len(runs), sum(r.config.train.steps * r.config.train.batch_size for r in runs))
+    code, out, err = vaegan("ablate", "a.yaml", "--output", "out", "--dry-run", "screen.steps=8")
+    assert code == 0 and read_plan(out)["screening"] == (5, 0, 320) and "confirmation, if all pass" in read_plan(out), (
+        err
+    )
     check_phases(ablation / "out")
     check_effects(ablation / "out")
     check_page(ablation / "out")
@@ -206,5 +214,8 @@ def test_errors_of_the_command(ablation: Path, get_error) -> None:
     assert get_error("ablate", "a.yaml", "--dry-run", "--jobs", "2").startswith("--dry-run: trains nothing")
     assert "changes.half: train.batch_size=3 does not divide" in get_error(
         "ablate", "a.yaml", "changes.half.train.batch_size=3"
+    )
+    assert "a.yaml: base.set.data.validation: 0 holds out no image to choose on" in get_error(
+        "ablate", "a.yaml", "data.validation=0", "--dry-run"
     )
     assert not (ablation / "runs").exists()

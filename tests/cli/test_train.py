@@ -127,6 +127,21 @@ def test_two_averages_are_chosen_by_a_metric_that_is_measured_and_better_if_lowe
     assert not (work / "runs/tiny").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("model.discriminator.instance_layers=[9]", "model.discriminator.instance_layers: 9 is beyond the last one"),
+        ("model.discriminator.instance_layers=[2,1]", "model.discriminator.instance_layers: not in rising order"),
+        ("model.discriminator.layer=9", "model.discriminator.layer: 9 is beyond the last one"),
+        ("model.discriminator.instance_layers=[1]", "model.adversarial.instance_queue: 4,096 of "),
+    ],
+)
+def test_a_wrong_layer_or_queue_leaves_no_folder(work, get_error, words, message):
+    word = "model.adversarial.instance=0.1" if "instance" in words else "train.steps=3"
+    assert message in get_error("train", "digits/vaegan3", words, word, "--output", "new")
+    assert not (work / "new").exists()
+
+
 def test_a_note_of_the_evaluation_is_said_once_in_a_training(work, vaegan, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(work / "nowhere"))
     code, _, err = vaegan("train", "tiny.yaml", "train.evaluate_every=1", "evaluate.metrics=[lpips]")

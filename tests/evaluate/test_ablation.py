@@ -1,6 +1,7 @@
 """The effects of an ablation where the metric that decides has no interval."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,14 +53,21 @@ def test_a_metric_of_sets_decides_without_an_interval(ablation: Ablation) -> Non
     assert record["images_seen"] == {"screening": 5 * 64} and record["seeds"] == {"screening": [4, 5]}
     assert ablation.list_sentences() == [
         "Screening by Samples: Fréchet distance (digits) ↓, 1 at most: a passed; the sum of all passed, which was"
-        " better than each alone."
+        " better than each alone.",
+        "Screening: 2 seeds, which are few: every verdict is conditional on them.",
     ]
 
 
 def test_a_notebook_shows_the_sentences_the_table_and_the_cost(ablation: Ablation) -> None:
     assert repr(ablation) == "Ablation 'T'; passed: a; None"
-    assert ablation._repr_html_() == f"<p>{ablation.list_sentences()[0]}</p>"
+    assert ablation._repr_html_() == "".join(f"<p>{sentence}</p>" for sentence in ablation.list_sentences())
     table = ablation.to_dataframe()
     assert list(table.columns[:4]) == ["phase", "change", "figure", "difference"] and len(table) == 6
     assert ablation.describe_sums() == "screening: a + b"
     assert [ablation.format_relative_flops(name) for name in ("a", "b", "sum")] == ["1.00", "1.50", ""]
+
+
+def test_an_effect_without_an_interval_is_not_tested(ablation: Ablation) -> None:
+    confirmed = replace(ablation, comparisons={**ablation.comparisons, "confirm": ablation.comparisons["screen"]})
+    sentences = confirmed.list_sentences()
+    assert sentences[1].startswith("a: not tested at 2 seeds: −1.5") and sentences[1].endswith("(no interval).")

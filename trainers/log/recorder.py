@@ -182,7 +182,7 @@ class Recorder:
             if state.step > self.timed_step:
                 self._log_timing(state.step)
             if state.step < self.config.train.steps:  # with all its steps it is a finished run's
-                self._export(state)
+                self._export(state, {})
 
         required = required or state.step == self.config.train.steps
         if self.faults.write("a checkpoint", state.step, write, required):
@@ -201,11 +201,13 @@ class Recorder:
             self.history.sync()
             # Where a kill came between a checkpoint and the deletion of older ones.
             checkpoints.prune_checkpoints(self.run.checkpoints, state.step, self.config.train.keep_checkpoints)
-            self._export(state, code_scale)
+            self._export(state, code_scales)
 
-        model, code_scale = state.averages[self.chosen], None
-        if isinstance(model, ContinuousAutoencoder) and model.has_grid:
-            code_scale = measure_code_scale(model, self.data.train, self.config.seed)
+        code_scales = {
+            name: measure_code_scale(model, self.data.train, self.config.seed)
+            for name, model in state.averages.items()
+            if isinstance(model, ContinuousAutoencoder) and model.has_grid
+        }
         self.faults.write("the model", state.step, write, required=True)
         if self.accelerator.is_main_process:
             self.tracker.log_artifact(self.run.model_folder, f"{self.run.path.absolute().name}-model")
@@ -260,8 +262,8 @@ class Recorder:
 
         self.faults.write("the grids", state.step, write)
 
-    def _export(self, state: State, code_scale: CodeScale | None = None) -> None:
-        export_averages(self.run, self.config, state.averages, self.chosen, state.step, self.data.classes, code_scale)
+    def _export(self, state: State, code_scales: Mapping[str, CodeScale | None]) -> None:
+        export_averages(self.run, self.config, state.averages, self.chosen, state.step, self.data.classes, code_scales)
 
     def _evaluate(self, state: State) -> None:
         """Evaluate the averaged model, if that is due."""

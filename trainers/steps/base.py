@@ -153,16 +153,22 @@ class TrainingStep(Generic[ModelSection]):
         return config
 
     def check_networks(self) -> None:
-        """Check that the given modules can be trained; all ranks call it together.
+        """Check that the networks can be built, and given modules be trained; all ranks call it together.
 
         Raises:
             UserError: They cannot, or the processes were given different ones.
         """
-        if self.given:
+        if not self.given:
+            run_on_all_ranks(self._build_on_meta_device)
+        else:
             run_on_all_ranks(lambda: check_networks(self.config, self.build_networks()))
             if len(set(all_gather_object(self.config.networks))) > 1:
                 problem = "the processes were given other initial weights; call torch.manual_seed before they are made"
                 raise UserError(f"networks: {problem}", on_all_ranks=True)
+
+    def _build_on_meta_device(self) -> None:
+        with torch.device("meta"):
+            self.build_networks()
 
     def check_data(self, data: Data) -> None:
         """Check that the family can learn from the images, on all ranks alike.

@@ -6,13 +6,37 @@ import torch
 from torch import Tensor
 
 from vaegan.config.models import VAEGANFamilyConfig
+from vaegan.errors import UserError
 from vaegan.losses.instance import instance_nll
 from vaegan.networks.sizes import get_channels
 
 from .base import StepInput
 
+MAX_QUEUE_SHARE = 0.25
+"""Largest share of the training images in a queue."""
 QUEUE_KEY = "instance_queue"
 """Beginning of the names of the queues, one for each layer, in the adaptive state and among the sums of a step."""
+
+
+def check_queue(rows: int, images: int) -> None:
+    """Check that a queue is short beside the training images, so that an image is rarely its own negative.
+
+    In a pass, an image's place is drawn anew, so that K of N images in the queue hold a share of K² / 2 N² of the
+    images' own earlier features; 3 % at `MAX_QUEUE_SHARE`.
+
+    Args:
+        rows: K.
+        images: N.
+
+    Raises:
+        UserError: It is longer than `MAX_QUEUE_SHARE` of them.
+    """
+    most = int(MAX_QUEUE_SHARE * images)
+    if rows > most:
+        problem = f"{rows:,} of {images:,} training images, and many would be told from themselves"
+        raise UserError(
+            f"model.adversarial.instance_queue: {problem}; give at most {max(1, most):,}", on_all_ranks=True
+        )
 
 
 def init_queues(config: VAEGANFamilyConfig) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.config.models import VAEGANFamilyConfig
+from vaegan.data import Data
 from vaegan.losses.adversarial import feature_distance, generator_loss
 from vaegan.losses.elbo import code_nll
 from vaegan.models.autoencoder import repeat_labels
@@ -19,7 +20,7 @@ from vaegan.networks.discriminator import DiscriminatorOutput
 
 from .adversarial import AdversarialStep, auxiliary_nll
 from .base import Backward, Networks, StepInput, StepOutput, Term, freeze, log_terms, sum_terms
-from .instance import compute_instance_term, init_queues, place_in_batch, update_queues
+from .instance import check_queue, compute_instance_term, init_queues, place_in_batch, update_queues
 from .perceptual import check_perceptual_network, get_perceptual_terms
 from .vae import get_negative_elbo_terms, log_negative_elbo
 
@@ -48,6 +49,16 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
         """
         super().check_inputs()
         check_perceptual_network(self.model_config)
+
+    def check_data(self, data: Data) -> None:
+        """Check that the family can learn from the images, and that few of them meet themselves in the queues.
+
+        Raises:
+            UserError: It cannot, or the queues hold too large a share of the images.
+        """
+        super().check_data(data)
+        if self.model_config.discriminator.instance_layers:
+            check_queue(self.model_config.adversarial.instance_queue, len(data.train))
 
     def init_adaptive_state(self) -> dict[str, Tensor]:
         """Return the discriminator's adaptive state, the factor of the adversarial term's weight, and the queues."""

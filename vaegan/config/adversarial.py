@@ -159,7 +159,9 @@ class VAEGANDiscriminatorConfig(DiscriminatorConfig):
     near the image and one near the end are those of DC-VAE. []: there is no such term."""
 
     @model_validator(mode="after")
-    def _check_packed_instances(self) -> "VAEGANDiscriminatorConfig":
+    def _check_instance_layers(self) -> "VAEGANDiscriminatorConfig":
+        if list(self.instance_layers) != sorted(set(self.instance_layers)):
+            raise ValueError("model.discriminator.instance_layers: not in rising order; sort them, each once")
         if self.packing > 1 and self.instance_layers:
             problem = "the features of a pair do not tell its images apart"
             raise ValueError(f"model.discriminator.packing: {problem}; leave instance_layers out, or give packing=1")
@@ -176,7 +178,7 @@ class VAEGANLossConfig(AdversarialLossConfig):
     """Weight of the instance term, a mean over `model.discriminator.instance_layers`: -log of the probability, in nats,
     by which a reconstruction is assigned to its own image and not to one of `instance_queue` (Parmar et al. 2021)."""
     instance_queue: Count = 4096
-    """Past training images that it is compared with."""
+    """Past training images that it is compared with, a quarter of all at most."""
     instance_temperature: Positive = 0.07
     """Divisor of the cosine similarities."""
     adaptive: Annotated[tuple[Weight, Weight], FROM_PYTHON] | None = None

@@ -118,9 +118,8 @@ class TrainConfig(Section):
     """Half-life of that average in images, or its schedule, in the place of `ema_decay`, so that it does not depend on
     the batch size; it is at most a tenth of the images seen. None: `ema_decay` holds."""
     second_ema_half_life: ScheduledPositive | None = None
-    """Half-life of a second average in images, or its schedule. Each evaluation of `evaluate_every` measures both, and
-    the one with the lower `ema_metric` is the model of the run; the other one is written to `other_model/`. None: there
-    is one average."""
+    """Half-life of a second average in images, or its schedule; None: there is one. Each evaluation of `evaluate_every`
+    measures both; the one with the lower `ema_metric` is the run's model, and the other one lies in `other_model/`."""
     ema_metric: Text | None = None
     """Metric that chooses the average, without the network of its features; less must be better: `sample/kid`."""
     log_every: Count = 50

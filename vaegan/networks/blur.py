@@ -24,8 +24,9 @@ class Blur(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features (N, C, ceil(h / stride), ceil(w / stride)) of features (N, C, h, w)."""
-        padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
-        return F.conv2d(padded, self.filter.to(features.dtype), stride=self.stride, groups=len(self.filter))
+        return F.conv2d(
+            repeat_border(features), self.filter.to(features.dtype), stride=self.stride, groups=len(self.filter)
+        )
 
 
 class BlurPool(Blur):
@@ -51,3 +52,19 @@ class BlurUpsample(Blur):
     def forward(self, features: Tensor) -> Tensor:
         """Return features (N, C, 2 h, 2 w) of features (N, C, h, w)."""
         return super().forward(F.interpolate(features, scale_factor=2))
+
+
+def repeat_border(features: Tensor) -> Tensor:
+    """Return features (N, C, h + 2, w + 2) of features (N, C, h, w), whose border is repeated outwards.
+
+    On a GPU torch's padding, which is the faster one on a CPU, adds up its gradient in no fixed order.
+    """
+    if features.device.type == "cpu":
+        return F.pad(features, (1, 1, 1, 1), mode="replicate")
+    return join_border(features)
+
+
+def join_border(features: Tensor) -> Tensor:
+    """Return what `repeat_border` does, by operations whose gradients are sums in a fixed order on every device."""
+    wide = torch.cat([features[..., :1], features, features[..., -1:]], -1)
+    return torch.cat([wide[..., :1, :], wide, wide[..., -1:, :]], -2)

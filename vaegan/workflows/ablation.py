@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaegan.config import dump_config
+from vaegan.config.ablation_schema import BASE
 from vaegan.config.load_ablation import PHASES, LoadedAblation, PhaseName
 from vaegan.distributed import broadcast_from_main, run_on_main
+from vaegan.errors import UserError
 from vaegan.io import write_text
 from vaegan.long_work import run_long_on_main
 from vaegan.progress import Reporter
@@ -27,11 +29,13 @@ def check_ablation(loaded: LoadedAblation, folder: Path) -> "LoadedStudy":
     """Check that an ablation can be trained and its changes be chosen, and return the study of its screening.
 
     Raises:
-        UserError: The metric is not measured, a package or an input of a training is missing, or the folder lies in
-            that of the images.
+        UserError: The metric is not measured, no image is held out for validation, a package or an input of a training
+            is missing, or the folder lies in that of the images.
         FileFailure: No file can be created in the folder.
     """
     screening = loaded.load_phase("screen", loaded.select_all())
+    if not screening.configs[BASE].data.validation:
+        raise UserError(f"{loaded.source}: base.set.data.validation: 0 holds out no image to choose on; give a share")
     screening = prepare_study(screening, folder)
     from vaegan.evaluate.screening import check_metric  # whose packages have been found
 

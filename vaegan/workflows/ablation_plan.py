@@ -36,6 +36,12 @@ class PlannedRun(NamedTuple):
     flops: int | None
     """Its floating-point operations; None: they cannot be counted here."""
 
+    @property
+    def finished(self) -> bool:
+        """Whether its folder holds a finished run of as many steps."""
+        run = Run(self.folder)
+        return run.finished and run.config.train.steps == self.steps
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -55,7 +61,7 @@ class Plan:
         """Return header and rows of plain text: a phase a row, their sum last."""
         rows = [
             [
-                title, f"{len(runs):,}", f"{sum(Run(run.folder).finished for run in runs):,}",
+                title, f"{len(runs):,}", f"{sum(run.finished for run in runs):,}",
                 f"{sum(run.images for run in runs):,}", format_flops([run.flops for run in runs]),
             ]
             for title, runs in {**self.phases, "all": self.runs}.items()
@@ -74,7 +80,7 @@ class Plan:
     def list_sentences(self) -> list[str]:
         """Return a sentence on the time that is left, and one on operations that cannot be counted."""
         problem = [f"operations cannot be counted here: {self.problem}"] if self.problem else []
-        left = [run for run in self.runs if not Run(run.folder).finished]
+        left = [run for run in self.runs if not run.finished]
         if not left:
             return [*problem, "every run is trained"]
         seconds = _read_seconds([run for run in self.runs if run not in left])
@@ -104,7 +110,8 @@ def plan_ablation(loaded: LoadedAblation, folder: Path, counter: FlopCounter) ->
     """
     ablation = loaded.ablation
     screening = loaded.load_phase("screen", loaded.select_all())
-    metrics = read_seed_metrics(screening, folder / "screen")
+    screened = _plan_runs(screening, folder, "screen", counter)
+    metrics = read_seed_metrics(screening, folder / "screen") if all(run.finished for run in screened) else None
     if metrics is not None:
         selection = select_changes(loaded, metrics)
         names = [*selection.alone, *([SUM] if len(selection.summed) > 1 else [])]
@@ -121,7 +128,7 @@ def plan_ablation(loaded: LoadedAblation, folder: Path, counter: FlopCounter) ->
         phases["classifier of the features"] = [
             _plan_run(get_classifier_folder(folder, name), CLASSIFIER, config, counter)
         ]
-    phases[PHASES["screen"]] = _plan_runs(screening, folder, "screen", counter)
+    phases[PHASES["screen"]] = screened
     title = PHASES["confirm"] + condition
     phases[title] = (
         _plan_runs(loaded.load_phase("confirm", selection), folder, "confirm", counter) if any(selection) else []

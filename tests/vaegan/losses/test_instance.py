@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from vaegan.errors import UserError
 from vaegan.losses.instance import instance_nll
-from vaegan.trainers.steps.instance import update_queues
+from vaegan.trainers.steps.instance import check_queue, update_queues
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -36,6 +37,12 @@ def test_empty_places_of_the_queue_do_not_count() -> None:
 def test_an_image_like_all_of_the_queue_has_the_chance_of_a_guess() -> None:
     same = draw(1, 3)
     assert instance_nll(same, same, same.expand(9, 3), 0.5).item() == pytest.approx(math.log(10))
+
+
+def test_a_queue_is_short_beside_the_training_images() -> None:
+    check_queue(25, 100)
+    with pytest.raises(UserError, match=r"instance_queue: 4,096 of 1,437 training images, .*; give at most 359$"):
+        check_queue(4096, 1437)
 
 
 @pytest.mark.parametrize("rows", [3, 5, 8])

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaegan.networks.blur import BlurPool, BlurUpsample
+from vaegan.networks.blur import BlurPool, BlurUpsample, join_border, repeat_border
 
 
 def draw(*shape: int) -> Tensor:
@@ -28,6 +28,16 @@ def test_the_blur_is_the_binomial_filter_and_removes_the_highest_frequency() -> 
     torch.testing.assert_close(blur(features)[0, :, 1:, 1:], expected, rtol=0, atol=1e-12)
     stripes = torch.tensor([1.0, -1]).double().repeat(4).expand(1, 2, 8, 8)
     assert (blur(stripes)[..., 1:] == 0).all()
+
+
+@pytest.mark.parametrize("sides", [(4, 4), (3, 5), (1, 2)])
+def test_the_border_is_joined_on_a_gpu_as_it_is_repeated_on_a_cpu(sides: tuple[int, int]) -> None:
+    features = draw(2, 3, *sides).contiguous(memory_format=torch.channels_last).requires_grad_()
+    outputs = [repeat_border(features), join_border(features)]
+    assert torch.equal(*outputs) and outputs[1].stride() == outputs[0].stride()
+    weights = draw(*outputs[0].shape)
+    gradients = [torch.autograd.grad((output * weights).sum(), features)[0] for output in outputs]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("sides", [(4, 4), (3, 5), (1, 2)])
