@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,8 +68,10 @@ class Task(NamedTuple):
 
     @property
     def file_name(self) -> str:
-        """Name of the file of its points."""
-        return f"{self.name}-{self.config.seed}-{self.images}-{self.every}.json"
+        """Name of the file of its points, another one if a setting is another."""
+        settings = [self.config.model_dump(mode="json"), self.peer, self.images, self.every]
+        digest = sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        return f"{self.name}-{self.config.seed}-{digest[:12]}.json"
 
 
 def measure_distances(model: Autoencoder, config: Config, data: Data) -> dict[str, float]:
@@ -215,8 +218,8 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="settings of the study, key.sub=value")
     parser.add_argument("--output", type=Path, required=True, help="folder of the points")
     parser.add_argument("--peers", nargs="*", default=[], help="variants whose networks Pythae trains, too")
-    parser.add_argument("--images", type=int, default=100_000, help="images of each training")
-    parser.add_argument("--every", type=int, default=10_000, help="images between two evaluations")
+    parser.add_argument("--images", type=int, default=96_000, help="images of each training")
+    parser.add_argument("--every", type=int, default=9_600, help="images between two evaluations")
     parser.add_argument("--batch-size", type=int, default=64, help="images of a step of Pythae")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="learning rate of Pythae")
     parser.add_argument("--jobs", type=int, default=1, help="trainings beside one another")
@@ -236,6 +239,12 @@ def main() -> None:
             if name in arguments.peers:
                 peer = seeded.model_copy(update={"train": chosen})
                 tasks.append(Task(f"pythae-{name}", peer, True, arguments.images, arguments.every))
+    for name, divisor in [
+        ("--images", arguments.every),
+        *(("--every", task.config.train.batch_size) for task in tasks),
+    ]:
+        if (number := getattr(arguments, name[2:])) % divisor:
+            parser.error(f"{name} {number}: no multiple of {divisor}, the images between evaluations or of a batch")
     arguments.output.mkdir(parents=True, exist_ok=True)
     missing = [task for task in tasks if not (arguments.output / task.file_name).exists()]
     context = multiprocessing.get_context("spawn")

@@ -92,7 +92,7 @@ class Ablation:
         ]
 
     def list_sentences(self) -> list[str]:
-        """Return sentences on the screening, on each variant of the confirmation, and on the seeds that they depend on."""
+        """Return sentences on the screening, on each variant of the confirmation, and on the seeds of both."""
         metric, keep = describe_metric(self.key, self.density), self.loaded.ablation.keep
         limit = "" if keep is None else f", {keep} at most"
         sentences = [f"Screening by {metric.group}: {metric.name}{limit}: {self.describe_selection()}."]

@@ -56,7 +56,7 @@ def describe_allowed(node: SchemaNode) -> str:
         case {"families": _}:
             return f"mapping with `family: {' | '.join(list_families(node))}`"
         case {"title": str(title)} if title.startswith(Schedule.__name__):
-            return "schedule"
+            return "schedule {start, end}"
         case {"properties": properties}:
             return f"mapping of {', '.join(properties)}"
         case {"const": value}:

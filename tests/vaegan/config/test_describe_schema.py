@@ -15,7 +15,9 @@ def test_the_printed_schema_has_every_setting_and_fits_a_terminal():
         assert re.search(rf"^ *{re.escape(key)}[:,]", text, re.MULTILINE), key
         assert node.get("description") or "families" in node, f"{key} has no docstring"
     assert "model.discriminator_learning_rate" not in text
-    assert re.search(r"train\.discriminator_learning_rate: number > 0 \| schedule \| null =\n? *null\n", text)
+    assert re.search(
+        r"train\.discriminator_learning_rate: number > 0 \| schedule \{start, end\} \| null\n? *= ?\n? *null\n", text
+    )
 
 
 def test_as_above_is_said_of_the_same_default_alone() -> None:

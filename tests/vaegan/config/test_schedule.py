@@ -52,8 +52,11 @@ def test_the_batch_size_does_not_change_the_value_after_some_images() -> None:
         (["train.betas=[0.5, {start: 0.9, end: 1}]"], r"train\.betas\.1\.end: got 1; allowed: number >= 0, < 1$"),
         (["model.adversarial.weight={start: 1}"], r"model\.adversarial\.weight\.end: missing; allowed: number >= 0$"),
         (["train.learning_rate={start: 1, end: 0}", "train.decay=constant"], r"train\.decay: the learning rate has a"),
-        (["train.learning_rate=0"], r"train\.learning_rate: got 0; allowed: number > 0 \| schedule$"),
-        (["train.learning_rate=fast"], r"train\.learning_rate: got \"fast\"; allowed: number > 0 \| schedule$"),
+        (["train.learning_rate=0"], r"train\.learning_rate: got 0; allowed: number > 0 \| schedule {start, end}$"),
+        (
+            ["train.learning_rate=fast"],
+            r"train\.learning_rate: got \"fast\"; allowed: number > 0 \| schedule {start, end}$",
+        ),
         (["train.learning_rate={start: 1, end: 0, shapes: linear}"], r"unknown key.*did you mean train.*shape"),
     ],
 )
