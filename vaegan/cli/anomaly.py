@@ -15,7 +15,7 @@ from vaegan.workflows.trained_model import check_output_of_run, load_model_and_c
 from .anomaly_results import CALIBRATION_IMAGES, AnomalyResults, check_table_file
 from .completion import complete_words
 from .console import Console
-from .options import DATA_ROOT_OPTION, FOLDER, LABEL_OPTION, OTHER_DATA_OPTION, PATH, Integer, check_picture_path
+from .options import ALL, DATA_ROOT_OPTION, FOLDER, LABEL_OPTION, OTHER_DATA_OPTION, PATH, Integer, check_picture_path
 
 if TYPE_CHECKING:
     from vaegan.workflows.image_files import ImageFile
@@ -28,8 +28,6 @@ MAX_DRAWN_IMAGES = 1000
 """Most images of the contact sheet."""
 DEFAULT_DENSITY = "gaussian"
 """Density of the codes for the score `code`, by default."""
-ALL = "all"
-"""Value of --score that means every score that the run can have."""
 TRUTHS = {"0": False, "normal": False, "1": True, "anomalous": True}
 """Labels of normal and anomalous images in a label file."""
 

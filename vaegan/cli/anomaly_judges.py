@@ -16,8 +16,8 @@ from vaegan.storage.run_folder import Run
 from vaegan.text import shorten
 from vaegan.workflows.trained_model import choose_density, fit_density
 
-from .anomaly import ALL
 from .console import Console
+from .options import ALL
 
 
 def choose_scores(names: str, run: Path, model: Autoencoder, features: Path | None, density: str | None) -> list[str]:

@@ -6,7 +6,7 @@ import click
 
 from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback
-from vaegan.workflows.destinations import check_picture_size
+from vaegan.workflows.destinations import MAX_PICTURE_IMAGES, check_picture_size
 from vaegan.workflows.shared_settings import check_tile
 from vaegan.workflows.trained_model import check_output_of_run, fetch_if_on_hub, fit_run_density, load_model_and_class
 
@@ -27,8 +27,6 @@ from .options import (
     check_sample_path,
 )
 
-MAX_PICTURE_IMAGES = 10_000
-"""Most images of one picture."""
 MAX_ARRAY_IMAGES = 1_000_000
 """Most images of one file of an array."""
 

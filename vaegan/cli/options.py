@@ -30,6 +30,8 @@ FOLDER = FolderPath()
 MODEL = ModelPath()
 """Type of an argument that is the folder of a run, or the name of a model on the Hub."""
 PathOrNone = TypeVar("PathOrNone", Path, Path | None)
+ALL = "all"
+"""Value of an option that stands for all names that it can have."""
 ARRAY_SUFFIX = ".npz"
 """Ending of a file of an array of images."""
 MAX_PROCESSES = 1024

@@ -9,12 +9,11 @@ from torch import Tensor
 from vaegan.images import draw_pairs, get_grid_size
 from vaegan.models import Autoencoder
 from vaegan.storage.loading import load_decoding
-from vaegan.workflows.destinations import check_picture_size
+from vaegan.workflows.destinations import MAX_PICTURE_IMAGES, check_picture_size
 from vaegan.workflows.image_files import find_image_files, read_images, run_in_batches
 from vaegan.workflows.trained_model import check_output_of_run, load_model_and_classes
 
 from .console import Console
-from .inference import MAX_PICTURE_IMAGES
 from .picture_files import write_image
 
 MAX_PAIR_COLUMNS = 8

@@ -18,6 +18,8 @@ PICTURE_SUFFIXES = {
 }  # fmt: skip
 """Endings of files that hold any picture as it is drawn, up to the JPEG's, WebP's and AVIF's loss, and the most pixels
 of a side."""
+MAX_PICTURE_IMAGES = 10_000
+"""Most images of one picture."""
 ANIMATION_SUFFIXES = {".gif": 65_535, ".webp": 16_383}
 """Endings of files that hold moving pictures, and the most pixels of a side."""
 
