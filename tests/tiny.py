@@ -86,7 +86,7 @@ SCHEDULE_OPTIONS = (
     "train.betas=[{start: 0.9, end: 0.5, images: 30, shape: linear}, {start: 0.9, end: 0.99, images: 24}]",
     "train.ema_half_life={start: 1, end: 24, images: 40}",
     "train.second_ema_half_life={start: 50, end: 4, images: 36}", "train.ema_metric=sample/spectrum_error",
-    "train.evaluate_every=4", "evaluate.metrics=[psnr,sharpness]",
+    "train.evaluate_every=2", "evaluate.metrics=[psnr,sharpness]",
     "model.adversarial.r1={start: 1, end: 0.1, images: 24}",
     "model.adversarial.r2={start: 0.1, end: 0.5, images: 32, shape: linear}",
     "model.adversarial.weight={start: 0.05, end: 0.2, images: 40, shape: linear}",

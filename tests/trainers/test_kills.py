@@ -49,9 +49,9 @@ def build_config(family: str) -> Config:
         return tiny("vaegan3", *WORDS, *OWN_OPTIONS, "model.labels=6")
     classes = ("model.classes=6",) if family == "classifier" else ()
     labels = ("model.labels=6",) if family in CONDITIONAL_OPTIONS else ()
-    queue = ("model.adversarial.instance_queue=5",) if family == FULLY_TESTED else ()  # of 20 images
+    own = ("model.adversarial.instance_queue=5", "train.evaluate_every=4") if family == FULLY_TESTED else ()
     spectral = ("model.discriminator.spectral_norm=true",) if family in ADVERSARIES else ()
-    return tiny(family, *WORDS, *FAMILY_OPTIONS.get(family, ()), *queue, *spectral, *classes, *labels)
+    return tiny(family, *WORDS, *FAMILY_OPTIONS.get(family, ()), *own, *spectral, *classes, *labels)
 
 
 class KilledTrainings:
