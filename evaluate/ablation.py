@@ -66,7 +66,7 @@ class Ablation:
 
     @property
     def sum_passed(self) -> bool:
-        """Whether the screening's sum passed, with changes that did not pass alone."""
+        """True if the screening's sum passed, with changes that did not pass alone."""
         return not set(self.selection.summed) <= set(self.selection.alone)
 
     def list_variants(self) -> list[str]:

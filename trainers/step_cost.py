@@ -93,7 +93,7 @@ def count_flops(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any], 
     flops: int = count(*args, **kwargs, out_val=result)
     if operation is torch.ops.aten.convolution_backward:
         *first, groups, (_, has_weight_gradient, _) = args
-        if has_weight_gradient:
+        if has_weight_gradient and groups > 1:
             of_weights: int = count(*first, groups, [False, True, False], **kwargs, out_val=result)
             flops -= of_weights - of_weights // groups
     return flops

@@ -33,9 +33,9 @@ class Selection(NamedTuple):
     """The changes of a phase."""
 
     alone: list[str]
-    """Those that are trained alone, the best first."""
+    """Names of the changes that are trained alone, the best first."""
     summed: list[str]
-    """Those that the sum consists of; one or none: there is no sum."""
+    """Names of the changes that the sum consists of; with one or none there is no sum."""
 
 
 NO_CHANGE = Selection([], [])

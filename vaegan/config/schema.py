@@ -271,9 +271,8 @@ class Config(Section):
     @model_validator(mode="after")
     def _check_consistency(self) -> "Config":
         if isinstance(self.model, TrainedPriorConfig) and self.prior is None:
-            raise ValueError(
-                f"prior.autoencoder: missing; it names the run folder of the {self.model.autoencoder_name}"
-            )
+            name = self.model.autoencoder_name
+            raise ValueError(f"prior.autoencoder: missing; it names the run folder of the {name}")
         if not isinstance(self.model, TrainedPriorConfig) and self.prior is not None:
             raise ValueError(f"prior: only families pixelcnn and flow take it, not {self.model.family}; leave it out")
         if self.evaluate.density is not None and not isinstance(self.model, ContinuousConfig):

@@ -108,7 +108,8 @@ def run_ablation(
     screened = compare_phase("screen", screening)
     ablation = run_long_on_main(finish_screening)
     selection = broadcast_from_main(lambda: None if ablation is None else ablation.selection)
-    reporter.note(f"screening: {'' if ablation is None else ablation.describe_selection()}")
+    if ablation is not None:
+        reporter.note(f"screening: {ablation.describe_selection()}")
     if selection is None or not any(selection):
         return ablation
     trained = screening.classifier and get_classifier_folder(folder, screening.classifier[0])

@@ -38,7 +38,7 @@ class PlannedRun(NamedTuple):
 
     @property
     def finished(self) -> bool:
-        """Whether its folder holds a finished run of as many steps."""
+        """True if its folder holds a finished run of as many steps."""
         run = Run(self.folder)
         return run.finished and run.config.train.steps == self.steps
 
