@@ -5,28 +5,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vaegan.config.ablation_schema import BASE, SUM
-from vaegan.config.explain_error import suggest_nearest
 from vaegan.config.load_ablation import LoadedAblation, Selection
 from vaegan.config.load_study_files import LoadedStudy
 from vaegan.errors import UserError
 from vaegan.storage.run_folder import Run
-from vaegan.text import shorten
 
 from .comparing.comparison import Comparison
-from .metric_descriptions import METRIC_DESCRIPTIONS, Better, describe_metric, sort_metrics, strip_network
-from .metrics.feature_extractors import INCEPTION
+from .deciding_metric import check_deciding_metric
+from .metric_descriptions import describe_metric, sort_metrics, strip_network
 from .result import read_result
 from .study import get_run_folder
 
 SeedMetrics = Mapping[str, Sequence[Mapping[str, float]]]
 """Metrics of the runs of each variant, in the order of the seeds."""
-SOURCES = {
-    "fid": "frechet", "fd": "frechet", "precision": "prdc", "recall": "prdc", "density": "prdc", "coverage": "prdc",
-    "spectrum_error": "sharpness", "laplacian_gap": "sharpness", "kurtosis_gap": "sharpness",
-    "coherence": "sharpness", "lpips_alex": "lpips", "lpips_random": "lpips", "bits_per_dim": "elbo",
-    "iwae_bits_per_dim": "iwae",
-}  # fmt: skip
-"""Name in `evaluate.metrics` of a metric of reconstructions, samples or likelihoods, where it has another one."""
 
 
 def check_metric(loaded: LoadedAblation, screening: LoadedStudy) -> None:
@@ -42,41 +33,6 @@ def check_metric(loaded: LoadedAblation, screening: LoadedStudy) -> None:
     evaluate = screening.configs[BASE].evaluate
     features = evaluate.features if screening.classifier is None else screening.classifier[0]
     check_deciding_metric(loaded.ablation.metric, f"{loaded.source}: metric", evaluate.metrics, features)
-
-
-def check_deciding_metric(
-    metric: str, source: str, measured: Sequence[str], features: str, better: Better | None = None
-) -> None:
-    """Check that a metric is measured, and that one of its directions is better.
-
-    Args:
-        metric: Its key, without the network of its features.
-        source: Setting that names it, for messages.
-        measured: Names in `evaluate.metrics`.
-        features: `evaluate.features`.
-        better: Direction that must be the better one; None: either.
-
-    Raises:
-        UserError: It is not measured, or neither direction is better, or the other one.
-    """
-    judging = [
-        key
-        for key, description in METRIC_DESCRIPTIONS.items()
-        if (description.better is not None if better is None else description.better == better)
-    ]
-    other_frechet = "/fd" if features == INCEPTION else "/fid"
-    allowed = [key for key in judging if _get_source(key) in measured and not key.endswith(other_frechet)]
-    if metric not in allowed:
-        problem = "no metric that can decide"
-        if metric in judging:
-            problem = "not among those that evaluate.metrics names"
-            if _get_source(metric) in measured:
-                problem = f"not its name in features of {features}"
-        elif metric in METRIC_DESCRIPTIONS and better is not None:
-            problem = f"no metric of which {'less' if better == 'lower' else 'more'} is better"
-        raise UserError(
-            f"{source}: {shorten(metric)}: {problem}{suggest_nearest(metric, allowed)}; allowed: {', '.join(allowed)}"
-        )
 
 
 def find_metric_key(metric: str, metrics: Mapping[str, float]) -> str:
@@ -155,11 +111,3 @@ def read_seed_metrics(screening: LoadedStudy, folder: Path) -> SeedMetrics | Non
         }
     except (OSError, ValueError):
         return None
-
-
-def _get_source(key: str) -> str:
-    """Return the name in `evaluate.metrics` that gives a metric."""
-    kind, slash, name = key.partition("/")
-    if not slash:
-        return SOURCES.get(key, key)
-    return SOURCES.get(name, name) if kind in ("reconstruction", "sample") else kind

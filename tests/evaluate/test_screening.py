@@ -75,24 +75,8 @@ def check(**settings: object) -> None:
     check_metric(loaded, loaded.load_phase("screen", loaded.select_all()))
 
 
-def test_metrics_that_can_decide() -> None:
-    for metric in ("sample/kid", "reconstruction/kid", "reconstruction/psnr", "sample/fid", "gap/mmd2"):
-        check(metric=metric)
+def test_the_metric_is_one_of_those_of_the_runs() -> None:
+    check(metric="reconstruction/psnr")
     check(metric="sample/fd", features="digits")
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({"metric": "sample/kidd"}, "sample/kidd: no metric that can decide; did you mean sample/kid?; allowed: "),
-        ({"metric": "sample/recall"}, "sample/recall: not among those that evaluate.metrics names"),
-        ({"metric": "sample/fd"}, "sample/fd: not its name in features of inception; did you mean sample/fid?"),
-        ({"metric": "sample/fid", "features": "digits"}, "did you mean sample/fd?"),
-        ({"metric": "rate"}, "rate: no metric that can decide"),
-        ({"metric": "seconds"}, "seconds: not among those that evaluate.metrics names"),
-    ],
-)
-def test_metrics_that_cannot(settings: dict[str, str], expected: str) -> None:
-    with pytest.raises(UserError) as caught:
-        check(**settings)
-    assert f"config: metric: {settings['metric']}: " in str(caught.value) and expected in str(caught.value)
+    with pytest.raises(UserError, match=r"^config: metric: sample/fid: not its name in features of .*digits"):
+        check(metric="sample/fid", features="digits")

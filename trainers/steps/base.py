@@ -21,7 +21,7 @@ from vaegan.data import Data
 from vaegan.distributed import all_gather_object, run_on_all_ranks
 from vaegan.errors import UserError
 from vaegan.models import Model, build_model
-from vaegan.networks.build import build_discriminator
+from vaegan.networks.build import build_discriminator, build_plain_discriminator
 from vaegan.networks.check_given import check_networks
 from vaegan.networks.given import GivenNetworks
 
@@ -168,7 +168,9 @@ class TrainingStep(Generic[ModelSection]):
 
     def _build_on_meta_device(self) -> None:
         with torch.device("meta"):
-            self.build_networks()
+            build_model(self.config.model, self.config.data.image_shape, self.config.seed)
+            if isinstance(self.model_config, GANConfig):  # spectral norm would take most of the time
+                build_plain_discriminator(self.model_config, self.config.data.image_shape)
 
     def check_data(self, data: Data) -> None:
         """Check that the family can learn from the images, on all ranks alike.

@@ -93,6 +93,23 @@ def build_discriminator(
     if networks and "discriminator" in networks:
         takes_labels = config.labels is not None and config.discriminator.condition == "projection"
         return GivenDiscriminator(networks["discriminator"], takes_labels)
+    discriminator = build_plain_discriminator(config, image_shape)
+    initialise(discriminator, seed, "discriminator")
+    if config.discriminator.spectral_norm:
+        add_spectral_norm(discriminator, seed, "discriminator")
+    return discriminator
+
+
+def build_plain_discriminator(config: GANConfig, image_shape: ImageShape) -> PenalisedDiscriminator:
+    """Build the discriminator of a run before its initial weights and its spectral norm.
+
+    Args:
+        config: The `model` section of the run's config.
+        image_shape: (C, S, S) of the images.
+
+    Raises:
+        UserError: A layer of `model.discriminator` is beyond the last one.
+    """
     with torch.random.fork_rng(devices=[]):  # constructors draw weights, which are then replaced
         kind = _choose_kind(config.discriminator)
         (channels, height, width), packing = image_shape, config.discriminator.packing
@@ -100,7 +117,4 @@ def build_discriminator(
         discriminator: PenalisedDiscriminator = kind(config.discriminator, shape, config.score_count, config.labels)
         if packing > 1:
             discriminator = PackedDiscriminator(discriminator, packing)
-    initialise(discriminator, seed, "discriminator")
-    if config.discriminator.spectral_norm:
-        add_spectral_norm(discriminator, seed, "discriminator")
     return discriminator

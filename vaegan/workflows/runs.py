@@ -236,10 +236,10 @@ def _make_evaluator(config: "Config", data: "Data", reporter: Reporter) -> Calla
         UserError: A metric cannot be computed here, or cannot choose between two averages.
     """
     from vaegan.evaluate.classifier_evaluation import evaluate_classifier
+    from vaegan.evaluate.deciding_metric import check_deciding_metric
     from vaegan.evaluate.metrics.build import check_metrics
     from vaegan.evaluate.model_evaluation import evaluate_model
     from vaegan.evaluate.one_pass import ImageSplit
-    from vaegan.evaluate.screening import check_deciding_metric
 
     metric = config.train.ema_metric
     evaluate: Callable[..., EvaluationResult] = evaluate_classifier

@@ -1,0 +1,67 @@
+"""Metrics that can decide: between changes of a recipe, or between two averages of the weights."""
+
+from collections.abc import Sequence
+
+from vaegan.config.explain_error import suggest_nearest
+from vaegan.errors import UserError
+from vaegan.pretrained import WEIGHT_FILES
+from vaegan.text import shorten
+
+from .metric_descriptions import METRIC_DESCRIPTIONS, Better
+from .metrics.feature_extractors import INCEPTION
+
+SOURCES = {
+    "fid": "frechet", "fd": "frechet", "precision": "prdc", "recall": "prdc", "density": "prdc", "coverage": "prdc",
+    "spectrum_error": "sharpness", "laplacian_gap": "sharpness", "kurtosis_gap": "sharpness",
+    "coherence": "sharpness", "lpips_alex": "lpips", "lpips_random": "lpips", "bits_per_dim": "elbo",
+    "iwae_bits_per_dim": "iwae",
+}  # fmt: skip
+"""Name in `evaluate.metrics` of a metric of reconstructions, samples or likelihoods, where it has another one."""
+
+
+def check_deciding_metric(
+    metric: str, source: str, measured: Sequence[str], features: str, better: Better | None = None
+) -> None:
+    """Check that a metric is measured, and that one of its directions is better.
+
+    Args:
+        metric: Its key, without the network of its features.
+        source: Setting that names it, for messages.
+        measured: Names in `evaluate.metrics`.
+        features: `evaluate.features`.
+        better: Direction that must be the better one; None: either.
+
+    Raises:
+        UserError: It is not measured, or neither direction is better, or the other one.
+    """
+    judging = [
+        key
+        for key, description in METRIC_DESCRIPTIONS.items()
+        if (description.better is not None if better is None else description.better == better)
+    ]
+    other_frechet = "/fd" if features == INCEPTION else "/fid"
+    other_lpips = "/lpips_random" if WEIGHT_FILES["alex"].exists else "/lpips_alex"
+    allowed = [
+        key for key in judging if _get_source(key) in measured and not key.endswith((other_frechet, other_lpips))
+    ]
+    if metric not in allowed:
+        problem = "no metric that can decide"
+        if metric in judging:
+            problem = "not among those that evaluate.metrics names"
+            if _get_source(metric) in measured:
+                problem = "not its name on this machine, by the weights of AlexNet that are there or missing"
+                if not metric.endswith(other_lpips):
+                    problem = f"not its name in features of {features}"
+        elif metric in METRIC_DESCRIPTIONS and better is not None:
+            problem = f"no metric of which {'less' if better == 'lower' else 'more'} is better"
+        raise UserError(
+            f"{source}: {shorten(metric)}: {problem}{suggest_nearest(metric, allowed)}; allowed: {', '.join(allowed)}"
+        )
+
+
+def _get_source(key: str) -> str:
+    """Return the name in `evaluate.metrics` that gives a metric."""
+    kind, slash, name = key.partition("/")
+    if not slash:
+        return SOURCES.get(key, key)
+    return SOURCES.get(name, name) if kind in ("reconstruction", "sample") else kind
