@@ -8,6 +8,7 @@ from vaegan.data import open_data
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 
+from ..forked.client import ForkServer
 from ..tiny import LOOP_OPTIONS, tiny
 from .pool import Pool
 
@@ -23,6 +24,13 @@ def pool() -> Iterator[Pool]:
     """Four processes, alive for all tests of this folder."""
     with Pool() as pool:
         yield pool
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Command lines in groups of processes that have imported everything, for all tests of this folder."""
+    with ForkServer(tmp_path_factory.mktemp("forks")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

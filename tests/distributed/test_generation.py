@@ -7,6 +7,7 @@ import pytest
 
 from vaegan.storage.run_folder import Run
 
+from ..forked.client import ForkServer
 from .launches import TIMEOUT_SECONDS, VAEGAN, Launch
 
 GENERATE = ("generate", "run", "-n", "400", "--density", "gaussian", "--shard-rows", "30")
@@ -17,20 +18,25 @@ def read(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def expected(alone: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def expected(alone: Run, forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The images of one process that was never stopped."""
-    folder = tmp_path_factory.mktemp("generated")
-    (folder / "run").symlink_to(alone.path)
-    code, out, err = Launch(folder, *VAEGAN, *GENERATE, "-o", "images").wait()
-    assert (code, err) == (0, "") and out == "images: 400 images, drawn from Gaussian, fitted to 1,437 codes\n"
+    return generate(alone, forks, tmp_path_factory.mktemp("generated"), processes=1)
+
+
+def generate(run: Run, forks: ForkServer, folder: Path, processes: int) -> dict[str, bytes]:
+    """Return the files that a number of processes generates."""
+    command, _, *options = GENERATE
+    code, out, err = forks.run_once([command, str(run.path), *options], f"{folder}/images", processes)
+    assert (code, err) == (0, "")
+    assert out == f"{folder}/images: 400 images, drawn from Gaussian, fitted to 1,437 codes\n"
     return read(folder / "images")
 
 
-def test_two_processes_generate_what_one_does(alone: Run, expected: dict[str, bytes], tmp_path: Path) -> None:
-    (tmp_path / "run").symlink_to(alone.path)
-    code, _, err = Launch(tmp_path, *VAEGAN, *GENERATE, "-o", "images", "--processes", "2").wait()
-    found = read(tmp_path / "images")
-    assert (code, err) == (0, "") and len(found) == 401
+def test_two_processes_generate_what_one_does(
+    alone: Run, expected: dict[str, bytes], forks: ForkServer, tmp_path: Path
+) -> None:
+    found = generate(alone, forks, tmp_path, processes=2)
+    assert len(found) == 401
     assert {**found, "generated.json": b""} == {**expected, "generated.json": b""}
 
 

@@ -15,6 +15,7 @@ from vaegan.progress import Reporter
 from vaegan.storage.loading import load
 from vaegan.storage.run_folder import Run
 
+from ..forked.client import ForkServer
 from .launches import TIMEOUT_SECONDS, VAEGAN, Launch
 
 ENCODE = ("encode", "run", "--sample", "--seed", "2", "--shard-rows", "90")
@@ -46,13 +47,15 @@ def check_equal(folder: Path, expected: Path) -> None:
         assert all(torch.equal(tensors[name], others[name]) for name in tensors)
 
 
-def test_two_processes_encode_and_decode_what_one_does(alone: Run, expected: Path, tmp_path: Path) -> None:
-    (tmp_path / "run").symlink_to(alone.path)
-    code, out, err = Launch(tmp_path, *VAEGAN, *ENCODE, "-o", "latents", "--processes", "2").wait()
-    assert (code, err) == (0, "") and out.startswith("latents: 1,437 rows of 4, float32, in 16 files\n")
+def test_two_processes_encode_and_decode_what_one_does(
+    alone: Run, expected: Path, forks: ForkServer, tmp_path: Path
+) -> None:
+    command, _, *options = ENCODE
+    latents, pictures = f"{tmp_path}/latents", f"{tmp_path}/of-two"
+    code, out, err = forks.run_once([command, str(alone.path), *options], latents, 2)
+    assert (code, err) == (0, "") and out.startswith(f"{latents}: 1,437 rows of 4, float32, in 16 files\n")
     check_equal(tmp_path / "latents", expected)
-    launch = Launch(tmp_path, *VAEGAN, "decode", "latents", "-o", "of-two", "--processes", "2")
-    assert launch.wait() == (0, "of-two: 1,437 pictures\n", "")
+    assert forks.run_once(["decode", latents], pictures, 2) == (0, f"{pictures}: 1,437 pictures\n", "")
     decode_to_folder(load(alone.path), expected, read_latent_description(expected), tmp_path / "of-one")
     one, two = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("of-one", "of-two"))
     assert one == two and len(one) == 1438

@@ -92,6 +92,19 @@ class ForkServer:
         groups = json.loads((self.folder / f"{name}.json").read_text())
         return [[_read_result(result) for result in group] for group in groups]
 
+    def run_once(self, words: Sequence[str], output: str, processes: int) -> tuple[int, str, str]:
+        """Run one command in a group of processes; return its exit code, and what all of them print and report.
+
+        Args:
+            words: Arguments after `vaegan`, without `--output`.
+            output: Its output, relative to the folder of the server; the results are written beside it.
+            processes: Number of processes.
+        """
+        self.run({output: [Command(words, processes=processes)]})
+        (group,) = self.get_group_results(output)
+        (code,) = {process.code for process in group}
+        return code, "".join(process.out for process in group), "".join(process.err for process in group)
+
     def get_results(self, name: str) -> list[ProcessResult]:
         """Return the result of rank 0 of each command of a job."""
         return [main for main, *_ in self.get_group_results(name)]
