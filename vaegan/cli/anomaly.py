@@ -47,7 +47,7 @@ def _check_rate(context: click.Context, option: click.Parameter, rate: float) ->
 )  # fmt: skip
 @click.option(
     "--false-alarms", metavar="RATE", type=float, callback=_check_rate, default=0.05, show_default=True,
-    help="Rate of normal images that may be flagged.",
+    help="Fraction of normal images that may be flagged.",
 )  # fmt: skip
 @click.option(
     "--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True,
@@ -62,7 +62,7 @@ def _check_rate(context: click.Context, option: click.Parameter, rate: float) ->
 @click.option("--anomalous", metavar="CLASS,...", help="Class folders of anomalous images; the others are normal.")
 @click.option(
     "-n", "--number", type=Integer(1, MAX_DRAWN_IMAGES), default=32, show_default=True,
-    help="Images to draw, the most anomalous ones; the CSV file has all.",
+    help="Images to draw, the most anomalous ones; the CSV file has all images.",
 )  # fmt: skip
 @LABEL_OPTION
 @DATA_ROOT_OPTION
@@ -76,10 +76,10 @@ def anomaly(
     density: str | None, labels: Path | None, anomalous: str | None, number: int, label: str | None,
     data_root: Path | None, allow_other_data: bool, output: Path,
 ) -> None:  # fmt: skip
-    """Score images by how little they are like those that RUN was trained on, and draw where they differ.
+    """Score how unlike the training images of RUN each image is, and draw where it differs.
 
-    A p-value is about the fraction of held-out images with at least this score. Where --labels or --anomalous tells the
-    anomalous images, ROC-AUC and PR-AUC say how well the scores find them.
+    A p-value is about the fraction of held-out images with at least this score. If --labels or --anomalous says which
+    images are anomalous, ROC-AUC and PR-AUC say how well the scores find them.
     """
     check_packages(["matplotlib"])
     import torch

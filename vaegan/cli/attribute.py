@@ -23,11 +23,11 @@ DEFAULT_IMAGES = 10_000
     "--by", required=True, metavar="LABELS.csv|labels",
     help="CSV file with the columns file and label, or the word labels: the classes of the run's own images.",
 )  # fmt: skip
-@click.option("--positive", metavar="NAME", help="Class to lead to; of two, by default the last.")
-@click.option("--negative", metavar="NAME", help="Class to lead away from; by default all others.")
+@click.option("--positive", metavar="NAME", help="Class that the direction leads to; of two, by default the last.")
+@click.option("--negative", metavar="NAME", help="Class that the direction leads away from; by default all others.")
 @click.option(
     "-n", "--number", type=Integer(2, 10**9), default=DEFAULT_IMAGES, show_default=True,
-    help="Most images to learn from.",
+    help="Largest number of images to learn from.",
 )  # fmt: skip
 @LABEL_OPTION
 @DATA_ROOT_OPTION
@@ -42,7 +42,7 @@ def attribute(
 ) -> None:  # fmt: skip
     """Learn the directions of RUN's codes that lead from one class to another, for `vaegan edit`.
 
-    The accuracy is that of telling the classes apart by the code, on images that nothing was learned from.
+    The accuracy says how often the code tells the classes apart on held-out images.
     """
     check_packages(["sklearn"])
     from vaegan.applications.attributes import check_attribute_file, learn_attribute, save_attribute

@@ -50,7 +50,7 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Evaluate the trained model of RUN and write RUN/metrics.json; of a classifier, its accuracy.
 
-    With --native-size the reconstructions of image files in their own sizes are measured, of a model whose code is a
+    With --native-size, measure the reconstructions of image files in their own sizes, by a model whose code is a
     grid. With --images, compare the images of FAKE with those of REAL instead: metrics of pairs over images of the same
     name, metrics of sets over all.
     """

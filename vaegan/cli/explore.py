@@ -49,7 +49,7 @@ def _check_page(context: click.Context, option: click.Parameter, path: Path | No
 
 @click.command(short_help="Move through the codes of a run in a browser.")
 @click.argument("runs", metavar="RUN [RUN2]", nargs=-1, required=True, type=FOLDER)
-@click.option("--dimensions", type=Integer(1, 64), default=12, show_default=True, help="Most sliders of the code.")
+@click.option("--dimensions", type=Integer(1, 64), default=12, show_default=True, help="Largest number of sliders.")
 @click.option(
     "--direction", "directions", metavar="FILE", multiple=True, type=PATH,
     help="File of `vaegan attribute`, which becomes a slider; repeatable.",
@@ -76,9 +76,9 @@ def explore(
 ) -> None:  # fmt: skip
     """Serve a page on which a person moves through the codes of RUN, or of RUN and RUN2 side by side.
 
-    Drag its dimensions in the order of the KL divergence that they carry, drop an image, move it along learned
-    directions, walk to another one, complete what is painted over, draw samples. Only this machine can open the page
-    unless --host is given. Ctrl-C ends it.
+    The page has sliders for the dimensions, in the order of their KL divergence. Drop an image on it, move it along
+    learned directions, walk to another one, complete what is painted over, draw samples. Only this machine can open the
+    page unless --host is given. Ctrl-C ends it.
     """
     console = Console()
     if len(runs) > MAX_RUNS:

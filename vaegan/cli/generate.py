@@ -40,7 +40,7 @@ from .options import (
 @LABEL_OPTION
 @click.option(
     "--reject", metavar="SCORE=SHARE", shell_complete=complete_words(*(f"{name}=" for name in SCORES)),
-    help="Draw anew what is in the lowest SHARE by the discriminator's realness, or by the distance to the nearest"
+    help="Draw anew the worst SHARE of all draws, by the discriminator's realness, or by the distance to the nearest"
     " training image in features.",
 )  # fmt: skip
 @click.option(
@@ -61,8 +61,8 @@ def generate(
 ) -> None:  # fmt: skip
     """Generate a data set of images from the prior of RUN, or from a density, for others to learn from.
 
-    Image i is that of `vaegan sample` with the same seed. A conditional RUN generates its classes in turn, or the one
-    of --label.
+    Image i is that of `vaegan sample` with the same seed. A conditional RUN generates its classes in turn, or only the
+    class of --label.
     """
     from .launch import join_processes
 

@@ -43,7 +43,7 @@ def add_image_set_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--native-size", is_flag=True,
-            help="Keep the size of each image, and measure pairs, or of RUN images and reconstructions, one by one.",
+            help="Keep the size of each image, and measure pairs (with RUN: images and reconstructions) one by one.",
         ),
         click.option(
             "--image-size", type=Integer(8, MAX_IMAGE_SIDE_PIXELS), metavar="N",

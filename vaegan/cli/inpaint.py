@@ -34,7 +34,7 @@ MIN_DIFFERENT_ANSWERS = 2.0
 )
 @click.option(
     "--answers", type=Integer(1, MAX_ANSWERS), default=1, show_default=True,
-    help="The most probable answer, and further ones drawn from the posterior.",
+    help="Number of answers: the most probable one, and others drawn from the posterior.",
 )  # fmt: skip
 @click.option(
     "--sampler", type=click.Choice(["langevin", "importance"]), default="langevin", show_default=True,

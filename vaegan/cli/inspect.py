@@ -21,15 +21,17 @@ MAX_TABLE_ROWS = 12
 @click.command(short_help="Describe the dimensions of the codes, and map them.")
 @click.argument("run", type=FOLDER)
 @click.option(
-    "--split", type=click.Choice(["train", "validation", "test"]), help="Images to encode; the run's evaluate.split."
+    "--split", type=click.Choice(["train", "validation", "test"]), help="Images to encode.  [default: evaluate.split]"
 )
 @DATA_ROOT_OPTION
 @OTHER_DATA_OPTION
-@click.option("-o", "--output", type=FOLDER, callback=check_folder_path, help="Folder to write; RUN/inspection.")
+@click.option(
+    "-o", "--output", type=FOLDER, callback=check_folder_path, help="Folder to write.  [default: RUN/inspection]"
+)
 def inspect(run: Path, split: str | None, data_root: Path | None, allow_other_data: bool, output: Path | None) -> None:
     """Say what each dimension of the codes of RUN's images holds: divergence, activity, distance from the prior.
 
-    Linear probes tell how well classes are read off the codes, off pixels and off their PCA. The page
+    Linear probes tell how well classes can be read from the codes, from the pixels and from their PCA. The page
     inspection.html has the plots, and maps of the images; inspection.json has the figures.
     """
     from vaegan.applications.encoding import check_continuous_codes

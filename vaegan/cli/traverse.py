@@ -33,7 +33,7 @@ MAX_CODES = 2000
 @click.argument("run", type=FOLDER)
 @click.argument("image", type=PATH, required=False)
 @click.option("--steps", type=Integer(2, 99), default=9, show_default=True, help="Quantiles from 1 % to 99 %.")
-@click.option("--rows", type=Integer(1, 10_000), help="Draw only this many dimensions, those that carry most.")
+@click.option("--rows", type=Integer(1, 10_000), help="Draw only this many dimensions, those of the largest KL.")
 @LABEL_OPTION
 @DATA_ROOT_OPTION
 @OTHER_DATA_OPTION
@@ -48,7 +48,7 @@ def traverse(
     """Draw what changes in IMAGE as one dimension of its code goes through the prior's quantiles.
 
     Without IMAGE it starts from the code of a training image, the one whose distance from the mean of these codes is
-    the median. Each row is a dimension; that which carries most of the divergence of the training images comes first. A
+    the median. Each row is a dimension; the one with the largest KL divergence over the training images comes first. A
     conditional RUN needs the class, --label.
     """
     from vaegan.applications.code_statistics import compute_code_statistics

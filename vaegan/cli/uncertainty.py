@@ -28,7 +28,7 @@ MAX_NAME_CHARACTERS = 24
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the draws.")
 @click.option(
-    "--calibrate", is_flag=True, help="Take the scale that makes the intervals of the run's validation images true."
+    "--calibrate", is_flag=True, help="Take the scale by which the intervals of the validation images are calibrated."
 )
 @LABEL_OPTION
 @DATA_ROOT_OPTION

@@ -32,7 +32,7 @@ class Screening(Section):
     """The first phase: every change at a small budget."""
 
     steps: Count
-    """Optimizer steps of the base. A variant with another batch size gets as many steps as see the same images."""
+    """Optimizer steps of the base. A variant with another batch size sees as many images."""
     seeds: Seeds = (0,)
     """Seeds; each variant is trained once with each of them."""
 
@@ -43,7 +43,7 @@ class Confirmation(Section):
     steps: Count | None = None
     """Optimizer steps of the base, as in the screening; None: those of its recipe."""
     seeds: Seeds = (1, 2, 3)
-    """Seeds, none of which is one of the screening: a change that passed by luck does not keep its luck."""
+    """Seeds, all different from those of the screening, so that no change is confirmed by the luck of one seed."""
 
 
 class AblationConfig(Section):
@@ -56,8 +56,8 @@ class AblationConfig(Section):
     changes: Annotated[dict[str, dict[str, object]], Field(min_length=1)]
     """Changes by name, each a mapping of settings of `model` and `train`, nested as in a config."""
     metric: Text
-    """Metric by which changes pass the screening: its key in `metrics.json` without the network of its features, such
-    as `sample/kid`. It is measured on validation images, as is everything here."""
+    """Metric by which changes pass the screening: its key in `metrics.json` without the name of the feature network,
+    such as `sample/kid`. Like everything in an ablation, it is measured on validation images."""
     keep: Count | None = None
     """Largest number of changes that are confirmed: those with the best effect on `metric`. None: all. Only a change
     whose effect in the screening is in the good direction passes in either case."""
@@ -67,7 +67,7 @@ class AblationConfig(Section):
     """Budget of the confirmation."""
     features: Text | None = None
     """Classifier that is trained first, on the base's own images, to give the features of `frechet`, `kid` and `prdc`:
-    a set that has a recipe for it (`digits`), or a config file; None: the network of `evaluate.features`."""
+    a set with a recipe for a classifier (`digits`), or a config file; None: the network of `evaluate.features`."""
 
     @model_validator(mode="after")
     def _check_consistency(self) -> "AblationConfig":

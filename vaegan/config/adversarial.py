@@ -25,28 +25,28 @@ class DiscriminatorConfig(Section):
     width: Width = 32
     """Channels at full resolution, doubled at each halving up to 8 times as many; mlp: units of each hidden layer."""
     depth: Depth = 1
-    """Convolutions or blocks at each resolution; mlp: hidden layers; patch: halvings, 3 of the paper."""
+    """Convolutions or blocks at each resolution; mlp: hidden layers; patch: halvings, 3 in the paper."""
     scales: Annotated[tuple[Scale, ...], FROM_PYTHON, Field(min_length=1)] = (1,)
     """patch: one discriminator for each number, which sees images whose sides are divided by it (means of squares of
-    pixels); all of them count alike (Wang et al. 2018, section 3.2)."""
+    pixels); all of them have the same weight (Wang et al. 2018, section 3.2)."""
     packing: Annotated[Literal[1, 2], INTEGER] = 1
     """Images that are scored together. 2: images 2i and 2i + 1 of the batch, all real or all fake, are one image of
     twice the channels, in which a lack of variety can be seen (Lin et al. 2018, section 3)."""
     projected_layers: Annotated[tuple[Count, ...], FROM_PYTHON] = ()
-    """Layers of a trained classifier, counted from the image, on whose frozen features a further discriminator each is
-    put; all of them and the one of the images count alike (Sauer et al. 2021, section 3). []: there are none."""
+    """Layers of a trained classifier, counted from the image. Each gets a further discriminator on its frozen features,
+    with the same weight as the discriminator of the images (Sauer et al. 2021, section 3). []: there are none."""
     classifier: ClassifierConfig | None = None
     """Settings of the classifier of `projected_layers`; filled in from the run that `train.discriminator_features`
     names."""
     norm: Literal["none", "group"] = "none"
-    """patch: GroupNorm before the activations, or `none`, as the others have."""
+    """patch: `group` is GroupNorm before the activations; discriminators of other kinds have `none`."""
     spectral_norm: bool = False
     """Divide each weight by its largest singular value (Miyato et al. 2018)."""
     layer: Count | None = None
-    """Layer whose features the learned similarity compares, counted from the image: of mlp a hidden
-    layer, of the others a resolution; None: the last."""
+    """Layer whose features the learned similarity compares, counted from the image: a hidden layer of mlp, a resolution
+    of the others; None: the last."""
     condition: Literal["none", "projection", "auxiliary"] = "projection"
-    """Way of using an image's class where `model.labels` says how many there are. `projection`: <e_y, features> is
+    """How an image's class is used if `model.labels` is given. `projection`: <e_y, features> is
     added to the score of being real (Miyato & Koyama 2018, eq. 3); `auxiliary`: a further head predicts the class,
     whose cross-entropy the discriminator minimises on all images and the generator on its own (Odena et al. 2017,
     section 3); `none`: the class is not used."""
@@ -125,7 +125,7 @@ class AdversarialLossConfig(Section):
     """Weight of the adversarial term relative to the other terms, in nats per pixel value, or its schedule over the
     images seen."""
     warmup_steps: Steps = 0
-    """Steps in which the discriminator learns alone; the adversarial term then sets in."""
+    """Steps in which the discriminator learns alone; the adversarial term starts after them."""
     ramp_steps: Steps = 0
     """Steps over which its weight rises linearly from 0, after those; 0: at once."""
     r1: ScheduledWeight = 1.0
@@ -141,10 +141,10 @@ class AdversarialLossConfig(Section):
     augment: Probability = 0.0
     """Probability of each augmentation of what the discriminator sees; 1 is DiffAugment (Zhao et al. 2020)."""
     augment_target: Probability | None = None
-    """Let that probability adapt to the discriminator instead (ADA, Karras et al. 2020, eq. 1): it rises where the mean
-    sign of real images' scores is above this target (0.6 there), and starts at `augment`."""
+    """Let that probability adapt to the discriminator instead (ADA, Karras et al. 2020, eq. 1): it starts at `augment`,
+    and rises while the mean sign of real images' scores is above this target (0.6 in the paper)."""
     augment_images: Count = 500_000
-    """Images over which it can rise from 0 to 1."""
+    """Images over which this probability can rise from 0 to 1."""
 
 
 class VAEGANDiscriminatorConfig(DiscriminatorConfig):
@@ -155,8 +155,8 @@ class VAEGANDiscriminatorConfig(DiscriminatorConfig):
     the encoder gets no adversarial gradient (Larsen et al. 2016, section 2.3). `reconstructed`: real / reconstructed,
     and nothing is generated, as in the training of image tokenizers (Esser et al. 2021; Rombach et al. 2022)."""
     instance_layers: Annotated[tuple[Count, ...], FROM_PYTHON] = ()
-    """Layers whose features the instance term compares, as means over an image's places, counted as `layer` is: one
-    near the image and one near the end are those of DC-VAE. []: there is no such term."""
+    """Layers, counted as `layer` is, whose features the instance term compares, averaged over an image's places; DC-VAE
+    takes one near the image and one near the end. []: there is no such term."""
 
     @model_validator(mode="after")
     def _check_instance_layers(self) -> "VAEGANDiscriminatorConfig":
@@ -178,12 +178,12 @@ class VAEGANLossConfig(AdversarialLossConfig):
     """Weight of the instance term, a mean over `model.discriminator.instance_layers`: -log of the probability, in nats,
     by which a reconstruction is assigned to its own image and not to one of `instance_queue` (Parmar et al. 2021)."""
     instance_queue: Count = 4096
-    """Past training images that it is compared with, a quarter of all at most."""
+    """Past training images that a reconstruction is compared with, at most a quarter of all training images."""
     instance_temperature: Positive = 0.07
-    """Divisor of the cosine similarities."""
+    """Divisor of the cosine similarities in the instance term."""
     adaptive: Annotated[tuple[Weight, Weight], FROM_PYTHON] | None = None
-    """Multiply `weight` by the ratio of the gradients that reconstruction and adversarial term have at the decoder's
-    last layer (Esser et al. 2021, eq. 7), kept between these two bounds; None: 1."""
+    """Multiply `weight` by a ratio of gradient norms at the decoder's last layer, that of the other terms over that of
+    the adversarial term (Esser et al. 2021, eq. 7), kept between these two bounds; None: the ratio is 1."""
 
     @model_validator(mode="after")
     def _check_bounds(self) -> "VAEGANLossConfig":

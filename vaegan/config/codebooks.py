@@ -14,7 +14,7 @@ class VQVAEConfig(AutoencoderConfig):
     family: Literal["vqvae"] = "vqvae"
     """Kind of model."""
     width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 128
-    """Channels at a quarter of the resolution; half as many before."""
+    """Channels at a quarter of the resolution; at half the resolution there are half as many."""
     residual_width: Count = 32
     """Channels inside a residual block."""
     depth: Annotated[int, Field(ge=1, le=64)] = 2
@@ -36,7 +36,7 @@ class VQVAEConfig(AutoencoderConfig):
     kmeans: bool = True
     """Start from the k-means centres of the untrained encoder's vectors instead of random vectors."""
     revive_below: Weight = 0.1
-    """Vectors per step, on average, below which an unused entry is replaced by a vector of the step; 0: never."""
+    """An entry that fewer vectors per step choose, on average, is replaced by a vector of the step; 0: never."""
 
 
 class TrainedPriorConfig(ConditionalConfig):

@@ -41,9 +41,9 @@ class DataConfig(Section):
     """Image set. `digits`, `photos` and `shapes` are embedded; `folder` is any tree of image files under `root`;
     `arrays` is `root` itself, a `.npy`, `.npz` or `.safetensors` file of uint8 pixels (and labels); `huggingface` is a
     set of the library `datasets`: Parquet or Arrow files, or what `save_to_disk` wrote, under `root`, or `hub`;
-    `webdataset` is tar shards under `root`, of which `vaegan index` has made an index;
-    the others are read from torchvision's files under `root`. `given`: images that `vaegan.train(data=...)` was given
-    in Python."""
+    `webdataset` is tar shards under `root`, indexed by `vaegan index`; `mnist`, `fashion_mnist`, `cifar10` and `celeba`
+    are read from torchvision's files under `root`. `given`: images that `vaegan.train(data=...)` was given in
+    Python."""
     root: Annotated[Path, FROM_PYTHON, make_absolute("data.root")] | None = None
     """Folder of the images (`folder`), their file (`arrays`), either (`huggingface`, `webdataset`), or folder that
     holds or receives the set (`mnist`, ...; None: `data` in the working folder). The embedded sets take none."""
@@ -51,20 +51,20 @@ class DataConfig(Section):
     """`folder`: what the folders right under `root` are: `classes`, or `splits` named train, val and test or alike,
     with folders of classes in them or without. None: classes, but folders that are named like splits are refused."""
     hub: HubName | None = None
-    """`huggingface`: name of a set on the Hub, `hf://owner/name` or `hf://owner/name:subset`, with or without the
-    beginning, in the place of `root`; no code from there is run."""
+    """`huggingface`: name of a set on the Hub in the place of `root`, `hf://owner/name` or `hf://owner/name:subset`,
+    with or without `hf://`; no code from there is run."""
     image_column: Text | None = None
     """`huggingface`: column of the images; None: the only one that can hold them."""
     label_column: Text | None = None
-    """`huggingface`: column of the labels, numbers from 0 or text; None: the only one that is known to be of
+    """`huggingface`: column of the labels, numbers from 0 or text; None: the only column that is known to hold
     classes."""
     image_size: Side
     """Height and width in pixels; images of other sizes are resized (antialiased bicubic, short side) and
     centre-cropped."""
     channels: Channels = 3
-    """Channels of the images. 1: grey (luminance); 3: RGB; transparent pixels are laid on white. 2: grey and alpha; 4:
-    RGBA; for `folder`, `arrays`, `huggingface`, `webdataset` and `given`. Metrics of what is seen lay these on
-    white."""
+    """Channels of the images. 1: grey (luminance); 3: RGB; for these two, transparent pixels are laid on white. 2: grey
+    and alpha; 4: RGBA; both only for `folder`, `arrays`, `huggingface`, `webdataset` and `given`, and laid on white by
+    metrics of what is seen."""
     fit: Fit = "crop"
     """Fitting of images that are not square: `crop` the centre, or `stretch` both sides to `image_size`."""
     crop: Crop = "centre"
@@ -92,8 +92,8 @@ class DataConfig(Section):
     sha256: str | None = None
     """`given`: SHA-256 of images and labels, hexadecimal, which `vaegan.train` fills in."""
     version: DataVersion = 2
-    """Version of decoding and splitting. 1: that of runs whose `config.yaml` does not say; they keep it when they are
-    resumed, evaluated or compared. 2: an image's split is a property of its name."""
+    """Version of decoding and splitting. 1: that of runs whose `config.yaml` names no version; they keep it when they
+    are resumed, evaluated or compared. 2: the name of an image decides its split."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

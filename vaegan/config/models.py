@@ -58,8 +58,8 @@ class AEFamilyConfig(ContinuousConfig):
     family: Literal["ae"] = "ae"
     """Kind of model."""
     denoising: Weight = 0.0
-    """Standard deviation, in units of the [-1, 1] pixel range, of the noise on the images that the encoder is shown
-    while it is trained to give them back without it (Vincent et al. 2008, section 2.3); 0: none."""
+    """Standard deviation, in units of the [-1, 1] pixel range, of noise that training adds to the encoder's input; the
+    target is the image without noise (Vincent et al. 2008, section 2.3). 0: no noise."""
 
 
 class AEConfig(AEFamilyConfig, VectorConfig):
@@ -105,7 +105,7 @@ class VAEGANFamilyConfig(PerceptualConfig, ELBOConfig, GANConfig):
     discriminator: VAEGANDiscriminatorConfig = VAEGANDiscriminatorConfig()
     adversarial: VAEGANLossConfig = VAEGANLossConfig()
     cycle: Weight = 0.0
-    """Weight of -log q(z | G(z)) of the prior's codes, in nats per pixel value: the latent cycle as a further term."""
+    """Weight of the latent cycle, -log q(z | G(z)) of codes z drawn from the prior, in nats per pixel value."""
 
     @model_validator(mode="after")
     def _check_instance(self) -> "VAEGANFamilyConfig":
@@ -156,7 +156,7 @@ class LarsenFamilyConfig(KLConfig, GANConfig):
     family: Literal["larsen"] = "larsen"
     """Kind of model."""
     gamma: Positive = 1e-6
-    """Weight of the learned similarity against the adversarial term, both of the decoder (algorithm 1)."""
+    """Weight of the learned similarity relative to the adversarial term, in the decoder's loss (algorithm 1)."""
 
 
 class LarsenConfig(LarsenFamilyConfig, VectorConfig):
@@ -174,7 +174,7 @@ class GANVAEFamilyConfig(GANConfig):
     """Kind of model."""
     adversarial: AdversarialLossConfig = AdversarialLossConfig()
     cycle: Weight = 1.0
-    """Weight of -log q(z | G(z)), in nats per pixel value."""
+    """Weight of the latent cycle, -log q(z | G(z)) of codes z drawn from the prior, in nats per pixel value."""
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -230,16 +230,16 @@ class FlowConfig(TrainedPriorConfig):
     family: Literal["flow"] = "flow"
     """Kind of model."""
     width: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 256
-    """Units of each layer of the network of a vector, channels of that of a grid."""
+    """Units of each layer if the codes are vectors; channels of each layer if they are grids."""
     depth: Annotated[int, Field(ge=1, le=64)] = 4
     """Residual blocks."""
     solver: Literal["euler", "heun"] = "heun"
-    """Method that integrates the velocity from noise to a code: `euler`, of one evaluation of the network a step, or
-    `heun`, of two and of second order."""
+    """Method that integrates the velocity from noise to a code: `euler` evaluates the network once a step; `heun`, of
+    second order, twice."""
     solver_steps: Annotated[int, Field(ge=1, le=10_000)] = 32
     """Steps of the solver, all of the same length."""
     autoencoder: Annotated[ContinuousModels, Discriminator(choose_model)] | None = None
-    """Autoencoder of a continuous code, a vector or a grid, that the prior is over; filled in from the run that
+    """Autoencoder with a continuous code (a vector or a grid) whose codes the prior models; filled in from the run that
     `prior.autoencoder` names."""
     autoencoder_name = "autoencoder"
     autoencoder_families = ("ae", "vae", "vaegan", "larsen", "ganvae")

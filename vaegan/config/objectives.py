@@ -28,9 +28,9 @@ class ELBOConfig(KLConfig):
     cross-entropy of intensities in [0, 1], which is no distribution of 8-bit pixels and has no ELBO of them."""
     scale: Positive = 0.2
     """Standard deviation (gaussian) or scale b (laplace) of p(x | z), in units of the [-1, 1] pixel range; bernoulli
-    has none. Smaller weighs reconstruction more against the KL divergence."""
+    has none. A smaller scale gives reconstruction more weight against the KL divergence."""
     learned_scale: bool = False
-    """gaussian, laplace: let the optimizer move the scale, one for all pixels, from there (Rybkin et al. 2021)."""
+    """gaussian, laplace: learn the scale, one for all pixels, starting from `scale` (Rybkin et al. 2021)."""
 
     @model_validator(mode="after")
     def _check_scale(self) -> "ELBOConfig":

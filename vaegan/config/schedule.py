@@ -19,9 +19,9 @@ class Schedule(Section, Generic[Value]):
     end: Value
     """Value after the last one of `images`."""
     images: Count | None = None
-    """Number of images over which it goes from start to end; None: all that the training sees."""
+    """Number of images over which the value goes from start to end; None: all that the training sees."""
     shape: Literal["linear", "cosine"] = "cosine"
-    """Its way: a straight line, or half a period of a cosine, which is flat at both ends."""
+    """Shape of the change: a straight line, or half a period of a cosine, which is flat at both ends."""
 
 
 ScheduledWeight: TypeAlias = Weight | Schedule[Weight]

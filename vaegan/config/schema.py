@@ -74,9 +74,9 @@ class TrainConfig(Section):
     float64 weights; the run's config says which, and a resumed run or a started study keeps it. Under bf16 the losses
     stay float32, and so does the discriminator at the images of a gradient penalty."""
     compile: Literal["auto"] | bool = "auto"
-    """Whether `torch.compile` compiles the networks' forward and backward passes, but those of a discriminator in steps
-    with a gradient penalty. `auto`: on a GPU of CUDA, if the weights are float32 and there is a C++ compiler; on CPUs
-    the compiled networks were slower."""
+    """Whether `torch.compile` compiles the networks' forward and backward passes, except those of a discriminator in
+    steps with a gradient penalty. `auto`: on a GPU of CUDA, if the weights are float32 and there is a C++ compiler; on
+    CPUs the compiled networks were slower."""
     checkpointing: bool = False
     """Whether the stages of encoder and decoder keep only their inputs and are computed once more in the backward pass:
     the same bits for less memory and about a third more time. It is of no use to `mlp` networks, `pixelcnn`,
@@ -95,15 +95,15 @@ class TrainConfig(Section):
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """`adam` (Kingma & Ba 2015), or `rmsprop` (Tieleman & Hinton 2012), which Larsen et al. 2016 used."""
     init: Annotated[Text, AfterValidator(check_init)] | None = None
-    """Folder that the initial weights of encoder and decoder are taken from, both whole: a run, of which they are the
-    averaged weights, or a model of diffusers; `hf://owner/name` or `hf://owner/name/folder` is one on the Hub. The
-    discriminator starts anew. None: they are drawn."""
+    """Folder with the initial weights of the whole encoder and decoder: a run, whose averaged weights are taken, or a
+    model of diffusers; `hf://owner/name` or `hf://owner/name/folder` is one on the Hub. The discriminator starts from
+    random weights. None: all weights are random."""
     init_sha256: dict[str, str] | None = None
     """SHA-256 of each file that these weights were read from, hexadecimal, which the training fills in."""
     freeze: Annotated[tuple[PartName, ...], FROM_PYTHON] = ()
-    """Parts that keep their initial weights: `encoder` or `decoder`, with the convolutions beside the codes."""
+    """Parts that keep their initial weights: `encoder` or `decoder`, with `quant_conv` or `post_quant_conv`."""
     discriminator_features: Annotated[Path, FROM_PYTHON, make_absolute("train.discriminator_features")] | None = None
-    """Run folder of `vaegan train-features`, whose classifier `model.discriminator.projected_layers` are of. The run
+    """Run folder of `vaegan train-features` with the classifier of `model.discriminator.projected_layers`. The run
     keeps its weights with those of the discriminator. None: there are no such layers."""
     discriminator_features_sha256: str | None = None
     """SHA-256 of these weights, hexadecimal, which the training fills in."""
@@ -116,12 +116,12 @@ class TrainConfig(Section):
     exported model use; it is min(decay, (1 + n) / (10 + n)) after n updates. 0: the last weights."""
     ema_half_life: ScheduledPositive | None = None
     """Half-life of that average in images, or its schedule, in the place of `ema_decay`, so that it does not depend on
-    the batch size; it is at most a tenth of the images seen. None: `ema_decay` holds."""
+    the batch size; it is at most a tenth of the images seen. None: `ema_decay` is used."""
     second_ema_half_life: ScheduledPositive | None = None
-    """Half-life of a second average in images, or its schedule; None: there is one. Each evaluation of `evaluate_every`
+    """Half-life of a second average in images, or its schedule; None: only one. Each evaluation of `evaluate_every`
     measures both; the one with the lower `ema_metric` is the run's model, and the other one lies in `other_model/`."""
     ema_metric: Text | None = None
-    """Metric that chooses the average, without the network of its features; less must be better: `sample/kid`."""
+    """Metric that chooses between the averages, without its feature network (`sample/kid`); lower must be better."""
     log_every: Count = 50
     """Steps between two lines of `history.jsonl`."""
     sample_every: Count | None = None
@@ -182,14 +182,14 @@ class EvaluateConfig(Section):
     """Metrics to compute; those that the family does not have (the ELBO of an AE) are left out. If p(x | z) is not a
     distribution of 8-bit pixels, `elbo` is the rate alone, and `iwae` and `calibration` are left out."""
     features: Annotated[Text, AfterValidator(os.path.expanduser)] = "inception"
-    """Feature network of `frechet`, `kid`, `prdc` and `memorisation`: `inception`, or the run folder of
-    `vaegan train-features`, as whose classifier those of `augmentation` are trained."""
+    """Feature network of `frechet`, `kid`, `prdc` and `memorisation`: `inception`, or the run folder of a classifier of
+    `vaegan train-features`; `augmentation` trains its classifiers as this one was trained."""
     importance_samples: Count = 64
     """Importance samples of each image for `iwae`."""
     split: SplitName = "test"
     """Split whose images are reconstructed, and compared with samples."""
     samples: Count | None = None
-    """Number of images to sample, and the largest number to reconstruct; None: that of the split's images."""
+    """Number of images to sample, and the largest number to reconstruct; None: the number of images in the split."""
     density: DensityName | None = None
     """Density over the codes that samples are drawn from (Ghosh et al. 2020), fitted to the codes of the training
     images at each evaluation: `gaussian`, or `gmm`, a mixture of 10 Gaussians (`gmm:20`: of 20); for families whose

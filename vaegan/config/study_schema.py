@@ -51,7 +51,7 @@ class Variant(Section):
     """Recipe or config file of the variant, which is trained."""
     model: Text | None = None
     """In the place of a recipe, a finished model that is evaluated and not trained: a run, a folder of diffusers, or
-    one on the Hub, `hf://owner/name`. Its images and evaluation are those of the other variants."""
+    one on the Hub, `hf://owner/name`. It is evaluated on the same images and in the same way as the other variants."""
     set: dict[str, object] = Field({})
     """Settings of this variant that differ from the recipe, nested as in a config."""
     prior: Text | None = None
@@ -73,11 +73,11 @@ class StudyConfig(Section):
     matched: Annotated[tuple[MatchedQuantity, ...], FROM_PYTHON] = ("decoder", "latent_size", "images_seen")
     """Quantities that all variants share: the decoder with its initial weights, the size of its codes, the number of
     images seen in training. `wall_clock` replaces `images_seen`: each variant gets as many steps as fit into the time
-    that the first one needs for its `train.steps`, measured by a short training of each; `flops`: as many as take its
-    floating-point operations. The report lists all other differences."""
+    that the first one needs for its `train.steps`, measured by a short training of each; with `flops` it gets as many
+    steps as take the floating-point operations of the first one. The report lists all other differences."""
     features: Text | None = None
-    """Classifier that is trained first, on the study's own images, to give the features of `frechet`, `kid` and
-    `prdc`: a set that has a recipe for it (`digits`), or a config file; None: the network of `evaluate.features`."""
+    """Classifier that is trained first, on the study's own images, to give the features of `frechet`, `kid` and `prdc`:
+    a set with a recipe for a classifier (`digits`), or a config file; None: the network of `evaluate.features`."""
     shared: dict[str, object] = Field({})
     """Settings of every variant, nested as in a config; `key.sub=value` on the command line is added to them."""
 
