@@ -18,7 +18,7 @@ VAEGAN = (sys.executable, "-m", "vaegan")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run")
 MARK = "TEST_LAUNCH"
 """Environment variable by which all processes of a launch are found."""
-TIMEOUT_SECONDS = 120.0
+TIMEOUT_SECONDS = 240.0
 """Longest time for a launch to begin or to end."""
 
 
