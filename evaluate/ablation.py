@@ -29,7 +29,7 @@ class Ablation:
 
     loaded: LoadedAblation
     comparisons: Mapping[PhaseName, Comparison]
-    """Comparison of each phase that is finished; the screening is."""
+    """Comparison of each phase that is finished; the screening always is."""
     selection: Selection
     """Changes that passed the screening."""
     flops: Mapping[PhaseName, Mapping[str, int]] = field(default_factory=dict)

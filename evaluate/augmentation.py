@@ -42,8 +42,8 @@ def measure_augmentation(
 ) -> MetricResult:  # fmt: skip
     """Train classifiers on real images, on as many generated ones, and on both, and return their accuracy.
 
-    All three are trained as the run of `evaluate.features` was, for as many steps and with the seed of the run that is
-    evaluated, so that the seeds of a study tell by how much the accuracies vary, and tell the real images of the
+    All three are trained as the run of `evaluate.features` was, for as many steps, but with the seed of the evaluated
+    run, so that the seeds of a study show by how much the accuracies vary. Each classifies the real images of the
     evaluated split. Finished classifiers are kept, interrupted ones resumed.
 
     All processes do this together.

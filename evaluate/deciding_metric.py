@@ -16,7 +16,7 @@ SOURCES = {
     "coherence": "sharpness", "lpips_alex": "lpips", "lpips_random": "lpips", "bits_per_dim": "elbo",
     "iwae_bits_per_dim": "iwae",
 }  # fmt: skip
-"""Name in `evaluate.metrics` of a metric of reconstructions, samples or likelihoods, where it has another one."""
+"""Name in `evaluate.metrics` of a metric of reconstructions, samples or likelihoods whose key has another name."""
 
 
 def check_deciding_metric(

@@ -186,10 +186,10 @@ def evaluate_image_sets(
 
 
 def _check_same_size(sets: ImageSets, pairs: PixelPairs) -> None:
-    """Check that a pair of images in their own sizes has one.
+    """Check that the two images of each pair have the same size, if images keep their sizes.
 
     Raises:
-        UserError: It has two.
+        UserError: Their sizes differ.
     """
     sides = [pixels.shape[-2:] for pixels in (pairs.pixels, pairs.other_pixels)]
     if sides[0] != sides[1]:
@@ -200,7 +200,7 @@ def _check_same_size(sets: ImageSets, pairs: PixelPairs) -> None:
 
 
 def _choose(sets: ImageSets, samples: int | None) -> tuple[Images, Images, int]:
-    """Return the images of both sets that are evaluated, of which the first are pairs, and the number of pairs."""
+    """Return the images of both sets that are evaluated, the pairs first, and the number of pairs."""
     pairs = _select_evenly(sets.pairs, samples)
     chosen = []
     for side, found in enumerate((sets.real, sets.fake)):

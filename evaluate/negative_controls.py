@@ -51,7 +51,7 @@ def blur(images: Tensor, sigma: float = BLUR_SIGMA_PIXELS) -> Tensor:
 
 
 def add_noise(images: Tensor) -> Tensor:
-    """Add white noise of `NOISE_DEVIATION` to images (N, C, S, S); that of an image is a function of the image."""
+    """Add white noise of `NOISE_DEVIATION` to images (N, C, S, S); the noise of an image is a function of the image."""
     pixels = to_uint8(images).cpu()
     seeds = [sha256(image.numpy().tobytes()).hexdigest() for image in pixels]
     noise = [draw_normal(tuple(image.shape), 0, "defect", seed) for image, seed in zip(pixels, seeds, strict=True)]
@@ -129,7 +129,7 @@ def evaluate_negative_controls(
         reporter: Receiver of notes and progress.
 
     Returns:
-        Result of each of `NEGATIVE_CONTROLS`, by name; without a metric of images there is none.
+        Result of each of `NEGATIVE_CONTROLS`, by name; {} if no metric of images is measured.
     """
     metrics = tuple(name for name in config.metrics if name not in METRICS_OF_USES)
     if not metrics:

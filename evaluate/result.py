@@ -137,7 +137,7 @@ def load_or_evaluate(
         describe: Function that returns the origin: everything that the result is a function of.
         evaluate: Function that computes the result.
         force: Whether to compute it even if the folder has a valid result.
-        show: Called with a new result before it is written, so that it is not lost if it cannot be; None: nothing is.
+        show: Called with a new result before it is written, so that it is not lost if writing fails; None: not called.
     """
 
     def look_up() -> tuple[dict[str, Any], EvaluationResult | None]:

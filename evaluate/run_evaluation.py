@@ -59,7 +59,7 @@ def evaluate_finished_run(
         config: Its config, with the evaluation.
         data: Images.
         train: Function that trains the classifiers of `augmentation`.
-        folder_of_real: Folder of that of the real images, which the runs of a study share.
+        folder_of_real: Folder of the classifier of real images, which the runs of a study share.
         reporter: Receiver of notes and progress.
     """
     model = run_on_all_ranks(lambda: load(run.path)).to(get_device())
@@ -245,7 +245,7 @@ def check_features(digest: str, config: EvaluateConfig) -> None:
         config: What is measured.
 
     Raises:
-        UserError: It is; the distances would be too small.
+        UserError: It would be; the distances would be too small.
     """
     if hash_feature_network(config) == digest:
         problem = "is what the discriminator was trained on (train.discriminator_features), and would flatter the model"

@@ -51,8 +51,8 @@ def select_changes(loaded: LoadedAblation, metrics: SeedMetrics) -> Selection:
     """Return the changes that pass the screening, the best first, and those whose sum is confirmed.
 
     A change passes if the mean over the seeds of its difference from the base is in the better direction, and if it is
-    among the best `keep`. The sum is that of the changes that pass, unless the screening's is better than the base and
-    than every change alone: then it passes as it is, with the changes that only help beside others.
+    among the best `keep`. The confirmed sum consists of the changes that pass. But if the screening's sum is better
+    than the base and than every change alone, that sum passes as it is, with the changes that only help beside others.
 
     Args:
         loaded: The ablation.

@@ -51,7 +51,7 @@ def compare(
     allow_other_data: bool = False,
     show: Callable[[Comparison], None] | None = None,
 ) -> Comparison | None:
-    """Train and evaluate all runs that are not yet, and write `comparison.json`, `report.html`, tables and pictures.
+    """Train and evaluate all unfinished runs, and write `comparison.json`, `report.html`, tables and pictures.
 
     Every process of a launch takes part in training and evaluation; rank 0 alone writes.
 
@@ -196,14 +196,14 @@ def match_wall_clock(
     """Return the configs with as many steps as take the time of the first that is trained, if `wall_clock` is matched.
 
     The speed of a variant is measured by `TIMED_STEPS` steps of a run of its own, OUTPUT/wall_clock/<variant>, which is
-    trained once and as the study's runs are. Checkpoints, grids and evaluations are not counted. All processes do this
-    together.
+    trained once, in the same way as the study's runs. Checkpoints, grids and evaluations are not counted. All processes
+    do this together.
 
     Args:
         study: Quantities to match.
         configs: Config of each variant.
         output: Folder of the study.
-        train_runs: Function that trains runs, given by their folders, as far as they are not finished.
+        train_runs: Function that trains those of some runs, given by their folders, that are not finished.
 
     Raises:
         UserError: The folder of a timed run holds a run of another config, or its `timing.jsonl` cannot be used.

@@ -55,7 +55,7 @@ def _check_shared_state(state: AcceleratorState) -> None:
 
 
 def describe_unused_device() -> str | None:
-    """Return a line that names the GPU of this machine that is not used, since it is none of CUDA; None: all are."""
+    """Return a line that names a GPU of this machine that is not used, since it has no CUDA; None: there is none."""
     unused = {"MPS (Apple)": torch.backends.mps.is_available(), "XPU (Intel)": torch.xpu.is_available()}
     names = [name for name, is_there in unused.items() if is_there]
     if torch.cuda.is_available() or not names:

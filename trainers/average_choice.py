@@ -33,14 +33,14 @@ def choose_average(config: TrainConfig, measured: Mapping[str, Mapping[str, floa
 
 
 def name_in_history(measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Return the metrics of each average by their names in the history, where that of the first is not named."""
+    """Return the metrics of each average by their names in the history; those of the first do not name it."""
     return {
         _get_prefix(average) + name: value for average, metrics in measured.items() for name, value in metrics.items()
     }
 
 
 def read_choice(config: TrainConfig, lines: Sequence[Mapping[str, float | None]]) -> str:
-    """Return the name of the average that the last evaluation in the lines of a history has chosen; else of the first.
+    """Return the name of the average that the last evaluation in a history has chosen; without one, of the first.
 
     Args:
         config: The training loop.
@@ -59,7 +59,7 @@ def export_averages(
     run: Run, config: Config, averages: Mapping[str, Model], chosen: str, step: int, class_names: tuple[str, ...],
     code_scales: Mapping[str, CodeScale | None],
 ) -> None:  # fmt: skip
-    """Write the chosen average as the run's model, after the other one, if there is one, beside it.
+    """Write the other average, if there is one, beside the run's model, and then the chosen one as the run's model.
 
     Args:
         run: The run folder.
@@ -77,7 +77,7 @@ def export_averages(
 
 
 def _find_key(metric: str, keys: Iterable[str]) -> str | None:
-    """Return the key of a metric, which the name of the network of its features may follow; None: it is not there."""
+    """Return the key of a metric, which may end with the name of its network of features; None: it is not there."""
     return next((key for key in keys if key == metric or key.startswith(f"{metric}_")), None)
 
 

@@ -23,7 +23,7 @@ def decide_compilation(config: TrainConfig, device: torch.device, given: bool, r
     Args:
         config: The `train` section of the config.
         device: Device of the networks.
-        given: Whether some of them are modules of the user's.
+        given: Whether some of the networks are modules that the user has given.
         reporter: Takes a note if a missing compiler is the reason that they are not.
 
     Raises:
@@ -83,7 +83,7 @@ def report_failed_compilation(compiled: bool) -> Iterator[None]:
 def compile_networks(networks: Iterable[nn.Module]) -> None:
     """Let the networks of a training compile their forwards, and forget those of earlier trainings in this process.
 
-    Networks of one class share their code, of which torch compiles eight versions, those of all trainings, at most.
+    Networks of one class share their code, and torch compiles at most eight versions of it over all trainings.
     """
     torch.compiler.reset()
     for network in networks:

@@ -11,7 +11,7 @@ from vaegan.config.schema import TrainConfig, get_value_at_step
 FIRST_AVERAGE = "average"
 """Name of the only average, or of the first of two."""
 MAX_HALF_LIFE_PER_IMAGE = 0.1
-"""Largest half-life for each image that was seen, so that the average forgets the initial weights."""
+"""Largest half-life, as a share of the images seen, so that the average forgets the initial weights."""
 
 
 class ModelTensors(NamedTuple):
@@ -66,7 +66,7 @@ def update_ema(average: ModelTensors, model: ModelTensors, decay: Tensor | None,
 
     Args:
         average: The tensors of a copy of the model.
-        model: Those of the model after its update.
+        model: The tensors of the model after its update.
         decay: d, a float64 scalar on the model's device; None: it is 0, and the model is copied.
         applied: Whether the model was updated, a bool scalar on its device; if not, the average stays as it is.
     """

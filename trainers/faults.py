@@ -18,7 +18,7 @@ from .update import MAX_SKIPPED_UPDATES, get_max_skipped_updates
 
 
 class FaultPolicy:
-    """Decide whether a training goes on after a fault, and say which checkpoint is kept where it does not.
+    """Decide whether a training goes on after a fault, and say which checkpoint is kept if it does not.
 
     Args:
         config: The `train` section of the config.
@@ -61,7 +61,7 @@ class FaultPolicy:
 
     @contextmanager
     def stop_if_out_of_memory(self, state: State, settle: Callable[[], None]) -> Iterator[None]:
-        """Save the training if the block, which changes no weight, runs out of memory; it must be alone for that.
+        """Save the training if the block, which changes no weight, runs out of memory; several processes save nothing.
 
         Args:
             state: The training before the step.
@@ -127,7 +127,7 @@ class FaultPolicy:
 
         Args:
             name: What is written, for the message.
-            step: Optimizer steps behind the training.
+            step: Number of optimizer steps that are done.
             work: Writes it.
             required: Whether the training cannot go on without it.
 

@@ -24,11 +24,12 @@ class Block(NamedTuple):
 
 
 class Heap:
-    """The addresses that blocks get: that of the smallest hole that is large enough, or the end of the heap.
+    """A heap that places each block in the smallest hole that is large enough, or else at the end of the heap.
 
     A hole as large as a block is too small for it, as it leaves no room to align the block. So a training whose
     activations have a few megabytes each holds more memory than its tensors have. Blocks of `MAX_HEAP_TENSOR_BYTES` and
-    more are mapped by themselves, and the end of the heap is never returned, as `keep_freed_memory` lets a training do.
+    more are mapped by themselves, and the end of the heap is never returned to the system, as in a training under
+    `keep_freed_memory`.
 
     Attributes:
         peak_bytes: Most bytes at a time that the system has given: the heap to its end, and the mapped blocks.
@@ -36,7 +37,7 @@ class Heap:
 
     def __init__(self) -> None:
         self.peak_bytes = self._end = self._mapped = 0
-        self._holes: list[Block] = []  # in the order of their addresses, none beside another
+        self._holes: list[Block] = []  # in the order of their addresses, no two adjacent
 
     def allocate(self, size: int) -> Block | None:
         """Allocate ``size`` bytes and return their block; None: they are mapped by themselves."""

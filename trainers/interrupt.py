@@ -20,11 +20,11 @@ from vaegan.errors import Interrupted
 from vaegan.progress import Reporter
 
 HARD_EXIT_SECONDS = 5.0
-"""Seconds after which a process that was to end, but waits where Python cannot interrupt it, ends as it is."""
+"""Seconds after which a process that should end, but waits where Python cannot interrupt it, is ended as it is."""
 WAKE_SECONDS = 0.1
 """Seconds between two attempts to wake the main thread.
 
-A signal that finds it on its way into a call that waits is not seen before that call ends.
+If a signal comes just as the thread enters a call that waits, the thread does not see it before that call ends.
 """
 
 WAKE_SIGNALS = (signal.SIGALRM,) if hasattr(signal, "SIGALRM") else ()
@@ -35,8 +35,8 @@ class Interrupts:
     """Remember SIGINT and SIGTERM inside a ``with`` block on the main thread; do nothing on another thread.
 
     Args:
-        grace: Seconds from SIGTERM to the end of the block, whatever it is doing then. If it cannot be ended, the
-            process is, `HARD_EXIT_SECONDS` later.
+        grace: Seconds from SIGTERM to the end of the block, whatever it is doing then. If the block cannot be ended,
+            the process is ended `HARD_EXIT_SECONDS` later.
         reporter: Takes a note that the signal was heard, if a person may be watching.
 
     Attributes:
@@ -76,7 +76,7 @@ class Interrupts:
         self._reader.close()
 
     def should_stop(self, failed: bool = False) -> bool:
-        """Return whether any process has received a signal or has failed; every process calls this, all get the same.
+        """Return whether any process has received a signal or failed; all call this together and get the same answer.
 
         Args:
             failed: Whether this process has to stop for another reason.

@@ -156,7 +156,7 @@ def train(
 
 
 def iterate_with_failures(stream: Iterator[list[MicroBatch]]) -> Iterator[tuple[list[MicroBatch], str | None]]:
-    """Yield the micro-batches of each step; for a step that cannot be read, none and the reason, and then end.
+    """Yield the micro-batches of each step; for a step that cannot be read, yield [] and the reason, and end.
 
     A rank that cannot read its images has to tell the others before it stops.
     """

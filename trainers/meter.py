@@ -11,7 +11,7 @@ from .steps.base import StepOutput
 
 
 def reduce_sums(sums: Sequence[Tensor], accelerator: Accelerator) -> list[Tensor]:
-    """Return, on every process, the totals over all processes of sums over the images of one."""
+    """Return the totals over all processes, on every process; each process gives the sums over its own images."""
     if accelerator.num_processes == 1 or not sums:
         return list(sums)
     flat = accelerator.reduce(torch.cat([each.flatten() for each in sums]), "sum")

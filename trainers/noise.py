@@ -1,4 +1,4 @@
-"""The noise of the steps, drawn on the CPU while the step before is computed."""
+"""The noise of the steps, drawn on the CPU while the previous step is computed."""
 
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor

@@ -20,7 +20,7 @@ def find_resume_checkpoint(
 ) -> Checkpoint | None:
     """Return the newest intact checkpoint of a run, the same on all processes; None if the training starts at step 0.
 
-    Damaged checkpoints that are newer are quarantined: renamed, and counted no more.
+    Damaged checkpoints that are newer are quarantined: they are renamed and ignored from then on.
 
     Args:
         config: Config of the training that is to resume the run.
@@ -67,7 +67,7 @@ def find_resume_checkpoint(
 
 
 def _is_of_images(checkpoint: Checkpoint, data: Data) -> bool:
-    """Return whether a checkpoint was written with the images, or whoever opened them has allowed how they differ."""
+    """Return whether a checkpoint was written with these images, or that their differences were allowed."""
     earlier = data.members.earlier if data.members is not None else ()
     return bool(data.differences) or checkpoint.state.get("fingerprint") in (data.fingerprint, *earlier)
 

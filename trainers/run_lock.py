@@ -19,12 +19,12 @@ It is never deleted, since nobody can tell whether another process is about to l
 BUSY = "another training works in it at this moment; end that one, or choose another --output"
 """Why a folder is refused."""
 _thread_locks: dict[tuple[int, Path], threading.Lock] = {}
-"""Locks by process and folder: the one of the file does not keep out threads of the process that holds it."""
+"""Locks by process and folder: the lock of the file does not keep out other threads of the process that holds it."""
 
 
 @contextmanager
 def lock_run(folder: Path) -> Iterator[None]:
-    """Make a run folder and keep other trainings out of it, of this machine or of one that shares the disk.
+    """Make a run folder and keep other trainings out of it, on this machine and on others that share the disk.
 
     Where the system or the disk has no locks, nobody is kept out.
 
@@ -52,7 +52,7 @@ def _lock(folder: Path) -> int | None:
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of this process alone: what it forks does not hold it
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by this process alone, not by its forks
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             os.close(descriptor)

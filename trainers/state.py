@@ -74,14 +74,14 @@ class UpdateCounters:
     skipped: Tensor
     """Number of updates that were skipped since the last one, int64, a scalar."""
     stopped: Tensor
-    """True if so many were skipped that no other one is taken, bool, a scalar."""
+    """True if so many updates were skipped that no further one is taken, bool, a scalar."""
 
     def count(self, applied: Tensor, max_skipped: int) -> None:
         """Count one update, or one that was skipped.
 
         Args:
             applied: Whether it was taken, a bool scalar.
-            max_skipped: Number of updates skipped in a row with which the training stops.
+            max_skipped: Number of updates skipped in a row at which the training stops.
         """
         self.updates += applied
         self.skipped = torch.where(applied, 0, self.skipped + 1)
@@ -229,7 +229,7 @@ def restore(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> N
 
 
 def _check_and_load_meter(state: State, checkpoint: Checkpoint, accelerator: Accelerator) -> Meter:
-    """Check that a checkpoint has the tensors of this training, else raise any error, and return its meter."""
+    """Check that a checkpoint has the tensors of this training, and return its meter; raise any error if it has not."""
     for name, network in {**state.networks, **state.averages}.items():
         check_state_dict(checkpoint.tensors[name], network.state_dict())
     check_state_dict(checkpoint.tensors.get(ADAPTIVE_STATE_FILE, {}), state.adaptive_state)

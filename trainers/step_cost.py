@@ -37,8 +37,8 @@ class StepCost:
     """Memory and operations of an optimizer step of a process."""
 
     peak_bytes: int
-    """Most bytes at a time, in any step, of what is there besides weights, their average and the optimizer's moments,
-    with `LIBRARY_BYTES`."""
+    """Most bytes at a time, in any step, without the weights, their average and the optimizer's moments, but with
+    `LIBRARY_BYTES`."""
     flops: int
     """Floating-point operations of convolutions and matrix products, in a step without a penalty if there is one."""
     penalty_flops: int | None
@@ -100,7 +100,7 @@ def count_flops(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any], 
 
 
 def get_copied_bytes(operation: Any, tensor: Tensor) -> list[int]:
-    """Return the bytes of the copies that an operation makes of an input meanwhile, to have it in another order.
+    """Return the bytes of the temporary copies in which an operation holds an input in another order.
 
     A convolution makes two of a tensor that is dense in no memory format, such as the transposed ones by which the
     gradient of a gradient penalty is computed; a softmax makes one of a tensor that is not contiguous.
@@ -122,7 +122,7 @@ def measure_step(config: Config, processes: int = 1) -> StepCost:
         processes: Number of processes that the batch is divided over.
     """
     if isinstance(config.model, PerceptualConfig) and config.model.perceptual:
-        # It is kept for all trainings of this process, with its values.
+        # This network is kept for all trainings of this process, so it needs real values.
         get_training_lpips_network(config.model.perceptual_network, torch.device("cpu"))
     loss = getattr(config.model, "adversarial", None)
     penalised = loss is not None and bool(loss.r1 or loss.r2)
@@ -137,7 +137,7 @@ def measure_step(config: Config, processes: int = 1) -> StepCost:
             for name, network in training_step.build_networks().items()
         }
     with FakeTensorMode(allow_non_fake_inputs=True), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")  # `copy.deepcopy` does, unharmed
+        warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")  # harmless: by `copy.deepcopy`
         for network in networks.values():
             replace_tensors(network, "cpu")
         state = make_state(config, training_step, networks, accelerator)
@@ -161,7 +161,7 @@ def _count_step(
     with CostCounter() as counter:
         pixels = torch.zeros(count, *config.data.image_shape, dtype=torch.uint8)
         labels = torch.zeros(count, dtype=torch.int64)
-        # That of the next step is drawn meanwhile. Both are drawn for the images of all processes.
+        # The noise of the next step is drawn meanwhile. The noise of both is drawn for the images of all processes.
         drawn, following = ([torch.zeros(config.train.batch_size, *shape) for shape in shapes.values()] for _ in "ab")
         noise = {name: each[batch_slice].to(dtype) for name, each in zip(shapes, drawn, strict=True)}
         noise = {name: each[: counted * size] for name, each in noise.items()}

@@ -1,6 +1,6 @@
 """The update of a step, which is taken only if every gradient is finite.
 
-That is decided on the device, and read when the device has come to it, so that a step need not wait for the one before.
+The device decides this, and the host reads the decision later, so that a step need not wait for the one before.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ MAX_QUEUED_STEPS = {"cuda": 1}
 
 @dataclass(frozen=True)
 class QueuedStep:
-    """A step that was handed to the device, with what is read of it later."""
+    """A step that was handed to the device, and what the host reads of it later."""
 
     norms: Tensor
     """Gradient norm of each network before it was clipped, shape (networks,), on its way to the host."""
@@ -56,7 +56,7 @@ def queue_step(norms: Tensor, meter: Meter, codes: Tensor | None) -> QueuedStep:
 
 
 def get_max_skipped_updates(config: TrainConfig) -> int:
-    """Return the number of updates skipped in a row with which a training stops."""
+    """Return the number of updates skipped in a row at which a training stops."""
     return MAX_SKIPPED_UPDATES if config.nan == "skip" else 1
 
 

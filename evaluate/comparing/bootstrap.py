@@ -1,9 +1,9 @@
 """Confidence of a difference: bootstrap intervals over seeds and images, and a correction for many comparisons.
 
 Every seed and every variant is evaluated on the same images: images and seeds are crossed. Images are therefore
-resampled once for all seeds (resampled anew for each seed, they would seem as many times more as there are seeds), and
-what the seeds then have in common is the images' part of the uncertainty. With few seeds that is all of it, and a
-verdict holds for these seeds.
+resampled once for all seeds (if they were resampled anew for each seed, every further seed would count as further
+images). What the seeds then have in common is the images' part of the uncertainty. With few seeds an interval covers
+only that part, and a verdict holds for these seeds.
 """
 
 import math
@@ -44,7 +44,7 @@ class Estimate:
     high: float
     """Upper end of the 95 % interval."""
     p: float
-    """Two-sided probability of a value so far from 0 where the true one is 0."""
+    """Two-sided probability of a value so far from 0 if the true one is 0."""
 
 
 def estimate(seeds: Sequence[Mapping[str, Tensor]], statistic: Statistic) -> Estimate:
@@ -105,7 +105,7 @@ def estimate_crossed(values: Tensor, covariance: Tensor, units: int) -> Estimate
 
 
 def make_estimate_without_interval(values: Tensor) -> Estimate:
-    """Return the mean of the seeds' values (n,) with an infinite interval, where nothing tells its error."""
+    """Return the mean of the seeds' values (n,) with an infinite interval, where its error is unknown."""
     return Estimate(values.mean().item(), math.inf, -math.inf, math.inf, 1.0)
 
 

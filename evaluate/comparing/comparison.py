@@ -76,7 +76,8 @@ class Comparison:
     command: str | None
     """Command line; None: the study was called from Python."""
     densities: Mapping[str, Density | None] = field(default_factory=dict)
-    """Density that the samples of each variant's first seed are drawn from; without one they are of the prior."""
+    """Density that the samples of each variant's first seed are drawn from; a variant without one samples from the
+    prior."""
     report_file: Path | None = None
     """The page that shows it; None: none was written."""
 
@@ -186,7 +187,7 @@ class Comparison:
         return ["metric", *self.names, "real"], rows
 
     def describe_cost(self, name: str, reference: str) -> str:
-        """Return the training time of a variant as a multiple of that of another one, or that one was not trained."""
+        """Return a variant's training time as a multiple of another's, or that one of them was not trained."""
         untrained = [not self.configs[variant].train.steps for variant in (name, reference)]
         if any(untrained):
             return "no training here" if untrained[0] else f"a training, and {reference} none here"

@@ -59,7 +59,7 @@ def decide(evidence: Evidence, probabilities: Sequence[float]) -> Answer:
     Reconstructions are sharper if their spectrum is closer to the real images' and they agree with them in detail
     better than noise of that spectrum would. Samples are sharper if spectrum and kurtosis are closer to the real
     images' and the distance of the sets has not risen. A filter that amplifies what the reference shows is therefore
-    sharper as long as it brings the spectrum closer, though it adds no information: no metric here can tell.
+    sharper as long as it brings the spectrum closer, though it adds no information: no metric here can detect that.
 
     Args:
         evidence: Differences of the variant from the reference.

@@ -25,8 +25,8 @@ operations are matched by the number of steps."""
 def check_matched(configs: Mapping[str, Config], matched: tuple[MatchedQuantity, ...]) -> None:
     """Check that the variants have the matched quantities in common, and their images and their evaluation.
 
-    A grid of entries of a codebook is no code that the other variants could share, nor is its decoder; and a finished
-    model, which is not trained, shares nothing but the images and the evaluation.
+    A VQ-VAE's grid of codebook entries and its decoder need not match those of other variants. A finished model, which
+    is not trained, must have only the images and the evaluation in common with them.
 
     Raises:
         UserError: Variants differ in their images, their evaluation, or a matched quantity.
@@ -50,7 +50,7 @@ def check_matched(configs: Mapping[str, Config], matched: tuple[MatchedQuantity,
 
 
 def match_steps(configs: Mapping[str, Config], costs: Mapping[str, float]) -> dict[str, Config]:
-    """Return the configs with as many steps as cost what the training of the first one that has a cost does.
+    """Return the configs, each with so many steps that it costs as much as the training of the first one with a cost.
 
     Args:
         configs: Config of each variant.

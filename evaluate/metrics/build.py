@@ -39,7 +39,7 @@ FEATURE_METRICS = {*SET_METRICS, "memorisation", "augmentation"}
 PAIR_METRICS = {"psnr", "ssim", "ms_ssim", *LPIPS_BACKBONES}
 """Metrics of an image and its counterpart."""
 ONE_SIZE_METRICS = {"ms_ssim", "sharpness"}
-"""Metrics of images alone that compare images of one size, which are squares."""
+"""Metrics of images alone that compare square images of one size."""
 IMAGE_METRICS = {*PAIR_METRICS, "sharpness", *SET_METRICS}
 """Metrics that need images alone, and no model."""
 
@@ -60,7 +60,7 @@ def build_metrics(
         real_images: Everything that the real images are a function of, for the cache of their features; None: these are
             computed each time.
         notify: Called with one-line notices.
-        training: Training images, for `memorisation`; None: none are held out of them.
+        training: Training images, for `memorisation`; None: they are the evaluated images, so none are held out.
         mirrored: Whether the model has been trained on mirrored images too.
 
     Raises:
@@ -105,7 +105,7 @@ def build_metrics(
 
 
 def build_image_metric(name: str, size: int | None, notify: Callable[[str], None]) -> Metric[ImagePairs] | None:
-    """Return a metric that needs no model and no network of features; None: the metric of this name is none.
+    """Return a metric that needs no model and no network of features; None: the metric of this name needs one.
 
     Args:
         name: Name of the metric.

@@ -37,7 +37,7 @@ class Calibration(Metric[ModelPairs]):
         }  # fmt: skip
 
     def measure_pairs(self, pairs: ModelPairs) -> Sums:
-        """Return coverages and width of each image; the noise of a draw is a function of the seed, its index and k."""
+        """Return coverages and width of each image; a draw's noise is a function of the seed, the image and k."""
         noise = (pairs.draw_noise("calibration", draw) for draw in range(DRAWS))
         prediction = predict_pixels(pairs.model, pairs.posterior, noise, pairs.labels)
         check_finite(prediction.decoded)

@@ -93,7 +93,7 @@ def compare_in_holes(images: Tensor, completed: Tensor, holes: Tensor) -> dict[s
     Args:
         images: uint8, shape (N, C, S, S).
         completed: uint8, the same shape.
-        holes: Bool, shape (N, S, S); none is empty, nor lies at the border of its image alone.
+        holes: Bool, shape (N, S, S); none is empty or lies only at the border of its image.
 
     Returns:
         ``psnr`` in decibel, and ``laplacian_gap``, |log((v' + 20 q) / (v + 20 q))| for the mean squares v and v' of the

@@ -51,7 +51,7 @@ class DealtRows:
             yield slice(int(indices[0]), int(indices[-1]) + 1), self.fetch(indices)
 
     def deal_blocks(self) -> list[tuple[slice, Tensor]]:
-        """Return every n-th of these blocks, of n processes, on each of them; all call this together."""
+        """Return this process's share of these blocks, every n-th of them for n processes; all call this together."""
         rank, size = get_group_rank_and_size()
         return [block for number, block in enumerate(self.fetch_blocks()) if number % size == rank]
 

@@ -49,7 +49,7 @@ LEAST_IMAGES = {"frechet": 2, "kid": 2, "prdc": DENSITY_NEIGHBOUR + 1}
 class FeatureMetrics(Metric[ImagePairs]):
     """Distances of reconstructions and of samples, as sets, from the real images, in features computed once.
 
-    Of the Frechet distance alone only sums are kept; the others need every image's features.
+    If only the Frechet distance is computed, only sums are kept; the other metrics need every image's features.
 
     Args:
         extractor: Network of the features.
@@ -139,7 +139,7 @@ class FeatureMetrics(Metric[ImagePairs]):
         return result
 
     def _find_device(self) -> torch.device:
-        """Return the device of this process's features, on a process without images that of the others' kind."""
+        """Return the device of this process's features; a process without images takes the others' kind."""
         kinds = set(all_gather_object(self.device.type))
         if self.device.type == "cpu" and "cuda" in kinds:
             return torch.device("cuda", torch.cuda.current_device())
@@ -176,7 +176,7 @@ def _compare_moments(real: Sums, other: Sums) -> dict[str, Any]:
 
 
 def _add_moments(features: DealtRows) -> Sums:
-    """Return the moments of all rows, on the CPU, of which each process computes those of its blocks."""
+    """Return the moments of all rows, on the CPU; each process computes those of its own blocks."""
     totals: Sums = {
         name: value.to(features.device) for name, value in compute_moments(features.fetch(torch.arange(0))).items()
     }

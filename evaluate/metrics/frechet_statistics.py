@@ -80,7 +80,7 @@ def is_statistics_file(path: Path) -> bool:
     try:
         with open_regular_file(path) as file, np.load(file, allow_pickle=False) as archive:
             return {MEAN, COVARIANCE} <= {*archive.files}
-    except Exception:  # which the reader of images says
+    except Exception:  # the reader of images reports it
         return False
 
 

@@ -1,4 +1,4 @@
-"""Memorisation: whether samples lie nearer to the training images than images do that were held out."""
+"""Memorisation: whether samples lie nearer to the training images than held-out images do."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -184,15 +184,15 @@ class Metric(Generic[PairsT]):
         """Return what images that are no pairs add to the sums; tensors may be on the model's device.
 
         Args:
-            name: Set that they belong to: ``sample``; of images without a model also ``real`` or ``reconstruction``,
-                of which the pairs, if there are any, come first.
+            name: Set that they belong to: ``sample``; for images without a model also ``real`` or ``reconstruction``,
+                in which pairs, if there are any, come first.
             images: Images rounded to 8 bits, shape (B, C, S, S) in [-1, 1].
             start: Index of the first one in the set.
         """
         return {}
 
     def combine(self, sums: Sums) -> Sums:
-        """Return what is gathered of the sums of each process, in the place of values that are too many for one.
+        """Return sums that one process can gather, in the place of values that are too many for one process.
 
         All processes call this together when all images are measured; a process that had none has empty sums.
         """
@@ -227,7 +227,7 @@ class PerImage(Metric[ImagePairs]):
 
 
 def describe_too_few(count: int, least: int) -> str:
-    """Return the reason why a metric is left out that needs at least ``least`` images, of which there are ``count``."""
+    """Return why a metric is left out: it needs at least ``least`` images, and there are only ``count``."""
     return f"fewer than {least} images ({count})"
 
 

@@ -27,8 +27,8 @@ def select_fixed_images(data: Data) -> tuple[Images, Tensor]:
 def draw_grids(model: Any, real: Tensor, labels: Tensor | None, seed: int) -> dict[str, Image.Image]:
     """Draw the grids that a model names, and return them by name.
 
-    They are `reconstruction`, real images above their reconstructions, and `sample`, images from the prior, those of a
-    conditional model with its classes in turn.
+    They are `reconstruction`, real images above their reconstructions, and `sample`, images from the prior; those of a
+    conditional model have its classes in turn.
 
     Args:
         model: The averaged model.

@@ -39,7 +39,7 @@ class History:
         self._unwritten = b""
 
     def has_resumed(self, step: int, prefix: str) -> bool:
-        """Return whether the log held a value of a step with this prefix of its name when it was opened."""
+        """Return whether the log, when it was opened, held a value of the step whose name has this prefix."""
         return any(key.startswith(prefix) for line in self.resumed_lines if line["step"] == step for key in line)
 
     def write(self, step: int, values: Mapping[str, LogValue]) -> None:

@@ -56,8 +56,8 @@ class Recorder:
         checkpoint: The checkpoint that it resumes from; None if it starts at step 0.
         accelerator: Its processes.
         reporter: Takes notes.
-        evaluator: Evaluates the averaged model every `train.evaluate_every` steps; None: nothing does.
-        interrupts: The signals that may put an evaluation off.
+        evaluator: Evaluates the averaged model every `train.evaluate_every` steps; None: it is not evaluated.
+        interrupts: The signals that may postpone an evaluation.
 
     Attributes:
         faults: The policies for what goes wrong.
@@ -114,7 +114,7 @@ class Recorder:
         try:
             self.tracker.finish(int(failed))
         except Interrupted:
-            if not failed:  # else there is a better reason for the end
+            if not failed:  # after a failure, its error is the better message
                 raise
 
     def catch_up(self, state: State) -> None:
@@ -181,7 +181,7 @@ class Recorder:
         def write_model() -> None:
             if state.step > self.timed_step:
                 self._log_timing(state.step)
-            if state.step < self.config.train.steps:  # with all its steps it is a finished run's
+            if state.step < self.config.train.steps:  # after the last step `finish` exports it
                 self._export(state, {})
 
         required = required or state.step == self.config.train.steps
@@ -199,7 +199,7 @@ class Recorder:
 
         def write() -> None:
             self.history.sync()
-            # Where a kill came between a checkpoint and the deletion of older ones.
+            # A kill may have come between a checkpoint and the deletion of older ones.
             checkpoints.prune_checkpoints(self.run.checkpoints, state.step, self.config.train.keep_checkpoints)
             self._export(state, code_scales)
 

@@ -17,8 +17,8 @@ from ..state import State
 from ..steps.base import CODEBOOK_KEY, CONFUSION_KEY
 
 MAX_AGGREGATE_POSTERIOR_CODES = 512
-"""Most codes that the aggregate posterior is compared with the prior by, the first of the batch: the kernel of the MMD
-grows with N², and all processes wait for it."""
+"""Most codes, the first of the batch, by which the aggregate posterior is compared with the prior: the kernel of the
+MMD grows with N², and all processes wait for it."""
 
 
 def compute_scalars(

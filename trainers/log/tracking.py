@@ -62,9 +62,9 @@ class Tracker:
 
         Args:
             config: The whole config, which the run shows.
-            run_folder: Run folder. W&B's files lie in its folder ``wandb``; where WANDB_DIR sends them elsewhere, links
-                to them do.
-            run_id: Id of the W&B run to go on with; None: that of the newest one that was begun in the folder, or a
+            run_folder: Run folder. W&B's files lie in its folder ``wandb``; if WANDB_DIR puts them elsewhere, links to
+                them lie there.
+            run_id: Id of the W&B run to go on with; None: the id of the newest run that was begun in the folder, or a
                 new one.
             notify: Takes one line for the user.
         """

@@ -49,7 +49,7 @@ class AdversarialStep(GANStep[FamilyConfig]):
         return bool(self.loss_config.augment) or self.loss_config.augment_target is not None
 
     def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the noise of codes, of that by which an image and its fakes are augmented, of signs."""
+        """Return the shapes of the noise of codes, of an augmentation (of an image and its fakes), and of signs."""
         shapes: dict[str, tuple[int, ...]] = {"augmentation": (DRAWS_PER_IMAGE,)} if self.augments else {}
         patches = self.model_config.discriminator.get_score_shape(self.config.data.image_shape)
         if patches and (self.loss_config.r1 or self.loss_config.r2):
@@ -57,7 +57,7 @@ class AdversarialStep(GANStep[FamilyConfig]):
         return super().get_noise_shapes() | shapes
 
     def init_adaptive_state(self) -> dict[str, Tensor]:
-        """Return ADA's augmentation probability and LeCam's averages of real and fake scores, as far as they are on."""
+        """Return ADA's augmentation probability and LeCam's averages of real and fake scores, those that are on."""
         state = {}
         if self.loss_config.augment_target is not None:
             state["augment"] = torch.tensor(self.loss_config.augment, dtype=torch.float64)
@@ -82,9 +82,9 @@ class AdversarialStep(GANStep[FamilyConfig]):
     ) -> DiscriminatorLoss:
         """Compute what the discriminator minimises: adversarial loss, auxiliary loss, R1, R2 and LeCam's penalty.
 
-        Penalties are of `realness`; with two relativistic scores (r, p) that is r, and p has none. R1 and R2 are lazy
-        and weighted by the steps between them. An auxiliary head adds its cross-entropy on real images, and on fakes
-        the mean over their origins.
+        Penalties are taken on `realness`; with two relativistic scores (r, p) that is r, and p has no penalty. R1 and
+        R2 are lazy and weighted by the steps between them. An auxiliary head adds its cross-entropy on real images, and
+        on fakes the mean over their origins.
 
         Args:
             discriminator: Called once, with the images of all origins.

@@ -145,7 +145,7 @@ class TrainingStep(Generic[ModelSection]):
         """
 
     def record_inputs(self, config: Config) -> Config:
-        """Return the config of a run before its first step with what identifies the files that the training needs.
+        """Return the config of a run before its first step with digests of the files that the training needs.
 
         Raises:
             UserError: They cannot be read, or are not those that the config records.
@@ -153,7 +153,7 @@ class TrainingStep(Generic[ModelSection]):
         return config
 
     def check_networks(self) -> None:
-        """Check that the networks can be built, and given modules be trained; all ranks call it together.
+        """Check that the networks can be built, and that given modules can be trained; all ranks call it together.
 
         Raises:
             UserError: They cannot, or the processes were given different ones.
@@ -221,7 +221,7 @@ def check_image_shape(key: str, path: Path, model: Model, config: Config) -> Non
         key: Setting that names the model's run.
         path: The run's folder.
         model: The model.
-        config: The run that is to stand on it.
+        config: The run that is to use it.
 
     Raises:
         UserError: It is for other images.

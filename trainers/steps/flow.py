@@ -25,7 +25,7 @@ class FlowStep(PriorStep[FlowConfig]):
         return {"posterior": (size,), "source": (size,), "time": ()}
 
     def init_from_data(self, networks: Networks, data: Data) -> None:
-        """Load the weights of the autoencoder, and measure by what its codes are standardised."""
+        """Load the autoencoder's weights, and measure the mean and deviation that standardise its codes."""
         super().init_from_data(networks, data)
         flow = networks[self.model_name]
         assert isinstance(flow, Flow)

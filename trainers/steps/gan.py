@@ -1,4 +1,4 @@
-"""The part of a training step that every family with a discriminator has: the trained classifier under it."""
+"""The part of a training step that every family with a discriminator has: the trained classifier inside it."""
 
 from typing import TypeVar
 

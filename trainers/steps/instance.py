@@ -21,8 +21,8 @@ QUEUE_KEY = "instance_queue"
 def check_queue(rows: int, images: int) -> None:
     """Check that a queue is short beside the training images, so that an image is rarely its own negative.
 
-    In a pass, an image's place is drawn anew, so that K of N images in the queue hold a share of K² / 2 N² of the
-    images' own earlier features; 3 % at `MAX_QUEUE_SHARE`.
+    Each pass draws the order of the images anew. With K of N images in the queue, a share of K² / 2 N² of the images
+    therefore meet their own earlier features there: 3 % at `MAX_QUEUE_SHARE`.
 
     Args:
         rows: K.
@@ -60,7 +60,7 @@ def compute_instance_term(
         config: The `model` section of the run's config.
         batch: The real images, with the queues in the adaptive state.
         reconstructions: Means of the features of the reconstructions in each layer, shape (N, channels).
-        images: Those of the real images.
+        images: The same means of the features of the real images.
     """
     nll, temperature = [], config.adversarial.instance_temperature
     for layer, ours, theirs in zip(config.discriminator.instance_layers, reconstructions, images, strict=True):

@@ -1,8 +1,8 @@
 """The training step of Larsen et al. 2016, algorithm 1, exactly; all terms are sums over an image, in nats.
 
 The discriminator maximises L_GAN = log D(x) + log(1 - D(x')) + log(1 - D(G(z_p))), the decoder minimises
-gamma L_llike + L_GAN and the encoder L_prior + L_llike. (The algorithm's lines, in which the discriminator descends
-L_GAN and the decoder gamma L_llike - L_GAN, call the discriminator's loss so, which is -L_GAN of eq. 8.) An auxiliary
+gamma L_llike + L_GAN and the encoder L_prior + L_llike. (In the algorithm's lines the discriminator descends L_GAN and
+the decoder gamma L_llike - L_GAN: there L_GAN names the discriminator's loss, which is -L_GAN of eq. 8.) An auxiliary
 classifier joins L_GAN: the discriminator's loss has -log p(y | .) of the images of all origins, the decoder's that of
 the two fakes.
 """

@@ -37,12 +37,12 @@ class VAEGANStep(AdversarialStep[VAEGANFamilyConfig]):
     code_noise = ("posterior", "prior")
 
     def get_noise_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the noise; none of a prior if the discriminator sees no generated images."""
+        """Return the shapes of the noise; there is none for the prior if the discriminator sees no generated images."""
         unused = {"prior"} if self.model_config.discriminator.classes == "reconstructed" else set[str]()
         return {name: shape for name, shape in super().get_noise_shapes().items() if name not in unused}
 
     def check_inputs(self) -> None:
-        """Check that the weights of the perceptual term's network and those under the discriminator exist.
+        """Check that the weights of the perceptual term's network and of the discriminator's classifier exist.
 
         Raises:
             UserError: They are missing, damaged or of another network.

@@ -50,9 +50,9 @@ def encode_dataset(
         flip: Whether the mirrored images are encoded too.
         sample: Whether latents are drawn from the posteriors; else they are posterior means.
         seed: Root of the noise of ``sample``; None: 0.
-        shard_rows: Images of a file, which one process encodes.
+        shard_rows: Number of images in a file; one process encodes all of them.
         data_root: Folder that the run's images have moved to, which is remembered.
-        allow_other_data: Encode the run's own images although they are not those that it was trained on.
+        allow_other_data: Encode the run's own images even if they are not those that it was trained on.
         progress: Whether a bar is shown.
 
     Raises:
@@ -90,8 +90,8 @@ def generate_dataset(
 ) -> Path:
     """Generate a data set of images from the prior of a run, or from a density, and return its folder.
 
-    Image i is that of `Autoencoder.sample` with the same seed. A call that was interrupted goes on, on any number of
-    processes.
+    Image i is the same as image i of `Autoencoder.sample` with the same seed. A call that was interrupted goes on, on
+    any number of processes.
 
     Args:
         run: The run whose model generates, its folder, the folder of an exported model, or a name on the Hub.
@@ -100,14 +100,14 @@ def generate_dataset(
         format: ``folder``, a PNG file for each image, in folders of their classes; ``npz``, one array; ``tar``, shards
             of WebDataset.
         seed: Root of the codes.
-        density: Density over the codes that they are drawn from: ``gaussian``, ``gmm`` or ``gmm:K``; None: the prior.
+        density: Density that the codes are drawn from: ``gaussian``, ``gmm`` or ``gmm:K``; None: the prior.
         label: Name or number of the class of all images; None: the classes of a conditional model in turn.
-        reject: ``realness=SHARE`` or ``distance=SHARE``: draws in the lowest share by the discriminator's realness, or
-            by the distance to the nearest training image in features, are drawn anew.
+        reject: ``realness=SHARE`` or ``distance=SHARE``: this share of the draws is drawn anew, those of the lowest
+            realness by the discriminator, or those of the largest distance to the nearest training image in features.
         features: Run of `vaegan train-features` for the distance; None: `evaluate.features` of the run.
-        shard_rows: Images of a shard, which one process generates.
+        shard_rows: Number of images in a shard; one process generates all of them.
         data_root: Folder that the run's images have moved to, which is remembered.
-        allow_other_data: Fit the density, or measure the distance, although the images are not the run's.
+        allow_other_data: Fit the density, or measure the distance, even if the images are not the run's.
         progress: Whether a bar is shown.
 
     Raises:
@@ -148,16 +148,17 @@ def compress(
 
     Args:
         run: The run whose model compresses, or its folder.
-        images: Image files and folders of them, or one.
+        images: Image files and folders of images, or a single one of these.
         output: The file to write.
-        rate: Bits per pixel: the finest step is taken with which the codes of the run's validation images need no more.
-        step: Width to whose multiples the values of codes are rounded; None: 1/8 of their largest deviation.
+        rate: Most bits per pixel of the codes of the run's validation images; the finest step that keeps to it is
+            taken.
+        step: The values of codes are rounded to its multiples; None: 1/8 of their largest standard deviation.
         native_size: Keep the size of each image, for codes that are grids; else all get the size of the run's images.
         tile_side: With ``native_size``: side of the overlapping tiles of larger images, in pixels; 0: images stay
             whole; None: 1,024.
         label: Class of all images, for a conditional model; None: their folders are their classes.
         data_root: Folder that the run's images have moved to, which is remembered.
-        allow_other_data: Fit the prior although the images are not those that the run was trained on.
+        allow_other_data: Fit the prior even if the images are not those that the run was trained on.
         progress: Whether a bar is shown.
 
     Raises:
@@ -179,13 +180,13 @@ def compress(
 def decompress(
     run: RunPath, file: str | Path, *, output: str | Path, only: str | Sequence[str] = (), progress: bool = True
 ) -> None:
-    """Decompress a file of images into a folder of PNG files, one for each image, of its name.
+    """Decompress a file of images into a folder of PNG files, one for each image, which has the image's name.
 
     Args:
         run: The run that has compressed the images, or its folder.
-        file: What `compress` has written.
+        file: The file that `compress` has written.
         output: Folder to write; a call that was interrupted goes on.
-        only: Names of the images that are decoded, or one; (): all are.
+        only: Names of the images to decode, or a single name; (): all of them.
         progress: Whether a bar is shown.
 
     Raises:

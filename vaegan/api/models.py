@@ -60,8 +60,8 @@ def load(path: RunPath, networks: GivenNetworks | None = None) -> "Autoencoder":
 
     Args:
         path: The run, its folder, the folder of an exported model, or ``hf://owner/name`` or
-            ``hf://owner/name@revision``, a model that `vaegan push` has sent to the Hugging Face Hub; of these JSON and
-            safetensors alone are fetched, which can run no code.
+            ``hf://owner/name@revision``, a model that `vaegan push` has sent to the Hugging Face Hub. From the Hub only
+            JSON and safetensors files are fetched, which can run no code.
         networks: The modules of a run that was given modules, by their names; they are copied, and their weights are
             replaced by the trained ones.
 
@@ -86,14 +86,14 @@ def push_run(
         repository: ``owner/name``, which is made if it does not exist.
         private: Whether nobody else may see it; an existing repository must then be private.
         revision: Branch; None: the main one.
-        tag: Tag of the commit; None: it has none.
+        tag: Tag of the commit; None: no tag.
         license: Licence of the weights for the card, as the Hub names it, such as ``apache-2.0``.
 
     Returns:
-        ``hf://owner/name@commit``, which stays the same model.
+        ``hf://owner/name@commit``, which always names this model.
 
     Raises:
-        UserError: There is no model, a name is none of the Hub, or an existing repository is not private.
+        UserError: There is no model, a name is not valid on the Hub, or an existing repository is not private.
         Failure: The Hub cannot be reached, or refuses.
     """
     from vaegan.exports.publishing import Destination, parse_repository, push_model
@@ -114,6 +114,6 @@ def find_model(name: str, path: RunPath) -> Path:
 
 
 def find_run(path: RunPath) -> Path:
-    """Return the folder of a run, which no model on the Hub is."""
+    """Return the folder of a run; the name of a model on the Hub is refused."""
     refuse_hub_name("run", os.fspath(path))
     return expand_path("run", path)

@@ -59,8 +59,8 @@ def train(
             ``discriminator``; `vaegan.networks.given` says what each must do. They are copied.
         resume: Go on from the newest checkpoint in the folder; begin if there is none.
         extend: Let a resumed run have more `train.steps` than it was started with.
-        allow_other_data: Let a resumed run go on although images are missing, whose places others take, or have other
-            labels; new ones are passed over.
+        allow_other_data: Let a resumed run go on although images are missing or have other labels. Other images take
+            the places of missing ones; new images are ignored.
         progress: Whether a bar is shown.
 
     Raises:
@@ -109,7 +109,7 @@ def evaluate_run(
     """Evaluate the trained model of a run, write `metrics.json` into its folder, and return the result.
 
     `EvaluationResult.metrics` is a dictionary of numbers by name, `EvaluationResult.protocol` every choice that they
-    depend on. What is None is as in the run's own config, section `evaluate`.
+    depend on. An argument that is None has the value of the run's own config, section `evaluate`.
 
     Args:
         run: The run, or its folder.
@@ -121,8 +121,8 @@ def evaluate_run(
         data: The images of a run that was given its images.
         networks: The modules of a run that was given modules; their weights are replaced by the trained ones.
         data_root: Folder that the run's images have moved to, which is remembered.
-        allow_other_data: Evaluate although the images are not those that the run was trained on, which the protocol
-            then says; those that it was trained on are in no other split.
+        allow_other_data: Evaluate even if the images are not those that the run was trained on; the protocol then says
+            so. Images that it was trained on are in no other split.
         native_size: Measure reconstructions of the image files in their own sizes, and nothing else; for codes that
             are grids.
         progress: Whether a bar is shown.

@@ -1,7 +1,7 @@
 """The maths of every objective as small pure functions of tensors.
 
-A loss keeps one law: it is a mean of per-sample terms, given the parameters, so that the batch can be
-divided over processes and micro-batches without changing its gradient.
+Given the parameters, every loss is a mean of per-sample terms, so that the batch can be divided over processes and
+micro-batches without changing its gradient.
 """
 
 from typing import Literal

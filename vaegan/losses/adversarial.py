@@ -50,12 +50,12 @@ def generator_loss(form: AdversarialLoss, scores: Sequence[Tensor]) -> Tensor:
     """Compute the generator's loss, a mean over the origins of the fakes, all of which are to look real, shape (N,).
 
     The non-saturating cross-entropy (Goodfellow et al. 2014, section 3), -`margin` of the hinge loss
-    (Miyato et al. 2018, eq. 17), or the relativistic loss of the mirrored differences.
+    (Miyato et al. 2018, eq. 17), or the relativistic loss with the signs of the differences reversed.
 
     Args:
         form: Form of the loss.
         scores: Scores of N real images, then of N fakes of each origin in the order of `ORIGINS`, each of shape
-            (N, 1 to 3); those of real images matter to the relativistic loss alone.
+            (N, 1 to 3); only the relativistic loss uses those of real images.
     """
     real, *fakes = scores
     if form == "relativistic":
@@ -138,8 +138,8 @@ def origin_logits(scores: Tensor) -> Tensor:
 
     Returns:
         (D, 0) of real and fake, shape (N, 2); or (r, -r + p, -r - p) of real, reconstructed and generated, or the three
-        logits as they are, shape (N, 3). A relativistic loss trains differences of D, or r, between images alone, so
-        that its zero, and with it the predictions, are arbitrary.
+        logits as they are, shape (N, 3). A relativistic loss trains only differences of D, or r, between images, so
+        that the zero of D or r, and with it the predictions, are arbitrary.
     """
     if scores.shape[1] == 1:
         return torch.cat([scores, torch.zeros_like(scores)], 1)
@@ -234,19 +234,20 @@ def balanced_accuracy(counts: Tensor) -> float:
 
 
 def gradient_penalty(realness: Tensor, images: Tensor, signs: Tensor | None = None, packing: int = 1) -> Tensor:
-    """Compute 1/2 |d realness / d image|^2, shape (N,); with patches its mean over them, without bias.
+    """Compute 1/2 |d realness / d image|^2, shape (N,); with patches an unbiased estimate of their mean.
 
-    R1 is that of real images, R2 that of fakes (Mescheder et al. 2018, eq. 9 and 10). A patch p is the score of a
+    R1 is that of real images, R2 that of fakes (Mescheder et al. 2018, eq. 9 and 10). Each patch p counts as a
     discriminator of its own, with the penalty 1/2 |d r_p|^2. The mean over P patches is the expectation of
     1/2 |d sum_p s_p r_p|^2 / P over independent signs s_p, since the products of different patches vanish in it
-    (Hutchinson 1990). The penalty of the mean realness is about P times too weak, 75 to 91 times at 64 patches of an
-    untrained network; P times it has the products of patches that share pixels too, and was 0.70 to 0.85 of the mean.
+    (Hutchinson 1990). The penalty of the mean realness would be about P times too weak: 75 to 91 times at 64 patches
+    of an untrained network. P times that penalty would contain the products of patches that share pixels, and was 0.70
+    to 0.85 of the mean.
 
     Args:
         realness: Realness of `images`, with its graph, shape (N,), or that of each patch, shape (N, h, w).
         images: Images that require a gradient, shape (N, C, S, S).
         signs: 1 or -1 for each patch, shape (N, h, w); None: there are no patches.
-        packing: Number of consecutive images that have one score, which counts once, and whose penalty is that of
+        packing: Number of consecutive images that share one score. The score counts once, and its penalty is that of
             their gradients together.
 
     Returns:

@@ -6,11 +6,11 @@ from torch import Tensor
 def assert_per_image(values: Tensor, images: Tensor) -> Tensor:
     """Return the values of N images as they are, shape (N,).
 
-    A mean hides every other shape, into which patches (N, h, w) and values (N,) are broadcast in silence.
+    A mean would hide any other shape, such as that to which patches (N, h, w) and values (N,) are silently broadcast.
 
     Args:
         values: One value per image.
-        images: Anything of these images, shape (N, ...).
+        images: Any tensor with one row for each of these images, shape (N, ...).
 
     Raises:
         AssertionError: The values have another shape.

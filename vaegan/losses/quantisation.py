@@ -72,7 +72,7 @@ def count_assigned_vectors(indices: Tensor, entries: int) -> Tensor:
 def compute_centroids(counts: Tensor, sums: Tensor, smoothing: float = 1e-5) -> Tensor:
     """Compute the codebook m_k / N_k (appendix A.1, eq. 8), shape (K, D), from Laplace-smoothed counts.
 
-    (N_k + smoothing) / (N + K smoothing) N stands for N_k, with N the sum of all N_k, which it leaves unchanged.
+    N_k is replaced by (N_k + smoothing) / (N + K smoothing) N, with N the sum of all N_k, which does not change.
 
     Args:
         counts: Average number N_k of vectors per step that are assigned to each entry, shape (K,).

@@ -111,8 +111,8 @@ class Autoencoder(Model):
     def check_forward_labels(self, labels: Labels, count: int) -> Tensor | None:
         """Check the labels of a forward and return them as the networks take them.
 
-        The labels of an unconditional model are ignored, and of those on an accelerator the values are not read, since
-        a training step must not wait for it.
+        Labels are ignored by an unconditional model. The values of labels on an accelerator are not read, since a
+        training step must not wait for it.
 
         Args:
             labels: Class of each image, int64, shape (N,), or one class of all.

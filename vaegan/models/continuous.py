@@ -17,8 +17,8 @@ from .posterior import Posterior
 class ContinuousAutoencoder(Autoencoder):
     """Base of a model whose code z is continuous: one vector, or a grid of vectors, flat in (N, d).
 
-    A grid has no linear layer on its way, so that images of any sides that are multiples of the downsampling can be
-    encoded, and `decode` takes grids (N, C', h, w) of any sides beside flat codes of the `code_shape`.
+    The networks of a grid have no linear layer, so that images of any sides that are multiples of the downsampling can
+    be encoded, and `decode` takes grids (N, C', h, w) of any sides beside flat codes of the `code_shape`.
 
     Args:
         config: The `model` section of a run's config; None: the settings alone.
@@ -101,7 +101,7 @@ class ContinuousAutoencoder(Autoencoder):
         """Decode the posterior means of images, of the shape of the images.
 
         Args:
-            images: Shape (N, C, H, W) in [-1, 1], or uint8 pixels; (N, C, S, S), but for a model with a grid.
+            images: Shape (N, C, H, W) in [-1, 1], or uint8 pixels; (N, C, S, S) unless the model has a grid.
             labels: Class of each image, int64, shape (N,), or one class of all; None: the model is unconditional.
 
         Raises:

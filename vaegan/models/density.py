@@ -110,7 +110,7 @@ def get_density_protocol(spec: str) -> dict[str, Any]:
 
 
 def check_density_fits(spec: str, code_count: int, code_size: int) -> None:
-    """Check that there are more codes than components, and that they are not too large, also before there are any.
+    """Check that there will be more codes than components, and that codes are not too large; it needs no codes.
 
     Args:
         spec: `gaussian` or `gmm:K`.

@@ -50,9 +50,9 @@ class Flow(Autoencoder):
     grid, has mean 0 and variance 1. A conditional prior has v(x, t, class); E and G take the class if they are
     conditional.
 
-    It is trained on posterior samples and not on means: they are what the decoder was trained on, and a dimension that
-    carries nothing is N(0, 1) there, while its means are almost the same for all images, and to standardise them would
-    blow up their noise. Of a deterministic code both are one.
+    It is trained on posterior samples and not on posterior means, since the decoder was trained on samples. The samples
+    of a dimension that carries nothing are N(0, 1), while its means are almost the same for all images, and
+    standardising them would blow up their noise. For a deterministic code, samples and means are the same.
 
     Build it by `Flow(image_shape=(3, 32, 32), autoencoder=vae.config)`; the settings are those of `FlowConfig`.
 

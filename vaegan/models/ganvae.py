@@ -14,7 +14,7 @@ from .posterior import Posterior
 
 
 class GANVAEOutput(NamedTuple):
-    """Output of a forward; in training there are codes alone, and no images."""
+    """Output of a forward; a training gives it only codes, and no images."""
 
     generated: Tensor
     """Decoded prior noise, shape (N, C, S, S) in [-1, 1]."""
@@ -45,7 +45,7 @@ class GANVAE(GaussianAutoencoder):
         autocast_dtype: torch.dtype | None = None,
         labels: Labels = None,
     ) -> GANVAEOutput:
-        """Decode prior noise and encode the generated images; of images that are given, encode and decode these too.
+        """Decode prior noise and encode the generated images; if images are given, encode and decode these too.
 
         Args:
             images: Shape (N, C, S, S) in [-1, 1]; None: none, as in training, which sees generated images alone.

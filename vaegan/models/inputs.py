@@ -42,8 +42,8 @@ def prepare_images(images: Any, shape: Sequence[int], weight: Tensor, check_valu
         images: The images, shape (N, C, S, S).
         shape: (C, S, S).
         weight: A parameter of the model, whose dtype and device they must have.
-        check_values: Whether floats are read to see that they are not of 0 to 255. Those on an accelerator never are,
-            since the program would have to wait for it.
+        check_values: Whether floats are read to check that they are not from 0 to 255. Those on an accelerator are
+            never read, since the program would have to wait for it.
 
     Raises:
         UserError: They are no tensor, or of another shape, dtype or device, or far outside [-1, 1].

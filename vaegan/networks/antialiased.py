@@ -1,4 +1,4 @@
-"""Convolutional trunks as those of `conv`, in which a filter stands beside each strided convolution (Zhang 2019).
+"""Convolutional trunks like those of `conv`, in which a filter stands beside each strided convolution (Zhang 2019).
 
 The weights of a strided or transposed convolution differ from one pixel of its stride to the next, so that it draws a
 grid of lines: in images, and in the gradient of a discriminator (Odena et al. 2016). The filter removes it.

@@ -1,4 +1,4 @@
-"""Encoder and decoder over a trunk of one of three kinds."""
+"""Encoder and decoder over a trunk of one of several kinds."""
 
 import torch
 import torch.nn.functional as F

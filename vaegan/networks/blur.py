@@ -43,7 +43,7 @@ class BlurPool(Blur):
 class BlurUpsample(Blur):
     """Double the resolution by bilinear interpolation: each value four times, before the filter.
 
-    Its gradient is a sum in a fixed order, which that of torch's bilinear interpolation on a GPU is not.
+    Its gradient is a sum in a fixed order, unlike the gradient of torch's bilinear interpolation on a GPU.
 
     Args:
         channels: Channels of the features.

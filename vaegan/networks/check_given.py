@@ -29,10 +29,10 @@ RESHAPES = ("View", "UnsafeView", "ReshapeAlias", "Permute", "Transpose", "Clone
 
 
 def check_names(config: Config, networks: GivenNetworks) -> None:
-    """Check that every module that `config.networks` names is given, and that `config.model` takes those that are.
+    """Check that every module that `config.networks` names is given, and that `config.model` takes the given ones.
 
     Raises:
-        UserError: It is not, or it does not.
+        UserError: A module is not given, or `config.model` does not take it.
     """
     model = config.model
     for name in NetworksConfig.model_fields:
@@ -183,7 +183,7 @@ class Trial:
             self.fail("gives other outputs in evaluation mode, in which it is used later; give module.eval()")
 
     def are_close(self, outputs: tuple[Tensor, ...], others: tuple[Tensor, ...]) -> bool:
-        """Return whether outputs are as many, and of the same values but for rounding."""
+        """Return whether there are as many outputs, with the same values up to rounding."""
         limit = TOLERANCES[self.inputs.dtype]
         return len(outputs) == len(others) and all(
             one.shape == other.shape and (not one.numel() or (one - other).abs().max() <= limit * one.abs().max())
@@ -229,10 +229,10 @@ class Trial:
 
 
 def _check_options(section: VectorConfig, trial: Trial, outputs: tuple[Tensor, ...]) -> None:
-    """Check that a module has what options of its family need of it.
+    """Check that a module has what the options of its family need.
 
     Raises:
-        UserError: It has not.
+        UserError: Something is missing.
     """
     network: GivenNetwork = trial.network
     options: Any = getattr(section, "adversarial", None)

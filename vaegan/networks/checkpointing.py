@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recompute(stage: nn.Module, *inputs: Any) -> Any:
-    """Return the output of a stage, of which the inputs alone are kept; nothing in it is random."""
+    """Return the output of a stage and keep only its inputs; nothing in the stage is random."""
     return checkpoint(stage, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
@@ -16,7 +16,7 @@ class Stages(nn.Sequential):
     """Stages that run one after another, as in `nn.Sequential`.
 
     Attributes:
-        recomputes: True if of each stage that has layers of its own only the input is kept for the backward pass, which
+        recomputes: True if only the input of each stage with layers of its own is kept for the backward pass, which
             computes the stage once more, to the same bits.
     """
 
@@ -43,6 +43,6 @@ def recompute_stages(network: nn.Module) -> None:
         if isinstance(module, Stages):
             module.recomputes = True
         elif hasattr(module, "gradient_checkpointing") and hasattr(module, "mid_block"):
-            # The others are those of AutoencoderTiny, which with it compute something else: they leave out a scaling.
+            # Without a mid_block it is of AutoencoderTiny, which would leave out a scaling under checkpointing.
             of_diffusers: Any = module
             of_diffusers.gradient_checkpointing, of_diffusers._gradient_checkpointing_func = True, recompute

@@ -21,7 +21,7 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
 class DiffusersEncoder(nn.Module):
-    """Network from an image to the parameters of its posterior, or to its code where that class gives no posterior.
+    """Network from an image to the parameters of its posterior, or to its code if its class gives no posterior.
 
     Args:
         model: The autoencoder of diffusers, whose modules are taken.

@@ -43,7 +43,7 @@ class PenalisedDiscriminator(nn.Module):
             autocast_dtype: Autocast type of the network (bfloat16); None: no autocast.
             labels: Class of each image, the penalised ones first, int64; used by a projection alone.
             penalised: Images that come first in the output, which a gradient penalty differentiates twice. They are run
-                apart and without autocast, so that the penalty costs no more than theirs. None: there is no penalty.
+                apart and without autocast, so that no other image is differentiated twice. None: there is no penalty.
         """
         if penalised is None:
             assert images is not None
@@ -109,8 +109,8 @@ class Discriminator(PenalisedDiscriminator):
     ) -> DiscriminatorOutput:
         """Return scores, features and, with an auxiliary head, class logits of images.
 
-        The projection is added to the first score. That is D, or r, or the logit of real, so that of each loss
-        `vaegan.losses.adversarial.realness` rises by it and nothing else changes.
+        The projection is added to the first score. The first score is D, or r, or the logit of real, so that under each
+        loss the projection is added to `vaegan.losses.adversarial.realness` and nothing else changes.
         """
         with torch.autocast(images.device.type, dtype=autocast_dtype, enabled=autocast_dtype is not None):
             layers = self.trunk(images)
@@ -147,7 +147,7 @@ class PackedDiscriminator(PenalisedDiscriminator):
     def compute_output(
         self, images: Tensor, autocast_dtype: torch.dtype | None, labels: Tensor | None
     ) -> DiscriminatorOutput:
-        """Return scores and features of images, whose number is a multiple of those that are scored together."""
+        """Return scores and features of images, whose number is a multiple of `packing`."""
         packed = images.unflatten(0, (-1, self.packing)).flatten(1, 2)
         packed = packed.contiguous(memory_format=torch.channels_last)
         output = self.member.compute_output(packed, autocast_dtype, None)
@@ -194,7 +194,7 @@ class ProjectedDiscriminator(PenalisedDiscriminator):
     def compute_output(
         self, images: Tensor, autocast_dtype: torch.dtype | None, labels: Tensor | None
     ) -> DiscriminatorOutput:
-        """Return the scores of all discriminators, shape (N, k, discriminators), and the rest of that of images."""
+        """Return the scores of all discriminators, shape (N, k, discriminators); other outputs are the image's."""
         with torch.autocast(images.device.type, dtype=autocast_dtype, enabled=autocast_dtype is not None):
             features = self.classifier(images)
         inputs = [images, *(features[layer - 1].to(images.dtype) for layer in self.layers)]

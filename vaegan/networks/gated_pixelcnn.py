@@ -130,8 +130,8 @@ class GatedPixelCNN(nn.Module):
         Args:
             count: Number N of grids.
             side: Their side g.
-            choose: Returns the entry of each grid at a position, int64, shape (N,), of the logits there, shape (N, K),
-                the row and the column.
+            choose: Function of the logits at a position, shape (N, K), its row and its column, which returns the entry
+                of each grid there, int64, shape (N,).
             labels: Class of each grid, int64, shape (N,); ignored by an unconditional network.
             progress: Called with (rows done, rows) after each row of the grids.
         """

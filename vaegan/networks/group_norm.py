@@ -7,8 +7,9 @@ from torch import Tensor, nn
 class GroupNorm(nn.GroupNorm):
     """`torch.nn.GroupNorm` that normalises bfloat16 features in float32.
 
-    Autocast of CPUs leaves it in bfloat16, whose kernels take 1.4 to 2.7 times as long as those of float32 with both
-    conversions (forward and backward, AVX-512); that of GPUs computes in float32, and what follows stays in it.
+    On CPUs autocast leaves the norm in bfloat16, whose kernels take 1.4 to 2.7 times as long as those of float32 with
+    both conversions (forward and backward, AVX-512). On GPUs autocast computes the norm in float32, and what follows
+    stays in float32.
     """
 
     def forward(self, features: Tensor) -> Tensor:

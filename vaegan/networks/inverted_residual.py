@@ -15,7 +15,7 @@ from .sizes import build_entrance, count_code_levels, count_levels, get_channels
 from .trunk import UpTrunk
 
 EXPANSION = 2
-"""Channels inside a block for each of its own."""
+"""Channels inside a block for each channel of its input."""
 GROUP_CHANNELS = 8
 """Channels of a group of the grouped convolution."""
 

@@ -19,7 +19,7 @@ def add_spectral_norm(network: nn.Module, seed: int, name: str) -> None:
     Args:
         network: Network with its initial weights.
         seed: Root of the initial vectors of the power iteration.
-        name: Name of the network, of which these vectors are a function as well.
+        name: Name of the network; these vectors depend on it as well.
     """
     with seed_global_generator(seed, "spectral norm", name):
         for layer in [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]:

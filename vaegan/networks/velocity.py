@@ -20,7 +20,7 @@ class ModulatedBlock(nn.Module):
 
     Args:
         width: Channels, and size of the embedding.
-        has_grid: Convolutions and a GroupNorm of 8 channels a group, or linear layers and a LayerNorm.
+        has_grid: Whether it has convolutions and a GroupNorm of 8 channels a group, or linear layers and a LayerNorm.
     """
 
     def __init__(self, width: int, has_grid: bool) -> None:
@@ -46,11 +46,11 @@ class ModulatedBlock(nn.Module):
 class VelocityNetwork(nn.Module):
     """v(x, t), or v(x, t, class), for points x of the shape of a code, by residual blocks.
 
-    Those of a vector have linear layers, those of a grid convolutions at its resolution: but for the statistics of the
-    GroupNorms, the velocity at a place depends on the places up to 2 ``depth`` + 2 beside it.
+    For a vector the blocks have linear layers, for a grid convolutions at its resolution. Apart from the statistics of
+    the GroupNorms, the velocity at a place of a grid depends only on the places up to 2 ``depth`` + 2 away.
 
     Args:
-        code_shape: Shape of a code: (d,) of one vector, or (C, h, w) of a grid, of which any sides are taken.
+        code_shape: Shape of a code: (d,) of one vector, or (C, h, w) of a grid; points may have other sides.
         width: Channels of the blocks, a multiple of 8.
         depth: Number of blocks.
         classes: Number of classes; None: unconditional.

@@ -9,7 +9,7 @@ from .run_folder import Run
 
 
 def adopt_settings(config: Config, *folders: Path) -> Config:
-    """Return a config with what the first of some folders that holds a run decides where the config does not.
+    """Return a config whose open settings have the values of the first of some folders that holds a run.
 
     Raises:
         UserError: The run's `config.yaml` is no valid config.
@@ -45,7 +45,7 @@ def adopt_train_settings(config: Config, *folders: Path) -> Config:
 
 
 def _adopt_digest(config: Config, key: str, *folders: Path) -> Config:
-    """Return a config with the SHA-256 of the weights that a setting names from a run, which recorded it.
+    """Return a config with the SHA-256 of the weights that a setting names, as a run has recorded it.
 
     Args:
         config: The config.

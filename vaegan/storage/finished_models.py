@@ -18,8 +18,9 @@ from .run_folder import read_diffusers_config
 def read_model_settings(source: str) -> dict[str, Any]:
     """Return the `model` section of a config whose encoder and decoder can take the weights of a finished model.
 
-    Of a folder of diffusers the family is `vae` where its class gives a Gaussian posterior, else `ae`, with the
-    defaults of either for everything but the networks; of a run they are its own, with the scale that it has learned.
+    For a folder of diffusers the family is `vae` if its class gives a Gaussian posterior, else `ae`, and everything but
+    the networks has the defaults of that family. For a run the settings are its own, with the scale that it has
+    learned.
 
     Args:
         source: A run, a folder of diffusers, or the name of one on the Hub, as `train.init` has them.

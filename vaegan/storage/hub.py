@@ -76,7 +76,7 @@ def fetch_model(text: str) -> Path:
 
 
 def fetch_files(name: HubName, patterns: Sequence[str]) -> Path:
-    """Fetch the files of a repository on the Hub that have names of some patterns, as far as they are not in the cache.
+    """Fetch the files of a repository on the Hub whose names match some patterns, except those in the cache already.
 
     Args:
         name: The repository and its revision.
@@ -96,13 +96,13 @@ def fetch_files(name: HubName, patterns: Sequence[str]) -> Path:
     try:
         with progress_bars(shown):
             return Path(snapshot_download(name.repository, revision=name.revision, allow_patterns=list(patterns)))
-    except Exception as error:  # of a library of its own for every layer of the network
+    except Exception as error:  # every layer of the network has a library with its own errors
         raise Failure(describe_hub_error(error)) from None
 
 
 @contextmanager
 def progress_bars(shown: bool) -> Iterator[None]:
-    """Let huggingface_hub show its progress bars inside the block, or keep it from it."""
+    """Let huggingface_hub show its progress bars inside the block, or hide them."""
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     hidden = not shown and not are_progress_bars_disabled()

@@ -114,7 +114,7 @@ def check_source(source: str) -> None:
     Raises:
         UserError: It does not.
     """
-    if not source.startswith(HUB_PREFIX) and not os.path.isdir(source):  # which a path that is too long is not
+    if not source.startswith(HUB_PREFIX) and not os.path.isdir(source):  # false also for a path that is too long
         raise UserError(f"train.init: {shorten(source)}: no such folder; name a run, or a folder of diffusers")
     folder = Path(source)
     if not source.startswith(HUB_PREFIX) and not (

@@ -32,8 +32,8 @@ def load(path: str | Path, networks: GivenNetworks | None = None) -> Autoencoder
 
     Args:
         path: The run's folder, or the folder of an exported model.
-        networks: Modules of the classes of those that the run was trained with, which are copied and get its weights;
-            None: it was trained with the networks of its config.
+        networks: Modules of the same classes as those that the run was trained with; they are copied and get its
+            weights; None: it was trained with the networks of its config.
 
     Raises:
         UserError: There is no model, it is damaged, it is not an autoencoder, or the modules are not the run's.
@@ -67,7 +67,7 @@ def load_decoding(path: str | Path) -> tuple[DataVersion, Fit]:
 
 
 def load_weights_hash(path: str | Path) -> str:
-    """Read the SHA-256 of the file of a run's weights, hexadecimal, by which what belongs to them is known.
+    """Read the SHA-256 of the file of a run's weights, hexadecimal, by which files that belong to them are recognised.
 
     Args:
         path: The run's folder, or the folder of an exported model.
@@ -164,7 +164,7 @@ def load_discriminator(
 def select_networks(
     networks: GivenNetworks | None, trained: NetworksConfig | None, names: Sequence[str], path: str | Path
 ) -> GivenNetworks:
-    """Return the given modules of these names, which must be of the classes of those that a run was trained with.
+    """Return the given modules of these names, whose classes must be those of the modules that a run was trained with.
 
     Args:
         networks: Given modules by their names; None: there are none.

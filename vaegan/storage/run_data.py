@@ -80,15 +80,15 @@ def open_training_data(
     """Open the images of a training, new or to be resumed, and return them and the config with their SHA-256.
 
     All processes do this together. Members whose bytes have changed are noted, and the training goes on with them as
-    they are; what else differs must be allowed. A prior is trained on the images of its autoencoder.
+    they are; every other difference must be allowed. A prior is trained on the images of its autoencoder.
 
     Args:
         config: The config of the training.
         folder: Its run folder.
         reporter: Shows progress and notes.
         images: The images of the source ``given``; None: of another source.
-        allow_other_data: Whether to go on where images are missing or have other labels, whose places others take, and
-            to pass over new ones.
+        allow_other_data: Whether to go on if images are missing or have other labels; other images take the places of
+            missing ones, and new images are ignored.
 
     Raises:
         UserError: The images are missing, or not those of the run.
@@ -122,7 +122,7 @@ def open_study_data(config: Config, runs: Sequence[Run], reporter: Reporter, all
 
     Args:
         config: The config of a variant.
-        runs: The runs of the study, as far as they were started.
+        runs: The runs of the study that were started.
         reporter: Shows progress and notes.
         allow_other_data: Whether to go on if they are not those that the first of these runs was started with.
 
@@ -203,7 +203,7 @@ def _get_autoencoder_list(
 ) -> MemberList | None:
     """Return the list of the images of a prior's autoencoder, so that both hold out the same.
 
-    If others are allowed, it is the list of these, in which what the autoencoder was trained on is not held out.
+    If other images are allowed, it is their list, in which no image is held out that the autoencoder was trained on.
 
     Raises:
         UserError: The prior would be trained on other images, and that is not allowed.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def check_ablation(loaded: LoadedAblation, folder: Path) -> "LoadedStudy":
-    """Check that an ablation can be trained and its changes be chosen, and return the study of its screening.
+    """Check that an ablation can be trained and its changes can be chosen, and return the study of its screening.
 
     Raises:
         UserError: The metric is not measured, no image is held out for validation, a package or an input of a training
@@ -37,7 +37,7 @@ def check_ablation(loaded: LoadedAblation, folder: Path) -> "LoadedStudy":
     if not screening.configs[BASE].data.validation:
         raise UserError(f"{loaded.source}: base.set.data.validation: 0 holds out no image to choose on; give a share")
     screening = prepare_study(screening, folder)
-    from vaegan.evaluate.screening import check_metric  # whose packages have been found
+    from vaegan.evaluate.screening import check_metric  # its packages have been found
 
     check_metric(loaded, screening)
     return screening
@@ -62,7 +62,7 @@ def run_ablation(
         train_ahead: Function that trains several runs, given by their folders, side by side; None: they are trained one
             after another.
         allow_other_data: Whether to go on with images that are not those of the ablation's runs.
-        show_plan: Called on rank 0 with what it will cost, before the first training; None: nothing is.
+        show_plan: Called on rank 0 with the plan of the costs, before the first training; None: not called.
 
     Returns:
         The ablation; None on processes of another rank than 0.
@@ -119,6 +119,6 @@ def run_ablation(
 
 
 def _write_study(study: "LoadedStudy", file: Path) -> None:
-    """Write the study of a phase, which `vaegan compare` takes as well."""
+    """Write the study of a phase into a file, which `vaegan compare` can read as well."""
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, dump_config(study.study))

@@ -58,7 +58,7 @@ class Plan:
         return [run for runs in self.phases.values() for run in runs]
 
     def build_table(self) -> tuple[list[str], list[list[str]]]:
-        """Return header and rows of plain text: a phase a row, their sum last."""
+        """Return header and rows of plain text: one row for each phase, and their sum last."""
         rows = [
             [
                 title, f"{len(runs):,}", f"{sum(run.finished for run in runs):,}",
@@ -69,7 +69,7 @@ class Plan:
         return ["phase", "runs", "finished", "images seen", "operations"], rows
 
     def list_lines(self) -> list[str]:
-        """Return the table and the sentences, a line each."""
+        """Return the lines of the table, and each sentence as a line."""
         _, rows = self.build_table()
         lines = [
             f"{title}: {runs} runs, {finished} of them finished; {images} images seen; {operations}"
@@ -96,9 +96,10 @@ class Plan:
 
 
 def plan_ablation(loaded: LoadedAblation, folder: Path, counter: FlopCounter) -> Plan:
-    """Plan the trainings of an ablation; those of the confirmation by the screening, if that is evaluated.
+    """Plan the trainings of an ablation; once the screening is evaluated, it decides which changes are confirmed.
 
-    Before, as many changes as can pass are counted, those with the most operations, and the sum of all.
+    Before that, the plan counts as many changes as can pass, those with the most operations, and the sum of all
+    changes.
 
     Args:
         loaded: The ablation.
@@ -137,12 +138,12 @@ def plan_ablation(loaded: LoadedAblation, folder: Path, counter: FlopCounter) ->
 
 
 def get_classifier_folder(folder: Path, name: str) -> Path:
-    """Return the folder of the classifier of the features, which the screening trains, in that of an ablation."""
+    """Return the folder, inside an ablation's folder, of the classifier of the features that the screening trains."""
     return folder / "screen" / "features" / name
 
 
 def format_flops(counts: list[int | None]) -> str:
-    """Return the sum of numbers of operations as text; None is one that is not known."""
+    """Return the sum of numbers of operations as text; None stands for an unknown number."""
     known = [count for count in counts if count is not None]
     if len(known) < len(counts):
         return "not known"
@@ -161,13 +162,13 @@ def _plan_run(folder: Path, name: str, config: Config, counter: FlopCounter) -> 
 
 
 def _read_seconds(runs: list[PlannedRun]) -> dict[PlannedRun, float]:
-    """Return the time of each finished training whose log says it."""
+    """Return the time of each finished training whose log contains it."""
     costs = {run: read_training_cost(Run(run.folder).timing_file, lambda line: None) for run in runs}
     return {run: cost["seconds"] for run, cost in costs.items() if cost.get("seconds")}
 
 
 def estimate_seconds(run: PlannedRun, finished: Mapping[PlannedRun, float]) -> float | None:
-    """Return the time of a training by those of its variant, or else by the operations of all; None: unknown."""
+    """Estimate a training's time from those of its variant, or else from all times and operations; None: unknown."""
     rates = [seconds / other.steps for other, seconds in finished.items() if other.name == run.name]
     if rates:
         return statistics.median(rates) * run.steps

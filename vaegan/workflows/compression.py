@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 MAX_IMAGES = 10_000_000
 """Most images of a file."""
 RATE_IMAGES = 512
-"""Most validation images by which a step is chosen, evenly chosen."""
+"""Most validation images that a step is chosen on; they are taken evenly."""
 STEPS_PER_DEVIATION = 8
-"""Steps in the largest deviation of a dimension, where none is given."""
+"""Steps in the largest standard deviation of a dimension, if no step is given."""
 
 
 class RunImages:
@@ -115,7 +115,7 @@ def open_compressed(file: Path, run: Path, only: Sequence[str]) -> "tuple[Compre
     Args:
         file: The file.
         run: The run.
-        only: Names of the images that are decoded; (): all are.
+        only: Names of the images to decode; (): all of them.
 
     Returns:
         The file, the prior of the run's codes, and the rows of the images; None: all.
@@ -146,7 +146,7 @@ def decompress_files(
     compressed: "CompressedFile", prior: "CodePrior", rows: list[int] | None, run: Path, output: Path,
     reporter: Reporter,
 ) -> None:  # fmt: skip
-    """Decode compressed images into pictures, as far as they are not yet.
+    """Decode compressed images into pictures, except those that are there already.
 
     Args:
         compressed: The file.

@@ -37,15 +37,15 @@ class Compression:
     output: Path
     """The file."""
     step: float | None = None
-    """Width to which the values of codes are rounded; None: it is chosen."""
+    """The values of codes are rounded to its multiples; None: it is chosen."""
     rate: float | None = None
-    """Bits per pixel for which the step is chosen; None: it is an eighth of the largest deviation of a dimension."""
+    """Bits per pixel for which the step is chosen; None: it is 1/8 of the largest standard deviation of a dimension."""
     label: str | None = None
     """Class of all images; None: their folders are their classes."""
     data_root: Path | None = None
     """Folder that the run's images have moved to; None: they are where the config says."""
     allow_other_data: bool = False
-    """True if images that are not those of the run are taken for the fit of the prior all the same."""
+    """True if the prior is fitted even if the images are not those of the run."""
     native_size: bool = False
     """True if each image keeps its size, by a model whose code is a grid; else all have the size of the model."""
     tile_side: int | None = None
@@ -62,7 +62,7 @@ class Compression:
 
         config = Run(self.run).config
         family = config.model.family
-        if family == "flow":  # of which no table can be made
+        if family == "flow":  # no table can be made for it
             check_is_no_prior(self.run, config)
         for option, value in (("--step", self.step), ("--rate", self.rate)):
             if value is not None and family in INDEX_FAMILIES:
@@ -81,10 +81,10 @@ class Compression:
         return config
 
     def check_model(self, model: "Autoencoder") -> int | None:
-        """Check that a model takes images of the sizes that they keep, and return the side of the tiles, for its codec.
+        """Check that a model takes images in their own sizes, if they keep them; return the side of its tiles.
 
         Raises:
-            UserError: It takes images of one size alone, or the tiles are too small for it.
+            UserError: It takes images of only one size, or the tiles are too small for it.
         """
         from vaegan.applications.native_size import check_takes_any_size, check_tile_side, get_tile_side
 

@@ -1,4 +1,4 @@
-"""Checks of what a command will write, before it works for it."""
+"""Checks, before a command does its work, that it can write the results."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -16,8 +16,8 @@ PICTURE_SUFFIXES = {
     ".tif": ANY_SIDE, ".tiff": ANY_SIDE, ".bmp": ANY_SIDE, ".ppm": ANY_SIDE, ".pnm": ANY_SIDE, ".tga": 65_535,
     ".jp2": ANY_SIDE, ".avif": 65_535,
 }  # fmt: skip
-"""Endings of files that hold any picture as it is drawn, up to the JPEG's, WebP's and AVIF's loss, and the most pixels
-of a side."""
+"""Endings of files that hold any picture as it is drawn (JPEG, WebP and AVIF with some loss), and the most pixels of a
+side."""
 MAX_PICTURE_IMAGES = 10_000
 """Most images of one picture."""
 ANIMATION_SUFFIXES = {".gif": 65_535, ".webp": 16_383}
@@ -65,7 +65,7 @@ def check_picture_size(file: Path, width: int, height: int) -> None:
 
 
 def check_output_is_no_input(output: Path, files: Iterable[Path], folders: Iterable[Path]) -> None:
-    """Check that a picture would neither replace an image that it is made of, nor be found by the next reading of them.
+    """Check that a picture would not replace an image that it is made of, nor be read as one of them the next time.
 
     Args:
         output: The file.
@@ -107,7 +107,7 @@ def check_file_path(path: Path, suffix: str, option: str = "--output") -> None:
 
 
 def check_parents(path: Path, folder: Path, option: str = "--output") -> None:
-    """Check that a folder can be made, in which ``path`` will be or which it is.
+    """Check that a folder can be made: the one that will hold ``path``, or ``path`` itself.
 
     Args:
         path: The path that an option names.
@@ -137,7 +137,7 @@ def check_regular_file(path: Path, option: str = "--output") -> None:
 
 
 def _list_images(folder: Path) -> list[Path]:
-    """Return the images of a folder; none where there are none, which is for its reader to say."""
+    """Return the images of a folder; [] if there are none, which its reader then reports."""
     from vaegan.data.image_tree import find_images
 
     try:

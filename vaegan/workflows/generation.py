@@ -56,7 +56,7 @@ class Request:
     data_root: Path | None = None
     """Folder that the run's images have moved to; None: they are where the config says."""
     allow_other_data: bool = False
-    """True if images that are not those of the run are taken all the same."""
+    """True if images are used even if they are not those of the run."""
 
     def check(self) -> "Config | None":
         """Check the settings against each other and the run, and return the run's config with the density.
@@ -124,7 +124,7 @@ class Request:
 
 
 def generate_dataset(request: Request, config: "Config | None", reporter: Reporter) -> "Generation":
-    """Generate images into a folder, as far as they are not there.
+    """Generate images into a folder, except those that are there already.
 
     Args:
         request: The settings, checked.
@@ -191,10 +191,10 @@ def generate_dataset(request: Request, config: "Config | None", reporter: Report
 def _make_score(
     name: str, request: Request, config: "Config", model: "Autoencoder", data: "Data | None", reporter: Reporter
 ) -> "tuple[Score, str]":
-    """Return the score of an option, and the digest of what gives it.
+    """Return the score that an option names, and the digest of the weights and images that it is computed with.
 
     Raises:
-        UserError: The discriminator or the network of features is missing, or for other images.
+        UserError: The discriminator or the network of features is missing, or is for other images.
     """
     from vaegan.evaluate.metrics.feature_extractors import build_extractor
     from vaegan.generation.rejection import make_distance_score, make_realness_score

@@ -1,4 +1,4 @@
-"""Image files in batches, each with its name and its class, of which only those of one batch are in memory."""
+"""Image files, each with its name and its class, read in batches so that only one batch is in memory."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -36,7 +36,8 @@ class ImageBatches:
         reporter: Takes notes.
 
     Raises:
-        UserError: A file that was named is no image, two have the same name, there is no such class, or one has none.
+        UserError: A file that was named is no image, two have the same name, there is no such class, or an image has no
+            class.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class ImageBatches:
                     raise UserError(f"{error.file}: {error.reason}") from None
 
     def read(self, rows: range) -> Batch:
-        """Read the images of some rows; of those found in folders, leave out what is no image.
+        """Read the images of some rows; leave out files found in folders that are no images.
 
         Raises:
             UserError: A file that was named is no image.
@@ -125,7 +126,7 @@ def _label_images(files: Sequence[ImageFile], run: Path, classes: int | None, la
     """Return the class of each image; None: the model is unconditional.
 
     Raises:
-        UserError: There is no such class, an image has none, or the model is unconditional and one was given.
+        UserError: There is no such class, an image has none, or the model is unconditional and a class was given.
     """
     if classes is None:
         if label is not None:

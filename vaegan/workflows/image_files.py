@@ -32,7 +32,7 @@ class ImageFile(NamedTuple):
 
     path: Path
     folder: Path | None = None
-    """The folder that was named, where it was found; None: it was named itself."""
+    """The folder that was named and that holds the file; None: the file was named itself."""
     label: str | None = None
     """The class folder that it lies in: one in the folder that was named, or else that folder itself."""
 
@@ -50,8 +50,8 @@ def find_image_files(
         reporter: Takes a note of what is passed over.
 
     Raises:
-        UserError: A folder holds no image, there are more than ``max_images``, or ``output`` is one of them or would
-            be the next time.
+        UserError: A folder holds no image, there are more than ``max_images``, or ``output`` is one of them or would be
+            one the next time.
     """
     files: list[ImageFile] = []
     for path in paths:
@@ -80,7 +80,7 @@ def read_images(
 def read_pixels(
     files: Sequence[ImageFile], model: Autoencoder, decoding: tuple[DataVersion, Fit], reporter: Reporter
 ) -> tuple[Tensor, list[ImageFile]]:
-    """Read image files in the size of a model; of those found in folders, skip what is no image, as a training does.
+    """Read image files in the size of a model; skip files in folders that are no images, as a training does.
 
     Args:
         files: The files.
@@ -108,7 +108,7 @@ def read_each(
     reporter: Reporter,
     title: str = "Reading",
 ) -> tuple[list[T], list[ImageFile]]:
-    """Read image files, and return what was read of each, and these files; of those in folders, skip what is no image.
+    """Read image files, and return what was read of each, and these files; skip files in folders that are no images.
 
     Args:
         files: The files.

@@ -27,10 +27,10 @@ DETERMINISTIC_FAMILIES = ("ae", "vqvae")
 
 
 def check_is_no_prior(run: Path, config: "Config") -> None:
-    """Check that a run is not that of a prior over codes, whose codes are those of another run.
+    """Check that a run is no prior over codes, since its codes are those of another run.
 
     Raises:
-        UserError: It is, and the message names the other run.
+        UserError: It is one; the message names the other run.
     """
     from vaegan.config.codebooks import TrainedPriorConfig
 
@@ -52,7 +52,7 @@ class Encoding:
     split: str | None = None
     """Split of the run's images; None: the training images."""
     dtype: str | None = None
-    """Type of the latents; None: float32, and int32 of indices."""
+    """Type of the latents; None: float32, or int32 for indices."""
     flip: bool = True
     """True if the mirrored images are encoded too."""
     sample: bool = False
@@ -108,7 +108,7 @@ class Encoding:
 def encode_dataset(
     encoding: Encoding, config: "Config", reporter: Reporter
 ) -> "tuple[LatentDescription, Moments | None]":
-    """Encode images into a folder of latents, as far as they are not yet.
+    """Encode images into a folder of latents, except those that are there already.
 
     Args:
         encoding: What is encoded; checked.
@@ -116,7 +116,7 @@ def encode_dataset(
         reporter: Shows progress and notes.
 
     Returns:
-        The description of the folder, and the moments of the channels over all rows, None of indices.
+        The description of the folder, and the moments of the channels over all rows; None for indices.
 
     Raises:
         UserError: The run has no model, the images are missing or not the run's, or the folder holds something else.
@@ -174,7 +174,7 @@ def check_decoding(latents: Path, description: "LatentDescription", run: Path, o
 def decode_dataset(
     latents: Path, description: "LatentDescription", run: Path, output: Path, reporter: Reporter
 ) -> None:
-    """Decode a folder of latents into pictures, as far as they are not yet.
+    """Decode a folder of latents into pictures, except those that are there already.
 
     Args:
         latents: The folder of latents.
@@ -196,6 +196,6 @@ def decode_dataset(
 
 
 def _check_place(output: Path, folder: Path) -> None:
-    """Check that a folder is not written into one of images, or into that of the latents that are read."""
+    """Check that pictures are not written into a folder of images, or into the folder of the latents that are read."""
     if is_searched(output, folder):
         raise UserError(f"--output {output}: inside {folder}, which is read; name a folder elsewhere")

@@ -58,7 +58,7 @@ def check_step_inputs(config: "Config", networks: "GivenNetworks | None" = None)
     from vaegan.storage.initial_weights import check_source
     from vaegan.trainers.steps import build_step
 
-    if config.train.init is not None and config.train.init_sha256 is None:  # a run that is there needs them no more
+    if config.train.init is not None and config.train.init_sha256 is None:  # an existing run no longer needs them
         run_on_all_ranks(lambda: check_source(str(config.train.init)))
     training_step = build_step(config, networks)
     training_step.check_inputs()
@@ -66,7 +66,7 @@ def check_step_inputs(config: "Config", networks: "GivenNetworks | None" = None)
 
 
 def check_run_destination(folder: Path, *configs: "Config") -> None:
-    """Check that a new run or study can be written into a folder, and that its pictures will be no images of its own.
+    """Check that a new run or study can be written into a folder, and that its pictures will not lie among its images.
 
     Raises:
         UserError: The folder lies in that of the images.
@@ -157,7 +157,7 @@ def evaluate_folder(
         networks: Modules in the place of networks of the config.
         images: The images of a run of the source ``given``.
         data_root: Folder that the images have moved to, which is remembered; None: they are where the config says.
-        allow_other_data: Whether to evaluate on images that are not those of the run, which the protocol then says.
+        allow_other_data: Whether to evaluate even if the images are not those of the run; the protocol then says so.
         show: Called with the result before it is written; None: nothing is.
         native_size: Whether reconstructions of image files in their own sizes are measured, and nothing else.
         tile_side: Side of the tiles of larger images, in pixels; 0: images stay whole; None: that of `reconstruct`.

@@ -7,7 +7,7 @@ MAX_SEED = 2**63 - 1
 
 
 def check_tile(tile: int | None, native_size: bool) -> None:
-    """Check that `--tile` is given with `--native-size` alone.
+    """Check that `--tile` is given only with `--native-size`.
 
     Raises:
         UserError: It is not.

@@ -29,7 +29,7 @@ def compare_study(
     allow_other_data: bool = False,
     show: "Callable[[Comparison], None] | None" = None,
 ) -> "Comparison | None":
-    """Train and evaluate the runs of a study as far as they are not yet, and write its comparison and report.
+    """Train and evaluate those runs of a study that are not finished, and write its comparison and report.
 
     Args:
         loaded: The study.

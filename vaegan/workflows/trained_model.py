@@ -22,10 +22,10 @@ MAX_CLASS_LIST_CHARACTERS = 500
 
 
 def fetch_if_on_hub(run: Path) -> Path:
-    """Return the folder of a model, which is fetched if the path is that of a name on the Hub.
+    """Return the folder of a model, which is fetched if the path is a name on the Hub.
 
     Raises:
-        UserError: It is no such name, or there is no model of this package.
+        UserError: The name is not valid, or there is no model of this package.
         Failure: The Hub cannot be reached, or has no such model.
     """
     if run.parts[:1] != (HUB_FOLDER,):
@@ -81,7 +81,7 @@ def fit_run_density(
     """Fit the density that an evaluation with `evaluate.density` would draw samples from.
 
     Raises:
-        UserError: There is no such density, or the images that the run was trained on are missing or others.
+        UserError: There is no such density, or the images that the run was trained on are missing or have changed.
     """
     from vaegan.storage.run_data import open_run_data
     from vaegan.storage.run_folder import Run
@@ -126,7 +126,7 @@ def open_images_of_run(
 def load_model_and_classes(
     run: Path, label: str | None, reporter: Reporter, found: Sequence[str | None], option: str = "--label"
 ) -> "tuple[Autoencoder, Mapping[str | None, int] | None]":
-    """Load the model of a run, and find the number of the class of images by the class folders that they lie in.
+    """Load the model of a run, and return it and the number of the class that each class folder of images stands for.
 
     Args:
         run: Run folder.

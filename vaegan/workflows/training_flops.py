@@ -12,7 +12,7 @@ from vaegan.trainers.step_cost import StepCost, measure_step
 
 @dataclass
 class FlopCounter:
-    """Count the floating-point operations of trainings, by those of a step, which are counted once."""
+    """Count the floating-point operations of trainings from those of a step, which are counted once."""
 
     costs: dict[str, StepCost] = field(default_factory=dict)
     """Cost of a step by what it depends on."""
@@ -29,7 +29,7 @@ class FlopCounter:
         if key not in self.costs:
             try:
                 self.costs[key] = measure_step(config)
-            except Exception as error:  # what it is counted with is new in every version of torch
+            except Exception as error:  # the parts of torch that count change with every version
                 self.problem = to_one_line(error)
                 return None
         cost, steps, loss = self.costs[key], config.train.steps, getattr(config.model, "adversarial", None)
@@ -40,10 +40,11 @@ class FlopCounter:
 
 
 def match_flops(configs: Mapping[str, Config]) -> dict[str, Config]:
-    """Return the configs with as many steps as take the operations of the first that is trained.
+    """Return the configs, each with so many steps that it takes the operations of the first one that is trained.
 
-    A step counts with its share of gradient penalties. Evaluations and grids of samples are not counted; of a prior
-    over codes its own training is, with the encoder that gives it the codes, but not the training of its autoencoder.
+    A step counts with its share of gradient penalties. Evaluations and grids of samples are not counted. For a prior
+    over codes its own training is counted, with the encoder that gives it the codes, but not the training of its
+    autoencoder.
 
     Args:
         configs: Config of each variant of a study.
