@@ -4,6 +4,8 @@ Their parameters have the names that they have in diffusers, behind `encoder.` a
 """
 
 import inspect
+import json
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -110,16 +112,12 @@ def build_diffusers_model(config: DiffusersConfig, image_shape: ImageShape) -> A
     try:
         with torch.random.fork_rng(devices=[]):
             model = kind(**settings)
-        with torch.device("meta"), torch.no_grad():  # shapes alone
-            codes, pixels = (torch.zeros(1, *shape) for shape in (code_shape, image_shape))
-            shapeless = kind(**settings)
-            made_codes = DiffusersEncoder(shapeless)(pixels)[:, : code_shape[0]]
-            made_pixels = DiffusersDecoder(shapeless).pre_tanh(codes)
+        made_shapes = _compute_shapes(kind, json.dumps(settings, sort_keys=True), code_shape, image_shape)
     except Exception as error:  # what a wrong config raises is not documented
         raise UserError(f"model.diffusers: {name} refuses its config: {to_one_line(error)}") from None
-    for made, needed in ((made_codes, codes), (made_pixels, pixels)):
-        if made.shape != needed.shape:
-            sides = "x".join(map(str, made.shape[1:])), "x".join(map(str, needed.shape[1:]))
+    for made, needed in zip(made_shapes, (code_shape, image_shape), strict=True):
+        if made != needed:
+            sides = "x".join(map(str, made)), "x".join(map(str, needed))
             raise UserError(f"model.diffusers: {name} makes {sides[0]} with this config where {sides[1]} are needed")
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -129,6 +127,25 @@ def build_diffusers_model(config: DiffusersConfig, image_shape: ImageShape) -> A
         if isinstance(module, attention_processor.Attention):
             module.set_processor(attention_processor.AttnProcessor2_0())  # others compute in float32
     return model
+
+
+@cache
+def _compute_shapes(
+    kind: Any, settings: str, code_shape: tuple[int, ...], image_shape: ImageShape
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shapes of the code of an image and of the image of a code, which a model on the meta device makes.
+
+    Args:
+        kind: The class of the model.
+        settings: Arguments of its constructor, as JSON.
+        code_shape: (C, h, w) of the code that is decoded; the code that is made has as many channels at most.
+        image_shape: (C, S, S) of the image that is encoded.
+    """
+    with torch.device("meta"), torch.no_grad():
+        model = kind(**json.loads(settings))
+        codes = DiffusersEncoder(model)(torch.zeros(1, *image_shape))[:, : code_shape[0]]
+        pixels = DiffusersDecoder(model).pre_tanh(torch.zeros(1, *code_shape))
+    return tuple(codes.shape[1:]), tuple(pixels.shape[1:])
 
 
 def get_diffusers_class(config: DiffusersConfig) -> Any:
