@@ -1,6 +1,8 @@
 """Plain data as YAML text and back, without running any code from it."""
 
+import copy
 import re
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -75,7 +77,7 @@ def parse_yaml(text: str | bytes) -> Any:
         UserError: The text is not YAML, or holds other types.
     """
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return copy.deepcopy(_load(text))
     except UserError:
         raise
     except yaml.constructor.ConstructorError as error:
@@ -84,6 +86,12 @@ def parse_yaml(text: str | bytes) -> Any:
         raise UserError(f"not YAML: {to_one_line(error.problem)}{_format_position(error)}") from None
     except (yaml.YAMLError, ValueError, LookupError, RecursionError) as error:
         raise UserError(f"not YAML: {to_one_line(error)}") from None
+
+
+@lru_cache(maxsize=128)
+def _load(text: str | bytes) -> Any:
+    """Return the data of a document, the same object at each call: a study reads the config of each run many times."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
 
 
 def dump_yaml(tree: Any) -> str:
