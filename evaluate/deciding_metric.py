@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from vaegan.config.explain_error import suggest_nearest
 from vaegan.errors import UserError
-from vaegan.pretrained import WEIGHT_FILES
+from vaegan.losses.perceptual import get_evaluation_lpips_name
 from vaegan.text import shorten
 
 from .metric_descriptions import METRIC_DESCRIPTIONS, Better
@@ -40,23 +40,25 @@ def check_deciding_metric(
         if (description.better is not None if better is None else description.better == better)
     ]
     other_frechet = "/fd" if features == INCEPTION else "/fid"
-    other_lpips = "/lpips_random" if WEIGHT_FILES["alex"].exists else "/lpips_alex"
+    other_lpips = "lpips_alex" if get_evaluation_lpips_name("alex") == "random" else "lpips_random"
     allowed = [
         key for key in judging if _get_source(key) in measured and not key.endswith((other_frechet, other_lpips))
     ]
-    if metric not in allowed:
+    if metric in allowed:
+        return
+    if metric in judging and _get_source(metric) not in measured:
+        problem = "not among those that evaluate.metrics names"
+    elif metric in judging and metric.endswith(other_lpips):
+        problem = "not its name on this machine, by the weights of AlexNet that are there or missing"
+    elif metric in judging:
+        problem = f"not its name in features of {features}"
+    elif metric in METRIC_DESCRIPTIONS and better is not None:
+        problem = f"no metric of which {'less' if better == 'lower' else 'more'} is better"
+    else:
         problem = "no metric that can decide"
-        if metric in judging:
-            problem = "not among those that evaluate.metrics names"
-            if _get_source(metric) in measured:
-                problem = "not its name on this machine, by the weights of AlexNet that are there or missing"
-                if not metric.endswith(other_lpips):
-                    problem = f"not its name in features of {features}"
-        elif metric in METRIC_DESCRIPTIONS and better is not None:
-            problem = f"no metric of which {'less' if better == 'lower' else 'more'} is better"
-        raise UserError(
-            f"{source}: {shorten(metric)}: {problem}{suggest_nearest(metric, allowed)}; allowed: {', '.join(allowed)}"
-        )
+    raise UserError(
+        f"{source}: {shorten(metric)}: {problem}{suggest_nearest(metric, allowed)}; allowed: {', '.join(allowed)}"
+    )
 
 
 def _get_source(key: str) -> str:

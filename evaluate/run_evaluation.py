@@ -22,10 +22,10 @@ from vaegan.density_fitting import fit_density_to_images
 from vaegan.distributed import broadcast_from_main, run_on_all_ranks
 from vaegan.errors import UserError
 from vaegan.io import hash_file
+from vaegan.losses.perceptual import get_evaluation_lpips_name
 from vaegan.models import Autoencoder, Classifier
 from vaegan.models.density import Density, check_density_fits
 from vaegan.networks.given import GivenNetworks
-from vaegan.pretrained import WEIGHT_FILES
 from vaegan.progress import Reporter
 from vaegan.storage.loading import load, load_class_names, load_discriminator
 from vaegan.storage.run_folder import WEIGHTS_FILE, Run
@@ -264,7 +264,7 @@ def describe_origin(config: EvaluateConfig, data: Data, weights: str | None) -> 
         "weights": weights,
         "data": data.fingerprint,
         "settings": config.model_dump(mode="json", exclude={"features"}),
-        "trained_lpips": not LPIPS_METRICS.isdisjoint(config.metrics) and WEIGHT_FILES["alex"].exists,
+        "trained_lpips": not LPIPS_METRICS.isdisjoint(config.metrics) and get_evaluation_lpips_name("alex") == "alex",
         "features": hash_feature_network(config),
         "versions": {"vaegan": vaegan.__version__, **get_versions()},
         "device": get_device(),

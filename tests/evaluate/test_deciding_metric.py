@@ -49,7 +49,10 @@ def test_lpips_has_the_name_that_it_is_measured_by(stand_in, no_downloads) -> No
     )
     with pytest.raises(UserError, match=f"^key: {missing}.*; allowed: .*reconstruction/lpips_random"):
         check("reconstruction/lpips_alex", measured)
+    with pytest.raises(UserError, match=r"^key: anomaly/auc_lpips_alex: not its name .*anomaly/auc_lpips_random"):
+        check("anomaly/auc_lpips_alex", ("anomaly",))
     stand_in("alex")
     check("reconstruction/lpips_alex", measured)
+    check("anomaly/auc_lpips_alex", ("anomaly",))
     with pytest.raises(UserError, match=r"lpips_random: not its name .*; did you mean reconstruction/lpips_alex"):
         check("reconstruction/lpips_random", measured)

@@ -97,7 +97,7 @@ class ForkServer:
 
         Args:
             words: Arguments after `vaegan`, without `--output`.
-            output: Its output, relative to the folder of the server; the results are written beside it.
+            output: Path of its output, if relative from the folder of the server; the results are written beside it.
             processes: Number of processes.
         """
         self.run({output: [Command(words, processes=processes)]})

@@ -46,7 +46,7 @@ class DiscriminatorConfig(Section):
     """Layer whose features the learned similarity compares, counted from the image: a hidden layer of mlp, a resolution
     of the others; None: the last."""
     condition: Literal["none", "projection", "auxiliary"] = "projection"
-    """How an image's class is used if `model.labels` is given. `projection`: <e_y, features> is
+    """Use of an image's class if `model.labels` is given. `projection`: <e_y, features> is
     added to the score of being real (Miyato & Koyama 2018, eq. 3); `auxiliary`: a further head predicts the class,
     whose cross-entropy the discriminator minimises on all images and the generator on its own (Odena et al. 2017,
     section 3); `none`: the class is not used."""

@@ -74,7 +74,7 @@ class TrainConfig(Section):
     float64 weights; the run's config says which, and a resumed run or a started study keeps it. Under bf16 the losses
     stay float32, and so does the discriminator at the images of a gradient penalty."""
     compile: Literal["auto"] | bool = "auto"
-    """Whether `torch.compile` compiles the networks' forward and backward passes, except those of a discriminator in
+    """Compile the networks' forward and backward passes by `torch.compile`, except those of a discriminator in
     steps with a gradient penalty. `auto`: on a GPU of CUDA, if the weights are float32 and there is a C++ compiler; on
     CPUs the compiled networks were slower."""
     checkpointing: bool = False

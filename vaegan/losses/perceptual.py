@@ -44,10 +44,19 @@ def get_training_lpips_network(name: Backbone | Literal["random"], device: torch
     return (build_random_lpips_network("training") if name == "random" else load_lpips_network(name)).to(device)
 
 
+def get_evaluation_lpips_name(backbone: Backbone) -> Backbone | Literal["random"]:
+    """Return the name that the LPIPS of an evaluation is reported by: `random` for AlexNet without its weights.
+
+    Args:
+        backbone: Network whose features are to be compared.
+    """
+    return "random" if backbone == "alex" and not WEIGHT_FILES["alex"].exists else backbone
+
+
 def load_evaluation_lpips(
     backbone: Backbone, notify: Callable[[str], None]
 ) -> tuple[nn.Module, Backbone | Literal["random"]]:
-    """Load the LPIPS network of an evaluation, and return it and the name that its figures are reported by.
+    """Load the LPIPS network of an evaluation, and return it and its `get_evaluation_lpips_name`.
 
     Without AlexNet's weights random ones stand in for them. For the other networks there is no stand-in.
 
@@ -58,14 +67,15 @@ def load_evaluation_lpips(
     Raises:
         UserError: The file of weights is damaged or missing.
     """
+    name = get_evaluation_lpips_name(backbone)
+    if name != "random":
+        return load_lpips_network(name), name
     file = WEIGHT_FILES[backbone]
-    if file.exists or backbone != "alex":
-        return load_lpips_network(backbone), backbone
     notify(
         f"lpips: random features, reported as lpips_random; for real ones put {file.url} at {file.path}, as"
         " `vaegan weights --fetch` does"
     )
-    return build_random_lpips_network(), "random"
+    return build_random_lpips_network(), name
 
 
 def load_lpips_network(backbone: Backbone) -> nn.Module:
