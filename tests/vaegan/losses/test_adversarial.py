@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Categorical, Normal
 
+from tests.tensors import draw_gaussian
 from vaegan.losses.adversarial import (
     GENERATED,
     REAL,
@@ -34,13 +35,9 @@ LOSS_FORMS = [
 ]  # fmt: skip
 
 
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 @pytest.mark.parametrize("origin", [REAL, RECONSTRUCTED, GENERATED])
 def test_three_way_loss_is_the_cross_entropy(origin: int) -> None:
-    logits = 5 * draw(7, 3)
+    logits = 5 * draw_gaussian(7, 3)
     torch.testing.assert_close(
         cross_entropy_loss(logits, origin), -Categorical(logits=logits).log_prob(torch.tensor(origin))
     )
@@ -49,7 +46,7 @@ def test_three_way_loss_is_the_cross_entropy(origin: int) -> None:
 
 
 def test_two_way_loss_is_the_binary_cross_entropy() -> None:
-    logits = 5 * draw(7, 1)
+    logits = 5 * draw_gaussian(7, 1)
     for origin, target in ((REAL, 1.0), (RECONSTRUCTED, 0.0), (GENERATED, 0.0)):
         expected = F.binary_cross_entropy_with_logits(logits[:, 0], torch.full((7,), target).double(), reduction="none")
         torch.testing.assert_close(cross_entropy_loss(logits, origin), expected)
@@ -57,7 +54,7 @@ def test_two_way_loss_is_the_binary_cross_entropy() -> None:
 
 
 def test_fakes_share_one_weight_and_three_classes_are_balanced() -> None:
-    one, three = ([draw(7, size, seed=seed) for seed in range(3)] for size in (1, 3))
+    one, three = ([draw_gaussian(7, size, seed=seed) for seed in range(3)] for size in (1, 3))
     for form, term in (("cross_entropy", cross_entropy_loss), ("hinge", hinge_loss)):
         losses = [term(each, origin) for origin, each in enumerate(one)]
         torch.testing.assert_close(discriminator_loss(form, one), losses[0] + losses[1] / 2 + losses[2] / 2)
@@ -69,7 +66,7 @@ def test_fakes_share_one_weight_and_three_classes_are_balanced() -> None:
 @pytest.mark.parametrize(("form", "size"), LOSS_FORMS)
 def test_the_generator_makes_its_fakes_more_real_and_the_discriminator_less(form: str, size: int) -> None:
     """The gradients of the two losses at the score of every fake have opposite signs."""
-    scores = [(0.1 * draw(5, size, seed=seed)).requires_grad_() for seed in range(3)]
+    scores = [(0.1 * draw_gaussian(5, size, seed=seed)).requires_grad_() for seed in range(3)]
     for side, sign in ((discriminator_loss, 1), (generator_loss, -1)):
         slopes = torch.autograd.grad(side(form, scores).sum(), scores, allow_unused=True)
         assert side(form, scores).shape == (5,)
@@ -87,7 +84,7 @@ def test_the_margin_is_that_over_the_best_of_the_others() -> None:
 
 
 def test_lecam_holds_scores_to_past_ones_of_the_other_kind() -> None:
-    real, fake = draw(6), draw(6, seed=1)
+    real, fake = draw_gaussian(6), draw_gaussian(6, seed=1)
     result = lecam_penalty(real, fake, torch.tensor(0.4), torch.tensor(-0.2))
     torch.testing.assert_close(result, (real + 0.2) ** 2 + (fake - 0.4) ** 2)
 
@@ -110,10 +107,10 @@ def test_accuracy_is_balanced_over_origins() -> None:
 
 
 def test_realness_is_the_log_odds_of_real() -> None:
-    logits = 3 * draw(7, 3)
+    logits = 3 * draw_gaussian(7, 3)
     real = logits.softmax(1)[:, REAL]
     torch.testing.assert_close(realness(logits), (real / (1 - real)).log())
-    one = draw(7, 1)
+    one = draw_gaussian(7, 1)
     probability = one[:, 0].sigmoid()
     torch.testing.assert_close(realness(one), (probability / (1 - probability)).log())
 
@@ -127,9 +124,9 @@ def test_predictions_are_counted() -> None:
 
 def test_r1_of_a_quadratic_is_known() -> None:
     """Realness 1/2 x'Ax has slope Ax, so the penalty is 1/2 |Ax|^2 with gradient Axx' by a symmetric A."""
-    matrix = draw(12, 12)
+    matrix = draw_gaussian(12, 12)
     matrix = ((matrix + matrix.T) / 2).requires_grad_()
-    images = draw(5, 3, 2, 2, seed=1).requires_grad_()
+    images = draw_gaussian(5, 3, 2, 2, seed=1).requires_grad_()
     rows = images.flatten(1)
     penalty = gradient_penalty(0.5 * ((rows @ matrix) * rows).sum(1), images)
     slope = rows @ (matrix + matrix.T) / 2
@@ -142,7 +139,7 @@ def test_r1_of_a_quadratic_is_known() -> None:
 def test_r1_equals_finite_differences() -> None:
     layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 6), torch.nn.Softplus(), torch.nn.Linear(6, 3))
     layers.double()
-    images = draw(4, 3, 2, 2).requires_grad_()
+    images = draw_gaussian(4, 3, 2, 2).requires_grad_()
     penalty = gradient_penalty(realness(layers(images)), images)
     step = 1e-5
     for index in range(4):
@@ -157,7 +154,7 @@ def test_r1_equals_finite_differences() -> None:
 
 
 def test_feature_distance_is_half_the_mean_square() -> None:
-    a, b = draw(4, 2, 3, 3), draw(4, 2, 3, 3, seed=1)
+    a, b = draw_gaussian(4, 2, 3, 3), draw_gaussian(4, 2, 3, 3, seed=1)
     expected = [
         0.5 * sum((x - y) ** 2 for x, y in zip(p.flatten(), q.flatten(), strict=True)) / 18
         for p, q in zip(a, b, strict=True)
@@ -177,7 +174,7 @@ def test_the_hinge_loss_is_zero_beyond_the_margin() -> None:
 
 
 def test_the_relativistic_loss_depends_on_differences_alone() -> None:
-    real, reconstructed, generated = (draw(7, 2, seed=seed) for seed in range(3))
+    real, reconstructed, generated = (draw_gaussian(7, 2, seed=seed) for seed in range(3))
     result = relativistic_loss(real, [reconstructed, generated])
     pairs = ((real, reconstructed, 0), (real, generated, 0), (reconstructed, generated, 1))
     expected = sum(-torch.log(torch.sigmoid(a[:, k] - b[:, k])) for a, b, k in pairs) / 3
@@ -199,7 +196,7 @@ def test_scores_are_logits_of_the_three_classes() -> None:
 
 @pytest.mark.parametrize("loss", ["three", "two", "features"])
 def test_a_loss_of_an_image_does_not_depend_on_its_neighbours(loss: str) -> None:
-    a, b = draw(8, 3), draw(8, 3, seed=1)
+    a, b = draw_gaussian(8, 3), draw_gaussian(8, 3, seed=1)
 
     def value(a: Tensor, b: Tensor) -> Tensor:
         return {
@@ -215,7 +212,7 @@ def test_a_loss_of_an_image_does_not_depend_on_its_neighbours(loss: str) -> None
 def test_the_loss_of_an_image_is_the_mean_over_its_patches(form: str, size: int) -> None:
     """One patch alone gives the bits of a score of the whole image."""
     origins = 3 if size == 2 else 2
-    patches = [3 * draw(5, size, 2, 3, seed=seed) for seed in range(origins)]
+    patches = [3 * draw_gaussian(5, size, 2, 3, seed=seed) for seed in range(origins)]
     functions = [partial(discriminator_loss, form), partial(generator_loss, form)]
     if form != "relativistic":
         term = cross_entropy_loss if form == "cross_entropy" else hinge_loss
@@ -235,7 +232,7 @@ def test_the_loss_of_an_image_is_the_mean_over_its_patches(form: str, size: int)
 
 def test_predictions_of_patches_are_counted() -> None:
     for size, columns in ((1, 2), (2, 3), (3, 3)):
-        scores = draw(5, size, 2, 3)
+        scores = draw_gaussian(5, size, 2, 3)
         counts = count_predictions(scores)
         assert counts.shape == (columns,) and counts.sum() == 5 * 6
         each = [count_predictions(scores[:, :, i, j]) for i in range(2) for j in range(3)]
@@ -244,13 +241,13 @@ def test_predictions_of_patches_are_counted() -> None:
 
 def test_values_that_are_not_of_images_are_no_loss() -> None:
     """A mean would hide them."""
-    real, fake, average = draw(4), draw(4, 2, 2), torch.tensor(0.1)
+    real, fake, average = draw_gaussian(4), draw_gaussian(4, 2, 2), torch.tensor(0.1)
     for call in (
         lambda: lecam_penalty(real, fake, average, average),
         lambda: lecam_penalty(real[:, None], real, average, average),
-        lambda: feature_distance(draw(4, 3, 2, 2), draw(4, 3, 2)),
-        lambda: discriminator_loss("hinge", [draw(4, 1), draw(1, 1)[0, 0].expand(1, 1, 4)]),
-        lambda: relativistic_loss(draw(4, 1), [draw(1, 1, 1, 4).expand(3, 1, 1, 4)]),
+        lambda: feature_distance(draw_gaussian(4, 3, 2, 2), draw_gaussian(4, 3, 2)),
+        lambda: discriminator_loss("hinge", [draw_gaussian(4, 1), draw_gaussian(1, 1)[0, 0].expand(1, 1, 4)]),
+        lambda: relativistic_loss(draw_gaussian(4, 1), [draw_gaussian(1, 1, 1, 4).expand(3, 1, 1, 4)]),
     ):
         with pytest.raises((AssertionError, RuntimeError)):
             call().mean()

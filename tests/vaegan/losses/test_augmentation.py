@@ -4,11 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.tensors import draw_gaussian
 from vaegan.losses.augmentation import DRAWS_PER_IMAGE, augment
-
-
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def build_noise(*uniform: float) -> Tensor:
@@ -21,15 +18,15 @@ NEUTRAL = (0.5,) * 7
 
 
 def test_probability_0_changes_nothing_and_1_everything() -> None:
-    images, noise = draw(32, 3, 16, 16).tanh(), draw(32, DRAWS_PER_IMAGE, seed=1)
+    images, noise = draw_gaussian(32, 3, 16, 16).tanh(), draw_gaussian(32, DRAWS_PER_IMAGE, seed=1)
     assert torch.equal(augment(images, noise, 0.0), images)
     changed = augment(images, noise, 1.0)
     assert ((changed - images).flatten(1).abs().amax(1) > 0.1).all()
 
 
 def test_each_kind_has_its_own_gate() -> None:
-    images = draw(4000, 1, 8, 8).tanh()
-    noise = draw(4000, DRAWS_PER_IMAGE, seed=1)
+    images = draw_gaussian(4000, 1, 8, 8).tanh()
+    noise = draw_gaussian(4000, DRAWS_PER_IMAGE, seed=1)
     changed = augment(images, noise, torch.tensor(0.3, dtype=torch.float64)) != images
     assert changed.flatten(1).any(1).double().mean().item() == pytest.approx(1 - 0.7**3, abs=0.03)
     untouched = augment(images, noise, 0.3).flatten(1).eq(0).any(1)  # a hole, or grey from outside
@@ -37,7 +34,7 @@ def test_each_kind_has_its_own_gate() -> None:
 
 
 def test_colour_is_brightness_then_saturation_then_contrast() -> None:
-    images = draw(1, 3, 8, 8).tanh()
+    images = draw_gaussian(1, 3, 8, 8).tanh()
     result = augment(images, build_noise(0.1, 0.9, 0.9, 0.8, 0.3, 0.7, *NEUTRAL[:4]), 0.5)
     bright = images + 0.3
     pixel = bright.mean(1, keepdim=True)
@@ -49,7 +46,7 @@ def test_colour_is_brightness_then_saturation_then_contrast() -> None:
     ("down", "right", "rows", "columns"), [(0.01, 0.5, -2, 0), (0.99, 0.99, 2, 2), (0.5, 0.7, 0, 1)]
 )
 def test_translation_moves_by_whole_pixels_and_brings_grey(down: float, right: float, rows: int, columns: int) -> None:
-    images = draw(1, 2, 16, 16).tanh()
+    images = draw_gaussian(1, 2, 16, 16).tanh()
     result = augment(images, build_noise(0.9, 0.1, 0.9, 0.5, 0.5, 0.5, down, right, 0.5, 0.5), 0.5)
     expected = torch.zeros_like(images)
     for y in range(16):
@@ -61,7 +58,7 @@ def test_translation_moves_by_whole_pixels_and_brings_grey(down: float, right: f
 
 @pytest.mark.parametrize(("down", "right"), [(0.5, 0.5), (0.001, 0.999), (0.3, 0.8)])
 def test_cutout_is_a_square_of_half_the_side(down: float, right: float) -> None:
-    images = 0.5 + draw(1, 1, 16, 16).abs()
+    images = 0.5 + draw_gaussian(1, 1, 16, 16).abs()
     result = augment(images, build_noise(0.9, 0.9, 0.1, *NEUTRAL[:5], down, right), 0.5)
     cut = (result == 0)[0, 0]
     rows, columns = cut.any(1).nonzero()[:, 0], cut.any(0).nonzero()[:, 0]
@@ -72,7 +69,7 @@ def test_cutout_is_a_square_of_half_the_side(down: float, right: float) -> None:
 
 
 def test_an_image_depends_on_its_own_draws_alone_and_gradients_flow_twice() -> None:
-    images, noise = draw(5, 3, 8, 8).requires_grad_(), draw(5, DRAWS_PER_IMAGE, seed=2)
+    images, noise = draw_gaussian(5, 3, 8, 8).requires_grad_(), draw_gaussian(5, DRAWS_PER_IMAGE, seed=2)
     whole = augment(images, noise, 1.0)
     alone = torch.cat([augment(images[i : i + 1], noise[i : i + 1], 1.0) for i in range(5)])
     torch.testing.assert_close(whole, alone, rtol=1e-12, atol=1e-12)

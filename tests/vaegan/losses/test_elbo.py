@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Independent, Laplace, Normal, kl_divergence
 
+from tests.tensors import draw_gaussian
 from vaegan.losses.elbo import (
     NLL_WITH_SCALE,
     apply_free_bits,
@@ -16,13 +17,9 @@ from vaegan.losses.elbo import (
 )
 
 
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 @pytest.mark.parametrize(("name", "kind"), [("gaussian", Normal), ("laplace", Laplace)])
 def test_likelihoods_equal_those_of_the_library(name: str, kind: type[Normal] | type[Laplace]) -> None:
-    images, reconstruction = draw(4, 3, 2, 2), draw(4, 3, 2, 2, seed=1)
+    images, reconstruction = draw_gaussian(4, 3, 2, 2), draw_gaussian(4, 3, 2, 2, seed=1)
     expected = -Independent(kind(reconstruction, 0.3), 3).log_prob(images)
     for scale in (0.3, torch.tensor(0.3, dtype=torch.float64)):
         nll = NLL_WITH_SCALE[name](images, reconstruction, scale)
@@ -32,7 +29,7 @@ def test_likelihoods_equal_those_of_the_library(name: str, kind: type[Normal] | 
 
 
 def test_the_best_scale_is_the_error_itself() -> None:
-    images, reconstruction = draw(4, 3, 2, 2), draw(4, 3, 2, 2, seed=1)
+    images, reconstruction = draw_gaussian(4, 3, 2, 2), draw_gaussian(4, 3, 2, 2, seed=1)
     distance = images - reconstruction
     best = {"gaussian": distance.square().mean().sqrt(), "laplace": distance.abs().mean()}
     for name, scale in best.items():
@@ -45,7 +42,7 @@ def test_the_best_scale_is_the_error_itself() -> None:
 
 def test_the_cross_entropy_of_greys_is_the_mean_over_images_of_black_and_white() -> None:
     """Over all 2^6 of them, each as probable as its pixels are white with the probability of their intensity."""
-    images, pre_tanh = draw(1, 6).tanh(), draw(1, 6, seed=1)
+    images, pre_tanh = draw_gaussian(1, 6).tanh(), draw_gaussian(1, 6, seed=1)
     pixel, grey = Bernoulli((pre_tanh.tanh() + 1) / 2), Bernoulli((images + 1) / 2)
     expected = 0.0
     for number in range(2**6):
@@ -74,7 +71,7 @@ def test_the_cross_entropy_keeps_its_slope_where_the_decoder_is_saturated(value:
 def test_kl_equals_its_monte_carlo_estimate() -> None:
     mean, log_variance = torch.tensor([0.7, -1.2, 0.0]), torch.tensor([-1.0, 0.5, -4.0])
     posterior, prior = Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)
-    codes = mean + (0.5 * log_variance).exp() * draw(400_000, 3).float()
+    codes = mean + (0.5 * log_variance).exp() * draw_gaussian(400_000, 3).float()
     terms = posterior.log_prob(codes) - prior.log_prob(codes)
     error = terms.std(0) / len(codes) ** 0.5
     assert ((kl_standard_normal(mean, log_variance) - terms.mean(0)).abs() < 4 * error).all()
@@ -82,7 +79,7 @@ def test_kl_equals_its_monte_carlo_estimate() -> None:
 
 
 def test_kl_equals_the_library_and_is_zero_at_the_prior_alone() -> None:
-    mean, log_variance = draw(5, 3), draw(5, 3, seed=1)
+    mean, log_variance = draw_gaussian(5, 3), draw_gaussian(5, 3, seed=1)
     expected = kl_divergence(Normal(mean, log_variance.exp().sqrt()), Normal(torch.zeros(3).double(), 1.0))
     torch.testing.assert_close(kl_standard_normal(mean, log_variance), expected, rtol=1e-12, atol=1e-12)
     assert kl_standard_normal(torch.zeros(2), torch.zeros(2)).tolist() == [0, 0]
@@ -99,14 +96,14 @@ def test_free_bits_leave_no_gradient_below_and_all_of_it_above() -> None:
 
 
 def test_the_nll_of_a_code_is_that_of_a_gaussian() -> None:
-    codes, mean, log_variance = (draw(4, 3, seed=seed) for seed in range(3))
+    codes, mean, log_variance = (draw_gaussian(4, 3, seed=seed) for seed in range(3))
     expected = -Normal(mean, (0.5 * log_variance).exp()).log_prob(codes)
     torch.testing.assert_close(code_nll(codes, mean, log_variance), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("loss", ["gaussian", "laplace", "bernoulli", "kl", "free"])
 def test_a_loss_of_an_image_does_not_depend_on_its_neighbours(loss: str) -> None:
-    a, b = draw(8, 3), draw(8, 3, seed=1)
+    a, b = draw_gaussian(8, 3), draw_gaussian(8, 3, seed=1)
 
     def value(a: Tensor, b: Tensor) -> Tensor:
         return {

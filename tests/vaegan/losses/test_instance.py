@@ -4,19 +4,15 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.tensors import draw_gaussian
 from vaegan.errors import UserError
 from vaegan.losses.instance import instance_nll
 from vaegan.trainers.steps.instance import check_queue, update_queues
 
 
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 def test_it_is_the_cross_entropy_of_the_own_image_among_the_queue() -> None:
-    ours, images, queue = draw(5, 3), draw(5, 3, seed=1), draw(7, 3, seed=2)
+    ours, images, queue = draw_gaussian(5, 3), draw_gaussian(5, 3, seed=1), draw_gaussian(7, 3, seed=2)
     for row, value in enumerate(instance_nll(ours, images, queue, 0.2)):
         candidates = torch.cat([images[row : row + 1], queue])
         cosines = torch.nn.functional.cosine_similarity(ours[row], candidates)
@@ -26,7 +22,7 @@ def test_it_is_the_cross_entropy_of_the_own_image_among_the_queue() -> None:
 
 
 def test_empty_places_of_the_queue_do_not_count() -> None:
-    ours, images, queue = draw(5, 3).requires_grad_(), draw(5, 3, seed=1), draw(4, 3, seed=2)
+    ours, images, queue = draw_gaussian(5, 3).requires_grad_(), draw_gaussian(5, 3, seed=1), draw_gaussian(4, 3, seed=2)
     padded = torch.cat([torch.zeros(6, 3), queue])
     torch.testing.assert_close(instance_nll(ours, images, padded, 0.1), instance_nll(ours, images, queue, 0.1))
     empty = instance_nll(ours, images, torch.zeros(6, 3, dtype=torch.float64), 0.1)
@@ -35,7 +31,7 @@ def test_empty_places_of_the_queue_do_not_count() -> None:
 
 
 def test_an_image_like_all_of_the_queue_has_the_chance_of_a_guess() -> None:
-    same = draw(1, 3)
+    same = draw_gaussian(1, 3)
     assert instance_nll(same, same, same.expand(9, 3), 0.5).item() == pytest.approx(math.log(10))
 
 
@@ -48,7 +44,10 @@ def test_a_queue_is_short_beside_the_training_images() -> None:
 @pytest.mark.parametrize("rows", [3, 5, 8])
 def test_a_queue_keeps_the_newest_images_in_their_order(rows: int) -> None:
     queue = torch.zeros(5, 2, dtype=torch.float64)
-    state, batches = {"instance_queue/1": queue, "adaptive": torch.ones(())}, [draw(rows, 2, seed=k) for k in range(3)]
+    state, batches = (
+        {"instance_queue/1": queue, "adaptive": torch.ones(())},
+        [draw_gaussian(rows, 2, seed=k) for k in range(3)],
+    )
     for batch in batches:
         update_queues(state, {"instance_queue/1": batch})
     assert torch.equal(queue, torch.cat([torch.zeros(5, 2), *batches])[-5:]) and state["adaptive"] == 1

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.tensors import draw_pixels
 from vaegan.errors import UserError
 from vaegan.models import Autoencoder
 from vaegan.models.autoencoder import Sampler
@@ -19,7 +20,7 @@ def build_frozen(name: str, *overrides: str) -> Autoencoder:
 
 
 def draw_images(count: int = len(LABELS)) -> Tensor:
-    return torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
+    return draw_pixels(count, 1, 8, 8)
 
 
 def find_differing(a: Tensor, b: Tensor) -> list[bool]:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from tests.tensors import draw_pixels
 from vaegan.config.architectures import DIFFUSERS_CLASSES
 from vaegan.config.load import validate_config
 from vaegan.config.schema import Config
@@ -53,10 +54,6 @@ def build(settings: dict[str, Any], seed: int = 5, image_shape: tuple[int, int, 
     return model.eval()
 
 
-def draw(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
-
-
 def are_equal(one: nn.Module, two: nn.Module) -> bool:
     a, b = one.state_dict(), two.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
@@ -77,7 +74,7 @@ def test_codes_and_images_are_those_of_diffusers(name: str) -> None:
     theirs = getattr(diffusers, name)(**settings, **channels).double().eval()
     theirs.load_state_dict({**ours.encoder.state_dict(), **ours.decoder.state_dict()})  # strict
     for height, width in ((8, 8), (16, 12)):
-        images = draw(3, 1, height, width)
+        images = draw_pixels(3, 1, height, width)
         encoded, posterior = theirs.encode(images), ours.encode(images)
         if name.endswith("KL"):
             expected = encoded.latent_dist.mean
@@ -135,7 +132,7 @@ def test_attention_computes_in_the_type_of_the_training() -> None:
 def test_every_trained_parameter_gets_a_gradient(name: str) -> None:
     """DDP waits for a gradient of each parameter that requires one."""
     model = build(CONFIGS[name]).double()
-    images = draw(2, 1, 8, 8)
+    images = draw_pixels(2, 1, 8, 8)
     out = model(images)
     (out.reconstruction.square().sum() + out.posterior.kl().sum() * name.endswith("KL")).backward()
     trained = {key: weight.grad for key, weight in model.named_parameters() if weight.requires_grad}

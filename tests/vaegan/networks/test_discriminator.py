@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.tensors import draw_pixels
 from vaegan.config.adversarial import DiscriminatorConfig
 from vaegan.errors import UserError
 from vaegan.networks.build import build_discriminator
@@ -18,7 +19,7 @@ LOSS_FORMS = [("cross_entropy", 1), ("cross_entropy", 3), ("relativistic", 2)]
 
 
 def draw_images(count: int = len(LABELS)) -> Tensor:
-    return torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
+    return draw_pixels(count, 1, 8, 8)
 
 
 def test_the_scores_are_float32_under_bfloat16() -> None:

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from tests.tensors import draw_pixels
 from vaegan.config.architectures import GridConfig
 from vaegan.config.models import GridAEConfig, LarsenConfig
 from vaegan.errors import UserError
@@ -26,10 +27,6 @@ def build(*words: str, name: str = "vae-grid", seed: int = 5) -> ContinuousAutoe
     return model.double().eval()
 
 
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2 - 1
-
-
 def are_equal(one: nn.Module, two: nn.Module) -> bool:
     a, b = one.state_dict(), two.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
@@ -41,13 +38,13 @@ def test_images_of_any_sides_are_encoded_and_decoded(network: str, attention: st
     model = build(f"model.network={network}", f"model.attention={attention}")
     assert model.code_shape == (3, 2, 2) and model.code_size == 12
     for height, width in SIDES:
-        images = draw(2, 1, height, width)
+        images = draw_pixels(2, 1, height, width)
         mean = model.encode(images).mean
         assert mean.shape == (2, 3 * height * width // 16)  # flat at the border
         grids = mean.unflatten(1, (3, height // 4, width // 4))
         assert model.decode(grids).shape == images.shape
         assert torch.equal(model.reconstruct(images), model.decode(grids))
-    mean = model.encode(draw(2, 1, 8, 8)).mean
+    mean = model.encode(draw_pixels(2, 1, 8, 8)).mean
     assert torch.equal(model.decode(mean), model.decode(mean.view(-1, *model.code_shape)))
 
 
@@ -55,28 +52,28 @@ def test_a_training_takes_images_of_its_own_sides_alone() -> None:
     """Their noise has the size of one code."""
     for name in GRIDS:
         with pytest.raises(UserError, match=r"^images: .* of shape \(2, 1, 16, 8\); give .* of shape \(N, 1, 8, 8\)"):
-            build(name=name)(draw(2, 1, 16, 8))
+            build(name=name)(draw_pixels(2, 1, 16, 8))
 
 
 @pytest.mark.parametrize("sides", [(10, 8), (8, 10), (2, 8)])
 def test_a_side_that_is_no_multiple_is_refused_in_one_line(sides: tuple[int, int]) -> None:
     wrong = next(side for side in sides if side % 4)
     with pytest.raises(UserError) as caught:
-        build().encode(draw(1, 1, *sides))
+        build().encode(draw_pixels(1, 1, *sides))
     assert str(caught.value) == f"model.downsampling: 4 does not divide the side of the images, {wrong}"
     with pytest.raises(UserError, match=r"^model\.downsampling: 16 does not divide the side of the images, 8$"):
         build("model.downsampling=16")
     with pytest.raises(
         UserError, match=r"^codes: .* of shape \(1, 2, 2, 2\); give torch.float64 of shape \(N, 3, 2, 2"
     ):
-        build().decode(draw(1, 2, 2, 2))
+        build().decode(draw_pixels(1, 2, 2, 2))
 
 
 @pytest.mark.parametrize("network", ["conv", "resnet"])
 @torch.no_grad()
 def test_a_place_depends_on_its_neighbourhood_alone_but_for_the_norms(network: str) -> None:
     """Without GroupNorm, whose statistics are those of a whole image, the inside of a large image is that of a part."""
-    model, images = build(f"model.network={network}"), draw(1, 1, 80, 80)
+    model, images = build(f"model.network={network}"), draw_pixels(1, 1, 80, 80)
     for norms in (True, False):
         if not norms:
             for module in list(model.modules()):
@@ -94,7 +91,7 @@ def test_a_place_depends_on_its_neighbourhood_alone_but_for_the_norms(network: s
 @torch.no_grad()
 def test_attention_does_not_know_the_order_of_the_places() -> None:
     torch.manual_seed(0)
-    layer, features = Attention(16).double(), draw(3, 16, 3, 5)
+    layer, features = Attention(16).double(), draw_pixels(3, 16, 3, 5)
     order = torch.randperm(15)
     permuted = features.flatten(2)[..., order].unflatten(2, (3, 5))
     expected = layer(features).flatten(2)[..., order].unflatten(2, (3, 5))
@@ -105,7 +102,7 @@ def test_attention_does_not_know_the_order_of_the_places() -> None:
 @torch.no_grad()
 def test_attention_is_that_of_its_equation() -> None:
     torch.manual_seed(0)
-    layer, features = Attention(8).double(), draw(2, 8, 2, 3)
+    layer, features = Attention(8).double(), draw_pixels(2, 8, 2, 3)
     rows = layer.norm(features).flatten(2).mT  # (N, places, C)
     queries, keys, values = (rows @ part.T for part in layer.enter.weight[:, :, 0, 0].chunk(3))
     mixed = (queries @ keys.mT / math.sqrt(8)).softmax(2) @ values
@@ -116,7 +113,7 @@ def test_attention_is_that_of_its_equation() -> None:
 
 @torch.no_grad()
 def test_the_class_of_an_image_reaches_its_own_code_and_pixels_alone() -> None:
-    model, images = build("model.labels=10"), draw(3, 1, 16, 8)
+    model, images = build("model.labels=10"), draw_pixels(3, 1, 16, 8)
     labels, others = torch.tensor([3, 0, 9]), torch.tensor([3, 1, 9])
     codes = [model.encode(images, each).mean for each in (labels, others)]
     grids = codes[0].unflatten(1, (3, 4, 2))

@@ -2,18 +2,14 @@
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.tensors import draw_pixels
 from vaegan.networks.initialise import initialise
 from vaegan.networks.inverted_residual import EXPANSION, GROUP_CHANNELS, Block, Down
 
 
-def draw(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 2 - 1
-
-
 def test_a_block_begins_as_the_identity_and_learns() -> None:
-    block, features = initialise(Block(16), 0, "decoder").double(), draw(2, 16, 4, 4)
+    block, features = initialise(Block(16), 0, "decoder").double(), draw_pixels(2, 16, 4, 4)
     assert torch.equal(block(features), features)
     block(features).square().sum().backward()
     gradients = {name: weight.grad for name, weight in block.named_parameters() if weight.grad is not None}
@@ -30,7 +26,7 @@ def test_the_depth_changes_no_output_before_the_first_step(depth: int) -> None:
         trunk = initialise(Down((3, 16, 16), 8, blocks, normalise=False), 0, "discriminator").double()
         for name, weight in trunk.named_parameters():
             if "residual" not in name and name.endswith("weight"):  # what a shallow trunk has too
-                weight.data = draw(*weight.shape)
-        outputs.append(trunk(draw(2, 3, 16, 16)))
+                weight.data = draw_pixels(*weight.shape)
+        outputs.append(trunk(draw_pixels(2, 3, 16, 16)))
     for shallow, deep in zip(*outputs, strict=True):
         assert torch.equal(shallow, deep)

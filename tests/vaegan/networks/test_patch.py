@@ -5,8 +5,8 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
+from tests.tensors import draw_pixels
 from vaegan.config.adversarial import DiscriminatorConfig
 from vaegan.config.load import validate_config
 from vaegan.errors import UserError
@@ -18,10 +18,6 @@ from vaegan.networks.initialise import initialise
 from ...tiny import PATCHES, tiny
 
 
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2 - 1
-
-
 def build(depth: int = 1, norm: str = "none", scores: int = 3, classes: int | None = None) -> Discriminator:
     config = DiscriminatorConfig(network="patch", width=8, depth=depth, norm=norm)
     return initialise(Discriminator(config, (1, 8, 8), scores, classes), 0, "discriminator").double()
@@ -31,7 +27,7 @@ def build(depth: int = 1, norm: str = "none", scores: int = 3, classes: int | No
 def test_an_image_of_any_sides_has_a_score_for_each_patch(depth: int) -> None:
     discriminator, config = build(depth), DiscriminatorConfig(network="patch", width=8, depth=depth)
     for height, width in ((8, 8), (16, 8), (20, 12), (9, 8)):
-        output = discriminator(draw(2, 1, height, width))
+        output = discriminator(draw_pixels(2, 1, height, width))
         assert output.scores.shape == (2, 3, *config.get_score_shape((1, height, width)))
         assert output.features.shape[2:] == output.scores.shape[2:]
     assert DiscriminatorConfig().get_score_shape((1, 8, 8)) == ()
@@ -40,7 +36,7 @@ def test_an_image_of_any_sides_has_a_score_for_each_patch(depth: int) -> None:
 @torch.no_grad()
 def test_the_score_of_a_patch_depends_on_its_neighbourhood_alone() -> None:
     """Without a norm, and away from the border, a patch of a large image has the score of the same patch of a part."""
-    images = draw(2, 1, 48, 48)
+    images = draw_pixels(2, 1, 48, 48)
     for norm in ("none", "group"):
         discriminator = build(2, norm)
         whole, part = discriminator(images).scores[:, :, 4:, 4:], discriminator(images[..., 16:, 16:]).scores
@@ -51,7 +47,7 @@ def test_the_score_of_a_patch_depends_on_its_neighbourhood_alone() -> None:
 
 def test_the_projection_is_added_to_the_realness_of_each_patch() -> None:
     """Miyato & Koyama 2018, eq. 3, at each place."""
-    discriminator, images, labels = build(classes=10), draw(3, 1, 8, 8), torch.tensor([7, 0, 7])
+    discriminator, images, labels = build(classes=10), draw_pixels(3, 1, 8, 8), torch.tensor([7, 0, 7])
     phi = discriminator.trunk(images)[-1]
     added = discriminator(images, labels=labels).scores - discriminator.head(phi)
     assert discriminator.projection is not None
@@ -75,7 +71,7 @@ def test_the_penalty_of_patches_is_without_bias(scores: int) -> None:
 
     P times the penalty of the mean realness has the products of patches that share pixels beside it.
     """
-    discriminator, images = build(scores=scores), draw(2, 1, 4, 4).requires_grad_()
+    discriminator, images = build(scores=scores), draw_pixels(2, 1, 4, 4).requires_grad_()
     values = compute_realness_map(discriminator(images).scores)
     patches = values[0].numel()
     assert values.shape == (2, 2, 2)
@@ -92,10 +88,10 @@ def test_the_penalty_of_patches_is_without_bias(scores: int) -> None:
 
 def test_the_penalty_of_patches_that_share_no_pixel_is_exact() -> None:
     """Then P |grad mean r|^2, and the estimate under every sign, is the mean of the penalties of the patches."""
-    weight, images = draw(1, 1, 2, 2, seed=1), draw(3, 1, 6, 6).requires_grad_()
+    weight, images = draw_pixels(1, 1, 2, 2, seed=1), draw_pixels(3, 1, 6, 6).requires_grad_()
     values = F.conv2d(images, weight, stride=2).tanh()[:, 0]
     each = [gradient_penalty(values[:, i, j], images) for i, j in product(range(3), range(3))]
-    signs = torch.where(draw(3, 3, 3, seed=2) < 0, -1.0, 1.0).double()
+    signs = torch.where(draw_pixels(3, 3, 3, seed=2) < 0, -1.0, 1.0).double()
     expected = torch.stack(each).mean(0)
     torch.testing.assert_close(gradient_penalty(values, images, signs), expected, rtol=1e-12, atol=0)
     of_mean = gradient_penalty(values.flatten(1).mean(1), images)
@@ -109,7 +105,7 @@ def build_scales(*scales: int, depth: int = 1) -> MultiScaleDiscriminator:
 
 
 def test_several_scales_count_alike_and_each_sees_means_of_squares() -> None:
-    discriminator, images = build_scales(1, 2, 4), draw(3, 1, 16, 16)
+    discriminator, images = build_scales(1, 2, 4), draw_pixels(3, 1, 16, 16)
     output = discriminator(images)
     assert output.scores.shape == (3, 3, 3, 8, 8) == (3, 3, *build_shape(1, 2, 4))
     means = []
@@ -130,7 +126,7 @@ def build_shape(*scales: int) -> tuple[int, ...]:
 
 def test_the_penalty_of_several_scales_is_the_mean_of_theirs_without_bias() -> None:
     """A coarse patch is repeated, with a sign for each repetition, whose sum has as many for its variance."""
-    discriminator, images = build_scales(1, 2), draw(1, 1, 8, 8)
+    discriminator, images = build_scales(1, 2), draw_pixels(1, 1, 8, 8)
     expected = []
     for scale, member in zip((1, 2), discriminator.members, strict=True):
         inputs = images.clone().requires_grad_()
