@@ -96,7 +96,8 @@ def take_vaegan_step(loss_of: Callable[..., Tensor], bare: Bare, images: Tensor,
     if (settings.r1 or settings.r2) and step % settings.penalty_every == 0:
         weights = [settings.r1, *([settings.r2 / 2] * 2 if settings.r2 else [])]
         penalised = (torch.cat([images, fakes]) if settings.r2 else images).requires_grad_()
-        scores, features, _ = discriminator(penalised)
+        output = discriminator(penalised)
+        scores, features = output.scores, output.features
         realness = scores[:, 0] - scores[:, 1:].logsumexp(1) if loss_of is three_way else scores[:, 0]
         (slope,) = torch.autograd.grad(realness.sum(), penalised, create_graph=True)
         squares = slope.square().sum((1, 2, 3)).view(-1, count).mean(1)
@@ -105,14 +106,15 @@ def take_vaegan_step(loss_of: Callable[..., Tensor], bare: Bare, images: Tensor,
             scores = torch.cat([scores, bare.compiled_discriminator(fakes, bare.autocast_dtype).scores])
         loss = loss_of(scores[:count], scores[count:], False) + settings.penalty_every / 2 * penalty
     else:
-        scores, features, _ = bare.compiled_discriminator(torch.cat([images, fakes]), bare.autocast_dtype)
+        output = bare.compiled_discriminator(torch.cat([images, fakes]), bare.autocast_dtype)
+        scores, features = output.scores, output.features
         loss = loss_of(scores[:count], scores[count:], False)
     loss.backward()
 
     discriminator.requires_grad_(False)
-    fake_scores, fake_features, _ = bare.compiled_discriminator(decoded, bare.autocast_dtype)
-    adversarial = loss_of(scores[:count].detach(), fake_scores[-2 * count :], True)
-    similarity = 0.5 * F.mse_loss(fake_features[:count], features[:count].detach())
+    output = bare.compiled_discriminator(decoded, bare.autocast_dtype)
+    adversarial = loss_of(scores[:count].detach(), output.scores[-2 * count :], True)
+    similarity = 0.5 * F.mse_loss(output.features[:count], features[:count].detach())
     loss = negative_elbo(model, images.detach(), decoded[:count], mean, log_variance)
     (loss + settings.similarity * similarity + settings.weight * adversarial).backward()
     discriminator.requires_grad_(True)

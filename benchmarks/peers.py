@@ -104,7 +104,9 @@ def build_trainer(family: str, config: Config, images: Tensor, folder: str) -> t
     shape, latent_size = tuple(images.shape[1:]), getattr(model, "latent_size", None)
     encoder, dataset = PeerEncoder(autoencoder.encoder, latent_size), BaseDataset(images, torch.zeros(len(images)))
     settings = {"input_dim": shape, "latent_dim": latent_size or 0}
-    options = {"output_dir": folder, "per_device_train_batch_size": train.batch_size, "no_cuda": True}
+    options = {
+        "output_dir": folder, "per_device_train_batch_size": train.batch_size, "no_cuda": True, "seed": config.seed,
+    }  # fmt: skip
     adam = {"betas": train.betas}
     if family == "vaegan3":
         names = "encoder", "decoder", "discriminator"

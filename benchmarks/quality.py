@@ -35,7 +35,11 @@ from vaegan.config import Config
 from vaegan.config.load_study_files import load_study
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Data, iterate_batches, open_data
+from vaegan.errors import UserError
+from vaegan.evaluate.deciding_metric import check_deciding_metric
+from vaegan.evaluate.metrics.feature_extractors import INCEPTION
 from vaegan.evaluate.run_evaluation import evaluate_on_data
+from vaegan.evaluate.screening import find_metric_key
 from vaegan.images import to_float
 from vaegan.models import Autoencoder
 from vaegan.plotting import matplotlib_defaults
@@ -44,6 +48,8 @@ from vaegan.trainers import train
 
 SETS = ("sample", "reconstruction")
 """Sets of images whose distance from the real ones is measured."""
+PEER_FAMILIES = ("vae", "vaegan")
+"""Families that Pythae can train, too."""
 
 
 class Point(NamedTuple):
@@ -74,11 +80,21 @@ class Task(NamedTuple):
         return f"{self.name}-{self.config.seed}-{digest[:12]}.json"
 
 
+def make_evaluation(config: Config) -> EvaluateConfig:
+    """Return the evaluation that measures the Fréchet distances alone, on the validation split."""
+    evaluate: EvaluateConfig = config.evaluate.model_copy(update={"metrics": ("frechet",), "split": "validation"})
+    return evaluate
+
+
+def name_metrics(config: Config) -> dict[str, str]:
+    """Return the metric of each set of images, without the network of its features."""
+    return {name: f"{name}/{'fid' if config.evaluate.features == INCEPTION else 'fd'}" for name in SETS}
+
+
 def measure_distances(model: Autoencoder, config: Config, data: Data) -> dict[str, float]:
-    """Return the Fréchet distance of each set of a model's images, on the validation split."""
-    settings: EvaluateConfig = config.evaluate.model_copy(update={"metrics": ("frechet",), "split": "validation"})
-    metrics = evaluate_on_data(model, settings, data, config.seed, "", Reporter()).metrics
-    return {name: next(value for key, value in metrics.items() if key.startswith(f"{name}/fd_")) for name in SETS}
+    """Return the Fréchet distance of each set of a model's images."""
+    metrics = evaluate_on_data(model, make_evaluation(config), data, config.seed, "", Reporter()).metrics
+    return {name: metrics[find_metric_key(metric, metrics)] for name, metric in name_metrics(config).items()}
 
 
 def train_ours(task: Task, data: Data, folder: Path) -> list[Point]:
@@ -225,9 +241,18 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="trainings beside one another")
     parser.add_argument("--plot", type=Path, help="file of the plot")
     arguments = parser.parse_intermixed_args()
-    study, configs, _ = load_study(arguments.study, arguments.overrides)
-    if unknown := set(arguments.peers) - set(configs):
-        parser.error(f"--peers: {', '.join(sorted(unknown))}: not of the study; it has {', '.join(configs)}")
+    study, configs, classifier = load_study(arguments.study, arguments.overrides)
+    if classifier is not None:
+        parser.error("features: the study would train a classifier; name the folder of one as shared.evaluate.features")
+    for name, config in configs.items():
+        for metric in name_metrics(config).values():
+            try:
+                check_deciding_metric(metric, f"variants.{name}", make_evaluation(config), config.model)
+            except UserError as error:
+                parser.error(str(error))
+    possible = [name for name, config in configs.items() if config.model.family in PEER_FAMILIES]
+    if unknown := set(arguments.peers) - set(possible):
+        parser.error(f"--peers: {', '.join(sorted(unknown))}: Pythae trains the networks of {', '.join(possible)}")
     tasks = []
     for name, config in configs.items():
         chosen = config.train.model_copy(

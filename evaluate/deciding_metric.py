@@ -1,8 +1,11 @@
 """Metrics that can decide: between changes of a recipe, or between two averages of the weights."""
 
-from collections.abc import Sequence
-
+from vaegan.config.codebooks import VQVAEConfig
 from vaegan.config.explain_error import suggest_nearest
+from vaegan.config.models import AEFamilyConfig, GANConfig, GaussianConfig
+from vaegan.config.objectives import ELBOConfig
+from vaegan.config.schema import EvaluateConfig
+from vaegan.config.section import Section
 from vaegan.errors import UserError
 from vaegan.losses.perceptual import get_evaluation_lpips_name
 from vaegan.text import shorten
@@ -20,15 +23,15 @@ SOURCES = {
 
 
 def check_deciding_metric(
-    metric: str, source: str, measured: Sequence[str], features: str, better: Better | None = None
+    metric: str, source: str, evaluate: EvaluateConfig, model: Section, better: Better | None = None
 ) -> None:
     """Check that a metric is measured, and that one of its directions is better.
 
     Args:
         metric: Its key, without the network of its features.
         source: Setting that names it, for messages.
-        measured: Names in `evaluate.metrics`.
-        features: `evaluate.features`.
+        evaluate: The evaluation of the runs.
+        model: Their `model` section.
         better: Direction that must be the better one; None: either.
 
     Raises:
@@ -39,19 +42,22 @@ def check_deciding_metric(
         for key, description in METRIC_DESCRIPTIONS.items()
         if (description.better is not None if better is None else description.better == better)
     ]
-    other_frechet = "/fd" if features == INCEPTION else "/fid"
+    other_frechet = "/fd" if evaluate.features == INCEPTION else "/fid"
     other_lpips = "lpips_alex" if get_evaluation_lpips_name("alex") == "random" else "lpips_random"
+    named = [key for key in judging if _get_source(key) in evaluate.metrics]
     allowed = [
-        key for key in judging if _get_source(key) in measured and not key.endswith((other_frechet, other_lpips))
+        key for key in named if not key.endswith((other_frechet, other_lpips)) and _is_measured(key, evaluate, model)
     ]
     if metric in allowed:
         return
-    if metric in judging and _get_source(metric) not in measured:
+    if metric in judging and metric not in named:
         problem = "not among those that evaluate.metrics names"
     elif metric in judging and metric.endswith(other_lpips):
         problem = "not its name on this machine, by the weights of AlexNet that are there or missing"
+    elif metric.endswith(other_frechet) and metric in judging:
+        problem = f"not its name in features of {evaluate.features}"
     elif metric in judging:
-        problem = f"not its name in features of {features}"
+        problem = "not measured of such a model"
     elif metric in METRIC_DESCRIPTIONS and better is not None:
         problem = f"no metric of which {'less' if better == 'lower' else 'more'} is better"
     else:
@@ -67,3 +73,19 @@ def _get_source(key: str) -> str:
     if not slash:
         return SOURCES.get(key, key)
     return SOURCES.get(name, name) if kind in ("reconstruction", "sample") else kind
+
+
+def _is_measured(key: str, evaluate: EvaluateConfig, model: Section) -> bool:
+    """Return whether a metric that `evaluate.metrics` names is measured of a model."""
+    kind, _, name = key.partition("/")
+    if kind == "sample":
+        return evaluate.density is not None or not isinstance(model, AEFamilyConfig | VQVAEConfig)
+    if kind in ("gap", "completion"):
+        return isinstance(model, GaussianConfig)
+    if kind == "augmentation":
+        return getattr(model, "labels", None) is not None
+    if name == "auc_realness":
+        return isinstance(model, GANConfig)
+    if kind in ("elbo", "bits_per_dim", "iwae", "iwae_bits_per_dim", "calibration") or name.startswith("auc_elbo"):
+        return isinstance(model, ELBOConfig) and model.likelihood != "bernoulli"
+    return True

@@ -21,7 +21,7 @@ SeedMetrics = Mapping[str, Sequence[Mapping[str, float]]]
 
 
 def check_metric(loaded: LoadedAblation, screening: LoadedStudy) -> None:
-    """Check that the metric that decides is measured in every run, and that one of its directions is better.
+    """Check that the metric that decides is measured of every variant, and that one of its directions is better.
 
     Args:
         loaded: The ablation.
@@ -30,9 +30,11 @@ def check_metric(loaded: LoadedAblation, screening: LoadedStudy) -> None:
     Raises:
         UserError: It is not, or neither direction is better.
     """
-    evaluate = screening.configs[BASE].evaluate
-    features = evaluate.features if screening.classifier is None else screening.classifier[0]
-    check_deciding_metric(loaded.ablation.metric, f"{loaded.source}: metric", evaluate.metrics, features)
+    for name, config in screening.configs.items():
+        evaluate, source = config.evaluate, f"{loaded.source}: {'' if name == BASE else f'changes.{name}: '}metric"
+        if screening.classifier is not None:
+            evaluate = evaluate.model_copy(update={"features": screening.classifier[0]})
+        check_deciding_metric(loaded.ablation.metric, source, evaluate, config.model)
 
 
 def find_metric_key(metric: str, metrics: Mapping[str, float]) -> str:

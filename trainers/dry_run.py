@@ -8,6 +8,7 @@ from vaegan.config.schema import Config
 from vaegan.models.model import count_parameters
 
 from .batch_partition import get_batch_slice
+from .ema import get_half_lives
 from .state import get_trained_parameters
 from .steps import build_step
 
@@ -19,7 +20,7 @@ class RunSize:
     parameters: dict[str, int]
     """Number for each part of the model (`encoder`, `decoder`) and each other network (`discriminator`)."""
     weight_bytes: int
-    """Bytes of the weights of all networks and of the averaged copy of the model."""
+    """Bytes of the weights of all networks and of the averages of the model."""
     gradient_bytes: int
     """Bytes of the gradients of all networks, which a step reduces over the processes."""
     optimizer_bytes: int
@@ -46,7 +47,7 @@ def estimate_size(config: Config, processes: int = 1) -> RunSize:
     model_parameters = count_parameters(networks[model])
     parameters = model_parameters | {name: sum(count_parameters(networks[name]).values()) for name in others}
     dtype_bytes = torch.empty((), dtype=getattr(torch, config.train.dtype)).element_size()
-    weights = sum(parameters.values()) + sum(model_parameters.values())
+    weights = sum(parameters.values()) + len(get_half_lives(config.train)) * sum(model_parameters.values())
     trained = sum(p.numel() for network in networks.values() for _, p in get_trained_parameters(network))
     gradients, moments = dtype_bytes * trained, {"adam": 2, "rmsprop": 1}[config.train.optimizer]
     images = batch_slice.stop - batch_slice.start

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from vaegan.config import Config
 from vaegan.config.architectures import ContinuousConfig, VectorConfig
 from vaegan.config.differences import FlatSettings, describe_differences, flatten
+from vaegan.config.load import merge, validate_config
 from vaegan.config.models import get_autoencoder_config
 from vaegan.config.study_schema import MatchedQuantity
 from vaegan.errors import UserError
@@ -55,11 +56,14 @@ def match_steps(configs: Mapping[str, Config], costs: Mapping[str, float]) -> di
     Args:
         configs: Config of each variant.
         costs: Cost of a step of each that is trained, in the order of the configs.
+
+    Raises:
+        UserError: A variant cannot be trained for so few steps.
     """
     matched, budget = dict(configs), next((configs[name].train.steps * cost for name, cost in costs.items()), 0.0)
     for name, cost in costs.items():
-        train = configs[name].train.model_copy(update={"steps": max(1, round(budget / cost))})
-        matched[name] = configs[name].model_copy(update={"train": train})
+        tree = merge(configs[name].model_dump(mode="json"), {"train": {"steps": max(1, round(budget / cost))}})
+        matched[name] = validate_config(Config, tree, f"variants.{name}, with matched steps")
     return matched
 
 

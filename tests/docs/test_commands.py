@@ -15,6 +15,7 @@ from vaegan.config.load import load_config
 from vaegan.config.load_ablation import load_ablation
 from vaegan.config.load_study_files import load_study
 from vaegan.errors import UserError
+from vaegan.evaluate.screening import check_metric
 from vaegan.storage.run_folder import Run
 
 from .pages import PAGES, ROOT, read_blocks
@@ -90,6 +91,9 @@ def test_printed_commands_are_real(page: Path, folder: Path) -> None:
         if block.code.startswith("title:"):
             name = "my-ablation.yaml" if "\nchanges:" in block.code else "my-study.yaml"
             (folder / name).write_text(block.code, encoding="utf-8")
+            if name == "my-ablation.yaml":
+                loaded = load_ablation(folder / name)
+                check_metric(loaded, loaded.load_phase("screen", loaded.select_all()))
     for command in read_commands(page):
         check_command(command)
     for inline in INLINE.findall(page.read_text(encoding="utf-8")):

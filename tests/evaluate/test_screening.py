@@ -6,9 +6,11 @@ from vaegan.config.load_ablation import LoadedAblation, Selection, load_ablation
 from vaegan.errors import UserError
 from vaegan.evaluate.screening import check_metric, find_metric_key, list_differences, select_changes
 
+WIDER = {"model": {"width": 8}}
+
 
 def load_digits(**settings: object) -> LoadedAblation:
-    changes = {name: {"train": {"learning_rate": 0.1}} for name in "abc"}
+    changes = {"a": {"train": {"learning_rate": 0.1}}, "b": {"model": {"beta": 2}}, "c": {"model": {"width": 8}}}
     base = {"recipe": "digits/vaegan3", "set": {"evaluate": {"metrics": ["psnr", "kid", "frechet", "gap"]}}}
     tree = {"title": "T", "base": base, "changes": changes, "metric": "sample/kid", "screen": {"steps": 5}}
     return load_ablation({**tree, **settings})
@@ -80,3 +82,10 @@ def test_the_metric_is_one_of_those_of_the_runs() -> None:
     check(metric="sample/fd", features="digits")
     with pytest.raises(UserError, match=r"^config: metric: sample/fid: not its name in features of .*digits"):
         check(metric="sample/fid", features="digits")
+    with pytest.raises(UserError, match=r"^config: metric: sample/kid: not measured of such a model"):
+        check(base={"recipe": "digits/ae", "set": {"evaluate": {"metrics": ["psnr", "kid"]}}}, changes={"w": WIDER})
+    bernoulli = {"model": {"likelihood": "bernoulli"}}
+    base = {"recipe": "digits/vae", "set": {"evaluate": {"metrics": ["iwae"]}}}
+    check(base=base, changes={"w": WIDER}, metric="iwae")
+    with pytest.raises(UserError, match=r"^config: changes\.b: metric: iwae: not measured of such a model"):
+        check(base=base, changes={"w": WIDER, "b": bernoulli}, metric="iwae")

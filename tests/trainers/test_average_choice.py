@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vaegan.data import Data
 from vaegan.errors import Failure, UserError
@@ -12,6 +14,7 @@ from vaegan.storage.loading import load
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
 from vaegan.trainers.average_choice import choose_average, name_in_history, read_choice
+from vaegan.trainers.log import grids
 
 from ..tiny import are_bit_identical, load_newest, tiny
 
@@ -54,6 +57,28 @@ def test_the_chosen_average_is_the_model_and_the_other_lies_beside_it(
     (run.model_folder / "config.json").unlink()
     resumed = train(config, tmp_path / "run", data, Evaluator(not prefers_second), resume=True)
     assert {path: path.read_bytes() for path in before} == before and resumed.finished
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_last_samples_are_of_the_chosen_average(interrupted: bool, data: Data, tmp_path: Path) -> None:
+    words = [*WORDS[1:], "train.steps=4", "train.evaluate_every=4", "train.checkpoint_every=4"]
+    config = tiny("vae", *words, "train.learning_rate=0.1")
+    run = train(config, tmp_path / "run", data, Evaluator(prefers_second=True))
+    file = run.samples / "step_00000004_sample.png"
+    if interrupted:  # after its last checkpoint, before the evaluation
+        file.unlink()
+        lines = run.history_file.read_text().splitlines(keepends=True)
+        run.history_file.write_text("".join(line for line in lines if "validation/" not in line))
+        train(config, tmp_path / "run", data, Evaluator(prefers_second=True), resume=True)
+    drawn = np.asarray(Image.open(file))
+    averages = {folder: load(folder) for folder in (run.model_folder, run.other_model_folder)}
+    images, indices = grids.select_fixed_images(data)
+    expected = {}
+    for folder, model in averages.items():
+        grid = grids.draw_grids(model, images[indices], images.get_labels(indices, None), config.seed)["sample"]
+        expected[folder] = np.asarray(grid)
+    assert np.array_equal(drawn, expected[run.model_folder])
+    assert not np.array_equal(drawn, expected[run.other_model_folder])
 
 
 def test_the_average_of_one_half_life_is_that_of_a_run_with_it_alone(data: Data, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ def test_the_size_counts_what_is_trained_and_what_is_averaged(name: str) -> None
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     size = estimate_size(config)
     assert sum(size.parameters.values()) == sum(parameter.numel() for parameter in parameters)
-    assert size.weight_bytes == 4 * sum(parameter.numel() for parameter in [*parameters, *model.parameters()])
+    averages = [*model.parameters()] * (1 if config.train.second_ema_half_life is None else 2)
+    assert size.weight_bytes == 4 * sum(parameter.numel() for parameter in [*parameters, *averages])
     optimizer = torch.optim.Adam(trained)
     sum(parameter.sum() for parameter in trained).backward()
     optimizer.step()

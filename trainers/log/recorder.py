@@ -118,13 +118,13 @@ class Recorder:
                 raise
 
     def catch_up(self, state: State) -> None:
-        """Draw the grids and evaluate, if the run was stopped before it could at the step that it resumes from."""
+        """Evaluate and draw the grids, if the run was stopped before it could at the step that it resumes from."""
+        if not broadcast_from_main(lambda: self.history.has_resumed(state.step, VALIDATION_PREFIX)):
+            self._evaluate(state)
         if not broadcast_from_main(
             lambda: grids.are_written(self.run.samples, state.step, state.averages[self.chosen])
         ):
             self._draw_grids(state)
-        if not broadcast_from_main(lambda: self.history.has_resumed(state.step, VALIDATION_PREFIX)):
-            self._evaluate(state)
 
     def is_due(self, step: int) -> bool:
         """Return whether anything is recorded after ``step`` optimizer steps."""
@@ -147,11 +147,11 @@ class Recorder:
         train, step = self.config.train, state.step
         if _is_due(step, train.log_every) or step in (1, train.steps):
             self._log(state, norms, codes)
-        self._draw_grids(state)
         evaluation = self.evaluator is not None and _is_due(step, train.evaluate_every)
         if _is_due(step, train.checkpoint_every) or (evaluation and train.checkpoint_every is not None):
             self.save(state)
         self._evaluate(state)
+        self._draw_grids(state)  # of the average that the evaluation has chosen
 
     def log_skip(self, state: State, terms: list[str]) -> None:
         """Log a step whose update is skipped, with the names of the terms that are not finite."""

@@ -127,7 +127,7 @@ def _show_dry_run(config: "Config", processes: int, console: Console) -> None:
     counts = {**size.parameters, "all": sum(size.parameters.values())}
     console.table(["network", "parameters"], [[name, f"{count:,}"] for name, count in counts.items()])
     console.say(
-        f"weights {size.weight_bytes / 2**20:,.1f} MiB (with the averaged copy),"
+        f"weights {size.weight_bytes / 2**20:,.1f} MiB (with the averages of the model),"
         f" optimizer state {size.optimizer_bytes / 2**20:,.1f} MiB,"
         f" {size.images_per_process} images per step on each process"
     )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -9,7 +10,7 @@ from vaegan.errors import UserError
 from vaegan.text import shorten
 
 from .ablation_schema import BASE, SUM, AblationConfig, Confirmation, Screening
-from .differences import flatten
+from .differences import FlatSettings, flatten
 from .load import Settings, Tree, merge, nest_settings, read_overrides, read_settings, read_yaml, validate_config
 from .load_study_files import LoadedStudy, load_study
 from .recipes import find_config, list_recipes
@@ -100,15 +101,19 @@ class LoadedAblation(NamedTuple):
         return Selection(changes, self.list_summed(changes))
 
     def list_summed(self, changes: Sequence[str]) -> list[str]:
-        """Return the changes that their sum consists of: of those that set the same key to other values, the first."""
-        summed: list[str] = []
-        taken: dict[str, object] = {}
+        """Return the changes that their sum consists of.
+
+        These are of changes that set the same key to other values the first, and of changes that include one another
+        the largest.
+        """
+        summed: dict[str, FlatSettings] = {}
         for name in changes:
             settings = flatten(self.ablation.changes[name])
-            if not _exclude_each_other(taken, settings):
-                summed.append(name)
-                taken |= settings
-        return summed
+            if not any(_exclude_each_other(others, settings) for others in summed.values()):
+                summed[name] = settings
+        return [
+            name for name, part in summed.items() if not any(part.items() < whole.items() for whole in summed.values())
+        ]
 
     def _add_up(self, changes: Sequence[str]) -> Tree:
         total: Tree = {}
@@ -173,6 +178,9 @@ def load_ablation(config: str | Path | Mapping[str, Any] | AblationConfig, overr
     if of_run and isinstance(tree.get("base"), Mapping):
         tree = merge(tree, {"base": {"set": of_run}})
     ablation = validate_config(AblationConfig, tree, name)
+    for one, other in combinations(ablation.changes, 2):
+        if flatten(ablation.changes[one]) == flatten(ablation.changes[other]):
+            raise UserError(f"{name}: changes.{other}: the same as changes.{one}; leave one of them out")
     try:
         recipe = find_config(ablation.base.recipe, folder)
     except UserError as error:
@@ -217,10 +225,18 @@ def _scale_steps(base: Config, variant: Config, factor: float) -> Tree:
     for key, value in flatten(base.model_dump(mode="json", include={"model", "train"})).items():
         if key not in own or not isinstance(value, int | float) or value <= 0:
             continue
-        if key in STEP_COUNTS:
+        if key == "train.evaluate_every" and base.train.steps % value == 0:  # the last step remains evaluated
+            scaled[key] = _find_nearest_divisor(round(base.train.steps * factor), value * factor)
+        elif key in STEP_COUNTS:
             scaled[key] = max(1, round(value * factor))
         elif key == "model.revive_below":
             scaled[key] = value / factor
         elif key == "model.codebook_decay" or (key == "train.ema_decay" and base.train.ema_half_life is None):
             scaled[key] = math.exp(math.log(value) / factor)
     return nest_settings(scaled)
+
+
+def _find_nearest_divisor(number: int, target: float) -> int:
+    """Return the divisor of a number that is nearest to another number, the smaller one of two."""
+    small = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
+    return min([*small, *(number // divisor for divisor in reversed(small))], key=lambda each: abs(each - target))

@@ -52,13 +52,16 @@ def convert_decay(settings: Any) -> Any:
 
 
 def find_whole_schedules(section: Section, prefix: str = "") -> Iterator[str]:
-    """Yield the full name of every setting of a section whose schedule goes on to the training's end."""
+    """Yield the full name of every setting of a section whose schedule goes on to the training's end.
+
+    The autoencoder of a prior, which is not trained, has none.
+    """
     for name in type(section).model_fields:
         value = getattr(section, name)
         settings = value if isinstance(value, tuple) else (value,)
         if any(isinstance(setting, Schedule) and setting.images is None for setting in settings):
             yield f"{prefix}{name}"
-        elif isinstance(value, Section):
+        elif isinstance(value, Section) and name != "autoencoder":
             yield from find_whole_schedules(value, f"{prefix}{name}.")
 
 

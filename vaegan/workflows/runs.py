@@ -246,7 +246,7 @@ def _make_evaluator(config: "Config", data: "Data", reporter: Reporter) -> Calla
     if config.model.family != "classifier":
         evaluate = partial(evaluate_model, training=data.train, notify=reporter.note_once)
         if metric is not None:
-            settings = config.evaluate.metrics, config.evaluate.features
+            settings = config.evaluate, config.model
             run_on_all_ranks(lambda: check_deciding_metric(metric, "train.ema_metric", *settings, better="lower"))
         run_on_all_ranks(lambda: check_metrics(config))
     elif metric is not None:

@@ -14,7 +14,7 @@ from vaegan.config.study_schema import MatchedQuantity
 from vaegan.data import Data
 from vaegan.errors import UserError
 from vaegan.evaluate.comparing.comparison import Comparison
-from vaegan.evaluate.comparing.matching import check_matched, describe_unmatched
+from vaegan.evaluate.comparing.matching import check_matched, describe_unmatched, match_steps
 from vaegan.evaluate.study import TIMED_STEPS, compare
 from vaegan.evaluate.training_cost import measure_step_seconds
 from vaegan.storage.run_folder import Run
@@ -114,7 +114,8 @@ def test_a_variant_of_half_the_speed_has_half_the_steps(tmp_path: Path) -> None:
 
 
 def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path: Path) -> None:
-    variants = make_configs("train.steps=8", "train.sample_every=2", names=("vae", "vaegan3"))
+    averages = "train.second_ema_half_life=9", "train.ema_metric=sample/spectrum_error", "train.evaluate_every=1"
+    variants = make_configs("train.steps=8", "train.sample_every=2", *averages, names=("vae", "vaegan3"))
     comparison = run_matched_study(tmp_path, variants, "decoder", "latent_size", "wall_clock")
     probes = {name: Run(tmp_path / "wall_clock" / name) for name in variants}
     seconds = {name: measure_step_seconds(probe.timing_file) for name, probe in probes.items()}
@@ -130,6 +131,15 @@ def test_equal_time_gives_each_variant_the_steps_that_its_speed_allows(tmp_path:
 
     again = run_matched_study(tmp_path, variants, "decoder", "latent_size", "wall_clock", train_run=train_never)
     assert again.configs == comparison.configs
+
+
+def test_matched_steps_leave_an_evaluation_that_chooses_between_averages() -> None:
+    averages = "train.second_ema_half_life=9", "train.ema_metric=sample/spectrum_error", "train.evaluate_every=4"
+    variants = make_configs("train.steps=8", *averages, names=("vae", "vaegan3"))
+    assert match_steps(variants, {"vae": 1.0, "vaegan3": 2.0})["vaegan3"].train.steps == 4
+    message = r"^variants\.vaegan3, with matched steps: train\.evaluate_every: 4 is more than train\.steps=3; give less"
+    with pytest.raises(UserError, match=message):
+        match_steps(variants, {"vae": 1.0, "vaegan3": 3.0})
 
 
 def test_a_budget_is_one_thing_and_a_studys_own_folders_are_no_variants() -> None:

@@ -66,12 +66,33 @@ def test_the_sum_takes_the_first_of_changes_that_exclude_each_other(loaded) -> N
 
 
 def test_a_value_and_a_schedule_of_a_setting_exclude_each_other() -> None:
-    rates = {"value": 0.1, "schedule": {"start": 0.3, "end": 0}, "end": {"end": 0.1}, "same": {"end": 0.1}}
+    rates = {"value": 0.1, "schedule": {"start": 0.3, "end": 0}, "end": {"end": 0.1}, "shape": {"shape": "linear"}}
     changes = {name: {"train": {"learning_rate": rate}} for name, rate in rates.items()}
     loaded = load_ablation({**ABLATION, "changes": changes, "base": {"recipe": "digits/vaegan3"}})
     assert loaded.list_summed(["value", "schedule", "end"]) == ["value"]
     assert loaded.list_summed(["schedule", "value", "end"]) == ["schedule"]
-    assert loaded.list_summed(["end", "same", "value"]) == ["end", "same"]
+    assert loaded.list_summed(["end", "shape", "value"]) == ["end", "shape"]
+
+
+def test_a_change_that_includes_all_others_is_their_sum() -> None:
+    wide, low, both = {"width": 16}, {"adversarial": {"r1": 0.1}}, {"width": 16, "adversarial": {"r1": 0.1}}
+    models = {"wide": wide, "low": low, "both": both, "beta": {"beta": 2}}
+    changes = {name: {"model": model} for name, model in models.items()}
+    loaded = load_ablation({**ABLATION, "changes": changes, "base": {"recipe": "digits/vaegan3"}})
+    assert loaded.list_summed(["wide", "low", "both"]) == loaded.list_summed(["both", "wide"]) == ["both"]
+    assert loaded.list_summed(["wide", "low"]) == ["wide", "low"]
+    assert loaded.select_all().summed == ["both", "beta"]
+    selection = Selection(["wide", "both"], loaded.list_summed(["wide", "both"]))
+    assert list(loaded.load_phase("confirm", selection).study.variants) == ["base", "wide", "both"]
+
+
+@pytest.mark.parametrize(("every", "expected"), [(125, 50), (500, 250), (100, 50), (3, 2)])
+def test_an_evaluation_after_the_last_step_remains_there(every: int, expected: int) -> None:
+    tree = {**ABLATION, "base": {"recipe": "digits/vae"}, "changes": {"large": {"train": {"batch_size": 128}}}}
+    study = load_ablation({**tree, "screen": {"steps": 500}}, [f"train.evaluate_every={every}"]).load_phase(
+        "screen", Selection(["large"], [])
+    )
+    assert (study.configs["large"].train.steps, study.configs["large"].train.evaluate_every) == (250, expected)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +165,7 @@ def test_settings_of_the_command_line_are_those_of_the_base_or_of_the_ablation(l
         ("changes.a={}", "changes.a: changes nothing; give settings, such as {train: {batch_size: 32}}"),
         ("changes.a.train.batch_size=8", "given.yaml: changes.a: changes nothing, as the base has these settings"),
         ("base.set.seed=7", "base.set.seed: the seeds are screen.seeds and confirm.seeds; leave it out"),
+        ("changes.a.train.learning_rate=0.2", "changes.a: the same as changes.faster; leave one of them out"),
         ("changes.a=3", "changes.a: got 3; allowed: mapping"),
         ("changes.a.data.image_size=16", "changes.a.data: a change sets model or train; what holds for all variants"),
         ("changes.a.train.steps=3", "changes.a.train.steps: every variant sees as many images; leave it out"),

@@ -72,6 +72,9 @@ def test_schedules_to_the_end_of_the_training_are_found() -> None:
     assert [*find_whole_schedules(config)] == ["model.adversarial.r1", "train.learning_rate", "train.betas"]
     short = tiny("vaegan3", "train.learning_rate={start: 1, end: 0, images: 9}", "model.adversarial.weight=1")
     assert [*find_whole_schedules(short)] == []
+    flow = tiny("flow")
+    prior = flow.model_copy(update={"model": flow.model.model_copy(update={"autoencoder": config.model})})
+    assert [*find_whole_schedules(prior)] == []
 
 
 def test_a_config_from_before_says_decay() -> None:
