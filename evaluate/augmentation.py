@@ -37,7 +37,7 @@ MAX_IMAGES = 50_000
 
 
 def measure_augmentation(
-    run: Run, model: Autoencoder, config: EvaluateConfig, data: Data, train: Train, folder_of_real: Path,
+    run: Run, model: Autoencoder, config: EvaluateConfig, data: Data, train: Train, folder_of_real: Path | None,
     reporter: Reporter,
 ) -> MetricResult:  # fmt: skip
     """Train classifiers on real images, on as many generated ones, and on both, and return their accuracy.
@@ -54,7 +54,7 @@ def measure_augmentation(
         config: The evaluation.
         data: The images.
         train: Function that trains a run.
-        folder_of_real: Folder of the classifier of the real images.
+        folder_of_real: Folder of the classifier of the real images; None: one of its own in the run's folder.
         reporter: Shows progress and notes.
 
     Returns:
@@ -74,12 +74,17 @@ def measure_augmentation(
     classifier = run_on_all_ranks(lambda: Run(Path(config.features)).config)
     settings = _make_config(run.config, classifier)
     real = _take_real(data.train)
-    digest = sha256(repr((load_weights_hash(run.path), config.density, len(real), settings)).encode()).hexdigest()[:8]
-    folder, generated = run.path / AUGMENTATION, _generate(model, config, data, run.config.seed, len(real), reporter)
+    generated = _generate(model, config, data, run.config.seed, len(real), reporter)
+    of_real = (data.fingerprint, len(real), settings)
+    of_both = (load_weights_hash(run.path), config.density, *of_real)
+
+    def name_folder(name: str, inputs: tuple[object, ...]) -> Path:
+        return run.path / AUGMENTATION / f"{name}-{sha256(repr(inputs).encode()).hexdigest()[:8]}"
+
     sets = {
-        "real": (folder_of_real, real),
-        "generated": (folder / f"generated-{digest}", generated),
-        "both": (folder / f"both-{digest}", _join(real, generated)),
+        "real": (folder_of_real or name_folder("real", of_real), real),
+        "generated": (name_folder("generated", of_both), generated),
+        "both": (name_folder("both", of_both), _join(real, generated)),
     }
     split = ImageSplit(config.split, getattr(data, config.split))
     for name, (place, images) in sets.items():
@@ -101,7 +106,11 @@ def describe_augmentation(config: EvaluateConfig, data: Data) -> dict[str, objec
         config: The evaluation.
         data: The images.
     """
-    return {"images": min(MAX_IMAGES, len(data.train)), "classifiers_as": config.features, "generated": "as many"}
+    return {
+        "images": min(MAX_IMAGES, len(data.train)),
+        "classifiers_as": Path(config.features).name,
+        "generated": "as many",
+    }
 
 
 def check_classifier(features: str) -> None:

@@ -100,6 +100,8 @@ def open_image_sets(
 
     def find() -> ImageSets:
         statistics = is_statistics_file(real)
+        if statistics and by_index:
+            raise UserError(f"--paired-by-index: {real} holds statistics and no image; leave it out")
         if is_statistics_file(fake):
             raise UserError(f"--images: {fake}: a file of statistics, which can stand for the real images alone")
         found: list[FoundSet] = []

@@ -57,6 +57,9 @@ RECONSTRUCTION, SAMPLE, LIKELIHOOD, CODES, COST = "Reconstructions", "Samples", 
 ANOMALIES, COMPLETION, MEMORISATION = "Anomalies", "Completion of holes", "Memorisation"
 AUGMENTATION = "Accuracy of a classifier"
 
+SAMPLE_PREFIXES = ("sample", "discriminator/", "memorisation/", "augmentation/generated", "augmentation/both")
+"""Beginnings of the keys of metrics of samples."""
+
 _TWO_DECIMALS, _FOUR_DECIMALS = "{:.2f}".format, "{:.4f}".format
 
 _SPECTRUM = "Distance of the power at each frequency from the real images’, in nats; blur and noise both raise it."
@@ -214,7 +217,7 @@ def describe_metric(key: str, density: str | None = None) -> MetricDescription:
 
 def format_sample_source(key: str, density: str | None) -> str:
     """Return the density in brackets if the metric or the images of a key depend on it, else an empty text."""
-    return f" ({density})" if density and key.startswith(("sample", "discriminator/")) else ""
+    return f" ({density})" if density and key.startswith(SAMPLE_PREFIXES) else ""
 
 
 def sort_metrics(keys: set[str]) -> list[str]:

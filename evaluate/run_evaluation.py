@@ -16,6 +16,7 @@ import vaegan
 from vaegan.config import Config
 from vaegan.config.adversarial import get_packing
 from vaegan.config.architectures import ContinuousConfig
+from vaegan.config.models import GANConfig
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Data
 from vaegan.density_fitting import fit_density_to_images
@@ -96,7 +97,7 @@ def evaluate_run(
             replaces the old one.
         networks: The modules of a run that was given modules.
         train: Function that trains the classifiers of `augmentation`; None: that metric is left out.
-        folder_of_real: Folder of the classifier of real images; None: it lies in the run's folder.
+        folder_of_real: Folder of the classifier of real images; None: one of its own in the run's folder.
         show: Called with a new result before it is written; None: nothing is.
 
     Raises:
@@ -125,12 +126,13 @@ def evaluate_run(
                 left_out["confusion"] = "the discriminator scores pairs of images"
         elif DISCRIMINATOR_METRICS & set(config.metrics):
             discriminator = run_on_all_ranks(lambda: load_discriminator(run, reporter.note, networks))
+            if discriminator is None and "confusion" in config.metrics and isinstance(run.config.model, GANConfig):
+                left_out["confusion"] = "no checkpoint has the discriminator"
         result = evaluate_on_data(
             model, config, data, run.config.seed, title, reporter, discriminator, run.config.data.horizontal_flip
         )
         if AUGMENTATION in config.metrics and train is not None:
-            place = folder_of_real or run.path / AUGMENTATION / "real"
-            measured = measure_augmentation(run, model, config, data, train, place, reporter)
+            measured = measure_augmentation(run, model, config, data, train, folder_of_real, reporter)
             result.metrics.update(measured.metrics)
             result.scores.update(measured.scores)
             result.protocol[AUGMENTATION] = describe_augmentation(config, data)

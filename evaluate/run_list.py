@@ -1,6 +1,7 @@
 """The runs of a study that are still to be trained, for a scheduler that trains them elsewhere."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,32 +47,25 @@ def list_runs(
     Raises:
         UserError: The variants are not matched, a folder holds another run, or the images are not the study's.
     """
+    runs: dict[Path, Config] = {}
 
-    def stop_at_unfinished(runs: Mapping[Path, Config]) -> None:
-        if unfinished := {folder: config for folder, config in runs.items() if not Run(folder).finished}:
-            raise _FoundUnfinished(unfinished)
+    def stop_at_unfinished(candidates: Mapping[Path, Config]) -> None:
+        if unfinished := {folder: config for folder, config in candidates.items() if not Run(folder).finished}:
+            runs.update(unfinished)
+            raise _FoundUnfinished
 
     def stop_at(config: Config, folder: Path, data: Data, resume: bool) -> Run:
         hand_out_members([folder], data)
-        raise _FoundUnfinished({folder: config})
+        runs[folder] = config
+        if config.train.steps:
+            raise _FoundUnfinished
+        return Run(folder)
 
-    try:
+    with suppress(_FoundUnfinished):
         train_study(study, configs, output, stop_at, reporter, features, stop_at_unfinished, allow_other_data)
-    except _FoundUnfinished as found:
-        runs = found.runs
-    else:
-        runs = {}
     planned = plan_runs(study, configs, output)
     return RunList(runs, sum(not Run(folder).finished for folder in planned if folder not in runs))
 
 
 class _FoundUnfinished(Exception):
-    """Raised in the place of the first training.
-
-    Args:
-        runs: The runs that can be trained.
-    """
-
-    def __init__(self, runs: dict[Path, Config]) -> None:
-        super().__init__()
-        self.runs = runs
+    """Raised in the place of the first training."""

@@ -172,7 +172,8 @@ def check_metrics(config: Config) -> None:
 
 def list_unmeasured(config: EvaluateConfig, protocol: Mapping[str, Any]) -> list[str]:
     """Return the metrics of a config that a model's family cannot have, by the protocol of its evaluation."""
-    return [name for name in config.metrics if name not in SET_METRICS and name not in protocol]
+    known = {*SET_METRICS, *protocol, *protocol.get("left_out", {})}
+    return [name for name in config.metrics if name not in known]
 
 
 def get_feature_network(config: EvaluateConfig) -> str | None:

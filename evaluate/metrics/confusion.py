@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from vaegan.config.adversarial import DiscriminatorConfig
-from vaegan.config.models import GANConfig, VAEGANFamilyConfig
-from vaegan.losses.adversarial import ORIGINS, balanced_accuracy, count_predictions
+from vaegan.config.models import GANConfig
+from vaegan.losses.adversarial import balanced_accuracy, count_predictions
 from vaegan.models.autoencoder import cycle_labels
 
 from .metric import Metric, MetricResult, ModelPairs, Sums
@@ -14,8 +14,8 @@ from .metric import Metric, MetricResult, ModelPairs, Sums
 class Confusion(Metric[ModelPairs]):
     """Confusion matrix of the discriminator of the same run, of real, reconstructed and generated images.
 
-    The images are those of the averaged model, which the discriminator was not trained against. Generated ones are left
-    out of that of a VAE-GAN whose discriminator has never seen any. A discriminator of patches classifies each of them.
+    The images are those of the averaged model, which the discriminator was not trained against. Images of an origin
+    that the discriminator has never seen are left out. A discriminator of patches classifies each of them.
 
     Args:
         discriminator: Discriminator, in evaluation mode.
@@ -26,7 +26,7 @@ class Confusion(Metric[ModelPairs]):
 
     def __init__(self, discriminator: nn.Module, config: GANConfig, image_shape: tuple[int, int, int]) -> None:
         self.discriminator, self.classes = discriminator, config.labels
-        self.origins = config.origins if isinstance(config, VAEGANFamilyConfig) else ORIGINS
+        self.origins = config.origins
         self.uses_samples = "generated" in self.origins
         self.protocol = {
             "rows": list(self.origins),
@@ -37,10 +37,10 @@ class Confusion(Metric[ModelPairs]):
 
     def measure_pairs(self, pairs: ModelPairs) -> Sums:
         """Return the predicted classes of real images and reconstructions, as counts."""
-        return {
-            "real": self._count(pairs.real, pairs.labels),
-            "reconstructed": self._count(pairs.reconstruction, pairs.labels),
-        }
+        counts = {"real": self._count(pairs.real, pairs.labels)}
+        if "reconstructed" in self.origins:
+            counts["reconstructed"] = self._count(pairs.reconstruction, pairs.labels)
+        return counts
 
     def measure_set(self, name: str, images: Tensor, start: int) -> Sums:
         """Return the predicted classes of samples, as counts."""

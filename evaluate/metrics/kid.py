@@ -83,8 +83,10 @@ def compute_block_values(real: DealtRows, other: DealtRows) -> Tensor:
 
 
 def _compute_blocks(real: DealtRows, other: DealtRows, count: int) -> Tensor:
-    blocks = [
-        torch.randperm(len(features), generator=make_generator(0, "kid", index)).tensor_split(count)
-        for index, features in enumerate((real, other))
-    ]
-    return torch.stack([compute_mmd2(real.fetch(a), other.fetch(b)) for a, b in zip(*blocks, strict=True)])
+    """Compute the MMD^2 of ``count`` pairs of blocks; the blocks of a set that is too small for so many take turns."""
+    blocks = []
+    for index, features in enumerate((real, other)):
+        order = torch.randperm(len(features), generator=make_generator(0, "kid", index))
+        blocks.append(order.tensor_split(max(1, min(count, len(features) // MIN_BLOCK_FEATURES))))
+    ours, others = ([each[number % len(each)] for number in range(count)] for each in blocks)
+    return torch.stack([compute_mmd2(real.fetch(a), other.fetch(b)) for a, b in zip(ours, others, strict=True)])

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from vaegan.losses.adversarial import CONFUSION_COLUMNS, ORIGINS
+from vaegan.losses.adversarial import CONFUSION_COLUMNS
 
 from ..comparing.bootstrap import Estimate
 from ..comparing.comparison import Comparison
@@ -82,9 +82,9 @@ def build_confusions(comparison: Comparison) -> list[ConfusionTable]:
             total = torch.stack(counts).sum(0)
             fractions = (total / total.sum(1, keepdim=True).clamp_min(1)).tolist()
             columns = CONFUSION_COLUMNS[total.shape[1]]
-            protocol = next(iter(runs.values())).evaluation.protocol.get("confusion", {})
-            rows = dict(zip(ORIGINS[: len(fractions)], fractions, strict=True))
-            tables.append(ConfusionTable(name, columns, rows, protocol.get("counts", "images")))
+            protocol = next(iter(runs.values())).evaluation.protocol["confusion"]
+            rows = dict(zip(protocol["rows"], fractions, strict=True))
+            tables.append(ConfusionTable(name, columns, rows, protocol["counts"]))
     return tables
 
 

@@ -11,7 +11,7 @@ from vaegan.losses.adversarial import CONFUSION_COLUMNS, GENERATED, ORIGINS
 
 from ..comparing.bootstrap import Estimate
 from ..comparing.comparison import Comparison
-from ..metric_descriptions import describe_metric
+from ..metric_descriptions import SAMPLE_PREFIXES, describe_metric
 from ..result import EvaluationResult
 from .control_rows import ControlRows
 
@@ -101,14 +101,15 @@ def _iterate_confusions(comparison: Comparison) -> Iterator[Sequence[CSVCell]]:
     for name, evaluations in comparison.evaluations.items():
         for seed, evaluation in evaluations.items():
             matrix = evaluation.matrices.get("discriminator/confusion", [])
-            for images, counts in zip(ORIGINS, matrix, strict=False):
+            rows = evaluation.protocol["confusion"]["rows"] if matrix else ()
+            for images, counts in zip(rows, matrix, strict=True):
                 for taken_for, count in zip(CONFUSION_COLUMNS[len(counts)], counts, strict=True):
                     yield name, seed, images, taken_for, count, _get_sample_source(images, evaluation)
 
 
 def _get_sample_source(key: str, evaluation: EvaluationResult) -> str | None:
     """Return what the samples behind a metric or a row of a confusion matrix were drawn from; None for other images."""
-    of_samples = key == ORIGINS[GENERATED] or key.startswith(("sample/", "discriminator/"))
+    of_samples = key == ORIGINS[GENERATED] or key.startswith(SAMPLE_PREFIXES)
     return evaluation.protocol["samples_from"] if of_samples else None
 
 

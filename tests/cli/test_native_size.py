@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vaegan import compress, load
+from vaegan import compress, evaluate_run, load
 from vaegan.compression.container import read_compressed
 from vaegan.errors import UserError
 from vaegan.images import to_uint8
@@ -73,8 +73,10 @@ def test_an_evaluation_is_that_of_the_reconstructed_files(folders, vaegan, get_e
     (folders / "many.yaml").write_text(GRID.replace("{source: shapes, image_size: 8, channels: 3, count: 60}", data))
     assert vaegan("train", "many.yaml", "--output", "of-many")[0] == 0
     metrics = ("--metrics", "psnr,ssim,lpips")
-    code, _, err = vaegan("evaluate", "of-many", "--native-size", "--tile", "16", *metrics, "--processes", "1")
-    assert code == 0, err
+    named = ("--metrics", "psnr,ssim,lpips,elbo")
+    code, out, err = vaegan("evaluate", "of-many", "--native-size", "--tile", "16", *named, "--processes", "1")
+    assert code == 0 and "evaluate.metrics: left out are elbo: needs images of one size" in err, err
+    assert "left out, since a run" not in out
     result = json.loads((folders / "of-many" / "metrics.json").read_text())
     held_out = [json.loads(line) for line in (folders / "of-many" / "members.jsonl").read_text().splitlines()]
     names = [member["name"] for member in held_out if member.get("split") == "test"]
@@ -87,6 +89,11 @@ def test_an_evaluation_is_that_of_the_reconstructed_files(folders, vaegan, get_e
     assert vaegan("evaluate", *words)[0] == 0
     assert result["metrics"] == json.loads((folders / "judged.json").read_text())["metrics"]
     assert len(result["metrics"]) == 3
+    with pytest.raises(UserError, match=r"^density: samples have one size"):
+        evaluate_run("of-many", metrics="psnr", density="gmm", native_size=True)
+    assert evaluate_run("of-many", metrics="psnr", native_size=True, progress=False).metrics.keys() == {
+        "reconstruction/psnr"
+    }
     error = get_error("evaluate", "run", "--native-size", "--metrics", "psnr")
     assert error == "--native-size: images of data.source=shapes have one size; leave it out"
     error = get_error("evaluate", "of-many", "--native-size", "--metrics", "sharpness,elbo")

@@ -61,6 +61,16 @@ def test_a_picture_does_not_join_the_images_of_its_run(conditional, get_error):
         assert message.startswith(f"--output images/new.png: inside {conditional}/images, whose images are read")
 
 
+def test_a_picture_does_not_join_the_images_where_they_have_moved_to(conditional, get_error):
+    moved = ("--data-root", "moved", "-o", "moved/new.png")
+    shutil.move("images", "moved")
+    for words in (["sample", "run", "--density", "gmm"], ["traverse", "run"], ["anomaly", "run", "a.png"]):
+        assert get_error(*words, *moved).startswith("--output moved/new.png: inside moved, whose images are read")
+    moved = ("--data-root", "moved", "-o", "moved/made")
+    for words in (["generate", "run", "--density", "gmm", "-n", "3"], ["encode", "run"]):
+        assert get_error(*words, *moved).startswith("--output moved/made: inside moved, wh")
+
+
 def test_a_broken_file_of_a_folder_is_skipped_and_a_named_one_refused(trained, work, vaegan, get_error):
     write_classes(work / "images", 2)
     (work / "images" / "cat" / "1.png").write_bytes(b"no picture")

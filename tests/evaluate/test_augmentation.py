@@ -89,15 +89,23 @@ def test_finished_classifiers_are_kept_and_those_of_other_weights_are_not(classi
     assert evaluate() != first and calls[3:] == ["generated", "both"]
 
 
-def test_a_classifier_of_other_settings_is_not_taken_for_it(classifier: Config, tmp_path: Path) -> None:
+def test_classifiers_of_other_settings_or_images_lie_beside_those_that_are_there(
+    classifier: Config, tmp_path: Path
+) -> None:
     data = open_data(classifier.data)
     config = make_config(train(classifier, tmp_path / "features", data), "model.labels=10")
     run = train(config, tmp_path / "run", data)
-    evaluate_run(run, load(run.path), config.evaluate, data, Reporter(), train=train_again)
+    first = evaluate_run(run, load(run.path), config.evaluate, data, Reporter(), train=train_again)
     shorter = train(tiny("classifier", "train.steps=30", "data.horizontal_flip=false"), tmp_path / "shorter", data)
     other = make_config(shorter, "model.labels=10").evaluate
-    with pytest.raises(UserError, match=r"augmentation/real: holds another run: train\.steps: 40 -> 30"):
-        evaluate_run(run, load(run.path), other, data, Reporter(), force=True, train=train_again)
+    second = evaluate_run(run, load(run.path), other, data, Reporter(), force=True, train=train_again)
+    assert second.metrics["augmentation/real"] != first.metrics["augmentation/real"]
+    fewer = open_data(classifier.data.model_copy(update={"test": 0.5}))
+    third = evaluate_run(run, load(run.path), other, fewer, Reporter(), force=True, train=train_again)
+    assert third.metrics["augmentation/real"] != second.metrics["augmentation/real"]
+    steps = sorted(Run(folder).config.train.steps for folder in (run.path / "augmentation").iterdir())
+    assert steps == [30] * 6 + [40] * 3
+    assert third.protocol["augmentation"]["classifiers_as"] == "shorter"
 
 
 def test_a_study_trains_the_classifier_of_real_images_once(classifier: Config, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from vaegan.cli.console import Console
 from vaegan.config import dump_config, load_study
 from vaegan.data import open_data
 from vaegan.errors import UserError
+from vaegan.evaluate.run_list import list_runs
 from vaegan.evaluate.study import compare
 from vaegan.io import load_tensors
 from vaegan.storage.diffusers_folder import export_to_diffusers
@@ -93,6 +94,24 @@ def test_it_may_be_what_others_are_compared_with(made: Path, tmp_path: Path) -> 
     assert comparison.unmatched == ["vae is not matched with published: it was trained here"]
     assert "vae took a training, and published none here." in comparison.list_sentences()
     assert not (tmp_path / "study" / "wall_clock" / "published").exists()
+
+
+def test_finished_models_are_listed_with_all_runs_that_can_begin(made: Path, tmp_path: Path) -> None:
+    (made / "flow.yaml").write_text(dump_config(tiny("flow", "train.steps=2")))
+    variants = {"vae": {"recipe": "vae.yaml"}, "published": {"model": "published"}, "gan": {"model": "gan"}}
+    study = {"title": "T", "variants": variants | {"flow": {"recipe": "flow.yaml", "prior": "vae"}}, "seeds": [5, 6]}
+    (made / "study.yaml").write_text(json.dumps(study | {"shared": SHARED}))
+    loaded = load_study(made / "study.yaml")
+
+    def list_names() -> tuple[set[str], int]:
+        found = list_runs(loaded.study, loaded.configs, tmp_path, Console())
+        for folder, config in found.runs.items():
+            if config.train.steps == 0:
+                train(config, folder, open_data(config.data))
+        return {f"{folder.parent.name}{folder.name[-1]}" for folder in found.runs}, found.later
+
+    assert list_names() == ({"published5", "published6", "gan5", "gan6", "vae5", "vae6"}, 2)
+    assert list_names() == ({"vae5", "vae6"}, 2), "the priors follow when all others are trained"
 
 
 @pytest.mark.parametrize("source", ["published", "kl"])

@@ -179,11 +179,12 @@ def test_images_of_other_sizes_are_fitted_and_the_protocol_says_how(digits, netw
      ("nothing", "--metrics: nothing can be measured: psnr: no image of"),
      ("count", "--paired-by-index: 7 images of"),
      ("missing", "--images: "),
+     ("index", "statistics.npz holds statistics and no image; leave it out"),
      ("reverse", "a file of statistics, which can stand for the real images alone")],
 )  # fmt: skip
 def test_what_cannot_be_compared_gets_a_line(problem, message, digits, network, tmp_path) -> None:
     real, fake = write_folder(tmp_path / "real", digits[:7]), write_folder(tmp_path / "fake", digits[:8])
-    file, metrics, by_index = tmp_path / "statistics.npz", ("psnr",), problem == "count"
+    file, metrics, by_index = tmp_path / "statistics.npz", ("psnr",), problem in ("count", "index")
     arrays = {"mu": np.zeros(5), "sigma": np.eye(4 if problem == "shape" else 5)}
     if problem == "sizes":
         Image.new("L", (16, 16)).save(fake / "large.png")
@@ -193,7 +194,7 @@ def test_what_cannot_be_compared_gets_a_line(problem, message, digits, network, 
         fake = write_folder(tmp_path / "other", digits[:3], first=50)
     elif problem == "missing":
         fake = tmp_path / "none"
-    elif problem in ("features", "shape", "damaged", "network", "reverse"):
+    elif problem in ("features", "shape", "damaged", "network", "index", "reverse"):
         np.savez(file, **arrays, **({"network": np.array("another")} if problem == "network" else {}))
         if problem == "damaged":
             arrays["mu"] = np.array([{}] * 5)  # an object, which only pickle could read

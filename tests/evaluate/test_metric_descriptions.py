@@ -5,6 +5,7 @@ from vaegan.evaluate.metric_descriptions import (
     describe_metric,
     format_duration,
     format_memory,
+    format_sample_source,
     sort_metrics,
     strip_network,
 )
@@ -32,3 +33,10 @@ def test_a_network_is_named_with_the_metric_of_its_features() -> None:
     assert describe_metric("sample/fd_digits").label.endswith("(digits)")
     assert describe_metric("sample/fd_digits", "GMM of 3").group.endswith("(GMM of 3)")
     assert describe_metric("unknown").label == "unknown"
+
+
+def test_a_density_is_named_with_every_metric_of_samples() -> None:
+    named = {key for key in METRIC_DESCRIPTIONS if format_sample_source(key, "GMM of 3")}
+    others = ("reconstruction/", "elbo", "bits", "rate", "iwae", "calibration/", "gap/", "codebook/", "anomaly/",
+              "completion/", "augmentation/real", "seconds", "memory", "parameters")  # fmt: skip
+    assert named == {key for key in METRIC_DESCRIPTIONS if not key.startswith(others)} and len(named) > 15

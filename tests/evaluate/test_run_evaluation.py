@@ -1,6 +1,7 @@
 """Results of a run are used again only if nothing has changed that they are a function of."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import vaegan
 from vaegan.data import open_data
 from vaegan.errors import UserError
 from vaegan.evaluate.comparing.comparison import Comparison
+from vaegan.evaluate.metrics.build import list_unmeasured
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
+from vaegan.workflows.runs import read_evaluation_config
 
 from ..own_networks import build_own_networks
 from ..tiny import tiny
@@ -77,6 +80,15 @@ def test_weights_of_lpips_that_arrive_later_are_used(
     state = Run(copied / "vae" / "seed_5").metrics_file.stat().st_mtime_ns
     run_study(copied, configs, train_run=train_never)
     assert Run(copied / "vae" / "seed_5").metrics_file.stat().st_mtime_ns == state
+
+
+def test_without_a_checkpoint_there_is_no_confusion_and_the_protocol_says_why(copied: Path) -> None:
+    run = Run(copied / "vaegan3" / "seed_5")
+    shutil.rmtree(run.checkpoints)
+    result = vaegan.evaluate_run(run, metrics=["psnr", "confusion", "codebook"], progress=False)
+    assert result.protocol["left_out"] == {"confusion": "no checkpoint has the discriminator"}
+    settings = {"metrics": ["psnr", "confusion", "codebook"]}
+    assert list_unmeasured(read_evaluation_config(run.path, settings).evaluate, result.protocol) == ["codebook"]
 
 
 def test_a_run_of_given_modules_is_evaluated_with_them(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from vaegan.config.recipes import describe_recipes, get_default_folder
 from vaegan.data.given import GivenImages, describe_given
 from vaegan.distributed import init_process_group
 from vaegan.entry import python_entry
+from vaegan.errors import UserError
 from vaegan.extras import check_training_packages
 from vaegan.networks.given import GivenNetworks, add_networks
 from vaegan.notebook import make_reporter
@@ -131,6 +132,8 @@ def evaluate_run(
         UserError: There is no trained model, the images are not the run's, or nothing can be measured.
         Failure: A result is not finite, or a file cannot be read or written.
     """
+    if native_size and density is not None:
+        raise UserError("density: samples have one size; leave it out, or native_size")
     settings = {
         "metrics": [metrics] if isinstance(metrics, str) else metrics, "samples": samples, "split": split,
         "features": features and os.fspath(features), "density": density,

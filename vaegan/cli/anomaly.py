@@ -92,7 +92,7 @@ def anomaly(
     from .picture_files import write_image
 
     console, decoding, table = Console(), load_decoding(run), output.with_suffix(".csv")
-    check_output_of_run(run, output, table)
+    check_output_of_run(run, output, table, data_root=data_root)
     check_table_file(table, [labels] if labels is not None else [])
     files = find_image_files(paths, output, MAX_IMAGES, decoding[0], console)
     truths = _find_truths(files, labels, anomalous)

@@ -113,7 +113,7 @@ def _export(
     from vaegan.explorer.exported_page import TRIED_CODES, build_exported_page
     from vaegan.io import write_text
 
-    check_output_of_run(run, output)
+    check_output_of_run(run, output, data_root=data_root)
     explored, images = _explore(run, dimensions, None, data_root, allow_other_data, console)
     tried = images.select_evenly(TRIED_CODES)
     classes = explored.model.classes if explored.model.networks_take_labels else None

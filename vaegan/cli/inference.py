@@ -71,7 +71,7 @@ def sample(
     console, run, is_array = Console(), fetch_if_on_hub(run), output.suffix.lower() == ARRAY_SUFFIX
     if number > MAX_PICTURE_IMAGES and not is_array:
         raise UserError(f"--number {number}: a picture holds at most {MAX_PICTURE_IMAGES:,}; let --output end in .npz")
-    check_output_of_run(run, output)
+    check_output_of_run(run, output, data_root=data_root)
     model, class_number = load_model_and_class(run, label, console)
     fitted = None
     if density is not None:

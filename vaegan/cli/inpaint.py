@@ -75,7 +75,7 @@ def inpaint(
 
     console, decoding = Console(), load_decoding(run)
     array = check_array_file(output)
-    check_output_of_run(run, output, array)
+    check_output_of_run(run, output, array, data_root=data_root)
     for path in (image, mask):
         if path.is_dir():
             raise UserError(f"{path}: a folder; name an image")

@@ -44,7 +44,7 @@ def inspect(run: Path, split: str | None, data_root: Path | None, allow_other_da
 
     console, output = Console(), output or run / "inspection"
     check_packages(["jinja2", "matplotlib", "sklearn"], "eval")
-    check_output_of_run(run, output)
+    check_output_of_run(run, output, data_root=data_root)
     model = load_run_model(run, load, console)
     check_continuous_codes(model, run)
     data, config = open_images_of_run(run, split, console, data_root, allow_other_data)

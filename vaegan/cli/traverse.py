@@ -70,7 +70,7 @@ def traverse(
     from .picture_files import write_animation, write_image
 
     console = Console()
-    check_output_of_run(run, output)
+    check_output_of_run(run, output, data_root=data_root)
     model, class_number = load_model_and_class(run, label, console, of_images=True)
     check_continuous_codes(model, run)
     start = None if image is None else _encode_image(run, image, model, class_number, output, console)

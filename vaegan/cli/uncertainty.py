@@ -62,7 +62,7 @@ def uncertainty(
 
     console, decoding = Console(), load_decoding(run)
     array = check_array_file(output)
-    check_output_of_run(run, output, array)
+    check_output_of_run(run, output, array, data_root=data_root)
     if not calibrate and (data_root is not None or allow_other_data):
         raise UserError("--data-root, --allow-other-data: no images of the run are read; give --calibrate as well")
     files = find_image_files(paths, output, MAX_IMAGES, decoding[0], console)

@@ -62,7 +62,7 @@ def upscale(
 
     console, decoding = Console(), load_decoding(run)
     array = check_array_file(output)
-    check_output_of_run(run, output, array)
+    check_output_of_run(run, output, array, data_root=data_root)
     files = find_image_files(paths, output, MAX_IMAGES, decoding[0], console)
     model, numbers = load_model_and_classes(run, label, console, [file.label for file in files])
     side, times = model.image_shape[-1], int(factor)

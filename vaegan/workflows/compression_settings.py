@@ -77,7 +77,7 @@ class Compression:
             raise UserError(f"--tile {shorten(self.tile_side)}: give a whole number of pixels, or 0")
         check_file_path(self.output, SUFFIX)
         check_packages(PACKAGES)
-        check_output_of_run(self.run, self.output)
+        check_output_of_run(self.run, self.output, data_root=self.data_root)
         return config
 
     def check_model(self, model: "Autoencoder") -> int | None:

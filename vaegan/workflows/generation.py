@@ -101,7 +101,7 @@ class Request:
             if config.model.discriminator.packing > 1:
                 problem = f"the discriminator of {self.run} scores pairs of images"
                 raise UserError(f"--reject realness: {problem} (model.discriminator.packing); use distance")
-        check_output_of_run(self.run, self.output)
+        check_output_of_run(self.run, self.output, data_root=self.data_root)
         return config
 
     def parse_rejection(self) -> tuple[str | None, float]:

@@ -92,7 +92,8 @@ class Encoding:
         if self.data is not None:
             self._check_folder(self.data)
         if config.data.source == "folder" and config.data.root is not None:
-            _check_place(self.output, config.data.root)
+            for root in (config.data.root, self.data_root or config.data.root):
+                _check_place(self.output, root)
         return config
 
     def _check_folder(self, data: Path) -> None:

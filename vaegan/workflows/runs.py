@@ -174,6 +174,8 @@ def evaluate_folder(
     from vaegan.storage.run_folder import Run
 
     model: Any = load_distributed_model(folder, partial(load_model, networks=networks), reporter)
+    if native_size:  # nothing is sampled
+        config = config.model_copy(update={"evaluate": config.evaluate.model_copy(update={"density": None})})
     if data is None:
         data, config = open_run_data(
             Run(folder), config, reporter, images, data_root=data_root, allow_other_data=allow_other_data
@@ -244,7 +246,8 @@ def _make_evaluator(config: "Config", data: "Data", reporter: Reporter) -> Calla
     metric = config.train.ema_metric
     evaluate: Callable[..., EvaluationResult] = evaluate_classifier
     if config.model.family != "classifier":
-        evaluate = partial(evaluate_model, training=data.train, notify=reporter.note_once)
+        mirrored = config.data.horizontal_flip
+        evaluate = partial(evaluate_model, training=data.train, mirrored=mirrored, notify=reporter.note_once)
         if metric is not None:
             settings = config.evaluate, config.model
             run_on_all_ranks(lambda: check_deciding_metric(metric, "train.ema_metric", *settings, better="lower"))

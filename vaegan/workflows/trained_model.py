@@ -1,6 +1,7 @@
 """The trained model of a run, the class of images that a command is given, and the images the run was trained on."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,13 @@ def fetch_if_on_hub(run: Path) -> Path:
     return fetch_model(HUB_PREFIX + "/".join(run.parts[1:]))
 
 
-def check_output_of_run(run: Path, *outputs: Path) -> None:
+def check_output_of_run(run: Path, *outputs: Path, data_root: Path | None = None) -> None:
     """Check that files are not written into the folder, or over a file, of the images that a run was trained on.
+
+    Args:
+        run: The run.
+        outputs: The files, or folders of files.
+        data_root: Folder that the images have moved to; None: they are where the config says.
 
     Raises:
         UserError: One would be, or ``run`` is no run folder.
@@ -45,10 +51,10 @@ def check_output_of_run(run: Path, *outputs: Path) -> None:
 
     if is_model_alone(run) or (data := Run(run).config.data).root is None:
         return
-    for output in outputs:
+    for output, root in product(outputs, {data.root, data_root or data.root}):
         if data.source == "folder":
-            check_output_is_no_input(output, [], [data.root])
-        elif output.is_file() and data.root.exists() and (is_searched(output, data.root) or output.samefile(data.root)):
+            check_output_is_no_input(output, [], [root])
+        elif output.is_file() and root.exists() and (is_searched(output, root) or output.samefile(root)):
             problem = f"a file of the images that {run} was trained on, which it would replace"
             raise UserError(f"--output {output}: {problem}; name another file")
 

@@ -8,7 +8,7 @@ from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.one_pass import ImageSplit
 from vaegan.images import to_float
 from vaegan.losses.adversarial import count_predictions
-from vaegan.models import VAEGAN
+from vaegan.models import GANVAE, VAEGAN
 from vaegan.networks.build import build_discriminator
 
 from ...tiny import tiny
@@ -56,3 +56,17 @@ def test_patches_are_counted_and_images_that_the_discriminator_never_saw_are_lef
     protocol = evaluation.protocol["confusion"]
     assert (protocol["rows"], protocol["counts"]) == (["real", "reconstructed"], "patches")
     assert evaluation.protocol["samples"] == 0
+
+
+def test_reconstructions_are_left_out_where_the_discriminator_never_saw_any() -> None:
+    config = tiny("ganvae").model
+    model = GANVAE(config, (1, 8, 8), 0).double().requires_grad_(False)
+    network = build_discriminator(config, (1, 8, 8), 0).double().requires_grad_(False)
+    pixels = torch.randint(0, 256, (COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
+    images = Images(pixels, torch.arange(COUNT), None, ())
+    settings = EvaluateConfig(metrics=("confusion",), batch_size=5)
+    evaluation = evaluate_model(model, ImageSplit("test", images), settings, seed=3, discriminator=network)
+    batches = (to_float(pixels, torch.float64), round_to_8_bits(model.sample(COUNT, 3)))
+    expected = [count_predictions(network(batch).scores).tolist() for batch in batches]
+    assert evaluation.matrices["discriminator/confusion"] == expected
+    assert evaluation.protocol["confusion"]["rows"] == ["real", "generated"]

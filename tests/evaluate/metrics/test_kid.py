@@ -11,7 +11,7 @@ from torchmetrics.image.kid import poly_mmd
 from vaegan.evaluate.metrics import kid
 from vaegan.evaluate.metrics.dealt_rows import deal_tensor
 from vaegan.evaluate.metrics.kid import compute_block_values, compute_kid, compute_mmd2
-from vaegan.randomness import draw_normal
+from vaegan.randomness import draw_normal, make_generator
 
 
 def test_kid_is_that_of_the_reference_packages(features: tuple[Tensor, Tensor]) -> None:
@@ -35,6 +35,15 @@ def test_kid_of_sets_of_different_size_is_the_definition(features: tuple[Tensor,
     expected += sum(k(x, y) for i, x in enumerate(other) for j, y in enumerate(other) if i != j) / (7 * 6)
     expected -= 2 * sum(k(x, y) for x in real for y in other) / (9 * 7)
     assert compute_mmd2(real, other).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_small_set_is_compared_whole_with_each_block_of_a_large_one(features, monkeypatch) -> None:
+    monkeypatch.setattr(kid, "MAX_FEATURES", 40)
+    real, other = features[0][:100], features[1][:3]
+    for index, sets in enumerate(((real, other), (other, real))):
+        order = torch.randperm(100, generator=make_generator(0, "kid", index))
+        expected = torch.stack([compute_mmd2(real[block], other) for block in order.tensor_split(3)]).mean().item()
+        assert compute_kid(*map(deal_tensor, sets)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_kid_of_one_distribution_is_about_0() -> None:

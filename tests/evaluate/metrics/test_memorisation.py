@@ -1,5 +1,6 @@
 """Samples that are copies are found, and those of the images' own distribution are as near as held-out ones."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,14 @@ from vaegan.evaluate.metrics.feature_extractors import build_extractor
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.one_pass import ImageSplit
 from vaegan.evaluate.result import EvaluationResult
-from vaegan.evaluate.run_evaluation import evaluate_run
+from vaegan.evaluate.run_evaluation import evaluate_on_data, evaluate_run
 from vaegan.images import to_float
 from vaegan.models import Classifier
 from vaegan.progress import Reporter
 from vaegan.storage.loading import load
 from vaegan.storage.run_folder import Run
 from vaegan.trainers import train
+from vaegan.workflows.runs import train_run
 
 from ...tiny import tiny
 from ..distortions import DistortingModel, to_images, to_split
@@ -110,6 +112,18 @@ def test_a_run_says_whether_it_has_seen_mirrored_images(flip: bool, trained: Pat
     run = train(config, tmp_path / "run", data)
     result = evaluate_run(run, load(run.path), config.evaluate, data, Reporter())
     assert result.protocol["memorisation"]["mirrored"] is flip and len(result.metrics) == 4
+
+
+def test_an_evaluation_during_a_training_counts_mirrored_images_too(trained: Path, tmp_path: Path) -> None:
+    words = ("evaluate.metrics=[memorisation]", f"evaluate.features={trained}", "evaluate.split=validation")
+    steps = ("train.steps=60", "train.evaluate_every=60", "train.learning_rate=0.01")
+    config = tiny("vae", "data.horizontal_flip=true", *steps, "model.network=mlp", *words)
+    run = train_run(config, tmp_path / "run", Reporter(), resume=False)
+    measured = json.loads(run.history_file.read_text().splitlines()[-1])
+    data = open_data(config.data)
+    expected = evaluate_run(run, load(run.path), config.evaluate, data, Reporter()).metrics
+    assert evaluate_on_data(load(run.path), config.evaluate, data, config.seed, "", Reporter()).metrics != expected
+    assert {name: measured[f"validation/{name}"] for name in expected} == expected and len(expected) == 4
 
 
 def test_large_images_are_compared_at_32_pixels(trained: Path) -> None:
