@@ -94,7 +94,9 @@ def compile_network(network: nn.Module) -> None:
     """Let a network compile its forward, in place, when it is first called; each shape is compiled once.
 
     `torch.compile` has no double backward, so that a discriminator is not compiled where a penalty differentiates it.
+    The graphs keep the tensors of their backward, since `model.adversarial.adaptive` goes through a network twice.
     """
+    torch._functorch.config.donated_buffer = False
     if isinstance(network, PenalisedDiscriminator):
         compiled = torch.compile(network.compute_output, fullgraph=True, dynamic=False, backend=BACKEND)
         network.compute_unpenalised = compiled  # type: ignore[method-assign]

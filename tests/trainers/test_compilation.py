@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
+from vaegan.config import Config
 from vaegan.config.schema import TrainConfig
 from vaegan.data import Data
 from vaegan.errors import Failure, UserError
@@ -44,6 +45,17 @@ def test_compiled_networks_train_to_the_same_bits_in_whole_graphs(name, tmp_path
     assert 1 <= counters["stats"]["unique_graphs"] <= 3 and not counters["graph_break"]
 
 
+def test_a_run_goes_on_with_and_without_compilation(tmp_path: Path, data: Data, monkeypatch) -> None:
+    monkeypatch.setattr(compilation, "BACKEND", "eager")
+    words = ("train.sample_every=null", "train.compile=false")
+    plain = train(tiny("vaegan3", *words, "train.steps=3"), tmp_path / "plain", data)
+    train(tiny("vaegan3", *words, "train.steps=2"), tmp_path / "run", data)
+    compiled = tiny("vaegan3", words[0], "train.steps=3", "train.compile=true")
+    run = train(compiled, tmp_path / "run", data, resume=True, extend=True)
+    assert are_bit_identical(*(flatten(load_newest(each.path)) for each in (plain, run)))
+    assert counters["stats"]["unique_graphs"] >= 1
+
+
 def test_one_process_compiles_the_networks_of_many_trainings(monkeypatch) -> None:
     """As those of a study: of networks of one class and other sizes torch compiles eight before it refuses."""
     monkeypatch.setattr(compilation, "BACKEND", "eager")
@@ -60,7 +72,16 @@ def test_a_compiled_step_has_the_gradients_of_an_eager_one(with_bf16: bool) -> N
     """With the real compiler, in a step with a penalty and in one without; in bf16 no further from float32."""
     if not has_compiler():
         pytest.skip("there is no C++ compiler")
-    config = tiny("vaegan3")
+    config = tiny("vaegan3", "model.labels=10")
+    compare_with_compiled(config, with_bf16)
+    adversarial = config.model.adversarial.model_copy(update={"adaptive": (0.01, 100.0)})
+    torch.compiler.reset()  # the graphs come from the cache, and are now gone through twice
+    compare_with_compiled(
+        config.model_copy(update={"model": config.model.model_copy(update={"adversarial": adversarial})})
+    )
+
+
+def compare_with_compiled(config: Config, with_bf16: bool = False) -> None:
     eager = build_networks(config, torch.float32)
     compiled = {name: copy.deepcopy(network) for name, network in eager.items()}
     for network in compiled.values():

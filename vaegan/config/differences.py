@@ -14,16 +14,16 @@ MAX_NAMED_DIFFERENCES = 4
 """Differences that a message names; it counts the others."""
 
 SETTINGS_WITHOUT_EFFECT = {
-    "data": {"root", "cache", "workers", "strict", "download"},
+    "data": {"root", "hub", "cache", "workers", "strict", "download"},
     "train": {
-        "micro_batch_size", "checkpointing", "keep_checkpoints", "checkpoint_every", "sample_every", "nan", "disk_full",
-        "grace_seconds", "init", "discriminator_features",
+        "micro_batch_size", "checkpointing", "compile", "keep_checkpoints", "checkpoint_every", "sample_every", "nan",
+        "disk_full", "grace_seconds", "init", "discriminator_features",
     },
     "prior": {"autoencoder"},
 }  # fmt: skip
-"""Settings that change the trained weights by no more than the rounding of sums: caching, division of work, saving,
-handling of faults, and paths. The identity of the images is compared by their fingerprint, that of an
-autoencoder under a prior by `model.autoencoder`, those of initial weights and of a discriminator's features by their
+"""Settings that change the trained weights by no more than the rounding of sums: caching, division of work,
+compilation, saving, handling of faults, and paths. The identity of the images is compared by their fingerprint, that of
+an autoencoder under a prior by `model.autoencoder`, those of initial weights and of a discriminator's features by their
 SHA-256."""
 
 

@@ -24,7 +24,9 @@ Weight = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
-Side = Annotated[int, Field(ge=8, le=1024, multiple_of=8)]
+SMALLEST_SIDE, LARGEST_SIDE, MULTIPLE_OF_SIDE = 8, 1024, 8
+"""Bounds of the side of a model's images, in pixels, and the number that it is a multiple of."""
+Side = Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE, multiple_of=MULTIPLE_OF_SIDE)]
 Text = Annotated[str, Field(strict=False, coerce_numbers_to_str=True)]
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vaegan.config.data import Crop, Fit
 from vaegan.config.load import merge
+from vaegan.config.section import LARGEST_SIDE, MULTIPLE_OF_SIDE, SMALLEST_SIDE
 from vaegan.errors import UserError
 from vaegan.progress import ProgressCallback, ignore_progress
 from vaegan.text import shorten, to_one_line
@@ -177,11 +178,12 @@ def describe_given(images: GivenImages, settings: Mapping[str, Any]) -> dict[str
         channels, height, width = image.shape
     shape, side = {"channels": channels}, height
     if height == width and "image_size" not in chosen:
-        if side % 8 == 0 and 8 <= side <= 256:
+        if side % MULTIPLE_OF_SIDE == 0 and SMALLEST_SIDE <= side <= LARGEST_SIDE:
             shape["image_size"] = side
         elif not isinstance(image, Image.Image):
-            nearest = min(max(8, 8 * round(side / 8)), 256)
-            problem = f"images of {side} pixels, but a side is a multiple of 8 from 8 to 256"
+            nearest = min(max(SMALLEST_SIDE, MULTIPLE_OF_SIDE * round(side / MULTIPLE_OF_SIDE)), LARGEST_SIDE)
+            sides = f"a multiple of {MULTIPLE_OF_SIDE} from {SMALLEST_SIDE} to {LARGEST_SIDE:,}"
+            problem = f"images of {side} pixels, but a side is {sides}"
             raise UserError(f"data: {problem}; resize them by the setting data.image_size={nearest}")
     shape |= chosen
     elsewhere: dict[str, Any] = dict.fromkeys(("root", "folders", "hub", "image_column", "label_column", "count"))

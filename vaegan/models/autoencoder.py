@@ -112,7 +112,7 @@ class Autoencoder(Model):
         """Check the labels of a forward and return them as the networks take them.
 
         Labels are ignored by an unconditional model. The values of labels on an accelerator are not read, since a
-        training step must not wait for it.
+        training step must not wait for it; nor are they in a compiled network, which they cannot branch in.
 
         Args:
             labels: Class of each image, int64, shape (N,), or one class of all.
@@ -126,7 +126,7 @@ class Autoencoder(Model):
         """
         if self.classes is None:
             return None
-        if isinstance(labels, Tensor) and labels.device.type != "cpu":
+        if isinstance(labels, Tensor) and (labels.device.type != "cpu" or torch.compiler.is_compiling()):
             return labels
         return self.check_labels(labels, count, needed=True)
 

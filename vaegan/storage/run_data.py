@@ -111,6 +111,9 @@ def open_training_data(
         data = _allow(run, data, allow_other_data, reporter, remedy)
         if not len(data.train):
             raise UserError(f"{folder}: none of the images that the run is trained on is there", on_all_ranks=True)
+        if not len(data.validation) and config.train.evaluate_every is not None:
+            problem = "none of the images that train.evaluate_every evaluates on is there"
+            raise UserError(f"{folder}: {problem}; restore some", on_all_ranks=True)
     if data.differences and config.data.source == "given" and run.exists:  # it stays that of the images it began with
         started = run_on_all_ranks(lambda: run.config.data.sha256)
         opened = opened.model_copy(update={"data": opened.data.model_copy(update={"sha256": started})})
@@ -232,6 +235,7 @@ def _remember_place(run: Run, config: Config, reporter: Reporter) -> None:
     if stored.data.root == config.data.root:
         return
     try:
-        run.write_config(stored.model_copy(update={"data": stored.data.model_copy(update={"root": config.data.root})}))
+        place = {"root": config.data.root, "hub": config.data.hub}
+        run.write_config(stored.model_copy(update={"data": stored.data.model_copy(update=place)}))
     except OSError as error:
         reporter.note(f"{make_printable(run.config_file)}: {get_reason(error)}; give --data-root again the next time")

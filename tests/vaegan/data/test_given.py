@@ -118,6 +118,8 @@ def test_the_names_of_a_data_set_are_kept() -> None:
         ([make_image(24, 24, mode="L")], {}, {"channels": 1, "image_size": 24}),
         ([make_image(24, 24)], {"channels": 1}, {"channels": 1, "image_size": 24}),
         ([make_image(14, 14)], {}, {"channels": 3}),
+        ([make_image(512, 512)], {}, {"channels": 3, "image_size": 512}),
+        (np.zeros((1, 3, 1024, 1024), np.uint8), {}, {"channels": 3, "image_size": 1024}),
     ],
 )
 def test_a_config_takes_over_the_size_of_the_first_image(images: Any, settings: Any, expected: dict[str, int]) -> None:

@@ -13,7 +13,8 @@ from vaegan.data.given import describe_given
 from vaegan.data.splits import draw_splits
 from vaegan.errors import Failure
 from vaegan.storage.adopted_settings import adopt_settings
-from vaegan.storage.run_data import open_run_data, open_training_data
+from vaegan.storage.run_data import _remember_place as remember_place
+from vaegan.storage.run_data import move_data, open_run_data, open_training_data
 from vaegan.storage.run_folder import Run
 from vaegan.workflows.runs import evaluate_folder, train_run
 
@@ -122,6 +123,24 @@ def test_a_file_that_breaks_during_the_training_is_named_and_can_be_restored(
         file.write_bytes(contents[file])
     parts = train_run(config, tmp_path / "parts", notes, resume=True)
     assert are_bit_identical(flatten(load_newest(whole.path)), flatten(load_newest(parts.path)))
+
+
+def test_a_run_of_the_hub_is_read_from_the_folder_that_its_images_are_in(run: Run, root: Path, notes: Notes) -> None:
+    words = ("data.source=huggingface", "data.hub=owner/name", "data.root=null")
+    run.write_config(tiny("ae", *words))
+    remember_place(run, move_data(run.config, root, "--data-root"), notes)
+    assert (run.config.data.root, run.config.data.hub) == (root, None)
+
+
+def test_a_run_that_evaluates_needs_some_validation_image(root: Path, tmp_path: Path, notes: Notes) -> None:
+    words = ("train.evaluate_every=1", "train.steps=1")
+    run = train_run(configure(root, *words), tmp_path / "run", notes, resume=False)
+    for name in list_names(run, "validation"):
+        (root / name).unlink()
+    longer = configure(root, words[0], "train.steps=2")
+    message = r"run: none of the images that train\.evaluate_every evaluates on is there; restore some"
+    options = {"resume": True, "extend": True, "allow_other_data": True}
+    refuse(message, lambda: train_run(longer, run.path, notes, **options))
 
 
 def test_the_cache_is_no_part_of_a_run(root: Path, tmp_path: Path, notes: Notes) -> None:
