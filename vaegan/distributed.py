@@ -6,6 +6,7 @@ processes must make; if the work of one process fails, all of them raise, so tha
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,9 +25,11 @@ T = TypeVar("T")
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)
 """Longest time that a collective call waits for a slower process, for example one that reads its images."""
-
 SIGNAL_ECHO_SECONDS = 1.0
 """Seconds in which a repeated signal counts as the same one: launchers and schedulers pass signals on once more."""
+GLOO_RELEASE_SECONDS = 0.1
+"""Seconds in which the threads of gloo release the tensors of the last collectives: one that still waits for the
+interpreter when it ends aborts the process."""
 
 MAIN_RANK_HEAD_START_SECONDS = 1.0
 """Seconds that the other ranks wait before they end: a launcher kills all others, among them rank 0, which prints the
@@ -91,6 +94,7 @@ def destroy_process_group() -> None:
 
         _host_groups.clear()
         distributed.destroy_process_group()
+        time.sleep(GLOO_RELEASE_SECONDS)
 
 
 def abandon_process_group() -> None:

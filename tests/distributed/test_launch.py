@@ -41,7 +41,7 @@ def test_processes_of_one_machine(work: Path, alone: Run) -> None:
     metrics = evaluate_run(launch.run).metrics
     (launch.run / "metrics.json").unlink()
     code, out, err = Launch(work, *VAEGAN, "evaluate", "run", "--processes", "3").wait()
-    assert code == 0 and err == "" and "reconstruction/psnr" in out
+    assert code == 0 and err == "" and "reconstruction/psnr" in out, (out, err)
     assert json.loads((launch.run / "metrics.json").read_text())["metrics"] == pytest.approx(metrics, rel=1e-8)
 
     resumed = Launch(work, *VAEGAN, *TRAIN, "--processes", "2", "--resume")
