@@ -26,7 +26,7 @@ from vaegan.storage.run_folder import WEIGHTS_FILE, Run
 
 from .image_sets import ImageSets, evaluate_image_sets
 from .metrics.build import IMAGE_METRICS, ONE_SIZE_METRICS
-from .result import EvaluationResult, format_left_out, load_or_evaluate
+from .result import EvaluationResult, add_left_out, load_or_evaluate
 from .run_evaluation import describe_origin
 
 Reconstruct = Callable[[int, UInt8Image], UInt8Image]
@@ -124,14 +124,10 @@ def _evaluate(
         raise UserError(f"--native-size: measures {allowed}; name some of them by --metrics", on_all_ranks=True)
     settings = config.evaluate.model_copy(update={"metrics": chosen})
     result = evaluate_image_sets(sets, settings, reporter)
-    others: dict[str, str] = {
-        name: "needs images of one size" for name in config.evaluate.metrics if name not in chosen
-    }
     result.protocol["split"] = config.evaluate.split
     result.protocol["tile_side"] = tile_side
-    if others:
-        result.protocol["left_out"] = {**result.protocol.get("left_out", {}), **others}
-        reporter.note_once(f"evaluate.metrics: left out are {format_left_out(others)}")
+    others: list[str] = [name for name in config.evaluate.metrics if name not in chosen]
+    add_left_out(result, dict.fromkeys(others, "needs images of one size"), reporter.note_once)
     return result
 
 

@@ -86,6 +86,19 @@ def format_left_out(left_out: Mapping[str, str]) -> str:
     return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
 
 
+def add_left_out(result: EvaluationResult, left_out: Mapping[str, str], notify: Callable[[str], None]) -> None:
+    """Add metrics that were left out to the protocol of a result, with their reasons, and say so in a line.
+
+    Args:
+        result: The result.
+        left_out: Reason of each metric by its name; with none, nothing is added.
+        notify: Called with the line.
+    """
+    if left_out:
+        result.protocol["left_out"] = {**result.protocol.get("left_out", {}), **left_out}
+        notify(f"evaluate.metrics: left out are {format_left_out(left_out)}")
+
+
 def write_result(result: EvaluationResult, run: Run) -> None:
     """Write ``scores.safetensors`` and ``metrics.json``, which holds the hash of the former, each atomically.
 

@@ -41,7 +41,7 @@ from .metrics.feature_extractors import INCEPTION
 from .model_evaluation import evaluate_model
 from .one_pass import ImageSplit, evaluation_mode, get_device
 from .protocol import get_versions
-from .result import EvaluatedRun, EvaluationResult, format_left_out, load_or_evaluate
+from .result import EvaluatedRun, EvaluationResult, add_left_out, format_left_out, load_or_evaluate
 from .training_cost import count_run_parameters
 
 DISCRIMINATOR_METRICS = {"confusion", "anomaly"}
@@ -137,9 +137,7 @@ def evaluate_run(
             result.scores.update(measured.scores)
             result.protocol[AUGMENTATION] = describe_augmentation(config, data)
             left_out |= measured.left_out
-        if left_out:
-            result.protocol["left_out"] = {**result.protocol.get("left_out", {}), **left_out}
-            reporter.note_once(f"evaluate.metrics: left out are {format_left_out(left_out)}")
+        add_left_out(result, left_out, reporter.note_once)
         if force and not result.metrics:
             names, left_out = ", ".join(config.metrics), result.protocol.get("left_out", {})
             problem = f"cannot be measured of {run.path}" + (f": {format_left_out(left_out)}" if left_out else "")

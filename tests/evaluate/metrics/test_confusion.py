@@ -1,11 +1,13 @@
 import pytest
 import torch
+from torch import Tensor, nn
 
 from vaegan.config.schema import EvaluateConfig
 from vaegan.data import Images
 from vaegan.evaluate.metrics.metric import round_to_8_bits
 from vaegan.evaluate.model_evaluation import evaluate_model
 from vaegan.evaluate.one_pass import ImageSplit
+from vaegan.evaluate.result import EvaluationResult
 from vaegan.images import to_float
 from vaegan.losses.adversarial import count_predictions
 from vaegan.models import GANVAE, VAEGAN
@@ -40,16 +42,23 @@ def test_the_discriminator_gets_the_classes_of_real_and_fake_images(condition: s
     assert evaluation.matrices["discriminator/confusion"] == [count_predictions(scores).tolist() for scores in rows]
 
 
-def test_patches_are_counted_and_images_that_the_discriminator_never_saw_are_left_out() -> None:
-    config = tiny("vaegan1-grid").model
-    model = VAEGAN(config, (1, 8, 8), 0).double().requires_grad_(False)
+def evaluate_confusion(
+    name: str, kind: type[VAEGAN | GANVAE]
+) -> tuple[VAEGAN | GANVAE, nn.Module, Tensor, EvaluationResult]:
+    """Return a model, its discriminator, real images in [−1, 1] and the evaluation on them."""
+    config = tiny(name).model
+    model = kind(config, (1, 8, 8), 0).double().requires_grad_(False)
     network = build_discriminator(config, (1, 8, 8), 0).double().requires_grad_(False)
     pixels = torch.randint(0, 256, (COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
-    images = Images(pixels, torch.arange(COUNT), None, ())
-    real = to_float(pixels, torch.float64)
-    rows = [network(batch).scores for batch in (real, round_to_8_bits(model.reconstruct(real)))]
+    split = ImageSplit("test", Images(pixels, torch.arange(COUNT), None, ()))
     settings = EvaluateConfig(metrics=("confusion",), batch_size=5)
-    evaluation = evaluate_model(model, ImageSplit("test", images), settings, seed=3, discriminator=network)
+    evaluation = evaluate_model(model, split, settings, seed=3, discriminator=network)
+    return model, network, to_float(pixels, torch.float64), evaluation
+
+
+def test_patches_are_counted_and_images_that_the_discriminator_never_saw_are_left_out() -> None:
+    model, network, real, evaluation = evaluate_confusion("vaegan1-grid", VAEGAN)
+    rows = [network(batch).scores for batch in (real, round_to_8_bits(model.reconstruct(real)))]
     matrix = evaluation.matrices["discriminator/confusion"]
     assert matrix == [count_predictions(scores).tolist() for scores in rows]
     assert [sum(row) for row in matrix] == [COUNT * rows[0][0, 0].numel()] * 2 and rows[0][0, 0].numel() > 1
@@ -59,14 +68,8 @@ def test_patches_are_counted_and_images_that_the_discriminator_never_saw_are_lef
 
 
 def test_reconstructions_are_left_out_where_the_discriminator_never_saw_any() -> None:
-    config = tiny("ganvae").model
-    model = GANVAE(config, (1, 8, 8), 0).double().requires_grad_(False)
-    network = build_discriminator(config, (1, 8, 8), 0).double().requires_grad_(False)
-    pixels = torch.randint(0, 256, (COUNT, 1, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
-    images = Images(pixels, torch.arange(COUNT), None, ())
-    settings = EvaluateConfig(metrics=("confusion",), batch_size=5)
-    evaluation = evaluate_model(model, ImageSplit("test", images), settings, seed=3, discriminator=network)
-    batches = (to_float(pixels, torch.float64), round_to_8_bits(model.sample(COUNT, 3)))
+    model, network, real, evaluation = evaluate_confusion("ganvae", GANVAE)
+    batches = (real, round_to_8_bits(model.sample(COUNT, 3)))
     expected = [count_predictions(network(batch).scores).tolist() for batch in batches]
     assert evaluation.matrices["discriminator/confusion"] == expected
     assert evaluation.protocol["confusion"]["rows"] == ["real", "generated"]
