@@ -212,19 +212,30 @@ def test_samples_are_those_of_their_seed_and_class(page: Page, view: View) -> No
     wait_for_picture(page, view.decode(place, [0.0], label))
 
 
-def enter_number(page: Page, selector: str, number: str) -> None:
+def type_number(page: Page, selector: str, number: str) -> None:
+    """Type a number, without leaving its field."""
     page.click(selector)
     page.evaluate("document.activeElement.select()")
-    page.call("Input.insertText", text=number)
+    page.call("Input.insertText", text=number) if number else page.press("Backspace", 8)
+
+
+@pytest.mark.parametrize("typed", ["99", ""])
+def test_a_typed_number_is_cut_to_the_ends(page: Page, view: View, typed: str) -> None:
+    start = view.go_to_start(shared=True)
+    type_number(page, "#axis-0 input[type=number]", "-1")
+    wait_for_picture(page, view.decode(view.move(start, 0, -1.0), [0.0], 0))
+    type_number(page, "#axis-0 input[type=number]", typed)
+    wait_for_picture(page, view.decode(view.move(start, 0, 4.0), [0.0], 0) if typed else view.decode(start, [0.0], 0))
     page.press("Tab", 9)
+    left = 4.0 if typed else 0.0
+    wait_for_picture(page, view.decode(view.move(start, 0, left), [0.0], 0))
+    page.wait_for(f"document.querySelector('#axis-0 input[type=number]').value == {left}")
 
 
-def test_numbers_that_are_out_of_bounds_are_cut_or_refused(page: Page, view: View, folder: Path) -> None:
-    enter_number(page, "#axis-0 input[type=number]", "99")
-    wait_for_picture(page, view.decode(view.move(view.go_to_start(shared=True), 0, 4.0), [0.0], 0))
-    assert read_coordinate(page, 0) == 4
+def test_a_negative_seed_is_refused(page: Page, view: View, folder: Path) -> None:
     page.click("#tab-samples-button")
-    enter_number(page, "#seed input", "-1")
+    type_number(page, "#seed input", "-1")
+    page.press("Tab", 9)
     page.click("#draw")
     page.wait_for(f"{LINE} == 'seed: give a whole number from 0 to 9,007,199,254,740,991'")
     drop_image(page, view, folder)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from .answers import answer_in_lines, parse_mask, read_seed
 from .axes import CodeAxes
 from .pictures import show_grids, show_images, show_line, to_data_uri
+from .sliders import make_slider
 from .template_files import read_template
 from .view import SAMPLES, View, stop_after
 
@@ -128,9 +129,7 @@ class _Page:
             for number, ((name, low, high), value, digits) in enumerate(rows):
                 step = round((high - low) / SLIDER_STEPS, digits)
                 low, high = round(low, digits), round(high, digits)
-                sliders.append(
-                    gr.Slider(low, high, value=value, step=step, label=name, elem_id=f"axis-{number}", buttons=[])
-                )
+                sliders.append(make_slider(low, high, value, step=step, label=name, elem_id=f"axis-{number}"))
             restart = gr.Button("Back to the start", elem_id="restart")
 
         def go_back(mode: str, label: int | None, *strengths: float) -> Values:
@@ -144,8 +143,8 @@ class _Page:
 
         with gr.Tab("Directions", elem_id="tab-directions"):
             return [
-                gr.Slider(
-                    -MAX_STRENGTH, MAX_STRENGTH, value=0.0, step=0.05, elem_id=f"direction-{number}", buttons=[],
+                make_slider(
+                    -MAX_STRENGTH, MAX_STRENGTH, 0.0, step=0.05, elem_id=f"direction-{number}",
                     label=direction.name + (f" ({self.names[direction.run]})" if len(self.names) > 1 else ""),
                 )
                 for number, direction in enumerate(self.view.directions)
@@ -158,7 +157,7 @@ class _Page:
             seed = gr.Number(0, label="Seed", elem_id="seed")
             draw = gr.Button("Draw", variant="primary", elem_id="draw")
             samples = gr.HTML(elem_id="samples")
-            index = gr.Slider(1, SAMPLES, value=1, step=1, label="Sample to go on from", elem_id="sample")
+            index = make_slider(1, SAMPLES, 1, step=1, label="Sample to go on from", elem_id="sample")
             take = gr.Button("Go there", elem_id="take")
 
         def draw_samples(
@@ -200,8 +199,8 @@ class _Page:
                 {"image": "", "side": 0, "mask": ""}, html_template=read_template("painting.html"),
                 js_on_load=read_template("painting.js"), elem_id="painting", apply_default_css=False,
             )  # fmt: skip
-            answers = gr.Slider(1, MAX_ANSWERS, value=1, step=1, label="Answers", elem_id="answers")
-            steps = gr.Slider(10, MAX_SEARCH_STEPS, value=DEFAULT_SEARCH_STEPS, step=10, label="Steps of the search")
+            answers = make_slider(1, MAX_ANSWERS, 1, step=1, label="Answers", elem_id="answers")
+            steps = make_slider(10, MAX_SEARCH_STEPS, DEFAULT_SEARCH_STEPS, step=10, label="Steps of the search")
             seed = gr.Number(0, label="Seed")
             button = gr.Button("Fill what is painted", variant="primary", elem_id="complete")
             completed = gr.HTML(elem_id="completed")
