@@ -127,6 +127,22 @@ class Page:
         sent = [event for event in self.events if event.get("method") == "Network.requestWillBeSent"]
         return [event["params"]["request"]["url"] for event in sent]
 
+    def wait_for_answers(self, path: str) -> None:
+        """Wait until every request to an address with a path in it has been answered, and no other follows at once."""
+        deadline, quiet = time.monotonic() + PATIENCE, 0
+        while quiet < 3:
+            time.sleep(0.05)
+            self.evaluate("0")  # takes in what has happened
+            sent: dict[str, str] = {}
+            for event in self.events:
+                if event.get("method") == "Network.requestWillBeSent":
+                    sent[event["params"]["requestId"]] = event["params"]["request"]["url"]
+                elif event.get("method") in ("Network.loadingFinished", "Network.loadingFailed"):
+                    sent.pop(event["params"]["requestId"], None)
+            left = [address for address in sent.values() if path in address]
+            assert time.monotonic() < deadline, f"never answered: {left}"
+            quiet = 0 if left else quiet + 1
+
     def _load(self, method: str, **parameters: object) -> None:
         """Call a method that loads the page, and wait for its end."""
         before = len(self.events)

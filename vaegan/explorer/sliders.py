@@ -7,10 +7,10 @@ if TYPE_CHECKING:
 
 
 def make_slider(low: float, high: float, value: float, **settings: Any) -> "gr.Slider":
-    """Make a slider whose number can be typed: one outside its ends is cut to them, an empty one is the first value.
+    """Make a slider whose number can be typed: one outside its ends is cut to them, and an empty one counts as 0.
 
-    gradio's own slider refuses both. The browser cuts a number when its field is left, but gradio drops that event
-    while the answer to the refused one is under way.
+    The browser does the same, but only when the field is left; before, gradio's own slider refuses the number, and
+    it drops the browser's event while the answer to the refused one is under way.
 
     Args:
         low: One end.
@@ -21,7 +21,7 @@ def make_slider(low: float, high: float, value: float, **settings: Any) -> "gr.S
     import gradio as gr
 
     def cut(number: float | None) -> float:
-        return value if number is None else min(max(number, low), high)
+        return min(max(number or 0, low), high)
 
     slider = gr.Slider(low, high, value=value, buttons=[], **settings)
     # Of a subclass, gradio would write a file of types into this folder.
