@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,8 @@ class StoredArrayReader(ImageReader):
     channels: int
     fit: Fit = "crop"
     """The setting `data.fit`."""
+
+    has_files: ClassVar[bool] = False
 
     @cached_property
     def array(self) -> StoredArray:

@@ -28,9 +28,11 @@ class ImageReader(Protocol):
 
     Attributes:
         thread_safe: Whether several threads may decode at once.
+        has_files: Whether images are decoded from files, whose sizes tell one set of very many images from another.
     """
 
     thread_safe: ClassVar[bool] = True
+    has_files: ClassVar[bool] = True
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -63,6 +63,7 @@ class GivenReader(ImageReader):
     """The setting `data.fit`."""
 
     thread_safe: ClassVar[bool] = False
+    has_files: ClassVar[bool] = False
 
     def __len__(self) -> int:
         return len(self.items)

@@ -258,8 +258,11 @@ def count_held_out(numbers: Sequence[float], images: int, validation: float, tes
         test: Fraction to test on, in [0, 1).
 
     Raises:
-        UserError: There are too few different images.
+        UserError: There are too few different images, or none that is not held out by the set's own splits.
     """
+    if not images:
+        problem = "no image to train on: by their names, all files of the set are for validation or test"
+        raise UserError(f"data: {problem}; add those to train on, or rename the files")
     count, needed = len(numbers), 1 + (validation > 0) + (test > 0)
     if count < needed:
         different = "different " * (count < images)

@@ -21,7 +21,7 @@ from .verdicts import FileState, Verdict, Verdicts
 CHUNK_IMAGES = 128
 """Images of one task of a thread, and between two calls of the progress callback."""
 MAX_VERIFIED_IMAGES = 10**6
-"""Most images of a set whose members are known by their contents, for which all are decoded before a training; those of
+"""Most files of a set whose members are known by their contents, for which all are decoded before a training; those of
 a larger set are known by their sizes, wherever the pixels are kept."""
 
 MAX_NAMED_FILES = 20
@@ -77,11 +77,11 @@ def read_images(
             added to; None: no digests are needed, and of images that are not kept only the headers are checked.
         threads: Number of threads. Numpy's operations on small arrays are fastest in one.
         progress: Called with the number of images done and their total.
-        verify: Whether more than `MAX_VERIFIED_IMAGES` are decoded too. Their digests are their sizes all the same.
+        verify: Whether more than `MAX_VERIFIED_IMAGES` files are decoded too. Their digests are their sizes all the same.
         allocate: Returns the array for the pixels that are kept.
     """
     count = len(reader)
-    too_many = count > MAX_VERIFIED_IMAGES
+    too_many = reader.has_files and count > MAX_VERIFIED_IMAGES
     if in_memory:
         pixels = allocate((count, *shape))
     decodes = in_memory or (verdicts is not None and (verify or not too_many))

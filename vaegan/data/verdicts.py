@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vaegan.io import get_cache_folder, read_bytes, replace_file
 
-MAX_VERDICTS_FILE_BYTES = 2**30
+MAX_VERDICTS_FILE_BYTES = 2**34
 """Largest size of a file of verdicts that is read."""
 
 

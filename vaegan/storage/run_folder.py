@@ -26,7 +26,7 @@ ImageShape = tuple[Channels, Side, Side]
 """Channels, height and width of an image: (C, S, S)."""
 WEIGHTS_FILE, DESCRIPTION_FILE = "model.safetensors", "config.json"
 """Names of the files of an exported model; diffusers' description has the same name."""
-MAX_MEMBERS_FILE_BYTES = 2**30
+MAX_MEMBERS_FILE_BYTES = 2**34
 """Largest size of a list of images that is read."""
 VALIDATION_PREFIX = "validation/"
 """Prefix of the metrics of an evaluation in the history."""

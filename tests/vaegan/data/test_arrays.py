@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_tensors
 
 from vaegan.config.data import DataConfig
-from vaegan.data import open_data
+from vaegan.data import open_data, reading, sources, split_members
 from vaegan.data.arrays import open_arrays
 from vaegan.data.image_file import fit_to_square
 from vaegan.errors import UserError
@@ -87,6 +87,23 @@ def test_an_uncompressed_archive_stays_in_its_file_and_is_checked(tmp_path: Path
     file.write_bytes(content)
     with pytest.raises(UserError, match="bad CRC-32"):
         open_arrays(file, 16, 3)
+
+
+@pytest.mark.parametrize("cache", ["memory", "none"])
+def test_very_many_images_are_known_by_their_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    """The sizes of files, by which image files are known then, say nothing here."""
+    few = open_data(make_config(write_npy_folder(tmp_path / "set", COLOUR, LABELS), cache=cache))
+    for module in (reading, sources, split_members):
+        monkeypatch.setattr(module, "MAX_VERIFIED_IMAGES", 5)
+    many = open_data(make_config(write_npy_folder(tmp_path / "copy", COLOUR, LABELS), cache=cache))
+    assert many.members == few.members and many.fingerprint == few.fingerprint
+    changed = COLOUR.copy()
+    changed[7, 0, 0, 0] ^= 1
+    root = write_npy_folder(tmp_path / "changed", changed, LABELS)
+    differences = open_data(make_config(root, cache=cache), known=many.members).differences
+    assert differences.changed == ("7",)
 
 
 def test_a_single_npy_file_holds_images_without_labels(tmp_path: Path) -> None:

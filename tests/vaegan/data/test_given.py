@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from vaegan.config.data import DataConfig
-from vaegan.data import open_data, read_image
+from vaegan.data import open_data, read_image, reading, sources, split_members
 from vaegan.data.given import describe_given, open_given
 from vaegan.errors import UserError
 
@@ -94,6 +94,17 @@ def test_images_on_access_are_those_in_memory(workers: int) -> None:
     )
     assert stored.train.in_memory and not read.train.in_memory and stored.fingerprint == read.fingerprint
     assert torch.equal(read_all(stored.train), read_all(read.train))
+
+
+def test_very_many_images_are_known_by_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (reading, sources, split_members):
+        monkeypatch.setattr(module, "MAX_VERIFIED_IMAGES", 5)
+    changed = COLOUR.clone()
+    changed[7, 0, 0, 0] ^= 1
+    config = DataConfig(source="given", image_size=16)
+    before = open_data(config, given=open_given(COLOUR, 16, 3)[0])
+    after = open_data(config, given=open_given(changed, 16, 3)[0], known=before.members)
+    assert after.differences.changed == ("7",)
 
 
 def test_the_names_of_a_data_set_are_kept() -> None:

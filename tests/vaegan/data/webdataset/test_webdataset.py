@@ -126,6 +126,17 @@ def test_shards_of_which_only_some_names_tell_a_split_are_refused(tmp_path: Path
 
 
 @pytest.mark.parametrize("large", [False, True])
+def test_shards_of_which_none_is_to_be_trained_on_are_refused(
+    tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_shards(tmp_path, "cls", ("val.tar", "test.tar"))
+    if large:
+        make_large(monkeypatch)
+    with pytest.raises(UserError, match="^data: no image to train on: by their names, all files of the set are for"):
+        open_data(shard_config(root))
+
+
+@pytest.mark.parametrize("large", [False, True])
 def test_what_a_run_was_trained_on_is_compared(tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if large:
         make_large(monkeypatch)
