@@ -1,5 +1,6 @@
 """Jobs of the pool that open a folder of images together, and count the images that each process decodes."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -35,12 +36,22 @@ def record_decoded() -> Iterator[list[int]]:
         yield decoded
 
 
-def open_folder(root: str, world: int) -> list[object]:
-    """Open a folder under `cache: none`, and return the number of images that this process decoded and the error."""
+def open_folder(root: str, world: int, caches: list[str]) -> list[object]:
+    """Open a folder under `cache: none`, and return the number of images that this process decoded and the error.
+
+    Args:
+        root: The folder.
+        world: Number of processes, which is checked.
+        caches: Cache folder of each rank; those with the same one are taken for processes of one machine.
+    """
     init_process_group()
-    assert get_group_rank_and_size()[1] == world
+    rank, size = get_group_rank_and_size()
+    assert size == world
     config, problem = DataConfig(source="folder", root=Path(root), image_size=16, cache="none", strict=True), None
-    with record_decoded() as decoded:
+    with (
+        record_decoded() as decoded, patch.dict(os.environ, {"VAEGAN_CACHE": caches[rank]}),
+        patch.object(shared_images, "_identify_machine", lambda: caches[rank]),
+    ):  # fmt: skip
         try:
             open_images(config, Console())
         except UserError as error:

@@ -158,13 +158,14 @@ def test_a_classifier_is_evaluated_alike_by_any_number_of_processes(pool: Pool, 
         assert first["scores"] == alone["scores"]
 
 
-def test_one_process_verifies_the_images_for_all(pool: Pool, tmp_path: Path) -> None:
-    root = write_image_tree(tmp_path / "A", 20)
-    assert pool.run(2, "open", root=str(root)) == [[20, None], [0, None]]
+def test_one_process_of_a_machine_verifies_the_images_for_all_on_it(pool: Pool, tmp_path: Path) -> None:
+    root, caches = write_image_tree(tmp_path / "A", 20), [str(tmp_path / name) for name in ("one", "two", "two")]
+    assert pool.run(3, "open", root=str(root), caches=caches) == [[20, None], [20, None], [0, None]]
     torn = root / "cat" / "00.png"
     torn.write_bytes(torn.read_bytes()[:99])
-    first, second = pool.run(2, "open", root=str(root))
-    assert [first[0], second[0]] == [1, 0] and first[1] == second[1]
+    first, *others = pool.run(3, "open", root=str(root), caches=caches)
+    assert [first[0], *(other[0] for other in others)] == [1, 1, 0]
+    assert all(other[1] == first[1] for other in others)
     assert first[1].startswith(f"data.strict: 1 of the files cannot be used as images: {torn}")
 
 

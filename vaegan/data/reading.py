@@ -77,7 +77,7 @@ def read_images(
             added to; None: no digests are needed, and of images that are not kept only the headers are checked.
         threads: Number of threads. Numpy's operations on small arrays are fastest in one.
         progress: Called with the number of images done and their total.
-        verify: Whether more than `MAX_VERIFIED_IMAGES` files are decoded too. Their digests are their sizes all the same.
+        verify: Whether more than `MAX_VERIFIED_IMAGES` files are decoded too. Their digests are their sizes even then.
         allocate: Returns the array for the pixels that are kept.
     """
     count = len(reader)

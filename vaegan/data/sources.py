@@ -13,12 +13,12 @@ from torch import Tensor
 
 from vaegan.config.data import CHANGEABLE_SOURCES, ROOTED_SOURCES, DataConfig
 from vaegan.config.schema import Config
-from vaegan.data.large_sets.shared_images import SharedImages
+from vaegan.data.large_sets.shared_images import SharedImages, list_ranks_of_machine
 from vaegan.data.webdataset.large_split import read_large_shards, split_large_shards
 from vaegan.data.webdataset.reader import ShardReader
 from vaegan.distributed import count_cpu_cores, get_group_rank_and_size, run_on_all_ranks
 from vaegan.errors import Failure, UserError
-from vaegan.long_work import run_long, run_long_on_main
+from vaegan.long_work import run_long
 from vaegan.progress import ProgressCallback, Reporter, ignore_progress
 from vaegan.text import make_encodable
 
@@ -127,8 +127,8 @@ def open_images(
         Failure: The download failed.
     """
     source = given or run_on_all_ranks(lambda: open_source(config, reporter.note))
-    in_memory, is_alone = _fits_in_memory(config, len(source.reader)), get_group_rank_and_size()[1] == 1
-    shared = SharedImages() if in_memory and given is None and not is_alone else None
+    in_memory, (rank, processes) = _fits_in_memory(config, len(source.reader)), get_group_rank_and_size()
+    shared = SharedImages() if in_memory and given is None and processes > 1 else None
     with reporter.progress("Reading images", "images") as progress, shared or nullcontext():
 
         def open_here() -> Data:
@@ -137,8 +137,8 @@ def open_images(
         if shared is not None:
             run_long(open_here, shared.decodes)
             shared.exchange()
-        elif not in_memory and not is_alone:
-            run_long_on_main(open_here)  # decodes every image once; the others find its verdicts in the cache folder
+        elif not in_memory and processes > 1:
+            run_long(open_here, rank == list_ranks_of_machine()[0])  # the others find its verdicts in the cache folder
         return run_on_all_ranks(open_here)
 
 

@@ -48,9 +48,7 @@ class SharedImages:
     """
 
     def __init__(self) -> None:
-        rank, processes = get_group_rank_and_size()
-        machines = all_gather_object(_identify_machine())
-        mine = [other for other in range(processes) if machines[other] == machines[rank]]
+        rank, mine = get_group_rank_and_size()[0], list_ranks_of_machine()
         self._decoder, self._is_alone = mine[0], len(mine) == 1
         self.decodes = rank == mine[0] or not CAN_SHARE
         self.threads = count_cpu_cores() if self.decodes and CAN_SHARE else max(1, count_cpu_cores() // len(mine))
@@ -122,6 +120,12 @@ def _map(handle: Handle) -> ReadImages | None:
     store = torch.from_numpy(content[: handle.pixels]).view(rows["shape"])
     broken = {index: UnreadableImageError(file, reason) for index, file, reason in rows["broken"]}
     return ReadImages(store, broken, tuple(rows["digests"]), tuple(map(bytes.fromhex, rows["contents"])))
+
+
+def list_ranks_of_machine() -> list[int]:
+    """Return the ranks of the processes on this machine, ascending; all processes do this together."""
+    machines = all_gather_object(_identify_machine())
+    return [rank for rank, machine in enumerate(machines) if machine == machines[get_group_rank_and_size()[0]]]
 
 
 def _identify_machine() -> str:

@@ -132,7 +132,7 @@ def test_shards_of_which_none_is_to_be_trained_on_are_refused(
     root = write_shards(tmp_path, "cls", ("val.tar", "test.tar"))
     if large:
         make_large(monkeypatch)
-    with pytest.raises(UserError, match="^data: no image to train on: by their names, all files of the set are for"):
+    with pytest.raises(UserError, match=r"^data: no image to train on: by their names, all files of the set are for"):
         open_data(shard_config(root))
 
 
