@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -92,6 +93,17 @@ def test_all_scores_are_those_that_the_run_can_have(trained, pictures, vaegan):
     assert [name for name in row if not name.endswith("_p")] == [
         "file", "elbo", "iwae", "elbo_complexity", "pixels", "lpips_random", "code", "flagged"
     ]  # fmt: skip
+
+
+def test_realness_needs_a_checkpoint(work, pictures, vaegan):
+    code, _, err = vaegan("train", "tiny.yaml", "model.family=vaegan", "--output", "gan")
+    assert code == 0, err
+    words = ("anomaly", "gan", "pictures/noise/0.png", *RATE, "-o", "a.png", "--score")
+    assert vaegan(*words, "pixels,realness")[0] == 0 and "realness" in read_table("a.csv")[0]
+    shutil.rmtree("gan/checkpoints")
+    assert vaegan(*words, "all")[0] == 0 and "realness" not in read_table("a.csv")[0]
+    code, _, err = vaegan(*words, "realness")
+    assert code == 2 and err.startswith("vaegan: --score realness: gan has no checkpoint with its discriminator; ")
 
 
 def test_a_conditional_run_takes_the_class_folders(work, vaegan):

@@ -18,7 +18,7 @@ from vaegan.losses.discrete_likelihood import log_probability
 from vaegan.losses.elbo import kl_standard_normal
 from vaegan.losses.perceptual import lpips_distance, lpips_map
 from vaegan.models import VQVAE, Autoencoder, Classifier, Flow, PixelCNN, Posterior
-from vaegan.models.density import Density
+from vaegan.models.density import MAX_CODE_SIZE, Density
 from vaegan.models.inputs import Labels
 from vaegan.randomness import draw_normal
 
@@ -57,7 +57,7 @@ class ScoredImages:
         if pixels.dtype != torch.uint8:
             raise UserError(f"pixels: {pixels.dtype}; scores are of 8-bit images, so give uint8, as to_uint8 makes")
         weight = next(model.parameters())
-        self.model, self.judges, self.labels = model, judges, labels
+        self.model, self.judges, self.labels = model, judges, model.check_labels(labels, len(pixels))
         self.pixels = pixels.to(weight.device)
         self.real = to_float(self.pixels, weight.dtype)
 
@@ -190,6 +190,9 @@ def check_score(name: str, model: Autoencoder) -> None:
         raise UserError(f"score {name}: a flow has no density of codes to read; use the run of its autoencoder")
     if name == "code" and isinstance(model, PixelCNN) and model.classes is not None:
         raise UserError(f"score {name}: this PixelCNN knows codes by their class alone; use pixels, or one without")
+    if name == "code" and not isinstance(model, PixelCNN) and model.code_size > MAX_CODE_SIZE:
+        problem = f"codes of {model.code_size:,} dimensions, and a density is fitted to {MAX_CODE_SIZE:,} at most"
+        raise UserError(f"score {name}: {problem}; use pixels or features")
 
 
 @torch.no_grad()

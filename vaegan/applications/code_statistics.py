@@ -108,7 +108,7 @@ def _compute_wasserstein(means: Tensor, log_variances: Tensor) -> Tensor:
     for index, (mean, log_variance) in enumerate(zip(means.T, log_variances.T, strict=True)):
         reach = PRIOR_RANGE * (0.5 * log_variance).exp()
         low, high = (mean - reach).min().clamp_max(-PRIOR_RANGE), (mean + reach).max().clamp_min(PRIOR_RANGE)
-        values = torch.linspace(low.item(), high.item(), DISTANCE_STEPS, dtype=means.dtype)
+        values = torch.linspace(low.item(), high.item(), DISTANCE_STEPS, dtype=means.dtype, device=means.device)
         gap = compute_aggregate_cdf(mean, log_variance, values) - torch.special.ndtr(values)
         distances[index] = torch.trapezoid(gap.abs(), values)
     return distances

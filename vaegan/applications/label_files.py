@@ -1,6 +1,7 @@
 """Labels of image files in a CSV file with the columns `file` and `label`."""
 
 import csv
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ def read_label_file(file: Path) -> dict[str, str]:
     """
     try:
         text = read_bytes(file, MAX_LABEL_FILE_BYTES).decode("utf-8-sig")
-        rows = csv.DictReader(text.splitlines(), restkey="", strict=True)
+        rows = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
         header = [name.strip() for name in rows.fieldnames or ()]
     except UnicodeDecodeError:
         raise UserError(f"{make_printable(file)}: not UTF-8 text; save it as a CSV file in UTF-8") from None

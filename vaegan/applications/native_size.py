@@ -172,7 +172,9 @@ def _cut_axis(length: int, tile_side: int, factor: int) -> Iterator[tuple[int, T
         tile_side: Pixels of a tile, a multiple of ``factor``.
         factor: Tiles begin at multiples of it.
     """
-    tile_side = min(length, tile_side)
+    if length <= tile_side:
+        yield 0, torch.ones(length)
+        return
     step = tile_side - max(factor, int(tile_side * OVERLAP) // factor * factor)
     starts = [*range(0, length - tile_side, step), length - tile_side]
     ramps = torch.zeros(len(starts), length)

@@ -99,9 +99,10 @@ def make_consistent(images: Tensor, small: Tensor) -> Tensor:
         images = (images + _interpolate(missing, side)).clamp(-1, 1)
     for _ in range(MAX_PROJECTIONS):
         missing = small - reduce.apply(images)
-        if missing.abs().max() <= CONSISTENCY_TOLERANCE:
+        left = missing.abs().amax((1, 2, 3)) > CONSISTENCY_TOLERANCE  # an image does not depend on the others
+        if not left.any():
             break
-        images = (images + reduce.fill(missing)).clamp(-1, 1)
+        images[left] = (images[left] + reduce.fill(missing[left])).clamp(-1, 1)
     return images
 
 

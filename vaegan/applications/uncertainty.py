@@ -126,7 +126,8 @@ class PixelPrediction:
             raise UserError(
                 f"pixels: {pixels.dtype}; the transform is of 8-bit images, so give uint8, as to_uint8 makes"
             )
-        values = pixels.to(self.decoded.device).double() / 127.5 - 1
+        pixels = pixels.to(self.decoded.device)
+        values = pixels.double() / 127.5 - 1
         lower, upper = (self.compute_cdf(values + side * HALF_LEVEL) for side in (-1, 1))
         return torch.where(pixels == 0, 0.0, lower), torch.where(pixels == 255, 1.0, upper)
 

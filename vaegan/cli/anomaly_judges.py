@@ -11,6 +11,7 @@ from vaegan.errors import UserError
 from vaegan.extras import check_packages
 from vaegan.losses.perceptual import load_evaluation_lpips
 from vaegan.models import Autoencoder, Classifier, PixelCNN
+from vaegan.storage.checkpoints import read_newest_fingerprint
 from vaegan.storage.loading import load_classifier, load_discriminator
 from vaegan.storage.run_folder import Run
 from vaegan.text import shorten
@@ -91,7 +92,7 @@ def load_judges(
     if "realness" in names:
         discriminator = load_discriminator(Run(run), console.note)
         if discriminator is None:
-            raise UserError(f"--score realness: {run} has no checkpoint with its discriminator; name another score")
+            raise UserError(f"--score realness: no checkpoint of {run} can be read; name another score")
         discriminator.to(next(model.parameters()))
     return Judges(lpips, classifier, fitted, discriminator), shown
 
@@ -112,6 +113,8 @@ def _check(name: str, run: Path, model: Autoencoder, features: Path | None) -> N
     if name == "realness" and get_packing(model.config) > 1:
         problem = f"the discriminator of {run} scores pairs of images (model.discriminator.packing)"
         raise UserError(f"score realness: {problem}; use pixels")
+    if name == "realness" and read_newest_fingerprint(Run(run).checkpoints) is None:
+        raise UserError(f"score realness: {run} has no checkpoint with its discriminator; name another score")
 
 
 def _load_classifier(path: Path, model: Autoencoder) -> Classifier:

@@ -188,6 +188,9 @@ def test_realness_is_the_discriminators_with_the_class_of_each_image(classes: st
         found, compute_anomaly_scores(["realness"], model, pixels, judges, labels + 4)["realness"]
     )
     assert compute_anomaly_maps("realness", model, pixels, judges, labels).any()
+    threes = torch.full((4,), 3)
+    of_one, of_each = (compute_anomaly_scores(["realness"], model, pixels, judges, each) for each in (3, threes))
+    assert torch.equal(of_one["realness"], of_each["realness"])
 
 
 def test_simple_images_have_fewer_bits() -> None:
@@ -221,6 +224,8 @@ def test_what_a_family_cannot_have_is_one_line() -> None:
         compute_anomaly_scores(["code"], PixelCNN(image_shape=SHAPE, autoencoder=vqvae.config, labels=3), pixels)
     with pytest.raises(UserError, match="a flow has no density of codes to read; use the run of its autoencoder"):
         compute_anomaly_scores(["code"], build("flow", "model.labels=null"), pixels)
+    with pytest.raises(UserError, match="codes of 2,112 dimensions, and a density is fitted to 2,048 at most"):
+        compute_anomaly_scores(["code"], build("vae", "model.latent_size=2112"), pixels)
     with pytest.raises(UserError, match=r"judges\.lpips is missing"):
         compute_anomaly_scores(["lpips"], ae, pixels)
     with pytest.raises(UserError, match="no such score; allowed: elbo, iwae"):

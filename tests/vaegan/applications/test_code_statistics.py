@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vaegan.applications.code_statistics import compute_aggregate_cdf, compute_code_statistics
 from vaegan.errors import UserError
@@ -95,3 +96,11 @@ def test_a_deterministic_code_is_ordered_by_its_variance_and_has_no_prior() -> N
 def test_what_has_no_statistics_is_refused() -> None:
     with pytest.raises(UserError, match="1 images: a variance"):
         compute_code_statistics(make_deterministic(torch.zeros(1, 2)))
+
+
+def test_codes_on_a_gpu_have_their_statistics_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tensor, "item", lambda _: 1.0)
+    monkeypatch.setattr(Tensor, "__bool__", lambda _: False)  # that the code is deterministic
+    with FakeTensorMode():
+        posterior = Posterior(torch.empty(5, 3, device="cuda"), torch.empty(5, 3, device="cuda"))
+        assert compute_code_statistics(posterior).wasserstein.device.type == "cuda"

@@ -14,6 +14,12 @@ def test_labels_are_those_of_the_lines_whatever_the_order_of_columns(tmp_path: P
     assert read_label_file(file) == {"a,1.png": "smiling", "b/2.png": "neutral"}
 
 
+def test_a_line_ends_where_csv_ends_it(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_bytes('file,label\r\n"a.png","two\nlines"\r\nb\u2028\x0c.png,1\rc.png,2'.encode())
+    assert read_label_file(file) == {"a.png": "two\nlines", "b\u2028\x0c.png": "1", "c.png": "2"}
+
+
 def test_paths_are_labelled_through_links_from_the_folder_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

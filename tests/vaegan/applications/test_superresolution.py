@@ -38,6 +38,9 @@ def test_reducing_a_consistent_image_gives_the_small_one_also_at_black_and_white
     consistent = make_consistent(images, to_float(small, torch.float64))
     assert consistent.abs().max() <= 1
     assert (Reduce(factor).apply(to_uint8(consistent).double()) - small).abs().max() <= 1
+    for index in range(6):
+        alone = make_consistent(images[index : index + 1], to_float(small[index : index + 1], torch.float64))
+        assert torch.equal(alone[0], consistent[index]), "the other images of a batch change nothing"
     again = make_consistent(consistent, to_float(small, torch.float64))
     torch.testing.assert_close(again, consistent, rtol=0, atol=0.02)  # what is consistent hardly changes
 

@@ -8,6 +8,7 @@ import pytest
 import scipy.stats
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vaegan.applications.uncertainty import (
     LEVELS,
@@ -236,3 +237,11 @@ def test_a_learned_scale_is_the_one_that_counts() -> None:
     model = VAE(image_shape=SHAPE, width=8, scale=0.5, learned_scale=True)
     torch.nn.init.constant_(model.scale.logarithm, math.log(0.125))
     assert get_observation_model(model) == ObservationModel("gaussian", 0.125)
+
+
+def test_pixels_may_lie_on_another_device_than_the_prediction() -> None:
+    with FakeTensorMode():
+        decoded = torch.empty(3, 2, *SHAPE, device="cuda")
+        prediction = PixelPrediction(decoded, ObservationModel("gaussian", 0.1))
+        lower, upper = prediction.compute_pit(torch.empty(2, *SHAPE, dtype=torch.uint8))
+        assert lower.device.type == upper.device.type == "cuda"
