@@ -103,7 +103,8 @@ def write_model_files(
     """
     source, description = get_model_folder(path), read_description(get_model_folder(path))
     shutil.copyfile(source / WEIGHTS_FILE, folder / WEIGHTS_FILE)
-    public = hide_paths(description.model_dump(mode="json"))
+    public = hide_paths(description.model_dump(mode="json", exclude={"classes"}))
+    public["classes"] = description.classes  # names may look like paths
     ExportedModel.model_validate_json(json.dumps(public))
     (folder / DESCRIPTION_FILE).write_bytes(encode_text(json.dumps(public, indent=1)))
     usage = write_usage_of_vaegan(destination.place, model)

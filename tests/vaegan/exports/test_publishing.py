@@ -65,6 +65,15 @@ def test_the_cards_python_loads_every_kind_of_model(name: str, hub: Hub, make_ru
     assert names["reconstruction"].shape == (4, 1, 8, 8)
 
 
+def test_names_of_classes_are_no_paths(hub: Hub, make_run: MakeRun, vaegan: Command) -> None:
+    run, classes = make_run(tiny("vae", "model.labels=10")), [f"/m/{number}" for number in range(9)] + ["/g/3"]
+    file = run / "model" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"classes": classes}))
+    assert vaegan("push", run, "owner/name")[0] == 0
+    repository = hub.repositories["owner/name"]
+    assert json.loads(repository.commits[repository.refs["main"]]["config.json"])["classes"] == classes
+
+
 def test_commands_use_a_model_on_the_hub(
     hub: Hub, make_run: MakeRun, vaegan: Command, get_error: Callable[..., str], tmp_path: Path
 ) -> None:
