@@ -142,7 +142,7 @@ def test_a_dropped_image_is_encoded_edited_and_walked_from(page: Page, view: Vie
     wait_for_picture(page, view.decode(place, [strength], 0))
     page.click("#tab-walk-button")
     page.drop("#goal", folder / "other.png")
-    expected = list_sources(show_grids(view.walk(place, folder / "other.png", 0), ["one", "two"], 9))
+    expected = list_sources(show_grids(view.walk(place, folder / "other.png", [strength], 0), ["one", "two"], 9))
     page.wait_for(f"JSON.stringify({list_shown('walk')}) === JSON.stringify({expected})")
     page.click("#mode label:nth-of-type(2)")
     wait_for_picture(page, view.decode(view.go_to_image(folder / "image.png", False, 0), [strength], 0))
@@ -248,7 +248,7 @@ def test_one_image_is_dropped_after_another(page: Page, view: View, folder: Path
     page.click("#tab-walk-button")
     for name in ("image.png", "other.png"):
         page.drop("#goal", folder / name)
-        expected = list_sources(show_grids(view.walk(place, folder / name, 0), ["one", "two"], 9))
+        expected = list_sources(show_grids(view.walk(place, folder / name, [0.0], 0), ["one", "two"], 9))
         page.wait_for(f"JSON.stringify({list_shown('walk')}) === JSON.stringify({expected})")
 
 

@@ -185,11 +185,12 @@ class _Page:
             )
             strip = gr.HTML(elem_id="walk")
 
-        def walk(file: str, place: Any, label: int | None) -> Values:
-            images = self.view.walk(place, Path(file), label)
+        def walk(file: str, place: Any, label: int | None, *strengths: float) -> Values:
+            images = self.view.walk(place, Path(file), strengths, label)
             return (show_grids(images, self.names, len(images[0])),)
 
-        _empty_after(self._call(goal.upload, walk, [goal, self.place, self.label], [strip]), goal)
+        inputs = [goal, self.place, self.label, *self.strengths]
+        _empty_after(self._call(goal.upload, walk, inputs, [strip]), goal)
 
     def _build_completion(self) -> Any:
         import gradio as gr

@@ -146,11 +146,7 @@ class View:
 
     def decode(self, place: Place, strengths: Sequence[float] = (), label: int | None = None) -> list[Tensor]:
         """Return the image of each run at a place, moved along the directions, uint8, shape (C, S, S)."""
-        codes = list(place.codes)
-        for number, code in enumerate(codes):
-            chosen = [index for index, each in enumerate(self.directions) if place.shared or each.run == number]
-            attributes = [self.directions[index].attribute for index in chosen]
-            codes[number] = shift_along(code, attributes, [strengths[index] for index in chosen], self.method)
+        codes = self._shift(place, strengths)
         return [run.decode(code[None], label)[0] for run, code in zip(self.runs, codes, strict=True)]
 
     def draw_samples(
@@ -164,14 +160,14 @@ class View:
         codes = [run.draw_codes(0, SAMPLES, seed, label, progress) for run in self._get_sources(shared)]
         return [run.decode(each, label) for run, each in zip(self.runs, self._repeat(codes, shared), strict=True)]
 
-    def walk(self, place: Place, file: Path, label: int | None = None) -> list[Tensor]:
-        """Draw the walk from a place to an image file, of each run, uint8, shape (`WALK_STEPS`, C, S, S).
+    def walk(self, place: Place, file: Path, strengths: Sequence[float] = (), label: int | None = None) -> list[Tensor]:
+        """Draw the walk from what is shown to an image file, of each run, uint8, shape (`WALK_STEPS`, C, S, S).
 
         Raises:
             UserError: It is no image, or codes are entries of a codebook.
         """
         goal = self.go_to_image(file, place.shared, label)
-        ends = zip(self.runs, place.codes, goal.codes, strict=True)
+        ends = zip(self.runs, self._shift(place, strengths), goal.codes, strict=True)
         return [run.decode(run.walk(first, second, WALK_STEPS), label) for run, first, second in ends]
 
     def complete(
@@ -206,6 +202,15 @@ class View:
         """Return the numbers of the runs that can complete images of the first one's size."""
         side = self.runs[0].model.image_shape[-1]
         return [n for n, run in enumerate(self.runs) if run.can_complete and run.model.image_shape[-1] == side]
+
+    def _shift(self, place: Place, strengths: Sequence[float]) -> list[Tensor]:
+        """Return the code of each run at a place, moved along the directions by their strengths."""
+        codes = list(place.codes)
+        for number, code in enumerate(codes):
+            chosen = [index for index, each in enumerate(self.directions) if place.shared or each.run == number]
+            attributes = [self.directions[index].attribute for index in chosen]
+            codes[number] = shift_along(code, attributes, [strengths[index] for index in chosen], self.method)
+        return codes
 
     def _encode(self, pixels: Sequence[Tensor], label: int | None) -> list[Tensor]:
         return [run.encode(each, label) for run, each in zip(self.runs, pixels, strict=True)]
