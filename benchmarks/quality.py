@@ -223,6 +223,7 @@ def draw(curves: dict[str, list[list[Point]]], file: Path) -> None:
                 lower, upper = ([m + s * h for m, h in zip(means, halves, strict=True)] for s in (-1, 1))
                 axes.fill_between(seconds, lower, upper, alpha=0.15, color=line.get_color(), linewidth=0)
             axes.set(title=f"{each}s", xlabel="CPU seconds of the training", ylabel="Fréchet distance", yscale="log")
+            axes.yaxis.set_major_formatter("{x:g}")
         figure.axes[0].legend(fontsize="small")
         figure.savefig(file)
 
