@@ -6,9 +6,11 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from vaegan.config.data import DataConfig
+from vaegan.data import reading
 from vaegan.data.webdataset.build_index import build_index
 
 from ..image_sets import make_image
@@ -54,3 +56,8 @@ def write_shards(place: Path, kind: str = "cls", names: tuple[str, ...] = ("a.ta
 
 def shard_config(root: Path, **settings: object) -> DataConfig:
     return DataConfig.model_validate({"source": "webdataset", "root": root, "image_size": 16, **settings})
+
+
+def make_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a set of 24 images be one whose images a run does not list."""
+    monkeypatch.setattr(reading, "MAX_VERIFIED_IMAGES", 20)

@@ -17,7 +17,7 @@ from vaegan.data.webdataset.index import INDEX_NAME, get_index_file
 from vaegan.errors import UserError
 from vaegan.io import load_tensors, save_tensors
 
-from .shard_sets import IMAGES, encode, make_samples, shard_config, write_shards, write_tar
+from .shard_sets import IMAGES, encode, make_large, make_samples, shard_config, write_shards, write_tar
 
 PNG = encode(IMAGES[0])
 
@@ -232,3 +232,14 @@ def test_files_in_a_shard_are_unpacked_nowhere(tmp_path: Path, monkeypatch: pyte
     assert names == [f"a.tar/{outside}", "a.tar//tmp/absolute.png", "a.tar/c.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     assert len(open_data(shard_config(tmp_path / "set", validation=0, test=0)).train) == 3
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_shards_of_which_none_is_to_be_trained_on_are_refused(
+    tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_shards(tmp_path, "cls", ("val.tar", "test.tar"))
+    if large:
+        make_large(monkeypatch)
+    with pytest.raises(UserError, match=r"^data: no image to train on: by their names, all files of the set are for"):
+        open_data(shard_config(root))
