@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 
 import vaegan
@@ -165,6 +166,35 @@ def test_a_run_of_named_images_takes_no_others(tmp_path: Path) -> None:
     run = vaegan.train(tiny("ae"), output=tmp_path / "run", progress=False)
     with pytest.raises(UserError, match=r"^data: the run's images are those of data\.source=digits; leave "):
         vaegan.evaluate_run(run, data=PIXELS, progress=False)
+
+
+def test_data_sets_are_made_by_a_run_of_given_images(given_run: vaegan.Run, tmp_path: Path) -> None:
+    given = PIXELS, load_digits().target
+    Image.fromarray(PIXELS[0, 0]).save(tmp_path / "0.png")
+    latents = vaegan.encode_dataset(given_run, given, output=tmp_path / "latents", flip=False, progress=False)
+    first = next(number for number, name in enumerate(latents.names) if name == "5")
+    model, image = vaegan.load(given_run), vaegan.images.to_float(torch.from_numpy(PIXELS[5:6]))
+    expected = model.encode(image, load_digits().target[5]).mean
+    torch.testing.assert_close(latents[first][0], expected[0].detach(), rtol=0, atol=1e-6)
+    folder = vaegan.generate_dataset(given_run, 3, output=tmp_path / "g", density="gmm:2", data=given, progress=False)
+    assert len(list(folder.rglob("*.png"))) == 3
+    sizes = vaegan.compress(
+        given_run, tmp_path / "0.png", output=tmp_path / "a.vg", label=0, data=given, progress=False
+    )
+    assert sizes.images == 1
+    for call, match in (
+        (
+            lambda: vaegan.encode_dataset(given_run, output=tmp_path / "x", progress=False),
+            "^data.source: given: .*by the argument data",
+        ),
+        (lambda: vaegan.generate_dataset(given_run, 3, output=tmp_path / "x", data=given), "^data: only a density"),
+        (
+            lambda: vaegan.encode_dataset(given_run, PIXELS, output=tmp_path / "x", progress=False),
+            "use these by allow_other_data=True$",
+        ),
+    ):
+        with pytest.raises(UserError, match=match):
+            call()
 
 
 def test_a_loaded_model_does_what_the_readme_says(given_run: vaegan.Run) -> None:

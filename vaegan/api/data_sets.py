@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaegan.data.given import GivenImages
 from vaegan.distributed import init_process_group
 from vaegan.entry import python_entry
 from vaegan.latents.dataset import LatentDataset
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # the packages that these import are not installed everywhere
 @python_entry
 def encode_dataset(
     run: RunPath,
-    data: str | Path | None = None,
+    data: str | Path | GivenImages | None = None,
     *,
     output: str | Path,
     split: str | None = None,
@@ -42,7 +43,8 @@ def encode_dataset(
 
     Args:
         run: The run whose model encodes, or its folder.
-        data: Folder of images, whose folders are classes; None: the run's own images.
+        data: Folder of images, whose folders are classes; or the images of a run that was given its images. None: the
+            run's own images, as its config names them.
         output: Folder to write.
         split: Split of the run's own images, ``train``, ``validation`` or ``test``; None: the training images.
         dtype: Type of the latents: ``float32``, ``float16`` or ``bfloat16``; None: float32. Indices of a VQ-VAE are
@@ -60,10 +62,10 @@ def encode_dataset(
             else.
         Failure: An image or a file cannot be read or written, or a code is not finite.
     """
+    folder, given = (expand_path("data", data), None) if isinstance(data, str | Path) else (None, data)
     encoding = latents.Encoding(
-        find_run(run), expand_path("output", output), None if data is None else expand_path("data", data),
-        split, dtype, flip, sample, seed, shard_rows,
-        None if data_root is None else expand_path("data_root", data_root), allow_other_data,
+        find_run(run), expand_path("output", output), folder, split, dtype, flip, sample, seed, shard_rows,
+        None if data_root is None else expand_path("data_root", data_root), allow_other_data, given,
     )  # fmt: skip
     config = encoding.check()
     init_process_group()
@@ -84,6 +86,7 @@ def generate_dataset(
     reject: str | None = None,
     features: RunPath | None = None,
     shard_rows: int = 1000,
+    data: GivenImages | None = None,
     data_root: str | Path | None = None,
     allow_other_data: bool = False,
     progress: bool = True,
@@ -106,6 +109,7 @@ def generate_dataset(
             realness by the discriminator, or those of the largest distance to the nearest training image in features.
         features: Run of `vaegan train-features` for the distance; None: `evaluate.features` of the run.
         shard_rows: Number of images in a shard; one process generates all of them.
+        data: The images of a run that was given its images, for a density or the distance.
         data_root: Folder that the run's images have moved to, which is remembered.
         allow_other_data: Fit the density, or measure the distance, even if the images are not the run's.
         progress: Whether a bar is shown.
@@ -118,7 +122,7 @@ def generate_dataset(
     request = generation.Request(
         find_model("run", run), expand_path("output", output), number, format, seed, density,
         None if label is None else str(label), reject, None if features is None else expand_path("features", features),
-        shard_rows, None if data_root is None else expand_path("data_root", data_root), allow_other_data,
+        shard_rows, None if data_root is None else expand_path("data_root", data_root), allow_other_data, data,
     )  # fmt: skip
     config = request.check()
     init_process_group()
@@ -137,6 +141,7 @@ def compress(
     native_size: bool = False,
     tile_side: int | None = None,
     label: str | int | None = None,
+    data: GivenImages | None = None,
     data_root: str | Path | None = None,
     allow_other_data: bool = False,
     progress: bool = True,
@@ -157,6 +162,7 @@ def compress(
         tile_side: With ``native_size``: side of the overlapping tiles of larger images, in pixels; 0: images stay
             whole; None: 1,024.
         label: Class of all images, for a conditional model; None: their folders are their classes.
+        data: The images of a run that was given its images.
         data_root: Folder that the run's images have moved to, which is remembered.
         allow_other_data: Fit the prior even if the images are not those that the run was trained on.
         progress: Whether a bar is shown.
@@ -170,6 +176,7 @@ def compress(
         find_run(run), tuple(expand_path("images", path) for path in paths), expand_path("output", output),
         step, rate, None if label is None else str(label),
         None if data_root is None else expand_path("data_root", data_root), allow_other_data, native_size, tile_side,
+        data,
     )  # fmt: skip
     config = compression.check()
     init_process_group()

@@ -62,8 +62,8 @@ def _open_source(config: DataConfig, notify: Notify) -> Source:
             return open_celeba(root, size, channels, config.version, config.download)
         case "given":
             raise UserError(
-                "data.source: given: these images were given in Python; give them again, as in"
-                " vaegan.evaluate_run(run, data=images)",
+                "data.source: given: these images were given in Python; give them again there by the argument data, as"
+                " in vaegan.evaluate_run(run, data=images)",
                 on_all_ranks=True,
             )
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from vaegan.config.data import DataConfig
 from vaegan.config.schema import Config
 from vaegan.data import Images
+from vaegan.data.given import GivenImages
 from vaegan.data.large_sets.packed_names import PackedNames
 from vaegan.data.open_source import open_source
 from vaegan.data.sources import open_images
@@ -38,21 +39,25 @@ class NamedImages:
 
 
 def open_run_split(
-    run: Run, split: str, reporter: Reporter, data_root: Path | None = None, allow_other_data: bool = False
-) -> NamedImages:
+    run: Run, split: str, reporter: Reporter, given: GivenImages | None = None, data_root: Path | None = None,
+    allow_other_data: bool = False,
+) -> NamedImages:  # fmt: skip
     """Open a split of the images that a run was trained on; all processes do this together.
 
     Args:
         run: The run.
         split: `train`, `validation` or `test`.
         reporter: Shows progress and notes.
+        given: The images of the source ``given``; None: of another source.
         data_root: Folder that the images have moved to; None: they are where the config says.
         allow_other_data: Whether to go on with images that are not those of the run.
 
     Raises:
         UserError: The images are missing or not those of the run, or the split is empty.
     """
-    data, config = open_run_data(run, run.config, reporter, data_root=data_root, allow_other_data=allow_other_data)
+    data, config = open_run_data(
+        run, run.config, reporter, given, data_root=data_root, allow_other_data=allow_other_data
+    )
     images: Images = getattr(data, split)
     if not len(images):
         raise UserError(f"--split {split}: {run.path} keeps no image in it; name another split", on_all_ranks=True)
@@ -113,5 +118,7 @@ def number_by_model(inputs: NamedImages, model: Autoencoder, class_names: tuple[
 
 def _name(images: Images, config: DataConfig) -> PackedNames:
     """Return the name of each image, also of those that are in memory without their reader."""
+    if config.source == "given":  # they cannot be opened again, and are named by their numbers
+        return PackedNames.pack(map(str, images.indices.tolist()))
     reader = open_source(config, ignore_notice).reader if isinstance(images.store, Tensor) else images.store
     return PackedNames.pack(map(reader.get_name, images.indices.tolist()))

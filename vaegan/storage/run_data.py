@@ -62,7 +62,7 @@ def open_run_data(
         remedy = "restore them, name the folder that they have moved to by --data-root, or use what is there by"
         remedy += " --allow-other-data"
         if images is not None:
-            remedy = "give those, or evaluate on these by allow_other_data=True"
+            remedy = "give those, or use these by allow_other_data=True"
         data = _allow(run, data, allow_other_data, reporter, remedy)
     elif data_root is not None:
         run_on_main(lambda: _remember_place(run, config, reporter))

@@ -55,7 +55,7 @@ class RunImages:
         if self._data is None:
             told = self.compression
             self._data, _ = open_run_data(
-                Run(told.run), self.config, self.reporter, data_root=told.data_root,
+                Run(told.run), self.config, self.reporter, told.given, data_root=told.data_root,
                 allow_other_data=told.allow_other_data,
             )  # fmt: skip
         return self._data

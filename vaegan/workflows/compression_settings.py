@@ -16,6 +16,7 @@ from .trained_model import check_output_of_run
 
 if TYPE_CHECKING:
     from vaegan.config import Config
+    from vaegan.data.given import GivenImages
     from vaegan.models import Autoencoder
 
 PACKAGES = ("constriction",)
@@ -51,6 +52,8 @@ class Compression:
     tile_side: int | None = None
     """With `native_size`: side of the tiles of larger images, in pixels; 0: images stay whole; None: that of
     `reconstruct`."""
+    given: "GivenImages | None" = None
+    """The images of a run that was given its images; None: the run's config names them."""
 
     def check(self) -> "Config":
         """Check the settings against each other and the run's family, and return the run's config.

@@ -17,6 +17,7 @@ from .trained_model import check_output_of_run, choose_density, fit_density, loa
 if TYPE_CHECKING:
     from vaegan.config import Config
     from vaegan.data import Data
+    from vaegan.data.given import GivenImages
     from vaegan.generation.description import Generation
     from vaegan.generation.rejection import Score
     from vaegan.models import Autoencoder
@@ -57,6 +58,8 @@ class Request:
     """Folder that the run's images have moved to; None: they are where the config says."""
     allow_other_data: bool = False
     """True if images are used even if they are not those of the run."""
+    given: "GivenImages | None" = None
+    """The images of a run that was given its images; None: the run's config names them."""
 
     def check(self) -> "Config | None":
         """Check the settings against each other and the run, and return the run's config with the density.
@@ -91,6 +94,8 @@ class Request:
         if score is None and self.density is None and (self.data_root is not None or self.allow_other_data):
             problem = "samples of the prior need no images"
             raise UserError(f"--data-root, --allow-other-data: {problem}; give --density or --reject distance=SHARE")
+        if score != "distance" and self.density is None and self.given is not None:
+            raise UserError("data: only a density and the distance need images; leave it out")
         if score == "realness":
             assert config is not None
             if not isinstance(config.model, GANConfig):
@@ -155,8 +160,9 @@ def generate_dataset(request: Request, config: "Config | None", reporter: Report
     if request.density is not None or name == "distance":
         assert config is not None
         data, config = open_run_data(
-            Run(request.run), config, reporter, data_root=request.data_root, allow_other_data=request.allow_other_data
-        )
+            Run(request.run), config, reporter, request.given, data_root=request.data_root,
+            allow_other_data=request.allow_other_data,
+        )  # fmt: skip
     density, size = None, (EvaluateConfig() if config is None else config.evaluate).batch_size
     if request.density is not None:
         assert config is not None and data is not None

@@ -15,6 +15,7 @@ from .runs import load_distributed_model
 
 if TYPE_CHECKING:
     from vaegan.config import Config
+    from vaegan.data.given import GivenImages
     from vaegan.latents.description import LatentDescription
     from vaegan.latents.moments import Moments
 
@@ -65,6 +66,8 @@ class Encoding:
     """Folder that the run's images have moved to; None: they are where the config says."""
     allow_other_data: bool = False
     """True if images that are not those of the run are encoded all the same."""
+    given: "GivenImages | None" = None
+    """The images of a run that was given its images; None: the run's config names them."""
 
     def check(self) -> "Config":
         """Check the settings against each other and the run's family, and return the run's config.
@@ -135,7 +138,7 @@ def encode_dataset(
         inputs = open_folder(encoding.data, config, reporter)
     else:
         split = encoding.split or SPLITS[0]
-        inputs = open_run_split(run, split, reporter, encoding.data_root, encoding.allow_other_data)
+        inputs = open_run_split(run, split, reporter, encoding.given, encoding.data_root, encoding.allow_other_data)
     inputs = number_by_model(inputs, model, names, run.path)
     describe = partial(
         describe_encoding, run, model, inputs, dtype=encoding.dtype or DTYPES[0], flip=encoding.flip,
