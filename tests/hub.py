@@ -22,6 +22,8 @@ class Repository:
     """Files of each commit by their paths."""
     refs: dict[str, str] = field(default_factory=dict)
     """Commit of each branch and tag."""
+    tags: set[str] = field(default_factory=set)
+    """Those of `refs` that are tags."""
 
     def find(self, revision: str) -> str | None:
         """Return the commit of a branch, a tag or a commit."""
@@ -158,8 +160,14 @@ class Handler(BaseHTTPRequestHandler):
                 address = f"{self.server.address}/{name}/commit/{oid}"
                 return self.answer({"commitUrl": address, "commitOid": oid, "pullRequestUrl": None})
             case ["POST", "tag"]:
-                repository.refs[json.loads(self.body)["tag"]] = oid
+                tag = json.loads(self.body)["tag"]
+                repository.refs[tag] = oid
+                repository.tags.add(tag)
                 return self.answer({})
+            case ["GET", "refs"]:
+                refs = [{"name": ref, "ref": ref, "targetCommit": each} for ref, each in repository.refs.items()]
+                tags = [each for each in refs if each["name"] in repository.tags]
+                return self.answer({"branches": [], "converts": [], "tags": tags})
         return self.fail(404, "")
 
     def get_contents(self, line: dict) -> bytes:

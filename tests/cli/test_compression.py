@@ -130,6 +130,12 @@ def test_the_prior_is_fitted_once_and_files_are_the_same(vaegan, trained: Path, 
     assert (trained / "compression" / "prior.safetensors").read_bytes() == prior
 
 
+def test_a_run_folder_that_cannot_be_written_is_found_before_the_fit(get_error, trained: Path, folder: Path) -> None:
+    (trained / "compression").write_text("no folder")
+    error = get_error("compress", trained, folder, "-o", "a.vg", code=1)
+    assert error.endswith("cannot be written (Not a directory); compress with a copy of the run")
+
+
 def test_the_rate_meets_its_target(vaegan, trained: Path, folder: Path, work: Path) -> None:
     sizes = {}
     for rate in ("0.13", "0.25"):  # a message of one byte or two

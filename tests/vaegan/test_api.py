@@ -133,7 +133,7 @@ def test_a_run_of_given_images_is_evaluated_on_these_alone(given_run: vaegan.Run
     assert "tensor" not in repr(result) and "psnr" in repr(result)
     for images, message in (
         (None, r"^data\.source: given: .*vaegan\.evaluate_run\(run, data=images\)"),
-        (PIXELS, r"given: the images are not those .*: 1,797 labels changed: 0, 1, 2 .*; give those, or evaluate on"),
+        (PIXELS, r"given: the images are not those .*: 1,797 labels changed: 0, 1, 2 .*; give those, or use these by"),
     ):
         with pytest.raises(UserError, match=message):
             vaegan.evaluate_run(given_run, data=images, progress=False)

@@ -45,7 +45,8 @@ def export_run(
     from vaegan.exports.folder import export_model  # torch's exporters take seconds
 
     folder = expand_path("output", output)
-    card = make_card_options(license, make_reporter(False))
+    hub_name = run if isinstance(run, str) and run.startswith(HUB_PREFIX) else None
+    card = make_card_options(license, make_reporter(False), hub_name)
     export_model(find_model("run", run), folder, format, card, networks)
     return folder
 
@@ -93,7 +94,8 @@ def push_run(
         ``hf://owner/name@commit``, which always names this model.
 
     Raises:
-        UserError: There is no model, a name is not valid on the Hub, or an existing repository is not private.
+        UserError: There is no model, a name is not valid on the Hub, or an existing repository is not private or
+            has the tag.
         Failure: The Hub cannot be reached, or refuses.
     """
     from vaegan.exports.publishing import Destination, parse_repository, push_model

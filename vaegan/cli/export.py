@@ -7,7 +7,7 @@ import click
 
 from vaegan.errors import UserError
 from vaegan.workflows.card_options import make_card_options
-from vaegan.workflows.trained_model import fetch_if_on_hub
+from vaegan.workflows.trained_model import fetch_if_on_hub, get_hub_name
 
 from .completion import complete_words
 from .console import Console
@@ -45,9 +45,8 @@ def export(run: Path, format_name: str, output: Path, license_name: str | None) 
     """
     if format_name not in FORMATS:
         raise UserError(f"--format {format_name}: no such format; allowed: {', '.join(FORMATS)}")
-    console, folder = Console(), fetch_if_on_hub(run)
-    name = None if folder == run else run.name.partition("@")[0]  # in the cache it is that of the commit
-    card, run = make_card_options(license_name, console, name), folder
+    console = Console()
+    card, run = make_card_options(license_name, console, get_hub_name(run)), fetch_if_on_hub(run)
     if format_name == DIFFUSERS:
         _export_to_diffusers(run, output, card, console)
     else:

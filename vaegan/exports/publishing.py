@@ -74,7 +74,7 @@ def push_model(
 
     Raises:
         UserError: huggingface_hub is not installed, the run's files are damaged, or an existing repository is not
-            private although it is to be.
+            private although it is to be, or has the tag.
         Failure: The Hub cannot be reached, or refuses.
     """
     with TemporaryDirectory() as folder:
@@ -121,7 +121,8 @@ def push_files(files: Sequence[Path], destination: Destination) -> str:
         destination: The place; the repository and the branch are made if they do not exist.
 
     Raises:
-        UserError: huggingface_hub is not installed, or an existing repository is not private although it is to be.
+        UserError: huggingface_hub is not installed, or an existing repository is not private although it is to be, or
+            has the tag.
         Failure: The Hub cannot be reached, or refuses.
     """
     check_packages(["huggingface_hub"])
@@ -134,6 +135,10 @@ def push_files(files: Sequence[Path], destination: Destination) -> str:
             if destination.private and not api.model_info(repository).private:
                 remedy = "make it private on the Hub, choose another name, or leave --private out"
                 raise UserError(f"--private: {repository} exists, and is public; {remedy}")
+            tags = [] if destination.tag is None else api.list_repo_refs(repository).tags
+            if destination.tag in [tag.name for tag in tags]:
+                remedy = "choose another, or delete it on the Hub"
+                raise UserError(f"--tag {destination.tag}: {repository} has this tag already; {remedy}")
             if branch != MAIN_BRANCH:
                 api.create_branch(repository, branch=branch, exist_ok=True)
             operations = [CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=file) for file in files]

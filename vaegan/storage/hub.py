@@ -34,6 +34,11 @@ class HubName:
     revision: str | None = None
     """Branch, tag or commit; None: the newest."""
 
+    @property
+    def name(self) -> str:
+        """Name of the model without its owner and revision."""
+        return (self.folder or self.repository).rpartition("/")[2]
+
 
 def parse_hub_name(text: str) -> HubName:
     """Return the parts of a name ``hf://owner/name``, ``hf://owner/name/folder``, either with ``@revision``.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vaegan.distributed import broadcast_from_main, run_on_all_ranks, run_on_main
 from vaegan.errors import UserError
 from vaegan.extras import check_packages
+from vaegan.paths import check_folder_is_writable
 from vaegan.progress import Reporter
 
 from .compression_settings import PACKAGES, Compression
@@ -191,6 +192,7 @@ def _load_or_fit_prior(model: "Autoencoder", data: RunImages, reporter: Reporter
     prior = run_on_all_ranks(lambda: load_prior(run.prior_file))
     if prior is not None and prior.description.weights == weights:
         return prior
+    run_on_main(lambda: check_folder_is_writable(run.prior_file.parent, "compress with a copy of the run"))
     images = data.open().train
     with reporter.progress("Fitting the prior", "images") as progress:
         fitted = fit_prior(model, weights, images, data.config.evaluate.batch_size, progress)

@@ -22,6 +22,11 @@ MAX_CLASS_LIST_CHARACTERS = 500
 """Most characters of the list of a run's classes in a message."""
 
 
+def get_hub_name(run: Path) -> str | None:
+    """Return the name of a model on the Hub that a path of the command line spells; None: it is a folder."""
+    return HUB_PREFIX + "/".join(run.parts[1:]) if run.parts[:1] == (HUB_FOLDER,) else None
+
+
 def fetch_if_on_hub(run: Path) -> Path:
     """Return the folder of a model, which is fetched if the path is a name on the Hub.
 
@@ -29,11 +34,12 @@ def fetch_if_on_hub(run: Path) -> Path:
         UserError: The name is not valid, or there is no model of this package.
         Failure: The Hub cannot be reached, or has no such model.
     """
-    if run.parts[:1] != (HUB_FOLDER,):
+    name = get_hub_name(run)
+    if name is None:
         return run
     from vaegan.storage.hub import fetch_model
 
-    return fetch_model(HUB_PREFIX + "/".join(run.parts[1:]))
+    return fetch_model(name)
 
 
 def check_output_of_run(run: Path, *outputs: Path, data_root: Path | None = None) -> None:

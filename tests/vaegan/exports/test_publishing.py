@@ -90,6 +90,8 @@ def test_commands_use_a_model_on_the_hub(
         assert (tmp_path / "made-here" / name).read_bytes() == (tmp_path / "made-there" / name).read_bytes()
     assert vaegan("export", "hf://owner/name@trial", "--format", "safetensors", "-o", out)[0] == 0
     assert (out / "encoder.safetensors").is_file() and "\n# name\n" in (out / "README.md").read_text()
+    package.export_run("hf://owner/name@trial", output=tmp_path / "python", format="safetensors")
+    assert (tmp_path / "python/README.md").read_bytes() == (out / "README.md").read_bytes()
     # What needs the images or the discriminator says so.
     problem = "--density gmm: fitted to the images that the model was trained on, and here is the model alone"
     assert get_error("sample", "hf://owner/name@trial", "--density", "gmm").startswith(problem)
@@ -183,12 +185,16 @@ def test_python_pushes_as_the_command_does(hub: Hub, make_run: MakeRun) -> None:
         package.push_run(run, "owner/name", private=True)
 
 
-def test_a_revision_pins_the_model(hub: Hub, make_run: MakeRun, vaegan: Command) -> None:
+def test_a_revision_pins_the_model(hub: Hub, make_run: MakeRun, vaegan: Command, get_error: Callable[..., str]) -> None:
     for seed, tag in ((1, "v1"), (2, "v2")):
         assert vaegan("push", make_run(tiny("vae", f"seed={seed}")), "owner/name", "--tag", tag)[0] == 0
     images = {place: package.load(f"hf://owner/name{place}").sample(2) for place in ("", "@v1", "@v2")}
     assert torch.equal(images[""], images["@v2"]) and not torch.equal(images["@v1"], images["@v2"])
-    oid = hub.repositories["owner/name"].refs["v1"]
+    before = dict(hub.repositories["owner/name"].refs)
+    error = get_error("push", make_run(tiny("vae", "seed=3")), "owner/name", "--tag", "v1")
+    assert error == "--tag v1: owner/name has this tag already; choose another, or delete it on the Hub"
+    assert hub.repositories["owner/name"].refs == before
+    oid = before["v1"]
     assert torch.equal(package.load(f"hf://owner/name@{oid}").sample(2), images["@v1"])
     with pytest.raises(Failure, match=r"hf://owner/name@v3: the Hub has no such revision of it"):
         package.load("hf://owner/name@v3")
@@ -245,6 +251,8 @@ def test_what_is_not_the_described_model_is_refused(fault: str, hub: Hub, make_r
 def test_names_are_those_of_the_hub() -> None:
     assert parse_hub_name("hf://a/b") == HubName("a/b")
     assert parse_hub_name("hf://a/b/c/d@v1.0") == HubName("a/b", "c/d", "v1.0")
+    names = {"hf://a/b": "b", "hf://a/b@refs/pr/1": "b", "hf://a/b/c/d@v1.0": "d"}
+    assert {place: parse_hub_name(place).name for place in names} == names
     for wrong in ("hf://a", "hf://a/../b", "hf://a/b@", "hf://a/b@../c", "hf:///a/b", "hf://a/b?c"):
         with pytest.raises(UserError, match=r"no name on the Hub; allowed: hf://owner/name"):
             parse_hub_name(wrong)
