@@ -1,5 +1,6 @@
 """Metrics that can decide: between changes of a recipe, or between two averages of the weights."""
 
+from vaegan.config.adversarial import get_packing
 from vaegan.config.codebooks import VQVAEConfig
 from vaegan.config.explain_error import suggest_nearest
 from vaegan.config.models import AEFamilyConfig, GANConfig, GaussianConfig
@@ -85,7 +86,7 @@ def _is_measured(key: str, evaluate: EvaluateConfig, model: Section) -> bool:
     if kind == "augmentation":
         return getattr(model, "labels", None) is not None
     if name == "auc_realness":
-        return isinstance(model, GANConfig)
+        return isinstance(model, GANConfig) and get_packing(model) == 1
     if kind in ("elbo", "bits_per_dim", "iwae", "iwae_bits_per_dim", "calibration") or name.startswith("auc_elbo"):
         return isinstance(model, ELBOConfig) and model.likelihood != "bernoulli"
     return True

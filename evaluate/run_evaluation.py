@@ -237,19 +237,20 @@ def check_classes(run: Run, model: Autoencoder, data: Data) -> None:
         )
 
 
-def check_features(digest: str, config: EvaluateConfig) -> None:
+def check_features(digest: str, config: EvaluateConfig, source: str = "evaluate.features") -> None:
     """Check that a model is not evaluated by the features that its discriminator was trained on.
 
     Args:
         digest: SHA-256 of the weights of the classifier of these features.
         config: What is measured.
+        source: Setting that names the network of the evaluation, for the message.
 
     Raises:
         UserError: It would be; the distances would be too small.
     """
     if hash_feature_network(config) == digest:
         problem = "is what the discriminator was trained on (train.discriminator_features), and would flatter the model"
-        raise UserError(f"evaluate.features: {config.features}: {problem}; name another classifier, as with --features")
+        raise UserError(f"{source}: {config.features}: {problem}; name another classifier")
 
 
 def describe_origin(config: EvaluateConfig, data: Data, weights: str | None) -> dict[str, Any]:

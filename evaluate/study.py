@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from vaegan.config import Config, StudyConfig
@@ -15,7 +16,7 @@ from vaegan.progress import Reporter
 from vaegan.storage.adopted_settings import adopt_settings
 from vaegan.storage.loading import load_classifier
 from vaegan.storage.run_data import open_study_data
-from vaegan.storage.run_folder import Run
+from vaegan.storage.run_folder import Run, read_description
 from vaegan.text import make_encodable
 
 from .augmentation import AUGMENTATION
@@ -29,7 +30,7 @@ from .one_pass import get_device
 from .publish import StartPublisher, publish
 from .report.report import write_report
 from .result import EvaluatedRun
-from .run_evaluation import check_images, evaluate_finished_run, evaluate_run, refit_density
+from .run_evaluation import check_features, check_images, evaluate_finished_run, evaluate_run, refit_density
 from .training_cost import measure_step_seconds
 
 TIMED_STEPS = 50
@@ -50,6 +51,7 @@ def compare(
     train_ahead: Callable[[Mapping[Path, Config]], None] | None = None,
     allow_other_data: bool = False,
     show: Callable[[Comparison], None] | None = None,
+    check_data: Callable[[Config, Data], None] | None = None,
 ) -> Comparison | None:
     """Train and evaluate all unfinished runs, and write `comparison.json`, `report.html`, tables and pictures.
 
@@ -68,6 +70,8 @@ def compare(
             ``train`` trains them one after another.
         allow_other_data: Whether to go on with images that are not those of the runs that are there.
         show: Called on rank 0 with the comparison before it is written; None: nothing is.
+        check_data: Function that raises a UserError if a config cannot be trained on the images, called before the
+            first training; None: they are not checked.
 
     Returns:
         The comparison; None on processes of another rank.
@@ -78,7 +82,7 @@ def compare(
         Interrupted: A training was asked to stop.
     """
     data, configs, planned = train_study(
-        study, configs, output, train, reporter, features, train_ahead, allow_other_data
+        study, configs, output, train, reporter, features, train_ahead, allow_other_data, check_data
     )
     first = next(iter(configs.values()))
 
@@ -113,6 +117,7 @@ def train_study(
     features: tuple[str, Config] | None = None,
     train_ahead: Callable[[Mapping[Path, Config]], None] | None = None,
     allow_other_data: bool = False,
+    check_data: Callable[[Config, Data], None] | None = None,
 ) -> tuple[Data, dict[str, Config], dict[Path, Config]]:
     """Train all runs of a study that are not finished, in the order in which they need each other.
 
@@ -123,7 +128,8 @@ def train_study(
         metrics; and the config of each run by its folder.
 
     Raises:
-        UserError: The variants are not matched, or a folder holds another run.
+        UserError: The variants are not matched, one cannot be trained on the images or is measured by the features that
+            its discriminator is trained on, or a folder holds another run.
         Failure: A training failed; what is finished is kept.
         Interrupted: A training was asked to stop.
     """
@@ -148,11 +154,17 @@ def train_study(
             complete_run(config, folder, data, train, reporter)
 
     check_images(next(iter(configs.values())), data)
+    for name, config in configs.items():
+        runs = [Run(get_run_folder(output, name, seed)) for seed in study.seeds]
+        if check_data is not None and not all(run.finished for run in runs):
+            check_data(config, data)
     if features is not None:
         network = {"features": str(train_classifier(*features, output, data, train, reporter).path)}
         configs = {name: _override(config, evaluate=network) for name, config in configs.items()}
     for config in configs.values():
         check_lpips_networks_differ(config.evaluate, config.model)
+        if config.train.discriminator_features is not None:
+            run_on_all_ranks(partial(_check_features, config, "evaluate.features" if features is None else "features"))
     run_on_all_ranks(lambda: check_metrics(next(iter(configs.values()))))
     configs = match_wall_clock(study, configs, output, train_runs)
     planned = plan_runs(study, configs, output)
@@ -265,3 +277,14 @@ def _override(config: Config, **sections: Mapping[str, object]) -> Config:
     """Return a config with other values of some settings, which are given by section."""
     update = {name: getattr(config, name).model_copy(update=settings) for name, settings in sections.items()}
     return config.model_copy(update=update)
+
+
+def _check_features(config: Config, source: str) -> None:
+    """Check that the classifier of a variant's discriminator is not that of its metrics, which ``source`` names.
+
+    Raises:
+        UserError: It is, or it is not there.
+    """
+    assert config.train.discriminator_features is not None
+    run = Run(config.train.discriminator_features)
+    check_features(read_description(run.model_folder).sha256, config.evaluate, source)

@@ -111,6 +111,9 @@ def test_those_that_can_decide_are_those_that_are_measured_of_the_model(name, ov
 def test_a_metric_that_the_model_does_not_have_cannot_decide() -> None:
     with pytest.raises(UserError, match=r"^key: sample/kid: not measured of such a model; .*reconstruction/kid"):
         check("sample/kid", name="ae")
+    check("anomaly/auc_realness", ("anomaly",))
+    with pytest.raises(UserError, match=r"^key: anomaly/auc_realness: not measured of such a model"):
+        check("anomaly/auc_realness", ("anomaly",), "inception", None, "vaegan3", "model.discriminator.packing=2")
     check("augmentation/both", ("augmentation",), "runs/digits", None, "vae", "model.labels=10")
     with pytest.raises(UserError, match=r"^key: augmentation/both: not measured of such a model"):
         check("augmentation/both", ("augmentation",), "runs/digits", None, "vae")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +80,24 @@ def test_the_last_samples_are_of_the_chosen_average(interrupted: bool, data: Dat
         expected[folder] = np.asarray(grid)
     assert np.array_equal(drawn, expected[run.model_folder])
     assert not np.array_equal(drawn, expected[run.other_model_folder])
+
+
+def test_a_choice_between_checkpoints_is_the_model_at_once(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw, evaluator, same = grids.draw_grids, Evaluator(prefers_second=False), []
+
+    def evaluate(*inputs: Any) -> dict[str, float]:
+        evaluator.prefers_second = evaluator.calls >= 2  # from step 4
+        return evaluator(*inputs)
+
+    def draw_and_compare(model: torch.nn.Module, *inputs: Any) -> Any:
+        same.append(are_bit_identical(dict(load(tmp_path / "run").state_dict()), dict(model.state_dict())))
+        return draw(model, *inputs)
+
+    monkeypatch.setattr(grids, "draw_grids", draw_and_compare)  # called after the evaluation
+    train(tiny("vae", *WORDS, "train.sample_every=2"), tmp_path / "run", data, evaluate)
+    assert same[:2] == [True, True]  # at steps 2 and 4; the model of the last step is not written yet
 
 
 def test_the_average_of_one_half_life_is_that_of_a_run_with_it_alone(data: Data, tmp_path: Path) -> None:

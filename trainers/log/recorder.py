@@ -72,8 +72,7 @@ class Recorder:
         self.accelerator, self.reporter = accelerator, reporter
         self.evaluator, self.interrupts = evaluator, interrupts
         self.timed_step = checkpoint.step if checkpoint else 0
-        save = partial(self.save, required=True)
-        self.faults = FaultPolicy(config.train, run.path, reporter, save, self.timed_step)
+        self.faults = FaultPolicy(config.train, run.path, reporter, partial(self.save, required=True), self.timed_step)
 
     def __enter__(self) -> "Recorder":
         """Open the files and the W&B run."""
@@ -121,9 +120,8 @@ class Recorder:
         """Evaluate and draw the grids, if the run was stopped before it could at the step that it resumes from."""
         if not broadcast_from_main(lambda: self.history.has_resumed(state.step, VALIDATION_PREFIX)):
             self._evaluate(state)
-        if not broadcast_from_main(
-            lambda: grids.are_written(self.run.samples, state.step, state.averages[self.chosen])
-        ):
+        average = state.averages[self.chosen]
+        if not broadcast_from_main(lambda: grids.are_written(self.run.samples, state.step, average)):
             self._draw_grids(state)
 
     def is_due(self, step: int) -> bool:
@@ -266,7 +264,7 @@ class Recorder:
         export_averages(self.run, self.config, state.averages, self.chosen, state.step, self.data.classes, code_scales)
 
     def _evaluate(self, state: State) -> None:
-        """Evaluate the averaged model, if that is due."""
+        """Evaluate the averages, if that is due, and export them again if another one is now chosen."""
         if self.evaluator is None or not _is_due(state.step, self.config.train.evaluate_every):
             return
 
@@ -278,7 +276,7 @@ class Recorder:
             measured = {
                 name: self.evaluator(model, self.data, put_off_if_interrupted) for name, model in state.averages.items()
             }
-            self.chosen = choose_average(self.config.train, measured)
+            chosen_before, self.chosen = self.chosen, choose_average(self.config.train, measured)
         except _EvaluationPostponed:
             self.faults.stop(state)
         except (Failure, UserError) as problem:
@@ -290,6 +288,8 @@ class Recorder:
             self.history.write(state.step, values)
 
         self.faults.write("the evaluation", state.step, write)
+        if self.chosen != chosen_before and state.step == self.faults.saved_step < self.config.train.steps:
+            self.faults.write("the model", state.step, lambda: self._export(state, {}))
 
 
 class _EvaluationPostponed(Exception):

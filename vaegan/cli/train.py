@@ -7,7 +7,7 @@ import click
 
 from vaegan.extras import check_training_packages
 from vaegan.text import to_one_line
-from vaegan.workflows.runs import check_step_inputs, evaluate_folder, is_finished, train_run
+from vaegan.workflows.runs import check_ema_metric, check_step_inputs, evaluate_folder, is_finished, train_run
 
 from .completion import complete_labelled_set, complete_recipe
 from .console import Console
@@ -122,6 +122,7 @@ def _show_dry_run(config: "Config", processes: int, console: Console) -> None:
     from vaegan.trainers.dry_run import estimate_size
 
     check_step_inputs(config)
+    check_ema_metric(config)
     size = estimate_size(config, processes)
     console.say(dump_config(config))
     counts = {**size.parameters, "all": sum(size.parameters.values())}

@@ -65,6 +65,28 @@ def check_step_inputs(config: "Config", networks: "GivenNetworks | None" = None)
     training_step.check_networks()
 
 
+def check_ema_metric(config: "Config", features: str | None = None) -> None:
+    """Check that `train.ema_metric` can choose between two averages of the weights, if it is given.
+
+    Args:
+        config: The run.
+        features: Name of the network of features, if it is to replace `evaluate.features`.
+
+    Raises:
+        UserError: It is not measured, or less of it is not better, or the model is a classifier.
+    """
+    from vaegan.evaluate.deciding_metric import check_deciding_metric
+
+    source, metric, evaluate = "train.ema_metric", config.train.ema_metric, config.evaluate
+    if metric is None:
+        return
+    if config.model.family == "classifier":
+        raise UserError(f"{source}: a classifier has one average of its weights; leave it out")
+    if features is not None:
+        evaluate = evaluate.model_copy(update={"features": features})
+    check_deciding_metric(metric, source, evaluate, config.model, better="lower")
+
+
 def check_run_destination(folder: Path, *configs: "Config") -> None:
     """Check that a new run or study can be written into a folder, and that its pictures will not lie among its images.
 
@@ -238,24 +260,16 @@ def _make_evaluator(config: "Config", data: "Data", reporter: Reporter) -> Calla
         UserError: A metric cannot be computed here, or cannot choose between two averages.
     """
     from vaegan.evaluate.classifier_evaluation import evaluate_classifier
-    from vaegan.evaluate.deciding_metric import check_deciding_metric
     from vaegan.evaluate.metrics.build import check_metrics
     from vaegan.evaluate.model_evaluation import evaluate_model
     from vaegan.evaluate.one_pass import ImageSplit
 
-    metric = config.train.ema_metric
+    run_on_all_ranks(lambda: check_ema_metric(config))
     evaluate: Callable[..., EvaluationResult] = evaluate_classifier
     if config.model.family != "classifier":
         mirrored = config.data.horizontal_flip
         evaluate = partial(evaluate_model, training=data.train, mirrored=mirrored, notify=reporter.note_once)
-        if metric is not None:
-            settings = config.evaluate, config.model
-            run_on_all_ranks(lambda: check_deciding_metric(metric, "train.ema_metric", *settings, better="lower"))
         run_on_all_ranks(lambda: check_metrics(config))
-    elif metric is not None:
-        raise UserError(
-            "train.ema_metric: a classifier has one average of its weights; leave it out", on_all_ranks=True
-        )
 
     def validate(model: Any, images: "Data", progress: ProgressCallback) -> dict[str, float]:
         split = ImageSplit("validation", images.validation)

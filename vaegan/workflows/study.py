@@ -10,7 +10,7 @@ from vaegan.errors import Interrupted
 from vaegan.extras import check_comparison_packages
 from vaegan.progress import Reporter
 
-from .runs import check_run_destination, check_step_inputs, train_run
+from .runs import check_ema_metric, check_run_destination, check_step_inputs, train_run
 
 if TYPE_CHECKING:
     from vaegan.config import Config
@@ -52,6 +52,7 @@ def compare_study(
     study, configs, classifier = prepare_study(loaded, folder)
     from vaegan.evaluate.study import compare
     from vaegan.trainers.log.tracking import Tracker
+    from vaegan.trainers.steps import build_step
 
     for name in ("WANDB_RUN_ID", "WANDB_SWEEP_ID"):  # ids of a single run, and a study has several
         os.environ.pop(name, None)
@@ -65,7 +66,7 @@ def compare_study(
     return compare(
         study, configs, folder, train_or_stop, reporter, command, classifier,
         lambda variant, run: Tracker.start(variant, run, None, reporter.note), train_ahead, allow_other_data,
-        show,
+        show, lambda variant, data: build_step(variant).check_data(data),
     )  # fmt: skip
 
 
@@ -75,16 +76,17 @@ def prepare_study(loaded: "LoadedStudy", folder: Path) -> "LoadedStudy":
     This is done before its images are read.
 
     Raises:
-        UserError: A package or an input of a training is missing, operations that are to be matched cannot be counted,
-            or the folder lies in that of the images.
+        UserError: A package or an input of a training is missing, `train.ema_metric` cannot choose, operations that are
+            to be matched cannot be counted, or the folder lies in that of the images.
         FileFailure: No file can be created in the folder.
     """
-    study, configs, _ = loaded
+    study, configs, classifier = loaded
     check_comparison_packages(configs.values())
     run_on_main(lambda: check_run_destination(folder, *configs.values()))
     for name, variant in configs.items():
         if study.variants[name].prior is None:  # a prior's autoencoder is trained first, in this study
             check_step_inputs(variant)
+        check_ema_metric(variant, classifier and classifier[0])
     if "flops" not in study.matched:
         return loaded
     from .training_flops import match_flops  # the counter costs a second to import
