@@ -22,3 +22,16 @@ def test_every_inner_pixel_of_a_constant_code_is_the_same(network: Any, draws_li
         image = trunk(codes)[..., 56:72, 56:72]
     difference = (image - image[..., :1, :1]).abs().max() / image.abs().max()
     assert difference > 0.1 if draws_lines else difference < 1e-9
+
+
+@pytest.mark.parametrize(("network", "draws_lines"), [(inverted_residual, False), (antialiased, False), (conv, True)])
+def test_every_inner_pixel_of_a_constant_image_has_the_same_gradient(network: Any, draws_lines: bool) -> None:
+    """The gradient of a discriminator with strided convolutions has a grid of lines (Odena et al. 2016)."""
+    trunk = initialise(network.Down((3, 32, 32), 8, 2, normalise=False), 0, "discriminator").double()
+    image = torch.full((1, 3, 256, 256), 0.5, dtype=torch.float64, requires_grad=True)
+    features = trunk(image)[-1]
+    (features * draw_pixels(1, features.shape[1], 1, 1)).sum().backward()
+    assert image.grad is not None
+    gradient = image.grad[..., 120:136, 120:136]
+    difference = (gradient - gradient[..., :1, :1]).abs().max() / gradient.abs().max()
+    assert difference > 0.1 if draws_lines else difference < 1e-9
