@@ -93,7 +93,10 @@ class LoadedAblation(NamedTuple):
         try:
             return load_study(study)
         except UserError as error:
-            raise UserError(str(error).replace(StudyConfig.__name__, self.source, 1)) from None
+            message = str(error).replace(StudyConfig.__name__, self.source, 1)
+            raise UserError(
+                message.replace(f" variants.{BASE}", f" {BASE}").replace(" variants.", " changes.")
+            ) from None
 
     def select_all(self) -> Selection:
         """Return all changes, which the screening trains."""
@@ -189,6 +192,9 @@ def load_ablation(config: str | Path | Mapping[str, Any] | AblationConfig, overr
     for key, use in (("variants", "a study"), ("changes", "an ablation")):
         if key in base:
             raise UserError(f"{name}: base.recipe: {shorten(ablation.base.recipe)} is {use}; name a run's recipe")
+    for key, section in ablation.base.set.items():
+        if isinstance(base.get(key), Mapping) and not isinstance(section, Mapping):
+            raise UserError(f"{name}: base.set.{key}: got {shorten(section)}; allowed: mapping")
     loaded = LoadedAblation(ablation, name, folder, merge(base, ablation.base.set))
     for phase in PHASES:
         loaded.load_phase(phase, loaded.select_all())

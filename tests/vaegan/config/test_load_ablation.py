@@ -157,6 +157,11 @@ def test_settings_of_the_command_line_are_those_of_the_base_or_of_the_ablation(l
         ("bas=1", "given.yaml: bas: unknown key (given 1); did you mean base?"),
         ("base.recipe=nope", "given.yaml: base.recipe: nope: neither a file nor a shipped recipe"),
         ("base.recipe=quickstart", "base.recipe: quickstart is a study; name a run's recipe"),
+        (
+            "base.recipe=digits/features",
+            "given.yaml: base (digits/features): model.family=classifier: a study compares",
+        ),
+        ("base.set.train=3", "given.yaml: base.set.train: got 3; allowed: mapping"),
         ("base.recipe=ablations/digits", "base.recipe: ablations/digits is an ablation; name a run's recipe"),
         ("train.step=3", "given.yaml: base: train.step: unknown key (given 3); did you mean train.steps?"),
         ("train.steps=3", "base.set.train.steps: the budget is screen.steps and confirm.steps; leave it out"),
