@@ -222,7 +222,10 @@ def _add_classifier_config(tree: Tree) -> Tree:
     if not isinstance(discriminator, dict) or discriminator.get("classifier") or not isinstance(run, str | os.PathLike):
         return tree
     key, remedy = "train.discriminator_features", "name that of a `vaegan train-features`"
-    file, classifier, family = _read_model_of_run(key, run, remedy)
+    if_gone = (
+        f"{remedy}, or go on with a run that has its weights by `vaegan train RUN/config.yaml --output RUN --resume`"
+    )
+    file, classifier, family = _read_model_of_run(key, run, if_gone)
     if family != "classifier":
         problem = f"{shorten(file)}: model.family is {format_value(family)}, not classifier"
         raise UserError(f"{key}: {problem}; {remedy}")

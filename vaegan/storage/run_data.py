@@ -197,7 +197,7 @@ def _allow(run: Run, data: Data, allowed: bool, reporter: Reporter, remedy: str)
     described = data.differences.describe()
     if not allowed:
         raise UserError(f"{problem}: {described}; {remedy}", on_all_ranks=True)
-    reporter.note(f"{problem}: {described}; going on, as --allow-other-data says")
+    reporter.note(f"{problem}: {described}; going on with these, as was allowed")
     return data
 
 

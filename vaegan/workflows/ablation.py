@@ -14,7 +14,7 @@ from vaegan.io import write_text
 from vaegan.long_work import run_long_on_main
 from vaegan.progress import Reporter
 
-from .study import compare_study, prepare_study
+from .study import check_is_no_other, compare_study, prepare_study
 
 if TYPE_CHECKING:
     from vaegan.config import Config
@@ -36,6 +36,7 @@ def check_ablation(loaded: LoadedAblation, folder: Path) -> "LoadedStudy":
     screening = loaded.load_phase("screen", loaded.select_all())
     if not screening.configs[BASE].data.validation:
         raise UserError(f"{loaded.source}: base.set.data.validation: 0 holds out no image to choose on; give a share")
+    run_on_main(lambda: check_is_no_other(folder, "comparison.json", "a study"))
     screening = prepare_study(screening, folder)
     from vaegan.evaluate.screening import check_metric  # its packages have been found
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaegan.distributed import run_on_main
-from vaegan.errors import Interrupted
+from vaegan.errors import Interrupted, UserError
 from vaegan.extras import check_comparison_packages
 from vaegan.progress import Reporter
 
@@ -49,6 +49,7 @@ def compare_study(
         Failure: A training or an evaluation failed; what is finished is kept.
         Interrupted: A training was asked to stop.
     """
+    run_on_main(lambda: check_is_no_other(folder, "ablation.json", "an ablation"))
     study, configs, classifier = prepare_study(loaded, folder)
     from vaegan.evaluate.study import compare
     from vaegan.trainers.log.tracking import Tracker
@@ -76,12 +77,13 @@ def prepare_study(loaded: "LoadedStudy", folder: Path) -> "LoadedStudy":
     This is done before its images are read.
 
     Raises:
-        UserError: A package or an input of a training is missing, `train.ema_metric` cannot choose, operations that are
-            to be matched cannot be counted, or the folder lies in that of the images.
+        UserError: The folder holds a run or lies in that of the images, a package or an input of a training is missing,
+            `train.ema_metric` cannot choose, or operations that are to be matched cannot be counted.
         FileFailure: No file can be created in the folder.
     """
     study, configs, classifier = loaded
     check_comparison_packages(configs.values())
+    run_on_main(lambda: check_is_no_other(folder, "config.yaml", "a run"))
     run_on_main(lambda: check_run_destination(folder, *configs.values()))
     for name, variant in configs.items():
         if study.variants[name].prior is None:  # a prior's autoencoder is trained first, in this study
@@ -92,3 +94,18 @@ def prepare_study(loaded: "LoadedStudy", folder: Path) -> "LoadedStudy":
     from .training_flops import match_flops  # the counter costs a second to import
 
     return loaded._replace(configs=match_flops(configs))
+
+
+def check_is_no_other(folder: Path, file: str, content: str) -> None:
+    """Check that an output folder does not hold something else, which would be mixed up with what is written.
+
+    Args:
+        folder: The folder.
+        file: Name of a file that the other has.
+        content: What that is, for the message.
+
+    Raises:
+        UserError: The file is there.
+    """
+    if (folder / file).is_file():
+        raise UserError(f"--output {folder}: holds {content} ({file}); name another folder")

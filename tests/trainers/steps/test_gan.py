@@ -55,6 +55,24 @@ def test_scores_and_confusion_are_of_every_discriminator(tmp_path: Path) -> None
     assert 0 < line["discriminator/accuracy"] < 1
 
 
+def test_a_run_goes_on_by_its_own_config_without_the_classifier(tmp_path: Path) -> None:
+    classifier = tmp_path / "classifier"
+    shutil.copytree(train_once("classifier"), classifier)
+    (tmp_path / "recipe.yaml").write_text(dump_config(tiny("vaegan3")))
+    words = [LAYERS, f"train.discriminator_features={classifier}"]
+    run = vaegan.train(load_config(tmp_path / "recipe.yaml", words), output=tmp_path / "run", progress=False)
+    shutil.rmtree(classifier)
+    with pytest.raises(
+        UserError, match=r"or go on with a run that has its weights by `vaegan train RUN/config\.yaml --"
+    ):
+        load_config(tmp_path / "recipe.yaml", words)
+    settings = {"train.steps": run.config.train.steps + 2}
+    resumed = vaegan.train(
+        run.path / "config.yaml", settings, output=run.path, resume=True, extend=True, progress=False
+    )
+    assert resumed.config.train.steps == load_newest(run.path).step == settings["train.steps"]
+
+
 def test_a_classifier_that_does_not_fit_is_refused_in_one_line(tmp_path: Path) -> None:
     config = tiny("vaegan3", LAYERS)
     file = tmp_path / "config.yaml"

@@ -53,3 +53,26 @@ def test_the_metrics_use_the_classifier_of_a_discriminator(tmp_path: Path) -> No
     network = tmp_path / "study/features/features"
     assert str(caught.value) == f"features: {network}: {message}; name another classifier"
     assert [file.parent for file in (tmp_path / "study").rglob("config.yaml")] == [network]
+
+
+def test_studies_runs_and_ablations_do_not_share_a_folder(tmp_path: Path) -> None:
+    file = tmp_path / "vae.yaml"
+    file.write_text(dump_config(tiny("vae", "evaluate.metrics=[psnr]", "data.validation=0.2")))
+    ablation = {
+        "title": "Tiny", "base": {"recipe": str(file)}, "changes": {"slow": {"train": {"learning_rate": 1e-9}}},
+        "metric": "reconstruction/psnr", "screen": {"steps": 2}, "confirm": {"steps": 3},
+    }  # fmt: skip
+    study = {"title": "Tiny", "variants": {"a": {"recipe": str(file)}, "b": {"recipe": str(file)}}, "seeds": [0]}
+    for name, content, refuse in (
+        ("config.yaml", "a run", lambda folder: vaegan.compare(study, output=folder)),
+        ("config.yaml", "a run", lambda folder: vaegan.ablate(ablation, output=folder)),
+        ("ablation.json", "an ablation", lambda folder: vaegan.compare(study, output=folder)),
+        ("comparison.json", "a study", lambda folder: vaegan.ablate(ablation, output=folder)),
+    ):
+        folder = tmp_path / f"{content} {len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        (folder / name).touch()
+        with pytest.raises(UserError) as caught:
+            refuse(folder)
+        assert str(caught.value) == f"output {folder}: holds {content} ({name}); name another folder"
+        assert [each.name for each in folder.iterdir()] == [name]
