@@ -49,6 +49,7 @@ ARGUMENTS = {
             "license",
             "private",
             "revision",
+            "tag",
             "number",
             "label",
             "reject",

@@ -142,12 +142,6 @@ def test_a_wrong_layer_or_queue_leaves_no_folder(work, get_error, words, message
     assert not (work / "new").exists()
 
 
-@pytest.mark.parametrize("word", ["instance_queue=64", "instance_temperature=0.1"])
-def test_settings_of_the_instance_term_need_the_term(work, get_error, word):
-    message = get_error("train", "digits/vaegan3", f"model.adversarial.{word}", "--output", "new")
-    assert f"model.adversarial.{word.partition('=')[0]}: a setting of the instance term, which is off; give " in message
-
-
 def test_a_note_of_the_evaluation_is_said_once_in_a_training(work, vaegan, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(work / "nowhere"))
     code, _, err = vaegan("train", "tiny.yaml", "train.evaluate_every=1", "evaluate.metrics=[lpips]")

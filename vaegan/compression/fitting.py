@@ -25,9 +25,7 @@ MAX_IMAGES = 100_000
 SCALE_IMAGES = 256
 """Most training images by whose codes the cells are chosen, evenly chosen."""
 CELLS_PER_DEVIATION = 256
-"""Least cells in the largest standard deviation of a table, if they reach all values."""
-COARSE_CELLS_PER_DEVIATION = 32
-"""Least cells in it in any case, two for each half of the step that is taken by default."""
+"""Least cells in the largest standard deviation of a table."""
 MAX_CELLS = 8192
 """Most cells on either side of 0."""
 WEIGHT = 2**30
@@ -128,11 +126,9 @@ def _choose_cells(values: Tensor) -> tuple[int, int, float]:
     values = values.movedim(1, 0).flatten(1)
     largest = float(values.abs().max())
     deviation = float(values.std(1, correction=0).max())
-    scale, reach = deviation or largest or 1.0, 1.25 * largest
-    fine, coarse = (math.floor(math.log2(scale / cells)) for cells in (CELLS_PER_DEVIATION, COARSE_CELLS_PER_DEVIATION))
-    reaching = math.ceil(math.log2(reach / MAX_CELLS)) if reach else fine
-    exponent = min(max(fine, min(reaching, coarse), -MAX_EXPONENT), MAX_EXPONENT)
-    half = min(max(math.ceil(reach / 2.0**exponent), CELLS_PER_DEVIATION), MAX_CELLS)
+    scale = deviation or largest or 1.0
+    exponent = min(max(math.floor(math.log2(scale / CELLS_PER_DEVIATION)), -MAX_EXPONENT), MAX_EXPONENT)
+    half = min(max(math.ceil(1.25 * largest / 2.0**exponent), CELLS_PER_DEVIATION), MAX_CELLS)
     return exponent, half, deviation
 
 

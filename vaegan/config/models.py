@@ -112,13 +112,6 @@ class VAEGANFamilyConfig(PerceptualConfig, ELBOConfig, GANConfig):
         if bool(self.adversarial.instance) != bool(self.discriminator.instance_layers):
             problem = "the term takes a weight, and layers as model.discriminator.instance_layers"
             raise ValueError(f"model.adversarial.instance: {problem}; give both, or none")
-        for name in ("instance_queue", "instance_temperature"):
-            default = type(self.adversarial).model_fields[name].default
-            if not self.adversarial.instance and getattr(self.adversarial, name) != default:
-                problem = "a setting of the instance term, which is off"
-                raise ValueError(
-                    f"model.adversarial.{name}: {problem}; give model.adversarial.instance, or leave it out"
-                )
         return self
 
     @model_validator(mode="after")

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from vaegan.compression import fitting
 from vaegan.compression.codes import encode_values
 from vaegan.compression.fitting import WEIGHT, fit_prior, smooth_counts
 from vaegan.data import open_data
@@ -43,16 +42,6 @@ def test_values_are_counted_in_cells(kind: str, fitted: Callable[[str], Fitted])
         expected = smooth_counts(counts) * WEIGHT
         np.testing.assert_allclose(prior.weights[table].numpy(), expected, rtol=0, atol=2e-3 * expected.max())
         assert 1 <= int(prior.escapes[table]) < WEIGHT / 100
-
-
-def test_values_far_from_zero_are_in_cells(fitted: Callable[[str], Fitted], monkeypatch: pytest.MonkeyPatch) -> None:
-    model, near, _ = fitted("ae")
-    distance = 100 * near.description.deviation
-    monkeypatch.setattr(fitting, "encode_values", lambda *inputs: encode_values(*inputs) + distance)
-    far = fit_prior(model, near.description.weights, open_data(tiny(*KINDS["ae"]).data).train, 64)
-    assert far.escapes.max() < WEIGHT / 100
-    assert 2.0**far.description.exponent <= far.description.deviation / 32
-    assert far.most_multiple * 2.0**far.description.exponent > distance
 
 
 def test_the_batches_do_not_matter(fitted: Callable[[str], Fitted]) -> None:
