@@ -154,10 +154,10 @@ def train_study(
             complete_run(config, folder, data, train, reporter)
 
     check_images(next(iter(configs.values())), data)
-    for name, config in configs.items():
-        runs = [Run(get_run_folder(output, name, seed)) for seed in study.seeds]
-        if check_data is not None and not all(run.finished for run in runs):
-            check_data(config, data)
+    if check_data is not None:
+        for name, config in configs.items():
+            if not all(Run(get_run_folder(output, name, seed)).finished for seed in study.seeds):
+                check_data(config, data)
     if features is not None:
         network = {"features": str(train_classifier(*features, output, data, train, reporter).path)}
         configs = {name: _override(config, evaluate=network) for name, config in configs.items()}

@@ -45,8 +45,7 @@ def export_run(
     from vaegan.exports.folder import export_model  # torch's exporters take seconds
 
     folder = expand_path("output", output)
-    hub_name = run if isinstance(run, str) and run.startswith(HUB_PREFIX) else None
-    card = make_card_options(license, make_reporter(False), hub_name)
+    card = make_card_options(license, make_reporter(False), _get_hub_name(run))
     export_model(find_model("run", run), folder, format, card, networks)
     return folder
 
@@ -108,10 +107,10 @@ def push_run(
 
 def find_model(name: str, path: RunPath) -> Path:
     """Return the folder of a run or of an exported model, which is fetched if it is on the Hub."""
-    if isinstance(path, str) and path.startswith(HUB_PREFIX):
+    if (hub_name := _get_hub_name(path)) is not None:
         from vaegan.storage.hub import fetch_model
 
-        return fetch_model(path)
+        return fetch_model(hub_name)
     return expand_path(name, path)
 
 
@@ -119,3 +118,8 @@ def find_run(path: RunPath) -> Path:
     """Return the folder of a run; the name of a model on the Hub is refused."""
     refuse_hub_name("run", os.fspath(path))
     return expand_path("run", path)
+
+
+def _get_hub_name(path: RunPath) -> str | None:
+    """Return the path if it is the name of a model on the Hub, else None."""
+    return path if isinstance(path, str) and path.startswith(HUB_PREFIX) else None

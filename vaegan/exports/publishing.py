@@ -108,7 +108,7 @@ def write_model_files(
     ExportedModel.model_validate_json(json.dumps(public))
     (folder / DESCRIPTION_FILE).write_bytes(encode_text(json.dumps(public, indent=1)))
     usage = write_usage_of_vaegan(destination.place, model)
-    named = replace(options, name=destination.repository.rpartition("/")[2])
+    named = replace(options, name=HubName(destination.repository).name)
     (folder / CARD_FILE).write_bytes(encode_text(write_card(path, model, usage, named)))
     return [folder / name for name in (CARD_FILE, DESCRIPTION_FILE, WEIGHTS_FILE)]
 
