@@ -14,7 +14,8 @@ from vaegan.io import write_text
 from vaegan.long_work import run_long_on_main
 from vaegan.progress import Reporter
 
-from .study import check_is_no_other, compare_study, prepare_study
+from .destinations import check_is_no_other
+from .study import compare_study, prepare_study
 
 if TYPE_CHECKING:
     from vaegan.config import Config

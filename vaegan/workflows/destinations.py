@@ -122,6 +122,21 @@ def check_parents(path: Path, folder: Path, option: str = "--output") -> None:
             raise UserError(f"{option} {path}: {place} is a file, not a folder")
 
 
+def check_is_no_other(folder: Path, file: str, content: str) -> None:
+    """Check that an output folder does not hold something else, which would be mixed up with what is written.
+
+    Args:
+        folder: The folder.
+        file: Name of a file that the other has.
+        content: What that is, for the message.
+
+    Raises:
+        UserError: The file is there.
+    """
+    if (folder / file).is_file():
+        raise UserError(f"--output {folder}: holds {content} ({file}); name another folder")
+
+
 def check_regular_file(path: Path, option: str = "--output") -> None:
     """Check that ``path``, which an option names, is no folder, pipe or device, and that it can be written.
 

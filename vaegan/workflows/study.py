@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaegan.distributed import run_on_main
-from vaegan.errors import Interrupted, UserError
+from vaegan.errors import Interrupted
 from vaegan.extras import check_comparison_packages
 from vaegan.progress import Reporter
 
+from .destinations import check_is_no_other
 from .runs import check_ema_metric, check_run_destination, check_step_inputs, train_run
 
 if TYPE_CHECKING:
@@ -94,18 +95,3 @@ def prepare_study(loaded: "LoadedStudy", folder: Path) -> "LoadedStudy":
     from .training_flops import match_flops  # the counter costs a second to import
 
     return loaded._replace(configs=match_flops(configs))
-
-
-def check_is_no_other(folder: Path, file: str, content: str) -> None:
-    """Check that an output folder does not hold something else, which would be mixed up with what is written.
-
-    Args:
-        folder: The folder.
-        file: Name of a file that the other has.
-        content: What that is, for the message.
-
-    Raises:
-        UserError: The file is there.
-    """
-    if (folder / file).is_file():
-        raise UserError(f"--output {folder}: holds {content} ({file}); name another folder")
